@@ -4,12 +4,13 @@ import asyncio
 import re
 import signal
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from bot.core.reply.resuming import NOTHING_MISSING, SHORTEST_CHARS
 from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.engine import create_engine
+from bot.store.liveness import failure_detector
 from bot.store.schema import checkpoints
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
@@ -30,9 +32,11 @@ from tests.streams import speech
 from tests.streams.server import Answer, Ending, Seen, VendorServer
 
 LONG = "".join(f"word{number} " for number in range(80))
-PACE_S = 0.02
-"""Pause after each delta of four characters. The long answer takes about 3 s."""
-
+DELTA_CHARS = 16
+PACE_S = 0.03
+"""Pause after each delta. The long answer takes about 1 s, so it grows by several edits."""
+QUICK_S = 0.01
+"""The same for the answer in Markdown, which is four times as long."""
 
 SECTIONS = [
     "# word000 word001\n\n",
@@ -46,8 +50,21 @@ SECTIONS = [
 MARKDOWN = "".join(SECTIONS)
 """An answer whose words are all different, so that lost and doubled words are matching."""
 WORD = re.compile(r"word(\d{3})")
-UNFINISHED = speech.chat(speech.tokens(LONG))[:60]
-"""The first part of the long answer. Used with Ending.HANG, the stream then stays silent until the bot hangs up."""
+UNFINISHED = Answer(speech.chat(speech.tokens(LONG))[:60], ending=Ending.HANG)
+"""The first part of the long answer. The stream then stays silent until the bot hangs up."""
+
+
+Gate = Callable[[], Awaitable[object]]
+
+
+def grows(text: str, pause_s: float = PACE_S, gates: Mapping[int, Gate] = MappingProxyType({})) -> Answer:
+    """Returns a complete answer that takes long enough for several edits.
+
+    `gates`: what is awaited before the answer goes on, by the number of characters that have been sent by then.
+    """
+    deltas = [text[at : at + DELTA_CHARS] for at in range(0, len(text), DELTA_CHARS)]
+    numbered = {1 + -(-chars // DELTA_CHARS): gate for chars, gate in gates.items()}
+    return Answer(speech.chat(deltas), pause_s=pause_s, gates=numbered)
 
 
 @dataclass
@@ -59,9 +76,10 @@ class Fleet:
     env: dict[str, str]
     stack: AsyncExitStack
 
-    async def start(self, **env: str) -> ForkedBot:
-        """Starts another process and returns it once it is connected."""
-        process = await self.stack.enter_async_context(forked_bot(self.folder, "run", env={**self.env, **env}))
+    async def start(self, before: Callable[[], object] | None = None, **env: str) -> ForkedBot:
+        """Starts another process and returns it once it is connected. `before` is called in it first."""
+        starting = forked_bot(self.folder, "run", env={**self.env, **env}, before=before)
+        process = await self.stack.enter_async_context(starting)
         await wait_for_line(process.stdout, "is connected to Slack")
         return process
 
@@ -84,7 +102,7 @@ class Fleet:
 
 @pytest.fixture
 async def fleet(sandbox: Sandbox, vendor: VendorServer, tmp_path: Path, database_url: str) -> AsyncIterator[Fleet]:
-    vendor.script(says(LONG, pause_s=PACE_S))
+    vendor.script(UNFINISHED, grows(LONG))
     async with AsyncExitStack() as stack:
         env = {**connected(sandbox, vendor), "DATABASE_URL": database_url}
         yield Fleet(Stage(sandbox, vendor), tmp_path, env, stack)
@@ -113,17 +131,18 @@ async def test_restart_after_a_crash_continues_in_the_same_message(fleet: Fleet)
     assert never_shrinks(shown_texts(fleet, reply))
 
 
-async def test_another_process_takes_over_within_seconds_of_a_crash(fleet: Fleet) -> None:
+def trust_silence() -> None:
+    """Lets this process take silent processes for alive, so that it must notice a death by itself."""
+    failure_detector.LEASE_S = 3600.0
+
+
+async def test_another_process_takes_over_from_a_crashed_one_before_its_lease_ends(fleet: Fleet) -> None:
     first = await fleet.start()
-    fleet.stage.vendor.script(Answer(UNFINISHED, ending=Ending.HANG), says(LONG, pause_s=PACE_S))
     asked = await fleet.stage.mention()
     reply = await fleet.visible(asked, "word9 ")
-    await fleet.start()
+    await fleet.start(trust_silence)
     first.kill()
-    loop = asyncio.get_running_loop()
-    died_at = loop.time()
     await fleet.asked_the_model(2)
-    assert loop.time() - died_at < 6.0
     assert await fleet.stage.answers("general", asked) == [LONG.rstrip()]
     assert never_shrinks(shown_texts(fleet, reply))
 
@@ -131,7 +150,8 @@ async def test_another_process_takes_over_within_seconds_of_a_crash(fleet: Fleet
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_crash_before_a_placeholder_is_recorded_leaves_no_second_message(fleet: Fleet) -> None:
     process = await fleet.start()
-    fleet.stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.0)
+    fleet.stage.vendor.script(grows(LONG))
+    fleet.stage.sandbox.faults.start("no_answer", method="chat.postMessage", times=1, done=True)
     asked = await fleet.stage.mention()
     await fleet.stage.sandbox.wait_for(lambda: fleet.stage.bots("general", asked))
     process.kill()
@@ -143,7 +163,6 @@ async def test_crash_before_a_placeholder_is_recorded_leaves_no_second_message(f
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_process_paused_during_a_take_over_neither_edits_nor_finishes(fleet: Fleet) -> None:
     paused = await fleet.start()
-    fleet.stage.vendor.script(Answer(UNFINISHED, ending=Ending.HANG), says(LONG, pause_s=PACE_S))
     asked = await fleet.stage.mention()
     reply = await fleet.visible(asked, "word9 ")
     await fleet.start()
@@ -162,7 +181,6 @@ async def test_process_paused_during_a_take_over_neither_edits_nor_finishes(flee
 
 async def test_answer_that_outlasts_the_drain_is_handed_over(fleet: Fleet) -> None:
     leaving = await fleet.start(BOT_DRAIN_S="1")
-    fleet.stage.vendor.script(Answer(UNFINISHED, ending=Ending.HANG), says(LONG, pause_s=PACE_S))
     asked = await fleet.stage.mention()
     reply = await fleet.visible(asked, "word9 ")
     await fleet.start()
@@ -191,15 +209,17 @@ async def test_three_interruptions_end_the_job_with_its_part_and_a_notice(fleet:
 
 
 async def test_two_processes_answer_each_question_once_and_each_thread_in_order(fleet: Fleet) -> None:
-    fleet.stage.vendor.script(lambda seen: says(f"To {' and '.join(asked_in(seen))}.", pause_s=0.05))
+    fleet.stage.vendor.script(lambda seen: says(f"To {' and '.join(asked_in(seen))}.", pause_s=0.02))
     for _ in range(2):
         await fleet.start()
-    threads = [await fleet.stage.mention(f"q{n}-0") for n in range(4)]
+    # In two channels, because Slack takes ten posts at once in one.
+    channels = ["general", "random"] * 2
+    threads = [(channel, await fleet.stage.mention(f"q{n}-0", channel)) for n, channel in enumerate(channels)]
     for follow_up in range(1, 4):
-        for n, asked in enumerate(threads):
-            await fleet.stage.sandbox.say("ada", "general", f"@typist q{n}-{follow_up}", asked)
-    for n, asked in enumerate(threads):
-        answers = await fleet.stage.sandbox.wait_for(partial(whole, fleet, asked, f"q{n}-3"), 40)
+        for n, (channel, asked) in enumerate(threads):
+            await fleet.stage.sandbox.say("ada", channel, f"@typist q{n}-{follow_up}", asked)
+    for n, (channel, asked) in enumerate(threads):
+        answers = await fleet.stage.sandbox.wait_for(partial(whole, fleet, channel, asked, f"q{n}-3"), 40)
         questions = " and ".join(answer.removeprefix("To ").rstrip(".") for answer in answers)
         assert questions == " and ".join(f"q{n}-{number}" for number in range(4))
     assert not [
@@ -207,16 +227,17 @@ async def test_two_processes_answer_each_question_once_and_each_thread_in_order(
     ]
 
 
-def whole(fleet: Fleet, asked: str, last: str) -> list[str]:
+def whole(fleet: Fleet, channel: str, asked: str, last: str) -> list[str]:
     """Returns the answers in a thread once the last question has its own and none is growing; before that, []."""
-    messages = fleet.stage.bots("general", asked)
+    messages = fleet.stage.bots(channel, asked)
     answers = [shown(message) for message in messages]
     return answers if last in str(answers) and not any(map(growing, messages)) else []
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_questions_beyond_the_process_limit_are_queued_behind_placeholders(fleet: Fleet) -> None:
-    fleet.stage.vendor.script(says("word " * 60, pause_s=PACE_S))
+    asked_both = asyncio.Event()
+    fleet.stage.vendor.script(grows("word " * 60, gates={100: asked_both.wait}), grows("word " * 60))
     await fleet.start(BOT_MAX_CONCURRENT="1")
     first = await fleet.stage.mention("first?")
     await fleet.stage.sandbox.wait_for(lambda: fleet.stage.bots("general", first))
@@ -224,12 +245,12 @@ async def test_questions_beyond_the_process_limit_are_queued_behind_placeholders
     (waiting,) = await fleet.stage.sandbox.wait_for(lambda: fleet.stage.bots("general", second))
     assert growing(waiting)
     assert texts.QUEUED in shown(waiting)
+    asked_both.set()
     for asked in (first, second):
         assert await fleet.stage.answers("general", asked) == [("word " * 60).rstrip()]
 
 
 async def test_stop_by_another_process_reaches_the_owner_and_keeps_the_text(fleet: Fleet, database_url: str) -> None:
-    fleet.stage.vendor.script(Answer(UNFINISHED, ending=Ending.HANG))
     await fleet.start()
     asked = await fleet.stage.mention()
     await fleet.visible(asked, "word9 ")
@@ -251,12 +272,15 @@ def asked_in(seen: Seen) -> list[str]:
 async def test_answers_continue_and_new_questions_are_redelivered_during_a_database_outage(
     fleet: Fleet, tmp_path: Path
 ) -> None:
+    gone = asyncio.Event()
+    fleet.stage.vendor.script(grows(LONG, gates={len(LONG) // 2: gone.wait}), grows(LONG))
     await fleet.start()
     asked = await fleet.stage.mention()
     reply = await fleet.visible(asked, "word9 ")
     away = sqlite3.connect(tmp_path / "typist.db", isolation_level=None)
     away.execute("BEGIN EXCLUSIVE")
     before = len(shown_texts(fleet, reply))
+    gone.set()
     await fleet.stage.sandbox.wait_for(lambda: len(shown_texts(fleet, reply)) > before)
     later = await fleet.stage.mention("later?")
     await fleet.stage.sandbox.wait_for(lambda: len(fleet.stage.sandbox.deliveries[-1].sent_at_s) > 1)
@@ -266,15 +290,29 @@ async def test_answers_continue_and_new_questions_are_redelivered_during_a_datab
     assert await fleet.stage.answers("general", later, timeout_s=40) == [LONG.rstrip()]
 
 
-def resuming(text: str, pause_s: float = PACE_S / 2) -> Callable[[Seen], Answer]:
-    """Returns a model that answers with this text, and continues it after the part that the prompt ends with."""
+AHEAD_CHARS = 64
+"""What a model says beyond a word, so that the word isn't withheld as part of an incomplete line."""
+
+
+def resuming(fleet: Fleet, text: str, *stops: int) -> Callable[[Seen], Answer]:
+    """Returns a model that answers with this text, and continues it after the part that the prompt ends with.
+
+    Each of its first requests says a little more than the next of these words, and then stays silent until the bot
+    hangs up. The rest is on its way while the word is shown.
+    """
+    left = list(stops)
 
     def answer(seen: Seen) -> Answer:
         *_, before, last = [turn["content"] for turn in seen.body["messages"]]
-        if last != RESUME_REQUEST:
-            return says(text, pause_s)
-        assert text.startswith(before)
-        return says(text[len(before) :], pause_s)
+        said = before if last == RESUME_REQUEST else ""
+        assert text.startswith(said)
+        rest = text[len(said) :]
+        if not left:
+            return grows(rest, QUICK_S)
+        word = left.pop(0)
+        end = rest.index(f"word{word:03}") + AHEAD_CHARS
+        whole = grows(rest[: end + AHEAD_CHARS], QUICK_S, {end: partial(shows_anywhere, fleet, word)})
+        return replace(whole, chunks=whole.chunks[:-3], ending=Ending.HANG)
 
     return answer
 
@@ -299,6 +337,12 @@ async def shows(fleet: Fleet, asked: str, word: int) -> Message:
     return matching[0]
 
 
+async def shows_anywhere(fleet: Fleet, word: int) -> None:
+    """Waits until any message shows this word or a later one."""
+    sandbox = fleet.stage.sandbox
+    await sandbox.wait_for(lambda: any(last_word(each) >= word for each in sandbox.workspace.messages("C0GENERAL")))
+
+
 def last_word(message: Message) -> int:
     return max(map(int, WORD.findall(str(message.sent_blocks))), default=-1)
 
@@ -315,7 +359,8 @@ async def check_whole(fleet: Fleet, asked: str, reply: Message) -> None:
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("word", [-1, 3, 50, 62, 75, 110, 130, 158, 175], ids=lambda word: f"word {word}")
 async def test_answer_killed_at_any_point_continues_without_shrinking(fleet: Fleet, word: int) -> None:
-    fleet.stage.vendor.script(resuming(MARKDOWN))
+    # Before the first word, the process may be killed before it has asked the model.
+    fleet.stage.vendor.script(resuming(fleet, MARKDOWN, *([word] if word >= 0 else [])))
     process = await fleet.start()
     asked = await fleet.stage.mention()
     reply = await shows(fleet, asked, word)
@@ -326,10 +371,11 @@ async def test_answer_killed_at_any_point_continues_without_shrinking(fleet: Fle
 
 
 async def test_answer_killed_twice_is_resumed_without_repeating_text(fleet: Fleet) -> None:
-    fleet.stage.vendor.script(resuming(MARKDOWN))
+    words = (75, 140)
+    fleet.stage.vendor.script(resuming(fleet, MARKDOWN, *words))
     process = await fleet.start()
     asked = await fleet.stage.mention()
-    for word in (75, 140):
+    for word in words:
         reply = await shows(fleet, asked, word)
         process.kill()
         await process.wait()
@@ -345,7 +391,7 @@ async def test_answer_killed_twice_is_resumed_without_repeating_text(fleet: Flee
 
 async def test_question_edited_while_no_process_runs_is_answered_from_the_beginning(fleet: Fleet) -> None:
     sandbox = fleet.stage.sandbox
-    fleet.stage.vendor.script(resuming(MARKDOWN))
+    fleet.stage.vendor.script(resuming(fleet, MARKDOWN, 110))
     process = await fleet.start()
     root = await sandbox.say("ada", "general", "Good morning.")
     asked = await sandbox.say("ada", "general", "@typist old words?", root)
@@ -366,7 +412,7 @@ async def test_question_edited_while_no_process_runs_is_answered_from_the_beginn
 async def test_handed_over_answer_continues_after_its_last_word(fleet: Fleet) -> None:
     half = MARKDOWN[: MARKDOWN.index("| word080")]
     hanging = Answer(speech.chat(speech.tokens(half))[:-3], ending=Ending.HANG)
-    resumed = resuming(MARKDOWN)
+    resumed = resuming(fleet, MARKDOWN)
     fleet.stage.vendor.script(lambda seen: resumed(seen) if "stops" in str(seen.body) else hanging)
     leaving = await fleet.start(BOT_DRAIN_S="1")
     asked = await fleet.stage.mention()
@@ -393,11 +439,14 @@ async def test_complete_answer_gets_no_additional_text_after_a_crash(fleet: Flee
 
 
 async def test_answer_missing_only_its_last_edit_is_not_requested_again(fleet: Fleet, database_url: str) -> None:
-    fleet.stage.vendor.script(resuming(MARKDOWN))
+    failing = asyncio.Event()
+    gates = {MARKDOWN.index("word150") + AHEAD_CHARS: failing.wait}
+    fleet.stage.vendor.script(grows(MARKDOWN, QUICK_S, gates))
     process = await fleet.start()
     asked = await fleet.stage.mention()
     reply = await shows(fleet, asked, 150)
     fleet.stage.sandbox.faults.start("internal_error", method="chat.update")
+    failing.set()
     await until_end_is_recorded(database_url)
     process.kill()
     await process.wait()
@@ -425,14 +474,19 @@ async def until_end_is_recorded(database_url: str) -> None:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_answer_killed_during_a_database_outage_does_not_shrink(fleet: Fleet, tmp_path: Path) -> None:
-    fleet.stage.vendor.script(resuming(MARKDOWN, PACE_S))
+    gone = asyncio.Event()
+    resumed = resuming(fleet, MARKDOWN)
+    first = grows(
+        MARKDOWN, QUICK_S, {MARKDOWN.index("word080"): gone.wait, MARKDOWN.index("word140"): asyncio.Event().wait}
+    )
+    fleet.stage.vendor.script(first, resumed)
     process = await fleet.start()
     asked = await fleet.stage.mention()
     reply = await shows(fleet, asked, 62)
     away = sqlite3.connect(tmp_path / "typist.db", isolation_level=None)
     away.execute("BEGIN EXCLUSIVE")
-    before = last_word(fleet.stage.bots("general", asked)[0])
-    await shows(fleet, asked, before + 20)
+    gone.set()
+    await shows(fleet, asked, 100)
     process.kill()
     await process.wait()
     away.execute("COMMIT")
