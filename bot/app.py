@@ -215,7 +215,7 @@ async def built(
             workspace.scheduler.run,
             workspace.budget.watch,
             worker.stay_alive,
-            Outbox(stores.outbox, workspace.outbox_sender, workspace.scheduler, clock).run,
+            Outbox(stores.outbox, workspace.outbox_sender, workspace.scheduler, clock, settings.admins).run,
             shortcut.run,
             partial(expire_texts, stores.erasure, clock, settings.retention_days),
             partial(expire_approvals, stores.tool_steps, clock),

@@ -1,6 +1,7 @@
 """The outbox: calls to Slack beside a reply's own, each made at least once by any process.
 
-Most of them remain after a job has ended, and wait for that. ASK_APPROVAL is for a job that waits for a person.
+Most of them remain after a job has ended, and wait for that. Those in ABOUT_APPROVALS are for a job that waits for a
+person.
 """
 
 from dataclasses import dataclass
@@ -44,6 +45,14 @@ class OutboxKind(StrEnum):
     """An answer took long: mention its askers once."""
     ASK_APPROVAL = "ask_approval"
     """A call has waited for an approval for some time: mention the askers once, while it still waits."""
+    SHOW_DECISION = "show_decision"
+    """A person decided about one of several calls: show that in the reply, which still asks about the others."""
+
+
+ABOUT_APPROVALS = (OutboxKind.ASK_APPROVAL, OutboxKind.SHOW_DECISION)
+"""Due only while the job waits."""
+EDITS_REPLY = (OutboxKind.SHOW_END, OutboxKind.SHOW_DECISION)
+"""While a process holds such an entry, nobody claims its job."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,8 @@ def arguments_cut(shown: int, chars: int) -> str:
     return f"This shows {shown:,} of {chars:,} characters. Press Show all before you decide."
 
 
+DECISIONS = {"approved": "Approved.", "denied": "Denied."}
+"""Stands in place of the buttons of a call that is decided, while other calls still wait."""
 WRITING_LONG = "Writing… This is getting long, so I'll attach the whole answer as a file."
 CONTINUED_BELOW = "Continued below."
 END_OF_ANSWER = "End of answer."

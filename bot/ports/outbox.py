@@ -32,8 +32,18 @@ class OutboxEntries(Protocol):
         """
         ...
 
+    async def waiting_job(self, entry: OutboxEntry) -> Job | None:
+        """Returns the job that waits for approvals, with its text and its steps; None if it waits no longer.
+
+        While the entry is held, nobody claims the job, and no other entry about it is handed out.
+        """
+        ...
+
     async def record_pages(self, entry: OutboxEntry, page_ts: Sequence[str]) -> None:
-        """Records which messages show an ended job's reply; does nothing if another process has taken the entry."""
+        """Records which messages show the reply of a job that has ended or waits.
+
+        Does nothing if another process has taken the entry.
+        """
         ...
 
 

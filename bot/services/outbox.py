@@ -2,9 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from bot.core.conversation import Job
 from bot.core.outbox import MOST_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
+from bot.core.reply.approvals import Ask, asks_of
 from bot.core.reply.draft import Draft
 from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
 from bot.ports.clock import Clock
@@ -18,6 +21,8 @@ AWAY_S = 5.0
 """The pause after a failed check."""
 WITHIN_S = OUTBOX_HOLD_S - 5.0
 """The longest that a try takes: it ends before another process may take the entry."""
+DECISIONS_WITHIN_S = 5.0
+"""Decisions are shown no later, because the job isn't claimed meanwhile."""
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +35,8 @@ class Outbox:
     sender: OutboxSender
     replies: Replies
     clock: Clock
+    admins: Collection[str]
+    """Ids of the Typist admins, who may always allow a tool."""
     _running: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def run(self) -> None:
@@ -116,6 +123,8 @@ class Outbox:
                 return await self.sender.ping(entry, lambda: self.clock.monotonic() < until)
             case OutboxKind.ASK_APPROVAL:
                 await self.sender.ask_approval(entry, lambda: self.clock.monotonic() < until)
+            case OutboxKind.SHOW_DECISION:
+                await self._show_decisions(entry)
         return None
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:
@@ -134,3 +143,25 @@ class Outbox:
             await self.entries.record_pages(entry, reply.page_ts)
         if reply.leftover is not None:
             raise NotShown
+
+    async def _show_decisions(self, entry: OutboxEntry) -> None:
+        """Shows which calls are decided in a reply that asks about others, and decisions that come meanwhile.
+
+        That is tried once: the last decision ends it anyway.
+        """
+        until, shown = self.clock.monotonic() + DECISIONS_WITHIN_S, None
+        job = before = await self.entries.waiting_job(entry)
+        if before is None:
+            return
+        reply = await self.replies.open(Draft(before), until=until)
+        try:
+            while job and self.clock.monotonic() < until and (asks := self._asks(job)) != shown:
+                await reply.ask(asks)
+                shown, job = asks, await self.entries.waiting_job(entry)
+        finally:
+            await reply.leave()
+        if reply.page_ts != before.page_ts:
+            await self.entries.record_pages(entry, reply.page_ts)
+
+    def _asks(self, job: Job) -> tuple[Ask, ...]:
+        return asks_of(job.rounds[-1].steps, job.version, self.admins)

@@ -187,7 +187,7 @@ class ReplyActions:
         return await self._others_to_decide(answer)
 
     async def _others_to_decide(self, answer: RecordedAnswer) -> ActionResponse | None:
-        """Returns a response if other calls still wait: the reply asks about all of them until the last decision."""
+        """Returns a response if other calls still wait: the model goes on only after the last decision."""
         waiting = [step for step in await self.approvals.shown(answer.job_id) if step.state is StepState.ASKED]
         return ActionResponse(texts.others_to_decide(len(waiting))) if waiting else None
 

@@ -124,7 +124,8 @@ class ReplyHandle:
         scheduled = self._scheduled
         scheduled.placeholder_not_before = -math.inf
         scheduled.reply.show_activity("", asks)
-        scheduled.caught_up.clear()
+        if not scheduled.settled.is_set():
+            scheduled.caught_up.clear()
         self._scheduler.touch(scheduled)
         await scheduled.caught_up.wait()
 

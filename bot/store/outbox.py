@@ -13,12 +13,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.job import EndReason
-from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
+from bot.core.outbox import ABOUT_APPROVALS, EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.store.predicates import is_live, is_waiting
 from bot.store.rows import insert_into, question_of
 from bot.store.schema import jobs, outbox_entries
 
-_SHOWN = outbox_entries.alias()
+_EDITING = outbox_entries.alias()
 
 
 async def add(connection: AsyncConnection, kind: OutboxKind, job_ids: Collection[int], due_at: float) -> None:
@@ -31,27 +31,27 @@ async def add(connection: AsyncConnection, kind: OutboxKind, job_ids: Collection
     await connection.execute(again, values)
 
 
-def is_end_being_shown(now: float, job_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
-    """Whether a process may be showing a job's end: nobody else may write or delete its messages meanwhile.
+def is_reply_being_edited(now: float, job_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """Whether a process may be editing a job's reply: nobody else may write or delete its messages meanwhile.
 
     An entry that waits for its next try looks the same in its last seconds, and delays others for no longer.
     """
-    in_hand = (_SHOWN.c.tries > 0, _SHOWN.c.due_at > now, _SHOWN.c.due_at <= now + OUTBOX_HOLD_S)
-    return sa.exists().where(_SHOWN.c.job_id == job_id, _SHOWN.c.kind == OutboxKind.SHOW_END.value, *in_hand)
+    in_hand = (_EDITING.c.tries > 0, _EDITING.c.due_at > now, _EDITING.c.due_at <= now + OUTBOX_HOLD_S)
+    return sa.exists().where(_EDITING.c.job_id == job_id, _EDITING.c.kind.in_(EDITS_REPLY), *in_hand)
 
 
 def due(now: float) -> sa.Select[tuple[int]]:
-    """Selects the entries that are due: of jobs that have ended, and whose end nobody is showing.
+    """Selects the entries that are due: of jobs that have ended, and whose reply nobody is editing.
 
-    An entry about an approval is due only while the job waits for it.
+    An entry about approvals is due only while the job waits for them.
     """
     of_entry = jobs.c.id == outbox_entries.c.job_id
-    is_ask = outbox_entries.c.kind == OutboxKind.ASK_APPROVAL.value
+    is_about_approvals = outbox_entries.c.kind.in_(ABOUT_APPROVALS)
     in_state = sa.or_(
-        sa.and_(is_ask, sa.exists().where(of_entry, is_waiting())),
-        sa.and_(~is_ask, ~sa.exists().where(of_entry, is_live())),
+        sa.and_(is_about_approvals, sa.exists().where(of_entry, is_waiting())),
+        sa.and_(~is_about_approvals, ~sa.exists().where(of_entry, is_live())),
     )
-    free = outbox_entries.c.due_at <= now, in_state, ~is_end_being_shown(now, outbox_entries.c.job_id)
+    free = outbox_entries.c.due_at <= now, in_state, ~is_reply_being_edited(now, outbox_entries.c.job_id)
     return sa.select(outbox_entries.c.id).where(*free).order_by(outbox_entries.c.due_at)
 
 

@@ -34,8 +34,12 @@ class SqlOutbox:
         """Returns the ended job whose end Slack did not accept, with its checkpoint."""
         return await self._database.read(unshown_ends.unshown_end, entry)
 
+    async def waiting_job(self, entry: OutboxEntry) -> Job | None:
+        """Returns the job that waits for approvals, with its steps."""
+        return await self._database.read(unshown_ends.waiting_job, entry)
+
     async def record_pages(self, entry: OutboxEntry, page_ts: Sequence[str]) -> None:
-        """Records which messages show an ended job's reply; does nothing if another process has taken the entry."""
+        """Records which messages show a job's reply; does nothing if another process has taken the entry."""
         await self._database.write(unshown_ends.record_pages, entry, page_ts)
 
     async def _take(self, limit: int) -> list[OutboxEntry]:

@@ -17,6 +17,7 @@ from bot.store import approvals, checkpoints, outbox
 from bot.store.approvals import CallKey
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness
+from bot.store.predicates import is_waiting
 from bot.store.queue import batch
 from bot.store.queue.finish import Held, record_turn
 from bot.store.rounds import step_of
@@ -86,6 +87,7 @@ class SqlToolSteps:
     async def _decide(self, connection: AsyncConnection, call: CallKey, decision: Decision, user_id: str) -> bool:
         decided = await approvals.decide(connection, call, decision, user_id, self._now)
         if decided:
+            await show_decision(connection, call.job_id, self._now)
             await wake_others(connection, self._worker.name)
             self._worker.wake()
         return decided
@@ -210,6 +212,16 @@ async def wait(
         await outbox.add(connection, OutboxKind.ASK_APPROVAL, [job.id], mention_at)
     await wake_others(connection, held.worker)
     return True
+
+
+async def show_decision(connection: AsyncConnection, job_id: int, now: float) -> None:
+    """Has the outbox show a decision in the reply of a job that waits for other decisions, too.
+
+    A process that is showing an earlier decision looks for this one.
+    """
+    is_to_show = jobs.c.id == job_id, is_waiting(), ~outbox.is_reply_being_edited(now, jobs.c.id)
+    if await connection.scalar(sa.select(sa.exists().where(*is_to_show))):
+        await outbox.add(connection, OutboxKind.SHOW_DECISION, [job_id], now)
 
 
 async def read(

@@ -1,15 +1,19 @@
-"""Ends of answers that Slack did not accept: they stay on record as checkpoints until the outbox has shown them."""
+"""What the outbox shows in replies: ends that Slack did not accept, and decisions while other calls wait.
+
+An end stays on record as a checkpoint until it is shown.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
 from bot.core.outbox import OutboxEntry, OutboxKind
-from bot.store import checkpoints, outbox, recorded_answers
-from bot.store.predicates import has_content, has_ended
+from bot.store import checkpoints, outbox, recorded_answers, rounds
+from bot.store.predicates import has_content, has_ended, is_waiting
 from bot.store.rows import job_of
 from bot.store.schema import jobs
 
@@ -20,15 +24,30 @@ async def unshown_end(connection: AsyncConnection, entry: OutboxEntry) -> Job | 
     row = (await connection.execute(ended)).one_or_none()
     if row is None:
         return None
-    # The job, as the next attempt would get it.
+    job = await _with_text(connection, row)
+    return job if job.checkpoint.closing else None
+
+
+async def waiting_job(connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
+    """Returns the job that an entry is about, with its text and its steps; None if it waits no longer."""
+    row = (await connection.execute(sa.select(jobs).where(jobs.c.id == entry.job_id, is_waiting()))).one_or_none()
+    if row is None:
+        return None
+    [job] = await rounds.with_rounds(connection, [await _with_text(connection, row)])
+    return job
+
+
+async def _with_text(connection: AsyncConnection, row: sa.Row[Any]) -> Job:
+    """Returns the job as the next attempt would get it."""
     job = replace(job_of(row), attempts=row.attempts + 1, may_have_posts=True)
     [whole] = await checkpoints.with_checkpoints(connection, await recorded_answers.with_versions(connection, [job]))
-    return whole if whole.checkpoint.closing else None
+    return whole
 
 
 async def record_pages(connection: AsyncConnection, entry: OutboxEntry, page_ts: Sequence[str]) -> None:
-    """Records which messages show an ended job's reply, while this process holds the entry."""
-    shown = sa.update(jobs).where(jobs.c.id == entry.job_id, has_ended(), outbox.is_held(entry))
+    """Records which messages show the reply of a job that has ended or waits, while this process holds the entry."""
+    is_idle = sa.or_(has_ended(), is_waiting())
+    shown = sa.update(jobs).where(jobs.c.id == entry.job_id, is_idle, outbox.is_held(entry))
     await connection.execute(shown.values(page_ts=list(page_ts)))
 
 

@@ -7,7 +7,7 @@ from itertools import takewhile
 from bot.core.conversation import FollowUp, Job, Question, ThreadKey
 from bot.core.inbound.triage import Participants
 from bot.core.job import Checkpoint, EndReason, Outcome, Piece, Pulse, State, Status, state_of
-from bot.core.outbox import OUTBOX_HOLD_S, Leftover, OutboxEntry, OutboxKind, wait_s
+from bot.core.outbox import ABOUT_APPROVALS, EDITS_REPLY, OUTBOX_HOLD_S, Leftover, OutboxEntry, OutboxKind, wait_s
 from bot.core.tool_steps import APPROVAL_S, Decision, StepState
 from bot.ports.clock import Clock
 from bot.store.liveness.failure_detector import LEASE_S
@@ -169,14 +169,14 @@ class Model:
             todo = [key for key, job in jobs.items() if job.status is Status.QUEUED]
             todo.sort(key=lambda key: (jobs[key].attempts == 0, jobs[key].question.ts))
             running = any(job.status is Status.RUNNING for job in jobs.values())
-            if todo and not running and self._shown(jobs[todo[0]]) and not self._end_in_hand(todo[0]):
+            if todo and not running and self._shown(jobs[todo[0]]) and not self._reply_in_hand(todo[0]):
                 leaders.append(todo[0])
         return sorted(leaders)
 
-    def _end_in_hand(self, job_id: int) -> bool:
-        """Whether somebody may be showing the job's end now."""
-        due = self.entries.get((job_id, OutboxKind.SHOW_END))
-        return due is not None and due.tries > 0 and 0 < due.due_at - self.clock.now() <= OUTBOX_HOLD_S
+    def _reply_in_hand(self, job_id: int) -> bool:
+        """Whether somebody may be editing the job's reply now."""
+        entries = [self.entries[job_id, kind] for kind in EDITS_REPLY if (job_id, kind) in self.entries]
+        return any(due.tries > 0 and 0 < due.due_at - self.clock.now() <= OUTBOX_HOLD_S for due in entries)
 
     def _shown(self, job: Expected) -> bool:
         since = job.placeholder_due_since
@@ -252,7 +252,7 @@ class Model:
         if job.version > 0:
             self._cancel_entries(job.id, OutboxKind.SHOW_END)
         if job.attempts > 1:
-            self._cancel_entries(job.id, OutboxKind.ASK_APPROVAL)
+            self._cancel_entries(job.id, *ABOUT_APPROVALS)
         if leftover and not outdated:
             self._add(job.id, leftover.kind, wait_s(0))
         elif ping and not outdated and not now.stop_requested:
@@ -311,7 +311,10 @@ class Model:
             return False, False
         state = StepState.READY if decision is Decision.APPROVED else StepState.DENIED
         decided = self._move_call(job_id, key, StepState.ASKED, state)
-        return decided, not self.jobs[job_id].is_asking and self._release_waiting(job_id)
+        released = not self.jobs[job_id].is_asking and self._release_waiting(job_id)
+        if decided and self.jobs[job_id].status is Status.WAITING and not self._reply_in_hand(job_id):
+            self._add(job_id, OutboxKind.SHOW_DECISION)
+        return decided, released
 
     def expire_approvals(self) -> list[int]:
         return [key for key, job in self.jobs.items() if self._is_late(job) and self._deny_all(key)]
@@ -458,7 +461,7 @@ class Model:
         due = {
             key: entry
             for key, entry in self.entries.items()
-            if entry.due_at <= now and self._is_time_for(*key) and not self._end_in_hand(key[0])
+            if entry.due_at <= now and self._is_time_for(*key) and not self._reply_in_hand(key[0])
         }
         ids = {(entry.question.thread, entry.question.ts, entry.kind): entry.id for entry in taken}
         for job_id, kind in due:
@@ -470,7 +473,7 @@ class Model:
 
     def _is_time_for(self, job_id: int, kind: OutboxKind) -> bool:
         job = self.jobs[job_id]
-        return job.state is State.WAITING if kind is OutboxKind.ASK_APPROVAL else not job.live
+        return job.state is State.WAITING if kind in ABOUT_APPROVALS else not job.live
 
     def _entry(self, job_id: int, kind: OutboxKind) -> OutboxEntry:
         job, due = self.jobs[job_id], self.entries[job_id, kind]
@@ -515,7 +518,7 @@ class Model:
 
     def record_shown_pages(self, entry: OutboxEntry, page_ts: tuple[str, ...]) -> None:
         job = self.jobs.get(entry.job_id)
-        if job is not None and not job.live and self._as_taken(entry):
+        if job is not None and (not job.live or job.state is State.WAITING) and self._as_taken(entry):
             self._change(entry.job_id, page_ts=page_ts)
 
     def adopt(self, team_id: str) -> None:

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Closing, EndReason, Event, Outcome, Piece, Spent, State, Status
-from bot.core.outbox import LONGEST_WAIT_S, Leftover, OutboxEntry, OutboxKind, wait_s
+from bot.core.outbox import EDITS_REPLY, LONGEST_WAIT_S, Leftover, OutboxEntry, OutboxKind, wait_s
 from bot.core.reply.draft import Draft
 from bot.core.tool_steps import APPROVAL_S, Decision, StepState
 from bot.store import Stores
@@ -452,8 +452,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(entry=taken, worker=workers, pages=few)
     def record_shown_pages(self, entry: OutboxEntry, worker: str, pages: int) -> None:
-        """The process that took the entry has shown the end, perhaps in new messages."""
-        if entry.kind is OutboxKind.SHOW_END:
+        """The process that took the entry has edited the reply, perhaps in new messages."""
+        if entry.kind in EDITS_REPLY:
             page_ts = tuple(f"17000002{entry.job_id:02d}.00000{page}" for page in range(pages))
             self.runner.run(self.stores[worker].outbox.record_pages(entry, page_ts))
             self.model.record_shown_pages(entry, page_ts)

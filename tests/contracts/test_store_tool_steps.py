@@ -263,7 +263,8 @@ async def test_mention_is_due_only_while_the_job_waits_and_once_for_each_approva
     assert (entry.kind, entry.askers) == (OutboxKind.ASK_APPROVAL, ("U1",))
     assert await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
     clock.time_s += OUTBOX_HOLD_S
-    [late] = await store.outbox.take(9)
+    late, decision = await store.outbox.take(9)
+    await store.outbox.complete(decision)
     assert (late.tries, late.waits_until) == (2, entry.waits_until), "its process has died"
     assert await store.tool_steps.decide(job.id, 0, replace(CALL, index=1), Decision.DENIED, "U1")
     clock.time_s += OUTBOX_HOLD_S + 1
@@ -274,6 +275,60 @@ async def test_mention_is_due_only_while_the_job_waits_and_once_for_each_approva
     await store.outbox.complete(late)
     [again] = await store.outbox.take(9)
     assert (again.tries, again.waits_until) == (1, clock.time_s + APPROVAL_S)
+    await store.close()
+
+
+BOTH = CALL, replace(CALL, index=1)
+
+
+async def test_decision_is_shown_while_the_job_waits_for_others_and_the_job_is_not_claimed_meanwhile(
+    database_url: str,
+) -> None:
+    clock = ManualClock()
+    store = await Stores.open(database_url, "w1", clock)
+    job = await recorded(store, *BOTH)
+    await store.worker_queue.record_pages(job.id, ["5.1"])
+    assert await store.tool_steps.wait(job, None, None)
+    assert await store.tool_steps.decide(job.id, 0, BOTH[0], Decision.DENIED, "U1")
+    [entry] = await store.outbox.take(9)
+    assert (entry.kind, entry.page_ts) == (OutboxKind.SHOW_DECISION, ("5.1",))
+    waiting = await store.outbox.waiting_job(entry)
+    assert waiting is not None
+    assert [step.state for step in waiting.rounds[0].steps] == [StepState.DENIED, StepState.ASKED]
+    assert (waiting.attempts, waiting.may_have_posts, waiting.settled) == (2, True, "I'll note it. ")
+    await store.outbox.record_pages(entry, ["6.1"])
+    assert waiting.page_ts == ("5.1",)
+    assert await store.tool_steps.decide(job.id, 0, BOTH[1], Decision.APPROVED, "U1")
+    assert await store.outbox.waiting_job(entry) is None
+    assert await store.worker_queue.claim(1) == [], "its reply is being edited"
+    await store.outbox.complete(entry)
+    assert (await one(store)).page_ts == ("6.1",)
+    assert await store.outbox.take(9) == []
+    await store.close()
+
+
+async def test_decision_is_not_shown_once_all_are_made_and_leaves_nothing_behind(store: Stores) -> None:
+    job = await recorded(store, *BOTH)
+    assert await store.tool_steps.wait(job, None, None)
+    for call in BOTH:
+        assert await store.tool_steps.decide(job.id, 0, call, Decision.DENIED, "U1")
+    assert await store.outbox.take(9) == []
+    assert await store.worker_queue.finish(await one(store), DONE)
+    assert await count(store, outbox_entries) == 0
+
+
+async def test_process_that_shows_a_decision_keeps_its_entry_when_another_one_is_made(database_url: str) -> None:
+    clock, calls = ManualClock(), (*BOTH, replace(CALL, index=2))
+    store = await Stores.open(database_url, "w1", clock)
+    job = await recorded(store, *calls)
+    assert await store.tool_steps.wait(job, None, None)
+    assert await store.tool_steps.decide(job.id, 0, calls[0], Decision.APPROVED, "U1")
+    [entry] = await store.outbox.take(9)
+    assert await store.tool_steps.decide(job.id, 0, calls[1], Decision.APPROVED, "U1")
+    assert await store.outbox.take(9) == []
+    clock.time_s += OUTBOX_HOLD_S
+    [again] = await store.outbox.take(9)
+    assert (again.id, again.tries) == (entry.id, 2), "its process has died"
     await store.close()
 
 

@@ -1,5 +1,6 @@
 """Who may press which button, and when, and which buttons an answer has."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from bot.core import texts
 from bot.core.job import EndReason
 from bot.core.reply.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
-from bot.core.reply.approvals import Ask, deciders, details_of
+from bot.core.reply.approvals import Ask, asks_of, deciders, details_of
 from bot.core.reply.markdown.escaping import JOINER
 from bot.core.reply.state import View
 from bot.core.tool_steps import Decision, StepState, ToolStep
@@ -112,6 +113,7 @@ SHOWN: list[tuple[View, list[str]]] = [
     (View("", notice="It failed.", ended=EndReason.CUT), [REGENERATE, "delete"]),
     (View("", notice="Ask me anything.", ended=EndReason.WHOLE), []),
     (View("", growing=True, asks=(ASK,)), ["approve", "deny", STOP]),
+    (View("", growing=True, asks=(replace(ADMIN_ASK, decision=Decision.DENIED), ASK)), ["approve", "deny", STOP]),
     (View("I'll do it.", growing=True, asks=(ADMIN_ASK,)), ["approve", "deny", "allow_always", "arguments", STOP]),
     (View("All of it", ended=EndReason.WHOLE, details=True), [REGENERATE, "details", *FEEDBACK_AND_DELETE]),
 ]
@@ -138,8 +140,17 @@ def test_details_say_what_became_of_a_call_and_who_decided(step: ToolStep, headi
     assert deciders([step, step]) == ([step.decided_by] if step.decided_by else [])
 
 
+def test_decided_calls_keep_their_places_while_others_wait() -> None:
+    waiting, denied = decided(StepState.ASKED, None), decided(StepState.DENIED, Decision.DENIED, "U1")
+    refused, unasked = decided(StepState.DENIED, None), decided(StepState.DONE, None)
+    asks = asks_of([denied, refused, waiting, unasked], 0, ())
+    assert [ask.decision for ask in asks] == [Decision.DENIED, None]
+    assert asks_of([denied, refused, unasked], 0, ()) == ()
+
+
 def test_plain_page_names_the_calls_that_it_has_no_buttons_for() -> None:
-    asks = (ASK, Ask("files.com", "{}", "0.0.1.hash"), ASK)
+    decided = Ask("notes.list", "{}", "0.0.2.hash", decision=Decision.APPROVED)
+    asks = (ASK, Ask("files.com", "{}", "0.0.1.hash"), decided, ASK)
     message = reply_blocks.message(View("I'll do it.", growing=True, asks=asks, plain=True))
     assert message["blocks"] == []
     text = message["text"].replace(JOINER, "")

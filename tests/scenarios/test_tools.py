@@ -12,6 +12,7 @@ from bot.core import texts
 from bot.core.conversation import Question, ToolDefinition
 from bot.core.limits.caps import parse_caps
 from bot.core.reply.actions import ReplyAction
+from bot.core.tool_steps import Decision
 from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
 from bot.services import thread_statuses, tool_calls
 from bot.settings import Settings
@@ -103,6 +104,15 @@ def _asks(message: Message) -> bool:
     return ReplyAction.APPROVE in buttons(message)
 
 
+async def asking_about(stage: Stage, asked: str, values: list[str]) -> Message:
+    """Waits until a reply asks about these calls and no others."""
+
+    def asks() -> list[Message]:
+        return [message for message in stage.bots("general", asked) if values_of(message) == values]
+
+    return (await stage.sandbox.wait_for(asks))[0]
+
+
 async def ended(stage: Stage, asked: str) -> Message:
     """Waits until a reply has ended."""
 
@@ -190,18 +200,43 @@ async def test_long_arguments_are_shown_in_full_in_a_modal(stage: Stage) -> None
     assert "\\u202e" in "".join(pieces), "characters that reorder text are escaped"
 
 
-async def test_first_of_several_decisions_is_acknowledged(stage: Stage, notes: Notes) -> None:
-    both = calls("", ("notes__add", {"text": "Milk"}), ("notes__add", {"text": "Bread"}))
+async def test_first_of_several_decisions_is_acknowledged_and_loses_its_buttons(stage: Stage, notes: Notes) -> None:
+    both = calls("I'll note both.", ("notes__add", {"text": "Milk"}), ("notes__add", {"text": "Bread"}))
     stage.vendor.script(by_results(both, says("Noted."), says("Noted one.")))
     asked = await stage.mention("note both")
     message = await asking(stage, asked)
-    milk = value_of(message)
+    milk, bread = values_of(message)
     assert await press(stage, message, ReplyAction.DENY, value=milk) == texts.others_to_decide(1)
+    message = await asking_about(stage, asked, [bread])
+    assert shown(message).startswith("I'll note both.")
+    lines = shown(message).splitlines()
+    denied, milk_line, bread_line = (
+        next(at for at, line in enumerate(lines) if words in line)
+        for words in (texts.DECISIONS[Decision.DENIED], "Milk", "Bread")
+    )
+    assert milk_line < denied < bread_line, "the other call keeps its place"
     assert await press(stage, message, ReplyAction.APPROVE, value=milk) == texts.NOTHING_TO_DECIDE
-    [bread] = {value for value in values_of(message) if value != milk}
     assert await press(stage, message, ReplyAction.APPROVE, value=bread) is None
-    await ended(stage, asked)
+    message = await ended(stage, asked)
+    assert shown(message).startswith("I'll note both.\n\nNoted one.")
+    assert len(stage.bots("general", asked)) == 1
     assert notes.written == [{"text": "Bread"}]
+
+
+async def test_decisions_of_three_calls_within_a_second_are_all_made(stage: Stage, notes: Notes) -> None:
+    words = ("Milk", "Bread", "Salt")
+    three = calls("", *(("notes__add", {"text": word}) for word in words))
+    stage.vendor.script(by_results(three, says("?"), says("?"), says("Noted.")))
+    asked = await stage.mention("note three")
+    message = await asking(stage, asked)
+    first, *others = values_of(message)
+    await press(stage, message, ReplyAction.APPROVE, value=first)
+    await asking_about(stage, asked, others)
+    for value in others:
+        await press(stage, message, ReplyAction.APPROVE, value=value)
+    message = await ended(stage, asked)
+    assert shown(message).startswith("Noted.")
+    assert notes.written == [{"text": word} for word in words]
 
 
 async def test_word_stop_in_the_thread_stops_the_answer(stage: Stage, notes: Notes) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.core import texts
-from bot.core.tool_steps import StepState, ToolStep
+from bot.core.tool_steps import Decision, StepState, ToolStep
 from bot.core.tools import label_of
 
 MOST_ARGUMENT_CHARS = 30_000
@@ -32,14 +32,21 @@ class Ask:
     """What the buttons carry."""
     may_allow_always: bool = False
     """Whether there are admins who could always allow the tool."""
+    decision: Decision | None = None
+    """What a person decided, while other calls still wait; None if the call waits itself."""
 
 
 def asks_of(steps: Sequence[ToolStep], version: int, admins: Collection[str]) -> tuple[Ask, ...]:
-    """Returns the calls that wait for a person."""
+    """Returns the calls of a step that a person is asked about; none if no call waits any more.
+
+    A decided call keeps its place: a second press would otherwise meet the next call's button.
+    """
+    if not any(step.state is StepState.ASKED for step in steps):
+        return ()
     return tuple(
-        Ask(label_of(step.tool), readable(step.arguments), value_of(step, version), bool(admins))
+        Ask(label_of(step.tool), readable(step.arguments), value_of(step, version), bool(admins), step.decision)
         for step in steps
-        if step.state is StepState.ASKED
+        if step.state is StepState.ASKED or step.decision
     )
 
 

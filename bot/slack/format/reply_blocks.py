@@ -19,6 +19,7 @@ from bot.core.reply.pages import Pages
 from bot.core.reply.preview import beginning, first_words
 from bot.core.reply.sources import Source, plain_list
 from bot.core.reply.state import View
+from bot.core.tool_steps import Decision
 from bot.slack.format import blockkit
 from bot.slack.format.blockkit import Json
 
@@ -142,11 +143,23 @@ def remark(sentence: str) -> list[Json]:
 
 
 def _asks(view: View) -> list[Json]:
-    """Returns each call that a person decides about: its tool, its arguments as code, and its buttons."""
+    """Returns each call that a person decides about: its tool, its arguments as code, and its buttons or decision."""
     return [block for number, ask in enumerate(view.asks) for block in _ask(ask, f"{_NOTE_LINE}ask-{number}")]
 
 
 def _ask(ask: Ask, block_id: str) -> list[Json]:
+    return [
+        blockkit.rich_text_line(texts.asking_for(ask.tool), f"{block_id}-tool"),
+        blockkit.rich_text_preformatted(ask.arguments[:ARGUMENT_CHARS], f"{block_id}-arguments"),
+        *(_ask_buttons(ask, block_id) if ask.decision is None else _ask_decision(ask.decision, block_id)),
+    ]
+
+
+def _ask_decision(decision: Decision, block_id: str) -> list[Json]:
+    return [blockkit.rich_text_line(texts.DECISIONS[decision], f"{block_id}-decision")]
+
+
+def _ask_buttons(ask: Ask, block_id: str) -> list[Json]:
     is_long = len(ask.arguments) > ARGUMENT_CHARS
     buttons = [
         blockkit.button(ReplyAction.APPROVE, texts.APPROVE, ask.value),
@@ -157,12 +170,7 @@ def _ask(ask: Ask, block_id: str) -> list[Json]:
     if is_long:
         buttons.append(blockkit.button(ReplyAction.ARGUMENTS, texts.SHOW_ALL, ask.value))
     note = [texts.arguments_cut(ARGUMENT_CHARS, len(ask.arguments))] if is_long else []
-    return [
-        blockkit.rich_text_line(texts.asking_for(ask.tool), f"{block_id}-tool"),
-        blockkit.rich_text_preformatted(ask.arguments[:ARGUMENT_CHARS], f"{block_id}-arguments"),
-        *(blockkit.rich_text_line(line, f"{block_id}-cut") for line in note),
-        blockkit.actions(buttons),
-    ]
+    return [*(blockkit.rich_text_line(line, f"{block_id}-cut") for line in note), blockkit.actions(buttons)]
 
 
 def _feedback() -> Json:
@@ -233,7 +241,7 @@ def _plain(view: View) -> str:
 
 def _asks_plainly(view: View) -> str:
     """Returns the sentence for calls that can't be approved, because the page has no buttons."""
-    tools = list(dict.fromkeys(unlinked(ask.tool) for ask in view.asks))
+    tools = list(dict.fromkeys(unlinked(ask.tool) for ask in view.asks if ask.decision is None))
     return texts.asking_without_buttons(tools) if tools else ""
 
 

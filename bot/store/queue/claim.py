@@ -53,7 +53,7 @@ async def claim_ready(
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key("claims"))))
     due_since = jobs.c.placeholder_due_since
     has_placeholder = sa.or_(due_since.is_(None), due_since <= now - PLACEHOLDER_HOLD_S)
-    settled = sa.and_(has_placeholder, ~outbox.is_end_being_shown(now, jobs.c.id))
+    settled = sa.and_(has_placeholder, ~outbox.is_reply_being_edited(now, jobs.c.id))
     claimed: list[Job] = []
     while len(claimed) < limit:
         leaders = (await connection.execute(_leaders(limit - len(claimed), most_per_user, settled))).all()

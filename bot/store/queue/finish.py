@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
 from bot.core.job import EndReason, Outcome, Spent, Status
-from bot.core.outbox import Leftover, OutboxKind, wait_s
+from bot.core.outbox import ABOUT_APPROVALS, Leftover, OutboxKind, wait_s
 from bot.ports.prices import Prices
 from bot.store import checkpoints, outbox, recorded_answers, rounds, usage_totals
 from bot.store.predicates import in_thread, is_queued, is_running
@@ -117,11 +117,12 @@ async def record_turn(connection: AsyncConnection, job: Job, turn: Mapping[str, 
 
 
 async def _cancel_entries(connection: AsyncConnection, job: Job) -> None:
-    """Cancels what was left to do for an earlier version's end, and for an approval that an earlier attempt asked."""
+    """Cancels what was left to do for an earlier version's end, and for approvals that an earlier attempt asked."""
     if job.version > 0:
         await outbox.cancel(connection, OutboxKind.SHOW_END, [job.id])
     if job.attempts > 1:
-        await outbox.cancel(connection, OutboxKind.ASK_APPROVAL, [job.id])
+        for kind in ABOUT_APPROVALS:
+            await outbox.cancel(connection, kind, [job.id])
 
 
 def _held_up_by(job: Job) -> sa.ColumnElement[bool]:
