@@ -160,7 +160,9 @@ class AnswerAttempt:
     follow_ups: list[FollowUp] = field(init=False)
     """The questions that came while tools ran."""
     parts: list[TurnPart] = field(default_factory=list)
-    """What the step under way consists of."""
+    """What the step under way consists of, up to its last text, which ends with the next part or the step."""
+    _text_utf8: bytearray = field(default_factory=bytearray)
+    """The last text. As a part it would be copied at each delta."""
     calls: list[ToolCall] = field(default_factory=list)
     """The calls that the step under way asks for."""
     searches: int = field(init=False)
@@ -187,6 +189,7 @@ class AnswerAttempt:
         """Notes an event of the model's stream and returns its text, if it has any. `now` is by the monotonic clock."""
         match event:
             case Completion():
+                self._end_text()
                 self.completion = event
                 self.searches += event.usage.web_searches if event.usage else 0
                 return ""
@@ -196,27 +199,30 @@ class AnswerAttempt:
             case Citation():
                 self.draft.cite(event)
             case ToolCall():
+                self._end_text()
                 self.calls.append(event)
                 self.parts.append(event)
             case Opaque():
+                self._end_text()
                 self.parts.append(event)
             case str():
-                self._note_text(event)
+                self._text_utf8 += event.encode()
                 self.first_token_s = now - self.claimed_at if self.first_token_s is None else self.first_token_s
                 self.output_chars += len(event)
                 return event
         return ""
 
-    def _note_text(self, delta: str) -> None:
-        if self.parts and isinstance(last := self.parts[-1], TextPart):
-            self.parts[-1] = TextPart(last.text + delta)
-        else:
-            self.parts.append(TextPart(delta))
+    def _end_text(self) -> None:
+        """Adds the text since the step's last part as a part."""
+        if self._text_utf8:
+            self.parts.append(TextPart(self._text_utf8.decode()))
+            self._text_utf8.clear()
 
     def step_began(self, model: str, input_tokens: int) -> None:
         """Notes that the model is asked for a step."""
         self.model, self.input_tokens, self.output_chars = model, input_tokens, 0
         self.parts, self.calls, self.completion = [], [], None
+        self._text_utf8.clear()
 
     def step_recorded(self, step: Round, usage: Usage | None, cost_usd: float | None) -> None:
         """Notes that a step is on record with its usage, which no longer counts for the attempt."""
