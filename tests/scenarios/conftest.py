@@ -145,6 +145,14 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def with_frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets this process's bot look all the time for what another process has left."""
+    monkeypatch.setattr("bot.services.message_shortcut.LOOK_S", 0.5)
+    # PostgreSQL isn't restarted, so a lock that is free belongs to a process that is dead.
+    monkeypatch.setattr("bot.store.liveness.workers.LOCK_GRACE_S", 0.1)
+
+
+@pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
     async with Sandbox(redelivery_delays_s=(0.0, 1.0, 2.0), manifest=manifest()) as sandbox:
         yield sandbox

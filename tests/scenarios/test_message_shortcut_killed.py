@@ -27,6 +27,8 @@ from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, manifest, running
 from tests.streams.server import VendorServer
 
+pytestmark = pytest.mark.usefixtures("with_frequent_looks")
+
 BEFORE_POST = ("bot.slack.surfaces", "SlackSurfaces", "post_question", False)
 AFTER_POST = ("bot.slack.surfaces", "SlackSurfaces", "post_question", True)
 ELSEWHERE = ("bot.store.message_questions", "SqlMessageQuestions", "record_direct_post", True)
@@ -62,8 +64,11 @@ def named(step: Step) -> str:
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    """Yields a workspace that waits for acknowledgements as long as Slack does, and redelivers events sooner."""
-    async with Sandbox(ack_timeout_s=3.0, redelivery_delays_s=(0.0, 1.0, 2.0), manifest=manifest()) as sandbox:
+    """Yields a workspace that waits for acknowledgements as long as Slack does, and redelivers events all the time.
+
+    The next process gets the event of a direct message before it looks for questions to continue.
+    """
+    async with Sandbox(ack_timeout_s=3.0, redelivery_delays_s=(0.2,) * 150, manifest=manifest()) as sandbox:
         yield sandbox
 
 
