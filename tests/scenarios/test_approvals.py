@@ -1,6 +1,7 @@
-"""Approvals with real MCP servers over real sockets: `mcp-server-time` on stdio, and a server of the SDK on HTTP.
+"""Approvals with MCP servers over real sockets: `mcp-server-time` on stdio, and a server of the SDK on HTTP.
 
 Each server's tool is asked about. The model says what the tool returned, so an answer shows whether the call was made.
+To tests of the decision alone, the server makes no difference: theirs is a scripted one on stdio, which starts sooner.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
 from tests.contracts.clocks import LateClock
 from tests.forked import ForkedBot, forked_bot
-from tests.mcp.servers import PATIENCE_S, TIME, be_patient, http_server
+from tests.mcp.servers import PATIENCE_S, TIME, RawServer, be_patient, http_server, said, tool
 from tests.processes import END_WITHIN_S, wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, running, says, shown
 from tests.scenarios.test_tools import DECISIONS, asking, calls, ended, press, value_of
@@ -68,7 +69,7 @@ class Server:
         if isinstance(transport, HttpTransport):
             entry = {"type": "http", "url": transport.url, "headers": dict(transport.headers)}
         else:
-            entry = {"command": transport.command}
+            entry = {"command": transport.command, "args": list(transport.args)}
         file = folder / "mcp.json"
         file.write_text(json.dumps({"mcpServers": {self.config.name: entry}}))
         return file
@@ -79,13 +80,21 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.mcp.tools.OFFERED_WITHIN_S", PATIENCE_S)
 
 
-@pytest.fixture(params=["stdio", "http"])
-async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
-    if request.param == "stdio":
-        yield Server(TIME, "convert_time", KOLKATA_TO_TOKYO, r'"target"[^}]*T(\d\d:\d\d)', "15:30")
-        return
-    async with http_server() as (web, _):
-        yield Server(web, "add", {"a": 2, "b": 40}, r"^(\d+)$", "42")
+real_servers = pytest.mark.parametrize("server", ["stdio", "http"], indirect=True)
+
+
+@pytest.fixture
+async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Server]:
+    match getattr(request, "param", "scripted"):
+        case "stdio":
+            yield Server(TIME, "convert_time", KOLKATA_TO_TOKYO, r'"target"[^}]*T(\d\d:\d\d)', "15:30")
+        case "http":
+            async with http_server() as (web, _):
+                yield Server(web, "add", {"a": 2, "b": 40}, r"^(\d+)$", "42")
+        case _:
+            raw = RawServer(tmp_path / "script.json")
+            raw.script([tool("add")], {"add": said("42")})
+            yield Server(raw.config(), "add", {"a": 2, "b": 40}, r"^(\d+)$", "42")
 
 
 @pytest.fixture
@@ -122,6 +131,7 @@ def read_of_call(stage: Stage) -> str:
     return result
 
 
+@real_servers
 async def test_approved_call_is_made_once_and_the_answer_has_its_result(
     stage: Stage, server: Server, calls_made: Callable[[], int]
 ) -> None:
@@ -204,6 +214,7 @@ async def test_approval_expires_with_a_sentence_and_comes_too_late_after_that(
     assert calls_made() == 0
 
 
+@real_servers
 async def test_approval_survives_a_restart(
     sandbox: Sandbox, vendor: VendorServer, server: Server, settings: Settings, calls_made: Callable[[], int]
 ) -> None:
@@ -307,6 +318,7 @@ async def test_press_that_reaches_another_process_decides(processes: Processes, 
     assert len(stage.vendor.requests) == 2
 
 
+@pytest.mark.parametrize(("database_url", "server"), [("sqlite", "stdio"), ("postgresql", "http")], indirect=True)
 async def test_deployment_while_an_approval_waits_leaves_it_to_the_next_process(
     processes: Processes, server: Server
 ) -> None:
