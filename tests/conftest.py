@@ -17,7 +17,7 @@ settings.load_profile("any machine")
 # Other work on the machine may hold up a test's database for longer than people wait for an answer.
 engine._POOL_TIMEOUT_S = 30.0
 
-pytest_plugins = ["tests.migrated", "tests.contracts.databases"]
+pytest_plugins = ["tests.migrated", "tests.contracts.databases", "tests.fast"]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -18,6 +18,8 @@ from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, Api
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer, refusal
 
+pytestmark = pytest.mark.skips_waits
+
 OVERLOADED = b'data: {"error":{"code":503,"message":"busy"}}\n\n'
 
 ALL_APIS = pytest.mark.parametrize("api", APIS, ids=str)
@@ -73,16 +75,16 @@ class TestStall:
         ping = b'event: ping\ndata: {"type": "ping"}\n\n' if api is ANTHROPIC else b": ping\n\n"
         vendor.script(Answer(api.unended(*deltas), ending=Ending.HANG, ping=ping))
         async with connected(api, vendor) as model:
-            received = await collect(Stall(model, stall_timeout_s=0.8))
+            received = await collect(Stall(model, stall_timeout_s=5))
             assert (received.text, received.failure) == ("".join(deltas), Failure.STALLED)
-            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 5)
+            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 30)
 
     @THINKING
     async def test_thinking_counts_as_activity(self, vendor: VendorServer, api: Api, name: str) -> None:
         before, thinking, after = thoughtful(name)
-        vendor.script(Answer([*before, *[thinking] * 12, *after], pause_s=0.1))
+        vendor.script(Answer([*before, *[thinking] * 12, *after], pause_s=5))
         async with connected(api, vendor) as model:
-            received = await collect(Stall(model, stall_timeout_s=0.9))
+            received = await collect(Stall(model, stall_timeout_s=30))
         assert received.text == "Hello there!"
         assert received.thought >= 12
 
@@ -91,9 +93,9 @@ class TestStall:
         self, vendor: VendorServer, api: Api, name: str, sign: bytes
     ) -> None:
         before, after = silent(name, sign)
-        vendor.script(Answer([before, *[sign] * 40, after], pause_s=0.14))
+        vendor.script(Answer([before, *[sign] * 40, after], pause_s=7))
         async with connected(api, vendor) as model:
-            received = await collect(Stall(model, stall_timeout_s=0.5))
+            received = await collect(Stall(model, stall_timeout_s=25))
         assert received.text in ("Hello there!", "Hi there! How can I assist you today?")
 
     @SILENT
@@ -101,20 +103,20 @@ class TestStall:
         self, vendor: VendorServer, api: Api, name: str, sign: bytes
     ) -> None:
         before, after = silent(name, sign)
-        vendor.script(Answer([before, after], pause_s=1.5))
+        vendor.script(Answer([before, after], pause_s=180))
         async with connected(api, vendor) as model:
-            received = await collect(Stall(model, stall_timeout_s=0.4))
+            received = await collect(Stall(model, stall_timeout_s=20))
         assert received.text in ("Hello there!", "Hi there! How can I assist you today?")
 
     @SILENT
     async def test_longer_silent_thinking_stalls(self, vendor: VendorServer, api: Api, name: str, sign: bytes) -> None:
         before, _ = silent(name, sign)
-        vendor.script(Answer([before, b""], pause_s=60))
+        vendor.script(Answer([before, b""], pause_s=300))
         async with connected(api, vendor) as model:
-            received = await collect(Stall(model, stall_timeout_s=0.3))
-            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 5)
+            received = await collect(Stall(model, stall_timeout_s=10))
+            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 30)
         assert received.error is not None
-        assert (received.text, received.failure, received.error.detail) == ("", Failure.STALLED, "nothing for 3 s")
+        assert (received.text, received.failure, received.error.detail) == ("", Failure.STALLED, "nothing for 100 s")
 
     @pytest.mark.parametrize(
         ("api", "name", "end"),
@@ -133,9 +135,9 @@ class TestStall:
         ping = b'event: ping\ndata: {"type": "ping"}\n\n' if api is ANTHROPIC else b": ping\n\n"
         vendor.script(Answer([stream[:at]], ending=Ending.HANG, ping=ping))
         async with connected(api, vendor) as model:
-            received = await collect(Stall(model, stall_timeout_s=0.8))
+            received = await collect(Stall(model, stall_timeout_s=5))
         assert received.error is not None
-        assert (received.failure, received.error.detail) == (Failure.STALLED, "nothing for 0.8 s")
+        assert (received.failure, received.error.detail) == (Failure.STALLED, "nothing for 5 s")
         assert received.thought > 0
 
     @pytest.mark.parametrize(
@@ -147,25 +149,25 @@ class TestStall:
     async def test_vendor_that_does_not_answer_stalls(self, vendor: VendorServer) -> None:
         vendor.script(Answer(delay_s=60))
         async with connected(CHAT, vendor) as model:
-            assert (await collect(Stall(model, stall_timeout_s=0.2))).failure is Failure.STALLED
+            assert (await collect(Stall(model, stall_timeout_s=20))).failure is Failure.STALLED
 
     async def test_cancelling_the_reader_cancels_the_stream(self, vendor: VendorServer) -> None:
         vendor.script(Answer(ending=Ending.HANG))
         async with connected(CHAT, vendor) as model:
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(collect(Stall(model, stall_timeout_s=10)), 0.1)
+                await asyncio.wait_for(collect(Stall(model, stall_timeout_s=100)), 1)
 
     async def test_slow_but_growing_answer_does_not_stall(self, vendor: VendorServer) -> None:
-        vendor.script(replace(CHAT.streamed(*"0123456789"), pause_s=0.1))
+        vendor.script(replace(CHAT.streamed(*"0123456789"), pause_s=5))
         async with connected(CHAT, vendor) as model:
-            assert (await collect(Stall(model, stall_timeout_s=0.9))).text == "0123456789"
+            assert (await collect(Stall(model, stall_timeout_s=30))).text == "0123456789"
 
     async def test_readers_own_delay_is_no_stall(self, vendor: VendorServer) -> None:
         vendor.script(CHAT.streamed("one", " two"))
         text = ""
         async with connected(CHAT, vendor) as model:
-            async for item in Stall(model, stall_timeout_s=0.8).stream(PROMPT):
-                await asyncio.sleep(1.0)
+            async for item in Stall(model, stall_timeout_s=30).stream(PROMPT):
+                await asyncio.sleep(40)
                 text += item if isinstance(item, str) else "."
         assert text == "one two."
 
@@ -282,7 +284,7 @@ class TestFallback:
     async def test_fallback_handles_any_other_failure(self, vendor: VendorServer, first: Answer) -> None:
         vendor.script(first, CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
-            assert (await collect(Fallback([Stall(model, 2.0), model]))).text == "one"
+            assert (await collect(Fallback([Stall(model, 10.0), model]))).text == "one"
 
     async def test_refusal_has_no_fallback(self, vendor: VendorServer) -> None:
         vendor.script(refusal(400, {"error": {"code": "content_filter"}}), CHAT.streamed("one"))

@@ -41,6 +41,7 @@ KINDS = {
 ONCE, FOR_20_S, FOR_EVER = "once", "for 20 s", "until the job ends"
 WHOLE, LATER, PART = "complete", "complete, after Slack recovers", "incomplete, with a notice"
 DELETED, DENIED = "deleted", "denied, with a reason for the asker"
+NEXT = "and then?"
 CODE_LINES = 420
 TEXT = "word " * 60
 CODE = "```python\n" + "".join(f"print({n})  # a line of the code\n" for n in range(CODE_LINES)) + "```"
@@ -296,8 +297,10 @@ def slow_answer(way: Way) -> Answer:
 
 
 def answer_to(seen: Seen, way: Way) -> Answer:
-    """Returns a search if the question is about a launch, and else the way's answer."""
+    """Returns a search if the question is about a launch, and else the way's answer, at once for a next question."""
     last = seen.body["messages"][-1]
+    if NEXT in str(last["content"]):
+        return Answer(speech.chat([way.text]))
     about = re.search(r"launch-\d+", str(last["content"]))
     if last["role"] != "user" or not about:
         return slow_answer(way)
@@ -380,7 +383,7 @@ async def outcome(case: Case, way: Way) -> str:
 
 async def answered_next(case: Case, way: Way) -> None:
     before = {message.ts for message in case.replies}
-    await case.say("and then?", None if case.method == "conversations.history" else case.root)
+    await case.say(NEXT, None if case.method == "conversations.history" else case.root)
 
     def is_answered() -> bool:
         new = [message for message in case.replies if message.ts not in before]
