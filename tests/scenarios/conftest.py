@@ -20,6 +20,7 @@ from bot.settings import Settings
 from sandbox.blocks.elements import interactive
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
+from tests.fast import FastClock
 from tests.streams import speech
 from tests.streams.server import Answer, VendorServer
 
@@ -122,10 +123,13 @@ def connected(sandbox: Sandbox, vendor: VendorServer) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running(settings: Settings, clock: Clock = app.MACHINES_CLOCK, **options: Any) -> AsyncIterator[None]:
-    """Runs the bot in this process, from connected to drained. `options` are those of `app.run`."""
+async def running(settings: Settings, clock: Clock | None = None, **options: Any) -> AsyncIterator[None]:
+    """Runs the bot in this process, by default in the loop's time, from connected to drained.
+
+    `options` are those of `app.run`.
+    """
     shutdown, ready = app.Shutdown(), asyncio.Event()
-    task = asyncio.create_task(app.run(settings, shutdown, lambda _: ready.set(), clock, **options))
+    task = asyncio.create_task(app.run(settings, shutdown, lambda _: ready.set(), clock or FastClock(), **options))
     is_ready = asyncio.create_task(ready.wait())
     await asyncio.wait((task, is_ready), return_when=asyncio.FIRST_COMPLETED)
     is_ready.cancel()
@@ -154,7 +158,8 @@ def with_frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(redelivery_delays_s=(0.0, 1.0, 2.0), manifest=manifest()) as sandbox:
+    loop = asyncio.get_running_loop()
+    async with Sandbox(redelivery_delays_s=(0.0, 1.0, 2.0), manifest=manifest(), monotonic=loop.time) as sandbox:
         yield sandbox
 
 

@@ -24,6 +24,8 @@ from tests.core.test_access_table import SUBSETS
 from tests.scenarios.conftest import Stage, growing, running, says, shown
 from tests.streams.server import VendorServer
 
+pytestmark = pytest.mark.skips_waits
+
 
 @pytest.fixture
 def others(sandbox: Sandbox, vendor: VendorServer) -> Stage:

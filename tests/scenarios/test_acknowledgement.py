@@ -6,6 +6,8 @@ import pytest
 
 from tests.scenarios.conftest import Stage
 
+pytestmark = pytest.mark.skips_waits
+
 Json = dict[str, Any]
 
 SENDER: Json = {

@@ -12,6 +12,8 @@ from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running
 from tests.streams.server import VendorServer
 
+pytestmark = pytest.mark.skips_waits
+
 
 @pytest.fixture
 async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:

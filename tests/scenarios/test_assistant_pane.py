@@ -17,6 +17,8 @@ from tests.scenarios.conftest import Stage, buttons, manifest, running, says
 from tests.streams import speech, steps
 from tests.streams.server import Answer, Ending, VendorServer
 
+pytestmark = pytest.mark.skips_waits
+
 
 def with_assistant_view() -> Any:
     """Returns a manifest from before Slack had agents."""

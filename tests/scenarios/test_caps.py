@@ -16,6 +16,8 @@ from tests.scenarios.test_access import ephemerals
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer
 
+pytestmark = pytest.mark.skips_waits
+
 WORDS = "word " * 100
 USED_TOKENS = speech.INPUT_TOKENS + len(speech.tokens(WORDS))
 """Tokens that one answer uses, as the vendor reports it."""

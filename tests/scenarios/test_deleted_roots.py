@@ -7,6 +7,8 @@ from bot.slack.format import modals
 from sandbox.faults import FaultSettings
 from tests.scenarios.conftest import Stage, says
 
+pytestmark = pytest.mark.skips_waits
+
 
 def taken_back(stage: Stage) -> bool:
     return any(call.ok for call in stage.sandbox.calls if call.method == "chat.delete")

@@ -25,6 +25,8 @@ from tests.scenarios.conftest import Stage, running, says
 from tests.streams import speech
 from tests.streams.server import Answer, VendorServer, refusal
 
+pytestmark = pytest.mark.skips_waits
+
 PDF = b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n%%EOF\n"
 ANSWER = "The whole answer."
 

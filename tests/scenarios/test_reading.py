@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 
+import pytest
+
 from bot.core.inbound.prompt import MESSAGES_OMITTED
 from bot.settings import Settings
 from sandbox.people import Content
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says
 from tests.streams.server import VendorServer
+
+pytestmark = pytest.mark.skips_waits
 
 
 async def asked(stage: Stage, channel: str, thread_ts: str | None, count: int = 1) -> str:

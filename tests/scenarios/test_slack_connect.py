@@ -18,6 +18,8 @@ from tests.scenarios.conftest import Stage, running
 from tests.scenarios.test_reply_actions import on_record
 from tests.streams.server import VendorServer
 
+pytestmark = pytest.mark.skips_waits
+
 PARTNERS = "C0PARTNERS"
 
 

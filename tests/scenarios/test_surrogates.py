@@ -11,6 +11,8 @@ from tests.scenarios.conftest import Stage, running, says
 from tests.streams import speech
 from tests.streams.server import Answer, VendorServer, refusal
 
+pytestmark = pytest.mark.skips_waits
+
 LONE = "\ud83d"
 
 

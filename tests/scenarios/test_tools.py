@@ -22,6 +22,8 @@ from tests.scenarios.conftest import Stage, buttons, footer, running, says, show
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, Seen, VendorServer
 
+pytestmark = pytest.mark.skips_waits
+
 RULES = {"notes__list": ToolRule(Permission.ALLOW, read_only=True), "notes__add": ToolRule(Permission.ASK)}
 DECISIONS = [ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.ALLOW_ALWAYS, ReplyAction.STOP]
 

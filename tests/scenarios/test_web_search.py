@@ -20,6 +20,8 @@ from tests.scenarios.test_reply_actions import on_record, press, rows
 from tests.streams import speech, steps
 from tests.streams.server import Answer, Ending, VendorServer
 
+pytestmark = pytest.mark.skips_waits
+
 TYPIST, SLACK = ("https://example.com/typist", "Typist"), ("https://docs.slack.dev/apis", "Slack's APIs")
 SEARCH = (steps.SERVER_SEARCH, steps.SEARCH_RESULT)
 LONG = "It streams answers into Slack by paced edits. " * 20
