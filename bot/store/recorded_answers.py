@@ -11,6 +11,7 @@ from bot.core.conversation import Job, ThreadKey
 from bot.core.job import EndReason, State, state_of
 from bot.core.outbox import OutboxKind
 from bot.core.reply.actions import AnswerState, RecordedAnswer, Vote
+from bot.core.reply.resuming import continued
 from bot.ports.clock import Clock
 from bot.store import checkpoints, outbox, rounds
 from bot.store.database import Database
@@ -154,8 +155,11 @@ async def with_versions(connection: AsyncConnection, found: Sequence[Job]) -> li
 
 def _with_version(job: Job, so_far: sa.Row[Any] | None, has_previous: bool) -> Job:
     """Returns a job with the turn that it continues, if any."""
-    text, sources = (so_far.answer, sources_of(so_far.sources)) if so_far else ("", ())
-    return replace(job, so_far=text, sources=sources, has_previous=has_previous)
+    job = replace(job, has_previous=has_previous)
+    if so_far is None:
+        return job
+    text = continued(so_far.answer, EndReason(so_far.end_reason))
+    return replace(job, so_far=text, sources=sources_of(so_far.sources))
 
 
 async def _turns(connection: AsyncConnection, job_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:

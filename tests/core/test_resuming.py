@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bot.core.conversation import Job
 from bot.core.job import Checkpoint, Closing, EndReason
-from bot.core.reply.resuming import NOTHING_MISSING, SHORTEST_CHARS, Seam, start_of
+from bot.core.reply.resuming import NOTHING_MISSING, SHORTEST_CHARS, Seam, continued, start_of
 from tests.core.conversations import question
 
 JOB = Job(1, question(), attempts=2, may_have_posts=True)
@@ -83,6 +83,23 @@ JOINS = {
 
 
 @pytest.mark.parametrize("step", [1, 3, 1_000])
+@pytest.mark.parametrize(
+    ("end_reason", "said", "whole"),
+    [
+        (EndReason.STEP_LIMIT, "There are 3.", "I'll look.\n\nThere are 3."),
+        (EndReason.STEP_LIMIT, "\n\nThere are 3.", "I'll look.\n\nThere are 3."),
+        (EndReason.STEP_LIMIT, "I'll look. There are 3.", "I'll look.\n\n There are 3."),
+        (EndReason.LENGTH_LIMIT, "There are 3.", "I'll look. There are 3."),
+        (EndReason.STOPPED, "There are 3.", "I'll look. There are 3."),
+    ],
+)
+def test_answer_goes_on_in_a_new_paragraph_after_the_limit_of_steps(
+    end_reason: EndReason, said: str, whole: str
+) -> None:
+    so_far = continued("I'll look.", end_reason)
+    assert so_far + joined(so_far, said, 3) == whole
+
+
 @pytest.mark.parametrize(("so_far", "continuation", "whole"), JOINS.values(), ids=JOINS)
 def test_continuation_joins_the_text(so_far: str, continuation: str, whole: str, step: int) -> None:
     assert so_far + joined(so_far, continuation, step) == whole

@@ -19,6 +19,7 @@ from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, buttons, footer, running, says, shown
+from tests.scenarios.test_continue_stopped import ended as recorded_turns
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, Seen, VendorServer
 
@@ -282,6 +283,23 @@ async def test_limit_in_the_middle_of_an_answer_leaves_its_text_and_says_what_to
     assert shown(message).startswith(said)
     assert buttons(message)[0] == offered
     assert notes.listed == 2
+
+
+async def test_answer_continued_after_the_limit_of_steps_goes_on_in_a_new_paragraph(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, notes: Notes
+) -> None:
+    vendor.script(lambda seen: LISTS)
+    async with running(replace(settings, max_steps=2), tools=notes):
+        stage = Stage(sandbox, vendor)
+        asked = await stage.mention("list them all")
+        message = await ended(stage, asked)
+        await recorded_turns(settings, 2)
+        vendor.script(lambda seen: says("There are 3."))
+        assert await press(stage, message, ReplyAction.CONTINUE) is None
+        await sandbox.wait_for(lambda: _saying(stage, asked, "There are 3."))
+        message = await ended(stage, asked)
+    assert shown(message).startswith("Looking.\n\nLooking.\n\nThere are 3.")
+    assert ReplyAction.CONTINUE not in buttons(message)
 
 
 async def test_tool_that_does_not_answer_in_time_is_shown_running_and_costs_only_its_result(

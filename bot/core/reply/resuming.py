@@ -4,7 +4,8 @@ import re
 from functools import cached_property
 
 from bot.core.conversation import Job
-from bot.core.reply.joins import LOOKAHEAD_CHARS, TextEnd
+from bot.core.job import EndReason
+from bot.core.reply.joins import LOOKAHEAD_CHARS, PARAGRAPH, TextEnd
 from bot.core.reply.markdown.block_parser import LeafKind, parse_blocks
 from bot.core.reply.page_breaks import Outline
 
@@ -18,6 +19,14 @@ REPEATED_CHARS = 10
 """Fewer repeated characters may be a coincidence, unless they are the word that the text ends in."""
 
 _BARE_FENCE = re.compile(r"(?:^|[\n >])(?:`{3,}|~{3,})\n$")
+
+
+def continued(answer: str, end_reason: EndReason) -> str:
+    """Returns the text that a new version goes on after. After the limit of steps, that is in a new paragraph.
+
+    A step's text is whole, and the next step begins a paragraph, too.
+    """
+    return f"{answer}{PARAGRAPH}" if end_reason is EndReason.STEP_LIMIT else answer
 
 
 def start_of(job: Job) -> str:
