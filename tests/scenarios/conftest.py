@@ -3,10 +3,11 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -28,6 +29,8 @@ ROOT = Path(__file__).parent.parent.parent
 FOOTER = re.compile(r"(fell back to )?(openai|anthropic|scripted)/[^ ]+( · (stopped|incomplete))?|stopped|incomplete")
 CARRIER = "edit"
 """Most scenarios look at each edit of one message. test_native_streams.py has the other carrier."""
+DELTA_CHARS, PACE_S = 16, 0.03
+"""The length of the deltas of `grows`, and the pause after each: about 500 characters a second."""
 GROWING = (texts.THINKING, texts.WRITING, texts.QUEUED)
 
 
@@ -39,6 +42,19 @@ def manifest(name: str = "manifest.json") -> Any:
 def says(text: str, pause_s: float = 0.0) -> Answer:
     """Returns a vendor's complete answer with this text, in deltas of four characters."""
     return Answer(speech.chat(speech.tokens(text)), pause_s=pause_s)
+
+
+Gate = Callable[[], Awaitable[object]]
+
+
+def grows(text: str, pause_s: float = PACE_S, gates: Mapping[int, Gate] = MappingProxyType({})) -> Answer:
+    """Returns a vendor's complete answer in larger deltas, which takes long enough for several edits.
+
+    `gates`: what is awaited before a character is sent, by the number of characters before it.
+    """
+    deltas = [text[at : at + DELTA_CHARS] for at in range(0, len(text), DELTA_CHARS)]
+    numbered = {1 + chars // DELTA_CHARS: gate for chars, gate in gates.items()}
+    return Answer(speech.chat(deltas), pause_s=pause_s, gates=numbered)
 
 
 def shown(message: Message) -> str:

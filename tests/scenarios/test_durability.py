@@ -4,13 +4,12 @@ import asyncio
 import re
 import signal
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 import sqlalchemy as sa
@@ -27,16 +26,13 @@ from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.forked import ForkedBot, forked_bot
 from tests.processes import wait_for_line
-from tests.scenarios.conftest import Stage, connected, footer, growing, says, shown
+from tests.scenarios.conftest import Stage, connected, footer, growing, grows, says, shown
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, Seen, VendorServer
 
 LONG = "".join(f"word{number} " for number in range(80))
-DELTA_CHARS = 16
-PACE_S = 0.03
-"""Pause after each delta. The long answer takes about 1 s, so it grows by several edits."""
 QUICK_S = 0.01
-"""The same for the answer in Markdown, which is four times as long."""
+"""Pause after each delta of the answer in Markdown, which is four times as long."""
 
 SECTIONS = [
     "# word000 word001\n\n",
@@ -52,19 +48,6 @@ MARKDOWN = "".join(SECTIONS)
 WORD = re.compile(r"word(\d{3})")
 UNFINISHED = Answer(speech.chat(speech.tokens(LONG))[:60], ending=Ending.HANG)
 """The first part of the long answer. The stream then stays silent until the bot hangs up."""
-
-
-Gate = Callable[[], Awaitable[object]]
-
-
-def grows(text: str, pause_s: float = PACE_S, gates: Mapping[int, Gate] = MappingProxyType({})) -> Answer:
-    """Returns a complete answer that takes long enough for several edits.
-
-    `gates`: what is awaited before the answer goes on, by the number of characters that have been sent by then.
-    """
-    deltas = [text[at : at + DELTA_CHARS] for at in range(0, len(text), DELTA_CHARS)]
-    numbered = {1 + -(-chars // DELTA_CHARS): gate for chars, gate in gates.items()}
-    return Answer(speech.chat(deltas), pause_s=pause_s, gates=numbered)
 
 
 @dataclass

@@ -18,24 +18,27 @@ from sandbox.web_api.http import CallRecord
 from sandbox.workspace import Message
 from tests.forked import ForkedBot, forked_bot
 from tests.processes import wait_for_line
-from tests.scenarios.conftest import Stage, buttons, connected, footer, growing, running, says, shown
-from tests.streams import speech
+from tests.scenarios.conftest import PACE_S, Stage, buttons, connected, footer, growing, grows, running, shown
 from tests.streams.server import Answer, Seen, VendorServer
 
 TEXT = "".join(f"word{number} " for number in range(120))
-PACE_S = 0.02
 START, APPEND, STOP = "chat.startStream", "chat.appendStream", "chat.stopStream"
 
 
 @pytest.fixture
 async def streams(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
-    vendor.script(says(TEXT, PACE_S))
+    stage = Stage(sandbox, vendor)
+    vendor.script(grows(TEXT))
     async with running(replace(settings, carrier="stream")):
-        yield Stage(sandbox, vendor)
+        yield stage
 
 
 def calls(stage: Stage, method: str) -> int:
     return sum(call.method == method for call in stage.sandbox.calls)
+
+
+def has_appended(stage: Stage, times: int) -> bool:
+    return calls(stage, APPEND) >= times
 
 
 async def only(stage: Stage, asked: str, channel: str = "general") -> Message:
@@ -57,6 +60,8 @@ async def streaming(stage: Stage, asked: str, words: str = "word3 ") -> Message:
 
 
 async def test_stream_carries_an_answer_and_ends_it_with_footer_and_buttons(streams: Stage) -> None:
+    appended = [partial(streams.sandbox.wait_for, partial(has_appended, streams, times)) for times in (1, 2)]
+    streams.vendor.script(grows(TEXT, gates={TEXT.index("word80"): appended[0], TEXT.index("word110"): appended[1]}))
     asked = await streams.mention()
     message = await only(streams, asked)
     assert shown(message) == TEXT.rstrip()
@@ -115,11 +120,11 @@ def says_once(sandbox: Sandbox, text: str, pace_s: float, conditions: Mapping[st
 
     On a busy machine, words would pile up otherwise, and leave with an earlier or a later call than they should.
     """
-    gates = {
-        1 + text.index(word) // speech.TOKEN_CHARS: partial(sandbox.wait_for, condition)
-        for word, condition in conditions.items()
-    }
-    return replace(says(text, pace_s), gates=gates)
+    return grows(
+        text,
+        pace_s,
+        {text.index(word): partial(sandbox.wait_for, condition) for word, condition in conditions.items()},
+    )
 
 
 def answering(sandbox: Sandbox, place: str) -> Callable[[Seen], Answer]:
@@ -131,12 +136,12 @@ def answering(sandbox: Sandbox, place: str) -> Callable[[Seen], Answer]:
         text = text_of(case)
         if messages[-2]["role"] == "assistant":
             # A take-over asks for what comes after the recorded words.
-            return says(text[len(messages[-2]["content"].rstrip()) :], 0.03)
+            return grows(text[len(messages[-2]["content"].rstrip()) :], PACE_S)
         conditions = {word_of(case, 5): lambda: calls_with(sandbox, *call_at(case, "start"))}
         method, number = PLACES[place]
         if method == APPEND:
             conditions[word_of(case, number + 10)] = lambda: calls_with(sandbox, *call_at(case, place))
-        return says_once(sandbox, text, 0.03, conditions)
+        return says_once(sandbox, text, PACE_S, conditions)
 
     return answer_to
 
@@ -202,7 +207,7 @@ async def test_answer_that_exceeds_a_streams_size_goes_on_in_the_next_message(
     paragraphs = [" ".join(f"p{number}w{word}" for word in range(60)) for number in range(40)]
     stage = Stage(sandbox, vendor)
     two_pages = {"p39w0 ": lambda: calls(stage, START) >= 2}
-    vendor.script(says_once(sandbox, "\n\n".join(paragraphs), 0.0005, two_pages))
+    vendor.script(says_once(sandbox, "\n\n".join(paragraphs), 0.002, two_pages))
     async with running(replace(settings, carrier="stream")):
         asked = await stage.mention()
 
@@ -222,7 +227,6 @@ async def test_answer_that_exceeds_a_streams_size_goes_on_in_the_next_message(
 async def test_person_to_whom_slack_refuses_a_stream_gets_edits_from_then_on(streams: Stage) -> None:
     streams.sandbox.faults.start("refuse", method=START, error="not_allowed")
     for number in (1, 2):
-        streams.vendor.script(says(TEXT, PACE_S))
         asked = await streams.mention(f"question {number}")
         assert shown(await only(streams, asked)) == TEXT.rstrip()
     assert calls(streams, START) == 1
@@ -276,7 +280,7 @@ async def test_killed_on_a_streams_second_page_the_first_page_stays_as_it_is(
     text = "\n\n".join(" ".join(f"p{number}w{word}" for word in range(60)) for number in range(40))
     stage = Stage(sandbox, vendor)
     two_pages = {"p39w0 ": lambda: calls(stage, START) >= 2}
-    vendor.script(says_once(sandbox, text, 0.0005, two_pages))
+    vendor.script(says_once(sandbox, text, 0.002, two_pages))
     env = {**connected(sandbox, vendor), "DATABASE_URL": database_url, "BOT_CARRIER": "stream"}
     async with AsyncExitStack() as stack:
 
