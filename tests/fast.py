@@ -34,9 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "skips_waits: the test runs in an event loop that skips idle waits")
 
 
-def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]] | None:
-    """Returns the loop of a test that is marked."""
-    return {"fast": FastLoop} if item.get_closest_marker("skips_waits") else None
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Returns the loop of a test: the usual one, unless it is marked."""
+    return {"fast": FastLoop} if item.get_closest_marker("skips_waits") else {"usual": asyncio.new_event_loop}
 
 
 class _FastSelector(selectors.DefaultSelector):
