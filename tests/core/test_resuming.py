@@ -82,7 +82,6 @@ JOINS = {
 }
 
 
-@pytest.mark.parametrize("step", [1, 3, 1_000])
 @pytest.mark.parametrize(
     ("end_reason", "said", "whole"),
     [
@@ -100,6 +99,7 @@ def test_answer_goes_on_in_a_new_paragraph_after_the_limit_of_steps(
     assert so_far + joined(so_far, said, 3) == whole
 
 
+@pytest.mark.parametrize("step", [1, 3, 1_000])
 @pytest.mark.parametrize(("so_far", "continuation", "whole"), JOINS.values(), ids=JOINS)
 def test_continuation_joins_the_text(so_far: str, continuation: str, whole: str, step: int) -> None:
     assert so_far + joined(so_far, continuation, step) == whole
