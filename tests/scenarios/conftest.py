@@ -31,6 +31,8 @@ CARRIER = "edit"
 """Most scenarios look at each edit of one message. test_native_streams.py has the other carrier."""
 DELTA_CHARS, PACE_S = 16, 0.03
 """The length of the deltas of `grows`, and the pause after each: about 500 characters a second."""
+AT_ONCE_CHARS = 100
+"""The length of the deltas of an answer that comes at once: each delta costs a millisecond of work."""
 GROWING = (texts.THINKING, texts.WRITING, texts.QUEUED)
 
 
@@ -40,8 +42,12 @@ def manifest(name: str = "manifest.json") -> Any:
 
 
 def says(text: str, pause_s: float = 0.0) -> Answer:
-    """Returns a vendor's complete answer with this text, in deltas of four characters."""
-    return Answer(speech.chat(speech.tokens(text)), pause_s=pause_s)
+    """Returns a vendor's complete answer with this text: in tokens with a pause after each, or at once."""
+    return Answer(speech.chat(speech.tokens(text) if pause_s else deltas(text, AT_ONCE_CHARS)), pause_s=pause_s)
+
+
+def deltas(text: str, chars: int) -> list[str]:
+    return [text[at : at + chars] for at in range(0, len(text), chars)]
 
 
 Gate = Callable[[], Awaitable[object]]
@@ -52,9 +58,8 @@ def grows(text: str, pause_s: float = PACE_S, gates: Mapping[int, Gate] = Mappin
 
     `gates`: what is awaited before a character is sent, by the number of characters before it.
     """
-    deltas = [text[at : at + DELTA_CHARS] for at in range(0, len(text), DELTA_CHARS)]
     numbered = {1 + chars // DELTA_CHARS: gate for chars, gate in gates.items()}
-    return Answer(speech.chat(deltas), pause_s=pause_s, gates=numbered)
+    return Answer(speech.chat(deltas(text, DELTA_CHARS)), pause_s=pause_s, gates=numbered)
 
 
 def shown(message: Message) -> str:

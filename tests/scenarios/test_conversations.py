@@ -12,6 +12,8 @@ from tests.scenarios.conftest import Stage, growing, running, says, shown
 from tests.streams import speech
 from tests.streams.server import Answer, VendorServer
 
+pytestmark = pytest.mark.skips_waits
+
 
 @pytest.mark.parametrize("channel", ["general", "project-x"])
 async def test_mention_in_a_channel_is_answered_in_its_thread(stage: Stage, channel: str) -> None:

@@ -16,6 +16,8 @@ from tests.scenarios.conftest import Stage, running, says
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer, refusal
 
+pytestmark = pytest.mark.skips_waits
+
 LONG = "word " * 80
 PART = "The first half. "
 

@@ -43,6 +43,7 @@ async def left_alone(stage: Stage, asked: str) -> Message:
     return (await stage.sandbox.wait_for(only))[0]
 
 
+@pytest.mark.skips_waits
 async def test_end_takes_the_place_of_the_message_that_cannot_be_edited(stage: Stage) -> None:
     stage.vendor.script(says(TEXT, PACE_S), says("Another answer."))
     asked, before = await begun(stage)
@@ -57,6 +58,7 @@ async def test_end_takes_the_place_of_the_message_that_cannot_be_edited(stage: S
     assert await stage.sandbox.client("ada").press("general", message.ts, ReplyAction.FEEDBACK.value, "up")
 
 
+@pytest.mark.skips_waits
 async def test_end_whose_post_gets_no_answer_stands_there_once(stage: Stage) -> None:
     stage.vendor.script(says(TEXT, PACE_S))
     asked, before = await begun(stage)

@@ -16,6 +16,8 @@ from tests.scenarios.test_follow_ups import queued_placeholders
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer
 
+pytestmark = pytest.mark.skips_waits
+
 UNFINISHED = Answer(speech.chat(speech.tokens("The old answer. " * 30))[:60], ending=Ending.HANG)
 
 

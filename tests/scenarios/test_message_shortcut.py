@@ -19,11 +19,14 @@ from tests.scenarios.conftest import Stage, manifest, running, settings_of
 from tests.scenarios.test_slash_commands import last_notice
 from tests.streams.server import VendorServer
 
+pytestmark = pytest.mark.skips_waits
+
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
     """Yields a workspace that waits for acknowledgements as long as Slack does."""
-    async with Sandbox(ack_timeout_s=3.0, manifest=manifest()) as sandbox:
+    loop = asyncio.get_running_loop()
+    async with Sandbox(ack_timeout_s=3.0, manifest=manifest(), monotonic=loop.time) as sandbox:
         yield sandbox
 
 
@@ -153,7 +156,9 @@ async def test_modal_submitted_twice_is_asked_once(stage: Stage, delay_s: float)
 @pytest.fixture
 async def with_short_ack_timeout(vendor: VendorServer) -> AsyncIterator[Stage]:
     """Yields a workspace that gives up on a modal before the bot closes it."""
-    async with Sandbox(ack_timeout_s=1.0, manifest=manifest()) as sandbox, running(settings_of(sandbox, vendor)):
+    loop = asyncio.get_running_loop()
+    sandbox = Sandbox(ack_timeout_s=1.0, manifest=manifest(), monotonic=loop.time)
+    async with sandbox, running(settings_of(sandbox, vendor)):
         yield Stage(sandbox, vendor)
 
 

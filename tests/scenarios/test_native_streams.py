@@ -59,6 +59,7 @@ async def streaming(stage: Stage, asked: str, words: str = "word3 ") -> Message:
     return found[0]
 
 
+@pytest.mark.skips_waits
 async def test_stream_carries_an_answer_and_ends_it_with_footer_and_buttons(streams: Stage) -> None:
     appended = [partial(streams.sandbox.wait_for, partial(has_appended, streams, times)) for times in (1, 2)]
     streams.vendor.script(grows(TEXT, gates={TEXT.index("word80"): appended[0], TEXT.index("word110"): appended[1]}))
@@ -159,6 +160,7 @@ def spoil(sandbox: Sandbox, case: int) -> None:
     sandbox.faults.start(name, **placed)
 
 
+@pytest.mark.skips_waits
 @pytest.mark.parametrize("cases", [range(start, len(CASES), 5) for start in range(5)], ids=list(PLACES))
 async def test_reader_ends_with_the_whole_answer_once_whatever_fails_in_a_stream(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, cases: range
@@ -180,6 +182,7 @@ async def test_reader_ends_with_the_whole_answer_once_whatever_fails_in_a_stream
         assert not [name for name, *_ in FAULTS if sandbox.faults.active(name)], "each fault has met its call"
 
 
+@pytest.mark.skips_waits
 async def test_stop_below_the_placeholder_ends_a_stream(streams: Stage) -> None:
     asked = await streams.mention()
     growing_message = await streaming(streams, asked)
@@ -193,6 +196,7 @@ async def test_stop_below_the_placeholder_ends_a_stream(streams: Stage) -> None:
     assert calls(streams, "chat.update") == 0
 
 
+@pytest.mark.skips_waits
 @pytest.mark.parametrize("method", [START, APPEND, STOP])
 async def test_rate_limit_delays_a_stream_and_loses_nothing(streams: Stage, method: str) -> None:
     streams.sandbox.faults.start("rate_limit", method=method, times=1, retry_after_s=1)
@@ -201,6 +205,7 @@ async def test_rate_limit_delays_a_stream_and_loses_nothing(streams: Stage, meth
     assert len([call for call in streams.sandbox.calls if call.error == "ratelimited"]) == 1
 
 
+@pytest.mark.skips_waits
 async def test_answer_that_exceeds_a_streams_size_goes_on_in_the_next_message(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
@@ -224,6 +229,7 @@ async def test_answer_that_exceeds_a_streams_size_goes_on_in_the_next_message(
         assert calls(stage, START) >= 2
 
 
+@pytest.mark.skips_waits
 async def test_person_to_whom_slack_refuses_a_stream_gets_edits_from_then_on(streams: Stage) -> None:
     streams.sandbox.faults.start("refuse", method=START, error="not_allowed")
     for number in (1, 2):
@@ -232,6 +238,7 @@ async def test_person_to_whom_slack_refuses_a_stream_gets_edits_from_then_on(str
     assert calls(streams, START) == 1
 
 
+@pytest.mark.skips_waits
 @pytest.mark.parametrize("root", ["dm", "several people"])
 async def test_edits_carry_where_not_all_readers_would_see_a_stream_grow(streams: Stage, root: str) -> None:
     sandbox = streams.sandbox

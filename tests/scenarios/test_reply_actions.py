@@ -24,6 +24,8 @@ from tests.scenarios.conftest import Stage, buttons, footer, growing, running, s
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer
 
+pytestmark = pytest.mark.skips_waits
+
 UNFINISHED = Answer(speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=Ending.HANG)
 DONE = [ReplyAction.REGENERATE, ReplyAction.FEEDBACK, ReplyAction.DELETE]
 

@@ -55,6 +55,7 @@ AT_ONCE_S = 20.0
 BAD = ["invalid_auth", "token_revoked", "token_expired", "account_inactive", "not_allowed_token_type", "missing_scope"]
 
 
+@pytest.mark.skips_waits
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("fault", "set_to"), PASSING.values(), ids=PASSING.keys())
 async def test_temporary_failure_is_logged_and_waited_out(
@@ -77,6 +78,7 @@ async def test_temporary_failure_is_logged_and_waited_out(
     assert not [record for record in caplog.records if record.exc_info]
 
 
+@pytest.mark.skips_waits
 async def test_a_missing_scope_is_a_warning_and_the_bot_answers(
     sandbox: Sandbox, vendor: VendorServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -92,6 +94,7 @@ async def test_a_missing_scope_is_a_warning_and_the_bot_answers(
     assert [call.method for call in sandbox.calls].count("auth.test") == 1
 
 
+@pytest.mark.skips_waits
 async def test_a_clock_that_is_wrong_is_a_warning_and_a_good_set_up_is_none(
     vendor: VendorServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -201,6 +204,7 @@ def with_frequent_token_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.slack.socket.LOOK_S", 0.5)
 
 
+@pytest.mark.skips_waits
 @pytest.mark.usefixtures("with_frequent_token_checks")
 async def test_revoked_bot_token_is_logged_once_and_unhealthy(
     sandbox: Sandbox, settings: Settings, caplog: pytest.LogCaptureFixture
@@ -221,6 +225,7 @@ async def test_revoked_bot_token_is_logged_once_and_unhealthy(
         assert (await _health(port))[0] == 200
 
 
+@pytest.mark.skips_waits
 async def test_question_asked_while_the_bot_token_is_revoked_is_answered_once_when_it_works_again(
     sandbox: Sandbox,
     vendor: VendorServer,
@@ -255,6 +260,7 @@ async def test_question_asked_while_the_bot_token_is_revoked_is_answered_once_wh
     assert sum("questions stay queued" in line for line in caplog.messages) == 1
 
 
+@pytest.mark.skips_waits
 async def test_revoked_app_token_is_reported_and_not_retried_in_a_tight_loop(
     sandbox: Sandbox, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -277,6 +283,7 @@ async def test_revoked_app_token_is_reported_and_not_retried_in_a_tight_loop(
     assert [record for record in caplog.records if "SLACK_APP_TOKEN (token_revoked)" in record.getMessage()]
 
 
+@pytest.mark.skips_waits
 async def test_rate_limit_on_reconnecting_is_respected(sandbox: Sandbox, settings: Settings) -> None:
     def tried() -> list[float]:
         return [call.at_monotonic_s for call in sandbox.calls if call.method == "apps.connections.open"]
