@@ -21,7 +21,7 @@ from bot.core import texts
 from bot.core.carriers import CarrierSetting
 from bot.core.conversation import WebSearch
 from bot.core.inbound.channel_settings import DefaultSettings
-from bot.core.inbound.tokens import TokenEstimate
+from bot.core.inbound.tokens import TokenEstimate, room_for_results
 from bot.core.inbound.triage import Identity, TriageRules
 from bot.core.lease import Lease
 from bot.core.limits.access import AccessRules
@@ -166,6 +166,7 @@ async def built(
             token_refused=lambda: bot_token.refused,
             tool_calls=ToolCalls(toolbox, stores.tool_steps, workspace.users, clock),
             max_steps=settings.max_steps,
+            results_tokens=room_for_results(settings.history_tokens),
             admins=settings.admins,
             done_ping_s=settings.done_ping_s,
             quota=quota_of(settings, prices, stores, workspace.ephemeral, clock),

@@ -1,7 +1,8 @@
 """The recorded steps of an answer as a model reads them: its own items, and the results of its calls. Pure."""
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bot.core.conversation import FollowUp, Prompt, TextPart, ToolResult, Turn, TurnPart
@@ -12,6 +13,9 @@ from bot.core.tool_steps import APPROVAL_S, Decision, Item, Round, StepState, To
 
 LAST_STEP = "(This is your last step: answer now with what you know, and ask for no more tools.)"
 MADE_BEFORE = "(For an earlier version of this answer, these calls were made. Don't repeat them unasked:\n{calls})"
+DROPPED = "(The result of this call was dropped to save room. Don't repeat a call that changes something.)"
+DROPPED_AT_ONCE = 4
+"""Results are dropped by this part of their room at a time: most requests begin like the one before, for caches."""
 _BEGUN = "begun"
 _UNKNOWN = (
     "It isn't known whether this call was made: the connection or the process ended meanwhile. It may or may not have "
@@ -80,6 +84,25 @@ def with_steps(
         text = "\n\n".join([*(result.text for result in results), *said])
         turns.append(Turn("user", text, parts=(*results, *map(TextPart, said))))
     return replace(prompt, turns=(*turns, *_resumed(begun)))
+
+
+def with_room(rounds: Sequence[Round], count_tokens: Callable[[str], int], limit_tokens: int) -> list[Round]:
+    """Returns the steps with a sentence in place of the oldest results, if all take more than the limit.
+
+    The last step's results stay, because the model hasn't read them.
+    """
+    sizes = {call.key: count_tokens(call.result) for step in rounds for call in step.steps}
+    over_tokens, part = sum(sizes.values()) - limit_tokens, max(1, limit_tokens // DROPPED_AT_ONCE)
+    to_drop = math.ceil(over_tokens / part) * part
+    shortened = []
+    for step in rounds[:-1]:
+        calls = []
+        for call in step.steps:
+            is_dropped = to_drop > 0 and sizes[call.key] > count_tokens(DROPPED)
+            to_drop -= sizes[call.key] if is_dropped else 0
+            calls.append(replace(call, result=DROPPED) if is_dropped else call)
+        shortened.append(replace(step, steps=tuple(calls)))
+    return [*shortened, *rounds[-1:]]
 
 
 def _resumed(begun: str) -> list[Turn]:

@@ -63,7 +63,7 @@ from bot.core.reply.draft import Draft
 from bot.core.reply.resuming import Seam
 from bot.core.reply.sources import shown_sources
 from bot.core.reply.state import Ending, Shown
-from bot.core.step_turns import calls_made, has_expired, items_of, saw_untrusted, searches, with_steps
+from bot.core.step_turns import calls_made, has_expired, items_of, saw_untrusted, searches, with_room, with_steps
 from bot.core.stream import (
     MOST_SEARCHES,
     Citation,
@@ -322,6 +322,8 @@ class Answering:
     tool_calls: ToolCalls
     max_steps: int
     """The most requests for one answer."""
+    results_tokens: int
+    """The most tokens of tools' results in a request, beside those that the model hasn't read yet."""
     admins: Collection[str]
     """Ids of the Typist admins, who may always allow a tool."""
     done_ping_s: int
@@ -450,7 +452,8 @@ class Answering:
             await self._make_calls(attempt, offer, reply)
             step_no = len(attempt.rounds)
             is_last = step_no + 1 >= self.max_steps
-            steps = attempt.rounds, attempt.follow_ups, self.me.user_id
+            rounds = with_room(attempt.rounds, self.estimate.tokens, self.results_tokens)
+            steps = rounds, attempt.follow_ups, self.me.user_id
             step_prompt = with_steps(prompt, *steps, made_before=made_before, begun=begun, is_last=is_last)
             if gone := await self._ask_model(attempt, step_prompt, provider, reply, resumed=begun):
                 return gone

@@ -227,6 +227,7 @@ class Stage:
     accounts: Accounts = field(default_factory=Accounts)
     tools: Tools | None = None
     max_steps: int = 16
+    results_tokens: int = 40_000
     lives: list[JobLife] = field(default_factory=list)
     attempts: list[AnswerAttempt] = field(default_factory=list)
 
@@ -270,6 +271,7 @@ class Stage:
             prices=ModelPrices(),
             tool_calls=ToolCalls(self.tools, stores.tool_steps, self.accounts, self.clock),
             max_steps=self.max_steps,
+            results_tokens=self.results_tokens,
             admins=("UADMIN",),
             done_ping_s=60,
         )

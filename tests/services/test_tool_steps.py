@@ -14,6 +14,7 @@ from bot.core.conversation import Prompt, Question, ToolDefinition, ToolResult
 from bot.core.inbound.prompt import RESUME_REQUEST
 from bot.core.job import EndReason
 from bot.core.limits.access import UserKind
+from bot.core.step_turns import DROPPED
 from bot.core.stream import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
 from bot.core.tool_steps import APPROVAL_S, Decision, StepState, ToolStep
 from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
@@ -79,6 +80,7 @@ class Notes:
     definition_hash: str = "first"
     calls: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     outcome: CallOutcome = CallOutcome.DONE
+    result: str = ""
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -96,7 +98,7 @@ class Notes:
         self.calls.append((tool, arguments))
         self.begun.set()
         await self.may_end.wait()
-        return CallResult(self.outcome, f"{tool} returned.")
+        return CallResult(self.outcome, self.result or f"{tool} returned.")
 
 
 @asynccontextmanager
@@ -176,6 +178,17 @@ async def test_read_only_tool_is_called_unasked_and_the_next_step_reads_its_resu
     [step] = [turn for turn in second.turns if turn.role == "assistant"]
     assert Opaque("openai", {"type": "reasoning", "encrypted_content": "secret"}) in step.parts
     assert LIST in step.parts
+
+
+async def test_oldest_results_are_dropped_from_requests_and_stay_on_record(notes: Notes) -> None:
+    notes.result = "note " * 400
+    async with staged(notes, *[asking(LIST)] * 4, ANSWER, results_tokens=1_000) as stage:
+        await ended(stage)
+        recorded = await stage.stores.tool_steps.shown(1)
+    first, *_, last = [results_in(prompt) for prompt in prompts_of(stage)[1:]]
+    assert first == [notes.result]
+    assert (len(last), last[0], last[-1]) == (4, DROPPED, notes.result)
+    assert [step.result for step in recorded] == [notes.result] * 4
 
 
 async def test_text_of_steps_is_one_answer_in_paragraphs(notes: Notes) -> None:
