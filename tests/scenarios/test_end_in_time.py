@@ -6,12 +6,14 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.contracts import databases
-from tests.processes import bot_process, output, wait_for_line
+from tests.forked import ForkedBot, forked_bot
+from tests.processes import END_WITHIN_S, wait_for_line
 from tests.scenarios.conftest import asking, says
 from tests.slack_process import Slack, slack_process
 from tests.streams import speech
@@ -34,12 +36,24 @@ def own_server() -> Iterator[databases.Server]:
         yield server
 
 
-async def ended_in(process: asyncio.subprocess.Process) -> tuple[float, str]:
-    """Sends SIGTERM and returns the seconds until the process ended, and its log."""
+@dataclass(frozen=True)
+class End:
+    """How a process ended after SIGTERM."""
+
+    code: int
+    took_s: float
+    log: str
+
+
+async def end_of(process: ForkedBot) -> End:
+    """Sends SIGTERM and waits for the end."""
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    out, err = await output(process)
-    return time.monotonic() - began, out + err
+    async with asyncio.timeout(END_WITHIN_S):
+        code = await process.wait()
+        took_s = time.monotonic() - began
+        log = await process.stdout.read() + await process.stderr.read()
+    return End(code, took_s, log.decode())
 
 
 def clean(log: str) -> bool:
@@ -54,16 +68,16 @@ async def test_frozen_slack_does_not_delay_the_shutdown(
 ) -> None:
     vendor.script(UNFINISHED)
     env = {**asking(vendor), **slack.env, "BOT_DRAIN_S": str(drain_s)}
-    async with bot_process(tmp_path, "run", env=env) as process:
+    async with forked_bot(tmp_path, "run", env=env) as process:
         await wait_for_line(process.stdout, "is connected to Slack")
         if live:
             await slack.ask()
             await vendor.request(0)
         with slack.frozen():
-            took_s, log = await ended_in(process)
-    assert process.returncode == 0, log
-    assert took_s < (drain_s if live else 0) + AT_MOST_S, log
-    assert clean(log), log
+            end = await end_of(process)
+    assert end.code == 0, end.log
+    assert end.took_s < (drain_s if live else 0) + AT_MOST_S, end.log
+    assert clean(end.log), end.log
 
 
 @pytest.mark.parametrize("frozen", ["database", "database and Slack"])
@@ -73,7 +87,7 @@ async def test_frozen_database_does_not_delay_the_shutdown(
 ) -> None:
     vendor.script(UNFINISHED)
     env = {**asking(vendor), **slack.env, "BOT_DRAIN_S": "1", "DATABASE_URL": own_server.url}
-    async with bot_process(tmp_path, "run", env=env) as process:
+    async with forked_bot(tmp_path, "run", env=env) as process:
         await wait_for_line(process.stdout, "is connected to Slack")
         if live:
             await slack.ask()
@@ -82,26 +96,26 @@ async def test_frozen_database_does_not_delay_the_shutdown(
             stack.enter_context(own_server.standing_still())
             if frozen != "database":
                 stack.enter_context(slack.frozen())
-            took_s, log = await ended_in(process)
-    assert process.returncode == 0, log
-    assert took_s < 1 + AT_MOST_S, log
-    assert clean(log), log
+            end = await end_of(process)
+    assert end.code == 0, end.log
+    assert end.took_s < 1 + AT_MOST_S, end.log
+    assert clean(end.log), end.log
 
 
 async def test_second_signal_ends_at_once_although_slack_is_frozen(
     tmp_path: Path, slack: Slack, vendor: VendorServer
 ) -> None:
     vendor.script(UNFINISHED)
-    async with bot_process(tmp_path, "run", env={**asking(vendor), **slack.env, "BOT_DRAIN_S": "60"}) as process:
+    async with forked_bot(tmp_path, "run", env={**asking(vendor), **slack.env, "BOT_DRAIN_S": "60"}) as process:
         await wait_for_line(process.stdout, "is connected to Slack")
         await slack.ask()
         await vendor.request(0)
         with slack.frozen():
             process.send_signal(signal.SIGTERM)
             await wait_for_line(process.stderr, "shutdown: waiting up to")
-            took_s, log = await ended_in(process)
-    assert took_s < AT_MOST_S, log
-    assert process.returncode == 0, log
+            end = await end_of(process)
+    assert end.took_s < AT_MOST_S, end.log
+    assert end.code == 0, end.log
 
 
 async def test_answer_cut_off_by_a_frozen_slack_is_completed_by_the_next_process(
@@ -110,12 +124,12 @@ async def test_answer_cut_off_by_a_frozen_slack_is_completed_by_the_next_process
     vendor.script(UNFINISHED, says("The whole answer."))
     env = {**asking(vendor), **slack.env, "BOT_DRAIN_S": "0"}
     async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(bot_process(tmp_path, "run", env=env))
+        first = await stack.enter_async_context(forked_bot(tmp_path, "run", env=env))
         await wait_for_line(first.stdout, "is connected to Slack")
         await slack.ask()
         await vendor.request(0)
         with slack.frozen():
-            await ended_in(first)
-        second = await stack.enter_async_context(bot_process(tmp_path, "run", env=env))
+            await end_of(first)
+        second = await stack.enter_async_context(forked_bot(tmp_path, "run", env=env))
         await wait_for_line(second.stderr, "job=1 ")
         assert len(vendor.requests) == 2

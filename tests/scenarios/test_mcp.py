@@ -2,8 +2,6 @@
 
 import json
 import re
-import signal
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -22,11 +20,12 @@ from bot.store import Stores
 from sandbox.control import live_controls
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
+from tests.forked import forked_bot
 from tests.mcp.hostile import HOSTILE
 from tests.mcp.servers import PATIENCE_S, TIME, RawServer, http_server, said, tool
-from tests.processes import bot_process, output, wait_for_line
+from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, asking, running, says, shown
-from tests.scenarios.test_end_in_time import clean
+from tests.scenarios.test_end_in_time import AT_MOST_S, clean, end_of
 from tests.scenarios.test_tools import asking as asking_approval
 from tests.scenarios.test_tools import by_results, calls, ended, press
 from tests.slack_process import slack_process
@@ -202,14 +201,12 @@ async def test_sigterm_ends_the_processes_of_servers_in_time(tmp_path: Path, ven
         stores = await Stores.open(database_url, "w2", SystemClock())
         await let_use(stores, "raw")
         await stores.close()
-        async with bot_process(tmp_path, "run", env={**env, "DATABASE_URL": database_url}) as process:
+        async with forked_bot(tmp_path, "run", env={**env, "DATABASE_URL": database_url}) as process:
             await wait_for_line(process.stdout, "is connected to Slack")
             await slack.ask()
             await vendor.request(0)
             assert raw.is_alive
-            began = time.monotonic()
-            process.send_signal(signal.SIGTERM)
-            out, err = await output(process)
-            assert time.monotonic() - began < 6, err
-            assert (process.returncode, clean(out + err)) == (0, True), err
+            end = await end_of(process)
+            assert end.took_s < 1 + AT_MOST_S, end.log
+            assert (end.code, clean(end.log)) == (0, True), end.log
     assert not raw.is_alive
