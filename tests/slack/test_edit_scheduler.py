@@ -12,6 +12,7 @@ from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.lease import LEASE_S
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import FINAL_WAIT_S, OWN_GAP_S, POST_BURST, STEP_GAP_S, Urgency
+from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
 from bot.core.reply.state import Call, Delete, Ending, Post, Shown, Update
 from bot.errors import RateLimited, Refusal, Refused
@@ -585,3 +586,14 @@ async def test_earliest_of_several_waiting_calls_wakes_the_scheduler() -> None:
         refused.append("Hello.")
         await asyncio.sleep(5)
         assert schedule.times(Update) == [0, pytest.approx(0.5), pytest.approx(1.5)]
+
+
+@simulated
+async def test_reply_whose_time_is_over_asks_nothing_and_holds_nobody_up() -> None:
+    async with scheduling() as schedule:
+        question = Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "why?")
+        reply = await schedule.scheduler.open(Draft(Job(1, question, 1, ("1.1",))), until=1.0)
+        await asyncio.sleep(2)
+        for value in ("0.0.0.hash", "0.0.1.hash"):
+            await reply.ask((Ask("notes.add", "{}", value),))
+    assert schedule.calls() == []
