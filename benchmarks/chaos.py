@@ -30,7 +30,7 @@ from typing import Any
 from benchmarks.approver import Approver
 from benchmarks.databases import Database, Engine, database
 from benchmarks.faults import COMMON_FAULTS, POSTGRESQL_FAULTS, FaultTargets, inject_faults
-from benchmarks.fleet import Fleet
+from benchmarks.fleet import Fleet, Spawn, spawn_interpreter
 from benchmarks.invariants import (
     LIVE_STATES,
     MODEL,
@@ -101,7 +101,7 @@ class Report:
     """One sentence for each violated invariant."""
 
 
-async def chaos(run: Run, folder: Path) -> Report:
+async def chaos(run: Run, folder: Path, spawn: Spawn = spawn_interpreter) -> Report:
     """Executes one run and returns its report. The folder gets the processes' logs and a timeline."""
     report = Report(folder)
     limits = {"chat.update": EDITS_A_MINUTE}
@@ -121,7 +121,7 @@ async def chaos(run: Run, folder: Path) -> Report:
         if server:
             env["BOT_MCP_CONFIG"] = str(server.config)
         approver = Approver(sandbox, random.Random(run.seed))
-        fleet = Fleet(folder, env)
+        fleet = Fleet(folder, env, spawn)
         targets = FaultTargets(sandbox, model, store, fleet, random.Random(run.seed), note, run.pause_s)
         recorder = MessageRecorder(sandbox.workspace)
         approving = asyncio.create_task(approver.run())

@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 _ROOT = Path(__file__).parent.parent
 READY_WITHIN_S = 120.0
@@ -19,12 +20,53 @@ END_WITHIN_S = 30.0
 _RESTART_DELAY_S = 1.0
 
 
+class Process(Protocol):
+    """A process, as asyncio.subprocess has it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    @property
+    def stdout(self) -> asyncio.StreamReader | None: ...
+
+    def send_signal(self, number: int, /) -> None:
+        """Raises ProcessLookupError if the process has ended."""
+        ...
+
+    async def wait(self) -> int:
+        """Waits for the end and returns the exit code."""
+        ...
+
+
+Spawn = Callable[[Path, Mapping[str, str], Path], Awaitable[Process]]
+"""Starts a bot in a folder with these settings, and with a file for its stderr."""
+
+
+async def spawn_interpreter(folder: Path, env: Mapping[str, str], log: Path) -> Process:
+    """Starts a bot in a new interpreter, whose environment is `env` alone."""
+    with log.open("wb") as stderr:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bot",
+            "run",
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(_ROOT), **env},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+        )
+
+
 @dataclass(eq=False)
 class Bot:
     """One bot process, from start to end."""
 
     name: str
-    process: asyncio.subprocess.Process
+    process: Process
     log: Path
     """The file with its stderr."""
     started_s: float
@@ -69,6 +111,7 @@ class Fleet:
     folder: Path
     """The folder for their logs."""
     env: Mapping[str, str]
+    spawn: Spawn = spawn_interpreter
     bots: list[Bot] = field(default_factory=list)
     """All processes that were started, in order."""
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -124,18 +167,7 @@ class Fleet:
     async def _spawn(self) -> Bot:
         name = f"bot-{next(self._numbers):02d}"
         log = self.folder / f"{name}.log"
-        with log.open("wb") as stderr:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "bot",
-                "run",
-                cwd=self.folder,
-                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(_ROOT), **self.env},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=stderr,
-            )
+        process = await self.spawn(self.folder, self.env, log)
         bot = Bot(name, process, log, time.monotonic())
         self.bots.append(bot)
         watch = asyncio.create_task(self._watch(bot))

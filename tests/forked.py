@@ -31,6 +31,10 @@ class ForkedBot:
     stderr: asyncio.StreamReader
     ended: "asyncio.Future[int]"
 
+    @property
+    def returncode(self) -> int | None:
+        return self.ended.result() if self.ended.done() else None
+
     async def wait(self) -> int:
         """Waits for the end and returns the exit code; for a killed process, the negative signal number."""
         return await asyncio.shield(self.ended)

@@ -1,17 +1,27 @@
 """A short run of benchmarks/chaos.py: under random faults, each question gets one complete answer."""
 
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from benchmarks.chaos import Run, chaos
+from tests.forked import ForkedBot, forked_bot
 
 SHORT = Run(seed=2, questions=12, threads=6, minutes=0.25, gap_s=0.7, pause_s=(8.5, 10.0), drain_s=3)
 SHORT_WITH_TOOLS = replace(
     SHORT, seed=4, engine="sqlite", processes=1, questions=5, threads=3, minutes=0.08, tools=True
 )
 """Three of the five questions have calls."""
+
+
+def write_log(file: Path) -> None:
+    """Lets this process write its log to a file."""
+    os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), 2)
 
 
 @pytest.mark.timeout(400)
@@ -24,5 +34,10 @@ SHORT_WITH_TOOLS = replace(
     ],
 )
 async def test_random_faults_lose_no_answer(run: Run, tmp_path: Path) -> None:
-    report = await chaos(run, tmp_path)
+    async with AsyncExitStack() as stack:
+
+        async def spawn(folder: Path, env: Mapping[str, str], log: Path) -> ForkedBot:
+            return await stack.enter_async_context(forked_bot(folder, "run", env=env, before=partial(write_log, log)))
+
+        report = await chaos(run, tmp_path, spawn)
     assert report.violations == [], "\n".join((*report.events, *report.violations))
