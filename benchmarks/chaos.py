@@ -53,7 +53,7 @@ from sandbox.server import Sandbox
 
 EDITS_A_MINUTE = 50
 STALL_TIMEOUT_S = 14
-"""Longer than a pause after which a process still owns its answers. It would take such a pause for a stall."""
+"""Longer than SINGLE_PROCESS_PAUSE_S, and than a worker's lease."""
 SINGLE_PROCESS_PAUSE_S = (2.0, 10.0)
 """How long the only process is paused, from and to."""
 SECRET = "sk-chaos-0123456789abcdef"  # noqa: S105 - opens nothing
@@ -79,6 +79,8 @@ class Run:
     """Mean time between the beginnings of two faults."""
     pause_s: tuple[float, float] = (9.0, 30.0)
     """How long a process is paused: long enough for others to take over from it."""
+    stall_timeout_s: int = STALL_TIMEOUT_S
+    """Longer than a pause after which the process still owns its answers: it would take such a pause for a stall."""
     drain_s: int = 6
     """Short, so that some answers are handed over at shutdown."""
     tools: bool = False
@@ -116,7 +118,7 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn_interpreter) -> Rep
         def note(text: str) -> None:
             report.events.append(f"{time.monotonic() - began_s:7.2f} s  {text}")
 
-        env = environment(sandbox, model, store.url, run.drain_s)
+        env = environment(sandbox, model, store.url, run.drain_s, run.stall_timeout_s)
         server = await stack.enter_async_context(tool_server(folder)) if run.tools else None
         if server:
             env["BOT_MCP_CONFIG"] = str(server.config)
@@ -160,14 +162,16 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn_interpreter) -> Rep
     return report
 
 
-def environment(sandbox: Sandbox, model: ScriptedModel, database_url: str, drain_s: int) -> dict[str, str]:
+def environment(
+    sandbox: Sandbox, model: ScriptedModel, database_url: str, drain_s: int, stall_timeout_s: int = STALL_TIMEOUT_S
+) -> dict[str, str]:
     """Returns the whole environment of the bot processes."""
     return {
         **connected_to(sandbox),
         "OPENAI_BASE_URL": model.url,
         "OPENAI_API_KEY": SECRET,
         "BOT_MODELS": MODEL,
-        "BOT_STALL_TIMEOUT_S": str(STALL_TIMEOUT_S),
+        "BOT_STALL_TIMEOUT_S": str(stall_timeout_s),
         "BOT_DRAIN_S": str(drain_s),
         "BOT_DONE_PING_S": "10",
         # Few people in the sandbox ask as many questions as a large workspace.
