@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, async_playwright, expect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
@@ -23,6 +23,9 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 Visit = Callable[..., Awaitable[Page]]
+
+# Playwright waits five seconds by default, in which a loaded machine may not show an answer.
+expect.set_options(timeout=30_000)
 
 
 def find_chromium() -> str | None:

@@ -81,7 +81,7 @@ async def answered(page: Page) -> Locator:
     await page.locator("#main-box").fill("@typist do your worst")
     await page.locator("#main-box").press("Enter")
     answer = page.get_by_role("region", name="Thread").locator(".message").last.locator(".body")
-    await expect(answer).to_contain_text("and then the end.", timeout=20_000)
+    await expect(answer).to_contain_text("and then the end.")
     await expect(answer).not_to_contain_text("Writing…")
     return answer
 

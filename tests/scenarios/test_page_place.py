@@ -194,7 +194,7 @@ async def test_at_200_percent_zoom_all_conversations_can_be_reached(
         const at = node.getBoundingClientRect();
         return document.elementFromPoint(at.left + 20, at.bottom - 3)?.closest("button") === node;
     }).length >= 5"""
-    await page.wait_for_function(reachable, timeout=5_000)
+    await page.wait_for_function(reachable)
     await page.get_by_role("button", name="typist", exact=True).click()
     await expect(heading(page, "typist")).to_be_visible()
 
