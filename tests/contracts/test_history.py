@@ -8,7 +8,6 @@ import pytest
 
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.lease import Lease
-from bot.ports.clock import SystemClock
 from bot.slack.client import SlackClient, new_session
 from bot.slack.history import DIRECT_MESSAGES, NEWEST_MESSAGES, THREAD_CALLS, SlackHistory
 from bot.slack.users import MOST_NAMES
@@ -19,12 +18,15 @@ from sandbox.people import Content
 from sandbox.server import Sandbox
 from sandbox.web_api.http import SCOPES
 from sandbox.workspace import User
+from tests.fast import FastClock
+
+pytestmark = pytest.mark.skips_waits
 
 
 @asynccontextmanager
 async def reading(sandbox: Sandbox) -> AsyncIterator[SlackHistory]:
     """Yields the history reader of this sandbox. No events are handled."""
-    clock = SystemClock()
+    clock = FastClock()
     async with sandbox, new_session() as session:
         store = await Stores.open("sqlite://", "w1", clock)
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)

@@ -184,7 +184,7 @@ class TestFence:
 
     async def _until_one_waits(self, store: Stores) -> None:
         waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        async with asyncio.timeout(10), store.database.engine.connect() as connection:
+        async with asyncio.timeout(30), store.database.engine.connect() as connection:
             while not await connection.scalar(waiting):
                 pass
 

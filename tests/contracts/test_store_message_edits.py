@@ -22,7 +22,7 @@ async def delete_question(store: Stores, number: int) -> bool:
 
 async def wait_for_lock(store: Stores) -> None:
     waiting = sa.text("SELECT count(*) FROM pg_locks, pg_sleep(0.01) WHERE NOT granted")
-    async with asyncio.timeout(5), store.database.engine.connect() as connection:
+    async with asyncio.timeout(30), store.database.engine.connect() as connection:
         while not await connection.scalar(waiting):
             pass
 

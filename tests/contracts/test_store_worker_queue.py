@@ -127,7 +127,7 @@ class TestClaim:
             await enqueued(store, asked(1))
             claim = asyncio.create_task(store.worker_queue.claim(1))
             blocked = sa.text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while not await other.scalar(blocked):
                     pass
         assert await claim == []
@@ -250,9 +250,9 @@ class TestWait:
         }
         while await was_notified(store):
             pass
-        woken = asyncio.create_task(store.worker_queue.wait(10))
+        woken = asyncio.create_task(store.worker_queue.wait(60))
         await changes[what]()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await woken
         await store.close()
         await other.close()
@@ -284,7 +284,7 @@ class TestPresence:
         after = await Stores.open(sqlite_url, "w2", SystemClock())
         claimed = [job.id for job in await after.worker_queue.claim(3)]
         assert claimed == ids[:3]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(claimed) < 5:
                 claimed += [job.id for job in await after.worker_queue.claim(3)]
                 await after.worker_queue.wait(0.3)

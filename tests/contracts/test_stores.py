@@ -41,7 +41,7 @@ class TestDurability:
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await count(store, jobs) < 10:
                 pass
         assert await count(store, seen_events) == 10

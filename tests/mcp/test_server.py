@@ -223,7 +223,7 @@ class TestCalls:
         await server.tools()
         begun = time.monotonic()
         assert await outcome(server, "it", timeout_s=0.5) is UNKNOWN
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 30
         assert raw.calls == [["it", {}]]
 
     async def test_response_that_is_no_json_is_lost_when_the_time_is_up(
@@ -274,7 +274,7 @@ class TestEnds:
             await servers.by_name["raw"].tools()
             begun = time.monotonic()
         assert not raw.is_alive
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - begun < 30
 
     async def test_process_that_is_still_starting_ends_too(self, raw: RawServer, clock: HurriedClock) -> None:
         raw.script([], start="silent")

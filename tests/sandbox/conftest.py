@@ -48,7 +48,7 @@ class SdkApp:
 
     async def events(self, count: int) -> list[Json]:
         """Returns all events as soon as there are at least `count`."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(self.requests) < count:
                 await self._received.wait()
                 self._received.clear()

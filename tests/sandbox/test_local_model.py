@@ -146,7 +146,7 @@ async def test_server_ends_with_its_parent_process() -> None:
         await client.models.list()
         parent.kill()
         await parent.communicate()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 try:
                     await client.models.list()

@@ -26,7 +26,7 @@ class UpdateStream:
 
     async def next(self, event: str) -> Any:
         """Returns the data of the next event of this name. Skips other events."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             name = ""
             while line := (await self._response.content.readline()).decode():
                 field, _, value = line.rstrip("\n").partition(": ")

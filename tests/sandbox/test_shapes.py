@@ -83,7 +83,7 @@ class Wire:
         def matching() -> list[Json]:
             return [envelope for envelope in self.envelopes if envelope["type"] == kind]
 
-        async with asyncio.timeout(10), self.received:
+        async with asyncio.timeout(30), self.received:
             await self.received.wait_for(lambda: len(matching()) >= count)
         return matching()
 

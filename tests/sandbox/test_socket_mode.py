@@ -61,7 +61,7 @@ async def test_ping_gets_a_pong(sandbox: Sandbox, session: aiohttp.ClientSession
     async with session.ws_connect(await open_url(sandbox, session), autoping=False) as socket:
         await socket.receive_json()
         await socket.ping(b"sdk-ping-pong")
-        pong = await socket.receive(timeout=5)
+        pong = await socket.receive(timeout=30)
     assert (pong.type, pong.data) == (aiohttp.WSMsgType.PONG, b"sdk-ping-pong")
 
 
@@ -100,7 +100,7 @@ async def acknowledged_texts(socket: aiohttp.ClientWebSocketResponse, count: int
     """Acknowledges the next events and returns their texts."""
     received = []
     for _ in range(count):
-        envelope = await socket.receive_json(timeout=5)
+        envelope = await socket.receive_json(timeout=30)
         await socket.send_json({"envelope_id": envelope["envelope_id"]})
         received.append(envelope["payload"]["event"]["text"])
     return received
@@ -171,7 +171,7 @@ async def test_refresh_warns_and_then_closes_the_connection(sandbox: Sandbox, se
         await socket.receive_json()
         sandbox.sockets.refresh(warning_s=0.05)
         reasons = [(await socket.receive_json())["reason"] for _ in range(2)]
-        closed = await socket.receive(timeout=5)
+        closed = await socket.receive(timeout=30)
     assert reasons == ["warning", "refresh_requested"]
     assert closed.type is aiohttp.WSMsgType.CLOSE
 
@@ -180,7 +180,7 @@ async def test_dropped_socket_ends_without_a_close_frame(sandbox: Sandbox, sessi
     async with session.ws_connect(await open_url(sandbox, session)) as socket:
         await socket.receive_json()
         sandbox.faults.start("drop_socket")
-        ended = await socket.receive(timeout=5)
+        ended = await socket.receive(timeout=30)
     assert ended.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
     await sandbox.wait_for(lambda: not sandbox.sockets.connections)
 

@@ -245,6 +245,7 @@ async def test_broken_response_does_not_show_whether_the_call_took_effect(
     assert sandbox.calls[-1].ok is done
 
 
+@pytest.mark.skips_waits
 @pytest.mark.parametrize("done", [False, True])
 async def test_call_without_a_response_ends_when_the_client_disconnects(
     sandbox: Sandbox, web: AsyncWebClient, done: bool
@@ -253,7 +254,7 @@ async def test_call_without_a_response_ends_when_the_client_disconnects(
     ts = (await web.chat_postMessage(channel=GENERAL, text="before"))["ts"]
     sandbox.faults.start("no_answer", times=1, done=done)
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.1):
+        async with asyncio.timeout(5):
             await web.chat_update(channel=GENERAL, ts=ts, text="after")
     assert sandbox.workspace.message(GENERAL, ts).text == ("after" if done else "before")
     await web.chat_update(channel=GENERAL, ts=ts, text="again")

@@ -166,7 +166,7 @@ async def test_guest_is_denied(stage: Stage) -> None:
 async def test_usage_is_shown_with_its_quotas(stage: Stage) -> None:
     asked = await stage.mention()
     await stage.answers("general", asked)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         # Usage is recorded a moment after the answer is shown.
         while "*Today (UTC)*: 0 tokens" in (response := await response_to(stage, "ada", "/typist usage")):
             continue

@@ -37,6 +37,6 @@ async def test_call_that_a_posts_listener_begins_outlives_the_posts_job() -> Non
         with only_while(lambda: not job_ended.is_set()):
             await web.post(channel="C0GENERAL", text="ours", thread_ts=root)
         job_ended.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await asyncio.gather(*begun)
         assert sandbox.calls[-1].method == "assistant.threads.setStatus"

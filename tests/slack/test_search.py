@@ -144,7 +144,7 @@ async def test_search_that_exceeds_the_budget_fails_in_time(stage: Stage) -> Non
 async def test_answer_that_does_not_come_fails_in_time(stage: Stage) -> None:
     question = await stage.asked()
     stage.sandbox.faults.start("no_answer", method=METHOD)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert (await stage.found(question, timeout_s=0.2)).is_error
 
 
