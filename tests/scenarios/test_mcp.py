@@ -22,7 +22,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
 from tests.forked import forked_bot
 from tests.mcp.hostile import HOSTILE
-from tests.mcp.servers import PATIENCE_S, TIME, RawServer, http_server, said, tool
+from tests.mcp.servers import PATIENCE_S, TIME, RawServer, be_patient, http_server, said, tool
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, asking, running, says, shown
 from tests.scenarios.test_end_in_time import AT_MOST_S, clean, end_of
@@ -201,7 +201,8 @@ async def test_sigterm_ends_the_processes_of_servers_in_time(tmp_path: Path, ven
         stores = await Stores.open(database_url, "w2", SystemClock())
         await let_use(stores, "raw")
         await stores.close()
-        async with forked_bot(tmp_path, "run", env={**env, "DATABASE_URL": database_url}) as process:
+        env = {**env, "DATABASE_URL": database_url}
+        async with forked_bot(tmp_path, "run", env=env, before=be_patient) as process:
             await wait_for_line(process.stdout, "is connected to Slack")
             await slack.ask()
             await vendor.request(0)

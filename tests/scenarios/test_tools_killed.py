@@ -20,7 +20,7 @@ from bot.settings import Settings
 from bot.store import Stores
 from sandbox.server import Sandbox
 from tests.forked import ForkedBot, forked_bot
-from tests.mcp.servers import RawServer, said, tool
+from tests.mcp.servers import PATIENCE_S, RawServer, be_patient, said, tool
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, running, says, shown
 from tests.scenarios.test_message_shortcut_killed import Step, die_at
@@ -57,6 +57,18 @@ MOMENTS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.mcp.tools.OFFERED_WITHIN_S", PATIENCE_S)
+
+
+def prepare(step: Step | None) -> None:
+    """Lets this process wait for a server that starts slowly, and die at a step."""
+    be_patient()
+    if step:
+        die_at(step)
+
+
 @pytest.fixture
 def raw(tmp_path: Path) -> RawServer:
     server = RawServer(tmp_path / "script.json")
@@ -89,9 +101,8 @@ async def test_killed_process_leaves_an_answer_and_repeats_no_write(
     slow = {"sleep_s": 10}
     answers = {"add": said(RESULT), "list": said(RESULT)}
     raw.script(listed, answers if moment.step else {"add": slow, "list": slow})
-    before = partial(die_at, moment.step) if moment.step else None
     dm = sandbox.dm("ada")
-    async with forked_bot(tmp_path, "run", env=env, before=before) as process:
+    async with forked_bot(tmp_path, "run", env=env, before=partial(prepare, moment.step)) as process:
         await wait_for_line(process.stdout, "is connected to Slack")
         await sandbox.say("ada", dm, "note milk")
         await killed(process, None if moment.step else raw)
