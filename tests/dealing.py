@@ -14,8 +14,11 @@ from pathlib import PurePath
 
 FIRST = {
     "tests/scenarios/test_chaos.py": 0.0,
+    "tests/scenarios/test_message_shortcut_killed.py": 0.0,
     "tests/scenarios/test_durability.py": 0.26,
     "tests/scenarios/test_unforeseen.py": 0.51,
+    "tests/scenarios/test_tools_killed.py": 0.51,
+    "tests/scenarios/test_approvals.py": 0.76,
     "tests/contracts/test_store_workers.py": 0.76,
     "tests/contracts/test_store_states.py": 0.76,
     "tests/scenarios/test_log_privacy.py": 0.76,

@@ -2,11 +2,12 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from bot.errors import StoreError
 from bot.ports.clock import SystemClock
@@ -14,11 +15,13 @@ from bot.slack.rate_budget import UNREPORTED_CALLS, RateBudget
 from bot.store import Stores
 
 
-@contextmanager
-def unavailable(folder: Path) -> Iterator[None]:
-    """Makes the database unavailable: another connection locks it."""
-    with closing(sqlite3.connect(folder / "typist.db", isolation_level=None)) as connection:
-        connection.execute("BEGIN EXCLUSIVE")
+@asynccontextmanager
+async def unavailable(folder: Path, stores: Stores) -> AsyncIterator[None]:
+    """Makes the database unavailable: another connection locks it, and these stores don't wait long for it."""
+    async with stores.database.engine.begin() as connection:
+        await connection.execute(sa.text("PRAGMA busy_timeout = 300"))
+    with closing(sqlite3.connect(folder / "typist.db", isolation_level=None)) as locking:
+        locking.execute("BEGIN EXCLUSIVE")
         yield
 
 
@@ -27,7 +30,7 @@ async def test_calls_during_a_database_outage_are_reported_when_the_process_ends
     ours = await Stores.open(url, "w1", SystemClock())
     theirs = await Stores.open(url, "w2", SystemClock())
     budget = RateBudget(ours.rate_ledger, SystemClock())
-    with unavailable(tmp_path):
+    async with unavailable(tmp_path, ours):
         budget.sent("chat.update", 0.0, None)
         assert await budget.take("chat.update"), "an answer must continue without the database"
     watching = asyncio.create_task(budget.watch())
@@ -45,8 +48,9 @@ async def test_each_process_charges_for_unreported_calls_once_after_a_database_o
     ours = await Stores.open(url, "w1", SystemClock())
     theirs = await Stores.open(url, "w2", SystemClock())
     budget = RateBudget(ours.rate_ledger, SystemClock())
-    with unavailable(tmp_path), pytest.raises(StoreError):
-        await ours.worker_queue.claim(1)
+    async with unavailable(tmp_path, ours):
+        with pytest.raises(StoreError):
+            await ours.worker_queue.claim(1)
     for calls in (1, 2):
         budget.sent("chat.update", 0.0, None)
         assert await budget.take("chat.update")
