@@ -48,7 +48,7 @@ async def recorded(settings: Settings, query: sa.Select[Any], are_there: Callabl
     """What the database returns for a query, as soon as it is so: a person is never so quick, a test is."""
     engine = create_engine(settings.database_url)
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(40):
             while True:
                 async with engine.connect() as connection:
                     found: Rows = (await connection.execute(query)).all()

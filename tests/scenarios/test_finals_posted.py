@@ -97,7 +97,7 @@ async def test_killed_between_the_post_and_the_deletion_nothing_stays_doubled(
         lambda: messages if len(messages := stage.bots("general", asked)) == 2 else []
     )
     process.kill()
-    await asyncio.wait_for(process.wait(), 10)
+    await asyncio.wait_for(process.wait(), 40)
     stage.sandbox.faults.stop("drop_request")
     await start()
     message = await left_alone(stage, asked)

@@ -273,7 +273,7 @@ async def test_killed_at_any_call_of_a_stream_the_answer_is_whole_and_shown_once
         asked = await stage.mention("case 0.")
         await sandbox.wait_for(lambda: calls_with(sandbox, method, word))
         process.kill()
-        await asyncio.wait_for(process.wait(), 10)
+        await asyncio.wait_for(process.wait(), 40)
         await start()
         message = await only(stage, asked)
         assert shown(message) == text_of(0)
@@ -309,7 +309,7 @@ async def test_killed_on_a_streams_second_page_the_first_page_stays_as_it_is(
         first = next(message for message in stage.bots("general", asked) if "p0w0 " in shown(message))
         before = shown(first)
         process.kill()
-        await asyncio.wait_for(process.wait(), 10)
+        await asyncio.wait_for(process.wait(), 40)
         await start()
         messages = await sandbox.wait_for(ended)
         assert len(messages) >= 2

@@ -56,7 +56,7 @@ async def reply(stage: Stage, asked: str, words: str = "") -> Message:
     def matching() -> list[Message]:
         return [message for message in stage.bots("general", asked) if words in shown(message)]
 
-    return (await stage.sandbox.wait_for(matching, 15))[0]
+    return (await stage.sandbox.wait_for(matching))[0]
 
 
 async def on_record(settings: Settings) -> None:
