@@ -4,7 +4,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,7 +82,7 @@ def action_tokens(sandbox: Sandbox) -> list[str]:
 
 def stored(database: Path) -> str:
     """Returns everything that the database has, as text."""
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection:
         return "\n".join(connection.iterdump())
 
 
