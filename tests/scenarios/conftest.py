@@ -43,11 +43,9 @@ def manifest(name: str = "manifest.json") -> Any:
 
 def says(text: str, pause_s: float = 0.0) -> Answer:
     """Returns a vendor's complete answer with this text: in tokens with a pause after each, or at once."""
-    return Answer(speech.chat(speech.tokens(text) if pause_s else deltas(text, AT_ONCE_CHARS)), pause_s=pause_s)
-
-
-def deltas(text: str, chars: int) -> list[str]:
-    return [text[at : at + chars] for at in range(0, len(text), chars)]
+    return Answer(
+        speech.chat(speech.tokens(text) if pause_s else speech.deltas_of(text, AT_ONCE_CHARS)), pause_s=pause_s
+    )
 
 
 Gate = Callable[[], Awaitable[object]]
@@ -59,7 +57,7 @@ def grows(text: str, pause_s: float = PACE_S, gates: Mapping[int, Gate] = Mappin
     `gates`: what is awaited before a character is sent, by the number of characters before it.
     """
     numbered = {1 + chars // DELTA_CHARS: gate for chars, gate in gates.items()}
-    return Answer(speech.chat(deltas(text, DELTA_CHARS)), pause_s=pause_s, gates=numbered)
+    return Answer(speech.chat(speech.deltas_of(text, DELTA_CHARS)), pause_s=pause_s, gates=numbered)
 
 
 def shown(message: Message) -> str:

@@ -32,7 +32,7 @@ WHOLE_NOTE = texts.WHOLE_ANSWER_AND_CODE_ATTACHED
 
 def events(text: str) -> list[bytes]:
     """Returns a stream with deltas of forty characters."""
-    return speech.chat([text[at : at + 40] for at in range(0, len(text), 40)])
+    return speech.chat(speech.deltas_of(text, 40))
 
 
 def files(messages: list[Message], sandbox: Sandbox) -> dict[str, str]:

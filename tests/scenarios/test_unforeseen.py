@@ -293,7 +293,7 @@ def add_people(sandbox: Sandbox, count: int) -> None:
 def slow_answer(way: Way) -> Answer:
     """Returns a few deltas, slow enough that the text is shown in several edits."""
     size = len(way.text) // 8
-    return Answer(speech.chat([way.text[at : at + size] for at in range(0, len(way.text), size)]), pause_s=1.0)
+    return Answer(speech.chat(speech.deltas_of(way.text, size)), pause_s=1.0)
 
 
 def answer_to(seen: Seen, way: Way) -> Answer:

@@ -22,7 +22,12 @@ def split(stream: bytes, size: int) -> list[bytes]:
 
 def tokens(text: str) -> list[str]:
     """Splits a text into deltas of about a token each."""
-    return [text[at : at + TOKEN_CHARS] for at in range(0, len(text), TOKEN_CHARS)]
+    return deltas_of(text, TOKEN_CHARS)
+
+
+def deltas_of(text: str, chars: int) -> list[str]:
+    """Splits a text into deltas of this length."""
+    return [text[at : at + chars] for at in range(0, len(text), chars)]
 
 
 def responses(deltas: Sequence[str]) -> list[bytes]:
