@@ -207,9 +207,9 @@ def is_midway() -> sa.ColumnElement[bool]:
 
 
 async def join(connection: AsyncConnection, job: Job) -> None:
-    """Empties the turn that a continued answer began with: the new turn holds both parts."""
-    part = sa.update(turns).where(turns.c.job_id == job.id, turns.c.answer == job.so_far)
-    await connection.execute(part.values(answer="", sources=None))
+    """Empties the turn that a continued answer began with, the newest so far: the next one holds both parts."""
+    newest = sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job.id, ~is_midway()).scalar_subquery()
+    await connection.execute(sa.update(turns).where(turns.c.id == newest).values(answer="", sources=None))
 
 
 async def delete(connection: AsyncConnection, job_id: int, now: float) -> None:

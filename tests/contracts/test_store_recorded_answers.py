@@ -1,5 +1,6 @@
 """The port ThreadReplies: the recorded answers of a thread."""
 
+import pytest
 import sqlalchemy as sa
 
 from bot.core.job import EndReason, Outcome, Status
@@ -48,12 +49,16 @@ class TestThread:
             assert [each and each.previous for each in recorded] == [previous, previous]
             assert await store.queue.regenerate(job.id)
 
-    async def test_answer_that_is_continued_is_no_previous_version_of_itself(self, store: Stores) -> None:
+    @pytest.mark.parametrize("end_reason", [EndReason.STOPPED, EndReason.STEP_LIMIT])
+    async def test_answer_that_is_continued_is_no_previous_version_of_itself(
+        self, store: Stores, end_reason: EndReason
+    ) -> None:
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)
-        assert await store.worker_queue.finish(job, Outcome(EndReason.STOPPED, "One, t"))
+        assert await store.worker_queue.finish(job, Outcome(end_reason, "One, t"))
         assert await store.queue.regenerate(job.id, continues=True)
-        await store.worker_queue.claim(1)
-        recorded = await store.recorded_answers.of_job(THREAD, job.id)
-        assert recorded is not None
-        assert recorded.previous == ""
+        [again] = await store.worker_queue.claim(1)
+        recorded = [await store.recorded_answers.of_job(THREAD, job.id)]
+        assert await store.worker_queue.finish(again, Outcome(EndReason.WHOLE, f"{again.so_far}wo."))
+        recorded.append(await store.recorded_answers.of_job(THREAD, job.id))
+        assert [each and each.previous for each in recorded] == ["", ""]
