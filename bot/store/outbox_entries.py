@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from bot.core.conversation import Job
 from bot.core.outbox import OutboxEntry
 from bot.ports.clock import Clock
-from bot.store import outbox, unshown_ends
+from bot.store import outbox, outbox_jobs
 from bot.store.database import Database
 
 
@@ -24,7 +24,7 @@ class SqlOutbox:
 
     async def complete(self, entry: OutboxEntry, posted_ts: str | None = None) -> None:
         """Removes an entry, unless there was a new reason for it meanwhile."""
-        await self._database.write(unshown_ends.done, entry, posted_ts)
+        await self._database.write(outbox_jobs.done, entry, posted_ts)
 
     async def postpone(self, entry: OutboxEntry, delay_s: float) -> None:
         """Makes an entry that failed due again after the delay."""
@@ -32,15 +32,15 @@ class SqlOutbox:
 
     async def unshown_end(self, entry: OutboxEntry) -> Job | None:
         """Returns the ended job whose end Slack did not accept, with its checkpoint."""
-        return await self._database.read(unshown_ends.unshown_end, entry)
+        return await self._database.read(outbox_jobs.unshown_end, entry)
 
     async def waiting_job(self, entry: OutboxEntry) -> Job | None:
         """Returns the job that waits for approvals, with its steps."""
-        return await self._database.read(unshown_ends.waiting_job, entry)
+        return await self._database.read(outbox_jobs.waiting_job, entry)
 
     async def record_pages(self, entry: OutboxEntry, page_ts: Sequence[str]) -> None:
         """Records which messages show a job's reply; does nothing if another process has taken the entry."""
-        await self._database.write(unshown_ends.record_pages, entry, page_ts)
+        await self._database.write(outbox_jobs.record_pages, entry, page_ts)
 
     async def _take(self, limit: int) -> list[OutboxEntry]:
         now = self._clock.now()

@@ -1,4 +1,4 @@
-"""What the outbox shows in replies: ends that Slack did not accept, and decisions while other calls wait.
+"""The jobs whose replies the outbox shows: with an end that Slack did not accept, or waiting with a decided call.
 
 An end stays on record as a checkpoint until it is shown.
 """
