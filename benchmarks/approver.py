@@ -75,5 +75,5 @@ class Approver:
 
 def _asked_about(message: Message) -> Iterator[str]:
     """Yields the values of a message's Approve buttons."""
-    elements: list[Mapping[str, Any]] = [each for block in message.blocks for each in block.get("elements", ())]
-    yield from (str(each["value"]) for each in elements if each.get("action_id") == ReplyAction.APPROVE)
+    elements: list[Mapping[str, Any]] = [element for block in message.blocks for element in block.get("elements", ())]
+    yield from (str(element["value"]) for element in elements if element.get("action_id") == ReplyAction.APPROVE)

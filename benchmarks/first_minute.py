@@ -68,8 +68,8 @@ async def _address(process: asyncio.subprocess.Process) -> str:
     assert process.stdout is not None
     while line := (await process.stdout.readline()).decode():
         print("  " + line.rstrip(), flush=True)
-        if found := ADDRESS.search(line):
-            return found[0]
+        if match := ADDRESS.search(line):
+            return match[0]
     raise SystemExit("make run ended without an address.")
 
 

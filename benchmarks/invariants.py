@@ -295,8 +295,8 @@ def _check_text(evidence: Evidence, question: AskedQuestion, pages: Sequence[Mes
     if INTERRUPTED.search(note) and job is not None and job.attempts >= MAX_ATTEMPTS:
         return
     described = [f"{request.end} after {request.words}, begun at {evidence.at(request.at_s)}" for request in requests]
-    said = f"{len(shown)} of {question.plan.shown_words} words and the notice {note!r}"
-    yield f"{said}; requests to the model: {described}"
+    shortfall = f"{len(shown)} of {question.plan.shown_words} words and the notice {note!r}"
+    yield f"{shortfall}; requests to the model: {described}"
 
 
 def _check_record(evidence: Evidence, question: AskedQuestion, pages: Sequence[MessageHistory]) -> Iterator[str]:

@@ -341,9 +341,9 @@ def compare_carriers(loads: list[Load]) -> list[str]:
     for load in loads:
         results = {name: Simulation(load, rule()).run() for name, rule in CARRIERS.items()}
         print(f"{load.name:34}" + "".join(f"{result!s:>26}" for result in results.values()), flush=True)
-        found, target = results[CHOSEN], TARGETS.get(load.name)
-        if target is not None and not found.meets(target):
-            misses.append(f"{load.name}: {found}; the target is {target}")
+        result, target = results[CHOSEN], TARGETS.get(load.name)
+        if target is not None and not result.meets(target):
+            misses.append(f"{load.name}: {result}; the target is {target}")
     return misses
 
 

@@ -155,10 +155,12 @@ class ChatPrompt:
         return cls(
             asked=asked[-1],
             has_tools=has_tools and asked[-1].with_tools,
-            question_numbers=frozenset(question.number for _, found in users for question in found),
+            question_numbers=frozenset(question.number for _, questions in users for question in questions),
             settled=settled,
             begun="".join(message["content"] for message in written[last_calls:]),
-            results={each["tool_call_id"]: what_became_of(each["tool_call_id"], each["content"]) for each in tools},
+            results={
+                result["tool_call_id"]: what_became_of(result["tool_call_id"], result["content"]) for result in tools
+            },
             made_before=frozenset(match[0] for match in TOKEN.finditer(messages[place]["content"])),
         )
 

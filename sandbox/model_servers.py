@@ -31,7 +31,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RunningServer:
     """A server that runs, and the model to ask."""
 
     server: Server
@@ -42,12 +42,12 @@ SERVERS = (Server("Ollama", 11434), Server("LM Studio", 1234), Server("llama.cpp
 """The servers to look for. The first that is found is used."""
 
 
-async def find_server(servers: Sequence[Server] = SERVERS) -> Found | None:
+async def find_server(servers: Sequence[Server] = SERVERS) -> RunningServer | None:
     """Returns the first of the servers that runs and has a model for answers, or None."""
     async with aiohttp.ClientSession(trust_env=False) as session:
         models = await asyncio.gather(*(_model_of(session, server) for server in servers))
-    found = (Found(server, model) for server, model in zip(servers, models, strict=True) if model)
-    return next(found, None)
+    running = (RunningServer(server, model) for server, model in zip(servers, models, strict=True) if model)
+    return next(running, None)
 
 
 async def _model_of(session: aiohttp.ClientSession, server: Server) -> str | None:

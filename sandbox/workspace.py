@@ -247,18 +247,18 @@ class Workspace:
 
     def user(self, name_or_id: str) -> User:
         """Returns a user by name or id. Raises SlackError("user_not_found")."""
-        found = self.users.get(name_or_id) or next((u for u in self.users.values() if u.name == name_or_id), None)
-        if found is None:
+        user = self.users.get(name_or_id) or next((u for u in self.users.values() if u.name == name_or_id), None)
+        if user is None:
             raise SlackError("user_not_found")
-        return found
+        return user
 
     def channel(self, name_or_id: str) -> Channel:
         """Returns a channel by name or id. Raises SlackError("channel_not_found")."""
         name = name_or_id.removeprefix("#")
-        found = self.channels.get(name_or_id) or next((c for c in self.channels.values() if c.name == name), None)
-        if found is None:
+        channel = self.channels.get(name_or_id) or next((c for c in self.channels.values() if c.name == name), None)
+        if channel is None:
             raise SlackError("channel_not_found")
-        return found
+        return channel
 
     def dm(self, name_or_id: str) -> Channel:
         """Returns a person's DM with the bot. Raises SlackError: user_not_found, cannot_dm_bot."""
@@ -285,10 +285,10 @@ class Workspace:
 
     def message(self, channel: str, ts: str) -> Message:
         """Returns a message. Raises SlackError("message_not_found")."""
-        found = self._messages[channel].get(ts)
-        if found is None:
+        message = self._messages[channel].get(ts)
+        if message is None:
             raise SlackError("message_not_found")
-        return found
+        return message
 
     def message_or_ephemeral(self, channel: str, ts: str) -> Message:
         """Returns a message, which may be ephemeral. Raises SlackError("message_not_found")."""
@@ -412,8 +412,8 @@ class Workspace:
                 del self._revisions[next(iter(self._revisions))]
         if message.user_id == self.bot.id:
             # For text alone, the stored blocks repeat the text.
-            found = live_controls(message.text, message.blocks if message.sent_blocks else ())
-            self.notified.extend(Notification(message.channel, message.ts, control) for control in found)
+            controls = live_controls(message.text, message.blocks if message.sent_blocks else ())
+            self.notified.extend(Notification(message.channel, message.ts, control) for control in controls)
 
     def _notify(self, change: Change) -> None:
         for listener in self.listeners:

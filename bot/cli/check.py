@@ -15,7 +15,7 @@ from io import TextIOWrapper
 from bot import logs, settings
 from bot.cli import EXIT_INVALID
 from bot.core import check_texts
-from bot.core.checks import Check, Report, fail, ok
+from bot.core.checks import Check, CheckReport, fail, ok
 from bot.errors import SettingsError
 from bot.settings import Settings, model_setup, models_in_use
 
@@ -49,7 +49,8 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     except SettingsError as error:
         if not options.json:
             raise
-        _print(Report([fail(SETTINGS, problem, check_texts.SETTINGS_FIX) for problem in error.problems]), as_json=True)
+        checks = [fail(SETTINGS, problem, check_texts.SETTINGS_FIX) for problem in error.problems]
+        _print(CheckReport(checks), as_json=True)
         return EXIT_INVALID
     logs.set_up("error" if ours.log_level == "info" else ours.log_level)
     if probe is not None:
@@ -63,7 +64,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     return 0 if report.is_ok else EXIT_PROBLEMS
 
 
-async def checked(ours: Settings, probe: str | None = None) -> Report:
+async def checked(ours: Settings, probe: str | None = None) -> CheckReport:
     """Returns the report on these settings; `probe` is a channel to post in."""
     from bot.ports.clock import SystemClock
     from bot.providers.checks import check_id, check_model
@@ -135,7 +136,7 @@ def _parse_probe(channel: str | None) -> str | None:
     return channel
 
 
-def _print(report: Report, *, as_json: bool) -> None:
+def _print(report: CheckReport, *, as_json: bool) -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         # A terminal that doesn't know a mark shows another one.
         sys.stdout.reconfigure(errors="replace")

@@ -46,8 +46,8 @@ def read_manifest(path: Path) -> Any:
     from sandbox.workspace import SlackError
 
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        manifest.read_manifest(found)
+        manifest_json = json.loads(path.read_text(encoding="utf-8"))
+        manifest.read_manifest(manifest_json)
     except OSError as error:
         raise SettingsError([f"{path}: {error.strerror}."]) from error
     except UnicodeDecodeError as error:
@@ -55,9 +55,9 @@ def read_manifest(path: Path) -> Any:
     except json.JSONDecodeError as error:
         raise SettingsError([f"{path} is not JSON (line {error.lineno}: {error.msg}). {YAML_HINT}"]) from error
     except SlackError as refused:
-        problems = refused.fields["errors"]
-        raise SettingsError([f"{path}: {each['pointer']} {each['message']}." for each in problems]) from refused
-    return found
+        lines = [f"{path}: {problem['pointer']} {problem['message']}." for problem in refused.fields["errors"]]
+        raise SettingsError(lines) from refused
+    return manifest_json
 
 
 async def start(

@@ -98,13 +98,13 @@ async def _seen(ours: Settings, stores: "Stores") -> tuple[dict[str, SeenTool], 
     down = {}
     async with open_servers(ours.mcp.servers, SystemClock()) as servers:
         tools = [server.tools() for server in servers.by_name.values()]
-        for name, found in zip(ours.mcp.names, await asyncio.gather(*tools, return_exceptions=True), strict=True):
-            if isinstance(found, ServerDown):
-                down[name] = str(found)
-            elif isinstance(found, BaseException):
-                raise found
+        for name, result in zip(ours.mcp.names, await asyncio.gather(*tools, return_exceptions=True), strict=True):
+            if isinstance(result, ServerDown):
+                down[name] = str(result)
+            elif isinstance(result, BaseException):
+                raise result
             else:
-                listed.update(offered_names(name, found))
+                listed.update(offered_names(name, result))
     agreed = await stores.tool_pins.read(listed)
     return {name: SeenTool(tool, agreed.get(name)) for name, tool in listed.items()}, down
 

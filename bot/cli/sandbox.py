@@ -25,7 +25,7 @@ from bot.slack.manifest import app_manifest
 
 if TYPE_CHECKING:
     from bot.app import Bot, Shutdown
-    from sandbox.model_servers import Found, Server
+    from sandbox.model_servers import RunningServer, Server
     from sandbox.page.guide import Guide
 
 HELP = "start a Slack on this machine, with the bot in it"
@@ -159,8 +159,8 @@ async def choose_model(
 
     if model is None and models_in_use(settings):
         return ModelChoice(settings, " then ".join(models_in_use(settings)))
-    if model is None and (found := await find_server(SERVERS if servers is None else servers)):
-        return _served(settings, found)
+    if model is None and (running := await find_server(SERVERS if servers is None else servers)):
+        return _served(settings, running)
     if model is None or model == "local":
         reason = available()
         if reason is None:
@@ -172,16 +172,16 @@ async def choose_model(
     return ModelChoice(_with_models(settings, model), model)
 
 
-def _served(settings: Settings, found: "Found") -> ModelChoice:
+def _served(settings: Settings, running: "RunningServer") -> ModelChoice:
     """Uses a model server that was found on this machine."""
-    server = found.server
+    server = running.server
     served = replace(
         settings,
-        models=(f"openai/{found.model}",),
+        models=(f"openai/{running.model}",),
         history_tokens=min(settings.history_tokens, SERVER_HISTORY_TOKENS),
     )
     served = served.with_vendor("openai", VendorSettings("none-needed", server.base_url, "chat"))
-    return ModelChoice(served, f"{found.model} in {server.name}, found on 127.0.0.1:{server.port}")
+    return ModelChoice(served, f"{running.model} in {server.name}, found on 127.0.0.1:{server.port}")
 
 
 def _with_models(settings: Settings, models: str) -> Settings:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from bot import logs, settings
 from bot.core.limits.caps import day_of, format_day, parse_day
-from bot.core.limits.usage import GroupBy, Report, UsageLine
+from bot.core.limits.usage import GroupBy, UsageLine, UsageReport
 from bot.errors import SettingsError
 
 HELP = "show answers, tokens and costs as a table"
@@ -67,14 +67,14 @@ def parse_since(text: str | None) -> int:
         raise SettingsError([f"--since must be a day such as 2026-11-20, not {text}."]) from None
 
 
-async def _report(database_url: str, by: GroupBy, since: int) -> tuple[Report, str]:
+async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageReport, str]:
     """Returns the report, and why it is empty if Typist has not recorded anything yet."""
     from bot.store import usage_report
     from bot.store.engine import READS, create_engine, database_errors
     from bot.store.migrate import migrate, nothing_recorded
 
     engine = create_engine(database_url)
-    report = Report(by)
+    report = UsageReport(by)
     try:
         with database_errors():
             if nothing := await nothing_recorded(engine):
@@ -90,7 +90,7 @@ async def _report(database_url: str, by: GroupBy, since: int) -> tuple[Report, s
     return report, ""
 
 
-def _print_csv(report: Report) -> None:
+def _print_csv(report: UsageReport) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow([report.by.value, *_COLUMNS])
     for key, line in report.sorted().items():
@@ -99,7 +99,7 @@ def _print_csv(report: Report) -> None:
         writer.writerow([key, *(cells[name] for name in _COLUMNS)])
 
 
-def _print_table(report: Report, since: int) -> None:
+def _print_table(report: UsageReport, since: int) -> None:
     rows: list[tuple[str, ...]] = [(report.by.value, *_HEADINGS)]
     rows += [(key, *_cells(line)) for key, line in report.sorted().items()]
     if len(report.lines) > 1:

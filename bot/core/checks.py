@@ -7,7 +7,7 @@ from enum import StrEnum
 from bot.core import check_texts
 
 
-class Status(StrEnum):
+class CheckStatus(StrEnum):
     """What became of a check."""
 
     OK = "ok"
@@ -19,7 +19,12 @@ class Status(StrEnum):
     """It could not be checked, or nobody asked for it."""
 
 
-_MARKS: Mapping[Status, str] = {Status.OK: "✔", Status.WARN: "⚠", Status.FAIL: "✘", Status.SKIPPED: "–"}
+_MARKS: Mapping[CheckStatus, str] = {
+    CheckStatus.OK: "✔",
+    CheckStatus.WARN: "⚠",
+    CheckStatus.FAIL: "✘",
+    CheckStatus.SKIPPED: "–",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class Check:
 
     id: str
     """Stays the same between versions, for scripts: "slack.scopes"."""
-    status: Status
+    status: CheckStatus
     message: str
     fix: str = ""
     """The remedy, "" if none is needed."""
@@ -36,7 +41,7 @@ class Check:
     @property
     def passed(self) -> bool:
         """Whether checks that depend on this one make sense."""
-        return self.status in (Status.OK, Status.WARN)
+        return self.status in (CheckStatus.OK, CheckStatus.WARN)
 
     def lines(self) -> list[str]:
         """Returns the check as lines of text: the message with its mark, and the remedy below."""
@@ -47,26 +52,26 @@ class Check:
 
 def ok(check_id: str, message: str) -> Check:
     """Returns a check that passed."""
-    return Check(check_id, Status.OK, message)
+    return Check(check_id, CheckStatus.OK, message)
 
 
 def warn(check_id: str, message: str, fix: str) -> Check:
     """Returns a check that found something that limits a feature."""
-    return Check(check_id, Status.WARN, message, fix)
+    return Check(check_id, CheckStatus.WARN, message, fix)
 
 
 def fail(check_id: str, message: str, fix: str) -> Check:
     """Returns a check that found something that must be mended."""
-    return Check(check_id, Status.FAIL, message, fix)
+    return Check(check_id, CheckStatus.FAIL, message, fix)
 
 
 def skipped(check_id: str, reason: str) -> Check:
     """Returns a check that was not made."""
-    return Check(check_id, Status.SKIPPED, reason)
+    return Check(check_id, CheckStatus.SKIPPED, reason)
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CheckReport:
     """The checks, in the order in which they are shown."""
 
     checks: Sequence[Check]
@@ -74,16 +79,17 @@ class Report:
     @property
     def is_ok(self) -> bool:
         """Whether nothing must be mended."""
-        return not self._count(Status.FAIL)
+        return not self._count(CheckStatus.FAIL)
 
     def text(self) -> str:
         """Returns the report for people."""
         lines = [line for check in self.checks for line in check.lines()]
-        return "\n".join([*lines, "", check_texts.summary(self._count(Status.FAIL), self._count(Status.WARN))])
+        summary = check_texts.summary(self._count(CheckStatus.FAIL), self._count(CheckStatus.WARN))
+        return "\n".join([*lines, "", summary])
 
     def json(self) -> dict[str, object]:
         """Returns the report for scripts, as data for a JSON object."""
         return {"ok": self.is_ok, "checks": [asdict(check) for check in self.checks]}
 
-    def _count(self, status: Status) -> int:
+    def _count(self, status: CheckStatus) -> int:
         return sum(check.status is status for check in self.checks)

@@ -78,11 +78,11 @@ def with_steps(
         turns += _resumed(left := _begun(step))
         parts = tuple(_part_of(item) for item in step.items if item["type"] != _BEGUN)
         turns.append(Turn("assistant", step.text.removeprefix(left).strip(), parts=parts))
-        said = _texts(follow_ups, step.step_no + 1, bot_user_id)
-        said += [LAST_STEP] if is_last and number == len(rounds) else []
+        additions = _texts(follow_ups, step.step_no + 1, bot_user_id)
+        additions += [LAST_STEP] if is_last and number == len(rounds) else []
         results = [ToolResult(call.call_id, call.tool, result_text(call), _is_error(call)) for call in step.steps]
-        text = "\n\n".join([*(result.text for result in results), *said])
-        turns.append(Turn("user", text, parts=(*results, *map(TextPart, said))))
+        text = "\n\n".join([*(result.text for result in results), *additions])
+        turns.append(Turn("user", text, parts=(*results, *map(TextPart, additions))))
     return replace(prompt, turns=(*turns, *_resumed(begun)))
 
 

@@ -262,20 +262,20 @@ class _Reader:
         if not isinstance(value, str):
             self._problem(place, "must be a string")
             return ""
-        unset = [found["name"] for found in _VARIABLE.finditer(value) if self._value_of(found) is None]
+        unset = [match["name"] for match in _VARIABLE.finditer(value) if self._value_of(match) is None]
         for name in unset:
             self._problem(place, f"needs {name}, which is not set. Set it, or write ${{{name}:-a default}}")
         if "${" in _VARIABLE.sub("", value):
             self._problem(place, "has a ${…} that isn't a variable. Write ${NAME} or ${NAME:-a default}")
             return ""
-        text = _VARIABLE.sub(lambda found: self._value_of(found) or "", value)
+        text = _VARIABLE.sub(lambda match: self._value_of(match) or "", value)
         if not unset and not is_valid(text):
             self._problem(place, otherwise)
         return text
 
-    def _value_of(self, found: re.Match[str]) -> str | None:
+    def _value_of(self, match: re.Match[str]) -> str | None:
         """Returns what stands in place of a variable, None if nothing does. An empty variable counts as not set."""
-        return self.env.get(found["name"]) or found["default"]
+        return self.env.get(match["name"]) or match["default"]
 
     def _patterns(self, key: str, value: object, servers: Mapping[str, object]) -> frozenset[str]:
         if not isinstance(value, list) or not all(isinstance(pattern, str) for pattern in value):

@@ -1,8 +1,8 @@
 """One connection to an MCP server, from its start to its end.
 
 The SDK wants the task that opened a connection to close it, and breaks that task off when the server dies. So each
-connection has a task of its own (`Connection.keep`), which does nothing but open, wait and close. Calls come from other
-tasks: when the server dies, they fail and nothing else does.
+connection has a task of its own (`ServerConnection.keep`), which does nothing but open, wait and close. Calls come from
+other tasks: when the server dies, they fail and nothing else does.
 """
 
 import asyncio
@@ -40,10 +40,10 @@ class ServerDown(Exception):
     """A server can't be used now. `str()` says why, without a secret."""
 
 
-class Connection:
+class ServerConnection:
     """A connection that is used until it is lost or retired."""
 
-    def __init__(self, config: ServerConfig, clock: Clock, over: Callable[["Connection"], None]) -> None:
+    def __init__(self, config: ServerConfig, clock: Clock, over: Callable[["ServerConnection"], None]) -> None:
         """Builds a connection that nobody keeps yet. `over` is called once `reason` is known, before anybody else."""
         self._config = config
         self._clock = clock
@@ -164,8 +164,8 @@ class Connection:
                 return check_texts.MCP_TOO_LONG
             case httpx2.TransportError():
                 return check_texts.MCP_UNREACHABLE
-            case MCPError() as told:
-                return self._reason_of_answer(told)
+            case MCPError() as answer:
+                return self._reason_of_answer(answer)
             case unforeseen:
                 return trace_of(unforeseen)
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from bot.core.tools import CallOutcome, CallResult
 from bot.mcp.config import ServerConfig
-from bot.mcp.connection import Connection, ServerDown, is_too_long
+from bot.mcp.connection import ServerConnection, ServerDown, is_too_long
 from bot.mcp.definitions import ListedTool
 from bot.mcp.failures import (
     CALL_LOST,
@@ -56,8 +56,8 @@ class McpServer:
         self.name = config.name
         self._config = config
         self._clock = clock
-        self._connection: Connection | None = None
-        self._keepers: dict[asyncio.Task[None], Connection] = {}
+        self._connection: ServerConnection | None = None
+        self._keepers: dict[asyncio.Task[None], ServerConnection] = {}
         self._failures = 0
         self._next_try_at = 0.0
         self._last_reason = ""
@@ -141,19 +141,19 @@ class McpServer:
             return lost, False
         return CallResult(CallOutcome.DONE, text_of(result), is_error=bool(result.is_error)), True
 
-    def _current(self) -> Connection:
+    def _current(self) -> ServerConnection:
         """Returns the connection, a new one if the last was lost. Raises ServerDown while it is too early for that."""
         if self._connection is not None and self._connection.is_usable:
             return self._connection
         if self._closed or self._clock.monotonic() < self._next_try_at:
             raise ServerDown(self._last_reason)
-        connection = self._connection = Connection(self._config, self._clock, self._plan_next_try)
+        connection = self._connection = ServerConnection(self._config, self._clock, self._plan_next_try)
         keeper = asyncio.create_task(connection.keep())
         self._keepers[keeper] = connection
         keeper.add_done_callback(self._keepers.pop)
         return connection
 
-    def _plan_next_try(self, lost: Connection) -> None:
+    def _plan_next_try(self, lost: ServerConnection) -> None:
         now = self._clock.monotonic()
         if lost.opened_at is not None and now - lost.opened_at >= STABLE_S:
             self._failures = 0

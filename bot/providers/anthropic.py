@@ -14,7 +14,7 @@ from bot.core.surrogates import paired
 from bot.errors import Failure
 from bot.providers.answer_reader import AnswerReader, Delta
 from bot.providers.failures import RequestAttempt
-from bot.providers.lookup import Found, Lookup, day_of, look_up
+from bot.providers.lookup import Lookup, LookupOutcome, day_of, look_up
 from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.optional_parameters import WEB, OptionalParameter
 from bot.providers.tool_calls import tool_call
@@ -57,7 +57,9 @@ async def look_up_model(settings: VendorSettings, name: str) -> Lookup:
 def _lookup_of(model: Any) -> Lookup:
     # Not its day: a deprecated model whose day is past may still answer.
     retired = getattr(model, "lifecycle", None) == "retired"
-    return Lookup(Found.RETIRED if retired else Found.MODEL, retires=day_of(getattr(model, "retires_at", None)))
+    return Lookup(
+        LookupOutcome.RETIRED if retired else LookupOutcome.MODEL, retires=day_of(getattr(model, "retires_at", None))
+    )
 
 
 class MessagesApi:

@@ -5,7 +5,7 @@ from datetime import date
 
 from bot.core import check_texts
 from bot.core.checks import Check, fail, ok, warn
-from bot.providers.lookup import Found, Lookup
+from bot.providers.lookup import Lookup, LookupOutcome
 from bot.providers.model_setup import ModelSetup
 from bot.providers.registry import VENDORS, VendorEntry, resolved
 
@@ -21,34 +21,34 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Check:
     entry, settings = VENDORS[vendor], resolved(vendor, setup)
     lookup = await entry.look_up(settings, name, today)
     line, retires = check_id(model), _day(lookup)
-    if lookup.found is Found.NO_LIST:
+    if lookup.outcome is LookupOutcome.NO_LIST:
         return warn(line, check_texts.model_unlisted(model), check_texts.model_unlisted_fix(model))
-    if lookup.found is not Found.MODEL:
-        return fail(line, *_problems(model, lookup, entry)[lookup.found])
+    if lookup.outcome is not LookupOutcome.MODEL:
+        return fail(line, *_problems(model, lookup, entry)[lookup.outcome])
     if retires:
         return warn(line, check_texts.model(model, retires), check_texts.model_fix(model, entry.api_key_variable))
     return ok(line, check_texts.model(model) if entry.needs_key(settings) else check_texts.model_served(model))
 
 
-def _problems(model: str, lookup: Lookup, entry: VendorEntry) -> Mapping[Found, tuple[str, str]]:
+def _problems(model: str, lookup: Lookup, entry: VendorEntry) -> Mapping[LookupOutcome, tuple[str, str]]:
     """Returns the message and the remedy for each finding that must be mended."""
     choose = check_texts.model_fix(model, entry.api_key_variable)
     return {
-        Found.RETIRED: (check_texts.model_retired(model, _day(lookup)), choose),
-        Found.NO_MODEL: (check_texts.model_missing(model), choose),
-        Found.KEY_REFUSED: (
+        LookupOutcome.RETIRED: (check_texts.model_retired(model, _day(lookup)), choose),
+        LookupOutcome.NO_MODEL: (check_texts.model_missing(model), choose),
+        LookupOutcome.KEY_REFUSED: (
             check_texts.key_refused(model, lookup.detail),
             check_texts.key_fix(entry.api_key_variable, entry.api_key_page),
         ),
-        Found.NOT_THE_API: (
+        LookupOutcome.NOT_THE_API: (
             check_texts.not_api(model, lookup.detail),
             check_texts.base_url_fix(entry.base_url_variable, entry.base_url),
         ),
-        Found.UNREACHABLE: (
+        LookupOutcome.UNREACHABLE: (
             check_texts.model_unreachable(model, lookup.detail),
             check_texts.model_unreachable_fix(entry.base_url_variable),
         ),
-        Found.FAILED: (check_texts.model_failed(model, lookup.detail), check_texts.MODEL_FAILED_FIX),
+        LookupOutcome.FAILED: (check_texts.model_failed(model, lookup.detail), check_texts.MODEL_FAILED_FIX),
     }
 
 

@@ -19,7 +19,7 @@ _NO_SUCH_REQUEST = (404, 405, 501)
 _NO_SUCH_MODEL = ("model_not_found", "not_found_error")
 
 
-class Found(Enum):
+class LookupOutcome(Enum):
     """What a look-up found."""
 
     MODEL = auto()
@@ -39,7 +39,7 @@ class Found(Enum):
 class Lookup:
     """The result of a look-up."""
 
-    found: Found
+    outcome: LookupOutcome
     detail: str = ""
     """What came in place of an answer, for operators. It holds no key."""
     retires: date | None = None
@@ -64,16 +64,16 @@ async def look_up(models: ModelsApi, name: str, api_key: str, read: Callable[[An
         with RequestAttempt(name, api_key):
             answer = await _answer(models.retrieve(name))
             if not isinstance(answer, ErrorResponse):
-                return read(answer) if _is_model(answer) else Lookup(Found.NOT_THE_API, _kind_of(answer))
+                return read(answer) if _is_model(answer) else Lookup(LookupOutcome.NOT_THE_API, _kind_of(answer))
             if answer.status not in _NO_SUCH_REQUEST:
                 return _refused(answer)
             if _says_no_model(answer.body):
-                return Lookup(Found.NO_MODEL)
+                return Lookup(LookupOutcome.NO_MODEL)
             return await _in_list(models, name, answer)
     except ProviderError as error:
-        kind, _, said = error.detail.partition(": ")
+        kind, _, detail = error.detail.partition(": ")
         # An address may hold a password.
-        return Lookup(Found.UNREACHABLE, said if said and "://" not in said else kind)
+        return Lookup(LookupOutcome.UNREACHABLE, detail if detail and "://" not in detail else kind)
 
 
 async def _answer(call: Awaitable[Any]) -> Any:
@@ -93,11 +93,11 @@ async def _in_list(models: ModelsApi, name: str, refused: ErrorResponse) -> Look
         if listed.status not in _NO_SUCH_REQUEST:
             return _refused(listed)
         if isinstance(refused.body, dict):
-            return Lookup(Found.NO_LIST)
-        return Lookup(Found.NOT_THE_API, f"HTTP {refused.status}")
+            return Lookup(LookupOutcome.NO_LIST)
+        return Lookup(LookupOutcome.NOT_THE_API, f"HTTP {refused.status}")
     if listed is None:
-        return Lookup(Found.NOT_THE_API, "something other than a list of models")
-    return Lookup(Found.MODEL if name in listed else Found.NO_MODEL)
+        return Lookup(LookupOutcome.NOT_THE_API, "something other than a list of models")
+    return Lookup(LookupOutcome.MODEL if name in listed else LookupOutcome.NO_MODEL)
 
 
 async def _ids(models: ModelsApi) -> set[str] | None:
@@ -139,5 +139,5 @@ def _says_no_model(body: object) -> bool:
 def _refused(response: ErrorResponse) -> Lookup:
     status = f"HTTP {response.status}"
     if response.status in (401, 403):
-        return Lookup(Found.KEY_REFUSED, status)
-    return Lookup(Found.FAILED, status)
+        return Lookup(LookupOutcome.KEY_REFUSED, status)
+    return Lookup(LookupOutcome.FAILED, status)

@@ -17,7 +17,7 @@ from bot.errors import Failure
 from bot.providers.answer_reader import AnswerReader, Delta, TaggedAnswerReader
 from bot.providers.failures import RequestAttempt
 from bot.providers.hosts import speaks_responses, speaks_responses_api
-from bot.providers.lookup import Found, Lookup, day_of, look_up
+from bot.providers.lookup import Lookup, LookupOutcome, day_of, look_up
 from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.optional_parameters import OptionalParameter
 from bot.providers.text_parts import TextParts
@@ -59,7 +59,7 @@ async def look_up_model(settings: VendorSettings, name: str, today: date) -> Loo
 
 def _lookup_of(today: date, model: Any) -> Lookup:
     retires = day_of(getattr(model, "shutdown_date", None))
-    return Lookup(Found.RETIRED if retires and retires <= today else Found.MODEL, retires=retires)
+    return Lookup(LookupOutcome.RETIRED if retires and retires <= today else LookupOutcome.MODEL, retires=retires)
 
 
 class ResponsesApi:

@@ -19,7 +19,7 @@ from bot.ports.clock import Clock, SystemClock
 from bot.ports.models import Provider
 from bot.providers.fallback import Fallback
 from bot.providers.hosts import speaks_responses, speaks_responses_api
-from bot.providers.lookup import Found, Lookup
+from bot.providers.lookup import Lookup, LookupOutcome
 from bot.providers.model_setup import ModelSetup, RequestOptions, VendorSettings
 from bot.providers.retry import Retry
 from bot.providers.stall import Stall, silence_s
@@ -41,7 +41,7 @@ class Vendor(Protocol):
 
 async def _always_there(settings: VendorSettings, name: str, today: date) -> Lookup:
     """Finds every model: for a vendor without a server."""
-    return Lookup(Found.MODEL)
+    return Lookup(LookupOutcome.MODEL)
 
 
 Connect = Callable[[VendorSettings, RequestOptions, Clock], Vendor]

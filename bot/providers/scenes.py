@@ -51,7 +51,7 @@ def _read_file(text: str) -> str:
 
 
 def _total(cells: Iterable[list[str]]) -> int:
-    return sum(int(cell) for found in cells for cell in found if cell.isdecimal())
+    return sum(int(cell) for row in cells for cell in row if cell.isdecimal())
 
 
 _STREAMING = """\

@@ -49,7 +49,7 @@ class Showcase:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _AskedScene:
     """A question of a scene, as a prompt asks it."""
 
     scene: Scene
@@ -82,7 +82,7 @@ class _ScriptedText:
         yield Completion(self.model, self._reason, Usage(given, len(self._tokens)))
 
 
-def _asked(prompt: Prompt) -> _Asked | None:
+def _asked(prompt: Prompt) -> _AskedScene | None:
     turns, so_far = list(prompt.turns), ""
     if len(turns) > 2 and turns[-1].text in (CONTINUE_REQUEST, RESUME_REQUEST):
         so_far, turns = turns[-2].text, turns[:-2]
@@ -91,7 +91,7 @@ def _asked(prompt: Prompt) -> _Asked | None:
         for question in scene.scripts:
             # A speaker's name may stand before the question, its files follow it.
             if re.search(rf"(?:^|\n|\w: ){re.escape(question)}(?:\n\n\(Attached|$)", text):
-                return _Asked(scene, question, text, so_far)
+                return _AskedScene(scene, question, text, so_far)
     return None
 
 

@@ -111,7 +111,7 @@ class _TokenRefused(Exception):
     """Slack refuses the bot token, and the model has not been asked."""
 
 
-class _Asked(Exception):
+class _NeedsApproval(Exception):
     """The reply asks a person to approve calls."""
 
 
@@ -350,7 +350,7 @@ class Answering:
             await self._record_shown_end(attempt, reply, outcome)
         except asyncio.CancelledError:
             await self._leave(attempt, reply)
-        except _Asked:
+        except _NeedsApproval:
             await self._wait_for_decision(attempt, reply)
         except NotOurs:
             log.info("job %d: stopped or changed while its model used tools", attempt.job.id)
@@ -412,7 +412,7 @@ class Answering:
             return _stopped(attempt)
         try:
             return await self._stream(attempt, reply)
-        except (_TokenRefused, _Asked, NotOurs):
+        except (_TokenRefused, _NeedsApproval, NotOurs):
             raise
         except TypistError as error:
             return _end(texts.for_error(error), _failed(attempt, error))
@@ -442,7 +442,10 @@ class Answering:
     async def _take_steps(
         self, attempt: AnswerAttempt, prompt: Prompt, offer: Offer, provider: Provider, reply: LiveReply
     ) -> tuple[Ending, Outcome]:
-        """Asks the model, and makes its calls, until it asks for no more. Raises _TokenRefused, _Asked and NotOurs."""
+        """Asks the model, and makes its calls, until it asks for no more.
+
+        Raises _TokenRefused, _NeedsApproval and NotOurs.
+        """
         if self.token_refused():
             raise _TokenRefused
         records, job = self.tool_calls.records, attempt.job
@@ -463,7 +466,10 @@ class Answering:
             begun = ""
 
     async def _make_calls(self, attempt: AnswerAttempt, offer: Offer, reply: LiveReply) -> None:
-        """Makes the calls of the last step, and takes along what was asked meanwhile. Raises _Asked and NotOurs."""
+        """Makes the calls of the last step, and takes along what was asked meanwhile.
+
+        Raises _NeedsApproval and NotOurs.
+        """
         if not attempt.rounds:
             return
         job, step = attempt.job, attempt.rounds[-1]
@@ -472,7 +478,7 @@ class Answering:
             await reply.ask(asks)
             if reply.unshown:
                 raise NotShown
-            raise _Asked
+            raise _NeedsApproval
         reply.show_activity("")
         self.pane.thinking(job.question)
         attempt.rounds[-1] = replace(step, steps=calls)

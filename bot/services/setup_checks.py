@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.core import check_texts
-from bot.core.checks import Check, Report, fail, skipped
+from bot.core.checks import Check, CheckReport, fail, skipped
 from bot.errors import TypistError, trace_of
 
 WITHIN_S = 12.0
@@ -28,14 +28,14 @@ class Step:
     """It waits for these, whatever they find."""
 
 
-async def run_checks(steps: Sequence[Step]) -> Report:
+async def run_checks(steps: Sequence[Step]) -> CheckReport:
     """Returns the report, in the order of the steps. A step comes behind those that it needs."""
     tasks: dict[str, asyncio.Task[Check]] = {}
     for step in steps:
         before = {name: tasks[name] for name in (*step.needs, *step.after) if name in tasks}
         tasks[step.id] = asyncio.create_task(_checked(step, before))
     try:
-        return Report([await task for task in tasks.values()])
+        return CheckReport([await task for task in tasks.values()])
     finally:
         # Somebody may have pressed Ctrl-C.
         for task in tasks.values():
@@ -44,9 +44,9 @@ async def run_checks(steps: Sequence[Step]) -> Report:
 
 
 async def _checked(step: Step, before: Mapping[str, asyncio.Task[Check]]) -> Check:
-    found = {name: await task for name, task in before.items()}
+    results = {name: await task for name, task in before.items()}
     for name in step.needs:
-        if not found[name].passed:
+        if not results[name].passed:
             return skipped(step.id, check_texts.skipped(step.id, name))
     try:
         async with asyncio.timeout(WITHIN_S):

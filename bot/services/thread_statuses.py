@@ -79,15 +79,15 @@ class ThreadStatuses:
     async def confirmed(self, thread: ThreadKey, status: str, within_s: float) -> bool:
         """Shows the status of an answer at once; returns whether Slack accepted it within this time."""
         self._answered.add(thread)
-        kept = self._show(thread, status, at_once=True)
-        if kept is None:
+        thread_status = self._show(thread, status, at_once=True)
+        if thread_status is None:
             return False
         try:
             async with asyncio.timeout(within_s):
-                await kept.tried.wait()
+                await thread_status.tried.wait()
         except TimeoutError:
             return False
-        return kept.confirmed == status
+        return thread_status.confirmed == status
 
     def ended(self, thread: ThreadKey, *, asks: bool = False) -> None:
         """Removes the status of an answer in the background. If it `asks` for an approval, its status says so."""
@@ -104,10 +104,10 @@ class ThreadStatuses:
 
     def posted(self, channel_id: str, thread_ts: str) -> None:
         """Notes a post of ours, with which Slack removes the thread's status."""
-        if kept := self._statuses.get((channel_id, thread_ts)):
-            if not kept.sending:
-                kept.may_show = kept.confirmed = ""
-            self._changed(kept, SETTLE_S)
+        if thread_status := self._statuses.get((channel_id, thread_ts)):
+            if not thread_status.sending:
+                thread_status.may_show = thread_status.confirmed = ""
+            self._changed(thread_status, SETTLE_S)
 
     def _follow(self, thread: ThreadKey) -> None:
         if thread.thread_ts is None or self._is_refused(thread):
@@ -121,74 +121,74 @@ class ThreadStatuses:
         if thread.thread_ts is None or self._is_refused(thread):
             return None
         key, delay_s = (thread.channel_id, thread.thread_ts), 0.0 if at_once else SETTLE_S
-        kept = self._statuses.get(key)
-        if kept is None:
-            kept = self._statuses[key] = _ThreadStatus(thread, status)
-            self._changed(kept, delay_s)
-        elif kept.wanted != status:
-            kept.wanted = status
-            kept.tried.clear()
-            self._changed(kept, delay_s)
-        return kept
+        thread_status = self._statuses.get(key)
+        if thread_status is None:
+            thread_status = self._statuses[key] = _ThreadStatus(thread, status)
+            self._changed(thread_status, delay_s)
+        elif thread_status.wanted != status:
+            thread_status.wanted = status
+            thread_status.tried.clear()
+            self._changed(thread_status, delay_s)
+        return thread_status
 
     def _remove(self, thread: ThreadKey, *, is_others: bool = False) -> None:
         """Removes a thread's status. If it is another process's by now, Slack isn't called."""
-        if kept := self._statuses.get((thread.channel_id, thread.thread_ts or "")):
-            kept.wanted = ""
+        if thread_status := self._statuses.get((thread.channel_id, thread.thread_ts or "")):
+            thread_status.wanted = ""
             if is_others:
-                kept.may_show = ""
-            self._changed(kept, 0.0)
+                thread_status.may_show = ""
+            self._changed(thread_status, 0.0)
 
-    def _changed(self, kept: _ThreadStatus, delay_s: float) -> None:
+    def _changed(self, thread_status: _ThreadStatus, delay_s: float) -> None:
         """Has the status sent in `delay_s`, unless a call is due sooner."""
-        if kept.sending:
-            kept.delay_s = min(kept.delay_s, delay_s)
+        if thread_status.sending:
+            thread_status.delay_s = min(thread_status.delay_s, delay_s)
         else:
-            self._call_in(kept, delay_s)
+            self._call_in(thread_status, delay_s)
 
-    def _call_in(self, kept: _ThreadStatus, delay_s: float) -> None:
+    def _call_in(self, thread_status: _ThreadStatus, delay_s: float) -> None:
         loop = asyncio.get_running_loop()
-        if kept.next_call is not None:
-            delay_s = min(delay_s, kept.next_call.when() - loop.time())
-            kept.next_call.cancel()
-        kept.next_call = loop.call_later(delay_s, self._call, kept)
+        if thread_status.next_call is not None:
+            delay_s = min(delay_s, thread_status.next_call.when() - loop.time())
+            thread_status.next_call.cancel()
+        thread_status.next_call = loop.call_later(delay_s, self._call, thread_status)
 
-    def _call(self, kept: _ThreadStatus) -> None:
-        kept.next_call = None
-        if kept.wanted or kept.may_show:
-            kept.sending, kept.delay_s = True, REFRESH_S
-            self._start(self._update(kept))
+    def _call(self, thread_status: _ThreadStatus) -> None:
+        thread_status.next_call = None
+        if thread_status.wanted or thread_status.may_show:
+            thread_status.sending, thread_status.delay_s = True, REFRESH_S
+            self._start(self._update(thread_status))
         else:
-            del self._statuses[kept.thread.channel_id, kept.thread.thread_ts or ""]
-            kept.tried.set()
+            del self._statuses[thread_status.thread.channel_id, thread_status.thread.thread_ts or ""]
+            thread_status.tried.set()
 
-    async def _update(self, kept: _ThreadStatus) -> None:
+    async def _update(self, thread_status: _ThreadStatus) -> None:
         """Sends the wanted status, and has the next call made when it is due."""
-        await self._send(kept)
-        is_over = not (kept.wanted or kept.may_show)
-        self._call_in(kept, 0.0 if is_over else kept.delay_s)
+        await self._send(thread_status)
+        is_over = not (thread_status.wanted or thread_status.may_show)
+        self._call_in(thread_status, 0.0 if is_over else thread_status.delay_s)
 
-    async def _send(self, kept: _ThreadStatus) -> None:
+    async def _send(self, thread_status: _ThreadStatus) -> None:
         """Sends the wanted status. A failed removal isn't repeated: Slack removes the status within two minutes."""
-        status = kept.wanted
-        kept.confirmed, kept.may_show = "", status
+        status = thread_status.wanted
+        thread_status.confirmed, thread_status.may_show = "", status
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
-                await self.pane.set_status(kept.thread, status)
-            kept.confirmed = status
+                await self.pane.set_status(thread_status.thread, status)
+            thread_status.confirmed = status
         except Refused as error:
-            log.warning("status of thread %s not set: %s", kept.thread, error)
+            log.warning("status of thread %s not set: %s", thread_status.thread, error)
             if error.reason not in (Refusal.TRANSIENT, Refusal.MESSAGE_GONE):
-                self._refused_until[kept.thread.channel_id] = self.clock.monotonic() + REFUSED_S
+                self._refused_until[thread_status.thread.channel_id] = self.clock.monotonic() + REFUSED_S
             if not error.reason.may_pass:
-                kept.wanted = kept.may_show = ""
+                thread_status.wanted = thread_status.may_show = ""
         except (RateLimited, TimeoutError) as error:
-            log.warning("status of thread %s not set: %s", kept.thread, str(error) or "it took too long")
+            log.warning("status of thread %s not set: %s", thread_status.thread, str(error) or "it took too long")
         except Exception as error:
-            log.error("status of thread %s not set: %s", kept.thread, trace_of(error))
+            log.error("status of thread %s not set: %s", thread_status.thread, trace_of(error))
         finally:
-            kept.sending = False
-            kept.tried.set()
+            thread_status.sending = False
+            thread_status.tried.set()
 
     async def _follow_queue(self) -> None:
         """Shows the statuses of followed threads until none of their questions is queued or waits any more."""

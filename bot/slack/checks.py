@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 
 from bot.core import check_texts
-from bot.core.checks import Check, Status, fail, ok, skipped, warn
+from bot.core.checks import Check, CheckStatus, fail, ok, skipped, warn
 from bot.errors import RateLimited, Refusal, Refused
 from bot.ports.clock import Clock
 from bot.slack.client import Installation, SlackClient
@@ -57,8 +57,8 @@ def check_scopes(installation: Installation, *, search: bool) -> Check:
     missing = [scope for scope in expected if scope not in installation.scopes]
     if not missing:
         return ok(SCOPES_ID, check_texts.scopes(len(expected), agent=agent))
-    found = fail if NEEDED_SCOPES.intersection(missing) else warn
-    return found(SCOPES_ID, check_texts.scopes_missing(missing), check_texts.MANIFEST_FIX)
+    severity = fail if NEEDED_SCOPES.intersection(missing) else warn
+    return severity(SCOPES_ID, check_texts.scopes_missing(missing), check_texts.MANIFEST_FIX)
 
 
 def check_clock(installation: Installation, now_s: float) -> Check:
@@ -69,14 +69,14 @@ def check_clock(installation: Installation, now_s: float) -> Check:
     message = check_texts.clock(skew_s)
     if abs(skew_s) <= SKEW_WARNED_S:
         return ok(CLOCK, message)
-    found = fail if abs(skew_s) > SKEW_FAILED_S else warn
-    return found(CLOCK, message, check_texts.CLOCK_FIX)
+    severity = fail if abs(skew_s) > SKEW_FAILED_S else warn
+    return severity(CLOCK, message, check_texts.CLOCK_FIX)
 
 
 def warn_of_setup(installation: Installation, now_s: float, *, search: bool) -> None:
     """Logs what auth.test's own answer shows to be wrong, at each start. It makes no call, so it delays nothing."""
     for check in (check_scopes(installation, search=search), check_clock(installation, now_s)):
-        if check.status in (Status.WARN, Status.FAIL):
+        if check.status in (CheckStatus.WARN, CheckStatus.FAIL):
             log.warning("setup of the Slack app: %s %s", check.message, check.fix)
 
 
@@ -119,8 +119,8 @@ class SlackChecks:
         """Asks who the bot is."""
 
         async def ask() -> Check:
-            self._installation = found = await self.bot.installation()
-            return ok(BOT_TOKEN, check_texts.bot(found.identity.name, found.team_name))
+            self._installation = installation = await self.bot.installation()
+            return ok(BOT_TOKEN, check_texts.bot(installation.identity.name, installation.team_name))
 
         return await _refused_as(BOT_TOKEN, "SLACK_BOT_TOKEN", check_texts.bot_token_fix, ask)
 
@@ -154,10 +154,10 @@ class SlackChecks:
             return fail(SOCKET_MODE, check_texts.no_hello("nothing"), check_texts.SOCKET_FIX)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return fail(SOCKET_MODE, check_texts.no_socket(type(error).__name__), check_texts.SOCKET_FIX)
-        said = _json(first)
-        match said.get("type"), said.get("reason"):
+        hello = _json(first)
+        match hello.get("type"), hello.get("reason"):
             case "hello", _:
-                self._socket = CheckSocket(connection, said)
+                self._socket = CheckSocket(connection, hello)
                 self._stack.push_async_callback(self._socket.close)
                 return ok(SOCKET_MODE, check_texts.SOCKET_MODE)
             case "disconnect", "link_disabled":
@@ -165,8 +165,8 @@ class SlackChecks:
             case "disconnect", "too_many_websockets":
                 return fail(SOCKET_MODE, check_texts.TOO_MANY_SOCKETS, check_texts.TOO_MANY_SOCKETS_FIX)
             case kind, reason:
-                came = " ".join(str(each) for each in (kind, reason) if each) or first.type.name
-                return fail(SOCKET_MODE, check_texts.no_hello(came), check_texts.SOCKET_FIX)
+                received = " ".join(str(part) for part in (kind, reason) if part) or first.type.name
+                return fail(SOCKET_MODE, check_texts.no_hello(received), check_texts.SOCKET_FIX)
 
     async def same_app(self) -> Check:
         """Compares the apps that both tokens belong to, after `bot_token` and `app_token`."""
@@ -187,17 +187,19 @@ class SlackChecks:
 
         async def compare() -> Check:
             exported = (await config.call("apps.manifest.export", app_id=app_id)).get("manifest")
-            found = differences(exported if isinstance(exported, dict) else {}, search=self.search)
-            if not found:
+            problems = differences(exported if isinstance(exported, dict) else {}, search=self.search)
+            if not problems:
                 return ok(MANIFEST, check_texts.MANIFEST)
-            severity = fail if any(each.is_essential for each in found) else warn
-            rotates = any("token_rotation" in each.where for each in found)
+            severity = fail if any(problem.is_essential for problem in problems) else warn
+            rotates = any("token_rotation" in problem.where for problem in problems)
             # Slack doesn't let anybody turn it off again.
             fix = check_texts.EXPIRED_FIX if rotates else check_texts.MANIFEST_FIX
-            return severity(MANIFEST, check_texts.manifest_differs(list(map(str, found))), fix)
+            return severity(MANIFEST, check_texts.manifest_differs(list(map(str, problems))), fix)
 
         # Only a warning: Typist runs without this token, which lasts 12 hours.
-        return await _refused_as(MANIFEST, "SLACK_CONFIG_TOKEN", lambda _: check_texts.CONFIG_FIX, compare, found=warn)
+        return await _refused_as(
+            MANIFEST, "SLACK_CONFIG_TOKEN", lambda _: check_texts.CONFIG_FIX, compare, severity=warn
+        )
 
     async def probe_post(self, channel_id: str) -> Check:
         """Posts the probe's message, after `socket_mode`."""
@@ -280,10 +282,10 @@ class CheckSocket:
 
     async def _read(self) -> None:
         async for message in self._connection:
-            said = _json(message)
-            event = (said.get("payload") or {}).get("event") or {}
-            if "envelope_id" in said and "ts" in event:
-                self._events[str(event["ts"])] = str(said["envelope_id"])
+            envelope = _json(message)
+            event = (envelope.get("payload") or {}).get("event") or {}
+            if "envelope_id" in envelope and "ts" in event:
+                self._events[str(event["ts"])] = str(envelope["envelope_id"])
                 self._arrived.set()
 
 
@@ -292,19 +294,19 @@ async def _refused_as(
     variable: str,
     fix_of: Callable[[str], str],
     check: Callable[[], Awaitable[Check]],
-    found: Callable[[str, str, str], Check] = fail,
+    severity: Callable[[str, str, str], Check] = fail,
 ) -> Check:
-    """Makes a check, or reports by `found` why Slack refused its call."""
+    """Makes a check, or reports by `severity` why Slack refused its call."""
     try:
         return await check()
     except (RateLimited, Refused) as error:
         name = _error_of(error)
         if name == "socket_mode_not_enabled":
-            return found(check_id, check_texts.SOCKET_MODE_OFF, check_texts.SOCKET_MODE_FIX)
+            return severity(check_id, check_texts.SOCKET_MODE_OFF, check_texts.SOCKET_MODE_FIX)
         if isinstance(error, RateLimited) or error.reason is Refusal.TRANSIENT:
             fix = check_texts.TRY_LATER_FIX if _ERROR_NAME.fullmatch(name) else check_texts.UNREACHABLE_FIX
-            return found(check_id, check_texts.unreachable(name), fix)
-        return found(check_id, check_texts.refused(variable, error.error), fix_of(name))
+            return severity(check_id, check_texts.unreachable(name), fix)
+        return severity(check_id, check_texts.refused(variable, error.error), fix_of(name))
 
 
 def _error_of(error: RateLimited | Refused) -> str:
@@ -314,7 +316,7 @@ def _error_of(error: RateLimited | Refused) -> str:
 
 def _json(message: aiohttp.WSMessage) -> dict[str, Any]:
     try:
-        said = json.loads(message.data) if isinstance(message.data, str) else None
+        payload = json.loads(message.data) if isinstance(message.data, str) else None
     except ValueError:
-        said = None
-    return said if isinstance(said, dict) else {}
+        payload = None
+    return payload if isinstance(payload, dict) else {}

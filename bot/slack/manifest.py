@@ -155,35 +155,35 @@ def differences(exported: Mapping[str, Any], *, search: bool = False) -> list[Di
         del expected["features"]["agent_view"]
         events = expected["settings"]["event_subscriptions"]["bot_events"]
         events[:] = [event for event in events if event not in _AGENT_EVENTS]
-    return [found for found in _differences(expected, exported, "") if not _CHOSEN.search(found.where)]
+    return [difference for difference in _differences(expected, exported, "") if not _CHOSEN.search(difference.where)]
 
 
-def _differences(expected: object, found: object, where: str) -> Iterator[Difference]:
+def _differences(expected: object, exported: object, where: str) -> Iterator[Difference]:
     match expected:
         case dict():
-            held = found if isinstance(found, Mapping) else {}
+            held = exported if isinstance(exported, Mapping) else {}
             for key, value in expected.items():
                 yield from _differences(value, held.get(key), f"{where}.{key}" if where else key)
         case list() if expected and isinstance(expected[0], str):
-            yield from (Difference(where, f"contain {each}") for each in expected if each not in _list(found))
+            yield from (Difference(where, f"contain {entry}") for entry in expected if entry not in _list(exported))
         case list():
-            if len(_list(found)) < len(expected):
+            if len(_list(exported)) < len(expected):
                 yield Difference(where, f"have {len(expected)} or more entries")
                 return
             for index, value in enumerate(expected):
-                yield from _closest(value, _list(found), f"{where}.{index}")
+                yield from _closest(value, _list(exported), f"{where}.{index}")
         # Slack may leave out what is false.
-        case _ if (found or False) != expected:
+        case _ if (exported or False) != expected:
             yield Difference(where, f"be {str(expected).lower()}")
 
 
-def _closest(expected: object, found: list[object], where: str) -> Iterator[Difference]:
+def _closest(expected: object, exported: list[object], where: str) -> Iterator[Difference]:
     """Yields the differences to that element of a list which has the fewest: an app may have other commands, too."""
-    yield from min((list(_differences(expected, each, where)) for each in found), key=len)
+    yield from min((list(_differences(expected, entry, where)) for entry in exported), key=len)
 
 
-def _list(found: object) -> list[Any]:
-    return found if isinstance(found, list) else []
+def _list(exported: object) -> list[Any]:
+    return exported if isinstance(exported, list) else []
 
 
 def _display_name(name: str) -> str:

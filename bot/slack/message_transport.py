@@ -371,13 +371,13 @@ class MessageDelivery:
     async def _post(self, call: Post) -> None:
         """Posts a page, unless an earlier post of it turns out to have arrived."""
         if self.has_lost_post:
-            found = await self._lost_post(call)
+            message = await self._lost_post(call)
             self.has_lost_post, self._failed_searches = False, 0
-            if found is not None and found.is_current and self._reply.ended:
-                self._reply.confirmed(call, found.ts)
+            if message is not None and message.is_current and self._reply.ended:
+                self._reply.confirmed(call, message.ts)
                 return
-            if found is not None:
-                self._reply.found(found.ts)
+            if message is not None:
+                self._reply.found(message.ts)
                 return
         self._reply.confirmed(call, await self._transport.post(call))
 

@@ -78,8 +78,8 @@ class PostedReplies:
                 raise Refused(error.method, error.error, Refusal.OUTSIDE_THREAD, str(page["ts"])) from error
             raise
         wanted = metadata_of(question, post.page, post.view)["event_payload"]
-        found = (page for page in pages if _page(page) == post.page and page["ts"] not in known_ts)
-        return next((FoundPost(page["ts"], _payload(page) == wanted) for page in found), None)
+        matches = (page for page in pages if _page(page) == post.page and page["ts"] not in known_ts)
+        return next((FoundPost(page["ts"], _payload(page) == wanted) for page in matches), None)
 
     async def find_files(self, question: Question, ids: Sequence[str]) -> str | None:
         """Returns the message that shows these files, if Slack has shared them."""

@@ -124,11 +124,11 @@ class SlackSearch:
             return _failed(BUSY)
         except Refused as error:
             return _failed(self._refused(question, error))
-        found = [hit for hit in _hits(answer) if not _is_question(hit, question)]
-        log.info("slack search for message %s: %d results", question.ts, len(found))
-        if not found:
+        hits = [hit for hit in _hits(answer) if not _is_question(hit, question)]
+        log.info("slack search for message %s: %d results", question.ts, len(hits))
+        if not hits:
             return CallResult(CallOutcome.DONE, NOTHING_FOUND)
-        data = as_data("\n\n".join(map(_shown, found)), NAME, secrets.token_hex(8))
+        data = as_data("\n\n".join(map(_shown, hits)), NAME, secrets.token_hex(8))
         return CallResult(CallOutcome.DONE, f"{data}\n{CITE}", may_be_stored=False)
 
     def _refused(self, question: Question, error: Refused) -> str:

@@ -28,7 +28,7 @@ OPEN = "apps.connections.open"
 log = logging.getLogger(__name__)
 
 
-class Connection(SocketModeClient):
+class SocketConnection(SocketModeClient):
     """The SDK's client, with our own timeouts and errors. It reconnects only on request."""
 
     def __init__(self, app: AsyncApp, web: SlackClient, app_token: str) -> None:
@@ -94,7 +94,7 @@ class Sockets:
     def __init__(self, app: AsyncApp, web: SlackClient, app_token: str, credential: Credential) -> None:
         self._app = app
         self._credential = credential
-        self._connections = [Connection(app, web, app_token) for _ in range(CONNECTIONS)]
+        self._connections = [SocketConnection(app, web, app_token) for _ in range(CONNECTIONS)]
         for connection in self._connections:
             connection.socket_mode_request_listeners.append(self._handle)
         self._watches: list[asyncio.Task[None]] = []
@@ -125,7 +125,7 @@ class Sockets:
         except ConnectionError:
             log.info("acknowledgment not sent, Slack will redeliver the event")
 
-    async def _watch(self, connection: Connection) -> None:
+    async def _watch(self, connection: SocketConnection) -> None:
         """Reconnects until canceled, sooner than the SDK would, and waits longer after each failure."""
         while True:
             await asyncio.sleep(WATCH_S)
@@ -139,7 +139,7 @@ class Sockets:
                 log.error("%s", error)
                 await asyncio.sleep(LOOK_S)
 
-    async def _try_once(self, connection: Connection) -> None:
+    async def _try_once(self, connection: SocketConnection) -> None:
         """Connects once. After a failure, the watch tries again."""
         try:
             await self._credential.used(connection.renew)

@@ -102,8 +102,8 @@ def reason_of(error: Exception) -> str:
         return "it does not answer"
     cause = error.orig if isinstance(error, DBAPIError) else error
     # PostgreSQL's DETAIL may quote a row, and its client asks whether the server is running.
-    said = str(cause).partition("\nDETAIL")[0].partition("\n\tIs the server running")[0]
-    return " ".join(said.split()).rstrip(".")
+    message = str(cause).partition("\nDETAIL")[0].partition("\n\tIs the server running")[0]
+    return " ".join(message.split()).rstrip(".")
 
 
 def _sqlite_engine(url: sa.URL) -> AsyncEngine:

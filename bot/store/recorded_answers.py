@@ -132,14 +132,14 @@ def _state(row: sa.Row[Any]) -> AnswerState:
     return AnswerState.STOPPED if EndReason(row.end_reason).is_stop else AnswerState.ENDED
 
 
-async def with_versions(connection: AsyncConnection, found: Sequence[Job]) -> list[Job]:
+async def with_versions(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
     """Returns the jobs with what earlier versions left: the text that a version continues, and whether one came before.
 
     The last recorded answer is not an earlier version of a job that continues it, or that has ended with it.
     """
-    again = [job.id for job in found if job.version > 0]
+    again = [job.id for job in claimed if job.version > 0]
     if not again:
-        return list(found)
+        return list(claimed)
     keeps_last = sa.or_(jobs.c.continues, has_ended()).label("keeps_last")
     of_jobs = sa.select(jobs.c.id, jobs.c.continues, keeps_last).where(jobs.c.id.in_(again))
     rows = (await connection.execute(of_jobs)).all()
@@ -150,7 +150,7 @@ async def with_versions(connection: AsyncConnection, found: Sequence[Job]) -> li
         last[turn.job_id] = turn
     so_far = {row.id: last[row.id] for row in rows if row.continues and row.id in last}
     has_previous = {row.id for row in rows if any(answers[row.id][: -1 if row.keeps_last else None])}
-    return [_with_version(job, so_far.get(job.id), job.id in has_previous) for job in found]
+    return [_with_version(job, so_far.get(job.id), job.id in has_previous) for job in claimed]
 
 
 def _with_version(job: Job, so_far: sa.Row[Any] | None, has_previous: bool) -> Job:

@@ -71,13 +71,13 @@ def channels(app: App, args: Json) -> Json:
     kinds = [_LISTED[name] for name in asked]
     for kind in kinds:
         app.need(f"{_SCOPES[kind]}:read")
-    found = [
+    channels = [
         channel
         for channel in app.workspace.channels.values()
         if channel.type in kinds and (channel.type == "channel" or app.workspace.bot.id in channel.members)
         if not (channel.archived and flag(args, "exclude_archived"))
     ]
-    page, metadata = paginate(args, found, 100)
+    page, metadata = paginate(args, channels, 100)
     listed = [listed_channel_json(app.workspace, channel) for channel in page]
     return {"channels": listed, "response_metadata": {"next_cursor": ""}, **metadata}
 
@@ -114,7 +114,7 @@ def _people(app: App, args: Json) -> list[str]:
     named = args.get("users")
     if not named:
         raise SlackError("users_list_not_supplied")
-    user_ids = list(dict.fromkeys(each.strip() for each in str(named).split(",")))
+    user_ids = list(dict.fromkeys(user_id.strip() for user_id in str(named).split(",")))
     for user_id in user_ids:
         if user_id not in app.workspace.users:
             raise SlackError("user_not_found")

@@ -40,10 +40,10 @@ def search(app: App, args: Json) -> Json:
         raise SlackError("invalid_arguments")
     hits.sort(key=lambda hit: sort(hit[1]), reverse=args.get("sort_dir") != "asc")
     page, metadata = paginate(args, hits, MAX_RESULTS, MAX_RESULTS)
-    found = [
+    matches = [
         _hit(app, *hit) | (_context(app, hit[1]) if flag(args, "include_context_messages") else {}) for hit in page
     ]
-    return {"results": {"messages": found}, "response_metadata": {"next_cursor": ""}, **metadata}
+    return {"results": {"messages": matches}, "response_metadata": {"next_cursor": ""}, **metadata}
 
 
 def _check_types(app: App, args: Json) -> None:
@@ -95,7 +95,7 @@ def _hit(app: App, channel: Channel, message: Message) -> Json:
 
 def _context(app: App, message: Message) -> Json:
     """Returns the messages around a hit: of its thread for a reply, else of the channel's root."""
-    messages = [each for each in app.workspace.messages(message.channel) if each.thread_ts == message.thread_ts]
+    messages = [other for other in app.workspace.messages(message.channel) if other.thread_ts == message.thread_ts]
     at = messages.index(message)
     around = {
         "before": messages[max(0, at - CONTEXT_MESSAGES) : at],
@@ -103,8 +103,8 @@ def _context(app: App, message: Message) -> Json:
     }
     return {
         "context_messages": {
-            side: [{"user_id": each.user_id, "ts": each.ts, "text": each.text} for each in found]
-            for side, found in around.items()
+            side: [{"user_id": other.user_id, "ts": other.ts, "text": other.text} for other in others]
+            for side, others in around.items()
         }
     }
 

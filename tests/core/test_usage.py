@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core.job import EndReason
-from bot.core.limits.usage import AnswerUsage, GroupBy, Report
+from bot.core.limits.usage import AnswerUsage, GroupBy, UsageReport
 
 
 def attempt(reason: EndReason, tokens: int | None = 10) -> AnswerUsage:
@@ -29,7 +29,7 @@ COUNTS = {
 
 @pytest.mark.parametrize(("use", "counted"), COUNTS.values(), ids=COUNTS.keys())
 def test_attempt_counts_as_answer_failure_or_neither(use: AnswerUsage, counted: tuple[int, int]) -> None:
-    report = Report(GroupBy.USER)
+    report = UsageReport(GroupBy.USER)
     report.add([use])
     line = report.lines["U1"]
     assert (line.answers, line.failures) == counted
@@ -38,6 +38,6 @@ def test_attempt_counts_as_answer_failure_or_neither(use: AnswerUsage, counted: 
 
 @pytest.mark.parametrize("reason", [EndReason.BATCHED, EndReason.CAP_REACHED, EndReason.NOTHING_ASKED])
 def test_attempt_without_a_model_has_no_line(reason: EndReason) -> None:
-    report = Report(GroupBy.MODEL)
+    report = UsageReport(GroupBy.MODEL)
     report.add([attempt(reason, None)])
     assert report.lines == {}

@@ -13,7 +13,7 @@ from bot.cli.sandbox import choose_model
 from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings
 from sandbox.local_model import available
-from sandbox.model_servers import Found, Server, find_server
+from sandbox.model_servers import RunningServer, Server, find_server
 
 Serve = Callable[..., Awaitable[Server]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -68,7 +68,7 @@ async def test_first_server_with_a_model_is_chosen(serve: Serve) -> None:
     first = await serve("first", lists())
     second = await serve("second", lists("nomic-embed-text:latest", "qwen/qwen4-8b", "gemma4"))
     third = await serve("third", lists("llama4"))
-    assert await find_server([first, second, third]) == Found(second, "qwen/qwen4-8b")
+    assert await find_server([first, second, third]) == RunningServer(second, "qwen/qwen4-8b")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ async def test_another_program_on_the_port_is_no_model_server(serve: Serve, hand
 async def test_search_does_not_wait_for_servers_that_hang(serve: Serve) -> None:
     servers = [await serve("hangs", hangs), await serve("hangs, too", hangs), await serve("found", lists("llama4"))]
     started = time.monotonic()
-    assert await find_server([*servers, Server("closed", 1)]) == Found(servers[2], "llama4")
+    assert await find_server([*servers, Server("closed", 1)]) == RunningServer(servers[2], "llama4")
     assert time.monotonic() - started < 20
 
 

@@ -22,7 +22,7 @@ import pytest
 
 from bot import settings
 from bot.cli.check import checked
-from bot.core.checks import Check, Report, Status, ok
+from bot.core.checks import Check, CheckReport, CheckStatus, ok
 from bot.errors import SettingsError
 from bot.mcp import checks as mcp_checks
 from bot.services import setup_checks
@@ -46,7 +46,7 @@ from tests.streams.server import Answer, VendorServer
 PAGE = ROOT / "docs/check.md"
 KEY = "sk-proj-Zz0123456789abcdefghij"
 GENERAL, PRIVATE = "C0GENERAL", "C0PROJECTX"
-FAIL, WARN, SKIPPED = Status.FAIL, Status.WARN, Status.SKIPPED
+FAIL, WARN, SKIPPED = CheckStatus.FAIL, CheckStatus.WARN, CheckStatus.SKIPPED
 AFTER_BOT_TOKEN = ("slack.scopes", "slack.clock", "slack.same_app")
 AFTER_APP_TOKEN = ("slack.socket_mode", "slack.same_app")
 
@@ -57,12 +57,12 @@ class Case:
 
     line: str
     """The id of the check that finds it."""
-    status: Status
-    others: Mapping[str, Status] = field(default_factory=dict)
+    status: CheckStatus
+    others: Mapping[str, CheckStatus] = field(default_factory=dict)
     """The other checks that don't pass because of it."""
 
 
-def skips(*ids: str) -> dict[str, Status]:
+def skips(*ids: str) -> dict[str, CheckStatus]:
     return dict.fromkeys(ids, SKIPPED)
 
 
@@ -106,11 +106,11 @@ def app_token(error: str) -> SlackCase:
     return SlackCase("slack.app_token", FAIL, skips(*AFTER_APP_TOKEN), Setup(app_token_error=error))
 
 
-def missing(scope: str, status: Status, *others: str) -> SlackCase:
+def missing(scope: str, status: CheckStatus, *others: str) -> SlackCase:
     return SlackCase("slack.scopes", status, skips(*others), lacks=scope)
 
 
-def manifest(change: Callable[[Json], Any], status: Status) -> SlackCase:
+def manifest(change: Callable[[Json], Any], status: CheckStatus) -> SlackCase:
     return SlackCase("slack.manifest", status, manifest=change)
 
 
@@ -276,7 +276,7 @@ def connected(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
-async def slack_report(case: SlackCase) -> Report:
+async def slack_report(case: SlackCase) -> CheckReport:
     async with slack(case) as sandbox:
         with patient(case.never):
             return await checked(read(connected(sandbox), case.env), case.probe)
@@ -369,7 +369,7 @@ GOOD_MODELS: Mapping[str, tuple[ModelCase, str]] = {
 }
 
 
-async def model_report(case: ModelCase) -> Report:
+async def model_report(case: ModelCase) -> CheckReport:
     async with Sandbox(manifest=app_manifest()) as sandbox, VendorServer() as vendor:
         vendor.script(*case.answers)
         path = "/api.openai.com/v1" if case.own else "/v1" if case.vendor == "openai" else ""
@@ -468,7 +468,7 @@ DATABASES: Mapping[str, DatabaseCase] = {
 }
 
 
-async def database_report(case: DatabaseCase, folder: Path, server: str) -> Report:
+async def database_report(case: DatabaseCase, folder: Path, server: str) -> CheckReport:
     url = case.url(folder, server)
     if case.migrated:
         engine = create_engine(url)
@@ -522,7 +522,7 @@ def with_schema(listed: Json) -> Json:
     return {**{key: listed[key] for key in known}, "inputSchema": {**listed["inputSchema"], **more}}
 
 
-async def mcp_report(case: McpCase, folder: Path) -> Report:
+async def mcp_report(case: McpCase, folder: Path) -> CheckReport:
     async with Sandbox(manifest=app_manifest()) as sandbox:
         with patient(case.never):
             return await checked(read(connected(sandbox), mcp_env(folder, case)))
@@ -535,11 +535,11 @@ def read(*envs: Mapping[str, str]) -> settings.Settings:
     return settings.read({name: value for env in envs for name, value in env.items()}, needs_slack=True)
 
 
-def not_passed(report: Report) -> dict[str, Status]:
-    return {check.id: check.status for check in report.checks if check.status is not Status.OK}
+def not_passed(report: CheckReport) -> dict[str, CheckStatus]:
+    return {check.id: check.status for check in report.checks if check.status is not CheckStatus.OK}
 
 
-def found(report: Report, case: Case) -> Check:
+def found(report: CheckReport, case: Case) -> Check:
     """The line of a fault. No other line but those of the case tells of trouble, and none has a secret."""
     assert not_passed(report) == {case.line: case.status, **case.others}
     for said in (report.text(), json.dumps(report.json())):
@@ -690,7 +690,7 @@ async def test_an_unforeseen_error_is_a_line_and_the_others_go_on(monkeypatch: p
         Step("later", good, after=["endless"]),
     ]
     report = await run_checks(steps)
-    assert [check.status for check in report.checks] == [FAIL, FAIL, SKIPPED, Status.OK]
+    assert [check.status for check in report.checks] == [FAIL, FAIL, SKIPPED, CheckStatus.OK]
     said = [check.message for check in report.checks]
     assert said[0].startswith("surprising: the check failed unexpectedly (RuntimeError at test_check.py:")
     assert said[1] == "endless: no answer in time."

@@ -104,7 +104,7 @@ class UsageLine:
 
 
 @dataclass(slots=True)
-class Report:
+class UsageReport:
     """The lines of the report by user, channel, model or day, and their total."""
 
     by: GroupBy

@@ -69,7 +69,7 @@ def _stable_part(segment: str, open_fence: str, held_back: str | None = None) ->
     if leaf and (leaf is blocks.open_leaf or (incomplete and leaf.lines[-1].end == end)):
         if leaf.kind is LeafKind.PARAGRAPH:
             end, inner = _stable_text(segment, leaf, incomplete=incomplete)
-            replacements = [each for each in replacements if each.start < leaf.lines[0].content] + inner
+            replacements = [span for span in replacements if span.start < leaf.lines[0].content] + inner
         else:
             end = _stable_end(segment, leaf, incomplete=incomplete)
     if end == len(segment) and (word := _LAST_WORD.search(segment)):
@@ -77,7 +77,7 @@ def _stable_part(segment: str, open_fence: str, held_back: str | None = None) ->
     shown = segment[:end].rstrip()
     # What is inserted exactly at the end may belong to what follows.
     return with_replacements(
-        shown, [each for each in replacements if each.start < each.end <= len(shown) or each.end < len(shown)]
+        shown, [span for span in replacements if span.start < span.end <= len(shown) or span.end < len(shown)]
     )
 
 
