@@ -23,7 +23,7 @@ from bot.ports.clock import SystemClock
 from bot.store import Stores
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
-from tests.mcp.servers import RawServer, said, tool
+from tests.mcp.servers import RawServer, text_result, tool
 from tests.streams import speech
 from tests.streams.server import Answer, Seen, VendorServer
 
@@ -70,7 +70,7 @@ async def measure(model_s: float) -> bool:
 
 def write_config(folder: Path, notes: RawServer) -> Path:
     """Scripts the server and returns the file that names it."""
-    notes.script([tool("look")], {"look": said("There are 3 notes.")})
+    notes.script([tool("look")], {"look": text_result("There are 3 notes.")})
     rules = {"allow": ["notes__look"], "readOnly": ["notes__look"]}
     config = folder / "mcp.json"
     config.write_text(json.dumps({"mcpServers": {"notes": notes.entry()}, **rules}))

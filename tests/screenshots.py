@@ -26,7 +26,7 @@ from bot.settings import Settings
 from sandbox.page.guide import Guide
 from sandbox.server import Sandbox
 from tests.browser import ARGUMENTS, find_chromium
-from tests.mcp.servers import RawServer, said, tool
+from tests.mcp.servers import RawServer, text_result, tool
 from tests.scenarios.conftest import manifest, running, says
 from tests.scenarios.test_assistant_pane import with_assistant_view
 from tests.scenarios.test_tools import calls
@@ -123,7 +123,7 @@ async def main() -> None:
             await take_home(browser, sandbox)
         with tempfile.TemporaryDirectory() as folder:
             server = RawServer(Path(folder) / "issues.json")
-            server.script([tool("create_issue")], {"create_issue": said("Created #212.")})
+            server.script([tool("create_issue")], {"create_issue": text_result("Created #212.")})
             mcp = McpSetup((server.config("issues"),), in_direct_messages=("issues",))
             async with bot_in(manifest(), calls(FILING, ("issues__create_issue", ISSUE)), mcp=mcp) as sandbox:
                 await take_approval(browser, sandbox)

@@ -243,9 +243,9 @@ def test_own_price_allows_a_dollar_cap(tmp_path: Path) -> None:
     prices = tmp_path / "prices.json"
     prices.write_text(json.dumps({"openai/my-*": PRICE}))
     env = {"BOT_CAPS": "user/day=20usd", "BOT_MODELS": "openai/my-own", "OPENAI_API_KEY": "k"}
-    found = settings.read({**env, "BOT_PRICES": str(prices)})
-    assert settings.model_prices(found).cost_usd("openai/my-own", Usage(1_000_000), 0) == 1.0
-    assert settings.in_force(found)["BOT_PRICES"] == "openai/my-*"
+    ours = settings.read({**env, "BOT_PRICES": str(prices)})
+    assert settings.model_prices(ours).cost_usd("openai/my-own", Usage(1_000_000), 0) == 1.0
+    assert settings.in_force(ours)["BOT_PRICES"] == "openai/my-*"
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_wrong_file_of_prices_is_reported_in_one_line(tmp_path: Path, text: str,
     prices.write_text(text)
     with pytest.raises(SettingsError) as caught:
         settings.read({"BOT_PRICES": str(prices)})
-    [found] = caught.value.problems
-    assert found.startswith(f"BOT_PRICES names {prices}, which can't be used: ")
-    assert problem in found
-    assert "\n" not in found
+    [line] = caught.value.problems
+    assert line.startswith(f"BOT_PRICES names {prices}, which can't be used: ")
+    assert problem in line
+    assert "\n" not in line

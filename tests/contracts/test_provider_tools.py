@@ -285,9 +285,9 @@ def results_of(received: Received) -> Turn:
 
 def step_of(received: Received) -> Turn:
     """Returns a step's turn, as the next request must have it."""
-    said = (TextPart(received.text),) if received.text.strip() else ()
+    text_parts = (TextPart(received.text),) if received.text.strip() else ()
     parts: tuple[TurnPart, ...] = tuple(event for event in received.others if isinstance(event, ToolCall | Opaque))
-    return Turn("assistant", received.text, parts=(*said, *parts))
+    return Turn("assistant", received.text, parts=(*text_parts, *parts))
 
 
 def result_bodies(api: Api, calls: Sequence[tuple[str, str, object]]) -> Sequence[object]:
@@ -450,8 +450,8 @@ class TestToolCalls:
                     "name": "time__now",
                     "arguments": OSLO,
                 }
-                said = {"role": "user", "content": "Stop?"}
-                assert said in answered
+                message = {"role": "user", "content": "Stop?"}
+                assert message in answered
                 assert {"type": "function_call_output", "call_id": "call:1", "output": "No such zone"} in answered
             case "chat":
                 assert [asked] == _chat_back(("call:1", OSLO))
@@ -566,9 +566,9 @@ class TestWebSearch:
         vendor.script(answer)
         async with connected(api, vendor) as model:
             received = await collect(model, SEARCHING)
-        found = [(event.query, event.done) for event in received.others if isinstance(event, Searching)]
+        search_events = [(event.query, event.done) for event in received.others if isinstance(event, Searching)]
         assert received.text == text
-        assert found == queries
+        assert search_events == queries
         assert [event for event in received.others if isinstance(event, Citation)] == CITED
         [completion] = received.completions
         assert completion.finish_reason is FinishReason.STOP

@@ -38,7 +38,7 @@ async def test_all_others_hear_a_text_and_the_sender_does_not(three: list[Stores
         await three[2].process_messages.send("two")
         assert [await second.get(), await second.get()] == ["one", "two"]
         assert (await first.get(), await third.get()) == ("two", "one")
-    assert [each.empty() for each in (first, second, third)] == [True, True, True]
+    assert [queue.empty() for queue in (first, second, third)] == [True, True, True]
 
 
 async def test_nothing_is_stored(three: list[Stores]) -> None:

@@ -46,7 +46,7 @@ class TestThread:
             recorded = [await store.recorded_answers.of_job(THREAD, job.id)]
             assert await store.worker_queue.finish(job, Outcome(EndReason.WHOLE, answer))
             recorded.append(await store.recorded_answers.of_job(THREAD, job.id))
-            assert [each and each.previous for each in recorded] == [previous, previous]
+            assert [record and record.previous for record in recorded] == [previous, previous]
             assert await store.queue.regenerate(job.id)
 
     @pytest.mark.parametrize("end_reason", [EndReason.STOPPED, EndReason.STEP_LIMIT])
@@ -61,4 +61,4 @@ class TestThread:
         recorded = [await store.recorded_answers.of_job(THREAD, job.id)]
         assert await store.worker_queue.finish(again, Outcome(EndReason.WHOLE, f"{again.so_far}wo."))
         recorded.append(await store.recorded_answers.of_job(THREAD, job.id))
-        assert [each and each.previous for each in recorded] == ["", ""]
+        assert [record and record.previous for record in recorded] == ["", ""]

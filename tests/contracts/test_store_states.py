@@ -487,7 +487,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def invariants_hold(self) -> None:
         """Checks that no deleted text remains, no entry is without its job, and no thread has two answers at once."""
-        status, texts, due, growing = self.runner.run(self._kept())
+        status, texts, due, growing = self.runner.run(self._records())
         assert status == {key: job.status for key, job in self.model.jobs.items()}
         assert texts == {key: job.question.text for key, job in self.model.jobs.items()}
         assert due == {key: (entry.due_at, entry.tries) for key, entry in self.model.entries.items()}
@@ -495,7 +495,9 @@ class Machine(RuleBasedStateMachine):
         doing = [job.question.thread for job in self.model.jobs.values() if job.status is Status.RUNNING]
         assert len(doing) == len(set(doing))
 
-    async def _kept(self) -> tuple[dict[int, str], dict[int, str], dict[tuple[int, str], tuple[float, int]], set[int]]:
+    async def _records(
+        self,
+    ) -> tuple[dict[int, str], dict[int, str], dict[tuple[int, str], tuple[float, int]], set[int]]:
         async with self.listener.database.engine.begin() as connection:
             rows = (await connection.execute(sa.select(jobs))).all()
             due = (await connection.execute(sa.select(outbox_entries))).all()

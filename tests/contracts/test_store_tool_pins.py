@@ -34,5 +34,5 @@ class TestPins:
         stores = [await worker(f"w{number}") for number in range(4)]
         seen = [Pin(f"h{number}", f"[{number}]") for number in range(4)]
         pins = [store.tool_pins.pin({"calc__add": pin}) for store, pin in zip(stores, seen, strict=True)]
-        found = [pinned["calc__add"] for pinned in await asyncio.gather(*pins)]
-        assert found == [found[0]] * 4
+        results = [pinned["calc__add"] for pinned in await asyncio.gather(*pins)]
+        assert results == [results[0]] * 4

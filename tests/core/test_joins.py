@@ -113,10 +113,10 @@ REPLACED = {
 }
 
 
-def joined(so_far: str, said: str, cuts: list[int]) -> str:
+def joined(so_far: str, continuation: str, cuts: list[int]) -> str:
     seam, parts, start = Seam(so_far), [so_far], 0
-    for end in [*sorted(cuts), len(said)]:
-        parts.append(seam.join(said[start:end]))
+    for end in [*sorted(cuts), len(continuation)]:
+        parts.append(seam.join(continuation[start:end]))
         start = max(start, end)
     return "".join(parts) + seam.rest()
 
@@ -124,16 +124,16 @@ def joined(so_far: str, said: str, cuts: list[int]) -> str:
 @pytest.mark.parametrize("step", [1, 2, 5, 1_000])
 @pytest.mark.parametrize("name", CASES)
 def test_between_a_text_and_its_continuation_stands_what_is_missing(name: str, step: int) -> None:
-    so_far, said, between = CASES[name]
-    whole = REPLACED[name] if between is None else so_far + between + said
-    assert joined(so_far, said, list(range(0, len(said), step))) == whole
+    so_far, continuation, between = CASES[name]
+    whole = REPLACED[name] if between is None else so_far + between + continuation
+    assert joined(so_far, continuation, list(range(0, len(continuation), step))) == whole
 
 
 @pytest.mark.parametrize("space", [" ", "\n", "\n\n"])
 @pytest.mark.parametrize("name", ["two sentences", "in mid-word", "an item behind an item", "two sentences in Chinese"])
 def test_white_space_that_the_model_writes_is_all_that_stands_between(name: str, space: str) -> None:
-    so_far, said, _ = CASES[name]
-    assert joined(so_far, space + said, []) == so_far + space + said
+    so_far, continuation, _ = CASES[name]
+    assert joined(so_far, space + continuation, []) == so_far + space + continuation
 
 
 TEXTS = st.one_of(
@@ -162,10 +162,10 @@ TEXTS = st.one_of(
 
 @given(TEXTS, TEXTS, st.integers(0, 12), st.lists(st.integers(0, 80), max_size=12))
 def test_how_a_continuation_joins_does_not_depend_on_its_deltas(
-    so_far: str, said: str, repeated: int, cuts: list[int]
+    so_far: str, continuation: str, repeated: int, cuts: list[int]
 ) -> None:
-    said = so_far[len(so_far) - repeated :] + said if repeated else said
-    whole = joined(so_far, said, [])
-    assert joined(so_far, said, [min(cut, len(said)) for cut in cuts]) == whole
-    assert joined(so_far, said, list(range(len(said)))) == whole
+    continuation = so_far[len(so_far) - repeated :] + continuation if repeated else continuation
+    whole = joined(so_far, continuation, [])
+    assert joined(so_far, continuation, [min(cut, len(continuation)) for cut in cuts]) == whole
+    assert joined(so_far, continuation, list(range(len(continuation)))) == whole
     assert whole.startswith(so_far)

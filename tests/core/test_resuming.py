@@ -83,7 +83,7 @@ JOINS = {
 
 
 @pytest.mark.parametrize(
-    ("end_reason", "said", "whole"),
+    ("end_reason", "continuation", "whole"),
     [
         (EndReason.STEP_LIMIT, "There are 3.", "I'll look.\n\nThere are 3."),
         (EndReason.STEP_LIMIT, "\n\nThere are 3.", "I'll look.\n\nThere are 3."),
@@ -93,10 +93,10 @@ JOINS = {
     ],
 )
 def test_answer_goes_on_in_a_new_paragraph_after_the_limit_of_steps(
-    end_reason: EndReason, said: str, whole: str
+    end_reason: EndReason, continuation: str, whole: str
 ) -> None:
     so_far = continued("I'll look.", end_reason)
-    assert so_far + joined(so_far, said, 3) == whole
+    assert so_far + joined(so_far, continuation, 3) == whole
 
 
 @pytest.mark.parametrize("step", [1, 3, 1_000])

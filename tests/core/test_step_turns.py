@@ -37,10 +37,10 @@ def test_results_fit_except_for_those_of_the_last_step(sizes: list[list[int]], l
     rounds = steps(sizes)
     shortened = with_room(rounds, len, limit)
     earlier = results(shortened[:-1])
-    kept, last = [result for result in earlier if result != DROPPED], results(shortened[-1:])
+    remaining, last = [result for result in earlier if result != DROPPED], results(shortened[-1:])
     assert shortened[-1:] == rounds[-1:], "the model hasn't read it"
-    if any(len(result) > len(DROPPED) for result in kept):
-        assert sum(map(len, (*kept, *last))) <= limit
+    if any(len(result) > len(DROPPED) for result in remaining):
+        assert sum(map(len, (*remaining, *last))) <= limit
     assert len(earlier) == len(results(rounds[:-1]))
     if sum(map(len, results(rounds))) <= limit:
         assert shortened == rounds

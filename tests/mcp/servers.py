@@ -27,7 +27,7 @@ def tool(name: str, description: str = "Does it.", **more: Any) -> Json:
     return {"name": name, "description": description, "inputSchema": {"type": "object"}, **more}
 
 
-def said(text: str) -> Json:
+def text_result(text: str) -> Json:
     """Returns a result of one text."""
     return {"content": [{"type": "text", "text": text}]}
 

@@ -67,7 +67,7 @@ class TestServers:
         assert "web.example" not in repr(setup)
 
     @pytest.mark.parametrize(
-        ("content", "told"),
+        ("content", "problem"),
         [
             ("{", "mcp.json is not JSON: Expecting property name enclosed in double quotes in line 1, column 2."),
             (
@@ -87,11 +87,11 @@ class TestServers:
             ),
         ],
     )
-    def test_file_that_cannot_be_used(self, file: Path, content: Any, told: str) -> None:
-        assert told in problems(file, content)
+    def test_file_that_cannot_be_used(self, file: Path, content: Any, problem: str) -> None:
+        assert problem in problems(file, content)
 
     @pytest.mark.parametrize(
-        ("server", "told"),
+        ("server", "problem"),
         [
             ("x", "mcpServers.it must be an object with command or url."),
             ({}, "mcpServers.it.command must be a string."),
@@ -130,13 +130,13 @@ class TestServers:
             ),
         ],
     )
-    def test_server_that_cannot_be_used(self, file: Path, server: Any, told: str) -> None:
-        assert told in problems(file, {"mcpServers": {"it": server}})
+    def test_server_that_cannot_be_used(self, file: Path, server: Any, problem: str) -> None:
+        assert problem in problems(file, {"mcpServers": {"it": server}})
 
     @pytest.mark.parametrize("name", ["", "a__b", "_a", "a_", "a b", "a.b", "ä", "x" * 33])
     def test_name_that_tools_cannot_begin_with(self, file: Path, name: str) -> None:
-        [told] = problems(file, {"mcpServers": {name: TIME}})
-        assert "must be named with letters, digits" in told
+        [problem] = problems(file, {"mcpServers": {name: TIME}})
+        assert "must be named with letters, digits" in problem
 
     def test_all_problems_are_told_at_once(self, file: Path) -> None:
         assert len(problems(file, {"mcpServers": {"a": {}, "b": {"url": "x"}}, "allow": ["c__*"]})) == 3
@@ -166,7 +166,7 @@ class TestRules:
         assert self.RULES.rule_for(name) == rule
 
     @pytest.mark.parametrize(
-        ("rules", "told"),
+        ("rules", "problem"),
         [
             ({"alow": []}, 'has the unknown key "alow" (did you mean allow?).'),
             ({"deny": "time__*"}, "deny must be a list of patterns such as github__list_issues or github__*."),
@@ -178,23 +178,23 @@ class TestRules:
             ({"directMessages": "time"}, "directMessages must be a list of servers."),
         ],
     )
-    def test_rule_that_cannot_be_used(self, file: Path, rules: Any, told: str) -> None:
-        assert problems(file, {"mcpServers": {"time": TIME}, **rules}) == [told]
+    def test_rule_that_cannot_be_used(self, file: Path, rules: Any, problem: str) -> None:
+        assert problems(file, {"mcpServers": {"time": TIME}, **rules}) == [problem]
 
 
 class TestSettings:
     def test_settings_have_the_servers_and_show_the_file_only(self, file: Path) -> None:
         file.write_text(json.dumps({"mcpServers": {"web": {**WEB, "headers": {"A": "${TOKEN}"}}}}))
-        found = settings.read({"BOT_MCP_CONFIG": str(file), "TOKEN": SECRET})
-        assert found.mcp.names == ("web",)
-        assert SECRET not in repr(found)
-        assert settings.in_force(found) == {"BOT_MCP_CONFIG": str(file)}
+        ours = settings.read({"BOT_MCP_CONFIG": str(file), "TOKEN": SECRET})
+        assert ours.mcp.names == ("web",)
+        assert SECRET not in repr(ours)
+        assert settings.in_force(ours) == {"BOT_MCP_CONFIG": str(file)}
 
     def test_missing_file_is_told(self, tmp_path: Path) -> None:
         with pytest.raises(SettingsError) as caught:
             settings.read({"BOT_MCP_CONFIG": str(tmp_path / "no.json")})
-        [told] = caught.value.problems
-        assert told == f"BOT_MCP_CONFIG: there is no file {tmp_path}/no.json. Create it, or leave BOT_MCP_CONFIG empty."
+        missing = f"BOT_MCP_CONFIG: there is no file {tmp_path}/no.json. Create it, or leave BOT_MCP_CONFIG empty."
+        assert caught.value.problems == [missing]
 
     def test_server_cannot_have_the_name_of_slack_search(self, file: Path) -> None:
         file.write_text(json.dumps({"mcpServers": {"slack": TIME}}))

@@ -156,15 +156,15 @@ async def test_response_that_points_elsewhere_is_not_followed(
     lure.answer = {"at": at, "status": status, "headers": pointing(lure, header)}
     async with open_servers([ServerConfig("web", HttpTransport(lure.url, HEADERS))], SystemClock()) as servers:
         server = servers.by_name["web"]
-        told = ""
+        failure = ""
         try:
             await server.tools()
         except ServerDown as error:
-            told = str(error)
-        assert bool(told) is (at == "start")
+            failure = str(error)
+        assert bool(failure) is (at == "start")
         result, _ = await server.call("look", {}, timeout_s=30, read_only=True)
     assert lure.asked
     assert (lure.fetched, result.outcome) == ([], CallOutcome.FAILED)
     # Only our own records: what libraries log is cut where values begin (bot/logs.py).
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("bot")]
-    assert not [said for said in (told, result.text, *ours) if SECRET in said or lure.elsewhere in said]
+    assert not [text for text in (failure, result.text, *ours) if SECRET in text or lure.elsewhere in text]

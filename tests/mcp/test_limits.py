@@ -18,7 +18,7 @@ from bot.mcp.server import McpServer, open_servers
 from bot.ports.clock import SystemClock
 from tests.mcp import flood
 from tests.mcp.flood import WEB_TOOLS, Web, flooding_web
-from tests.mcp.servers import RawServer, said, tool
+from tests.mcp.servers import RawServer, text_result, tool
 
 IN_BUFFERS_BYTES = 16_000_000
 """What the kernel and two event loops may hold beside what is read."""
@@ -40,7 +40,7 @@ async def test_line_of_a_process_is_read_up_to_the_limit_and_the_process_replace
     file = tmp_path / "flood"
     config = ServerConfig("flood", StdioTransport(sys.executable, ("-I", "-S", flood.__file__, str(file))))
     other = RawServer(tmp_path / "other.json")
-    other.script([tool("look")], {"look": said("Seen.")})
+    other.script([tool("look")], {"look": text_result("Seen.")})
     async with open_servers([config, other.config("other")], SystemClock()) as servers:
         server = servers.by_name["flood"]
         await servers.by_name["other"].tools()
@@ -60,8 +60,8 @@ async def test_response_is_read_up_to_the_limit(web: Web, form: str, *, read_onl
     async with open_servers([ServerConfig("web", HttpTransport(web.url))], SystemClock()) as servers:
         server = servers.by_name["web"]
         assert {listed.name for listed in await server.tools()} == set(WEB_TOOLS)
-        found, text = await called(server, form, read_only=read_only)
-        assert found is outcome
+        actual, text = await called(server, form, read_only=read_only)
+        assert actual is outcome
         # Of a refusal, the SDK tells no more than that it was one.
         assert text == RESULT_TOO_LONG or form == "refusal"
         assert web.sent_bytes < LONGEST_MESSAGE_BYTES + IN_BUFFERS_BYTES < flood.FLOOD_BYTES
@@ -96,7 +96,7 @@ async def test_list_of_tools_that_is_too_long_makes_the_server_down(tmp_path: Pa
 
 async def test_process_that_ended_between_two_calls_is_replaced_before_the_next(tmp_path: Path) -> None:
     raw = RawServer(tmp_path / "raw.json")
-    raw.script([tool("look")], {"look": said("Seen.")})
+    raw.script([tool("look")], {"look": text_result("Seen.")})
     async with open_servers([raw.config()], SystemClock()) as servers:
         server = servers.by_name["raw"]
         await server.tools()

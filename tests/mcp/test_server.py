@@ -15,7 +15,7 @@ from bot.mcp.connection import ServerDown
 from bot.mcp.failures import CALL_LOST, CALL_LOST_READ_ONLY, RESULT_UNREADABLE, SERVER_DOWN
 from bot.mcp.server import BACKOFF_S, McpServer, open_servers
 from bot.ports.clock import SystemClock
-from tests.mcp.servers import TIME, Json, RawServer, http_server, said, tool
+from tests.mcp.servers import TIME, Json, RawServer, http_server, text_result, tool
 
 DONE, FAILED, UNKNOWN = CallOutcome.DONE, CallOutcome.FAILED, CallOutcome.UNKNOWN
 
@@ -157,8 +157,8 @@ class TestCalls:
     @pytest.mark.parametrize(
         ("result", "expected", "text"),
         [
-            (said("Hi."), DONE, "Hi."),
-            ({**said("No."), "isError": True}, DONE, "No."),
+            (text_result("Hi."), DONE, "Hi."),
+            ({**text_result("No."), "isError": True}, DONE, "No."),
             ({"content": []}, DONE, "(The tool returned nothing.)"),
             (
                 {"content": [{"type": "image", "data": "AAAA", "mimeType": "image/png"}]},
@@ -197,8 +197,8 @@ class TestCalls:
     ) -> None:
         raw.script([tool("it")], {"it": result})
         await server.tools()
-        found, _ = await server.call("it", {"x": 1}, timeout_s=30, read_only=False)
-        assert (found.outcome, found.text) == (expected, text)
+        call_result, _ = await server.call("it", {"x": 1}, timeout_s=30, read_only=False)
+        assert (call_result.outcome, call_result.text) == (expected, text)
         assert raw.calls == [["it", {"x": 1}]]
 
     async def test_bad_structured_content_is_done_and_unreadable(self, raw: RawServer, server: McpServer) -> None:
@@ -229,12 +229,12 @@ class TestCalls:
     async def test_response_that_is_no_json_is_lost_when_the_time_is_up(
         self, raw: RawServer, server: McpServer
     ) -> None:
-        raw.script([tool("it")], {"it": said("\ud83d \udc00")})
+        raw.script([tool("it")], {"it": text_result("\ud83d \udc00")})
         await server.tools()
         assert await outcome(server, "it", timeout_s=0.5) is UNKNOWN
 
     async def test_server_that_died_is_started_again_for_the_next_call(self, raw: RawServer, server: McpServer) -> None:
-        raw.script([tool("it"), tool("die")], {"it": said("Hi."), "die": {"die": True}})
+        raw.script([tool("it"), tool("die")], {"it": text_result("Hi."), "die": {"die": True}})
         await server.tools()
         first = raw.pid
         assert await outcome(server, "die") is UNKNOWN

@@ -58,13 +58,15 @@ TIERED = ModelPrices(
 
 
 @pytest.mark.parametrize(
-    ("prices", "each_usd"), [(PUBLISHED, 0.008 + 0.01), (TIERED, 0.08 + 0.01)], ids=["published prices", "own prices"]
+    ("prices", "request_usd"),
+    [(PUBLISHED, 0.008 + 0.01), (TIERED, 0.08 + 0.01)],
+    ids=["published prices", "own prices"],
 )
-def test_requests_of_one_answer_are_priced_one_by_one(prices: ModelPrices, each_usd: float) -> None:
+def test_requests_of_one_answer_are_priced_one_by_one(prices: ModelPrices, request_usd: float) -> None:
     request = Usage(80_000, 0, web_searches=1)
     answer = request + request + request
     assert (answer.input_tokens, answer.web_searches) == (240_000, 3)
-    assert prices.cost_usd("anthropic/claude-haiku-5-5", answer, NOW) == pytest.approx(3 * each_usd)
+    assert prices.cost_usd("anthropic/claude-haiku-5-5", answer, NOW) == pytest.approx(3 * request_usd)
 
 
 @pytest.mark.parametrize("vendor", [vendor for vendor in VENDORS.values() if vendor.default_model])

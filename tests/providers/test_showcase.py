@@ -99,11 +99,11 @@ def test_answer_that_is_regenerated_is_visibly_another_attempt() -> None:
     ]
     scripted = Scripted(SimulatedClock())
 
-    async def said() -> str:
+    async def answer() -> str:
         return "".join([str(event) async for event in scripted.stream(asked)])
 
-    assert not run_simulated(said()).startswith("Attempt")
-    assert run_simulated(said()).startswith("Attempt 2. This is a **scripted answer**")
+    assert not run_simulated(answer()).startswith("Attempt")
+    assert run_simulated(answer()).startswith("Attempt 2. This is a **scripted answer**")
 
 
 def test_totals_come_from_the_files_text_in_the_prompt() -> None:

@@ -107,8 +107,8 @@ def app_errors() -> list[str]:
     modules = (ast.parse(source) for path, source in sources.items() if path not in PERSON_MODULES)
     calls = (node for module in modules for node in ast.walk(module) if isinstance(node, ast.Call))
     refusals = (call for call in calls if isinstance(call.func, ast.Name) and call.func.id in REFUSALS)
-    found = {error for call in refusals for argument in call.args for error in _constants(argument)}
-    return sorted(error for error in found if re.fullmatch("[a-z][a-z_]+[a-z]", error))
+    constants = {error for call in refusals for argument in call.args for error in _constants(argument)}
+    return sorted(error for error in constants if re.fullmatch("[a-z][a-z_]+[a-z]", error))
 
 
 def _constants(node: ast.expr) -> list[str]:
@@ -143,9 +143,9 @@ def _wrapped(names: Iterable[str]) -> str:
 
 def code(language: str) -> str:
     """Returns the page's example in a language."""
-    found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(found) == 1
-    return str(found[0])
+    examples = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(examples) == 1
+    return str(examples[0])
 
 
 def test_lists_of_the_page_are_made_from_the_code() -> None:
@@ -200,9 +200,9 @@ async def test_example_of_the_page_runs_on_the_command(
     async def wait_for(shows: Callable[[Any], bool]) -> Any:
         async with asyncio.timeout(60):
             # Another process: nothing here tells of its changes.
-            while not (found := [message for message in await messages() if message["is_bot"] and shows(message)]):  # noqa: ASYNC110
+            while not (replies := [message for message in await messages() if message["is_bot"] and shows(message)]):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-        return found[0]
+        return replies[0]
 
     async with start(tmp_path, emulator) as process:
         async with asyncio.timeout(60):

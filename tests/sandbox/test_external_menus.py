@@ -31,8 +31,8 @@ class CityApp:
 
         async def suggest(ack: Any, body: Json) -> None:
             self.bodies.append(body)
-            found = [option(city) for city in CITIES if city.lower().startswith(body["value"])]
-            await ack(self.answer or {"options": found})
+            options = [option(city) for city in CITIES if city.lower().startswith(body["value"])]
+            await ack(self.answer or {"options": options})
 
         async def record(ack: Any, body: Json) -> None:
             self.bodies.append(body)

@@ -121,9 +121,9 @@ async def test_person_is_found_by_email(sandbox: Sandbox, web: AsyncWebClient) -
 
 async def test_email_needs_its_scope(sandbox: Sandbox, web: AsyncWebClient) -> None:
     async def profiles() -> list[Json]:
-        told = [(await web.users_profile_get(user="U0ADA"))["profile"]]
-        told += [user["profile"] for user in (await web.users_list())["members"] if user["id"] == "U0ADA"]
-        return [*told, (await web.users_info(user="U0ADA"))["user"]["profile"]]
+        answers = [(await web.users_profile_get(user="U0ADA"))["profile"]]
+        answers += [user["profile"] for user in (await web.users_list())["members"] if user["id"] == "U0ADA"]
+        return [*answers, (await web.users_info(user="U0ADA"))["user"]["profile"]]
 
     assert [profile["email"] for profile in await profiles()] == ["ada@sandbox.example"] * 3
     sandbox.granted.remove("users:read.email")

@@ -94,13 +94,13 @@ async def test_search_does_not_wait_for_servers_that_hang(serve: Serve) -> None:
 async def test_server_that_is_found_answers_unless_a_model_is_set(serve: Serve) -> None:
     server = await serve("LM Studio", lists("qwen/qwen4-8b"))
     async with AsyncExitStack() as stack:
-        found = await choose_model(Settings(), None, stack, [server])
+        local = await choose_model(Settings(), None, stack, [server])
         keyed = Settings(vendors={"anthropic": VendorSettings("sk-1")})
         set_up = await choose_model(keyed, None, stack, [server])
         named = await choose_model(Settings(), "scripted", stack, [server])
-    assert found.description == f"qwen/qwen4-8b in LM Studio, found on 127.0.0.1:{server.port}"
-    assert found.settings.models == ("openai/qwen/qwen4-8b",)
-    assert found.settings.vendors["openai"].base_url == f"http://127.0.0.1:{server.port}/v1"
+    assert local.description == f"qwen/qwen4-8b in LM Studio, found on 127.0.0.1:{server.port}"
+    assert local.settings.models == ("openai/qwen/qwen4-8b",)
+    assert local.settings.vendors["openai"].base_url == f"http://127.0.0.1:{server.port}/v1"
     assert set_up.settings == keyed
     assert (named.settings.models, named.is_real) == (("scripted/demo",), False)
 

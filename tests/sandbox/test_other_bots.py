@@ -26,12 +26,12 @@ async def by_bot(sandbox: Sandbox, root: str | None = None) -> Message:
     """Returns the bot's last message in #general or in a thread, as soon as it is there."""
 
     def last() -> Message | None:
-        shown = [each for each in sandbox.messages("general", root) if each.user_id == sandbox.bot_user_id]
+        shown = [message for message in sandbox.messages("general", root) if message.user_id == sandbox.bot_user_id]
         return shown[-1] if shown else None
 
-    found = await sandbox.wait_for(last)
-    assert found is not None
-    return found
+    newest = await sandbox.wait_for(last)
+    assert newest is not None
+    return newest
 
 
 async def test_mention_is_answered_in_its_thread_and_the_button_updates_the_answer(sandbox: Sandbox) -> None:

@@ -240,9 +240,9 @@ async def test_port_in_use_is_skipped(sandbox: Sandbox) -> None:
 
 async def answers(sandbox: Sandbox, session: aiohttp.ClientSession) -> list[tuple[str, dict[str, int], int]]:
     """Text, calls by method and failed calls of each answer, the newest first."""
-    told = (await state(sandbox, session))["answers"]
-    calls = [{call["method"]: call["count"] for call in answer["calls"]} for answer in told]
-    return [(answer["text"], counts, answer["failed"]) for answer, counts in zip(told, calls, strict=True)]
+    entries = (await state(sandbox, session))["answers"]
+    calls = [{call["method"]: call["count"] for call in answer["calls"]} for answer in entries]
+    return [(answer["text"], counts, answer["failed"]) for answer, counts in zip(entries, calls, strict=True)]
 
 
 async def test_calls_are_counted_for_the_answer_that_they_are_for(

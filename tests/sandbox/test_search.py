@@ -43,7 +43,7 @@ def events(sandbox: Sandbox) -> list[Json]:
     return [delivery.payload["event"] for delivery in sandbox.deliveries]
 
 
-async def found(web: AsyncWebClient, **arguments: Any) -> list[str]:
+async def search(web: AsyncWebClient, **arguments: Any) -> list[str]:
     response = await web.api_call(METHOD, data=arguments)
     return [message["content"] for message in response["results"]["messages"]]
 
@@ -54,15 +54,15 @@ async def test_messages_in_public_channels_are_found_newest_first(agent: Sandbox
     await agent.say("grace", "random", "Friday lunch")
     await agent.say("grace", agent.dm("grace"), "my launch on Friday")
     token = await asked(agent)
-    assert await found(web, query="LAUNCH friday", action_token=token) == [
+    assert await search(web, query="LAUNCH friday", action_token=token) == [
         "launch on friday? No",
         "The launch is on Friday &amp; nothing moves",
     ]
-    assert await found(web, query="friday &", action_token=token) == ["The launch is on Friday &amp; nothing moves"]
-    assert await found(web, query="nowhere", action_token=token) == []
-    in_order = await found(web, query="launch", action_token=token, sort="timestamp", sort_dir="asc")
+    assert await search(web, query="friday &", action_token=token) == ["The launch is on Friday &amp; nothing moves"]
+    assert await search(web, query="nowhere", action_token=token) == []
+    in_order = await search(web, query="launch", action_token=token, sort="timestamp", sort_dir="asc")
     assert in_order[0].startswith("The launch")
-    assert await found(web, query="launch", action_token=token, after=4_000_000_000) == []
+    assert await search(web, query="launch", action_token=token, after=4_000_000_000) == []
 
 
 async def test_response_has_the_documented_shape(agent: Sandbox, web: AsyncWebClient) -> None:
@@ -81,8 +81,8 @@ async def test_response_has_the_documented_shape(agent: Sandbox, web: AsyncWebCl
 async def test_bots_are_found_only_if_asked_for(agent: Sandbox, web: AsyncWebClient) -> None:
     await web.chat_postMessage(channel="C0GENERAL", text="launch report")
     token = await asked(agent)
-    assert await found(web, query="launch", action_token=token) == []
-    assert await found(web, query="launch", action_token=token, include_bots=True) == ["launch report"]
+    assert await search(web, query="launch", action_token=token) == []
+    assert await search(web, query="launch", action_token=token, include_bots=True) == ["launch report"]
 
 
 async def test_results_come_in_pages_of_up_to_20(agent: Sandbox, web: AsyncWebClient) -> None:
@@ -114,16 +114,16 @@ async def test_wrong_arguments_are_refused(agent: Sandbox, web: AsyncWebClient, 
     await agent.say("grace", "general", "launch")
     token = await asked(agent)
     with pytest.raises(SlackApiError, match=error):
-        await found(web, **{"query": "launch", "action_token": token, **arguments})
+        await search(web, **{"query": "launch", "action_token": token, **arguments})
 
 
 async def test_token_ends_after_a_while(agent: Sandbox, web: AsyncWebClient, clock: ManualClock) -> None:
     token = await asked(agent)
     clock.now_s += LIFE_S
-    assert await found(web, query="nowhere", action_token=token) == []
+    assert await search(web, query="nowhere", action_token=token) == []
     clock.now_s += 1
     with pytest.raises(SlackApiError, match="invalid_action_token"):
-        await found(web, query="nowhere", action_token=token)
+        await search(web, query="nowhere", action_token=token)
 
 
 async def test_events_of_guests_and_other_organizations_have_no_token(agent: Sandbox) -> None:
@@ -148,21 +148,21 @@ async def test_messages_that_do_not_name_the_app_have_no_token(agent: Sandbox) -
 async def test_method_needs_its_scope(agent: Sandbox, web: AsyncWebClient) -> None:
     agent.granted.discard("search:read.public")
     with pytest.raises(SlackApiError, match="missing_scope"):
-        await found(web, query="launch", action_token=await asked(agent))
+        await search(web, query="launch", action_token=await asked(agent))
 
 
 async def test_ten_searches_a_minute(agent: Sandbox, web: AsyncWebClient, clock: ManualClock) -> None:
     token = await asked(agent)
     for _ in range(10):
-        await found(web, query="launch", action_token=token)
+        await search(web, query="launch", action_token=token)
     with pytest.raises(SlackApiError, match="ratelimited"):
-        await found(web, query="launch", action_token=token)
+        await search(web, query="launch", action_token=token)
     clock.now_s += 60
-    assert await found(web, query="launch", action_token=token) == []
+    assert await search(web, query="launch", action_token=token) == []
 
 
 @pytest.mark.parametrize("error", ["feature_not_enabled", "assistant_search_context_disabled"])
 async def test_search_can_be_switched_off(agent: Sandbox, web: AsyncWebClient, error: str) -> None:
     agent.faults.start("refuse", method=METHOD, error=error)
     with pytest.raises(SlackApiError, match=error):
-        await found(web, query="launch", action_token=await asked(agent))
+        await search(web, query="launch", action_token=await asked(agent))

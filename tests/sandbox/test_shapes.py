@@ -18,7 +18,7 @@ from sandbox.workspace import Json, SlackError
 from tests.sandbox import manifests
 from tests.sandbox.bolt import actions, button, option, plain
 from tests.sandbox.shapes import events, interactivity, messages, web_api
-from tests.sandbox.shapes.events import changed, deleted, edited, mention, told, unedited
+from tests.sandbox.shapes.events import changed, deleted, edited, mention, message_event, unedited
 from tests.sandbox.shapes.messages import BY_BOT, BY_CLASSIC_APP, BY_PERSON, FILE_SHARE_BY_PERSON, TOMBSTONE
 from tests.sandbox.shapes.shape import Shape, problems
 
@@ -222,7 +222,7 @@ async def a_file_of_the_app(wire: Wire) -> None:
 
 
 MENTION = mention(BY_PERSON)
-MESSAGE = told(BY_PERSON)
+MESSAGE = message_event(BY_PERSON)
 EDITED = changed(edited(BY_PERSON), unedited(BY_PERSON))
 
 
@@ -235,23 +235,29 @@ EDITED = changed(edited(BY_PERSON), unedited(BY_PERSON))
         (a_mention_where_the_app_is_no_member, [MENTION]),
         (an_edited_mention, [MENTION, MESSAGE, mention(edited(BY_PERSON)), EDITED]),
         (a_mention_by_an_edit_where_the_app_is_no_member, [mention(edited(BY_PERSON))]),
-        (a_broadcast, [MESSAGE, told(messages.BROADCAST_BY_PERSON)]),
-        (a_file, [mention(FILE_SHARE_BY_PERSON), told(FILE_SHARE_BY_PERSON)]),
-        (a_file_from_another_organisation, [told({**FILE_SHARE_BY_PERSON, "files": [messages.CHECK_FILE_INFO]})]),
-        (a_table, [told({**BY_PERSON, "attachments": BY_PERSON["attachments?"]})]),
-        (a_forwarded_message, [MESSAGE, told({**BY_PERSON, "attachments": BY_PERSON["attachments?"]})]),
-        (a_notice_of_slack, [told(messages.FROM_SLACK)]),
-        (another_bot, [mention(BY_BOT), told(BY_BOT)]),
-        (an_app_that_acts_for_a_person, [told({**BY_PERSON, "app_id": messages.APP})]),
-        (a_classic_app, [told(BY_CLASSIC_APP), told(BY_BOT)]),
+        (a_broadcast, [MESSAGE, message_event(messages.BROADCAST_BY_PERSON)]),
+        (a_file, [mention(FILE_SHARE_BY_PERSON), message_event(FILE_SHARE_BY_PERSON)]),
+        (
+            a_file_from_another_organisation,
+            [message_event({**FILE_SHARE_BY_PERSON, "files": [messages.CHECK_FILE_INFO]})],
+        ),
+        (a_table, [message_event({**BY_PERSON, "attachments": BY_PERSON["attachments?"]})]),
+        (a_forwarded_message, [MESSAGE, message_event({**BY_PERSON, "attachments": BY_PERSON["attachments?"]})]),
+        (a_notice_of_slack, [message_event(messages.FROM_SLACK)]),
+        (another_bot, [mention(BY_BOT), message_event(BY_BOT)]),
+        (an_app_that_acts_for_a_person, [message_event({**BY_PERSON, "app_id": messages.APP})]),
+        (a_classic_app, [message_event(BY_CLASSIC_APP), message_event(BY_BOT)]),
         (a_deletion, [MESSAGE, deleted(unedited(BY_PERSON))]),
         (
             a_deleted_thread,
             [MESSAGE, MESSAGE, changed(TOMBSTONE, BY_PERSON), deleted(BY_PERSON), changed(TOMBSTONE, [])],
         ),
-        (a_reply_of_the_app, [told(BY_BOT), changed(edited(BY_BOT), unedited(BY_BOT)), deleted(edited(BY_BOT))]),
-        (a_stream_of_the_app, [MESSAGE, told(BY_BOT), changed(BY_BOT, BY_BOT)]),
-        (a_file_of_the_app, [told(messages.FILE_SHARE_BY_BOT)]),
+        (
+            a_reply_of_the_app,
+            [message_event(BY_BOT), changed(edited(BY_BOT), unedited(BY_BOT)), deleted(edited(BY_BOT))],
+        ),
+        (a_stream_of_the_app, [MESSAGE, message_event(BY_BOT), changed(BY_BOT, BY_BOT)]),
+        (a_file_of_the_app, [message_event(messages.FILE_SHARE_BY_BOT)]),
     ],
 )
 async def test_event_has_the_recorded_shape(

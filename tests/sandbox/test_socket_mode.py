@@ -41,8 +41,8 @@ async def test_connection_is_refused_while_socket_mode_is_off(session: aiohttp.C
         Sandbox(setup=Setup(socket_mode=False)) as sandbox,
         session.ws_connect(await open_url(sandbox, session)) as socket,
     ):
-        said = await socket.receive_json()
-        assert (said["type"], said["reason"]) == ("disconnect", "link_disabled")
+        message = await socket.receive_json()
+        assert (message["type"], message["reason"]) == ("disconnect", "link_disabled")
         assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
 
 

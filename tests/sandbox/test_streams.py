@@ -80,8 +80,8 @@ async def test_stop_of_chunks_takes_no_blocks(sandbox: Sandbox, web: AsyncWebCli
 async def test_timeline_changes_a_task_in_place(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await start(sandbox, web, chunks=[{**SEARCH, "details": "Three pages"}])
     source = {"type": "url", "url": "https://typist.example", "text": "Docs"}
-    found = {**SEARCH, "status": "complete", "output": "Found", "sources": [source]}
-    chunks = [{"type": "markdown_text", "text": "It says so."}, found]
+    update = {**SEARCH, "status": "complete", "output": "Found", "sources": [source]}
+    chunks = [{"type": "markdown_text", "text": "It says so."}, update]
     await web.chat_appendStream(channel=GENERAL, ts=ts, chunks=chunks)
     card, text = blocks_of(sandbox, ts)
     assert (card["type"], card["task_id"], card["status"]) == ("task_card", "search", "complete")

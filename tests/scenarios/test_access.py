@@ -202,13 +202,13 @@ async def test_denied_person_is_told_at_each_question_in_a_direct_message_and_on
         (3_602, direct, True),
     ]
     async with access_control(settings, clock) as deciding:
-        for clock.ahead_s, channel_id, told in asked:
+        for clock.ahead_s, channel_id, has_ephemeral in asked:
             before, tasks = len(ephemerals(others)), asyncio.all_tasks()
             ts = f"{clock.now():.6f}"
             root = None if channel_id == direct else ts
             deciding.tell(Question(ThreadKey("T0SANDBOX", channel_id, root), ts, "U0ADA", "why?"), Denial.PERSON)
             await asyncio.gather(*(asyncio.all_tasks() - tasks))
-            assert (clock.ahead_s, len(ephemerals(others)) > before) == (clock.ahead_s, told)
+            assert (clock.ahead_s, len(ephemerals(others)) > before) == (clock.ahead_s, has_ephemeral)
 
 
 async def test_person_is_answered_after_temporary_lookup_failures(others: Stage, settings: Settings) -> None:

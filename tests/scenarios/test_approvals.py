@@ -30,7 +30,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
 from tests.contracts.clocks import LateClock
 from tests.forked import ForkedBot, forked_bot
-from tests.mcp.servers import PATIENCE_S, TIME, RawServer, be_patient, http_server, said, tool
+from tests.mcp.servers import PATIENCE_S, TIME, RawServer, be_patient, http_server, text_result, tool
 from tests.processes import END_WITHIN_S, wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, running, says, shown
 from tests.scenarios.test_tools import DECISIONS, asking, calls, ended, press, value_of
@@ -60,8 +60,8 @@ class Server:
         results = [message["content"] for message in seen.body["messages"] if message["role"] == "tool"]
         if not results:
             return self.call
-        found = re.search(self.pattern, results[-1], re.MULTILINE)
-        return says(f"It's {found[1]}." if found else "I don't know.")
+        match = re.search(self.pattern, results[-1], re.MULTILINE)
+        return says(f"It's {match[1]}." if match else "I don't know.")
 
     def config_file(self, folder: Path) -> Path:
         """Writes a file for BOT_MCP_CONFIG, without any rule."""
@@ -93,7 +93,7 @@ async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
                 yield Server(web, "add", {"a": 2, "b": 40}, r"^(\d+)$", "42")
         case _:
             raw = RawServer(tmp_path / "script.json")
-            raw.script([tool("add")], {"add": said("42")})
+            raw.script([tool("add")], {"add": text_result("42")})
             yield Server(raw.config(), "add", {"a": 2, "b": 40}, r"^(\d+)$", "42")
 
 
@@ -333,7 +333,7 @@ async def test_deployment_while_an_approval_waits_leaves_it_to_the_next_process(
     await processes.start()
     assert await press(stage, message, ReplyAction.APPROVE) is None
     assert f"It's {server.result}." in shown(await ended(stage, asked))
-    assert [each.ts for each in stage.bots("general", asked)] == [message.ts]
+    assert [reply.ts for reply in stage.bots("general", asked)] == [message.ts]
     assert len(stage.vendor.requests) == 2, "the model isn't asked again for the step on record"
 
 

@@ -349,7 +349,7 @@ TOOL_QUESTION = PlannedQuestion(1, 1, THREAD, "ada", 30, 30, with_tools=True)
 READ_CALL, WRITE_CALL = TOOL_QUESTION.tokens
 
 
-def said(**seen: str) -> str:
+def answer_with_tools(**seen: str) -> str:
     """Returns the answer to the question with tools, which says what became of its calls."""
     return f"{text(1)} {''.join(seen_words(list(seen.items()))).strip()}"
 
@@ -365,7 +365,7 @@ def with_tools(read: str, write: str, arrived: tuple[int, int], **seen: str) -> 
     By default, the answer says what the record says.
     """
     evidence = correct_evidence()
-    shown = said(**({READ_CALL: read, WRITE_CALL: write} | seen))
+    shown = answer_with_tools(**({READ_CALL: read, WRITE_CALL: write} | seen))
     evidence.histories[1].revisions[-1] = replace(evidence.histories[1].last, text=shown)
     states = {"not-made": "denied"}
     return replace(
@@ -420,8 +420,8 @@ def test_write_of_an_earlier_version_counts_once() -> None:
     ],
 )
 def test_violation_of_calls_is_found(evidence: Evidence, sentence: str) -> None:
-    found = tool_violations(evidence)
-    assert any(sentence in violation for violation in found), found
+    reported = tool_violations(evidence)
+    assert any(sentence in violation for violation in reported), reported
 
 
 def test_answer_that_names_not_all_its_calls_is_incomplete() -> None:

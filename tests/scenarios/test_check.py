@@ -315,8 +315,8 @@ def listed(*names: str) -> Answer:
     return as_json({"object": "list", "data": models})
 
 
-def error(status: int, **said: str) -> Answer:
-    return as_json({"error": {"message": f"no: {KEY}", **said}}, status)
+def error(status: int, **fields: str) -> Answer:
+    return as_json({"error": {"message": f"no: {KEY}", **fields}}, status)
 
 
 def html(status: int) -> Answer:
@@ -509,7 +509,7 @@ MCP: Mapping[str, McpCase] = {
 
 def mcp_env(folder: Path, case: McpCase) -> dict[str, str]:
     raw = RawServer(folder / "script.json")
-    raw.script([with_schema(each) for each in case.tools], start=case.start)
+    raw.script([with_schema(definition) for definition in case.tools], start=case.start)
     file = folder / "mcp.json"
     file.write_text(json.dumps({"mcpServers": {"it": dict(case.server) or raw.entry()}, **case.rules}))
     return {"BOT_MCP_CONFIG": str(file)}
@@ -539,11 +539,11 @@ def not_passed(report: CheckReport) -> dict[str, CheckStatus]:
     return {check.id: check.status for check in report.checks if check.status is not CheckStatus.OK}
 
 
-def found(report: CheckReport, case: Case) -> Check:
+def fault_line(report: CheckReport, case: Case) -> Check:
     """The line of a fault. No other line but those of the case tells of trouble, and none has a secret."""
     assert not_passed(report) == {case.line: case.status, **case.others}
-    for said in (report.text(), json.dumps(report.json())):
-        assert not [secret for secret in ("sandbox-typist", "-sandbox", KEY, "secret-5") if secret in said]
+    for text in (report.text(), json.dumps(report.json())):
+        assert not [secret for secret in ("sandbox-typist", "-sandbox", KEY, "secret-5") if secret in text]
     (line,) = [check for check in report.checks if check.id == case.line]
     assert line.fix or line.status is SKIPPED
     return line
@@ -569,26 +569,26 @@ def page() -> str:
 
 @pytest.mark.parametrize(("name", "case"), SLACK.items(), ids=SLACK.keys())
 async def test_a_fault_in_slack_is_named_with_its_remedy(name: str, case: SlackCase, page: str) -> None:
-    assert row(name, found(await slack_report(case), case)) in page
+    assert row(name, fault_line(await slack_report(case), case)) in page
 
 
 @pytest.mark.parametrize(("name", "case"), MODELS.items(), ids=MODELS.keys())
 async def test_a_fault_of_a_model_is_named_with_its_remedy(name: str, case: ModelCase, page: str) -> None:
-    assert row(name, found(await model_report(case), case)) in page
+    assert row(name, fault_line(await model_report(case), case)) in page
 
 
 @pytest.mark.parametrize(("name", "case"), DATABASES.items(), ids=DATABASES.keys())
 async def test_a_fault_of_a_database_is_named_with_its_remedy(
     name: str, case: DatabaseCase, page: str, tmp_path: Path, postgresql_server_url: str
 ) -> None:
-    assert row(name, found(await database_report(case, tmp_path, postgresql_server_url), case)) in page
+    assert row(name, fault_line(await database_report(case, tmp_path, postgresql_server_url), case)) in page
 
 
 @pytest.mark.parametrize(("name", "case"), MCP.items(), ids=MCP.keys())
 async def test_a_fault_of_an_mcp_server_is_named_with_its_remedy(
     name: str, case: McpCase, page: str, tmp_path: Path
 ) -> None:
-    assert row(name, found(await mcp_report(case, tmp_path), case)) in page
+    assert row(name, fault_line(await mcp_report(case, tmp_path), case)) in page
 
 
 async def test_tools_of_an_mcp_server_are_listed_with_their_rules(tmp_path: Path) -> None:
@@ -600,11 +600,11 @@ async def test_tools_of_an_mcp_server_are_listed_with_their_rules(tmp_path: Path
     assert not RawServer(tmp_path / "script.json").is_alive
 
 
-@pytest.mark.parametrize(("case", "said"), GOOD_MODELS.values(), ids=GOOD_MODELS.keys())
-async def test_a_model_that_exists_is_found(case: ModelCase, said: str) -> None:
+@pytest.mark.parametrize(("case", "message"), GOOD_MODELS.values(), ids=GOOD_MODELS.keys())
+async def test_a_model_that_exists_is_found(case: ModelCase, message: str) -> None:
     report = await model_report(case)
     assert not_passed(report) == {}
-    assert said in [check.message for check in report.checks]
+    assert message in [check.message for check in report.checks]
 
 
 @pytest.mark.empty_database
@@ -634,7 +634,7 @@ async def test_a_database_that_stands_still_is_given_up(monkeypatch: pytest.Monk
         async with Sandbox(manifest=app_manifest()) as sandbox:
             report = await checked(read(connected(sandbox), {"DATABASE_URL": url}))
     case = Case("database.connection", FAIL, skips(*AFTER_CONNECTION))
-    assert found(report, case).message == "The database can't be used (it does not answer)."
+    assert fault_line(report, case).message == "The database can't be used (it does not answer)."
 
 
 async def test_a_probe_comes_back_and_leaves_nothing(page: str) -> None:
@@ -647,8 +647,10 @@ async def test_a_probe_comes_back_and_leaves_nothing(page: str) -> None:
             "slack.probe_delete",
         ]
         assert sandbox.messages("general") == []
-        (delivery,) = [each for each in sandbox.deliveries if each.payload["event"].get("subtype") is None]
-        assert delivery.acked_at_s is not None
+        [acked_at_s] = [
+            delivery.acked_at_s for delivery in sandbox.deliveries if delivery.payload["event"].get("subtype") is None
+        ]
+        assert acked_at_s is not None
 
 
 async def test_an_agent_is_compared_with_the_manifest_of_agents() -> None:
@@ -691,10 +693,10 @@ async def test_an_unforeseen_error_is_a_line_and_the_others_go_on(monkeypatch: p
     ]
     report = await run_checks(steps)
     assert [check.status for check in report.checks] == [FAIL, FAIL, SKIPPED, CheckStatus.OK]
-    said = [check.message for check in report.checks]
-    assert said[0].startswith("surprising: the check failed unexpectedly (RuntimeError at test_check.py:")
-    assert said[1] == "endless: no answer in time."
-    assert said[2] == "dependent: not checked, because surprising did not pass."
+    messages = [check.message for check in report.checks]
+    assert messages[0].startswith("surprising: the check failed unexpectedly (RuntimeError at test_check.py:")
+    assert messages[1] == "endless: no answer in time."
+    assert messages[2] == "dependent: not checked, because surprising did not pass."
     assert KEY not in report.text()
 
 
@@ -729,7 +731,7 @@ async def test_a_terminal_without_these_marks_gets_a_report_too(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("env", "said"),
+    ("env", "message"),
     [
         ({}, "SLACK_BOT_TOKEN is not set."),
         (
@@ -740,12 +742,12 @@ async def test_a_terminal_without_these_marks_gets_a_report_too(tmp_path: Path) 
         ({"BOT_STREAMNG": "on"}, "did you mean BOT_STREAMING?"),
     ],
 )
-async def test_settings_that_cannot_be_used_exit_2(tmp_path: Path, env: dict[str, str], said: str) -> None:
+async def test_settings_that_cannot_be_used_exit_2(tmp_path: Path, env: dict[str, str], message: str) -> None:
     code, out, _ = await forked_command(tmp_path, "check", "--json", env=env)
     report = json.loads(out)
     assert (code, report["ok"]) == (2, False)
     assert {check["id"] for check in report["checks"]} == {"settings"}
-    assert said in " ".join(check["message"] for check in report["checks"])
+    assert message in " ".join(check["message"] for check in report["checks"])
 
 
 def test_a_probe_needs_a_channels_id() -> None:
@@ -763,19 +765,19 @@ async def rows() -> AsyncIterator[str]:
     head = "| Fault | | Line | Remedy |\n| --- | --- | --- | --- |"
     yield f"### Slack\n\n{head}"
     for name, slack_case in SLACK.items():
-        yield row(name, found(await slack_report(slack_case), slack_case))
+        yield row(name, fault_line(await slack_report(slack_case), slack_case))
     yield f"\n### Models\n\n{head}"
     for name, model_case in MODELS.items():
-        yield row(name, found(await model_report(model_case), model_case))
+        yield row(name, fault_line(await model_report(model_case), model_case))
     yield f"\n### MCP servers\n\n{head}"
     for name, mcp_case in MCP.items():
         with tempfile.TemporaryDirectory() as folder:
-            yield row(name, found(await mcp_report(mcp_case, Path(folder)), mcp_case))
+            yield row(name, fault_line(await mcp_report(mcp_case, Path(folder)), mcp_case))
     yield f"\n### Database\n\n{head}"
     with databases.postgresql_server() as server:
         for name, database_case in DATABASES.items():
             with tempfile.TemporaryDirectory() as folder:
-                yield row(name, found(await database_report(database_case, Path(folder), server), database_case))
+                yield row(name, fault_line(await database_report(database_case, Path(folder), server), database_case))
 
 
 def test_the_page_has_a_row_for_each_fault_and_no_other(page: str) -> None:

@@ -231,11 +231,11 @@ async def ended(folder: Path, *arguments: str, env: dict[str, str]) -> tuple[int
 async def test_failure_is_a_sentence_with_its_exit_code(case: Case, folder: Path, taken: int) -> None:
     if case.given:
         case.given(folder)
-    arguments = [each.format(taken=taken) for each in case.arguments]
+    arguments = [argument.format(taken=taken) for argument in case.arguments]
     env = {name: value.format(taken=taken, folder=folder) for name, value in case.env.items()}
     code, out, err = await forked_command(folder, *arguments, env=env, before=case.before)
-    said = [f"typist: {sentence.format(taken=taken, folder=folder)}" for sentence in case.sentences]
-    assert (code, out, err.splitlines()) == (case.code, "", said)
+    lines = [f"typist: {sentence.format(taken=taken, folder=folder)}" for sentence in case.sentences]
+    assert (code, out, err.splitlines()) == (case.code, "", lines)
 
 
 async def test_database_that_a_server_does_not_have_is_named(folder: Path, postgresql_server_url: str) -> None:
@@ -254,8 +254,8 @@ async def test_without_a_database_there_is_nothing_yet_and_none_is_made(
 ) -> None:
     if given:
         given(folder)
-    told = await ended(folder, *arguments, env={})
-    assert told == (0, f"There is nothing yet: no database is at {folder}/typist.db.\n", "")
+    result = await ended(folder, *arguments, env={})
+    assert result == (0, f"There is nothing yet: no database is at {folder}/typist.db.\n", "")
     assert os.listdir(folder) == []
 
 
@@ -263,8 +263,8 @@ async def test_empty_database_of_a_server_stays_empty(folder: Path, postgresql_s
     options = sa.make_url(postgresql_server_url).update_query_dict({"options": "-c search_path=empty"})
     env = {"DATABASE_URL": options.render_as_string(hide_password=False)}
     for _ in range(2):
-        told = await forked_command(folder, "usage", env=env)
-        assert told == (0, "There is nothing yet: the database in DATABASE_URL is empty.\n", "")
+        result = await forked_command(folder, "usage", env=env)
+        assert result == (0, "There is nothing yet: the database in DATABASE_URL is empty.\n", "")
 
 
 async def test_usage_as_csv_has_its_header_without_a_database(folder: Path) -> None:
@@ -291,16 +291,16 @@ async def test_health_of_something_else_is_not_taken_for_ours(folder: Path) -> N
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         code, out, err = await ended(folder, "health", env={"BOT_HEALTH_PORT": str(port)})
-    said = f"typist: Something other than Typist answers on 127.0.0.1:{port}. Check BOT_HEALTH_PORT.\n"
-    assert (code, out, err) == (1, "", said)
+    sentence = f"typist: Something other than Typist answers on 127.0.0.1:{port}. Check BOT_HEALTH_PORT.\n"
+    assert (code, out, err) == (1, "", sentence)
 
 
 @pytest.mark.parametrize("arguments", [[], ["run"], ["ask", "why?"], ["usage"], ["--help"]])
 async def test_ctrl_c_while_modules_are_imported_is_quiet(tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "dotenv.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     async with bot_process(tmp_path, *arguments) as process:
-        told = await output(process)
-    assert (process.returncode, told) == (-signal.SIGINT, ("", ""))
+        out_and_err = await output(process)
+    assert (process.returncode, out_and_err) == (-signal.SIGINT, ("", ""))
 
 
 async def test_ctrl_c_while_ask_reads_its_question_is_quiet(folder: Path) -> None:
@@ -310,9 +310,9 @@ async def test_ctrl_c_while_ask_reads_its_question_is_quiet(folder: Path) -> Non
         # More than a pipe holds: once it is gone, the process reads.
         await asyncio.to_thread(os.write, writing, b"why? " * 100_000)
         process.send_signal(signal.SIGINT)
-        told = await output(process)
+        out_and_err = await output(process)
     os.close(writing)
-    assert (process.returncode, told) == (-signal.SIGINT, ("", ""))
+    assert (process.returncode, out_and_err) == (-signal.SIGINT, ("", ""))
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["usage", "--csv"], ["migrate"]])

@@ -51,9 +51,9 @@ async def recorded(settings: Settings, query: sa.Select[Any], are_there: Callabl
         async with asyncio.timeout(40):
             while True:
                 async with engine.connect() as connection:
-                    found: Rows = (await connection.execute(query)).all()
-                if are_there(found):
-                    return found
+                    rows: Rows = (await connection.execute(query)).all()
+                if are_there(rows):
+                    return rows
                 await asyncio.sleep(0.02)
     finally:
         await engine.dispose()
@@ -62,8 +62,8 @@ async def recorded(settings: Settings, query: sa.Select[Any], are_there: Callabl
 async def ended(settings: Settings, count: int) -> list[tuple[str, str]]:
     """The recorded turns, as answer and end reason, once there are so many and their job has ended."""
     query = sa.select(turns, jobs.c.status).join(jobs, jobs.c.id == turns.c.job_id).order_by(turns.c.id)
-    found = await recorded(settings, query, lambda rows: len(rows) >= count and rows[0].status == "ended")
-    return [(turn.answer, turn.end_reason) for turn in found]
+    turn_rows = await recorded(settings, query, lambda rows: len(rows) >= count and rows[0].status == "ended")
+    return [(turn.answer, turn.end_reason) for turn in turn_rows]
 
 
 async def stopped(stage: Stage, settings: Settings, text: str = FIRST) -> tuple[str, Message]:
@@ -85,7 +85,7 @@ async def test_stopped_answer_goes_on_as_one_answer(stage: Stage, settings: Sett
     await stage.sandbox.wait_for(lambda: footer(stage.bots("general", asked)[0]) == "openai/test")
     (message,) = stage.bots("general", asked)
     assert (shown(message), buttons(message)) == (f"{FIRST} {REST}", DONE)
-    assert all(FIRST in str(each.blocks) for each in stage.sandbox.revisions("general", message.ts)[revisions:])
+    assert all(FIRST in str(revision.blocks) for revision in stage.sandbox.revisions("general", message.ts)[revisions:])
     assert stage.prompts()[1] == [
         {"role": "user", "content": "why?"},
         {"role": "assistant", "content": FIRST},
@@ -162,8 +162,8 @@ async def test_continue_that_is_pressed_three_times_at_once_asks_the_model_once(
     stage: Stage, settings: Settings
 ) -> None:
     asked, message = await stopped(stage, settings)
-    told = await asyncio.gather(*(press(stage, message, ReplyAction.CONTINUE) for _ in range(3)))
-    assert set(told) <= {None, texts.ANSWER_UNFINISHED}
+    refusals = await asyncio.gather(*(press(stage, message, ReplyAction.CONTINUE) for _ in range(3)))
+    assert set(refusals) <= {None, texts.ANSWER_UNFINISHED}
     await stage.sandbox.wait_for(lambda: shown(stage.bots("general", asked)[0]) == f"{FIRST} {REST}")
     await ended(settings, 2)
     assert len(stage.vendor.requests) == 2

@@ -287,9 +287,9 @@ def resuming(fleet: Fleet, text: str, *stops: int) -> Callable[[Seen], Answer]:
 
     def answer(seen: Seen) -> Answer:
         *_, before, last = [turn["content"] for turn in seen.body["messages"]]
-        said = before if last == RESUME_REQUEST else ""
-        assert text.startswith(said)
-        rest = text[len(said) :]
+        so_far = before if last == RESUME_REQUEST else ""
+        assert text.startswith(so_far)
+        rest = text[len(so_far) :]
         if not left:
             return grows(rest, QUICK_S)
         word = left.pop(0)
@@ -323,7 +323,9 @@ async def shows(fleet: Fleet, asked: str, word: int) -> Message:
 async def shows_anywhere(fleet: Fleet, word: int) -> None:
     """Waits until any message shows this word or a later one."""
     sandbox = fleet.stage.sandbox
-    await sandbox.wait_for(lambda: any(last_word(each) >= word for each in sandbox.workspace.messages("C0GENERAL")))
+    await sandbox.wait_for(
+        lambda: any(last_word(message) >= word for message in sandbox.workspace.messages("C0GENERAL"))
+    )
 
 
 def last_word(message: Message) -> int:

@@ -27,10 +27,10 @@ def spend_edits(sandbox: Sandbox) -> None:
 async def begun(stage: Stage) -> tuple[str, Message]:
     """A question, and its reply once it shows words."""
     asked = await stage.mention()
-    found = await stage.sandbox.wait_for(
-        lambda: [each for each in stage.bots("general", asked) if "word3 " in shown(each)]
+    replies = await stage.sandbox.wait_for(
+        lambda: [reply for reply in stage.bots("general", asked) if "word3 " in shown(reply)]
     )
-    return asked, found[0]
+    return asked, replies[0]
 
 
 async def left_alone(stage: Stage, asked: str) -> Message:

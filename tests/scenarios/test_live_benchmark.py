@@ -63,11 +63,11 @@ async def test_edited_answer(thread: Thread) -> None:
     await thread.update(ts, "w1 w2")
     thread.model_sends(2)
     await thread.update(ts, "w1 w2 w3 w4")
-    found = thread.lags()
-    assert found.complete
-    assert 0.1 <= found.first_word_s < 0.5
-    assert 0 <= found.final_s < 0.4
-    assert found.doubled_s == 0
+    figures = thread.lags()
+    assert figures.complete
+    assert 0.1 <= figures.first_word_s < 0.5
+    assert 0 <= figures.final_s < 0.4
+    assert figures.doubled_s == 0
 
 
 async def test_stream_that_grows_by_appends(thread: Thread) -> None:
@@ -79,9 +79,9 @@ async def test_stream_that_grows_by_appends(thread: Thread) -> None:
         await thread.web.chat_appendStream(channel=GENERAL, ts=started["ts"], markdown_text=word)
     stale_s = thread.lags().staleness_s
     await thread.web.chat_stopStream(channel=GENERAL, ts=started["ts"])
-    found = thread.lags()
-    assert found.complete
-    assert 0 < found.staleness_s == stale_s < 0.4, "each append counts, and the stop shows no more words"
+    figures = thread.lags()
+    assert figures.complete
+    assert 0 < figures.staleness_s == stale_s < 0.4, "each append counts, and the stop shows no more words"
 
 
 async def test_status_counts_as_a_placeholder_and_not_as_first_words(thread: Thread) -> None:
@@ -90,9 +90,9 @@ async def test_status_counts_as_a_placeholder_and_not_as_first_words(thread: Thr
     thread.model_sends(WORDS)
     await asyncio.sleep(0.2)
     await thread.post("".join(TEXT))
-    found = thread.lags()
-    assert found.placeholder_s < 0.3
-    assert found.first_word_s >= 0.2
+    figures = thread.lags()
+    assert figures.placeholder_s < 0.3
+    assert figures.first_word_s >= 0.2
 
 
 async def test_end_that_is_posted_anew_is_seen_at_once_and_whole_after_the_deletion(thread: Thread) -> None:
@@ -104,10 +104,10 @@ async def test_end_that_is_posted_anew_is_seen_at_once_and_whole_after_the_delet
     assert doubled.staleness_s < 0.4, "readers have all words, although some twice"
     await asyncio.sleep(0.3)
     await thread.web.chat_delete(channel=GENERAL, ts=ts)
-    found = thread.lags()
-    assert found.complete
-    assert found.final_s < 0.3
-    assert found.doubled_s >= 0.3
+    figures = thread.lags()
+    assert figures.complete
+    assert figures.final_s < 0.3
+    assert figures.doubled_s >= 0.3
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,9 @@ async def test_answer_that_is_not_whole_and_once_is_broken(thread: Thread, texts
 
 def test_answer_in_two_messages_is_read_as_far_as_it_has_no_gap() -> None:
     history = [Shown(1.0, "1", (1, 2)), Shown(3.0, "2", (3, 4))]
-    found = lags(0.0, [0.0, 0.0, 0.0, 0.0], history)
-    assert (found.first_word_s, found.final_s) == (1.0, 3.0)
-    assert found.staleness_s == pytest.approx((0.5 + 4.0) / 3)
+    figures = lags(0.0, [0.0, 0.0, 0.0, 0.0], history)
+    assert (figures.first_word_s, figures.final_s) == (1.0, 3.0)
+    assert figures.staleness_s == pytest.approx((0.5 + 4.0) / 3)
 
 
 def test_missed_targets_and_rate_limits_are_listed_for_the_carrier_that_has_them() -> None:

@@ -22,7 +22,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
 from tests.forked import forked_bot
 from tests.mcp.hostile import HOSTILE
-from tests.mcp.servers import PATIENCE_S, TIME, RawServer, be_patient, http_server, said, tool
+from tests.mcp.servers import PATIENCE_S, TIME, RawServer, be_patient, http_server, text_result, tool
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, asking, running, says, shown
 from tests.scenarios.test_end_in_time import AT_MOST_S, clean, end_of
@@ -100,7 +100,7 @@ async def test_tool_that_changed_between_question_and_press_is_not_called(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores, tmp_path: Path
 ) -> None:
     raw = RawServer(tmp_path / "script.json")
-    raw.script([tool("write", "Writes.")], {"write": said("Written.")})
+    raw.script([tool("write", "Writes.")], {"write": text_result("Written.")})
     vendor.script(by_results(calls("", ("raw__write", {"text": "Milk"})), says("It was not done.")))
     await let_use(stores, "raw")
     ours = using(settings, raw.config())
@@ -108,7 +108,7 @@ async def test_tool_that_changed_between_question_and_press_is_not_called(
     async with running(ours):
         asked = await stage.mention("note milk")
         message = await asking_approval(stage, asked)
-    raw.script([tool("write", "Writes everywhere.")], {"write": said("Written.")})
+    raw.script([tool("write", "Writes everywhere.")], {"write": text_result("Written.")})
     async with running(ours):
         await press(stage, message, ReplyAction.APPROVE)
         await ended(stage, asked)
@@ -149,7 +149,7 @@ async def test_server_that_dies_in_a_call_is_started_again_for_the_next_step(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores, tmp_path: Path
 ) -> None:
     raw = RawServer(tmp_path / "script.json")
-    raw.script([tool("die"), tool("look")], {"die": {"die": True}, "look": said("Seen.")})
+    raw.script([tool("die"), tool("look")], {"die": {"die": True}, "look": text_result("Seen.")})
     steps = calls("Trying.", ("raw__die", {})), calls("Again.", ("raw__look", {}))
     vendor.script(by_results(*steps, says("The second one worked.")))
     await let_use(stores, "raw")
@@ -172,10 +172,10 @@ async def test_model_that_repeats_hostile_results_notifies_and_fetches_nothing(
 ) -> None:
     """The worst that a model can do with a result on its own is to say it."""
     texts = [part["text"] for result in HOSTILE.values() for part in result.get("content", ())[:1] if "text" in part]
-    said_again = "\n\n".join(visible(text)[:200] for text in texts)
+    repeated = "\n\n".join(visible(text)[:200] for text in texts)
     raw = RawServer(tmp_path / "script.json")
-    raw.script([tool("look")], {"look": said(said_again)})
-    vendor.script(by_results(calls("", ("raw__look", {})), says(said_again)))
+    raw.script([tool("look")], {"look": text_result(repeated)})
+    vendor.script(by_results(calls("", ("raw__look", {})), says(repeated)))
     await let_use(stores, "raw")
     async with running(using(settings, raw.config(), allow="raw__look", read_only="raw__look")):
         stage = Stage(sandbox, vendor)
@@ -192,7 +192,7 @@ async def test_model_that_repeats_hostile_results_notifies_and_fetches_nothing(
 @pytest.mark.parametrize("start", ["", "stubborn"], ids=["a well-behaved process", "a process that only SIGKILL ends"])
 async def test_sigterm_ends_the_processes_of_servers_in_time(tmp_path: Path, vendor: VendorServer, start: str) -> None:
     raw = RawServer(tmp_path / "script.json")
-    raw.script([tool("look")], {"look": said("Seen.")}, start=start)
+    raw.script([tool("look")], {"look": text_result("Seen.")}, start=start)
     file = tmp_path / "mcp.json"
     file.write_text(json.dumps({"mcpServers": {"raw": raw.entry()}, "allow": ["raw__*"], "directMessages": ["raw"]}))
     async with slack_process() as slack:

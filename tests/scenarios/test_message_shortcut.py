@@ -220,10 +220,10 @@ async def test_database_failure_is_reported_and_nothing_is_posted(
         await asyncio.to_thread(_execute, file, "alter table message_questions rename to away")
         errors = await ask(stage, ts, "why?")
         # On a busy machine the failure may come after the modal has closed. Then the person is told in the channel.
-        told = await sandbox.wait_for(
-            lambda: list(errors.values()) or [each.text for each in sandbox.workspace.ephemerals]
+        sentences = await sandbox.wait_for(
+            lambda: list(errors.values()) or [ephemeral.text for ephemeral in sandbox.workspace.ephemerals]
         )
-        assert told == [texts.QUESTION_NOT_SAVED]
+        assert sentences == [texts.QUESTION_NOT_SAVED]
         assert stage.bots("general", ts) == []
         await asyncio.to_thread(_execute, file, "alter table away rename to message_questions")
         again = sandbox.client("ada").submit({"question": "why?"}) if errors else ask(stage, ts, "why?")

@@ -53,10 +53,10 @@ async def only(stage: Stage, asked: str, channel: str = "general") -> Message:
 
 async def streaming(stage: Stage, asked: str, words: str = "word3 ") -> Message:
     """The message that grows as a stream, once it shows these words."""
-    found = await stage.sandbox.wait_for(
-        lambda: [each for each in stage.bots("general", asked) if words in shown(each)]
+    messages = await stage.sandbox.wait_for(
+        lambda: [message for message in stage.bots("general", asked) if words in shown(message)]
     )
-    return found[0]
+    return messages[0]
 
 
 @pytest.mark.skips_waits
@@ -222,7 +222,7 @@ async def test_answer_that_exceeds_a_streams_size_goes_on_in_the_next_message(
 
         messages = await sandbox.wait_for(ended)
         messages = await sandbox.wait_for(
-            lambda: found if ReplyAction.STOP not in buttons((found := ended())[0]) else []
+            lambda: pages if ReplyAction.STOP not in buttons((pages := ended())[0]) else []
         )
         assert " ".join(shown(message) for message in messages).split() == " ".join(paragraphs).split()
         assert all(len(shown(message).encode()) <= 9_000 for message in messages)

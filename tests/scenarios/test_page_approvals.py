@@ -12,7 +12,7 @@ from bot.core import texts
 from bot.mcp.config import McpSetup
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
-from tests.mcp.servers import RawServer, said, tool
+from tests.mcp.servers import RawServer, text_result, tool
 from tests.scenarios.conftest import running, says, settings_of
 from tests.scenarios.test_tools import calls
 from tests.streams.server import VendorServer
@@ -42,7 +42,9 @@ class PersonsPage:
 @pytest_asyncio.fixture(loop_scope="module")
 async def view(visit: Visit, tmp_path: Path) -> AsyncIterator[PersonsPage]:
     raw = RawServer(tmp_path / "raw.json")
-    raw.script([tool("create"), tool("search")], {"create": said("Created #212."), "search": said("None.")})
+    raw.script(
+        [tool("create"), tool("search")], {"create": text_result("Created #212."), "search": text_result("None.")}
+    )
     mcp = McpSetup((raw.config("issues"),), in_direct_messages=("issues",))
     async with Sandbox() as sandbox, VendorServer() as vendor:
         vendor.script(calls("To the issues:", ("issues__create", ISSUE), ("issues__search", LONG)), says("Filed."))

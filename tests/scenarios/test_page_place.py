@@ -264,7 +264,7 @@ async def test_page_says_what_each_person_may_do(sandbox: Sandbox, visit: Visit)
     await expect(page.get_by_role("radio", name="Katherine")).to_have_accessible_description(
         "Can't sign in or write. Apps still see the account."
     )
-    for name, said in (("Mary", "Sees one channel"), ("Emmy", "another organization"), ("Deploys", "Another app")):
+    for name, text in (("Mary", "Sees one channel"), ("Emmy", "another organization"), ("Deploys", "Another app")):
         await page.get_by_role("radio", name=name).check()
-        await expect(about).to_contain_text(said)
+        await expect(about).to_contain_text(text)
     await expect(page.locator("#main")).to_contain_text("You write as Deploys.")

@@ -265,8 +265,8 @@ async def test_option_of_an_external_menu_is_searched_and_chosen(
 
     @bolt.options("city")
     async def suggest(ack: Any, payload: Json) -> None:
-        found = [city for city in ("berlin", "bergen", "oslo") if city.startswith(payload["value"])]
-        await ack(options=[option(city) for city in found])
+        cities = [city for city in ("berlin", "bergen", "oslo") if city.startswith(payload["value"])]
+        await ack(options=[option(city) for city in cities])
 
     @bolt.action("city")
     async def choose(ack: Any, action: Json) -> None:

@@ -62,7 +62,9 @@ async def answered(stage: Stage, channel: str = "C0GENERAL") -> str:
 
     def ended() -> str:
         messages = [
-            each for each in stage.sandbox.workspace.messages(channel) if each.user_id == stage.sandbox.bot_user_id
+            message
+            for message in stage.sandbox.workspace.messages(channel)
+            if message.user_id == stage.sandbox.bot_user_id
         ]
         return shown(messages[-1]) if messages and not any(map(growing, messages)) else ""
 
@@ -141,7 +143,7 @@ async def test_process_that_takes_over_beside_the_other_has_its_token(
         await stage.mention("when is the launch?")
         await vendor.request(0)
         vendor.script(searches(), says(ANSWER))
-        [(_, shutdown)] = [each for each in (one, other) if each[0].worker.live]
+        [(_, shutdown)] = [pair for pair in (one, other) if pair[0].worker.live]
         shutdown.requested.set()
         assert ANSWER in await answered(stage)
     [result] = tool_results(stage, 2)

@@ -87,7 +87,7 @@ async def test_a_missing_scope_is_a_warning_and_the_bot_answers(
         async with running(settings_of(sandbox, vendor)):
             stage = Stage(sandbox, vendor)
             assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
-    (line,) = [each.getMessage() for each in caplog.records if "setup of the Slack app" in each.getMessage()]
+    (line,) = [record.getMessage() for record in caplog.records if "setup of the Slack app" in record.getMessage()]
     assert "commands (the slash command and the message shortcut don't work)" in line
     assert "files:read (shared files are not read)" in line
     assert "api.slack.com/apps" in line
@@ -104,7 +104,7 @@ async def test_a_clock_that_is_wrong_is_a_warning_and_a_good_set_up_is_none(
             with caplog.at_level(logging.WARNING):
                 async with running(settings_of(sandbox, vendor)):
                     pass
-        assert sum("clock is about 120 s behind" in each.getMessage() for each in caplog.records) == lines
+        assert sum("clock is about 120 s behind" in record.getMessage() for record in caplog.records) == lines
         assert len(caplog.records) == lines
 
 

@@ -257,7 +257,7 @@ LISTS_SILENTLY = calls("", ("notes__list", {}))
 
 
 @pytest.mark.parametrize(
-    ("answer", "changed", "said", "offered"),
+    ("answer", "changed", "text", "offered"),
     [
         (LISTS, {"max_steps": 3}, f"Looking.\n\nLooking.\n\nLooking.\n{texts.STEP_LIMIT}", ReplyAction.CONTINUE),
         (LISTS_SILENTLY, {"max_steps": 3}, texts.STEP_LIMIT_WITHOUT_TEXT, ReplyAction.REGENERATE),
@@ -273,14 +273,14 @@ async def test_limit_in_the_middle_of_an_answer_leaves_its_text_and_says_what_to
     notes: Notes,
     answer: Answer,
     changed: dict[str, Any],
-    said: str,
+    text: str,
     offered: ReplyAction,
 ) -> None:
     vendor.script(lambda seen: answer)
     async with running(replace(settings, **changed), tools=notes):
         stage = Stage(sandbox, vendor)
         message = await ended(stage, await stage.mention("list them all"))
-    assert shown(message).startswith(said)
+    assert shown(message).startswith(text)
     assert buttons(message)[0] == offered
     assert notes.listed == 2
 

@@ -20,7 +20,7 @@ from bot.settings import Settings
 from bot.store import Stores
 from sandbox.server import Sandbox
 from tests.forked import ForkedBot, forked_bot
-from tests.mcp.servers import PATIENCE_S, RawServer, be_patient, said, tool
+from tests.mcp.servers import PATIENCE_S, RawServer, be_patient, text_result, tool
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, running, says, shown
 from tests.scenarios.test_message_shortcut_killed import Step, die_at
@@ -99,7 +99,7 @@ async def test_killed_process_leaves_an_answer_and_repeats_no_write(
     }
     listed = [tool("add"), tool("list")]
     slow = {"sleep_s": 10}
-    answers = {"add": said(RESULT), "list": said(RESULT)}
+    answers = {"add": text_result(RESULT), "list": text_result(RESULT)}
     raw.script(listed, answers if moment.step else {"add": slow, "list": slow})
     dm = sandbox.dm("ada")
     async with forked_bot(tmp_path, "run", env=env, before=partial(prepare, moment.step)) as process:

@@ -38,7 +38,7 @@ def settings(settings: Settings, vendor: VendorServer, tmp_path: Path) -> Settin
     )
 
 
-def found(*blocks: steps.Item, stop_reason: str = "end_turn", searches: int = 1) -> Answer:
+def search_answer(*blocks: steps.Item, stop_reason: str = "end_turn", searches: int = 1) -> Answer:
     """Returns an answer that searched before these blocks."""
     return Answer(steps.messages(*SEARCH, *blocks, stop_reason=stop_reason, searches=searches))
 
@@ -71,7 +71,9 @@ async def with_sources(stage: Stage, asked: str, count: int, timeout_s: float = 
 
 
 async def test_answer_lists_its_sources_with_honest_links(stage: Stage, settings: Settings) -> None:
-    stage.vendor.script(found(steps.text("It streams ", TYPIST), steps.text("into Slack.", SLACK, TYPIST), searches=2))
+    stage.vendor.script(
+        search_answer(steps.text("It streams ", TYPIST), steps.text("into Slack.", SLACK, TYPIST), searches=2)
+    )
     asked = await stage.mention()
     message = await with_sources(stage, asked, 2)
     assert sources(message) == [label(TYPIST), label(SLACK)]
@@ -111,7 +113,7 @@ async def test_answer_of_openai_lists_its_sources(sandbox: Sandbox, vendor: Vend
 
 
 async def test_placeholder_says_what_is_searched_for(stage: Stage) -> None:
-    chunks = found(steps.text("It streams.", TYPIST)).chunks
+    chunks = search_answer(steps.text("It streams.", TYPIST)).chunks
     at = next(number for number, chunk in enumerate(chunks) if b'"type": "web_search_tool_result"' in chunk)
     stage.vendor.script(Answer([b"".join(chunks[:at]), b"".join(chunks[at:])], pause_s=1.5))
     asked = await stage.mention()
@@ -123,7 +125,9 @@ async def test_placeholder_says_what_is_searched_for(stage: Stage) -> None:
 
 
 async def test_sources_stand_on_the_last_page(stage: Stage) -> None:
-    stage.vendor.script(found(steps.text("A sentence of the first page.\n\n" * 500), steps.text("The end.", TYPIST)))
+    stage.vendor.script(
+        search_answer(steps.text("A sentence of the first page.\n\n" * 500), steps.text("The end.", TYPIST))
+    )
     asked = await stage.mention()
     await with_sources(stage, asked, 1)
     pages = stage.bots("general", asked)
@@ -133,7 +137,8 @@ async def test_sources_stand_on_the_last_page(stage: Stage) -> None:
 
 async def test_continued_answer_lists_the_sources_of_both_parts(stage: Stage, settings: Settings) -> None:
     stage.vendor.script(
-        found(steps.text("It streams.", TYPIST), stop_reason="max_tokens"), found(steps.text(" Into Slack.", SLACK))
+        search_answer(steps.text("It streams.", TYPIST), stop_reason="max_tokens"),
+        search_answer(steps.text(" Into Slack.", SLACK)),
     )
     asked = await stage.mention()
     message = await with_sources(stage, asked, 1)
@@ -147,7 +152,9 @@ async def test_continued_answer_lists_the_sources_of_both_parts(stage: Stage, se
 
 
 async def test_regenerated_answer_lists_its_own_sources(stage: Stage, settings: Settings) -> None:
-    stage.vendor.script(found(steps.text("It streams.", TYPIST)), found(steps.text("Into Slack.", SLACK)))
+    stage.vendor.script(
+        search_answer(steps.text("It streams.", TYPIST)), search_answer(steps.text("Into Slack.", SLACK))
+    )
     asked = await stage.mention()
     message = await with_sources(stage, asked, 1)
     await on_record(settings)
@@ -158,7 +165,9 @@ async def test_regenerated_answer_lists_its_own_sources(stage: Stage, settings: 
 
 @pytest.mark.parametrize("is_refused", [False, True], ids=["blocks", "plain text"])
 async def test_previous_version_is_shown_with_its_sources(stage: Stage, settings: Settings, is_refused: bool) -> None:
-    stage.vendor.script(found(steps.text("It streams.", TYPIST)), found(steps.text("Into Slack.", SLACK)))
+    stage.vendor.script(
+        search_answer(steps.text("It streams.", TYPIST)), search_answer(steps.text("Into Slack.", SLACK))
+    )
     asked = await stage.mention()
     message = await with_sources(stage, asked, 1)
     await on_record(settings)
@@ -178,7 +187,7 @@ async def test_previous_version_is_shown_with_its_sources(stage: Stage, settings
 
 
 async def test_deleted_answer_leaves_no_sources_on_record(stage: Stage, settings: Settings) -> None:
-    stage.vendor.script(found(steps.text("It streams.", TYPIST)))
+    stage.vendor.script(search_answer(steps.text("It streams.", TYPIST)))
     asked = await stage.mention()
     message = await with_sources(stage, asked, 1)
     await on_record(settings)
@@ -192,12 +201,12 @@ async def test_answer_that_another_process_continues_keeps_its_sources(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
     stage = Stage(sandbox, vendor)
-    cited = found(steps.text(LONG, TYPIST)).chunks[:-3]
+    cited = search_answer(steps.text(LONG, TYPIST)).chunks[:-3]
     vendor.script(Answer(cited, ending=Ending.HANG, ping=b'event: ping\ndata: {"type": "ping"}\n\n'))
     async with running(replace(settings, drain_s=0)):
         asked = await stage.mention()
         await sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if "paced edits" in shown(m)], 40)
-    vendor.script(found(steps.text("Into Slack.", SLACK)))
+    vendor.script(search_answer(steps.text("Into Slack.", SLACK)))
     async with running(settings):
         message = await with_sources(stage, asked, 2)
     assert sources(message) == [label(TYPIST), label(SLACK)]

@@ -454,10 +454,10 @@ def test_while_slack_refuses_the_token_nothing_is_claimed_and_the_log_says_so_on
 
     with caplog.at_level(logging.INFO):
         on_stage(work, Stage(MemoryQueue([JOB]), token_refused=True))
-    said = [record.getMessage() for record in caplog.records if "queued" in record.getMessage()]
-    assert len(said) == 2
-    assert "after a restart with a new one" in said[0]
-    assert said[1] == "worker: queued questions are answered again"
+    lines = [record.getMessage() for record in caplog.records if "queued" in record.getMessage()]
+    assert len(lines) == 2
+    assert "after a restart with a new one" in lines[0]
+    assert lines[1] == "worker: queued questions are answered again"
 
 
 def test_answers_that_are_live_go_on_while_slack_refuses_the_token() -> None:

@@ -210,7 +210,7 @@ class Telling:
         self.client = SandboxClient(self.sandbox, story.faults)
         self.records, self.ledger = RecordsInMemory(), LoneLedger()
         self.process = Process(self.client, self.records, self.ledger, story.setting)
-        self.said = [""] * story.replies
+        self.model_texts = [""] * story.replies
         self.roots = [self.sandbox.people.say("ada", "general", f"why {n}?") for n in range(story.replies)]
         self.handles: list[ReplyHandle] = []
         self.attempt = 0
@@ -221,7 +221,7 @@ class Telling:
         for at, step in enumerate(self.story.steps):
             if at in self.story.crash_at:
                 await self._crash()
-            self.said[step.reply] += step.text
+            self.model_texts[step.reply] += step.text
             self.handles[step.reply].append(step.text)
             await asyncio.sleep(step.pause_s)
         if len(self.story.steps) in self.story.crash_at:
@@ -251,7 +251,7 @@ class Telling:
             self.process.scheduler.allow_stream(job)
             self.handles.append(handle)
             # The model goes on where the record ends.
-            if rest := self.said[number][len(draft.start) :]:
+            if rest := self.model_texts[number][len(draft.start) :]:
                 handle.append(rest)
 
     def messages(self, number: int) -> list[Message]:
@@ -279,7 +279,7 @@ def check(story: Story) -> None:
         for number in range(story.replies):
             messages = telling.messages(number)
             words = [word for message in messages for word in WORD.findall(markdown_of(message))]
-            assert words == WORD.findall(telling.said[number])
+            assert words == WORD.findall(telling.model_texts[number])
             assert telling.sandbox._web.app.streams == {}, "no stream stays open"
             assert tuple(message.ts for message in messages) == telling.handles[number].page_ts
             ends = [(message.metadata or {})["event_payload"]["end"] for message in messages]

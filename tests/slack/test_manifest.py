@@ -127,7 +127,7 @@ async def test_command_reads_the_setting_for_slack_search(tmp_path: Path) -> Non
 
 
 def test_empty_manifest_lacks_everything() -> None:
-    found = {str(each) for each in differences({})}
-    assert "settings.socket_mode_enabled must be true" in found
-    assert "features.shortcuts must have 1 or more entries" in found
-    assert {f"oauth_config.scopes.bot must contain {scope}" for scope in SCOPES} < found
+    problems = {str(difference) for difference in differences({})}
+    assert "settings.socket_mode_enabled must be true" in problems
+    assert "features.shortcuts must have 1 or more entries" in problems
+    assert {f"oauth_config.scopes.bot must contain {scope}" for scope in SCOPES} < problems

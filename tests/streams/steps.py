@@ -200,18 +200,18 @@ def chat(*deltas: Item, finish_reason: str = "tool_calls") -> list[bytes]:
     """Returns a stream of Chat Completions with these deltas."""
     shared = {"id": CHAT_ID, "object": "chat.completion.chunk", "created": 1790035200, "model": "m"}
     usage = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS}
-    said = ({"role": "assistant", "content": None}, *deltas)
+    role = {"role": "assistant", "content": None}
     chunks: list[dict[str, Any]] = [
-        *(shared | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in said),
+        *(shared | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in (role, *deltas)),
         shared | {"choices": [{"index": 0, "delta": {}, "finish_reason": finish_reason}]},
         shared | {"choices": [], "usage": usage},
     ]
     return [*(f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n".encode() for chunk in chunks), b"data: [DONE]\n\n"]
 
 
-def chat_whole(finish_reason: str = "tool_calls", **said: object) -> bytes:
+def chat_whole(finish_reason: str = "tool_calls", **fields: object) -> bytes:
     """Returns a JSON body of Chat Completions with this message."""
-    choice = {"index": 0, "message": {"role": "assistant", "content": None, **said}, "finish_reason": finish_reason}
+    choice = {"index": 0, "message": {"role": "assistant", "content": None, **fields}, "finish_reason": finish_reason}
     usage = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS}
     whole = {"id": CHAT_ID, "object": "chat.completion", "created": 1790035200, "model": "m"}
     return json.dumps(whole | {"choices": [choice], "usage": usage}).encode()

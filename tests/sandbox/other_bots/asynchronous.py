@@ -55,8 +55,8 @@ def add_lookups(app: AsyncApp) -> None:
     @app.event("reaction_added")
     async def count(event: Json, client: AsyncWebClient) -> None:
         item = event["item"]
-        found = (await client.reactions_get(channel=item["channel"], timestamp=item["ts"]))["message"]["reactions"]
-        text = ", ".join(f"{reaction['name']} {reaction['count']}" for reaction in found)
+        reactions = (await client.reactions_get(channel=item["channel"], timestamp=item["ts"]))["message"]["reactions"]
+        text = ", ".join(f"{reaction['name']} {reaction['count']}" for reaction in reactions)
         await client.chat_postMessage(channel=item["channel"], thread_ts=item["ts"], text=text)
 
     @app.message(re.compile("^report$"))

@@ -53,8 +53,8 @@ def add_lookups(app: App) -> None:
     @app.event("reaction_added")
     def count(event: Json, client: WebClient) -> None:
         item = event["item"]
-        found = client.reactions_get(channel=item["channel"], timestamp=item["ts"])["message"]["reactions"]
-        text = ", ".join(f"{reaction['name']} {reaction['count']}" for reaction in found)
+        reactions = client.reactions_get(channel=item["channel"], timestamp=item["ts"])["message"]["reactions"]
+        text = ", ".join(f"{reaction['name']} {reaction['count']}" for reaction in reactions)
         client.chat_postMessage(channel=item["channel"], thread_ts=item["ts"], text=text)
 
     @app.message(re.compile("^report$"))

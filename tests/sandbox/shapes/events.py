@@ -21,15 +21,15 @@ _BESIDE: Shape = {"assistant_thread?": {"action_token": str}, "app_context?": CO
 _OF_AN_EDIT: Shape = {"type": "message", "hidden": True, **_WHERE, "ts": TS}
 
 
-def told(kind: Shape) -> Shape:
+def message_event(kind: Shape) -> Shape:
     """A message of this kind as an event of its own: nothing is counted in it yet."""
-    known = {key: each for key, each in kind.items() if key not in (*messages.COUNTED, "reactions?")}
+    known = {key: shape for key, shape in kind.items() if key not in (*messages.COUNTED, "reactions?")}
     return {**known, **_WHERE, **_BESIDE}
 
 
 def mention(kind: Shape) -> Shape:
     """The same as an app_mention: it tells neither the channel's type nor a subtype."""
-    known = {key: each for key, each in told(kind).items() if key not in ("subtype", "channel_type")}
+    known = {key: shape for key, shape in message_event(kind).items() if key not in ("subtype", "channel_type")}
     return {**known, "type": "app_mention"}
 
 
@@ -41,12 +41,12 @@ def changed(kind: Shape, before: Shape) -> Shape:
 
 def edited(kind: Shape) -> Shape:
     """The same message with who edited it and when."""
-    return {**{key: each for key, each in kind.items() if key != "edited?"}, "edited": kind["edited?"]}
+    return {**{key: shape for key, shape in kind.items() if key != "edited?"}, "edited": kind["edited?"]}
 
 
 def unedited(kind: Shape) -> Shape:
     """The same message before anybody edited it."""
-    return {key: each for key, each in kind.items() if key != "edited?"}
+    return {key: shape for key, shape in kind.items() if key != "edited?"}
 
 
 def deleted(kind: Shape) -> Shape:
@@ -54,7 +54,7 @@ def deleted(kind: Shape) -> Shape:
     return {**_OF_AN_EDIT, "subtype": "message_deleted", "deleted_ts": TS, "previous_message": kind}
 
 
-MESSAGES = tuple(told(kind) for kind in (*messages.BY_PEOPLE, *messages.BY_APPS))
+MESSAGES = tuple(message_event(kind) for kind in (*messages.BY_PEOPLE, *messages.BY_APPS))
 CHANGED = tuple(changed(kind, messages.MESSAGE) for kind in messages.MESSAGE)
 TOMBSTONE_GONE = changed(TOMBSTONE, [])
 DELETED = deleted(messages.MESSAGE)

@@ -29,7 +29,7 @@ _BY: Shape = {
 }
 _NEVER = ("text", "bot_profile", "edited?", "reactions?", *COUNTED)
 _ACTED_ON = tuple(
-    {key: each for key, each in kind.items() if key not in _NEVER} | {"text?": str, "thread_ts?": TS}
+    {key: shape for key, shape in kind.items() if key not in _NEVER} | {"text?": str, "thread_ts?": TS}
     for kind in (*BY_APPS, *BY_PEOPLE)
 )
 """A message without what is counted, and without who its bot is."""
@@ -76,11 +76,11 @@ CLOSED: Shape = {  # docs
     "type": "view_closed",
     "is_cleared": bool,
     "view": VIEW,
-    **{key: each for key, each in _BY.items() if key != "trigger_id"},
+    **{key: shape for key, shape in _BY.items() if key != "trigger_id"},
 }
 SUGGESTION: Shape = {  # written by Slack for its SDK's tests; in a message: docs
     "type": "block_suggestion",
-    **{key: each for key, each in _BY.items() if key != "trigger_id"},
+    **{key: shape for key, shape in _BY.items() if key != "trigger_id"},
     "container": ({"type": "view", "view_id": str}, _CONTAINER),
     "view?": VIEW,
     "channel?": _PLACE,

@@ -188,7 +188,7 @@ BY_PEOPLE = (BY_PERSON, BROADCAST_BY_PERSON, FILE_SHARE_BY_PERSON, FROM_SLACK, M
 BY_APPS = (BY_BOT, BROADCAST_BY_BOT, FILE_SHARE_BY_BOT, BY_CLASSIC_APP)
 MESSAGE = (*BY_PEOPLE, *BY_APPS, TOMBSTONE, PANE_THREAD)
 """As events show it."""
-LISTED = tuple(each for each in MESSAGE if each not in (FILE_SHARE_BY_PERSON, FILE_SHARE_BY_BOT))
+LISTED = tuple(kind for kind in MESSAGE if kind not in (FILE_SHARE_BY_PERSON, FILE_SHARE_BY_BOT))
 """As conversations.history and replies show it."""
 
 # ---- people

@@ -36,8 +36,8 @@ def _problems(value: Any, shape: Shape, where: str) -> Iterator[str]:
         case dict():
             yield from _object(value, shape, where)
         case tuple():
-            found = [list(_problems(value, each, where)) for each in shape]
-            yield from min(found, key=len)
+            by_alternative = [list(_problems(value, alternative, where)) for alternative in shape]
+            yield from min(by_alternative, key=len)
         case [inner]:
             yield from _list(value, inner, where)
         case re.Pattern():
@@ -55,7 +55,7 @@ def _object(value: Any, shape: Mapping[str, Shape], where: str) -> Iterator[str]
     if not isinstance(value, dict):
         yield f"{where}: {type(value).__name__} instead of an object"
         return
-    known = {key.removesuffix("?"): each for key, each in shape.items()}
+    known = {key.removesuffix("?"): inner for key, inner in shape.items()}
     for key in value.keys() - known.keys():
         yield f"{where}/{key}: not a key of it"
     for key in shape.keys() - value.keys():
@@ -69,8 +69,8 @@ def _list(value: Any, inner: Shape, where: str) -> Iterator[str]:
     if not isinstance(value, list):
         yield f"{where}: {type(value).__name__} instead of a list"
         return
-    for index, each in enumerate(value):
-        yield from _problems(each, inner, f"{where}/{index}")
+    for index, element in enumerate(value):
+        yield from _problems(element, inner, f"{where}/{index}")
 
 
 def _by_type(value: Any, shape: ByType, where: str) -> Iterator[str]:

@@ -25,7 +25,7 @@ from tests.sandbox.shapes.views import VIEW
 _DONE: Shape = {"ok": True}
 _NOT_SAID = ("ts", "thread_ts?", "parent_user_id?")
 _FILE_IDS: Shape = {"x_files?": [FILE_ID]}
-UPDATED = tuple({key: each for key, each in kind.items() if key not in _NOT_SAID} | _FILE_IDS for kind in BY_APPS)
+UPDATED = tuple({key: shape for key, shape in kind.items() if key not in _NOT_SAID} | _FILE_IDS for kind in BY_APPS)
 """chat.update's message: where it stands is not said again."""
 _POSTED = tuple({**kind, **IN_THREAD} for kind in BY_APPS)
 _LISTED = tuple(kind | _FILE_IDS for kind in LISTED)
@@ -54,7 +54,7 @@ _CHANNEL: Shape = {  # docs
     "updated?": int,
 }
 _LISTED_CHANNEL: Shape = {  # recorded; docs: updated, is_open, priority
-    **{key: each for key, each in _CHANNEL.items() if key not in ("user?", "context_team_id")},
+    **{key: shape for key, shape in _CHANNEL.items() if key not in ("user?", "context_team_id")},
     "is_open?": bool,
     "priority?": int,
 }
@@ -156,7 +156,7 @@ ANSWERS: Mapping[str, Shape] = {
     },
     "team.info": {**_DONE, "team": _TEAM_INFO},
     "users.lookupByEmail": {**_DONE, "user": PERSON},  # docs
-    "users.profile.get": {**_DONE, "profile": {key: each for key, each in PROFILE.items() if key != "team"}},
+    "users.profile.get": {**_DONE, "profile": {key: shape for key, shape in PROFILE.items() if key != "team"}},
     "users.info": {**_DONE, "user": PERSON},
     "files.getUploadURLExternal": {**_DONE, "upload_url": URL, "file_id": FILE_ID},
     "files.completeUploadExternal": {**_DONE, "files": [COMPLETED_FILE]},
