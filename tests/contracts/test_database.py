@@ -8,29 +8,20 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import StoreError
-from bot.ports.clock import SystemClock
 from bot.store.database import Database
 from bot.store.engine import create_engine
+from tests.clocks import ManualClock
 
 NUMBERS = sa.table("numbers", sa.column("number"))
 
 
-class StoppedClock(SystemClock):
-    """Shows the time that a test sets."""
-
-    time_s = 0.0
-
-    def monotonic(self) -> float:
-        return self.time_s
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(0.0)
 
 
 @pytest.fixture
-def clock() -> StoppedClock:
-    return StoppedClock()
-
-
-@pytest.fixture
-async def database(database_url: str, clock: StoppedClock) -> AsyncIterator[Database]:
+async def database(database_url: str, clock: ManualClock) -> AsyncIterator[Database]:
     database = Database(create_engine(database_url), clock)
     await database.write(create_numbers)
     yield database
@@ -91,10 +82,10 @@ class TestCancelledCaller:
 
 class TestFailure:
     async def test_failed_operation_raises_store_error_and_records_its_time(
-        self, database: Database, clock: StoppedClock
+        self, database: Database, clock: ManualClock
     ) -> None:
         assert database.failed_at < 0
-        clock.time_s = 5.0
+        clock.now_s = 5.0
         with pytest.raises(StoreError, match="The database can't be used: "):
             await database.write(create_numbers)
         assert database.failed_at == 5.0
@@ -109,7 +100,7 @@ class TestFailure:
         assert await database.read(numbers) == []
 
     async def test_only_bounded_operation_gives_up_on_a_server_that_does_not_answer(
-        self, postgresql_url: str, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
+        self, postgresql_url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("bot.store.database.ANSWER_WITHIN_S", 0.2)
         database = Database(create_engine(postgresql_url), clock)

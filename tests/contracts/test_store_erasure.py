@@ -13,7 +13,7 @@ from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.erasure import SLACK_RETRIES_S
 from bot.store.schema import jobs, seen_events, turns
-from tests.contracts.clocks import ManualClock
+from tests.clocks import ManualClock
 from tests.contracts.stores import DIRECT, DONE, OTHER_THREAD, THREAD, asked, count, enqueued
 
 DAY_S = 86_400.0
@@ -104,10 +104,10 @@ async def test_texts_expire_and_usage_stays(database_url: str) -> None:
     clock = ManualClock()
     store = await Stores.open(database_url, "w1", clock)
     await answered(store, asked(1))
-    clock.time_s += 10 * DAY_S
+    clock.now_s += 10 * DAY_S
     await answered(store, asked(2))
-    assert await store.erasure.expire(clock.time_s - 5 * DAY_S) == 2
-    assert await store.erasure.expire(clock.time_s - 5 * DAY_S) == 0
+    assert await store.erasure.expire(clock.now_s - 5 * DAY_S) == 2
+    assert await store.erasure.expire(clock.now_s - 5 * DAY_S) == 0
     async with store.database.engine.begin() as connection:
         texts = (await connection.scalars(sa.select(jobs.c.text).order_by(jobs.c.id))).all()
         recorded = (await connection.execute(sa.select(turns).order_by(turns.c.id))).all()
@@ -125,7 +125,7 @@ async def test_file_names_expire(database_url: str) -> None:
     clock = ManualClock()
     store = await Stores.open(database_url, "w1", clock)
     await answered(store, replace(asked(1), text="", files=(File("F1", "salaries.pdf"),)))
-    await store.erasure.expire(clock.time_s + DAY_S)
+    await store.erasure.expire(clock.now_s + DAY_S)
     async with store.database.engine.begin() as connection:
         assert (await connection.scalars(sa.select(jobs.c.files))).all() == [[]]
     await store.close()
@@ -137,7 +137,7 @@ async def test_live_jobs_do_not_expire(database_url: str) -> None:
     for thread in (THREAD, OTHER_THREAD):
         await enqueued(store, asked(1, thread) if thread is THREAD else asked(2, thread))
     await store.worker_queue.claim(1)
-    assert await store.erasure.expire(clock.time_s + DAY_S) == 0
+    assert await store.erasure.expire(clock.now_s + DAY_S) == 0
     await store.close()
 
 
@@ -145,10 +145,10 @@ async def test_events_are_remembered_while_slack_may_redeliver_them(database_url
     clock = ManualClock()
     store = await Stores.open(database_url, "w1", clock)
     await enqueued(store, asked(1))
-    clock.time_s += SLACK_RETRIES_S - 1
-    await store.erasure.expire(clock.time_s)
+    clock.now_s += SLACK_RETRIES_S - 1
+    await store.erasure.expire(clock.now_s)
     assert await count(store, seen_events) == 1
-    clock.time_s += 2
-    await store.erasure.expire(clock.time_s)
+    clock.now_s += 2
+    await store.erasure.expire(clock.now_s)
     assert await count(store, seen_events) == 0
     await store.close()

@@ -10,7 +10,7 @@ from bot.store import Stores
 from bot.store.erasure import MESSAGE_QUESTIONS_KEPT_S
 from bot.store.message_questions import SqlMessageQuestions
 from bot.store.schema import message_questions
-from tests.contracts.clocks import LateClock
+from tests.clocks import LateClock
 from tests.contracts.stores import count
 
 ABOUT = QuotedMessage("C1", "1.1", "1.1", "It failed", "https://slack.example/r")

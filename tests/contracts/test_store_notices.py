@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from bot.core.limits.access import BotQuestions
 from bot.store import Stores
-from tests.contracts.clocks import ManualClock
+from tests.clocks import ManualClock
 from tests.contracts.stores import asked, enqueued
 
 
@@ -17,9 +17,9 @@ class TestTellOnce:
         assert sorted(claimed) == [False, False, False, False, True]
         assert await store.notices.claim("T1", "U2", "denied", 3_600)
         assert await store.notices.claim("T1", "U1", "another")
-        clock.time_s += 3_599
+        clock.now_s += 3_599
         assert not await store.notices.claim("T1", "U1", "denied", 3_600)
-        clock.time_s += 1
+        clock.now_s += 1
         assert await store.notices.claim("T1", "U1", "denied", 3_600)
         assert not await store.notices.claim("T1", "U1", "another")
         await store.close()
@@ -36,7 +36,7 @@ class TestBots:
         for number in (10, 11):
             await enqueued(store, replace(bots[number % 2], ts=f"1700000000.{number:06d}"))
         assert await store.bot_questions.count(bots[0]) == BotQuestions(in_a_row=2, in_an_hour=2)
-        clock.time_s += 3_601
+        clock.now_s += 3_601
         assert await store.bot_questions.count(bots[0]) == BotQuestions(in_a_row=2, in_an_hour=0)
         [job] = await store.worker_queue.claim(1)
         assert job.question.from_bot is (job.question.user_id != "U1")

@@ -9,7 +9,7 @@ from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.queue.batch import LATE_POST_S
-from tests.contracts.clocks import LateClock
+from tests.clocks import LateClock
 from tests.contracts.stores import DONE, THREAD, asked, enqueued, one
 
 

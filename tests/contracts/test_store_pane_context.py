@@ -3,7 +3,7 @@
 from bot.store import Stores
 from bot.store.pane_context import KEPT_S
 from bot.store.schema import pane_contexts
-from tests.contracts.clocks import ManualClock
+from tests.clocks import ManualClock
 from tests.contracts.stores import count
 
 
@@ -29,7 +29,7 @@ async def test_old_pane_context_is_ignored_and_removed(database_url: str) -> Non
     clock = ManualClock()
     store = await Stores.open(database_url, "w1", clock)
     await store.pane_context.write("T1", "U1", "C1")
-    clock.time_s += KEPT_S
+    clock.now_s += KEPT_S
     assert await store.pane_context.read("T1", "U1") == ""
     await store.erasure.expire(0)
     assert await count(store, pane_contexts) == 0

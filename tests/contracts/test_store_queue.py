@@ -14,7 +14,7 @@ from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.queue.claim import PLACEHOLDER_HOLD_S
 from bot.store.schema import jobs
-from tests.contracts.clocks import LateClock
+from tests.clocks import LateClock
 from tests.contracts.stores import (
     DONE,
     OTHER_THREAD,

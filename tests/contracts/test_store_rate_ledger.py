@@ -9,7 +9,7 @@ from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.rate_ledger import WINDOW_S
 from bot.store.schema import slack_calls
-from tests.contracts.clocks import ManualClock
+from tests.clocks import ManualClock
 from tests.contracts.stores import apart, count, enqueued
 
 
@@ -34,9 +34,9 @@ async def test_no_minute_exceeds_the_budget(database_url: str) -> None:
     store = await Stores.open(database_url, "w1", clock)
     sent = []
     for _ in range(200):
-        clock.time_s += 0.7
+        clock.now_s += 0.7
         if (await store.rate_ledger.reserve("chat.update", 10)).granted:
-            sent.append(clock.time_s)
+            sent.append(clock.now_s)
     assert len(sent) == 10 * round(200 * 0.7 / WINDOW_S + 0.5)
     assert all(later - earlier >= 60 for earlier, later in zip(sent, sent[10:], strict=False))
     assert await count(store, slack_calls) < 20, "old calls are removed"
@@ -47,9 +47,9 @@ async def test_no_minute_exceeds_the_budget(database_url: str) -> None:
 async def test_calls_recorded_by_a_wrong_clock_do_not_count_forever(database_url: str, wrong_by_s: float) -> None:
     clock = ManualClock()
     store = await Stores.open(database_url, "w1", clock)
-    clock.time_s += wrong_by_s
+    clock.now_s += wrong_by_s
     assert (await store.rate_ledger.reserve("chat.update", 1)).granted
-    clock.time_s -= wrong_by_s
+    clock.now_s -= wrong_by_s
     assert (await store.rate_ledger.reserve("chat.update", 1)).granted
     await store.close()
 
@@ -64,9 +64,9 @@ async def test_others_calls_are_reported_without_own_calls(shared_url: str) -> N
     await theirs.worker_queue.claim(2)
     await ours.rate_ledger.reserve("chat.update", 50)
     await theirs.rate_ledger.reserve("chat.update", 50)
-    clock.time_s += 10
+    clock.now_s += 10
     await theirs.rate_ledger.reserve("chat.update", 50)
-    clock.time_s += 5
+    clock.now_s += 5
     with_live = await ours.rate_ledger.reserve("chat.update", 50, with_live=True)
     assert with_live.others == Others(call_ages_s=(15.0, 5.0), live_ages_s=(15.0, 15.0))
     assert (await ours.rate_ledger.reserve("chat.update", 50)).others == Others(call_ages_s=(15.0, 5.0))

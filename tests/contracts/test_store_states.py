@@ -29,7 +29,7 @@ from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.schema import checkpoints, jobs, metadata, outbox_entries
 from bot.store.teams import adopt
-from tests.contracts.clocks import ManualClock
+from tests.clocks import ManualClock
 from tests.contracts.store_model import Model
 from tests.contracts.stores import CALL, STEPPED, asking_round
 from tests.contracts.transitions import assert_moved, states
@@ -107,7 +107,7 @@ class Machine(RuleBasedStateMachine):
         for _ in range(MOST_ROUNDS):
             if not any(job.live for job in self.model.jobs.values()):
                 break
-            self.clock.time_s += 2
+            self.clock.now_s += 2
             if any(job.state is State.WAITING for job in self.model.jobs.values()):
                 self.expire_approvals(worker, late=True)
             for job in self._claim(worker, 100):
@@ -116,7 +116,7 @@ class Machine(RuleBasedStateMachine):
             for job in held:
                 self.finish((worker, job), EndReason.WHOLE, "", ping=False)
         assert not any(job.live for job in self.model.jobs.values())
-        self.clock.time_s += 2 * LONGEST_WAIT_S
+        self.clock.now_s += 2 * LONGEST_WAIT_S
         for entry in self._take_outbox_entries(worker):
             self.complete_outbox_entry(entry, worker)
         self.invariants_hold()
@@ -158,7 +158,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.3, 1.0, 5.0, 11.0]))
     def pass_time(self, seconds: float) -> None:
-        self.clock.time_s += seconds
+        self.clock.now_s += seconds
 
     @rule(target=claims, worker=workers, limit=st.integers(0, 4))
     def claim(self, worker: str, limit: int):  # type: ignore[no-untyped-def]
@@ -169,7 +169,7 @@ class Machine(RuleBasedStateMachine):
         """One worker polls each second; some others are silent. After the lease, the silent ones have no jobs."""
         claimed = []
         for _ in range(int(LEASE_S) + 2):
-            self.clock.time_s += 1
+            self.clock.now_s += 1
             for worker in WORKERS:
                 if worker not in silent - {watcher}:
                     self._beat(worker, [self.model.job(job_id) for job_id in self.model.held_by(worker)])
@@ -287,7 +287,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(worker=workers, late=st.booleans())
     def expire_approvals(self, worker: str, late: bool) -> None:
-        self.clock.time_s += APPROVAL_S if late else 0.0
+        self.clock.now_s += APPROVAL_S if late else 0.0
         with self._notified(), self._moving() as happened:
             count = self.runner.run(self.stores[worker].tool_steps.expire())
             expired = self.model.expire_approvals()
@@ -327,7 +327,7 @@ class Machine(RuleBasedStateMachine):
         draft = self._draft(job)
         draft.close(draft.text, Closing(reason, "A notice."))
         self._finish(claim, Outcome(reason, draft.text), ping, Leftover(OutboxKind.SHOW_END, draft.piece()))
-        self.clock.time_s += wait_s(0)
+        self.clock.now_s += wait_s(0)
         return multiple(*self._take_outbox_entries(worker))
 
     def _finish(self, claim: tuple[str, Job], outcome: Outcome, ping: bool, leftover: Leftover | None = None) -> None:

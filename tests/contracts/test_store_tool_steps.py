@@ -14,7 +14,7 @@ from bot.store import Stores
 from bot.store.liveness.failure_detector import Observation
 from bot.store.queue import claim
 from bot.store.schema import allowed_tools, outbox_entries, rounds, tool_steps, turns, workers
-from tests.contracts.clocks import ManualClock
+from tests.clocks import ManualClock
 from tests.contracts.stores import (
     CALL,
     DONE,
@@ -242,9 +242,9 @@ async def test_calls_expire_when_their_time_is_over(database_url: str) -> None:
     store = await Stores.open(database_url, "w1", clock)
     job = await recorded(store)
     assert await store.tool_steps.wait(job, None, None)
-    clock.time_s += APPROVAL_S - 1
+    clock.now_s += APPROVAL_S - 1
     assert await store.tool_steps.expire() == 0
-    clock.time_s += 1
+    clock.now_s += 1
     assert not await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, "U1"), "too late"
     assert await store.tool_steps.expire() == 1
     [step] = (await one(store)).rounds[0].steps
@@ -256,25 +256,25 @@ async def test_mention_is_due_only_while_the_job_waits_and_once_for_each_approva
     clock = ManualClock()
     store = await Stores.open(database_url, "w1", clock)
     job = await recorded(store, CALL, replace(CALL, index=1))
-    assert await store.tool_steps.wait(job, None, clock.time_s + 60)
+    assert await store.tool_steps.wait(job, None, clock.now_s + 60)
     assert await store.outbox.take(9) == [], "too early"
-    clock.time_s += 60
+    clock.now_s += 60
     [entry] = await store.outbox.take(9)
     assert (entry.kind, entry.askers) == (OutboxKind.ASK_APPROVAL, ("U1",))
     assert await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
-    clock.time_s += OUTBOX_HOLD_S
+    clock.now_s += OUTBOX_HOLD_S
     late, decision = await store.outbox.take(9)
     await store.outbox.complete(decision)
     assert (late.tries, late.waits_until) == (2, entry.waits_until), "its process has died"
     assert await store.tool_steps.decide(job.id, 0, replace(CALL, index=1), Decision.DENIED, "U1")
-    clock.time_s += OUTBOX_HOLD_S + 1
+    clock.now_s += OUTBOX_HOLD_S + 1
     assert await store.outbox.take(9) == [], "nothing waits any more"
     job = await one(store)
     assert await store.tool_steps.record(job, asking_round(replace(CALL, step_no=1), step_no=1), STEPPED, None)
-    assert await store.tool_steps.wait(job, None, clock.time_s)
+    assert await store.tool_steps.wait(job, None, clock.now_s)
     await store.outbox.complete(late)
     [again] = await store.outbox.take(9)
-    assert (again.tries, again.waits_until) == (1, clock.time_s + APPROVAL_S)
+    assert (again.tries, again.waits_until) == (1, clock.now_s + APPROVAL_S)
     await store.close()
 
 
@@ -326,7 +326,7 @@ async def test_process_that_shows_a_decision_keeps_its_entry_when_another_one_is
     [entry] = await store.outbox.take(9)
     assert await store.tool_steps.decide(job.id, 0, calls[1], Decision.APPROVED, "U1")
     assert await store.outbox.take(9) == []
-    clock.time_s += OUTBOX_HOLD_S
+    clock.now_s += OUTBOX_HOLD_S
     [again] = await store.outbox.take(9)
     assert (again.id, again.tries) == (entry.id, 2), "its process has died"
     await store.close()
@@ -346,9 +346,9 @@ async def test_asker_who_decides_waits_anew(database_url: str, user_id: str, wai
     store = await Stores.open(database_url, "w1", clock)
     job = await recorded(store)
     assert await store.tool_steps.wait(job, None, None)
-    clock.time_s += 600
+    clock.now_s += 600
     assert await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, user_id)
-    assert (await one(store)).asked_at == (clock.time_s if waits_anew else job.asked_at)
+    assert (await one(store)).asked_at == (clock.now_s if waits_anew else job.asked_at)
     await store.close()
 
 
@@ -411,11 +411,11 @@ async def test_texts_of_steps_go_with_the_answer(database_url: str) -> None:
     job = await recorded(store, LISTING)
     await store.tool_steps.begin(job, LISTING)
     await store.tool_steps.end(job, replace(LISTING, state=StepState.DONE, result="a secret"))
-    assert await store.erasure.expire(clock.time_s + 1) == 0, "live jobs keep their texts"
+    assert await store.erasure.expire(clock.now_s + 1) == 0, "live jobs keep their texts"
     await store.worker_queue.finish(job, DONE)
     assert await count(store, rounds) == 0
-    clock.time_s += 10
-    await store.erasure.expire(clock.time_s)
+    clock.now_s += 10
+    await store.erasure.expire(clock.now_s)
     [step] = await store.tool_steps.shown(job.id)
     assert (step.arguments, step.result, step.tool) == ({}, "", LISTING.tool)
     await store.erasure.erase(thread=THREAD)

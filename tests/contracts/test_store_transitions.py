@@ -10,23 +10,11 @@ from bot.core.job import TRANSITIONS, EndReason, Event, Outcome, Spent, State, r
 from bot.core.stream import FinishReason
 from bot.core.tool_steps import APPROVAL_S, Decision
 from bot.errors import Failure
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
+from tests.clocks import ManualClock
 from tests.contracts.stores import DONE, STEPPED, THREAD, asked, asking_round, enqueued
 from tests.contracts.transitions import states
-
-
-class ManualClock(SystemClock):
-    """Shows the time that a test sets."""
-
-    time_s = 1_700_000_000.0
-
-    def now(self) -> float:
-        return self.time_s
-
-    def monotonic(self) -> float:
-        return self.time_s
 
 
 @dataclass
@@ -82,7 +70,7 @@ async def unbatch(setup: JobWithWorkers) -> None:
 async def take_over(setup: JobWithWorkers) -> None:
     """Another worker polls each second, without ever seeing the first one's heartbeat change."""
     for _ in range(int(LEASE_S) + 2):
-        setup.clock.time_s += 1
+        setup.clock.now_s += 1
         for job in await setup.other.worker_queue.claim(10):
             setup.job = job
 
@@ -119,7 +107,7 @@ async def decide(setup: JobWithWorkers) -> None:
 
 
 async def expire(setup: JobWithWorkers) -> None:
-    setup.clock.time_s += APPROVAL_S
+    setup.clock.now_s += APPROVAL_S
     await setup.other.tool_steps.expire()
 
 
@@ -242,6 +230,6 @@ async def test_worker_that_sends_heartbeats_keeps_its_job(setup: JobWithWorkers)
     await enqueue(setup)
     await claim(setup)
     for _ in range(3 * int(LEASE_S)):
-        setup.clock.time_s += 1
+        setup.clock.now_s += 1
         assert (await setup.worker.worker_queue.heartbeat({setup.job: Spent()})).ours == {setup.job.id}
         assert await setup.other.worker_queue.claim(10) == []

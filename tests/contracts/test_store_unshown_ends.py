@@ -10,7 +10,7 @@ from bot.core.outbox import MOST_IN_VAIN, MOST_TRIES, OUTBOX_HOLD_S, Leftover, O
 from bot.core.stream import Citation
 from bot.store import Stores
 from bot.store.schema import checkpoints, jobs, outbox_entries
-from tests.contracts.clocks import LateClock
+from tests.clocks import LateClock
 from tests.contracts.stores import asked, count, enqueued, one
 
 CLOSING = Closing(EndReason.WHOLE, "A notice.", "openai/test", "openai/test")

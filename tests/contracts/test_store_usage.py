@@ -11,7 +11,7 @@ from bot.ports.clock import SystemClock
 from bot.providers.prices import ModelPrices
 from bot.store import Stores
 from bot.store.schema import usage_totals
-from tests.contracts.clocks import ManualClock
+from tests.clocks import ManualClock
 from tests.contracts.stores import DONE, apart, by, count, enqueued
 
 MODEL = "openai/gpt-6.1-sol"
@@ -48,12 +48,12 @@ class TestSpending:
         clock = ManualClock()
         store = await Stores.open(database_url, "w1", clock, prices=ModelPrices())
         await store.worker_queue.finish(await under_way(store, 1), ANSWERED)
-        clock.time_s += 86_400
+        clock.now_s += 86_400
         spent = await store.usage.used(scope_ids(apart(1)), WINDOWS)
         assert {window.period for window, amount in spent.items() if amount.tokens} == {Period.MONTH}
-        clock.time_s += 31 * 86_400
+        clock.now_s += 31 * 86_400
         assert set((await store.usage.used(scope_ids(apart(1)), WINDOWS)).values()) == {Amount()}
-        clock.time_s += 62 * 86_400
+        clock.now_s += 62 * 86_400
         await store.erasure.expire(0)
         assert await count(store, usage_totals) == 0
         await store.close()
@@ -75,7 +75,7 @@ class TestSpending:
         await dead.usage.reserve(job, MOST, [CAP])
         await dead.worker_queue.heartbeat({job: Spent(1_000, 200, MODEL)})
         while not (again := await other.worker_queue.claim(1)):
-            clock.time_s += 1
+            clock.now_s += 1
         assert await other.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount(1_200, COST_USD)}
         assert await other.usage.reserve(again[0], Amount(3_799), [CAP]) == CapCheck()
         await other.worker_queue.finish(again[0], ANSWERED)

@@ -14,19 +14,10 @@ from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.connection import ServerDown
 from bot.mcp.failures import CALL_LOST, CALL_LOST_READ_ONLY, RESULT_UNREADABLE, SERVER_DOWN
 from bot.mcp.server import BACKOFF_S, McpServer, open_servers
-from bot.ports.clock import SystemClock
+from tests.clocks import HurriedClock
 from tests.mcp.servers import TIME, Json, RawServer, http_server, text_result, tool
 
 DONE, FAILED, UNKNOWN = CallOutcome.DONE, CallOutcome.FAILED, CallOutcome.UNKNOWN
-
-
-class HurriedClock(SystemClock):
-    """A clock that can be set forward."""
-
-    ahead_s = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.ahead_s
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from bot.mcp.tools import McpTools
 from bot.ports.clock import SystemClock
 from bot.ports.tool_pins import Pin
 from bot.store import Stores
+from tests.clocks import HurriedClock
 from tests.mcp.servers import RawServer, text_result, tool
 
 CHANNEL, DIRECT = "C1", "D1"
@@ -29,13 +30,6 @@ DONE, FAILED, UNKNOWN = CallOutcome.DONE, CallOutcome.FAILED, CallOutcome.UNKNOW
 
 def asked(channel_id: str = CHANNEL) -> Question:
     return Question(ThreadKey("T1", channel_id, "1.0"), "1.0", "U1", "Look.")
-
-
-class HurriedClock(SystemClock):
-    ahead_s = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.ahead_s
 
 
 @pytest.fixture

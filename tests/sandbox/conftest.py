@@ -17,8 +17,8 @@ from sandbox.workspace import Json
 
 
 @dataclass
-class ManualClock:
-    """A clock that stands still until a test sets it."""
+class ManualTime:
+    """A monotonic time that stands still until a test sets it, for Sandbox(monotonic=…)."""
 
     now_s: float = 1_000.0
 
@@ -66,12 +66,12 @@ class SdkApp:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
+def clock() -> ManualTime:
+    return ManualTime()
 
 
 @pytest.fixture
-async def sandbox(clock: ManualClock) -> AsyncIterator[Sandbox]:
+async def sandbox(clock: ManualTime) -> AsyncIterator[Sandbox]:
     sandbox = Sandbox(
         monotonic=clock, ack_timeout_s=0.2, redelivery_delays_s=(0, 0.05, 0.05), twin_order="mention_first"
     )

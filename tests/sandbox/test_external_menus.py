@@ -12,7 +12,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import Json, SlackError
 from tests.sandbox import manifests
 from tests.sandbox.bolt import actions, connected, new_app, option, plain
-from tests.sandbox.conftest import ManualClock
+from tests.sandbox.conftest import ManualTime
 
 GENERAL = "C0GENERAL"
 MENU = {"type": "external_select", "action_id": "city", "placeholder": plain("City")}
@@ -62,7 +62,7 @@ class CityApp:
 
 @pytest.fixture
 async def app(session: aiohttp.ClientSession) -> AsyncIterator[CityApp]:
-    async with Sandbox(manifest=manifests.classic(), monotonic=ManualClock(), ack_timeout_s=30.0) as sandbox:
+    async with Sandbox(manifest=manifests.classic(), monotonic=ManualTime(), ack_timeout_s=30.0) as sandbox:
         app = CityApp(new_app(sandbox, session), sandbox)
         async with connected(app.bolt, sandbox):
             yield app

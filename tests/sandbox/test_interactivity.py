@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sandbox.server import Sandbox
 from sandbox.workspace import Json, SlackError
 from tests.sandbox.bolt import actions, button, connected, new_app, option, plain
-from tests.sandbox.conftest import ManualClock
+from tests.sandbox.conftest import ManualTime
 
 GENERAL = "C0GENERAL"
 SECTION = {"type": "section", "text": plain("A growing answer")}
@@ -201,7 +201,7 @@ async def test_response_can_replace_and_delete_the_message(
 
 
 async def test_response_url_expires_after_five_uses_or_30_minutes(
-    sandbox: Sandbox, web: AsyncWebClient, recorder: PressRecorder, clock: ManualClock
+    sandbox: Sandbox, web: AsyncWebClient, recorder: PressRecorder, clock: ManualTime
 ) -> None:
     ts = await post(web, button())
     await sandbox.client("ada").press("general", ts, "stop")

@@ -14,7 +14,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import Json
 from tests.sandbox import manifests
 from tests.sandbox.bolt import actions, button, connected, new_app, option, plain
-from tests.sandbox.conftest import ManualClock
+from tests.sandbox.conftest import ManualTime
 
 
 def field(block_id: str, element: Json, **fields: Any) -> Json:
@@ -71,7 +71,7 @@ class ModalApp:
 
 
 @pytest.fixture
-async def sandbox(clock: ManualClock) -> AsyncIterator[Sandbox]:
+async def sandbox(clock: ManualTime) -> AsyncIterator[Sandbox]:
     async with Sandbox(monotonic=clock, manifest=manifests.classic()) as sandbox:
         yield sandbox
 
@@ -174,7 +174,7 @@ async def test_closing_the_stack_notifies_only_views_with_notify_on_close(modal_
     assert modal_app.ada.modal is None
 
 
-async def test_trigger_id_expires_after_one_use_or_three_seconds(modal_app: ModalApp, clock: ManualClock) -> None:
+async def test_trigger_id_expires_after_one_use_or_three_seconds(modal_app: ModalApp, clock: ManualTime) -> None:
     used = await modal_app.trigger()
     await modal_app.web.views_open(trigger_id=used, view=view())
     expired = await modal_app.trigger()

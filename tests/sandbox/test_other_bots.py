@@ -7,7 +7,7 @@ import pytest
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.sandbox.bolt import option
-from tests.sandbox.conftest import ManualClock
+from tests.sandbox.conftest import ManualTime
 from tests.sandbox.other_bots.blocks import MANIFEST
 from tests.sandbox.other_bots.running import BOTS
 
@@ -16,7 +16,7 @@ from tests.sandbox.other_bots.running import BOTS
 async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
     """A sandbox in which a sample bot is connected."""
     # A machine under load may take longer than Slack's 3 s.
-    patient = Sandbox(manifest=MANIFEST, monotonic=ManualClock(), ack_timeout_s=30.0)
+    patient = Sandbox(manifest=MANIFEST, monotonic=ManualTime(), ack_timeout_s=30.0)
     async with patient as sandbox, BOTS[request.param](sandbox):
         await sandbox.wait_for_bot()
         yield sandbox

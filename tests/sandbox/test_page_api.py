@@ -13,7 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox, find_port
 from sandbox.workspace import Json
-from tests.sandbox.conftest import ManualClock, SdkApp
+from tests.sandbox.conftest import ManualTime, SdkApp
 
 GENERAL = "C0GENERAL"
 
@@ -132,7 +132,7 @@ async def test_page_receives_status_budgets_faults_and_bot_state(
 
 
 async def test_page_receives_the_end_of_an_expired_status(
-    sandbox: Sandbox, updates: UpdateStream, web: AsyncWebClient, clock: ManualClock
+    sandbox: Sandbox, updates: UpdateStream, web: AsyncWebClient, clock: ManualTime
 ) -> None:
     root = await sandbox.say("ada", "general", "question")
     await web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=root, status="is thinking…")

@@ -12,7 +12,7 @@ from sandbox.manifest import SuggestedPrompt
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
 from tests.sandbox import manifests
-from tests.sandbox.conftest import ManualClock
+from tests.sandbox.conftest import ManualTime
 
 ASK = {"title": "Ask", "message": "Why?"}
 
@@ -22,13 +22,13 @@ def events(sandbox: Sandbox) -> list[Json]:
 
 
 @pytest.fixture
-async def assistant(clock: ManualClock) -> AsyncIterator[Sandbox]:
+async def assistant(clock: ManualTime) -> AsyncIterator[Sandbox]:
     async with Sandbox(monotonic=clock, manifest=manifests.assistant()) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-async def agent(clock: ManualClock) -> AsyncIterator[Sandbox]:
+async def agent(clock: ManualTime) -> AsyncIterator[Sandbox]:
     async with Sandbox(monotonic=clock, manifest=manifests.agent()) as sandbox:
         yield sandbox
 
@@ -53,7 +53,7 @@ async def test_assistant_thread_events_have_the_open_channel(assistant: Sandbox)
 
 
 async def test_assistant_sets_prompts_title_and_status(
-    assistant: Sandbox, session: aiohttp.ClientSession, clock: ManualClock
+    assistant: Sandbox, session: aiohttp.ClientSession, clock: ManualTime
 ) -> None:
     web, dm = web_of(assistant, session), assistant.dm("ada")
     ts = assistant.client("ada").start_thread()

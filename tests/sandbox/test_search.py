@@ -12,7 +12,7 @@ from sandbox.action_tokens import LIFE_S
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
 from tests.sandbox import manifests
-from tests.sandbox.conftest import ManualClock
+from tests.sandbox.conftest import ManualTime
 from tests.sandbox.shapes.shape import problems
 from tests.sandbox.shapes.web_api import SEARCHED
 
@@ -20,7 +20,7 @@ METHOD = "assistant.search.context"
 
 
 @pytest.fixture
-async def agent(clock: ManualClock) -> AsyncIterator[Sandbox]:
+async def agent(clock: ManualTime) -> AsyncIterator[Sandbox]:
     manifest = manifests.agent()
     manifest["oauth_config"]["scopes"]["bot"].append("search:read.public")
     async with Sandbox(monotonic=clock, manifest=manifest) as sandbox:
@@ -117,7 +117,7 @@ async def test_wrong_arguments_are_refused(agent: Sandbox, web: AsyncWebClient, 
         await search(web, **{"query": "launch", "action_token": token, **arguments})
 
 
-async def test_token_ends_after_a_while(agent: Sandbox, web: AsyncWebClient, clock: ManualClock) -> None:
+async def test_token_ends_after_a_while(agent: Sandbox, web: AsyncWebClient, clock: ManualTime) -> None:
     token = await asked(agent)
     clock.now_s += LIFE_S
     assert await search(web, query="nowhere", action_token=token) == []
@@ -132,7 +132,7 @@ async def test_events_of_guests_and_other_organizations_have_no_token(agent: San
     assert not await asked(agent, "emmy", "partners")
 
 
-async def test_app_without_a_pane_gets_no_token(clock: ManualClock) -> None:
+async def test_app_without_a_pane_gets_no_token(clock: ManualTime) -> None:
     async with Sandbox(monotonic=clock, manifest=manifests.classic()) as sandbox:
         assert not await asked(sandbox)
 
@@ -151,7 +151,7 @@ async def test_method_needs_its_scope(agent: Sandbox, web: AsyncWebClient) -> No
         await search(web, query="launch", action_token=await asked(agent))
 
 
-async def test_ten_searches_a_minute(agent: Sandbox, web: AsyncWebClient, clock: ManualClock) -> None:
+async def test_ten_searches_a_minute(agent: Sandbox, web: AsyncWebClient, clock: ManualTime) -> None:
     token = await asked(agent)
     for _ in range(10):
         await search(web, query="launch", action_token=token)

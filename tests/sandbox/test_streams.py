@@ -9,7 +9,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
-from tests.sandbox.conftest import ManualClock
+from tests.sandbox.conftest import ManualTime
 
 GENERAL = "C0GENERAL"
 CLOSED = "message_not_in_streaming_state"
@@ -138,7 +138,7 @@ async def test_text_and_chunks_in_one_call_are_refused(sandbox: Sandbox, web: As
     assert await error_of(web, "chat.appendStream", ts=ts) == "no_text"
 
 
-async def test_stream_is_closed_after_five_minutes(sandbox: Sandbox, web: AsyncWebClient, clock: ManualClock) -> None:
+async def test_stream_is_closed_after_five_minutes(sandbox: Sandbox, web: AsyncWebClient, clock: ManualTime) -> None:
     ts = await start(sandbox, web)
     clock.now_s += 299
     await web.chat_appendStream(channel=GENERAL, ts=ts, markdown_text="x")
@@ -147,7 +147,7 @@ async def test_stream_is_closed_after_five_minutes(sandbox: Sandbox, web: AsyncW
 
 
 async def test_message_can_be_edited_once_slack_has_closed_its_stream(
-    sandbox: Sandbox, web: AsyncWebClient, clock: ManualClock
+    sandbox: Sandbox, web: AsyncWebClient, clock: ManualTime
 ) -> None:
     ts = await start(sandbox, web, markdown_text="x")
     assert await error_of(web, "chat.update", ts=ts, text="x") == "streaming_state_conflict"
@@ -163,7 +163,7 @@ async def test_stream_is_limited_to_10_000_bytes(sandbox: Sandbox, web: AsyncWeb
 
 
 @pytest.fixture
-async def uncapped(clock: ManualClock, session: aiohttp.ClientSession) -> AsyncIterator[tuple[Sandbox, AsyncWebClient]]:
+async def uncapped(clock: ManualTime, session: aiohttp.ClientSession) -> AsyncIterator[tuple[Sandbox, AsyncWebClient]]:
     async with Sandbox(monotonic=clock, stream_capacity_bytes=None) as sandbox:
         yield sandbox, AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
 
@@ -277,7 +277,7 @@ async def test_each_call_of_a_stream_has_its_own_budget(
 
 
 async def test_status_ends_after_two_minutes_or_when_the_bot_posts(
-    sandbox: Sandbox, web: AsyncWebClient, clock: ManualClock
+    sandbox: Sandbox, web: AsyncWebClient, clock: ManualTime
 ) -> None:
     root = await sandbox.say("ada", "general", "question")
 

@@ -14,7 +14,7 @@ from sandbox.server import Sandbox
 from sandbox.setup import Setup
 from sandbox.workspace import Json
 from tests.sandbox import manifests
-from tests.sandbox.conftest import ManualClock
+from tests.sandbox.conftest import ManualTime
 
 GENERAL = "C0GENERAL"
 
@@ -134,7 +134,7 @@ async def retry_after(web: AsyncWebClient, method: str, **arguments: str) -> int
     return None
 
 
-async def test_budget_applies_to_every_sliding_minute(clock: ManualClock) -> None:
+async def test_budget_applies_to_every_sliding_minute(clock: ManualTime) -> None:
     async with Sandbox(budgets={"users.info": 3}, monotonic=clock) as sandbox:
         web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
         answers = []
@@ -144,7 +144,7 @@ async def test_budget_applies_to_every_sliding_minute(clock: ManualClock) -> Non
     assert answers == [None, None, None, 19, None, 19, None]
 
 
-async def test_methods_have_separate_budgets(clock: ManualClock) -> None:
+async def test_methods_have_separate_budgets(clock: ManualTime) -> None:
     async with Sandbox(budgets={"users.info": 1}, monotonic=clock) as sandbox:
         web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
         assert await retry_after(web, "users.info", user="U0ADA") is None
@@ -160,7 +160,7 @@ async def test_chat_update_is_limited_to_50_a_minute(web: AsyncWebClient) -> Non
 
 
 async def test_posts_in_one_channel_are_limited_to_one_a_second_after_a_burst(
-    clock: ManualClock, web: AsyncWebClient
+    clock: ManualTime, web: AsyncWebClient
 ) -> None:
     async def post(channel: str = GENERAL) -> int | None:
         return await retry_after(web, "chat.postMessage", channel=channel, text="x")
@@ -291,7 +291,7 @@ async def test_slow_call_does_not_delay_other_calls(sandbox: Sandbox, web: Async
     assert time.monotonic() - started_s >= 0.3
 
 
-async def test_calls_are_recorded(sandbox: Sandbox, web: AsyncWebClient, clock: ManualClock) -> None:
+async def test_calls_are_recorded(sandbox: Sandbox, web: AsyncWebClient, clock: ManualTime) -> None:
     posted = await web.chat_postMessage(channel=GENERAL, text="one")
     clock.now_s += 5
     with pytest.raises(SlackApiError):

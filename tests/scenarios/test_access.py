@@ -19,7 +19,7 @@ from bot.slack.client import SlackClient, new_session
 from bot.slack.workspace import Workspace
 from bot.store import Stores
 from sandbox.server import Sandbox
-from tests.contracts.clocks import LateClock
+from tests.clocks import LateClock
 from tests.core.test_access_table import SUBSETS
 from tests.scenarios.conftest import Stage, growing, running, says, shown
 from tests.streams.server import VendorServer

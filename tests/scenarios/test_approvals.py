@@ -28,7 +28,7 @@ from bot.settings import Settings
 from bot.store import Stores
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
-from tests.contracts.clocks import LateClock
+from tests.clocks import LateClock
 from tests.forked import ForkedBot, forked_bot
 from tests.mcp.servers import PATIENCE_S, TIME, RawServer, be_patient, http_server, text_result, tool
 from tests.processes import END_WITHIN_S, wait_for_line

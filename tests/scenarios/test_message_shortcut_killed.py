@@ -21,7 +21,7 @@ from bot.slack.format.modals import ASK_ABOUT
 from sandbox.client import Client
 from sandbox.server import Sandbox
 from sandbox.workspace import Channel
-from tests.contracts.clocks import LateClock
+from tests.clocks import LateClock
 from tests.forked import forked_bot
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, manifest, running

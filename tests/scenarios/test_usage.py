@@ -16,7 +16,7 @@ from bot.core.stream import Usage
 from bot.providers.prices import ModelPrices
 from bot.store import Stores
 from bot.store.schema import feedback
-from tests.contracts.clocks import ManualClock
+from tests.clocks import ManualClock
 from tests.contracts.stores import apart, enqueued
 from tests.forked import forked_command
 
@@ -41,11 +41,11 @@ async def used(request: pytest.FixtureRequest) -> str:
     """Returns a database with two days of usage, a month ago, whose texts are gone."""
     url: str = request.getfixturevalue(request.param)
     clock = ManualClock()
-    clock.time_s = FIRST_DAY
+    clock.now_s = FIRST_DAY
     store = await Stores.open(url, "w1", clock, prices=ModelPrices())
     liked = await use(store, apart(1), ANSWERED)
     await use(store, replace(apart(2), user_id="U2"), UNPRICED)
-    clock.time_s += 86_400
+    clock.now_s += 86_400
     await use(store, apart(3), FAILED)
     for number, outcome in ((4, CAPPED), (5, REFUSED)):
         await use(store, apart(number), outcome)
@@ -58,7 +58,7 @@ async def used(request: pytest.FixtureRequest) -> str:
     values = {"job_id": liked, "user_id": "U9", "model": MODEL, "value": 1, "at": clock.now()}
     async with store.database.engine.begin() as connection:
         await connection.execute(sa.insert(feedback), [values, {**values, "user_id": "U8", "value": -1}])
-    clock.time_s += 40 * 86_400
+    clock.now_s += 40 * 86_400
     await store.erasure.expire(clock.now())
     await store.close()
     return url

@@ -25,7 +25,6 @@ from bot.core.reply.resuming import SHORTEST_CHARS
 from bot.core.reply.state import Ending, Shown
 from bot.core.stream import Citation, Completion, FinishReason, Searching, StreamEvent, Thinking, Usage
 from bot.errors import Failure, ProviderError
-from bot.ports.clock import SystemClock
 from bot.ports.tools import Tools
 from bot.providers.prices import ModelPrices
 from bot.services.access_control import AccessControl
@@ -40,31 +39,13 @@ from bot.services.tool_calls import ToolCalls
 from bot.services.worker import Capacity, Worker
 from bot.store import Stores
 from bot.store.schema import jobs, turns
+from tests.clocks import InstantClock
 
 BEGAN_S = 1_000_000.0
 MODEL = "openai/gpt-6-luna"
 ME = Identity("T1", "UBOT", "BBOT", "typist")
 QUESTION = Question(ThreadKey("T1", "C1", "999990.000000"), "999990.000000", "U1", "Why?")
 DONE = Completion(MODEL, FinishReason.STOP, Usage(10, 2))
-
-
-@dataclass
-class InstantClock(SystemClock):
-    """A clock whose sleeps advance its time and return at once."""
-
-    now_s: float = BEGAN_S
-    sleeps: list[float] = field(default_factory=list)
-
-    def now(self) -> float:
-        return self.now_s
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    async def sleep(self, delay_s: float) -> None:
-        self.sleeps.append(delay_s)
-        self.now_s += delay_s
-        await asyncio.sleep(0)
 
 
 @dataclass
@@ -316,7 +297,7 @@ class Stage:
 
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
-    clock = InstantClock()
+    clock = InstantClock(BEGAN_S)
     stores = await Stores.open("sqlite://", "w1", clock)
     stage = Stage(stores, clock)
     await stores.queue.enqueue("Ev1", QUESTION)
@@ -476,7 +457,7 @@ async def test_question_whose_reply_has_begun_is_not_denied(stage: Stage) -> Non
 
 
 async def test_job_that_was_interrupted_too_often_asks_no_model() -> None:
-    clock = InstantClock()
+    clock = InstantClock(BEGAN_S)
     stores = await Stores.open("sqlite://", "w1", clock)
     stage = Stage(stores, clock)
     stage.open_all()
@@ -592,7 +573,7 @@ async def test_metrics_of_an_answer_have_its_times(stage: Stage) -> None:
 @pytest.fixture
 async def alone() -> AsyncIterator[Stage]:
     """Yields a stage whose worker does not run, with one question. Slack and the model answer at once."""
-    clock = InstantClock()
+    clock = InstantClock(BEGAN_S)
     stores = await Stores.open("sqlite://", "w1", clock)
     stage = Stage(stores, clock)
     stage.open_all()

@@ -16,19 +16,19 @@ DAYS = 30
 ASKED_AT = 1_700_000_000.0
 
 
-class ManualClock:
+class SteppedClock:
     """A clock whose sleeps end when a test advances it."""
 
-    def __init__(self, now: float) -> None:
-        self.time = now
+    def __init__(self, now_s: float) -> None:
+        self.now_s = now_s
         self.slept: asyncio.Queue[float] = asyncio.Queue()
         self._advanced = asyncio.Event()
 
     def now(self) -> float:
-        return self.time
+        return self.now_s
 
     def monotonic(self) -> float:
-        return self.time
+        return self.now_s
 
     async def sleep(self, delay_s: float) -> None:
         self.slept.put_nowait(delay_s)
@@ -36,11 +36,11 @@ class ManualClock:
         self._advanced.clear()
 
     def advance(self, delay_s: float) -> None:
-        self.time += delay_s
+        self.now_s += delay_s
         self._advanced.set()
 
 
-async def ended_question(path: Path, clock: ManualClock) -> Stores:
+async def ended_question(path: Path, clock: SteppedClock) -> Stores:
     store = await Stores.open(f"sqlite:///{path}", "me", clock)
     await store.queue.enqueue("Ev1", Question(ThreadKey("T1", "C1", "1.000001"), "1.000001", "U1", "why?"))
     [job] = await store.worker_queue.claim(1)
@@ -54,9 +54,9 @@ async def texts(store: Stores) -> list[str]:
 
 
 async def test_text_is_emptied_within_an_hour_of_its_retention_time(tmp_path: Path) -> None:
-    clock = ManualClock(ASKED_AT)
+    clock = SteppedClock(ASKED_AT)
     store = await ended_question(tmp_path / "typist.db", clock)
-    clock.time = ASKED_AT + DAYS * DAY_S
+    clock.now_s = ASKED_AT + DAYS * DAY_S
     retention = asyncio.create_task(expire_texts(store.erasure, clock, DAYS))
     assert await asyncio.wait_for(clock.slept.get(), 5) == EVERY_S
     assert await texts(store) == ["why?"]
@@ -70,9 +70,9 @@ async def test_text_is_emptied_within_an_hour_of_its_retention_time(tmp_path: Pa
 async def test_retention_is_retried_in_an_hour_after_a_database_failure(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = ManualClock(ASKED_AT)
+    clock = SteppedClock(ASKED_AT)
     store = await ended_question(tmp_path / "typist.db", clock)
-    clock.time = ASKED_AT + (DAYS + 1) * DAY_S
+    clock.now_s = ASKED_AT + (DAYS + 1) * DAY_S
     async with store.database.engine.begin() as connection:
         await connection.execute(sa.text("ALTER TABLE jobs RENAME TO away"))
     retention = asyncio.create_task(expire_texts(store.erasure, clock, DAYS))

@@ -21,7 +21,8 @@ from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
 from bot.services.worker import Worker
 from bot.store import Stores
 from bot.store.schema import jobs, turns
-from tests.services.test_answering import MODEL, QUESTION, InstantClock, Stage
+from tests.clocks import InstantClock
+from tests.services.test_answering import BEGAN_S, MODEL, QUESTION, Stage
 
 READ, WRITE = "notes__list", "notes__add"
 RULES = {READ: ToolRule(Permission.ALLOW, read_only=True), WRITE: ToolRule(Permission.ASK)}
@@ -110,7 +111,7 @@ async def staged(
     **more: Any,
 ) -> AsyncIterator[Stage]:
     """Yields a stage whose only question is being answered."""
-    clock = InstantClock()
+    clock = InstantClock(BEGAN_S)
     stores = await Stores.open("sqlite://", "w1", clock)
     stage = Stage(stores, clock, model(steps), tools=tools, **more)  # type: ignore[arg-type]
     stage.open_all()

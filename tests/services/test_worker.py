@@ -14,19 +14,11 @@ from bot.services.answering import AnswerAttempt
 from bot.services.worker import Capacity, Worker
 from bot.store import Stores
 from bot.store.queue.worker import SqlWorkerQueue
+from tests.clocks import ManualClock
 
 BEGAN_S = 1_000.0
 NO_PIECES: Mapping[Job, Piece] = {}
 QUESTION = Question(ThreadKey("T1", "C1", "1.000000"), "1.000000", "U1", "Why?")
-
-
-class ManualClock(SystemClock):
-    """A clock whose monotonic time is set by the test."""
-
-    now_s = BEGAN_S
-
-    def monotonic(self) -> float:
-        return self.now_s
 
 
 @dataclass
@@ -97,7 +89,7 @@ async def until(condition: Callable[[], bool], what: str) -> None:
 
 
 async def test_lease_counts_from_when_a_heartbeat_was_sent_not_from_its_answer(stores: Stores) -> None:
-    clock, lease = ManualClock(), Lease()
+    clock, lease = ManualClock(BEGAN_S), Lease()
     queue = LateQueue(stores.worker_queue, clock, answer_s=3.0, answers=1)
     may_end = asyncio.Event()
 
@@ -135,7 +127,7 @@ async def test_attempt_that_ends_late_does_not_affect_a_newer_one_at_its_job(sto
         else:
             await second_may_end.wait()
 
-    worker = worker_of(stores, LateQueue(stores.worker_queue, ManualClock()), Lease(), answer)
+    worker = worker_of(stores, LateQueue(stores.worker_queue, ManualClock(BEGAN_S)), Lease(), answer)
     await stores.queue.enqueue("Ev1", QUESTION)
     running = asyncio.create_task(worker.run())
     try:

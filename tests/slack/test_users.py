@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -15,32 +15,14 @@ from bot.slack.retry_policy import USER_KIND
 from bot.slack.users import KIND_TRUSTED_S, NAME_TRUSTED_S, SlackUsers
 from bot.slack.workspace import Workspace
 from sandbox.server import Sandbox
+from tests.clocks import InstantClock
 from tests.slack.schedules import LoneLedger, RecordsInMemory
-
-
-@dataclass
-class ManualClock:
-    """A clock whose time is set by the test and advanced by sleeps."""
-
-    now_s: float = 1_000.0
-    slept: list[float] = field(default_factory=list)
-
-    def now(self) -> float:
-        return self.now_s
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    async def sleep(self, delay_s: float) -> None:
-        self.slept.append(delay_s)
-        self.now_s += delay_s
-        await asyncio.sleep(0)
 
 
 @dataclass
 class Stage:
     sandbox: Sandbox
-    clock: ManualClock
+    clock: InstantClock
     users: SlackUsers
 
     def lookups(self) -> int:
@@ -60,7 +42,7 @@ async def stage() -> AsyncIterator[Stage]:
 
 @asynccontextmanager
 async def known_people() -> AsyncIterator[Stage]:
-    clock = ManualClock()
+    clock = InstantClock()
     async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
         me = await client.identity()
@@ -114,7 +96,7 @@ async def test_last_known_kind_applies_while_slack_fails(stage: Stage) -> None:
     stage.sandbox.faults.start("internal_error", method="users.info")
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     assert stage.users.known("U0ADA") is None, "it must be looked up again the next time"
-    assert stage.clock.slept == [0.5, 1, 2, 4, 8, 8]
+    assert stage.clock.sleeps == [0.5, 1, 2, 4, 8, 8]
     assert await stage.users.kind("U0GRACE") is None
 
 
@@ -122,7 +104,7 @@ async def test_last_known_kind_applies_while_slack_fails(stage: Stage) -> None:
 async def test_rate_limit_is_waited_out_within_bounds(stage: Stage, retry_after_s: int, wait_s: float) -> None:
     stage.sandbox.faults.start("rate_limit", method="users.info", times=1, retry_after_s=retry_after_s)
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
-    assert stage.clock.slept == [wait_s]
+    assert stage.clock.sleeps == [wait_s]
 
 
 async def test_kinds_are_looked_up_each_time_and_names_once_an_hour_without_the_scope(stage: Stage) -> None:
@@ -133,7 +115,7 @@ async def test_kinds_are_looked_up_each_time_and_names_once_an_hour_without_the_
     for _ in range(2):
         assert await stage.users.names(["U0ADA"]) == {}
     assert stage.lookups() == 2
-    assert stage.clock.slept == []
+    assert stage.clock.sleeps == []
 
 
 async def test_person_whom_the_workspace_may_not_see_is_external(stage: Stage) -> None:

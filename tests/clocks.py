@@ -1,0 +1,49 @@
+"""Clocks that tests set."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from bot.ports.clock import SystemClock
+
+
+@dataclass
+class ManualClock(SystemClock):
+    """Shows the time that a test sets."""
+
+    now_s: float = 1_700_000_000.0
+
+    def now(self) -> float:
+        return self.now_s
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class InstantClock(ManualClock):
+    """A clock whose sleeps advance its time and return at once."""
+
+    sleeps: list[float] = field(default_factory=list)
+
+    async def sleep(self, delay_s: float) -> None:
+        self.sleeps.append(delay_s)
+        self.now_s += delay_s
+        await asyncio.sleep(0)
+
+
+class LateClock(SystemClock):
+    """Shows the machine's time, or a later one."""
+
+    ahead_s = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead_s
+
+
+class HurriedClock(SystemClock):
+    """Shows the machine's time. Its monotonic time can be set forward."""
+
+    ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
