@@ -29,10 +29,10 @@ from bot.store import Stores
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
 from tests.clocks import LateClock
-from tests.forked import ForkedBot, forked_bot
 from tests.mcp.servers import PATIENCE_S, TIME, RawServer, be_patient, http_server, text_result, tool
 from tests.processes import END_WITHIN_S, wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, running, says, shown
+from tests.scenarios.fleet import Fleet
 from tests.scenarios.test_tools import DECISIONS, asking, calls, ended, press, value_of
 from tests.streams.server import Answer, Seen, VendorServer
 
@@ -41,7 +41,7 @@ KOLKATA_TO_TOKYO = {"source_timezone": "Asia/Kolkata", "time": "12:00", "target_
 
 
 @dataclass(frozen=True)
-class Server:
+class CalledServer:
     """A server, a call of its tool, and how the model finds the result in what the tool returns."""
 
     config: ServerConfig
@@ -84,28 +84,30 @@ real_servers = pytest.mark.parametrize("server", ["stdio", "http"], indirect=Tru
 
 
 @pytest.fixture
-async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Server]:
+async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[CalledServer]:
     match getattr(request, "param", "scripted"):
         case "stdio":
-            yield Server(TIME, "convert_time", KOLKATA_TO_TOKYO, r'"target"[^}]*T(\d\d:\d\d)', "15:30")
+            yield CalledServer(TIME, "convert_time", KOLKATA_TO_TOKYO, r'"target"[^}]*T(\d\d:\d\d)', "15:30")
         case "http":
             async with http_server() as (web, _):
-                yield Server(web, "add", {"a": 2, "b": 40}, r"^(\d+)$", "42")
+                yield CalledServer(web, "add", {"a": 2, "b": 40}, r"^(\d+)$", "42")
         case _:
             raw = RawServer(tmp_path / "script.json")
             raw.script([tool("add")], {"add": text_result("42")})
-            yield Server(raw.config(), "add", {"a": 2, "b": 40}, r"^(\d+)$", "42")
+            yield CalledServer(raw.config(), "add", {"a": 2, "b": 40}, r"^(\d+)$", "42")
 
 
 @pytest.fixture
-async def settings(settings: Settings, server: Server, tmp_path: Path) -> Settings:
+async def settings(settings: Settings, server: CalledServer, tmp_path: Path) -> Settings:
     url = f"sqlite:///{tmp_path}/typist.db"
     await let_use(url, server)
     return replace(settings, database_url=url, mcp=McpSetup((server.config,)), admins=frozenset({"U0GRACE"}))
 
 
 @pytest.fixture
-async def stage(sandbox: Sandbox, vendor: VendorServer, server: Server, settings: Settings) -> AsyncIterator[Stage]:
+async def stage(
+    sandbox: Sandbox, vendor: VendorServer, server: CalledServer, settings: Settings
+) -> AsyncIterator[Stage]:
     vendor.script(server.model)
     async with running(settings):
         yield Stage(sandbox, vendor)
@@ -118,7 +120,7 @@ def calls_made(caplog: pytest.LogCaptureFixture) -> Callable[[], int]:
     return lambda: sum(record.getMessage().endswith(": done") for record in caplog.records)
 
 
-async def let_use(database_url: str, server: Server) -> None:
+async def let_use(database_url: str, server: CalledServer) -> None:
     """Lets #general use a server."""
     stores = await Stores.open(database_url, "admin", SystemClock())
     await stores.channel_settings.write(TEAM_ID, "C0GENERAL", ChannelSettings(mcp_servers=(server.config.name,)))
@@ -133,7 +135,7 @@ def read_of_call(stage: Stage) -> str:
 
 @real_servers
 async def test_approved_call_is_made_once_and_the_answer_has_its_result(
-    stage: Stage, server: Server, calls_made: Callable[[], int]
+    stage: Stage, server: CalledServer, calls_made: Callable[[], int]
 ) -> None:
     asked = await stage.mention()
     message = await asking(stage, asked)
@@ -197,7 +199,7 @@ async def test_forged_or_repeated_press_changes_nothing(stage: Stage, calls_made
 
 
 async def test_approval_expires_with_a_sentence_and_comes_too_late_after_that(
-    sandbox: Sandbox, vendor: VendorServer, server: Server, settings: Settings, calls_made: Callable[[], int]
+    sandbox: Sandbox, vendor: VendorServer, server: CalledServer, settings: Settings, calls_made: Callable[[], int]
 ) -> None:
     vendor.script(server.model)
     stage, clock = Stage(sandbox, vendor), LateClock()
@@ -216,7 +218,7 @@ async def test_approval_expires_with_a_sentence_and_comes_too_late_after_that(
 
 @real_servers
 async def test_approval_survives_a_restart(
-    sandbox: Sandbox, vendor: VendorServer, server: Server, settings: Settings, calls_made: Callable[[], int]
+    sandbox: Sandbox, vendor: VendorServer, server: CalledServer, settings: Settings, calls_made: Callable[[], int]
 ) -> None:
     vendor.script(server.model)
     stage = Stage(sandbox, vendor)
@@ -239,7 +241,7 @@ def mentions(stage: Stage, asked: str) -> list[str]:
 
 
 async def test_asker_is_mentioned_once_when_an_approval_waits(
-    sandbox: Sandbox, vendor: VendorServer, server: Server, settings: Settings
+    sandbox: Sandbox, vendor: VendorServer, server: CalledServer, settings: Settings
 ) -> None:
     vendor.script(server.model)
     stage = Stage(sandbox, vendor)
@@ -264,27 +266,10 @@ async def test_asker_who_decides_in_time_is_not_mentioned(stage: Stage) -> None:
     assert stage.sandbox.workspace.notified == []
 
 
-@dataclass(frozen=True)
-class Processes:
-    """Bot processes that share a database, a sandbox, a vendor and a server's configuration."""
-
-    stage: Stage
-    folder: Path
-    env: dict[str, str]
-    stack: AsyncExitStack
-
-    async def start(self, **env: str) -> ForkedBot:
-        """Starts another process and returns it once it is connected."""
-        starting = forked_bot(self.folder, "run", env={**self.env, **env}, before=be_patient)
-        process = await self.stack.enter_async_context(starting)
-        await wait_for_line(process.stdout, "is connected to Slack")
-        return process
-
-
 @pytest.fixture
-async def processes(
-    sandbox: Sandbox, vendor: VendorServer, server: Server, database_url: str, tmp_path: Path
-) -> AsyncIterator[Processes]:
+async def fleet(
+    sandbox: Sandbox, vendor: VendorServer, server: CalledServer, database_url: str, tmp_path: Path
+) -> AsyncIterator[Fleet]:
     vendor.script(server.model)
     await let_use(database_url, server)
     env = {
@@ -294,16 +279,16 @@ async def processes(
         "DATABASE_URL": database_url,
     }
     async with AsyncExitStack() as stack:
-        yield Processes(Stage(sandbox, vendor), tmp_path, env, stack)
+        yield Fleet(Stage(sandbox, vendor), tmp_path, env, stack)
 
 
-async def test_press_that_reaches_another_process_decides(processes: Processes, server: Server) -> None:
-    stage, sockets = processes.stage, processes.stage.sandbox.sockets
-    await processes.start()
+async def test_press_that_reaches_another_process_decides(fleet: Fleet, server: CalledServer) -> None:
+    stage, sockets = fleet.stage, fleet.stage.sandbox.sockets
+    await fleet.start(be_patient)
     asked = await stage.mention()
     message = await asking(stage, asked)
     of_first = list(sockets.connections)
-    other = await processes.start()
+    other = await fleet.start(be_patient)
     for connection in of_first:
         # As while Slack refreshes them.
         connection.accepting = False
@@ -320,17 +305,17 @@ async def test_press_that_reaches_another_process_decides(processes: Processes, 
 
 @pytest.mark.parametrize(("database_url", "server"), [("sqlite", "stdio"), ("postgresql", "http")], indirect=True)
 async def test_deployment_while_an_approval_waits_leaves_it_to_the_next_process(
-    processes: Processes, server: Server
+    fleet: Fleet, server: CalledServer
 ) -> None:
-    stage = processes.stage
-    leaving = await processes.start()
+    stage = fleet.stage
+    leaving = await fleet.start(be_patient)
     asked = await stage.mention()
     message = await asking(stage, asked)
     leaving.send_signal(signal.SIGTERM)
     async with asyncio.timeout(END_WITHIN_S):
         assert await leaving.wait() == 0
     assert buttons(message) == DECISIONS
-    await processes.start()
+    await fleet.start(be_patient)
     assert await press(stage, message, ReplyAction.APPROVE) is None
     assert f"It's {server.result}." in shown(await ended(stage, asked))
     assert [reply.ts for reply in stage.bots("general", asked)] == [message.ts]
@@ -338,12 +323,10 @@ async def test_deployment_while_an_approval_waits_leaves_it_to_the_next_process(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_asker_is_mentioned_once_if_the_process_is_killed_meanwhile(
-    processes: Processes, settings: Settings
-) -> None:
-    stage, sandbox = processes.stage, processes.stage.sandbox
+async def test_asker_is_mentioned_once_if_the_process_is_killed_meanwhile(fleet: Fleet, settings: Settings) -> None:
+    stage, sandbox = fleet.stage, fleet.stage.sandbox
     sandbox.faults.start("no_answer", method="chat.postMessage", times=1, containing=texts.APPROVAL_ASKED, done=True)
-    process = await processes.start(BOT_DONE_PING_S="1")
+    process = await fleet.start(be_patient, BOT_DONE_PING_S="1")
     asked = await stage.mention()
     message = await asking(stage, asked)
     [mention] = await sandbox.wait_for(lambda: mentions(stage, asked))

@@ -6,7 +6,7 @@ import signal
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -24,9 +24,9 @@ from bot.store.liveness import failure_detector
 from bot.store.schema import checkpoints
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
-from tests.forked import ForkedBot, forked_bot
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, footer, growing, grows, says, shown
+from tests.scenarios.fleet import Fleet
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, Seen, VendorServer
 
@@ -44,43 +44,10 @@ SECTIONS = [
     "".join(f"- word{n}\n" for n in range(160, 190)),
 ]
 MARKDOWN = "".join(SECTIONS)
-"""An answer whose words are all different, so that lost and doubled words are matching."""
+"""An answer whose words are all different, so that lost and doubled words are noticed."""
 WORD = re.compile(r"word(\d{3})")
 UNFINISHED = Answer(speech.chat(speech.tokens(LONG))[:60], ending=Ending.HANG)
 """The first part of the long answer. The stream then stays silent until the bot hangs up."""
-
-
-@dataclass
-class Fleet:
-    """Bot processes that share a database, a sandbox and a vendor."""
-
-    stage: Stage
-    folder: Path
-    env: dict[str, str]
-    stack: AsyncExitStack
-
-    async def start(self, before: Callable[[], object] | None = None, **env: str) -> ForkedBot:
-        """Starts another process and returns it once it is connected. `before` is called in it first."""
-        starting = forked_bot(self.folder, "run", env={**self.env, **env}, before=before)
-        process = await self.stack.enter_async_context(starting)
-        await wait_for_line(process.stdout, "is connected to Slack")
-        return process
-
-    async def visible(self, asked: str, words: str) -> Message:
-        """Waits until the reply to a question shows these words, and returns the reply."""
-        matching = await self.stage.sandbox.wait_for(
-            lambda: [message for message in self.stage.bots("general", asked) if words in shown(message)]
-        )
-        return matching[0]
-
-    async def asked_the_model(self, times: int) -> None:
-        """Waits until the vendor has had so many requests."""
-        try:
-            await self.stage.vendor.request(times - 1)
-        except TimeoutError:
-            replies = [shown(message) for channel in ("general",) for message in self.stage.bots(channel)]
-            got = len(self.stage.vendor.requests)
-            raise AssertionError(f"waited 40 s for request {times}; the vendor got {got}; Slack: {replies}") from None
 
 
 @pytest.fixture

@@ -1,0 +1,44 @@
+"""Bot processes that share a database, for tests that start and end them one by one."""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.workspace import Message
+from tests.forked import ForkedBot, forked_bot
+from tests.processes import wait_for_line
+from tests.scenarios.conftest import Stage, shown
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Bot processes that share a database, a sandbox and a vendor."""
+
+    stage: Stage
+    folder: Path
+    env: dict[str, str]
+    stack: AsyncExitStack
+
+    async def start(self, before: Callable[[], object] | None = None, **env: str) -> ForkedBot:
+        """Starts another process and returns it once it is connected. `before` is called in it first."""
+        starting = forked_bot(self.folder, "run", env={**self.env, **env}, before=before)
+        process = await self.stack.enter_async_context(starting)
+        await wait_for_line(process.stdout, "is connected to Slack")
+        return process
+
+    async def visible(self, asked: str, words: str) -> Message:
+        """Waits until the reply to a question shows these words, and returns the reply."""
+        matching = await self.stage.sandbox.wait_for(
+            lambda: [message for message in self.stage.bots("general", asked) if words in shown(message)]
+        )
+        return matching[0]
+
+    async def asked_the_model(self, times: int) -> None:
+        """Waits until the vendor has had so many requests."""
+        try:
+            await self.stage.vendor.request(times - 1)
+        except TimeoutError:
+            replies = [shown(message) for message in self.stage.bots("general")]
+            count = len(self.stage.vendor.requests)
+            raise AssertionError(f"waited 40 s for request {times}; the vendor got {count}; Slack: {replies}") from None
