@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
-class Slack:
+class SlackProcess:
     """A sandbox process, and the settings with which the bot connects to it."""
 
     process: asyncio.subprocess.Process
@@ -47,7 +47,7 @@ class Slack:
 
 
 @contextlib.asynccontextmanager
-async def slack_process(port: int = 0) -> AsyncIterator[Slack]:
+async def slack_process(port: int = 0) -> AsyncIterator[SlackProcess]:
     """Starts a sandbox process and kills it at the end of the block."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -60,7 +60,7 @@ async def slack_process(port: int = 0) -> AsyncIterator[Slack]:
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        yield Slack(process, (await wait_for_line(process.stdout, "http://")).strip())
+        yield SlackProcess(process, (await wait_for_line(process.stdout, "http://")).strip())
     finally:
         if process.returncode is None:
             process.kill()

@@ -23,7 +23,7 @@ from tests.migrated import fill_schema
 _schema_numbers = itertools.count(1)
 
 
-class Server:
+class PostgresqlServer:
     """A PostgreSQL server in a temporary directory."""
 
     def __init__(self, server: Any) -> None:
@@ -78,7 +78,7 @@ def postgresql_server() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[Server]:
+def server() -> Iterator[PostgresqlServer]:
     """Starts PostgreSQL, yields the server, and stops and removes it."""
     with warnings.catch_warnings():
         # At import it warns about the directory that it uses if XDG_RUNTIME_DIR is not set.
@@ -87,7 +87,7 @@ def server() -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as directory:
         started = get_server(Path(directory) / "data", cleanup_mode="stop")
         try:
-            yield Server(started)
+            yield PostgresqlServer(started)
         finally:
             started.cleanup()
 
@@ -110,7 +110,7 @@ def postgresql_url(postgresql_server_url: str) -> str:
 
 
 @pytest.fixture
-def own_server() -> Iterator[Server]:
+def own_server() -> Iterator[PostgresqlServer]:
     """Yields a server that a test may stop and restart."""
     with server() as started:
         yield started

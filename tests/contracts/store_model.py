@@ -88,7 +88,7 @@ class Due:
     """The entry's ID, known once it was taken."""
 
 
-class Model:
+class StoreModel:
     """Each method does what the store's method should do, and returns what that should return."""
 
     def __init__(self, clock: Clock) -> None:

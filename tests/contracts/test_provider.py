@@ -25,7 +25,7 @@ from bot.providers.retry import Retry
 from bot.providers.scripted import Scripted, answer
 from bot.providers.stall import Stall
 from tests.contracts.notifications import PROMPT, collect, connected
-from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONSES, Api, Refused
+from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONSES, Api, ErrorRow
 from tests.fast import FastClock
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer
@@ -228,7 +228,7 @@ class TestAFailure:
         self,
         vendor: VendorServer,
         api: Api,
-        row: Refused,
+        row: ErrorRow,
         streaming: bool,
         caplog: pytest.LogCaptureFixture,
     ) -> None:

@@ -40,7 +40,7 @@ def json_answer(body: bytes) -> Answer:
 
 
 @dataclass(frozen=True)
-class Case:
+class StepCase:
     """A step that calls tools, and the calls that it stands for."""
 
     api: Api
@@ -65,8 +65,8 @@ def _chat_back(*calls: tuple[str, str], content: str | None = None, **own: objec
     return [{"role": "assistant", "content": content, **own, "tool_calls": wanted}]
 
 
-def chat_case(*deltas: steps.Item, ends: str = "tool_calls", calls: Any, back: Any, text: str = "") -> Case:
-    return Case(CHAT, Answer(steps.chat(*deltas, finish_reason=ends)), calls, back, text)
+def chat_case(*deltas: steps.Item, ends: str = "tool_calls", calls: Any, back: Any, text: str = "") -> StepCase:
+    return StepCase(CHAT, Answer(steps.chat(*deltas, finish_reason=ends)), calls, back, text)
 
 
 BROKEN = '{"zone": "Oslo"'
@@ -84,54 +84,56 @@ ANTHROPIC_BESIDE = (steps.SERVER_SEARCH, steps.tool_use("c1", "time__now", IN_OS
 
 CASES = {
     # The documented form.
-    "responses": Case(RESPONSES, Answer(steps.responses(*RESPONSES_ONE)), ONE, RESPONSES_ONE),
-    "responses, parallel": Case(RESPONSES, Answer(steps.responses(*RESPONSES_TWO)), TWO, RESPONSES_TWO),
-    "responses, after text": Case(
+    "responses": StepCase(RESPONSES, Answer(steps.responses(*RESPONSES_ONE)), ONE, RESPONSES_ONE),
+    "responses, parallel": StepCase(RESPONSES, Answer(steps.responses(*RESPONSES_TWO)), TWO, RESPONSES_TWO),
+    "responses, after text": StepCase(
         RESPONSES, Answer(steps.responses(*RESPONSES_SAID)), ONE, RESPONSES_SAID, "Let me see."
     ),
-    "responses, JSON": Case(RESPONSES, json_answer(steps.responses_whole(*RESPONSES_TWO)), TWO, RESPONSES_TWO),
-    "responses, items only at the end": Case(
+    "responses, JSON": StepCase(RESPONSES, json_answer(steps.responses_whole(*RESPONSES_TWO)), TWO, RESPONSES_TWO),
+    "responses, items only at the end": StepCase(
         RESPONSES, Answer([steps.responses(*RESPONSES_ONE)[-1]]), ONE, RESPONSES_ONE
     ),
-    "responses, no arguments": Case(
+    "responses, no arguments": StepCase(
         RESPONSES,
         Answer(steps.responses(steps.function_call("c1", "time__now", ""))),
         [("c1", "time__now", {})],
         [steps.function_call("c1", "time__now", "")],
     ),
-    "responses, broken arguments": Case(
+    "responses, broken arguments": StepCase(
         RESPONSES,
         Answer(steps.responses(steps.function_call("c1", "time__now", BROKEN))),
         [("c1", "time__now", None)],
         [steps.function_call("c1", "time__now", BROKEN)],
     ),
-    "anthropic": Case(ANTHROPIC, Answer(steps.messages(*ANTHROPIC_ONE, stop_reason="tool_use")), ONE, ANTHROPIC_ONE),
-    "anthropic, parallel, after text": Case(
+    "anthropic": StepCase(
+        ANTHROPIC, Answer(steps.messages(*ANTHROPIC_ONE, stop_reason="tool_use")), ONE, ANTHROPIC_ONE
+    ),
+    "anthropic, parallel, after text": StepCase(
         ANTHROPIC, Answer(steps.messages(*ANTHROPIC_TWO, stop_reason="tool_use")), TWO, ANTHROPIC_TWO, "Let me see."
     ),
-    "anthropic, JSON": Case(
+    "anthropic, JSON": StepCase(
         ANTHROPIC,
         json_answer(steps.messages_whole(*ANTHROPIC_TWO, stop_reason="tool_use")),
         TWO,
         ANTHROPIC_TWO,
         "Let me see.",
     ),
-    "anthropic, no arguments": Case(
+    "anthropic, no arguments": StepCase(
         ANTHROPIC,
         Answer(steps.messages(steps.tool_use("c1", "time__now", {}), stop_reason="tool_use")),
         [("c1", "time__now", {})],
         [steps.tool_use("c1", "time__now", {})],
     ),
-    "anthropic, broken arguments": Case(
+    "anthropic, broken arguments": StepCase(
         ANTHROPIC,
         Answer(steps.messages(steps.tool_use("c1", "time__now", {}), stop_reason="tool_use", broken=BROKEN)),
         [("c1", "time__now", None)],
         [steps.tool_use("c1", "time__now", {})],
     ),
-    "anthropic, beside a search that runs in the next request": Case(
+    "anthropic, beside a search that runs in the next request": StepCase(
         ANTHROPIC, Answer(steps.messages(*ANTHROPIC_BESIDE, stop_reason="tool_use")), ONE, ANTHROPIC_BESIDE
     ),
-    "anthropic, blank text": Case(
+    "anthropic, blank text": StepCase(
         ANTHROPIC,
         Answer(steps.messages(steps.text("\n"), *ANTHROPIC_ONE, stop_reason="tool_use")),
         ONE,
@@ -151,7 +153,7 @@ CASES = {
         back=_chat_back(("c1", OSLO), ("c2", ROME), content="Let me see."),
         text="Let me see.",
     ),
-    "chat, JSON": Case(
+    "chat, JSON": StepCase(
         CHAT,
         json_answer(steps.chat_whole(**steps.chat_call(OSLO, **FIRST))),
         ONE,
@@ -234,13 +236,13 @@ CASES = {
     "litellm: arguments as an object": chat_case(
         steps.chat_call(IN_OSLO, 0, **FIRST), calls=ONE, back=_chat_back(("c1", OSLO))
     ),
-    "litellm, JSON: arguments as an object": Case(
+    "litellm, JSON: arguments as an object": StepCase(
         CHAT,
         json_answer(steps.chat_whole(finish_reason="stop", **steps.chat_call(IN_OSLO, **FIRST))),
         ONE,
         _chat_back(("c1", OSLO)),
     ),
-    "ollama, JSON: index 0 for every call": Case(
+    "ollama, JSON: index 0 for every call": StepCase(
         CHAT,
         json_answer(
             steps.chat_whole(
@@ -311,7 +313,7 @@ class TestToolCalls:
     """A call comes once, whole, before the Completion; its step is sent back as it came."""
 
     @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-    async def test_step_with_calls_goes_on_with_their_results(self, vendor: VendorServer, case: Case) -> None:
+    async def test_step_with_calls_goes_on_with_their_results(self, vendor: VendorServer, case: StepCase) -> None:
         vendor.script(case.answer, case.api.streamed("Noon."))
         async with connected(case.api, vendor) as model:
             received = await collect(model, CALLING)
@@ -328,7 +330,7 @@ class TestToolCalls:
         assert json.dumps(sent_turns(case.api, vendor.requests[1].body)) == json.dumps(expected)
 
     @pytest.mark.parametrize("case", STREAMED.values(), ids=STREAMED)
-    async def test_stream_cut_at_any_event_has_no_calls(self, vendor: VendorServer, case: Case) -> None:
+    async def test_stream_cut_at_any_event_has_no_calls(self, vendor: VendorServer, case: StepCase) -> None:
         last = len(case.answer.chunks) - case.api.events_after_text
         for end in range(1, last + 1):
             vendor.script(Answer(case.answer.chunks[:end]))

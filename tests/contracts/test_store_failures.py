@@ -23,7 +23,7 @@ from bot.store.schema import workers
 from tests.contracts.stores import DONE, apart, asked, enqueued
 
 if TYPE_CHECKING:
-    from tests.contracts.databases import Server
+    from tests.contracts.databases import PostgresqlServer
 
 
 async def works_within(call: Callable[[], Awaitable[object]], limit_s: float) -> None:
@@ -49,7 +49,7 @@ async def cut_all_connections(store: Stores) -> None:
         await connection.execute(sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
 
 
-async def test_server_restart_fails_a_few_calls_and_loses_no_job(own_server: "Server") -> None:
+async def test_server_restart_fails_a_few_calls_and_loses_no_job(own_server: "PostgresqlServer") -> None:
     owner = await Stores.open(own_server.url, "w1", SystemClock())
     other = await Stores.open(own_server.url, "w2", SystemClock())
     await enqueued(owner, apart(1))
@@ -87,7 +87,7 @@ def short_time_limits(*stores: Stores) -> Iterator[None]:
 
 
 async def test_calls_give_up_on_a_frozen_server_and_work_afterwards(
-    own_server: "Server", monkeypatch: pytest.MonkeyPatch
+    own_server: "PostgresqlServer", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.store.liveness.pg_notify.CHECK_S", 0.5)
     store = await Stores.open(own_server.url, "w1", SystemClock())
@@ -136,7 +136,7 @@ async def wakes(waiting: Stores, acting: Stores) -> None:
     assert time.monotonic() - began < 50
 
 
-async def test_calls_fail_quickly_while_the_server_is_down(own_server: "Server") -> None:
+async def test_calls_fail_quickly_while_the_server_is_down(own_server: "PostgresqlServer") -> None:
     store = await Stores.open(own_server.url, "w1", SystemClock())
     await asyncio.to_thread(own_server.stop)
     began = time.monotonic()

@@ -30,7 +30,7 @@ from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.schema import checkpoints, jobs, metadata, outbox_entries
 from bot.store.teams import adopt
 from tests.clocks import ManualClock
-from tests.contracts.store_model import Model
+from tests.contracts.store_model import StoreModel
 from tests.contracts.stores import CALL, STEPPED, asking_round
 from tests.contracts.transitions import assert_moved, states
 
@@ -67,7 +67,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.clock = ManualClock()
-        self.model = Model(self.clock)
+        self.model = StoreModel(self.clock)
         self.posts = count(1)
         self.states: dict[int, State] = {}
         """The state of all jobs after the last call that may have changed one."""

@@ -65,7 +65,7 @@ APIS = [RESPONSES, CHAT, ANTHROPIC]
 
 
 @dataclass(frozen=True)
-class Refused:
+class ErrorRow:
     """A vendor's error response, and what it means."""
 
     failure: Failure
@@ -78,14 +78,14 @@ class Refused:
         return refusal(self.status, self.error)
 
 
-def _openai_row(failure: Failure, status: int, kind: str, code: str | None, message: str = "No.") -> Refused:
+def _openai_row(failure: Failure, status: int, kind: str, code: str | None, message: str = "No.") -> ErrorRow:
     error = {"message": message, "type": kind, "param": None, "code": code}
-    return Refused(failure, status, {"error": error})
+    return ErrorRow(failure, status, {"error": error})
 
 
-def _anthropic_row(failure: Failure, status: int, kind: str, message: str = "No.", **details: str) -> Refused:
+def _anthropic_row(failure: Failure, status: int, kind: str, message: str = "No.", **details: str) -> ErrorRow:
     error = {"type": kind, "message": message} | ({"details": details} if details else {})
-    return Refused(failure, status, {"type": "error", "error": error, "request_id": "req_011CSHoEeqs5C35"})
+    return ErrorRow(failure, status, {"type": "error", "error": error, "request_id": "req_011CSHoEeqs5C35"})
 
 
 _INVALID = "invalid_request_error"
@@ -113,7 +113,7 @@ _COMPATIBLE = [
     # Ollama
     _openai_row(Failure.UNKNOWN_MODEL, 404, "not_found_error", None, 'model "x" not found'),
     # vLLM
-    Refused(
+    ErrorRow(
         Failure.CONTEXT_TOO_LONG,
         400,
         {
@@ -125,20 +125,20 @@ _COMPATIBLE = [
         },
     ),
     # llama.cpp
-    Refused(
+    ErrorRow(
         Failure.CONTEXT_TOO_LONG,
         400,
         {"error": {"code": 400, "message": "No.", "type": "exceed_context_size_error", "n_ctx": 8192}},
     ),
-    Refused(
+    ErrorRow(
         Failure.OVERLOADED,
         503,
         {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}},
     ),
     # Gateways, under a status of 200
-    Refused(Failure.RATE_LIMITED, 200, {"error": {"code": 429, "message": "No."}}),
-    Refused(Failure.UNEXPECTED, 400, {"error": "no"}),
-    Refused(Failure.UNEXPECTED, 418, ["no"]),
+    ErrorRow(Failure.RATE_LIMITED, 200, {"error": {"code": 429, "message": "No."}}),
+    ErrorRow(Failure.UNEXPECTED, 400, {"error": "no"}),
+    ErrorRow(Failure.UNEXPECTED, 418, ["no"]),
 ]
 
 # https://platform.claude.com/docs/en/api/errors

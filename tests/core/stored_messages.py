@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 @dataclass
-class Slack:
+class StoredMessages:
     """The messages of one reply as Slack stores them; a call that Slack refuses raises SlackError."""
 
     messages: dict[str, Sequence[Json]] = field(default_factory=dict)
@@ -40,13 +40,13 @@ def stored(view: View) -> Sequence[Json]:
     return blocks
 
 
-def show(reply: Reply, slack: Slack) -> None:
+def show(reply: Reply, slack: StoredMessages) -> None:
     """Sends the reply's posts and updates."""
     while isinstance(call := reply.next_call(), Post | Update):
         reply.confirmed(call, slack.take(call))
 
 
-def grow(text: str, step: int, slack: Slack) -> Reply:
+def grow(text: str, step: int, slack: StoredMessages) -> Reply:
     """Returns a reply that has shown a growing text and hasn't ended."""
     reply = Reply(question())
     for start in range(0, len(text), step):

@@ -14,7 +14,7 @@ from sandbox.blocks.rules import check_blocks
 from sandbox.blocks.stored import stored_text
 from sandbox.control import live_controls
 from tests.core.conversations import question
-from tests.core.stored_messages import Slack, grow, leaves, show, shown_text, stored
+from tests.core.stored_messages import StoredMessages, grow, leaves, show, shown_text, stored
 from tests.core.test_markdown import markdown_texts
 
 INSTRUCTIONS = [
@@ -131,7 +131,7 @@ def test_destination_is_decoded_before_it_is_sent(written: str, url: str) -> Non
 @given(markdown_texts, st.integers(1, 40), st.booleans())
 def test_no_frame_notifies_anyone(text: str, step: int, plain: bool) -> None:
     """`stored` checks each frame, for any deltas."""
-    slack, reply = Slack(), Reply(question())
+    slack, reply = StoredMessages(), Reply(question())
     if plain:
         placeholder = reply.next_call()
         assert placeholder
@@ -168,5 +168,5 @@ def test_file_name_is_neither_a_mention_nor_a_link(name: str) -> None:
 
 
 def test_final_frame_escapes_the_same_as_growing_frames() -> None:
-    slack = Slack()
+    slack = StoredMessages()
     grow("Run `a <@U0ADA> b` and **<!channel>** then\n\n```\n<!here>\n", 1, slack)

@@ -13,7 +13,7 @@ from bot.core.reply.state import MOST_PAGES, Call, Delete, Ending, Post, Reply, 
 from bot.errors import Refusal
 from bot.slack.retry_policy import REPLY_CALLS
 from tests.core.conversations import question
-from tests.core.unreliable_slack import SUCCESS, CallResult, SimulatedScheduler, UnreliableSlack
+from tests.core.unreliable_slack import SUCCESS, CallEffect, SimulatedScheduler, UnreliableSlack
 
 TEXT = "A **bold** word, and more of them. " * 200
 MOST_CALLS = 400
@@ -33,7 +33,7 @@ def scheduler_with_refusals(
     reply = Reply(question())
     scheduler = SimulatedScheduler(reply, slack)
     scheduler.step()
-    slack.result_of = lambda call: CallResult(reason) if isinstance(call, kind) and scheduler.now < until_s else SUCCESS
+    slack.result_of = lambda call: CallEffect(reason) if isinstance(call, kind) and scheduler.now < until_s else SUCCESS
     reply.append(TEXT)
     reply.finish(Ending("Cut.", EndReason.CUT))
     return slack, scheduler
@@ -68,9 +68,9 @@ def test_accepted_form_stays_after_the_full_form_is_refused_again(accepts: int, 
     slack = UnreliableSlack()
     reply = Reply(question())
 
-    def result_of(call: Call) -> CallResult:
+    def result_of(call: Call) -> CallEffect:
         is_fine = not isinstance(call, Post | Update) or call.view.plain or len(call.view.markdown) <= accepts
-        return SUCCESS if is_fine else CallResult(Refusal.UNKNOWN)
+        return SUCCESS if is_fine else CallEffect(Refusal.UNKNOWN)
 
     slack.result_of = result_of
     scheduler = SimulatedScheduler(reply, slack)
@@ -89,7 +89,7 @@ def test_accepted_form_stays_after_the_full_form_is_refused_again(accepts: int, 
 @pytest.mark.parametrize("reason", MAY_PASS)
 def test_end_that_is_refused_for_minutes_goes_to_the_outbox(reason: Refusal) -> None:
     slack, scheduler = scheduler_with_refusals(Post, reason)
-    slack.result_of = lambda call: CallResult(reason)
+    slack.result_of = lambda call: CallEffect(reason)
     scheduler.run(MOST_CALLS)
     assert REPLY_CALLS.within_s <= scheduler.now <= REPLY_CALLS.within_s + 2 * REPLY_CALLS.longest_wait_s
     assert scheduler.reply.unshown
@@ -104,7 +104,7 @@ def test_deletion_that_is_refused_for_minutes_goes_to_the_outbox() -> None:
     slack = UnreliableSlack()
     scheduler = SimulatedScheduler(Reply(question()), slack)
     scheduler.step()
-    slack.result_of = lambda call: SUCCESS if isinstance(call, Post) else CallResult(Refusal.UNKNOWN)
+    slack.result_of = lambda call: SUCCESS if isinstance(call, Post) else CallEffect(Refusal.UNKNOWN)
     scheduler.reply.append("Hello.")
     scheduler.reply.finish(Ending())
     scheduler.run(MOST_CALLS)
@@ -116,14 +116,14 @@ def test_deletion_that_is_refused_for_minutes_goes_to_the_outbox() -> None:
 @pytest.mark.parametrize("reason", [Refusal.TOKEN_GONE, Refusal.FORBIDDEN])
 def test_refusal_that_only_an_admin_can_end_is_not_retried(reason: Refusal) -> None:
     slack, scheduler = scheduler_with_refusals(Post, reason)
-    slack.result_of = lambda call: CallResult(reason)
+    slack.result_of = lambda call: CallEffect(reason)
     scheduler.run(10)
     assert scheduler.now == 0
     assert scheduler.reply.leftover is OutboxKind.SHOW_END
 
 
 def test_post_outside_its_thread_is_deleted() -> None:
-    slack = UnreliableSlack(lambda call: CallResult(Refusal.OUTSIDE_THREAD) if isinstance(call, Post) else SUCCESS)
+    slack = UnreliableSlack(lambda call: CallEffect(Refusal.OUTSIDE_THREAD) if isinstance(call, Post) else SUCCESS)
     scheduler = SimulatedScheduler(Reply(question()), slack)
     scheduler.run(5)
     assert slack.pages == {}
@@ -133,7 +133,7 @@ def test_post_outside_its_thread_is_deleted() -> None:
 
 def test_undeletable_post_outside_its_thread_goes_to_the_outbox() -> None:
     slack = UnreliableSlack(
-        lambda call: CallResult(Refusal.OUTSIDE_THREAD if isinstance(call, Post) else Refusal.UNKNOWN)
+        lambda call: CallEffect(Refusal.OUTSIDE_THREAD if isinstance(call, Post) else Refusal.UNKNOWN)
     )
     scheduler = SimulatedScheduler(Reply(question()), slack)
     scheduler.run(MOST_CALLS)
@@ -142,7 +142,7 @@ def test_undeletable_post_outside_its_thread_goes_to_the_outbox() -> None:
 
 
 def test_growing_reply_is_replaced_at_most_twice() -> None:
-    slack = UnreliableSlack(lambda call: CallResult(Refusal.UNKNOWN) if isinstance(call, Update) else SUCCESS)
+    slack = UnreliableSlack(lambda call: CallEffect(Refusal.UNKNOWN) if isinstance(call, Update) else SUCCESS)
     scheduler = SimulatedScheduler(Reply(question()), slack)
     for second in range(300):
         scheduler.now = max(scheduler.now, float(second))
@@ -168,7 +168,7 @@ def shown_later(reply: Reply, slack: UnreliableSlack, text: str, ending: Ending)
     return later
 
 
-results = st.builds(CallResult, st.sampled_from([None, *Refusal]), st.booleans())
+results = st.builds(CallEffect, st.sampled_from([None, *Refusal]), st.booleans())
 kinds = st.sampled_from([Post, Update, Upload, Delete])
 
 
@@ -180,7 +180,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
         self.reply, self.text = Reply(question()), ""
         self.reply._pages, self.reply._full_chars = Pages(page_chars), page_chars
         self.slack = UnreliableSlack()
-        self.results: dict[type[Call], CallResult] = {}
+        self.results: dict[type[Call], CallEffect] = {}
         self.slack.result_of = lambda call: self.results.get(type(call), SUCCESS)
         self.scheduler = SimulatedScheduler(self.reply, self.slack)
 
@@ -191,7 +191,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
         self.text += delta
 
     @rule(kind=kinds, result=results)
-    def change_result(self, kind: type[Call], result: CallResult) -> None:
+    def change_result(self, kind: type[Call], result: CallEffect) -> None:
         self.results[kind] = result
 
     @rule(steps=st.integers(1, 40))

@@ -10,21 +10,21 @@ from bot.slack.scheduled_reply import ScheduledReply
 
 
 @dataclass(frozen=True)
-class CallResult:
+class CallEffect:
     """What Slack does with a call: `reason` is None if it succeeds; with `done`, Slack does a call that it refuses."""
 
     reason: Refusal | None = None
     done: bool = False
 
 
-SUCCESS = CallResult()
+SUCCESS = CallEffect()
 
 
 @dataclass
 class UnreliableSlack:
     """The messages of one thread as readers see them; `result_of` decides for each call whether Slack refuses it."""
 
-    result_of: Callable[[Call], CallResult] = lambda call: SUCCESS
+    result_of: Callable[[Call], CallEffect] = lambda call: SUCCESS
     pages: dict[str, tuple[int, View]] = field(default_factory=dict)
     files: dict[str, tuple[AttachedFile, ...]] = field(default_factory=dict)
     posted: int = 0

@@ -48,7 +48,7 @@ class ScriptedModel:
 
 
 @dataclass
-class Received:
+class TimedEvents:
     """The events of one stream, with their times."""
 
     events: list[tuple[float, StreamEvent]] = field(default_factory=list)
@@ -64,9 +64,9 @@ class Received:
         return self.error.failure if self.error else None
 
 
-async def receive(provider: Provider, reader_s: float = 0.0) -> Received:
+async def receive(provider: Provider, reader_s: float = 0.0) -> TimedEvents:
     """Reads a whole stream; the reader takes `reader_s` for each event."""
-    loop, received = asyncio.get_running_loop(), Received()
+    loop, received = asyncio.get_running_loop(), TimedEvents()
     try:
         async with aclosing(provider.stream(PROMPT)) as stream:
             async for item in stream:

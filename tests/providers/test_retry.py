@@ -4,13 +4,13 @@ import pytest
 
 from bot.errors import Failure
 from bot.providers.retry import Retry
-from tests.providers.scripts import END, PROMPT, THINKING, Received, ScriptedModel, Step, failed, receive
+from tests.providers.scripts import END, PROMPT, THINKING, ScriptedModel, Step, TimedEvents, failed, receive
 from tests.simulated_time import SimulatedClock, run_simulated
 
 ANSWER: list[Step] = ["Hello", " there", END]
 
 
-def received_from(model: ScriptedModel) -> Received:
+def received_from(model: ScriptedModel) -> TimedEvents:
     return run_simulated(receive(Retry(model, SimulatedClock())))
 
 

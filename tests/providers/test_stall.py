@@ -7,14 +7,14 @@ import pytest
 from bot.core.stream import Thinking
 from bot.errors import Failure
 from bot.providers.stall import Stall, silence_s
-from tests.providers.scripts import END, PROMPT, THINKING, Received, ScriptedModel, Step, receive
+from tests.providers.scripts import END, PROMPT, THINKING, ScriptedModel, Step, TimedEvents, receive
 from tests.simulated_time import SimulatedClock, run_simulated
 
 TIMEOUT_S = 10.0
 OVER = Thinking(ended=True)
 
 
-def received_from(*steps: Step, reader_s: float = 0.0) -> Received:
+def received_from(*steps: Step, reader_s: float = 0.0) -> TimedEvents:
     return run_simulated(receive(Stall(ScriptedModel(steps), TIMEOUT_S), reader_s))
 
 

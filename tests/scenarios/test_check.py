@@ -52,7 +52,7 @@ AFTER_APP_TOKEN = ("slack.socket_mode", "slack.same_app")
 
 
 @dataclass(frozen=True)
-class Case:
+class FaultCase:
     """One fault, and what the report says of it."""
 
     line: str
@@ -70,7 +70,7 @@ def skips(*ids: str) -> dict[str, CheckStatus]:
 
 
 @dataclass(frozen=True)
-class SlackCase(Case):
+class SlackCase(FaultCase):
     setup: Setup = WELL_SET_UP
     lacks: str = ""
     """A scope that the token is not granted."""
@@ -286,7 +286,7 @@ async def slack_report(case: SlackCase) -> CheckReport:
 
 
 @dataclass(frozen=True)
-class ModelCase(Case):
+class ModelCase(FaultCase):
     answers: tuple[Answer, ...] = ()
     """What the server answers, one after the other."""
     vendor: str = "openai"
@@ -387,7 +387,7 @@ async def model_report(case: ModelCase) -> CheckReport:
 
 
 @dataclass(frozen=True)
-class DatabaseCase(Case):
+class DatabaseCase(FaultCase):
     url: Callable[[Path, str], str] = lambda folder, server: ""
     """Makes the database, in a folder or on a server."""
     after: Callable[[str], Any] = lambda url: None
@@ -483,7 +483,7 @@ async def database_report(case: DatabaseCase, folder: Path, server: str) -> Chec
 
 
 @dataclass(frozen=True)
-class McpCase(Case):
+class McpCase(FaultCase):
     start: str = ""
     """What the server does in place of answering (tests/mcp/raw_server.py)."""
     tools: tuple[Json, ...] = (tool("look"), tool("write"))
@@ -539,7 +539,7 @@ def not_passed(report: CheckReport) -> dict[str, CheckStatus]:
     return {check.id: check.status for check in report.checks if check.status is not CheckStatus.OK}
 
 
-def fault_line(report: CheckReport, case: Case) -> Check:
+def fault_line(report: CheckReport, case: FaultCase) -> Check:
     """The line of a fault. No other line but those of the case tells of trouble, and none has a secret."""
     assert not_passed(report) == {case.line: case.status, **case.others}
     for text in (report.text(), json.dumps(report.json())):
@@ -633,7 +633,7 @@ async def test_a_database_that_stands_still_is_given_up(monkeypatch: pytest.Monk
         url = f"postgresql://bot:secret-5@127.0.0.1:{port}/d"
         async with Sandbox(manifest=app_manifest()) as sandbox:
             report = await checked(read(connected(sandbox), {"DATABASE_URL": url}))
-    case = Case("database.connection", FAIL, skips(*AFTER_CONNECTION))
+    case = FaultCase("database.connection", FAIL, skips(*AFTER_CONNECTION))
     assert fault_line(report, case).message == "The database can't be used (it does not answer)."
 
 

@@ -64,7 +64,7 @@ def written(content: bytes, name: str = ".env") -> Callable[[Path], None]:
 
 
 @dataclass(frozen=True)
-class Case:
+class FailureCase:
     """{folder} and {taken}, a port that is in use, stand for what each run of the test has."""
 
     arguments: tuple[str, ...]
@@ -76,27 +76,27 @@ class Case:
 
 
 CASES = {
-    "a port in use": Case(
+    "a port in use": FailureCase(
         (*SCRIPTED, "--port", "{taken}"),
         2,
         ("Can't listen on port {taken}: Address already in use. Choose another --port.",),
     ),
-    "a port out of range": Case((*SCRIPTED, "--port", "65536"), 2, (f"{PORTS} 65536.",)),
-    "a port that is no number": Case((*SCRIPTED, "--port", "http"), 2, (f"{PORTS} http.",)),
-    "no port": Case((*SCRIPTED, "--port", "0"), 2, (f"{PORTS} 0.",)),
-    "the sandbox's health on a port in use": Case(
+    "a port out of range": FailureCase((*SCRIPTED, "--port", "65536"), 2, (f"{PORTS} 65536.",)),
+    "a port that is no number": FailureCase((*SCRIPTED, "--port", "http"), 2, (f"{PORTS} http.",)),
+    "no port": FailureCase((*SCRIPTED, "--port", "0"), 2, (f"{PORTS} 0.",)),
+    "the sandbox's health on a port in use": FailureCase(
         SCRIPTED,
         2,
         ("Can't listen on BOT_HEALTH_PORT {taken}: Address already in use. Choose another port.",),
         {"BOT_HEALTH_PORT": "{taken}"},
     ),
-    "health on a port in use": Case(
+    "health on a port in use": FailureCase(
         ("run",),
         2,
         ("Can't listen on BOT_HEALTH_PORT {taken}: Address already in use. Choose another port.",),
         {**RUN, "BOT_HEALTH_PORT": "{taken}"},
     ),
-    "no local model": Case(
+    "no local model": FailureCase(
         ("sandbox", "--model", "local"),
         2,
         (
@@ -105,38 +105,38 @@ CASES = {
         ),
         before=without_the_local_model,
     ),
-    "a sandbox whose model has no key": Case(("sandbox", "--model", "openai/gpt-test"), 2, (NO_KEY,)),
-    "a sandbox whose model has no vendor": Case(("sandbox", "--model", "gpt"), 2, (NO_MODEL,)),
-    "a question to a model without a key": Case(("ask", "why?", "--model", "openai/gpt-test"), 2, (NO_KEY,)),
-    "a question to a model without a vendor": Case(("ask", "why?", "--model", "gpt"), 2, (NO_MODEL,)),
-    "a question to no model": Case(
+    "a sandbox whose model has no key": FailureCase(("sandbox", "--model", "openai/gpt-test"), 2, (NO_KEY,)),
+    "a sandbox whose model has no vendor": FailureCase(("sandbox", "--model", "gpt"), 2, (NO_MODEL,)),
+    "a question to a model without a key": FailureCase(("ask", "why?", "--model", "openai/gpt-test"), 2, (NO_KEY,)),
+    "a question to a model without a vendor": FailureCase(("ask", "why?", "--model", "gpt"), 2, (NO_MODEL,)),
+    "a question to no model": FailureCase(
         ("ask", "why?", "--model", ","), 2, ("--model must name at least one model, as vendor/model.",)
     ),
-    "a key that no header takes": Case(
+    "a key that no header takes": FailureCase(
         ("usage",),
         2,
         ("OPENAI_API_KEY must be one word of plain letters, digits and signs. Copy it again.",),
         {"OPENAI_API_KEY": "sk-“secret”"},
     ),
-    "an address that is none": Case(
+    "an address that is none": FailureCase(
         ("ask", "why?"),
         2,
         ("OPENAI_BASE_URL must be a URL such as https://host/path or http://127.0.0.1:8000/v1.",),
         {"OPENAI_BASE_URL": "http://[::1", "OPENAI_API_KEY": "k"},
     ),
-    "a directory in place of .env": Case(
+    "a directory in place of .env": FailureCase(
         ("usage",), 2, (".env is a directory. Remove it, or put a file with the settings there.",), given=a_directory
     ),
-    "an .env that is not in UTF-8": Case(
+    "an .env that is not in UTF-8": FailureCase(
         ("usage",), 2, (".env is not in UTF-8. Save it in UTF-8.",), given=written(b"BOT_SYSTEM_PROMPT=caf\xe9\n")
     ),
-    "an .env in UTF-16": Case(
+    "an .env in UTF-16": FailureCase(
         ("usage",), 2, (".env is not in UTF-8. Save it in UTF-8.",), given=written("BOT_MODELS=x".encode("utf-16"))
     ),
-    "an .env that can't be read": Case(
+    "an .env that can't be read": FailureCase(
         ("usage",), 2, (".env can't be read: Permission denied. Change that, or remove the file.",), given=unreadable
     ),
-    "an .env with other lines": Case(
+    "an .env with other lines": FailureCase(
         ("usage",),
         2,
         (
@@ -146,7 +146,7 @@ CASES = {
         given=written(b"# Typist\n\nsource ~/keys\n=x\nBOT_STREAMING=on\n"),
     ),
     **{
-        f"a directory in place of a database, for {arguments[0]}": Case(
+        f"a directory in place of a database, for {arguments[0]}": FailureCase(
             arguments,
             1,
             ("DATABASE_URL names the directory {folder}. Add the name of a file, such as typist.db.",),
@@ -155,13 +155,13 @@ CASES = {
         for arguments in [("migrate",), ("usage",), ("forget", "--all", "--yes"), SCRIPTED]
     },
     **{
-        f"a folder that can't be written to, for {arguments[0]}": Case(
+        f"a folder that can't be written to, for {arguments[0]}": FailureCase(
             arguments, 1, ("{folder} can't be written to. Change its permissions, or DATABASE_URL.",), env, read_only
         )
         for arguments, env in [(("migrate",), {}), (SCRIPTED, {"DATABASE_URL": "sqlite:///typist.db"})]
     },
     **{
-        f"a database that can't be written to, for {arguments[0]}": Case(
+        f"a database that can't be written to, for {arguments[0]}": FailureCase(
             arguments,
             1,
             ("{folder}/typist.db can't be written to. Change its permissions, or DATABASE_URL.",),
@@ -169,31 +169,31 @@ CASES = {
         )
         for arguments in [("migrate",), ("usage",), ("forget", "--all", "--yes")]
     },
-    "a folder that is not there": Case(
+    "a folder that is not there": FailureCase(
         ("migrate",),
         1,
         ("The directory {folder}/data in DATABASE_URL doesn't exist. Create it, or name another one.",),
         {"DATABASE_URL": "sqlite:///data/typist.db"},
     ),
-    "a file that is no database": Case(
+    "a file that is no database": FailureCase(
         ("usage",),
         1,
         (f"The database can't be used: file is not a database. {CHECK}",),
         given=written(b"Not a database. " * 100, "typist.db"),
     ),
-    "options that SQLite does not take": Case(
+    "options that SQLite does not take": FailureCase(
         ("migrate",),
         2,
         ("DATABASE_URL has options that SQLite doesn't take: mode. Remove them.",),
         {"DATABASE_URL": "sqlite:///typist.db?mode=ro"},
     ),
-    "a server's port that is none": Case(
+    "a server's port that is none": FailureCase(
         ("usage",),
         2,
         ("DATABASE_URL is not a database's URL. Use sqlite:///typist.db or postgresql://user:password@host/database.",),
         {"DATABASE_URL": "postgresql://u:p@127.0.0.1:port/db"},
     ),
-    "a server that refuses": Case(
+    "a server that refuses": FailureCase(
         ("usage",),
         1,
         (
@@ -228,7 +228,7 @@ async def ended(folder: Path, *arguments: str, env: dict[str, str]) -> tuple[int
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-async def test_failure_is_a_sentence_with_its_exit_code(case: Case, folder: Path, taken: int) -> None:
+async def test_failure_is_a_sentence_with_its_exit_code(case: FailureCase, folder: Path, taken: int) -> None:
     if case.given:
         case.given(folder)
     arguments = [argument.format(taken=taken) for argument in case.arguments]

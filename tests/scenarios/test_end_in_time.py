@@ -15,7 +15,7 @@ from tests.contracts import databases
 from tests.forked import ForkedBot, forked_bot
 from tests.processes import END_WITHIN_S, wait_for_line
 from tests.scenarios.conftest import asking, says
-from tests.slack_process import Slack, slack_process
+from tests.slack_process import SlackProcess, slack_process
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer
 
@@ -25,13 +25,13 @@ AT_MOST_S = 5.0
 
 
 @pytest.fixture
-async def slack() -> AsyncIterator[Slack]:
+async def slack() -> AsyncIterator[SlackProcess]:
     async with slack_process() as slack:
         yield slack
 
 
 @pytest.fixture
-def own_server() -> Iterator[databases.Server]:
+def own_server() -> Iterator[databases.PostgresqlServer]:
     with databases.server() as server:
         yield server
 
@@ -64,7 +64,7 @@ def clean(log: str) -> bool:
 @pytest.mark.parametrize("live", [False, True], ids=["idle", "with a live answer"])
 @pytest.mark.parametrize("drain_s", [0, 2])
 async def test_frozen_slack_does_not_delay_the_shutdown(
-    tmp_path: Path, slack: Slack, vendor: VendorServer, drain_s: int, live: bool
+    tmp_path: Path, slack: SlackProcess, vendor: VendorServer, drain_s: int, live: bool
 ) -> None:
     vendor.script(UNFINISHED)
     env = {**asking(vendor), **slack.env, "BOT_DRAIN_S": str(drain_s)}
@@ -83,7 +83,12 @@ async def test_frozen_slack_does_not_delay_the_shutdown(
 @pytest.mark.parametrize("frozen", ["database", "database and Slack"])
 @pytest.mark.parametrize("live", [False, True], ids=["idle", "with a live answer"])
 async def test_frozen_database_does_not_delay_the_shutdown(
-    tmp_path: Path, slack: Slack, vendor: VendorServer, own_server: databases.Server, live: bool, frozen: str
+    tmp_path: Path,
+    slack: SlackProcess,
+    vendor: VendorServer,
+    own_server: databases.PostgresqlServer,
+    live: bool,
+    frozen: str,
 ) -> None:
     vendor.script(UNFINISHED)
     env = {**asking(vendor), **slack.env, "BOT_DRAIN_S": "1", "DATABASE_URL": own_server.url}
@@ -103,7 +108,7 @@ async def test_frozen_database_does_not_delay_the_shutdown(
 
 
 async def test_second_signal_ends_at_once_although_slack_is_frozen(
-    tmp_path: Path, slack: Slack, vendor: VendorServer
+    tmp_path: Path, slack: SlackProcess, vendor: VendorServer
 ) -> None:
     vendor.script(UNFINISHED)
     async with forked_bot(tmp_path, "run", env={**asking(vendor), **slack.env, "BOT_DRAIN_S": "60"}) as process:
@@ -119,7 +124,7 @@ async def test_second_signal_ends_at_once_although_slack_is_frozen(
 
 
 async def test_answer_cut_off_by_a_frozen_slack_is_completed_by_the_next_process(
-    tmp_path: Path, slack: Slack, vendor: VendorServer
+    tmp_path: Path, slack: SlackProcess, vendor: VendorServer
 ) -> None:
     vendor.script(UNFINISHED, says("The whole answer."))
     env = {**asking(vendor), **slack.env, "BOT_DRAIN_S": "0"}

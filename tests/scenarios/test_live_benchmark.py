@@ -20,7 +20,7 @@ WORDS = 4
 TEXT = [f"w{number} " for number in range(1, WORDS + 1)]
 
 
-class Thread:
+class QuestionThread:
     """A question's thread, in which a test plays the app, and the times at which its model sent words."""
 
     def __init__(self, sandbox: Sandbox, readers: Readers, place: Place, asked_at_s: float) -> None:
@@ -45,18 +45,18 @@ class Thread:
         return lags(self._asked_at_s, self.sent_at_s, readers.histories[self.place], status_at_s)
 
 
-async def asked(sandbox: Sandbox) -> Thread:
+async def asked(sandbox: Sandbox) -> QuestionThread:
     readers, asked_at_s = Readers(sandbox.workspace), time.monotonic()
-    return Thread(sandbox, readers, (GENERAL, await sandbox.say("ada", GENERAL, "why?")), asked_at_s)
+    return QuestionThread(sandbox, readers, (GENERAL, await sandbox.say("ada", GENERAL, "why?")), asked_at_s)
 
 
 @pytest.fixture
-async def thread() -> AsyncIterator[Thread]:
+async def thread() -> AsyncIterator[QuestionThread]:
     async with Sandbox(manifest=manifest("manifest.agent.json")) as sandbox:
         yield await asked(sandbox)
 
 
-async def test_edited_answer(thread: Thread) -> None:
+async def test_edited_answer(thread: QuestionThread) -> None:
     ts = await thread.post("Thinking…")
     thread.model_sends(2)
     await asyncio.sleep(0.1)
@@ -70,7 +70,7 @@ async def test_edited_answer(thread: Thread) -> None:
     assert figures.doubled_s == 0
 
 
-async def test_stream_that_grows_by_appends(thread: Thread) -> None:
+async def test_stream_that_grows_by_appends(thread: QuestionThread) -> None:
     started = await thread.web.chat_startStream(
         channel=GENERAL, thread_ts=thread.ts, recipient_user_id="U0ADA", recipient_team_id=thread.team_id
     )
@@ -84,7 +84,7 @@ async def test_stream_that_grows_by_appends(thread: Thread) -> None:
     assert 0 < figures.staleness_s == stale_s < 0.4, "each append counts, and the stop shows no more words"
 
 
-async def test_status_counts_as_a_placeholder_and_not_as_first_words(thread: Thread) -> None:
+async def test_status_counts_as_a_placeholder_and_not_as_first_words(thread: QuestionThread) -> None:
     await thread.web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=thread.ts, status="is thinking…")
     await asyncio.sleep(0.3)
     thread.model_sends(WORDS)
@@ -95,7 +95,7 @@ async def test_status_counts_as_a_placeholder_and_not_as_first_words(thread: Thr
     assert figures.first_word_s >= 0.2
 
 
-async def test_end_that_is_posted_anew_is_seen_at_once_and_whole_after_the_deletion(thread: Thread) -> None:
+async def test_end_that_is_posted_anew_is_seen_at_once_and_whole_after_the_deletion(thread: QuestionThread) -> None:
     ts = await thread.post("w1 w2")
     thread.model_sends(WORDS)
     await thread.post("".join(TEXT))
@@ -113,7 +113,7 @@ async def test_end_that_is_posted_anew_is_seen_at_once_and_whole_after_the_delet
 @pytest.mark.parametrize(
     "texts", [["w1 w2 w3"], ["w1 w2 w4 w3"], ["w1 w2 w3 w4", "w4"], ["w1 w2 w3 w4", "w1 w2 w3 w4"]]
 )
-async def test_answer_that_is_not_whole_and_once_is_broken(thread: Thread, texts: list[str]) -> None:
+async def test_answer_that_is_not_whole_and_once_is_broken(thread: QuestionThread, texts: list[str]) -> None:
     thread.model_sends(WORDS)
     for text in texts:
         await thread.post(text)

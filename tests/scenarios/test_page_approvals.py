@@ -25,7 +25,7 @@ LONG = {"body": "Since Tuesday. " * 200}
 
 
 @dataclass(frozen=True)
-class PersonsPage:
+class ApprovalPage:
     """A person's page, on a direct message with the bot."""
 
     page: Page
@@ -40,7 +40,7 @@ class PersonsPage:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def view(visit: Visit, tmp_path: Path) -> AsyncIterator[PersonsPage]:
+async def view(visit: Visit, tmp_path: Path) -> AsyncIterator[ApprovalPage]:
     raw = RawServer(tmp_path / "raw.json")
     raw.script(
         [tool("create"), tool("search")], {"create": text_result("Created #212."), "search": text_result("None.")}
@@ -53,10 +53,10 @@ async def view(visit: Visit, tmp_path: Path) -> AsyncIterator[PersonsPage]:
             await page.locator("#directs").get_by_role("button", name="typist", exact=True).click()
             await page.locator("#main-box").fill("File an issue, please.")
             await page.locator("#main-box").press("Enter")
-            yield PersonsPage(page, raw)
+            yield ApprovalPage(page, raw)
 
 
-async def test_approval_shows_tools_and_arguments_in_full_and_goes_when_all_is_decided(view: PersonsPage) -> None:
+async def test_approval_shows_tools_and_arguments_in_full_and_goes_when_all_is_decided(view: ApprovalPage) -> None:
     await expect(view.button("Always allow")).to_have_count(2)
     for shown in (texts.ASKING, "Run issues.create?", '"title": "Nightly export fails"', "Run issues.search?"):
         await expect(view.reply).to_contain_text(shown)

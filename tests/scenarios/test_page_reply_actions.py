@@ -21,7 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @dataclass(frozen=True)
-class PersonsPage:
+class ReplyPage:
     """A person's page, connected to a sandbox with the bot."""
 
     page: Page
@@ -47,17 +47,17 @@ class PersonsPage:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def view(visit: Visit, tmp_path: Path) -> AsyncIterator[PersonsPage]:
+async def view(visit: Visit, tmp_path: Path) -> AsyncIterator[ReplyPage]:
     async with Sandbox() as sandbox, VendorServer() as vendor:
         settings = replace(settings_of(sandbox, vendor), database_url=f"sqlite:///{tmp_path}/typist.db")
         async with running(settings):
             page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
             await page.locator("#directs").get_by_role("button", name="typist", exact=True).click()
             await expect(page.locator("#main-box")).to_be_focused()
-            yield PersonsPage(page, vendor, settings)
+            yield ReplyPage(page, vendor, settings)
 
 
-async def test_answer_is_stopped_by_keyboard_and_regenerated_by_click(view: PersonsPage) -> None:
+async def test_answer_is_stopped_by_keyboard_and_regenerated_by_click(view: ReplyPage) -> None:
     view.vendor.script(says("A long answer. " * 200, pause_s=0.02), says("A short answer."))
     await view.ask()
     await expect(view.reply).to_contain_text("A long answer.")
@@ -74,7 +74,7 @@ async def test_answer_is_stopped_by_keyboard_and_regenerated_by_click(view: Pers
     await expect(ephemeral).to_contain_text("A long answer.")
 
 
-async def test_answer_is_rated_and_deleted(view: PersonsPage) -> None:
+async def test_answer_is_rated_and_deleted(view: ReplyPage) -> None:
     view.vendor.script(says("A good answer."))
     await view.ask()
     await view.ended("A good answer.")
@@ -94,7 +94,7 @@ async def test_answer_is_rated_and_deleted(view: PersonsPage) -> None:
     await expect(view.page.locator("#main .message").filter(has_text="A good answer.")).to_have_count(0)
 
 
-async def test_answer_is_stopped_by_click_and_regenerated_by_keyboard(view: PersonsPage) -> None:
+async def test_answer_is_stopped_by_click_and_regenerated_by_keyboard(view: ReplyPage) -> None:
     view.vendor.script(says("A long answer. " * 200, pause_s=0.02), says("A short answer."))
     await view.ask()
     await expect(view.reply).to_contain_text("A long answer.")
@@ -107,7 +107,7 @@ async def test_answer_is_stopped_by_click_and_regenerated_by_keyboard(view: Pers
     await expect(ephemeral).to_contain_text("A long answer.")
 
 
-async def test_answer_cut_for_length_is_continued_by_click_and_by_keyboard(view: PersonsPage) -> None:
+async def test_answer_cut_for_length_is_continued_by_click_and_by_keyboard(view: ReplyPage) -> None:
     view.vendor.script(cut("An answer: one, t"), cut("wo, thr"), says("ee."))
     await view.ask()
     await view.ended("openai/test · incomplete")

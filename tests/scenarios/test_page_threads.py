@@ -21,7 +21,7 @@ SLOW = says("Slow words. " * 200, pause_s=0.02)
 
 
 @dataclass(frozen=True)
-class PersonsPage:
+class ThreadPage:
     """A person's page, connected to a sandbox with the bot."""
 
     page: Page
@@ -65,15 +65,15 @@ async def start(vendor: VendorServer) -> AsyncIterator[Start]:
         yield started
 
 
-async def general(visit: Visit, sandbox: Sandbox, vendor: VendorServer, person: str = "Ada") -> PersonsPage:
+async def general(visit: Visit, sandbox: Sandbox, vendor: VendorServer, person: str = "Ada") -> ThreadPage:
     page = await visit(sandbox.url, viewport={"width": 1280, "height": 900})
     await page.get_by_role("radio", name=person).check()
     await page.get_by_role("button", name="general", exact=True).click()
     await expect(page.locator("#main-box")).to_be_focused()
-    return PersonsPage(page, vendor)
+    return ThreadPage(page, vendor)
 
 
-async def direct(visit: Visit, sandbox: Sandbox, vendor: VendorServer) -> PersonsPage:
+async def direct(visit: Visit, sandbox: Sandbox, vendor: VendorServer) -> ThreadPage:
     seen = await general(visit, sandbox, vendor)
     await seen.page.get_by_role("button", name="typist", exact=True).click()
     await expect(seen.page.locator("#main-box")).to_be_focused()

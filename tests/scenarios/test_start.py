@@ -29,7 +29,7 @@ from sandbox.setup import Setup
 from tests.forked import forked_bot, forked_command
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, running, settings_of
-from tests.slack_process import Slack
+from tests.slack_process import SlackProcess
 from tests.streams.server import VendorServer
 
 METHODS = {"auth.test": "SLACK_BOT_TOKEN", "apps.connections.open": "SLACK_APP_TOKEN"}
@@ -144,7 +144,7 @@ async def test_process_waits_for_an_unavailable_slack(tmp_path: Path, vendor: Ve
 
 
 def _slack_env(api_url: str) -> dict[str, str]:
-    return {**Slack(None, api_url).env}  # type: ignore[arg-type]
+    return {**SlackProcess(None, api_url).env}  # type: ignore[arg-type]
 
 
 @asynccontextmanager

@@ -61,7 +61,7 @@ async def until(predicate: Callable[[], T], what: object) -> T:
 
 
 @dataclass
-class Case:
+class PersonCase:
     """One person in a channel of their own, whose calls of one method fail."""
 
     stage: Stage = field(repr=False)
@@ -133,28 +133,28 @@ class Case:
         return await until(are_whole, f"the end of {self}")
 
 
-async def asks(case: Case) -> None:
+async def asks(case: PersonCase) -> None:
     case.begin()
     case.root = await case.say("why?")
 
 
-async def asks_in_a_thread(case: Case) -> None:
+async def asks_in_a_thread(case: PersonCase) -> None:
     case.begin()
     case.root = await case.stage.sandbox.say(case.user, case.place, "Some context.")
     await case.say("why?", case.root)
 
 
-async def names_a_channel(case: Case) -> None:
+async def names_a_channel(case: PersonCase) -> None:
     case.begin()
     case.root = await case.say(f"what is <#{case.channel}> about?")
 
 
-async def names_a_person(case: Case) -> None:
+async def names_a_person(case: PersonCase) -> None:
     case.begin()
     case.root = await case.say(f"who is <@{case.user}>?")
 
 
-async def shares_a_file(case: Case) -> None:
+async def shares_a_file(case: PersonCase) -> None:
     sandbox = case.stage.sandbox
     file = sandbox.files.add(case.user, Upload("notes.md", b"All is well."))
     case.begin(file.id)
@@ -164,24 +164,24 @@ async def shares_a_file(case: Case) -> None:
     sandbox.workspace.post(Message(case.channel, case.root, case.user, text, files=(stub,), subtype="file_share"))
 
 
-async def asks_for_code(case: Case) -> None:
+async def asks_for_code(case: PersonCase) -> None:
     case.begin()
     case.root = await case.say("code?")
 
 
-async def asks_for_code_by_name(case: Case) -> None:
+async def asks_for_code_by_name(case: PersonCase) -> None:
     case.root = await case.say("code?")
     case.begin(case.root)
 
 
-async def edits_the_question(case: Case) -> None:
+async def edits_the_question(case: PersonCase) -> None:
     case.begin()
     case.root = await case.say("why?")
     await case.ended()
     await case.stage.sandbox.edit(case.place, case.root, "@typist why not?")
 
 
-async def deletes_the_answer(case: Case) -> None:
+async def deletes_the_answer(case: PersonCase) -> None:
     case.root = await case.say("code?" if case.method == "files.delete" else "why?")
     if case.method == "files.delete":
         await until(lambda: any(message.files for message in case.replies), "a file")
@@ -193,24 +193,24 @@ async def deletes_the_answer(case: Case) -> None:
     await case.stage.sandbox.client(case.user).press(case.place, page.ts, ReplyAction.DELETE.value)
 
 
-async def asks_for_a_search(case: Case) -> None:
+async def asks_for_a_search(case: PersonCase) -> None:
     case.begin(f"launch-{case.number:03}")
     case.root = await case.say(f"when is launch-{case.number:03}?")
 
 
-async def opens_the_home(case: Case) -> None:
+async def opens_the_home(case: PersonCase) -> None:
     case.begin()
     case.stage.sandbox.client(case.user).open_tab("home")
     case.root = await case.say("why?")
 
 
-async def opens_the_messages(case: Case) -> None:
+async def opens_the_messages(case: PersonCase) -> None:
     case.begin()
     case.stage.sandbox.client(case.user).open_tab("messages")
     case.root = await case.say("why?")
 
 
-async def opens_the_settings(case: Case) -> None:
+async def opens_the_settings(case: PersonCase) -> None:
     case.begin()
     await case.stage.sandbox.client(case.user).command(case.dm, "/typist model")
     case.root = await case.say("why?")
@@ -220,7 +220,7 @@ async def opens_the_settings(case: Case) -> None:
 class Way:
     """How to make the bot call a method, with which app and which settings."""
 
-    begins: Callable[[Case], Coroutine[Any, Any, None]]
+    begins: Callable[[PersonCase], Coroutine[Any, Any, None]]
     manifest: str = "manifest.json"
     text: str = TEXT
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -322,7 +322,7 @@ async def outcomes(method: str) -> dict[tuple[str, str], str]:
         shutdown, ready = app.Shutdown(), loop.create_future()
         running = asyncio.create_task(app.run(settings, shutdown, ready.set_result, FastClock()))
         bot = await ready
-        cases = [Case(Stage(sandbox, vendor), bot, method, *pair, number) for number, pair in enumerate(pairs)]
+        cases = [PersonCase(Stage(sandbox, vendor), bot, method, *pair, number) for number, pair in enumerate(pairs)]
         results: list[str] = []
         try:
             for first in range(0, len(cases), way.at_once):
@@ -340,7 +340,7 @@ async def outcomes(method: str) -> dict[tuple[str, str], str]:
     return dict(zip(pairs, results, strict=True))
 
 
-async def run_faults(cases: list[Case], way: Way) -> None:
+async def run_faults(cases: list[PersonCase], way: Way) -> None:
     """Makes the calls fail and ends the faults, some of them only after nothing is being answered any more."""
     await asyncio.gather(*(way.begins(case) for case in cases))
     await asyncio.sleep(20)
@@ -353,7 +353,7 @@ async def run_faults(cases: list[Case], way: Way) -> None:
         case.end_fault()
 
 
-def is_whole(case: Case, way: Way) -> bool:
+def is_whole(case: PersonCase, way: Way) -> bool:
     """Returns whether the complete text is there, in messages or in a file, and nothing is growing."""
     text = "".join(map(shown, case.replies)).replace("\n", " ")
     has_file = any(file["name"].startswith("code") for message in case.replies for file in message.files)
@@ -361,7 +361,7 @@ def is_whole(case: Case, way: Way) -> bool:
     return (is_there or has_file) and not any(map(growing, case.replies))
 
 
-async def outcome(case: Case, way: Way) -> str:
+async def outcome(case: PersonCase, way: Way) -> str:
     """Returns how the answer ended, after checking that the next question in the thread is answered."""
     if way.begins is deletes_the_answer:
         await until(
@@ -381,7 +381,7 @@ async def outcome(case: Case, way: Way) -> str:
     return result
 
 
-async def answered_next(case: Case, way: Way) -> None:
+async def answered_next(case: PersonCase, way: Way) -> None:
     before = {message.ts for message in case.replies}
     await case.say(NEXT, None if case.method == "conversations.history" else case.root)
 

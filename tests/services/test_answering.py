@@ -49,7 +49,7 @@ DONE = Completion(MODEL, FinishReason.STOP, Usage(10, 2))
 
 
 @dataclass
-class Model:
+class MemoryModel:
     """Streams the test's events, and ends once `may_end` is set. `speaks` is set after the last event."""
 
     events: Sequence[StreamEvent] = ("Because.", DONE)
@@ -61,7 +61,7 @@ class Model:
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
     hung_up: bool = False
 
-    def led_by(self, model: str | None, prompt: Prompt) -> "Model":
+    def led_by(self, model: str | None, prompt: Prompt) -> "MemoryModel":
         return self
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
@@ -147,7 +147,7 @@ class MemoryReplies:
         return
 
 
-class Conversation:
+class LoneQuestion:
     """A conversation of the question alone, without files."""
 
     async def messages(self, question: Question) -> list[Message]:
@@ -198,12 +198,12 @@ class NoPane:
 
 
 @dataclass
-class Stage:
+class AnsweringStage:
     """A worker with all its real parts but Slack and the model."""
 
     stores: Stores
     clock: InstantClock
-    model: Model = field(default_factory=Model)
+    model: MemoryModel = field(default_factory=MemoryModel)
     replies: MemoryReplies = field(default_factory=MemoryReplies)
     accounts: Accounts = field(default_factory=Accounts)
     tools: Tools | None = None
@@ -213,7 +213,7 @@ class Stage:
     attempts: list[AnswerAttempt] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        stores, estimate, conversation = self.stores, TokenEstimate((MODEL,)), Conversation()
+        stores, estimate, conversation = self.stores, TokenEstimate((MODEL,)), LoneQuestion()
         self.answering = Answering(
             jobs=stores.worker_queue,
             replies=self.replies,
@@ -296,10 +296,10 @@ class Stage:
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
+async def stage() -> AsyncIterator[AnsweringStage]:
     clock = InstantClock(BEGAN_S)
     stores = await Stores.open("sqlite://", "w1", clock)
-    stage = Stage(stores, clock)
+    stage = AnsweringStage(stores, clock)
     await stores.queue.enqueue("Ev1", QUESTION)
     running = asyncio.create_task(stage.worker.run())
     yield stage
@@ -309,7 +309,7 @@ async def stage() -> AsyncIterator[Stage]:
     await stores.close()
 
 
-async def rename_jobs(stage: Stage, name: str, new_name: str) -> None:
+async def rename_jobs(stage: AnsweringStage, name: str, new_name: str) -> None:
     async with stage.stores.database.engine.begin() as connection:
         await connection.execute(sa.text(f"ALTER TABLE {name} RENAME TO {new_name}"))
 
@@ -317,7 +317,7 @@ async def rename_jobs(stage: Stage, name: str, new_name: str) -> None:
 # Stop.
 
 
-async def test_stop_while_the_end_is_being_shown_leaves_the_answer_whole(stage: Stage) -> None:
+async def test_stop_while_the_end_is_being_shown_leaves_the_answer_whole(stage: AnsweringStage) -> None:
     stage.replies.may_open.set()
     stage.model.may_end.set()
     await stage.until(lambda: any(reply.ending for reply in stage.replies.opened), "the end is being shown")
@@ -330,7 +330,7 @@ async def test_stop_while_the_end_is_being_shown_leaves_the_answer_whole(stage: 
     assert not stage.replies.opened[0].is_left, "the end was shown to its end"
 
 
-async def test_stop_while_the_model_writes_ends_the_answer_with_its_text_so_far(stage: Stage) -> None:
+async def test_stop_while_the_model_writes_ends_the_answer_with_its_text_so_far(stage: AnsweringStage) -> None:
     stage.replies.may_open.set()
     stage.replies.may_finish.set()
     await stage.model.speaks.wait()
@@ -344,7 +344,7 @@ async def test_stop_while_the_model_writes_ends_the_answer_with_its_text_so_far(
     assert life.usage.output_tokens > 0
 
 
-async def test_stop_before_the_model_is_asked_asks_no_model(stage: Stage) -> None:
+async def test_stop_before_the_model_is_asked_asks_no_model(stage: AnsweringStage) -> None:
     await stage.until(lambda: stage.replies.opening == 1, "the placeholder is being posted")
     stage.worker.stop_answer(stage.attempts[0].job.id)
     stage.open_all()
@@ -357,7 +357,7 @@ async def test_stop_before_the_model_is_asked_asks_no_model(stage: Stage) -> Non
 # Attempts that end before their job.
 
 
-async def test_hand_over_releases_the_job_with_the_text_so_far(stage: Stage) -> None:
+async def test_hand_over_releases_the_job_with_the_text_so_far(stage: AnsweringStage) -> None:
     stage.replies.may_open.set()
     await stage.model.speaks.wait()
     stage.worker.stop()
@@ -370,7 +370,7 @@ async def test_hand_over_releases_the_job_with_the_text_so_far(stage: Stage) -> 
     assert stage.lives == []
 
 
-async def test_lost_job_is_left_to_the_process_that_took_it_over(stage: Stage) -> None:
+async def test_lost_job_is_left_to_the_process_that_took_it_over(stage: AnsweringStage) -> None:
     stage.replies.may_open.set()
     await stage.model.speaks.wait()
     stage.worker.stop()
@@ -388,7 +388,7 @@ async def test_lost_job_is_left_to_the_process_that_took_it_over(stage: Stage) -
 # Jobs that end without a model.
 
 
-async def test_a_question_stays_queued_if_the_token_is_refused_before_the_model_is_asked(stage: Stage) -> None:
+async def test_a_question_stays_queued_if_the_token_is_refused_before_the_model_is_asked(stage: AnsweringStage) -> None:
     await stage.until(lambda: stage.replies.opening == 1, "the placeholder is being posted")
     stage.accounts.token_refused = True
     stage.open_all()
@@ -406,14 +406,14 @@ async def test_a_question_stays_queued_if_the_token_is_refused_before_the_model_
     assert len(stage.model.prompts) == 1
 
 
-async def test_an_asker_whom_slack_does_not_name_because_of_the_token_is_not_denied(stage: Stage) -> None:
+async def test_an_asker_whom_slack_does_not_name_because_of_the_token_is_not_denied(stage: AnsweringStage) -> None:
     stage.accounts.refuses_token = True
     await stage.ended()
     assert (await stage.row()).status == "queued"
     assert stage.accounts.sentences == []
 
 
-async def test_an_answer_goes_on_if_the_token_is_refused_while_the_model_writes(stage: Stage) -> None:
+async def test_an_answer_goes_on_if_the_token_is_refused_while_the_model_writes(stage: AnsweringStage) -> None:
     stage.replies.may_open.set()
     await stage.model.speaks.wait()
     stage.accounts.token_refused = True
@@ -422,7 +422,7 @@ async def test_an_answer_goes_on_if_the_token_is_refused_while_the_model_writes(
     assert (await stage.row()).end_reason == EndReason.WHOLE
 
 
-async def test_a_question_is_queued_again_however_long_the_database_is_away(stage: Stage) -> None:
+async def test_a_question_is_queued_again_however_long_the_database_is_away(stage: AnsweringStage) -> None:
     """The process runs on, so that no other one would take the job over."""
     await stage.until(lambda: stage.replies.opening == 1, "the placeholder is being posted")
     stage.accounts.token_refused = True
@@ -434,7 +434,7 @@ async def test_a_question_is_queued_again_however_long_the_database_is_away(stag
     assert (await stage.row()).status == "queued"
 
 
-async def test_denied_asker_gets_an_explanation_and_no_reply(stage: Stage) -> None:
+async def test_denied_asker_gets_an_explanation_and_no_reply(stage: AnsweringStage) -> None:
     stage.accounts.kind_of_all = UserKind.GUEST
     stage.open_all()
     await stage.ended()
@@ -443,7 +443,7 @@ async def test_denied_asker_gets_an_explanation_and_no_reply(stage: Stage) -> No
     await stage.until(lambda: stage.accounts.sentences == [texts.DENIED_GUEST], "the asker reads why")
 
 
-async def test_question_whose_reply_has_begun_is_not_denied(stage: Stage) -> None:
+async def test_question_whose_reply_has_begun_is_not_denied(stage: AnsweringStage) -> None:
     stage.replies.may_open.set()
     await stage.model.speaks.wait()
     [attempt] = stage.attempts
@@ -459,7 +459,7 @@ async def test_question_whose_reply_has_begun_is_not_denied(stage: Stage) -> Non
 async def test_job_that_was_interrupted_too_often_asks_no_model() -> None:
     clock = InstantClock(BEGAN_S)
     stores = await Stores.open("sqlite://", "w1", clock)
-    stage = Stage(stores, clock)
+    stage = AnsweringStage(stores, clock)
     stage.open_all()
     await stores.queue.enqueue("Ev1", QUESTION)
     [job] = await stores.worker_queue.claim(1)
@@ -470,7 +470,7 @@ async def test_job_that_was_interrupted_too_often_asks_no_model() -> None:
     await stores.close()
 
 
-async def test_end_that_slack_already_shows_is_recorded_and_asks_no_model(stage: Stage) -> None:
+async def test_end_that_slack_already_shows_is_recorded_and_asks_no_model(stage: AnsweringStage) -> None:
     stage.replies.shown = Shown(("999991.000000",), 8, "Because.", EndReason.WHOLE)
     stage.open_all()
     await stage.ended()
@@ -482,7 +482,7 @@ async def test_end_that_slack_already_shows_is_recorded_and_asks_no_model(stage:
 # Failing replies and models.
 
 
-async def test_deleted_reply_ends_the_stream(stage: Stage) -> None:
+async def test_deleted_reply_ends_the_stream(stage: AnsweringStage) -> None:
     stage.replies.gone = True
     stage.replies.may_open.set()
     stage.replies.may_finish.set()
@@ -501,7 +501,7 @@ async def test_deleted_reply_ends_the_stream(stage: Stage) -> None:
     ],
 )
 async def test_failed_model_is_charged_for_the_text_that_it_began(
-    stage: Stage, events: Sequence[StreamEvent], failure: Failure, is_charged: bool
+    stage: AnsweringStage, events: Sequence[StreamEvent], failure: Failure, is_charged: bool
 ) -> None:
     stage.model.events, stage.model.error = events, ProviderError(failure, MODEL)
     stage.open_all()
@@ -511,7 +511,7 @@ async def test_failed_model_is_charged_for_the_text_that_it_began(
     assert (life.usage is not None) is is_charged
 
 
-async def test_end_that_slack_did_not_accept_goes_to_the_outbox(stage: Stage) -> None:
+async def test_end_that_slack_did_not_accept_goes_to_the_outbox(stage: AnsweringStage) -> None:
     stage.replies.leftover = OutboxKind.SHOW_END
     stage.open_all()
     await stage.ended()
@@ -527,7 +527,7 @@ async def test_end_that_slack_did_not_accept_goes_to_the_outbox(stage: Stage) ->
 # The record.
 
 
-async def test_end_is_recorded_once_an_unavailable_database_is_back(stage: Stage) -> None:
+async def test_end_is_recorded_once_an_unavailable_database_is_back(stage: AnsweringStage) -> None:
     stage.replies.may_open.set()
     stage.model.may_end.set()
     await stage.until(lambda: any(reply.ending for reply in stage.replies.opened), "the end is being shown")
@@ -543,7 +543,9 @@ async def test_end_is_recorded_once_an_unavailable_database_is_back(stage: Stage
 
 
 @pytest.mark.parametrize(("took_s", "kinds"), [(59.0, []), (61.0, [OutboxKind.MENTION_ASKERS])])
-async def test_askers_are_mentioned_after_a_long_wait(stage: Stage, took_s: float, kinds: list[OutboxKind]) -> None:
+async def test_askers_are_mentioned_after_a_long_wait(
+    stage: AnsweringStage, took_s: float, kinds: list[OutboxKind]
+) -> None:
     stage.replies.may_open.set()
     stage.replies.may_finish.set()
     await stage.model.speaks.wait()
@@ -553,7 +555,7 @@ async def test_askers_are_mentioned_after_a_long_wait(stage: Stage, took_s: floa
     assert [entry.kind for entry in await stage.stores.outbox.take(5)] == kinds
 
 
-async def test_metrics_of_an_answer_have_its_times(stage: Stage) -> None:
+async def test_metrics_of_an_answer_have_its_times(stage: AnsweringStage) -> None:
     await stage.until(lambda: stage.replies.opening == 1, "the placeholder is being posted")
     stage.clock.now_s += 2.0
     stage.replies.may_open.set()
@@ -571,18 +573,18 @@ async def test_metrics_of_an_answer_have_its_times(stage: Stage) -> None:
 
 
 @pytest.fixture
-async def alone() -> AsyncIterator[Stage]:
+async def alone() -> AsyncIterator[AnsweringStage]:
     """Yields a stage whose worker does not run, with one question. Slack and the model answer at once."""
     clock = InstantClock(BEGAN_S)
     stores = await Stores.open("sqlite://", "w1", clock)
-    stage = Stage(stores, clock)
+    stage = AnsweringStage(stores, clock)
     stage.open_all()
     await stores.queue.enqueue("Ev1", QUESTION)
     yield stage
     await stores.close()
 
 
-async def attempt_at(stage: Stage, change: Callable[[Job], Job] = lambda job: job) -> AnswerAttempt:
+async def attempt_at(stage: AnsweringStage, change: Callable[[Job], Job] = lambda job: job) -> AnswerAttempt:
     """Claims the question's job and runs an attempt at it, as if the job were changed."""
     [job] = await stage.stores.worker_queue.claim(1)
     attempt = AnswerAttempt(change(job), stage.clock.monotonic())
@@ -590,19 +592,19 @@ async def attempt_at(stage: Stage, change: Callable[[Job], Job] = lambda job: jo
     return attempt
 
 
-async def turn(stage: Stage) -> sa.Row[tuple[object, ...]]:
+async def turn(stage: AnsweringStage) -> sa.Row[tuple[object, ...]]:
     """Returns the row of the only recorded turn."""
     async with stage.stores.database.engine.connect() as connection:
         return (await connection.execute(sa.select(turns))).one()
 
 
-def ending(stage: Stage) -> Ending | None:
+def ending(stage: AnsweringStage) -> Ending | None:
     """Returns how readers see the end of the only reply."""
     [reply] = stage.replies.opened
     return reply.ending
 
 
-async def unshown_closing(stage: Stage) -> Closing | None:
+async def unshown_closing(stage: AnsweringStage) -> Closing | None:
     """Returns the end that the outbox is to show."""
     stage.clock.now_s += 60.0
     [entry] = await stage.stores.outbox.take(5)
@@ -620,7 +622,7 @@ async def unshown_closing(stage: Stage) -> Closing | None:
     ],
 )
 async def test_complete_answer_is_recorded_with_its_model_usage_and_prompt_version(
-    alone: Stage, finish_reason: FinishReason, end_reason: EndReason, notice: str
+    alone: AnsweringStage, finish_reason: FinishReason, end_reason: EndReason, notice: str
 ) -> None:
     alone.model.events = ("Because.", Completion(MODEL, finish_reason, Usage(10, 2)))
     attempt = await attempt_at(alone)
@@ -633,7 +635,7 @@ async def test_complete_answer_is_recorded_with_its_model_usage_and_prompt_versi
     assert [turn.text for turn in prompt.turns][-1].endswith("Why?")
 
 
-async def test_search_is_named_on_the_placeholder_and_its_sources_are_recorded(alone: Stage) -> None:
+async def test_search_is_named_on_the_placeholder_and_its_sources_are_recorded(alone: AnsweringStage) -> None:
     source = Citation("https://example.com/typist", "Typist")
     searches = (Searching(), Searching("bots", done=True), "Because", Searching("more"), source, " it is.")
     alone.model.events = (
@@ -652,14 +654,14 @@ async def test_search_is_named_on_the_placeholder_and_its_sources_are_recorded(a
     assert alone.answering.estimate.tokens("word " * 100) == before, "what a search found is not in the prompt"
 
 
-async def test_model_that_took_over_is_recorded_and_named(alone: Stage) -> None:
+async def test_model_that_took_over_is_recorded_and_named(alone: AnsweringStage) -> None:
     alone.model.events = ("Because.", Completion("anthropic/claude", FinishReason.STOP, Usage(10, 2)))
     await attempt_at(alone)
     assert (await turn(alone)).model == "anthropic/claude"
     assert ending(alone) == Ending("", EndReason.WHOLE, texts.fell_back("anthropic/claude"))
 
 
-async def test_answer_without_reported_usage_counts_text_and_thinking_by_estimate(alone: Stage) -> None:
+async def test_answer_without_reported_usage_counts_text_and_thinking_by_estimate(alone: AnsweringStage) -> None:
     alone.model.events = (
         *(Thinking(30), Thinking(20), "Because", " it is."),
         Completion(MODEL, FinishReason.STOP, None),
@@ -677,7 +679,7 @@ def test_first_token_is_the_first_text() -> None:
     assert attempt.first_token_s == 3.0
 
 
-async def test_mention_without_a_question_gets_help_and_asks_no_model(alone: Stage) -> None:
+async def test_mention_without_a_question_gets_help_and_asks_no_model(alone: AnsweringStage) -> None:
     await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text=f"<@{ME.user_id}>")))
     assert alone.model.prompts == []
     assert ending(alone) == Ending(texts.HELP, EndReason.NOTHING_ASKED)
@@ -686,14 +688,16 @@ async def test_mention_without_a_question_gets_help_and_asks_no_model(alone: Sta
 
 
 @pytest.mark.parametrize("has_previous", [True, False])
-async def test_answer_offers_its_previous_version_if_one_is_on_record(alone: Stage, has_previous: bool) -> None:
+async def test_answer_offers_its_previous_version_if_one_is_on_record(
+    alone: AnsweringStage, has_previous: bool
+) -> None:
     await attempt_at(alone, lambda job: replace(job, version=1, has_previous=has_previous))
     shown = ending(alone)
     assert shown is not None
     assert shown.previous is has_previous
 
 
-async def test_files_that_were_not_read_are_named_below_the_answer(alone: Stage) -> None:
+async def test_files_that_were_not_read_are_named_below_the_answer(alone: AnsweringStage) -> None:
     picture = Media("chart.png", "image/png", "")
     opened = (OpenedFile(File("F1", "chart.png", "image/png"), picture),)
     completion = Completion(MODEL, FinishReason.LENGTH, Usage(10, 2), left_out=("chart.png",))
@@ -718,7 +722,7 @@ def closed(job: Job) -> Job:
     return replace(job, version=1, has_previous=True, checkpoint=Checkpoint("Because.", CLOSING))
 
 
-async def test_end_on_record_is_shown_and_recorded_without_asking_a_model(alone: Stage) -> None:
+async def test_end_on_record_is_shown_and_recorded_without_asking_a_model(alone: AnsweringStage) -> None:
     async with alone.stores.database.engine.begin() as connection:
         await connection.execute(sa.update(jobs).values(version=1))
     await attempt_at(alone, closed)
@@ -729,7 +733,7 @@ async def test_end_on_record_is_shown_and_recorded_without_asking_a_model(alone:
     assert (row.first_token_s, row.prompt_version) == (2.5, "v7")
 
 
-async def test_end_that_is_on_record_and_shown_is_only_recorded(alone: Stage) -> None:
+async def test_end_that_is_on_record_and_shown_is_only_recorded(alone: AnsweringStage) -> None:
     async with alone.stores.database.engine.begin() as connection:
         await connection.execute(sa.update(jobs).values(version=1))
     alone.replies.shown = Shown(("999991.000000",), 8, "Because.", EndReason.LENGTH_LIMIT)
@@ -739,7 +743,7 @@ async def test_end_that_is_on_record_and_shown_is_only_recorded(alone: Stage) ->
     assert (await turn(alone)).end_reason == EndReason.LENGTH_LIMIT
 
 
-async def test_end_that_is_shown_beside_a_message_that_it_replaced_is_shown_to_its_end(alone: Stage) -> None:
+async def test_end_that_is_shown_beside_a_message_that_it_replaced_is_shown_to_its_end(alone: AnsweringStage) -> None:
     alone.replies.shown = Shown(
         ("999991.000002",), 8, "Because.", EndReason.LENGTH_LIMIT, replaced_ts=("999991.000001",)
     )
@@ -755,7 +759,7 @@ TEXT = " ".join(f"Fact {number} is true." for number in range(60))
     ("left", "end_reason"), [(TEXT, EndReason.WHOLE), ("Be", "empty")], ids=["enough", "too short"]
 )
 async def test_model_that_has_nothing_to_add_completes_the_text_on_record(
-    alone: Stage, left: str, end_reason: EndReason
+    alone: AnsweringStage, left: str, end_reason: EndReason
 ) -> None:
     assert len(TEXT) > SHORTEST_CHARS
     alone.model.events, alone.model.error = (), ProviderError(Failure.EMPTY, MODEL)
@@ -765,13 +769,13 @@ async def test_model_that_has_nothing_to_add_completes_the_text_on_record(
     assert row.model == MODEL
 
 
-async def test_other_failure_of_a_resumed_answer_is_its_end(alone: Stage) -> None:
+async def test_other_failure_of_a_resumed_answer_is_its_end(alone: AnsweringStage) -> None:
     alone.model.events, alone.model.error = (), ProviderError(Failure.OVERLOADED, MODEL)
     await attempt_at(alone, lambda job: replace(job, checkpoint=Checkpoint(TEXT)))
     assert (await turn(alone)).end_reason == Failure.OVERLOADED.value
 
 
-async def test_resumed_answer_repeats_nothing_and_loses_nothing(alone: Stage) -> None:
+async def test_resumed_answer_repeats_nothing_and_loses_nothing(alone: AnsweringStage) -> None:
     """A model may begin with the last words again. A delta that might be such words is held back until the end."""
     attempt = await attempt_at(alone, lambda job: replace(job, checkpoint=Checkpoint(TEXT)))
     start = attempt.draft.start
@@ -786,7 +790,7 @@ async def test_resumed_answer_repeats_nothing_and_loses_nothing(alone: Stage) ->
     assert held.text == f"{start}is true"
 
 
-async def test_failed_models_text_and_name_are_recorded(alone: Stage) -> None:
+async def test_failed_models_text_and_name_are_recorded(alone: AnsweringStage) -> None:
     alone.model.events, alone.model.error = ("Because",), ProviderError(Failure.CUT, "openai/other")
     await attempt_at(alone)
     row = await turn(alone)
@@ -794,7 +798,7 @@ async def test_failed_models_text_and_name_are_recorded(alone: Stage) -> None:
     assert ending(alone) == Ending(texts.model_failure(Failure.CUT, "openai/other", None), EndReason.CUT, MODEL)
 
 
-async def test_reply_that_slack_no_longer_shows_ends_as_not_shown(alone: Stage) -> None:
+async def test_reply_that_slack_no_longer_shows_ends_as_not_shown(alone: AnsweringStage) -> None:
     class Unshown(MemoryReplies):
         async def open(
             self, draft: Draft, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
@@ -810,17 +814,17 @@ async def test_reply_that_slack_no_longer_shows_ends_as_not_shown(alone: Stage) 
     assert (row.end_reason, row.answer) == (EndReason.NOT_SHOWN, "Because.")
 
 
-async def test_deleted_replys_text_so_far_is_recorded_and_its_end_needs_no_words(alone: Stage) -> None:
+async def test_deleted_replys_text_so_far_is_recorded_and_its_end_needs_no_words(alone: AnsweringStage) -> None:
     alone.replies.gone = True
     await attempt_at(alone)
     assert ending(alone) == Ending("", EndReason.REPLY_GONE, MODEL)
 
 
-def capped(stage: Stage, caps: str) -> None:
+def capped(stage: AnsweringStage, caps: str) -> None:
     stage.answering = replace(stage.answering, quota=replace(stage.answering.quota, caps=parse_caps(caps)))
 
 
-async def test_asker_beyond_a_cap_is_told_and_no_model_is_asked(alone: Stage) -> None:
+async def test_asker_beyond_a_cap_is_told_and_no_model_is_asked(alone: AnsweringStage) -> None:
     capped(alone, "user/day=10000tokens")
     await attempt_at(alone)
     await alone.stores.queue.enqueue("Ev2", replace(QUESTION, ts="999991.000000"))
@@ -834,7 +838,7 @@ async def test_asker_beyond_a_cap_is_told_and_no_model_is_asked(alone: Stage) ->
     assert "quota" in shown.notice
 
 
-async def test_asker_is_warned_once_most_of_a_cap_is_used(alone: Stage) -> None:
+async def test_asker_is_warned_once_most_of_a_cap_is_used(alone: AnsweringStage) -> None:
     alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(9_500, 2)))
     capped(alone, "user/day=10000tokens")
     await attempt_at(alone)
@@ -842,7 +846,7 @@ async def test_asker_is_warned_once_most_of_a_cap_is_used(alone: Stage) -> None:
     assert "10,000" in sentence
 
 
-async def test_reported_usage_corrects_the_estimate(alone: Stage) -> None:
+async def test_reported_usage_corrects_the_estimate(alone: AnsweringStage) -> None:
     estimate, text = alone.answering.estimate, "word " * 1_000
     before = estimate.tokens(text)
     alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(100_000, 2)))
@@ -850,7 +854,7 @@ async def test_reported_usage_corrects_the_estimate(alone: Stage) -> None:
     assert estimate.tokens(text) > before
 
 
-async def test_nobody_is_mentioned_if_mentions_are_switched_off(alone: Stage) -> None:
+async def test_nobody_is_mentioned_if_mentions_are_switched_off(alone: AnsweringStage) -> None:
     alone.answering = replace(alone.answering, done_ping_s=0)
     await attempt_at(alone, lambda job: replace(job, asked_at=1.0))
     assert await alone.stores.outbox.take(5) == []
@@ -878,14 +882,16 @@ class BrokenReply(MemoryReply):
         raise ValueError("unforeseen")
 
 
-async def test_unexpected_error_before_the_reply_is_open_ends_the_job_and_the_outbox_shows_it(alone: Stage) -> None:
+async def test_unexpected_error_before_the_reply_is_open_ends_the_job_and_the_outbox_shows_it(
+    alone: AnsweringStage,
+) -> None:
     alone.answering = replace(alone.answering, replies=Broken())
     await attempt_at(alone)
     assert ((await alone.row()).status, (await turn(alone)).end_reason) == ("ended", EndReason.INTERNAL_ERROR)
     assert await unshown_closing(alone) == Closing(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR)
 
 
-async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_reply(alone: Stage) -> None:
+async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_reply(alone: AnsweringStage) -> None:
     replies = Broken(may_open=alone.replies.may_open)
     replies.opens = True
     alone.answering = replace(alone.answering, replies=replies)
@@ -898,7 +904,7 @@ async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_re
     )
 
 
-async def test_unexpected_error_of_a_model_is_shown_below_the_text_so_far(alone: Stage) -> None:
+async def test_unexpected_error_of_a_model_is_shown_below_the_text_so_far(alone: AnsweringStage) -> None:
     alone.model.error = ValueError("unforeseen")  # type: ignore[assignment]
     alone.model.events = ("Because",)
     await attempt_at(alone)

@@ -22,7 +22,7 @@ from bot.services.worker import Worker
 from bot.store import Stores
 from bot.store.schema import jobs, turns
 from tests.clocks import InstantClock
-from tests.services.test_answering import BEGAN_S, MODEL, QUESTION, Stage
+from tests.services.test_answering import BEGAN_S, MODEL, QUESTION, AnsweringStage
 
 READ, WRITE = "notes__list", "notes__add"
 RULES = {READ: ToolRule(Permission.ALLOW, read_only=True), WRITE: ToolRule(Permission.ASK)}
@@ -73,7 +73,7 @@ class InterruptedModel(StepModel):
 
 
 @dataclass
-class Notes:
+class NotesServer:
     """A server with two tools, which counts its calls. A call waits for `may_end`."""
 
     rules: Mapping[str, ToolRule] = field(default_factory=lambda: RULES)
@@ -104,16 +104,16 @@ class Notes:
 
 @asynccontextmanager
 async def staged(
-    tools: Notes,
+    tools: NotesServer,
     *steps: tuple[StreamEvent, ...],
     model: type[StepModel] = StepModel,
     question: Question = QUESTION,
     **more: Any,
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[AnsweringStage]:
     """Yields a stage whose only question is being answered."""
     clock = InstantClock(BEGAN_S)
     stores = await Stores.open("sqlite://", "w1", clock)
-    stage = Stage(stores, clock, model(steps), tools=tools, **more)  # type: ignore[arg-type]
+    stage = AnsweringStage(stores, clock, model(steps), tools=tools, **more)  # type: ignore[arg-type]
     stage.open_all()
     await stores.queue.enqueue("Ev1", question)
     running = asyncio.create_task(stage.worker.run())
@@ -126,7 +126,7 @@ async def staged(
         await stores.close()
 
 
-async def ended(stage: Stage) -> None:
+async def ended(stage: AnsweringStage) -> None:
     """Waits until the job has ended."""
     async with asyncio.timeout(40):
         while (await stage.row()).status != "ended":  # noqa: ASYNC110
@@ -134,7 +134,7 @@ async def ended(stage: Stage) -> None:
     await stage.ended()
 
 
-async def waiting(stage: Stage) -> ToolStep:
+async def waiting(stage: AnsweringStage) -> ToolStep:
     """Waits until the job waits for a person; returns the call that it asks about."""
     async with asyncio.timeout(40):
         while (await stage.row()).status != "waiting":  # noqa: ASYNC110
@@ -144,13 +144,13 @@ async def waiting(stage: Stage) -> ToolStep:
     return asked
 
 
-async def decide(stage: Stage, step: ToolStep, decision: Decision) -> bool:
+async def decide(stage: AnsweringStage, step: ToolStep, decision: Decision) -> bool:
     decided = await stage.stores.tool_steps.decide(1, 0, step, decision, "U1")
     stage.worker.wake()
     return decided
 
 
-def prompts_of(stage: Stage) -> list[Prompt]:
+def prompts_of(stage: AnsweringStage) -> list[Prompt]:
     assert isinstance(stage.model, StepModel)
     return stage.model.prompts
 
@@ -160,8 +160,8 @@ def results_in(prompt: Prompt) -> list[str]:
 
 
 @pytest.fixture
-def notes() -> Notes:
-    tools = Notes()
+def notes() -> NotesServer:
+    tools = NotesServer()
     tools.may_end.set()
     return tools
 
@@ -169,7 +169,7 @@ def notes() -> Notes:
 # Steps.
 
 
-async def test_read_only_tool_is_called_unasked_and_the_next_step_reads_its_result(notes: Notes) -> None:
+async def test_read_only_tool_is_called_unasked_and_the_next_step_reads_its_result(notes: NotesServer) -> None:
     async with staged(notes, asking(LIST), ANSWER) as stage:
         await ended(stage)
     assert notes.calls == [(READ, {})]
@@ -181,7 +181,7 @@ async def test_read_only_tool_is_called_unasked_and_the_next_step_reads_its_resu
     assert LIST in step.parts
 
 
-async def test_oldest_results_are_dropped_from_requests_and_stay_on_record(notes: Notes) -> None:
+async def test_oldest_results_are_dropped_from_requests_and_stay_on_record(notes: NotesServer) -> None:
     notes.result = "note " * 400
     async with staged(notes, *[asking(LIST)] * 4, ANSWER, results_tokens=1_000) as stage:
         await ended(stage)
@@ -192,14 +192,14 @@ async def test_oldest_results_are_dropped_from_requests_and_stay_on_record(notes
     assert [step.result for step in recorded] == [notes.result] * 4
 
 
-async def test_text_of_steps_is_one_answer_in_paragraphs(notes: Notes) -> None:
+async def test_text_of_steps_is_one_answer_in_paragraphs(notes: NotesServer) -> None:
     async with staged(notes, asking(LIST), ANSWER) as stage:
         await ended(stage)
         [recorded] = (await stage.stores.recorded_answers.replies(QUESTION.thread)).values()
     assert recorded == "Let me see.\n\nAll done."
 
 
-async def test_each_request_is_a_turn_with_its_own_usage(notes: Notes) -> None:
+async def test_each_request_is_a_turn_with_its_own_usage(notes: NotesServer) -> None:
     async with staged(notes, asking(LIST), ANSWER) as stage:
         await ended(stage)
         async with stage.stores.database.engine.connect() as connection:
@@ -211,7 +211,7 @@ async def test_each_request_is_a_turn_with_its_own_usage(notes: Notes) -> None:
     assert stage.lives[0].usage == Usage(50, 5)
 
 
-async def test_reply_says_which_tool_runs_and_sums_up_at_the_end(notes: Notes) -> None:
+async def test_reply_says_which_tool_runs_and_sums_up_at_the_end(notes: NotesServer) -> None:
     async with staged(notes, asking(LIST), ANSWER) as stage:
         await ended(stage)
     [reply] = stage.replies.opened
@@ -220,7 +220,7 @@ async def test_reply_says_which_tool_runs_and_sums_up_at_the_end(notes: Notes) -
     assert (reply.ending.footer, reply.ending.details) == (f"{MODEL} · 1 tool", True)
 
 
-async def test_model_that_never_stops_asking_for_tools_reaches_the_step_limit(notes: Notes) -> None:
+async def test_model_that_never_stops_asking_for_tools_reaches_the_step_limit(notes: NotesServer) -> None:
     async with staged(notes, asking(LIST), max_steps=3) as stage:
         await ended(stage)
         row = await stage.row()
@@ -237,7 +237,7 @@ async def test_model_that_never_stops_asking_for_tools_reaches_the_step_limit(no
     ids=["no definitions to speak of", "long definitions", "definitions that would take it all"],
 )
 async def test_definitions_leave_less_room_for_the_conversation(
-    notes: Notes, description: str, most_bytes: int
+    notes: NotesServer, description: str, most_bytes: int
 ) -> None:
     notes.description = description
     async with staged(notes, ANSWER, question=replace(QUESTION, text="why? " * 20_000)) as stage:
@@ -254,13 +254,15 @@ async def test_definitions_leave_less_room_for_the_conversation(
     ],
     ids=["unknown tool", "broken arguments"],
 )
-async def test_call_that_cannot_be_made_is_an_error_for_the_model(notes: Notes, call: ToolCall, result: str) -> None:
+async def test_call_that_cannot_be_made_is_an_error_for_the_model(
+    notes: NotesServer, call: ToolCall, result: str
+) -> None:
     async with staged(notes, asking(call), ANSWER) as stage:
         await ended(stage)
     assert (results_in(prompts_of(stage)[1]), notes.calls) == ([result], [])
 
 
-async def test_more_calls_than_a_message_can_ask_about_are_refused(notes: Notes) -> None:
+async def test_more_calls_than_a_message_can_ask_about_are_refused(notes: NotesServer) -> None:
     calls = [replace(LIST, index=index) for index in range(10)]
     async with staged(notes, asking(*calls), ANSWER) as stage:
         await ended(stage)
@@ -271,7 +273,7 @@ async def test_more_calls_than_a_message_can_ask_about_are_refused(notes: Notes)
 # Approvals.
 
 
-async def test_waiting_job_belongs_to_no_worker_and_shows_the_arguments(notes: Notes) -> None:
+async def test_waiting_job_belongs_to_no_worker_and_shows_the_arguments(notes: NotesServer) -> None:
     async with staged(notes, asking(MILK), ANSWER) as stage:
         await waiting(stage)
         row = await stage.row()
@@ -281,7 +283,7 @@ async def test_waiting_job_belongs_to_no_worker_and_shows_the_arguments(notes: N
     assert stage.replies.opened[0].is_left
 
 
-async def test_approved_call_is_made_once_and_the_model_is_not_asked_again(notes: Notes) -> None:
+async def test_approved_call_is_made_once_and_the_model_is_not_asked_again(notes: NotesServer) -> None:
     async with staged(notes, asking(MILK), ANSWER) as stage:
         step = await waiting(stage)
         assert await decide(stage, step, Decision.APPROVED)
@@ -291,7 +293,7 @@ async def test_approved_call_is_made_once_and_the_model_is_not_asked_again(notes
     assert len(prompts_of(stage)) == 2
 
 
-async def test_second_press_before_the_call_has_no_effect(notes: Notes) -> None:
+async def test_second_press_before_the_call_has_no_effect(notes: NotesServer) -> None:
     async with staged(notes, asking(MILK), ANSWER) as stage:
         step = await waiting(stage)
         assert [await decide(stage, step, decision) for decision in (Decision.DENIED, Decision.APPROVED)] == [
@@ -307,7 +309,9 @@ async def test_second_press_before_the_call_has_no_effect(notes: Notes) -> None:
     [{"arguments": {"text": "Bread"}}, {"tool": READ}, {"definition_hash": "other"}, {"index": 1}, {"step_no": 1}],
     ids=str,
 )
-async def test_approval_of_anything_but_the_shown_call_has_no_effect(notes: Notes, forged: dict[str, Any]) -> None:
+async def test_approval_of_anything_but_the_shown_call_has_no_effect(
+    notes: NotesServer, forged: dict[str, Any]
+) -> None:
     async with staged(notes, asking(MILK), ANSWER) as stage:
         step = await waiting(stage)
         assert not await decide(stage, replace(step, **forged), Decision.APPROVED)
@@ -315,7 +319,7 @@ async def test_approval_of_anything_but_the_shown_call_has_no_effect(notes: Note
     assert notes.calls == []
 
 
-async def test_denied_call_is_not_made_and_the_model_is_told(notes: Notes) -> None:
+async def test_denied_call_is_not_made_and_the_model_is_told(notes: NotesServer) -> None:
     async with staged(notes, asking(MILK), ANSWER) as stage:
         await decide(stage, await waiting(stage), Decision.DENIED)
         await ended(stage)
@@ -323,7 +327,7 @@ async def test_denied_call_is_not_made_and_the_model_is_told(notes: Notes) -> No
     assert results_in(prompts_of(stage)[1]) == ["The user denied this call. It was not made."]
 
 
-async def test_reply_of_the_asker_denies_the_call_and_is_read_with_the_result(notes: Notes) -> None:
+async def test_reply_of_the_asker_denies_the_call_and_is_read_with_the_result(notes: NotesServer) -> None:
     async with staged(notes, asking(MILK), ANSWER) as stage:
         await waiting(stage)
         await stage.stores.queue.enqueue("Ev2", replace(QUESTION, ts="999995.000000", text="Bread instead"))
@@ -338,7 +342,7 @@ async def test_reply_of_the_asker_denies_the_call_and_is_read_with_the_result(no
     assert last.text.endswith("Bread instead")
 
 
-async def test_question_of_another_person_is_answered_while_the_job_waits(notes: Notes) -> None:
+async def test_question_of_another_person_is_answered_while_the_job_waits(notes: NotesServer) -> None:
     async with staged(notes, asking(MILK), ANSWER) as stage:
         await waiting(stage)
         assert isinstance(stage.model, StepModel)
@@ -353,7 +357,7 @@ async def test_question_of_another_person_is_answered_while_the_job_waits(notes:
     assert states == ["waiting", "ended"]
 
 
-async def test_call_that_nobody_decided_about_expires_with_a_sentence(notes: Notes) -> None:
+async def test_call_that_nobody_decided_about_expires_with_a_sentence(notes: NotesServer) -> None:
     async with staged(notes, asking(MILK), ANSWER) as stage:
         await waiting(stage)
         assert await stage.stores.tool_steps.expire() == 0
@@ -366,7 +370,7 @@ async def test_call_that_nobody_decided_about_expires_with_a_sentence(notes: Not
     assert stage.replies.opened[-1].ending.notice == texts.APPROVAL_EXPIRED
 
 
-async def test_call_is_not_made_if_its_definition_changed_after_it_was_shown(notes: Notes) -> None:
+async def test_call_is_not_made_if_its_definition_changed_after_it_was_shown(notes: NotesServer) -> None:
     async with staged(notes, asking(MILK), ANSWER) as stage:
         step = await waiting(stage)
         notes.definition_hash = "second"
@@ -376,7 +380,7 @@ async def test_call_is_not_made_if_its_definition_changed_after_it_was_shown(not
     assert "has changed" in results_in(prompts_of(stage)[1])[0]
 
 
-async def test_always_allowed_tool_is_called_unasked_until_its_definition_changes(notes: Notes) -> None:
+async def test_always_allowed_tool_is_called_unasked_until_its_definition_changes(notes: NotesServer) -> None:
     always = ToolStep(0, 0, "", WRITE, {}, "first", StepState.ASKED)
     for definition_hash, calls in [("first", 1), ("second", 0)]:
         notes.definition_hash, notes.calls = definition_hash, []
@@ -392,14 +396,14 @@ async def test_always_allowed_tool_is_called_unasked_until_its_definition_change
         assert len(notes.calls) == calls
 
 
-async def test_nothing_that_writes_runs_unasked_after_a_tools_result(notes: Notes) -> None:
+async def test_nothing_that_writes_runs_unasked_after_a_tools_result(notes: NotesServer) -> None:
     notes.rules = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
     async with staged(notes, asking(LIST), asking(MILK), ANSWER) as stage:
         await waiting(stage)
     assert notes.calls == [(READ, {})]
 
 
-async def test_allowed_write_runs_unasked_before_anything_untrusted_was_read(notes: Notes) -> None:
+async def test_allowed_write_runs_unasked_before_anything_untrusted_was_read(notes: NotesServer) -> None:
     notes.rules = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
     async with staged(notes, asking(MILK), ANSWER) as stage:
         await ended(stage)
@@ -407,7 +411,7 @@ async def test_allowed_write_runs_unasked_before_anything_untrusted_was_read(not
 
 
 @pytest.mark.parametrize("kind", [UserKind.GUEST, UserKind.EXTERNAL])
-async def test_guests_and_strangers_get_no_tool_that_writes(notes: Notes, kind: UserKind) -> None:
+async def test_guests_and_strangers_get_no_tool_that_writes(notes: NotesServer, kind: UserKind) -> None:
     async with staged(notes, asking(MILK), ANSWER) as stage:
         await ended_or_waiting(stage)
         stage.accounts.kind_of_all = kind
@@ -426,7 +430,7 @@ async def test_guests_and_strangers_get_no_tool_that_writes(notes: Notes, kind: 
 async def test_call_that_was_under_way_at_a_take_over_is_repeated_only_if_read_only(
     call: ToolCall, calls: int, result: str
 ) -> None:
-    notes = Notes({**RULES, WRITE: ToolRule(Permission.ALLOW)})
+    notes = NotesServer({**RULES, WRITE: ToolRule(Permission.ALLOW)})
     async with staged(notes, asking(call), ANSWER) as stage:
         await notes.begun.wait()
         await hand_over(stage)
@@ -439,7 +443,9 @@ async def test_call_that_was_under_way_at_a_take_over_is_repeated_only_if_read_o
     assert len(prompts_of(stage)) == 2, "the recorded step is not asked for again"
 
 
-async def test_later_steps_and_attempts_read_what_was_written_before_and_after_an_interruption(notes: Notes) -> None:
+async def test_later_steps_and_attempts_read_what_was_written_before_and_after_an_interruption(
+    notes: NotesServer,
+) -> None:
     step = asking(MILK, text="The end.")
     async with staged(notes, step, asking(LIST), ANSWER, model=InterruptedModel) as stage:
         await stage.until(lambda: any(attempt.text for attempt in stage.attempts), "the model has written")
@@ -454,7 +460,7 @@ async def test_later_steps_and_attempts_read_what_was_written_before_and_after_a
     assert len(prompts_of(stage)) == 4
 
 
-async def test_call_that_the_tool_never_answered_is_unknown(notes: Notes) -> None:
+async def test_call_that_the_tool_never_answered_is_unknown(notes: NotesServer) -> None:
     notes.rules, notes.outcome = {WRITE: ToolRule(Permission.ALLOW)}, CallOutcome.UNKNOWN
     async with staged(notes, asking(MILK), ANSWER) as stage:
         await ended(stage)
@@ -464,7 +470,7 @@ async def test_call_that_the_tool_never_answered_is_unknown(notes: Notes) -> Non
 
 
 async def test_stop_during_a_call_ends_the_answer() -> None:
-    notes = Notes()
+    notes = NotesServer()
     async with staged(notes, asking(LIST), ANSWER) as stage:
         await notes.begun.wait()
         stage.worker.stop_answer(1)
@@ -478,7 +484,7 @@ async def test_stop_during_a_call_ends_the_answer() -> None:
 
 
 async def test_what_the_asker_writes_while_a_tool_runs_is_read_at_the_next_step() -> None:
-    notes = Notes()
+    notes = NotesServer()
     async with staged(notes, asking(LIST), ANSWER) as stage:
         await notes.begun.wait()
         await stage.stores.queue.enqueue("Ev2", replace(QUESTION, ts="999995.000000", text="Only the newest"))
@@ -491,33 +497,33 @@ async def test_what_the_asker_writes_while_a_tool_runs_is_read_at_the_next_step(
     assert ends[1:] == ["batched", None], "another person's question is answered in its turn"
 
 
-async def ended_all(stage: Stage) -> None:
+async def ended_all(stage: AnsweringStage) -> None:
     async with asyncio.timeout(40):
         while await _live(stage):  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     await stage.ended()
 
 
-async def _live(stage: Stage) -> int:
+async def _live(stage: AnsweringStage) -> int:
     async with stage.stores.database.engine.connect() as connection:
         of_live = sa.select(sa.func.count()).where(jobs.c.status != "ended")
         return await connection.scalar(of_live.select_from(jobs)) or 0
 
 
-async def ended_or_waiting(stage: Stage) -> None:
+async def ended_or_waiting(stage: AnsweringStage) -> None:
     async with asyncio.timeout(40):
         while (await stage.row()).status not in ("ended", "waiting"):  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     await stage.ended()
 
 
-async def hand_over(stage: Stage) -> None:
+async def hand_over(stage: AnsweringStage) -> None:
     """Ends the stage's worker in the middle of its attempts."""
     stage.worker.stop()
     await stage.worker.hand_over()
 
 
-def next_worker(stage: Stage) -> Worker:
+def next_worker(stage: AnsweringStage) -> Worker:
     """Returns the worker of the process that starts next."""
     worker = replace(stage.worker)
     stage.worker = worker

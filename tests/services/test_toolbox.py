@@ -14,7 +14,7 @@ QUESTION = Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "why?")
 
 
 @dataclass
-class Tools:
+class NamedTools:
     """Has these tools, and allows each in its own way."""
 
     names: tuple[str, ...]
@@ -35,16 +35,16 @@ class Tools:
 
 
 @pytest.fixture
-def ours() -> Tools:
-    return Tools(("slack__search",), Permission.ALLOW)
+def ours() -> NamedTools:
+    return NamedTools(("slack__search",), Permission.ALLOW)
 
 
 @pytest.fixture
-def theirs() -> Tools:
-    return Tools(("github__list", "slack__search", "slack__post", "search"), Permission.ASK)
+def theirs() -> NamedTools:
+    return NamedTools(("github__list", "slack__search", "slack__post", "search"), Permission.ASK)
 
 
-async def test_no_other_tool_can_have_the_name_of_ours(ours: Tools, theirs: Tools) -> None:
+async def test_no_other_tool_can_have_the_name_of_ours(ours: NamedTools, theirs: NamedTools) -> None:
     definitions = await Toolbox({"slack": ours}, theirs).definitions(QUESTION)
     assert [tool.name for tool in definitions] == ["slack__search", "github__list", "search"]
 
@@ -60,7 +60,7 @@ async def test_no_other_tool_can_have_the_name_of_ours(ours: Tools, theirs: Tool
     ],
 )
 async def test_rule_and_call_go_to_whoever_has_the_tool(
-    ours: Tools, theirs: Tools, tool: str, permission: Permission
+    ours: NamedTools, theirs: NamedTools, tool: str, permission: Permission
 ) -> None:
     toolbox = Toolbox({"slack": ours}, theirs)
     assert toolbox.rule_for(tool).permission is permission

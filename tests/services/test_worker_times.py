@@ -131,7 +131,7 @@ class Answers:
 
 
 @dataclass
-class Stage:
+class WorkerStage:
     """A worker and the parts that it works with."""
 
     queue: MemoryQueue = field(default_factory=MemoryQueue)
@@ -176,7 +176,9 @@ class Stage:
         return [attempt.cancellation for attempt in self.answers.canceled]
 
 
-def on_stage(work: Callable[[Stage, asyncio.Task[None]], Coroutine[None, None, None]], stage: Stage) -> None:
+def on_stage(
+    work: Callable[[WorkerStage, asyncio.Task[None]], Coroutine[None, None, None]], stage: WorkerStage
+) -> None:
     """Runs `work` beside the worker's claims; the task is `Worker.run`."""
 
     async def run() -> None:
@@ -189,7 +191,7 @@ def on_stage(work: Callable[[Stage, asyncio.Task[None]], Coroutine[None, None, N
     run_simulated(run())
 
 
-async def beating(stage: Stage, work: Awaitable[None]) -> None:
+async def beating(stage: WorkerStage, work: Awaitable[None]) -> None:
     """Runs `work` beside the worker's heartbeats."""
     heartbeats = asyncio.create_task(stage.worker.stay_alive())
     try:
@@ -205,7 +207,7 @@ async def beating(stage: Stage, work: Awaitable[None]) -> None:
 def test_worker_keeps_its_jobs_while_the_database_is_unavailable() -> None:
     """Nobody can take over while the database is unavailable."""
 
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         async def database_goes_away() -> None:
             await asyncio.sleep(3)
             stage.queue.available = False
@@ -214,32 +216,32 @@ def test_worker_keeps_its_jobs_while_the_database_is_unavailable() -> None:
 
         await beating(stage, database_goes_away())
 
-    on_stage(work, Stage(MemoryQueue([JOB])))
+    on_stage(work, WorkerStage(MemoryQueue([JOB])))
 
 
 def test_heartbeats_are_sent_each_second() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         await beating(stage, asyncio.sleep(20 * HEARTBEAT_S - 0.05))
         assert len(stage.queue.beats) == 20
 
-    on_stage(work, Stage(MemoryQueue([JOB])))
+    on_stage(work, WorkerStage(MemoryQueue([JOB])))
 
 
 def test_failed_heartbeat_does_not_renew_an_expired_lease() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.queue.available = False
         await beating(stage, asyncio.sleep(3))
         assert stage.queue.beats, "heartbeats were sent"
         assert not stage.lease.is_valid(stage.now), "others may have taken the jobs over"
 
-    on_stage(work, Stage(MemoryQueue([JOB])))
+    on_stage(work, WorkerStage(MemoryQueue([JOB])))
 
 
 @pytest.mark.parametrize("fails", ["refused", "late"])
 def test_text_of_a_failed_heartbeat_is_recorded_with_the_next(fails: str) -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.answers.attempts[0].draft.append("Because")
         stage.queue.available = fails != "refused"
@@ -256,23 +258,23 @@ def test_text_of_a_failed_heartbeat_is_recorded_with_the_next(fails: str) -> Non
         assert len(pieces) > 1, "text counts as recorded only once a heartbeat was answered"
         assert len(pieces) < len(stage.queue.beats), "and is sent no more then"
 
-    on_stage(work, Stage(MemoryQueue([JOB])))
+    on_stage(work, WorkerStage(MemoryQueue([JOB])))
 
 
 def test_unanswered_heartbeat_is_given_up_and_the_next_one_sent() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         stage.queue.beat_s = 1_000.0
         await asyncio.sleep(0.1)
         await beating(stage, asyncio.sleep(10))
         assert len(stage.queue.beats) == 4, "one every BEAT_TIMEOUT_S and a pause"
 
-    on_stage(work, Stage(MemoryQueue([JOB])))
+    on_stage(work, WorkerStage(MemoryQueue([JOB])))
 
 
 def test_heartbeats_answer_about_an_earlier_attempt_does_not_end_the_newer_one() -> None:
     """While the heartbeat is in flight, its attempt ends, and the job is claimed again."""
 
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.queue.beat_s, stage.queue.lost = 1.0, {JOB.id}
 
@@ -290,7 +292,7 @@ def test_heartbeats_answer_about_an_earlier_attempt_does_not_end_the_newer_one()
         assert (stage.cancellations, stage.placeholders.abandoned) == ([], []), "the second attempt goes on"
         assert stage.worker.live == 1
 
-    on_stage(work, Stage(MemoryQueue([JOB])))
+    on_stage(work, WorkerStage(MemoryQueue([JOB])))
 
 
 @pytest.mark.parametrize(
@@ -303,18 +305,18 @@ def test_heartbeats_answer_about_an_earlier_attempt_does_not_end_the_newer_one()
     ids=["lost", "edited", "stopped"],
 )
 def test_heartbeats_answer_cancels_an_attempt(queue: Callable[[], MemoryQueue], cancellation: Cancellation) -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         await beating(stage, asyncio.sleep(0.5))
         assert stage.cancellations == [cancellation]
         is_lost = cancellation is Cancellation.LOST
         assert stage.placeholders.abandoned == ([JOB.id] if is_lost else []), "another process has the reply"
 
-    on_stage(work, Stage(queue()))
+    on_stage(work, WorkerStage(queue()))
 
 
 def test_heartbeats_answer_counts_for_the_other_attempts_if_one_has_ended_meanwhile() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         first, second = stage.answers.attempts
         stage.queue.beat_s, stage.queue.lost = 1.0, {2}
@@ -327,14 +329,14 @@ def test_heartbeats_answer_counts_for_the_other_attempts_if_one_has_ended_meanwh
 
         await beating(stage, first_ends())
 
-    on_stage(work, Stage(MemoryQueue([JOB, job_of(2)])))
+    on_stage(work, WorkerStage(MemoryQueue([JOB, job_of(2)])))
 
 
 # Claims.
 
 
 def test_all_places_are_filled_and_no_more() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(1)
         assert [attempt.job.id for attempt in stage.answers.attempts] == list(range(1, 10))
         stage.queue.jobs += [job_of(10), job_of(11)]
@@ -343,14 +345,14 @@ def test_all_places_are_filled_and_no_more() -> None:
         assert (stage.worker.live, stage.worker.full) == (10, True)
         assert [attempt.claimed_at for attempt in stage.answers.attempts] == [0.0] * 9 + [1.0]
 
-    on_stage(work, Stage(MemoryQueue([job_of(number) for number in range(1, 10)])))
+    on_stage(work, WorkerStage(MemoryQueue([job_of(number) for number in range(1, 10)])))
 
 
 # Stop.
 
 
 def test_stop_before_or_after_the_stream_is_noted_and_cancels_nothing() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.worker.stop_answer(JOB.id)
         stage.worker.stop_answer(99)
@@ -358,13 +360,13 @@ def test_stop_before_or_after_the_stream_is_noted_and_cancels_nothing() -> None:
         assert stage.cancellations == []
         assert stage.answers.attempts[0].stop_asked
 
-    on_stage(work, Stage(MemoryQueue([JOB]), answers=Answers(streaming=False)))
+    on_stage(work, WorkerStage(MemoryQueue([JOB]), answers=Answers(streaming=False)))
 
 
 def test_attempt_that_is_being_canceled_is_not_canceled_again() -> None:
     """A second cancellation would end the calls that leave its reply and release its job."""
 
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.worker.stop_answer(JOB.id)
         await asyncio.sleep(0.1)
@@ -373,14 +375,14 @@ def test_attempt_that_is_being_canceled_is_not_canceled_again() -> None:
         assert stage.cancellations == [Cancellation.STOPPED], "the first reason holds"
         assert stage.answers.interrupted_closings == 0
 
-    on_stage(work, Stage(MemoryQueue([JOB]), answers=Answers(closing_s=0.5)))
+    on_stage(work, WorkerStage(MemoryQueue([JOB]), answers=Answers(closing_s=0.5)))
 
 
 # Claims.
 
 
 def test_failed_claim_is_retried_after_a_pause() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         for _ in range(9):
             stage.worker.wake()
             await asyncio.sleep(0.1)
@@ -391,21 +393,21 @@ def test_failed_claim_is_retried_after_a_pause() -> None:
         assert stage.worker.live == 1
         assert not running.done()
 
-    on_stage(work, Stage(MemoryQueue([JOB], available=False)))
+    on_stage(work, WorkerStage(MemoryQueue([JOB], available=False)))
 
 
 def test_wake_up_during_a_claim_leads_to_another_claim() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.5)
         stage.worker.wake()
         await asyncio.sleep(1)
         assert stage.queue.claims == [0.0, 1.0]
 
-    on_stage(work, Stage(MemoryQueue(claim_s=1.0)))
+    on_stage(work, WorkerStage(MemoryQueue(claim_s=1.0)))
 
 
 def test_full_worker_claims_nothing_until_an_answer_ends() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         assert (stage.worker.live, stage.worker.full) == (10, True)
         stage.worker.wake()
@@ -415,13 +417,13 @@ def test_full_worker_claims_nothing_until_an_answer_ends() -> None:
         await asyncio.sleep(0.1)
         assert len(stage.answers.attempts) == 12, "the end of an answer wakes the worker"
 
-    on_stage(work, Stage(MemoryQueue([job_of(number) for number in range(12)])))
+    on_stage(work, WorkerStage(MemoryQueue([job_of(number) for number in range(12)])))
 
 
 def test_job_claimed_again_waits_for_the_end_of_its_earlier_attempt_here() -> None:
     """Two attempts in one process would edit the same messages."""
 
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.queue.to_restart = {JOB.id}
         await beating(stage, asyncio.sleep(0.5))
@@ -433,7 +435,7 @@ def test_job_claimed_again_waits_for_the_end_of_its_earlier_attempt_here() -> No
         await asyncio.sleep(3)
         assert [attempt.job.attempts for attempt in stage.answers.attempts] == [1, 2]
 
-    on_stage(work, Stage(MemoryQueue([JOB]), answers=Answers(closing_s=3.0)))
+    on_stage(work, WorkerStage(MemoryQueue([JOB]), answers=Answers(closing_s=3.0)))
 
 
 # A bot token that Slack refuses.
@@ -442,7 +444,7 @@ def test_job_claimed_again_waits_for_the_end_of_its_earlier_attempt_here() -> No
 def test_while_slack_refuses_the_token_nothing_is_claimed_and_the_log_says_so_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         async def token_works_again() -> None:
             await asyncio.sleep(600)
             assert (stage.queue.claims, stage.worker.live) == ([], 0)
@@ -453,7 +455,7 @@ def test_while_slack_refuses_the_token_nothing_is_claimed_and_the_log_says_so_on
         await beating(stage, token_works_again())
 
     with caplog.at_level(logging.INFO):
-        on_stage(work, Stage(MemoryQueue([JOB]), token_refused=True))
+        on_stage(work, WorkerStage(MemoryQueue([JOB]), token_refused=True))
     lines = [record.getMessage() for record in caplog.records if "queued" in record.getMessage()]
     assert len(lines) == 2
     assert "after a restart with a new one" in lines[0]
@@ -461,7 +463,7 @@ def test_while_slack_refuses_the_token_nothing_is_claimed_and_the_log_says_so_on
 
 
 def test_answers_that_are_live_go_on_while_slack_refuses_the_token() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.token_refused = True
         await beating(stage, asyncio.sleep(60))
@@ -469,21 +471,21 @@ def test_answers_that_are_live_go_on_while_slack_refuses_the_token() -> None:
         stage.worker.stop()
         await asyncio.wait_for(running, 1)
 
-    on_stage(work, Stage(MemoryQueue([JOB])))
+    on_stage(work, WorkerStage(MemoryQueue([JOB])))
 
 
 @pytest.mark.parametrize("refused_after_s", [0.0, 1.0], ids=["before access is checked", "meanwhile"])
 def test_a_queued_question_is_neither_denied_nor_shown_while_slack_refuses_the_token(refused_after_s: float) -> None:
     """Slack does not say who the asker is: a person who has access would lose the question."""
 
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         stage.worker.post_placeholder(JOB)
         await asyncio.sleep(refused_after_s)
         stage.token_refused = True
         await asyncio.sleep(PLACEHOLDER_WITHIN_S * 2)
         assert (stage.placeholders.stopped, stage.placeholders.posted) == ([], [])
 
-    stage = Stage(denied=True, admits_s=2.0, token_refused=refused_after_s == 0)
+    stage = WorkerStage(denied=True, admits_s=2.0, token_refused=refused_after_s == 0)
     on_stage(work, stage)
 
 
@@ -492,7 +494,7 @@ def test_a_queued_question_is_neither_denied_nor_shown_while_slack_refuses_the_t
 
 @pytest.mark.parametrize("stopped_after_s", [0.1, 3.0])
 def test_drain_time_is_counted_from_the_stop(stopped_after_s: float) -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.worker.stop()
         await asyncio.sleep(stopped_after_s)
@@ -500,11 +502,11 @@ def test_drain_time_is_counted_from_the_stop(stopped_after_s: float) -> None:
         assert stage.now == pytest.approx(0.1 + DRAIN_S)
         assert (stage.worker.live, stage.worker.left_s) == (1, 0.0)
 
-    on_stage(work, Stage(MemoryQueue([JOB])))
+    on_stage(work, WorkerStage(MemoryQueue([JOB])))
 
 
 def test_drain_ends_with_the_last_answer() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.worker.stop()
         draining = asyncio.create_task(stage.worker.drain(running, asyncio.Event()))
@@ -513,11 +515,11 @@ def test_drain_ends_with_the_last_answer() -> None:
         await draining
         assert stage.now == pytest.approx(1.1)
 
-    on_stage(work, Stage(MemoryQueue([JOB])))
+    on_stage(work, WorkerStage(MemoryQueue([JOB])))
 
 
 def test_second_signal_ends_the_drain_at_once() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         at_once = asyncio.Event()
         await asyncio.sleep(0.1)
         stage.worker.stop()
@@ -527,11 +529,11 @@ def test_second_signal_ends_the_drain_at_once() -> None:
         await draining
         assert stage.now == pytest.approx(1.1)
 
-    on_stage(work, Stage(MemoryQueue([JOB])))
+    on_stage(work, WorkerStage(MemoryQueue([JOB])))
 
 
 def test_second_signal_does_not_wait_for_a_claim() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         at_once = asyncio.Event()
         at_once.set()
         await asyncio.sleep(0.1)
@@ -539,23 +541,23 @@ def test_second_signal_does_not_wait_for_a_claim() -> None:
         await stage.worker.drain(running, at_once)
         assert stage.now == pytest.approx(0.1)
 
-    on_stage(work, Stage(MemoryQueue([JOB], claim_s=3.0)))
+    on_stage(work, WorkerStage(MemoryQueue([JOB], claim_s=3.0)))
 
 
 def test_drain_does_not_wait_for_a_claim_that_hangs() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.worker.stop()
         await stage.worker.drain(running, asyncio.Event())
         assert stage.now == pytest.approx(0.1 + DRAIN_S)
 
-    on_stage(work, Stage(MemoryQueue([JOB], claim_s=1_000.0)))
+    on_stage(work, WorkerStage(MemoryQueue([JOB], claim_s=1_000.0)))
 
 
 def test_jobs_of_a_claim_under_way_at_the_stop_are_handed_over() -> None:
     """Even without time to drain: nobody else would learn of them while the process seems alive."""
 
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.worker.stop()
         await stage.worker.drain(running, asyncio.Event())
@@ -565,11 +567,11 @@ def test_jobs_of_a_claim_under_way_at_the_stop_are_handed_over() -> None:
         assert stage.now < 0.1 + CLAIM_ENDS_S
         assert len(stage.queue.claims) == 1, "nothing is claimed after the stop"
 
-    on_stage(work, Stage(MemoryQueue([JOB], claim_s=0.9), drain_s=0.0))
+    on_stage(work, WorkerStage(MemoryQueue([JOB], claim_s=0.9), drain_s=0.0))
 
 
 def test_hand_over_waits_for_attempts_to_end() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.worker.stop()
         await stage.worker.hand_over()
@@ -577,35 +579,35 @@ def test_hand_over_waits_for_attempts_to_end() -> None:
         assert stage.worker.live == 0
         assert stage.cancellations == [Cancellation.HANDOVER] * 2
 
-    on_stage(work, Stage(MemoryQueue([JOB, job_of(2)]), answers=Answers(closing_s=HAND_OVER_S / 2)))
+    on_stage(work, WorkerStage(MemoryQueue([JOB, job_of(2)]), answers=Answers(closing_s=HAND_OVER_S / 2)))
 
 
 def test_hand_over_waits_no_longer_than_its_bound() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.worker.stop()
         await stage.worker.hand_over()
         assert stage.now == pytest.approx(0.1 + HAND_OVER_S)
 
-    on_stage(work, Stage(MemoryQueue([JOB]), answers=Answers(closing_s=1_000.0)))
+    on_stage(work, WorkerStage(MemoryQueue([JOB]), answers=Answers(closing_s=1_000.0)))
 
 
 def test_hand_over_ends_placeholders_that_are_being_posted() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         stage.worker.post_placeholder(JOB)
         await asyncio.sleep(0.1)
         await stage.worker.hand_over()
         await asyncio.sleep(3)
         assert stage.placeholders.posted == []
 
-    on_stage(work, Stage(placeholders=Placeholders(posts_s=2.0)))
+    on_stage(work, WorkerStage(placeholders=Placeholders(posts_s=2.0)))
 
 
 # Placeholders of queued questions.
 
 
 def test_placeholder_of_a_queued_question_waits_for_those_above_it() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         stage.worker.post_placeholder(JOB)
         await asyncio.sleep(1.9)
         assert stage.placeholders.posted == []
@@ -616,22 +618,22 @@ def test_placeholder_of_a_queued_question_waits_for_those_above_it() -> None:
         assert stage.placeholders.untils == [PLACEHOLDER_WITHIN_S]
         assert (stage.checked, set(stage.placeholders.checked)) == ([JOB.question], {JOB.question})
 
-    on_stage(work, Stage(placeholders=Placeholders(may_post_from=2.0)))
+    on_stage(work, WorkerStage(placeholders=Placeholders(may_post_from=2.0)))
 
 
 def test_placeholder_is_not_posted_once_its_job_may_be_claimed() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         stage.worker.post_placeholder(JOB)
         await asyncio.sleep(PLACEHOLDER_WITHIN_S * 2)
         assert stage.placeholders.posted == []
 
-    on_stage(work, Stage(placeholders=Placeholders(may_post_from=PLACEHOLDER_WITHIN_S + 0.5)))
+    on_stage(work, WorkerStage(placeholders=Placeholders(may_post_from=PLACEHOLDER_WITHIN_S + 0.5)))
 
 
 def test_queued_question_of_a_denied_asker_is_stopped_and_gets_no_placeholder() -> None:
-    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+    async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         stage.worker.post_placeholder(JOB)
         await asyncio.sleep(1)
         assert (stage.placeholders.stopped, stage.placeholders.posted) == ([JOB.id], [])
 
-    on_stage(work, Stage(denied=True))
+    on_stage(work, WorkerStage(denied=True))

@@ -40,7 +40,7 @@ WORD = re.compile(r"w\d+x")
 GENERAL = "C0GENERAL"
 
 
-class Fault(Enum):
+class CallFault(Enum):
     """What goes wrong with one call."""
 
     LOST_REQUEST = auto()
@@ -56,7 +56,7 @@ class Fault(Enum):
 class SandboxClient(SlackClient):
     """The sandbox's Web API without HTTP. Calls of replies meet `faults` by their number."""
 
-    def __init__(self, sandbox: Sandbox, faults: dict[int, Fault]) -> None:
+    def __init__(self, sandbox: Sandbox, faults: dict[int, CallFault]) -> None:
         self.sandbox = sandbox
         self.api_url = "https://slack.example/api/"
         self.faults = faults
@@ -67,20 +67,20 @@ class SandboxClient(SlackClient):
         fault = None
         if method.startswith("chat."):
             fault, self.calls = self.faults.get(self.calls), self.calls + 1
-        await asyncio.sleep(20.0 if fault is Fault.SLOW else LATENCY_S)
-        if fault is Fault.LOST_REQUEST:
+        await asyncio.sleep(20.0 if fault is CallFault.SLOW else LATENCY_S)
+        if fault is CallFault.LOST_REQUEST:
             raise Refused(method, "lost request", Refusal.TRANSIENT)
-        if fault is Fault.RATE_LIMIT:
+        if fault is CallFault.RATE_LIMIT:
             raise RateLimited(method, 5.0)
-        if fault is Fault.UNKNOWN:
+        if fault is CallFault.UNKNOWN:
             raise Refused(method, "flux_capacitor_drained", Refusal.UNKNOWN)
-        if fault is Fault.REFUSE and method in streams.METHODS:
+        if fault is CallFault.REFUSE and method in streams.METHODS:
             raise Refused(method, "not_allowed", Refusal.FORBIDDEN)
-        if fault is Fault.CLOSE and "ts" in arguments:
+        if fault is CallFault.CLOSE and "ts" in arguments:
             streams.close(self.sandbox._web.app, arguments["channel"], arguments["ts"])
         answer = self._run(method, {name: value for name, value in arguments.items() if value is not None})
         await asyncio.sleep(LATENCY_S)
-        if fault is Fault.LOST_RESPONSE:
+        if fault is CallFault.LOST_RESPONSE:
             raise Refused(method, "lost response", Refusal.TRANSIENT)
         return answer
 
@@ -97,7 +97,7 @@ class SandboxClient(SlackClient):
 
 
 @dataclass
-class Process:
+class SchedulerProcess:
     """One process's edit scheduler."""
 
     client: SandboxClient
@@ -131,7 +131,7 @@ class Process:
 
 
 @dataclass(frozen=True)
-class Step:
+class StoryStep:
     """What happens next to one of the answers."""
 
     reply: int
@@ -144,8 +144,8 @@ class Story:
     """Answers, and what happens while they are shown."""
 
     replies: int
-    steps: tuple[Step, ...]
-    faults: dict[int, Fault]
+    steps: tuple[StoryStep, ...]
+    faults: dict[int, CallFault]
     crash_at: frozenset[int]
     """Steps before which the process dies."""
     stopped: frozenset[int]
@@ -186,10 +186,10 @@ def stories(draw: st.DrawFn) -> Story:
     count = draw(st.integers(6, 20))
     texts = numbered("".join(draw(PIECES)) for _ in range(count))
     steps = [
-        Step(draw(st.integers(0, replies - 1)), text, draw(st.sampled_from([1.0, 0.0, 0.7, 3.0, 40.0])))
+        StoryStep(draw(st.integers(0, replies - 1)), text, draw(st.sampled_from([1.0, 0.0, 0.7, 3.0, 40.0])))
         for text in texts
     ]
-    faults = draw(st.dictionaries(st.integers(0, 12), st.sampled_from(list(Fault)), min_size=2, max_size=5))
+    faults = draw(st.dictionaries(st.integers(0, 12), st.sampled_from(list(CallFault)), min_size=2, max_size=5))
     return Story(
         replies,
         tuple(steps),
@@ -209,7 +209,7 @@ class Telling:
         self.sandbox = Sandbox(monotonic=lambda: asyncio.get_running_loop().time())
         self.client = SandboxClient(self.sandbox, story.faults)
         self.records, self.ledger = RecordsInMemory(), LoneLedger()
-        self.process = Process(self.client, self.records, self.ledger, story.setting)
+        self.process = SchedulerProcess(self.client, self.records, self.ledger, story.setting)
         self.model_texts = [""] * story.replies
         self.roots = [self.sandbox.people.say("ada", "general", f"why {n}?") for n in range(story.replies)]
         self.handles: list[ReplyHandle] = []

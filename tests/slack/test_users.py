@@ -20,7 +20,7 @@ from tests.slack.schedules import LoneLedger, RecordsInMemory
 
 
 @dataclass
-class Stage:
+class UsersStage:
     sandbox: Sandbox
     clock: InstantClock
     users: SlackUsers
@@ -35,22 +35,22 @@ class Stage:
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
+async def stage() -> AsyncIterator[UsersStage]:
     async with known_people() as stage:
         yield stage
 
 
 @asynccontextmanager
-async def known_people() -> AsyncIterator[Stage]:
+async def known_people() -> AsyncIterator[UsersStage]:
     clock = InstantClock()
     async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
         me = await client.identity()
         workspace = Workspace(me, client, ledger=LoneLedger(), records=RecordsInMemory(), lease=Lease(), clock=clock)
-        yield Stage(sandbox, clock, workspace.users)
+        yield UsersStage(sandbox, clock, workspace.users)
 
 
-async def test_kind_is_trusted_for_ten_minutes_and_then_looked_up_again(stage: Stage) -> None:
+async def test_kind_is_trusted_for_ten_minutes_and_then_looked_up_again(stage: UsersStage) -> None:
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     stage.become_guest("U0ADA")
     stage.clock.now_s += KIND_TRUSTED_S - 1
@@ -62,7 +62,7 @@ async def test_kind_is_trusted_for_ten_minutes_and_then_looked_up_again(stage: S
     assert stage.lookups() == 2
 
 
-async def test_name_is_trusted_for_an_hour(stage: Stage) -> None:
+async def test_name_is_trusted_for_an_hour(stage: UsersStage) -> None:
     assert await stage.users.names(["U0ADA"]) == {"U0ADA": "ada"}
     stage.become_guest("U0ADA")
     stage.clock.now_s += NAME_TRUSTED_S - 1
@@ -72,7 +72,7 @@ async def test_name_is_trusted_for_an_hour(stage: Stage) -> None:
     assert stage.lookups() == 2
 
 
-async def test_name_and_kind_cost_one_lookup(stage: Stage) -> None:
+async def test_name_and_kind_cost_one_lookup(stage: UsersStage) -> None:
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     assert await stage.users.names(["U0ADA"]) == {"U0ADA": "ada"}
     await stage.users.names(["U0GRACE"])
@@ -80,7 +80,7 @@ async def test_name_and_kind_cost_one_lookup(stage: Stage) -> None:
     assert stage.lookups() == 2
 
 
-async def test_simultaneous_lookups_share_one_call(stage: Stage) -> None:
+async def test_simultaneous_lookups_share_one_call(stage: UsersStage) -> None:
     lookups = [asyncio.create_task(stage.users.kind("U0ADA")) for _ in range(5)]
     named = asyncio.create_task(stage.users.names(["U0ADA"]))
     await asyncio.sleep(0)
@@ -90,7 +90,7 @@ async def test_simultaneous_lookups_share_one_call(stage: Stage) -> None:
     assert stage.lookups() == 1
 
 
-async def test_last_known_kind_applies_while_slack_fails(stage: Stage) -> None:
+async def test_last_known_kind_applies_while_slack_fails(stage: UsersStage) -> None:
     await stage.users.kind("U0ADA")
     stage.clock.now_s += KIND_TRUSTED_S
     stage.sandbox.faults.start("internal_error", method="users.info")
@@ -101,13 +101,13 @@ async def test_last_known_kind_applies_while_slack_fails(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(("retry_after_s", "wait_s"), [(3, 3), (600, USER_KIND.longest_retry_after_s)])
-async def test_rate_limit_is_waited_out_within_bounds(stage: Stage, retry_after_s: int, wait_s: float) -> None:
+async def test_rate_limit_is_waited_out_within_bounds(stage: UsersStage, retry_after_s: int, wait_s: float) -> None:
     stage.sandbox.faults.start("rate_limit", method="users.info", times=1, retry_after_s=retry_after_s)
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     assert stage.clock.sleeps == [wait_s]
 
 
-async def test_kinds_are_looked_up_each_time_and_names_once_an_hour_without_the_scope(stage: Stage) -> None:
+async def test_kinds_are_looked_up_each_time_and_names_once_an_hour_without_the_scope(stage: UsersStage) -> None:
     stage.sandbox.faults.start("refuse", method="users.info", error="missing_scope")
     for _ in range(2):
         assert await stage.users.kind("U0ADA") is None
@@ -118,13 +118,13 @@ async def test_kinds_are_looked_up_each_time_and_names_once_an_hour_without_the_
     assert stage.clock.sleeps == []
 
 
-async def test_person_whom_the_workspace_may_not_see_is_external(stage: Stage) -> None:
+async def test_person_whom_the_workspace_may_not_see_is_external(stage: UsersStage) -> None:
     assert await stage.users.kind("U0NOBODY") is stage.users.known("U0NOBODY") is UserKind.EXTERNAL
     assert await stage.users.names(["U0NOBODY"]) == {}
     assert stage.lookups() == 1
 
 
-async def test_oldest_profiles_are_dropped_beyond_the_limit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_oldest_profiles_are_dropped_beyond_the_limit(stage: UsersStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(users_module, "MOST_PROFILES", 2)
     for user_id in ("U0ADA", "U0GRACE", "U0NOBODY"):
         await stage.users.kind(user_id)

@@ -15,7 +15,7 @@ from bot.core.reply.state import MOST_PAGES, Ending, Reply, Upload, View
 from bot.errors import Refusal
 from sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question
-from tests.core.stored_messages import Slack, grow, kinds, leaves, show, shown_text, stored
+from tests.core.stored_messages import StoredMessages, grow, kinds, leaves, show, shown_text, stored
 from tests.core.test_pages import paged
 
 ROW = "| a cell with some words | and *another* one |\n"
@@ -57,7 +57,7 @@ LONG = {
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
 @pytest.mark.parametrize("step", [397, 10**9])
 def test_every_frame_of_every_page_fits(text: str, step: int) -> None:
-    slack = Slack()
+    slack = StoredMessages()
     reply = grow(text, step, slack)
     reply.finish(Ending("A notice of some words.", EndReason.LENGTH_LIMIT, "openai/gpt-test", previous=True))
     show(reply, slack)
@@ -71,7 +71,7 @@ def test_every_frame_of_every_page_fits(text: str, step: int) -> None:
 
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
 def test_plain_pages_fit_in_bytes(text: str) -> None:
-    slack, reply = Slack(), Reply(question())
+    slack, reply = StoredMessages(), Reply(question())
     placeholder = reply.next_call()
     assert placeholder
     reply.refused(placeholder, Refusal.UNREADABLE)
@@ -113,7 +113,7 @@ def answer(seed: int) -> str:
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([127, 700]))
 def test_no_frame_of_any_answer_is_refused(seed: int, step: int) -> None:
-    text, slack = answer(seed), Slack()
+    text, slack = answer(seed), StoredMessages()
     reply = grow(text, step, slack)
     reply.finish(Ending("", footer="openai/gpt-test", previous=True))
     show(reply, slack)
@@ -149,7 +149,7 @@ def test_long_table_continues_below_its_header() -> None:
 
 
 def test_many_small_tables_end_in_a_file() -> None:
-    slack = Slack()
+    slack = StoredMessages()
     reply = grow(f"{TABLE}\nWords.\n\n" * 30, 40, slack)
     reply.finish(Ending())
     show(reply, slack)
