@@ -28,7 +28,7 @@ from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONSES, Api, ErrorRow
 from tests.fast import FastClock
 from tests.streams import speech
-from tests.streams.server import Answer, Ending, VendorServer
+from tests.streams.server import Answer, ResponseEnd, VendorServer
 
 THOUGHT = Usage(37, 75, cached_input_tokens=12, cache_write_tokens=8)
 TEXT = "Grüße, **世界** 👋🏽 — und `Code`:\n\n1. one\n2. two\n"
@@ -101,7 +101,7 @@ class TestAnAnswer:
 
     @ALL_APIS
     async def test_deltas_arrive_as_they_are_sent(self, vendor: VendorServer, api: Api) -> None:
-        vendor.script(Answer(api.unended("one", " two"), ending=Ending.HANG))
+        vendor.script(Answer(api.unended("one", " two"), ending=ResponseEnd.HANG))
         async with connected(api, vendor) as model, aclosing(model.stream(PROMPT)) as stream:
             async with asyncio.timeout(30):
                 assert [await anext(stream), await anext(stream)] == ["one", " two"]
@@ -127,7 +127,7 @@ class TestAnAnswer:
         self, vendor: VendorServer, api: Api
     ) -> None:
         events = [event for event in api.speak(["one"]) if b"[DONE]" not in event]
-        vendor.script(Answer(events, pause_s=0.01, ending=Ending.RESET))
+        vendor.script(Answer(events, pause_s=0.01, ending=ResponseEnd.RESET))
         async with connected(api, vendor) as model:
             received = await collect(model)
         assert received.text == "one"
@@ -266,8 +266,8 @@ class TestAFailure:
         assert error.detail == "invalid token … after …"
 
     @ALL_APIS
-    @pytest.mark.parametrize("ending", [Ending.END, Ending.CUT, Ending.RESET])
-    async def test_stream_without_its_marker_is_cut(self, vendor: VendorServer, api: Api, ending: Ending) -> None:
+    @pytest.mark.parametrize("ending", [ResponseEnd.END, ResponseEnd.CUT, ResponseEnd.RESET])
+    async def test_stream_without_its_marker_is_cut(self, vendor: VendorServer, api: Api, ending: ResponseEnd) -> None:
         vendor.script(Answer(api.unended("one", " two"), pause_s=0.01, ending=ending))
         async with connected(api, vendor) as model:
             received = await collect(model)
@@ -276,7 +276,7 @@ class TestAFailure:
     @ALL_APIS
     async def test_truncated_response_without_streaming_is_cut(self, vendor: VendorServer, api: Api) -> None:
         body = api.speak_whole(TEXT)
-        vendor.script(Answer([body[:40]], content_type="application/json", pause_s=0.01, ending=Ending.CUT))
+        vendor.script(Answer([body[:40]], content_type="application/json", pause_s=0.01, ending=ResponseEnd.CUT))
         async with connected(api, vendor, streaming=False) as model:
             received = await collect(model)
         assert received.failure is Failure.CUT
@@ -323,7 +323,7 @@ class TestAFailure:
 
     @ALL_APIS
     async def test_connection_closed_before_any_answer_is_unreachable(self, vendor: VendorServer, api: Api) -> None:
-        vendor.script(Answer(ending=Ending.NOTHING))
+        vendor.script(Answer(ending=ResponseEnd.NOTHING))
         async with connected(api, vendor) as model:
             assert (await collect(model)).failure is Failure.UNREACHABLE
 
@@ -332,9 +332,9 @@ class TestWhatIsCut:
     """[DONE] without a finish reason is a complete answer; a closed connection never is."""
 
     @pytest.mark.parametrize("name", ["gateway_chat_no_finish_reason", "snowflake_cortex_chat"])
-    @pytest.mark.parametrize("ending", [Ending.END, Ending.CUT])
+    @pytest.mark.parametrize("ending", [ResponseEnd.END, ResponseEnd.CUT])
     async def test_stream_without_finish_reason_and_done_is_cut(
-        self, vendor: VendorServer, name: str, ending: Ending
+        self, vendor: VendorServer, name: str, ending: ResponseEnd
     ) -> None:
         stream = speech.documented(name).replace(b"data: [DONE]\n\n", b"")
         vendor.script(Answer([stream], ending=ending))
@@ -359,7 +359,7 @@ class TestWhatIsCut:
     async def test_answer_is_complete_even_if_the_vendor_keeps_the_connection(
         self, vendor: VendorServer, api: Api
     ) -> None:
-        vendor.script(Answer(api.speak(["one"]), ending=Ending.HANG))
+        vendor.script(Answer(api.speak(["one"]), ending=ResponseEnd.HANG))
         async with connected(api, vendor) as model, asyncio.timeout(30):
             assert (await collect(model)).text == "one"
 
@@ -407,7 +407,7 @@ class TestHangingUp:
     async def test_closing_the_stream_reaches_the_vendor(
         self, vendor: VendorServer, api: Api, wrap: Callable[[Provider], Provider]
     ) -> None:
-        vendor.script(Answer(api.unended("one"), ending=Ending.HANG))
+        vendor.script(Answer(api.unended("one"), ending=ResponseEnd.HANG))
         async with connected(api, vendor) as model:
             async with aclosing(wrap(model).stream(PROMPT)) as stream:
                 assert await anext(stream) == "one"
@@ -415,7 +415,7 @@ class TestHangingUp:
 
     @ALL_APIS
     async def test_cancelling_before_the_first_delta_reaches_the_vendor(self, vendor: VendorServer, api: Api) -> None:
-        vendor.script(Answer(ending=Ending.HANG))
+        vendor.script(Answer(ending=ResponseEnd.HANG))
         async with connected(api, vendor) as model:
             listening = asyncio.create_task(collect(model))
             seen = await asyncio.wait_for(vendor.request(0), 5)

@@ -17,7 +17,7 @@ from bot.providers.vendor_model import MOST_PAUSES
 from tests.contracts.notifications import PROMPT, Received, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, Api
 from tests.streams import speech, steps
-from tests.streams.server import Answer, Ending, VendorServer, refusal
+from tests.streams.server import Answer, ResponseEnd, VendorServer, refusal
 
 CLOCK = ToolDefinition("time__now", "The time", {"type": "object", "properties": {"zone": {"type": "string"}}})
 CALLING = replace(PROMPT, tools=(CLOCK,))
@@ -711,7 +711,7 @@ class TestSilence:
     async def test_search_that_never_ends_stalls(self, vendor: VendorServer) -> None:
         chunks = steps.messages(*ANTHROPIC_FOUND)
         at = next(number for number, chunk in enumerate(chunks) if b'"type": "web_search_tool_result"' in chunk)
-        vendor.script(Answer(chunks[:at], ending=Ending.HANG, ping=b""))
+        vendor.script(Answer(chunks[:at], ending=ResponseEnd.HANG, ping=b""))
         async with connected(ANTHROPIC, vendor) as model, asyncio.timeout(600):
             received = await collect(Stall(model, stall_timeout_s=5), SEARCHING)
         assert received.failure is Failure.STALLED

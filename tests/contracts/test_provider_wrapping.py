@@ -16,7 +16,7 @@ from bot.providers.stall import Stall
 from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, Api
 from tests.streams import speech
-from tests.streams.server import Answer, Ending, VendorServer, refusal
+from tests.streams.server import Answer, ResponseEnd, VendorServer, refusal
 
 pytestmark = pytest.mark.skips_waits
 
@@ -73,7 +73,7 @@ class TestStall:
     @pytest.mark.parametrize("deltas", [(), ("one",)], ids=["at once", "after text"])
     async def test_pings_do_not_count_as_text(self, vendor: VendorServer, api: Api, deltas: tuple[str, ...]) -> None:
         ping = b'event: ping\ndata: {"type": "ping"}\n\n' if api is ANTHROPIC else b": ping\n\n"
-        vendor.script(Answer(api.unended(*deltas), ending=Ending.HANG, ping=ping))
+        vendor.script(Answer(api.unended(*deltas), ending=ResponseEnd.HANG, ping=ping))
         async with connected(api, vendor) as model:
             received = await collect(Stall(model, stall_timeout_s=5))
             assert (received.text, received.failure) == ("".join(deltas), Failure.STALLED)
@@ -133,7 +133,7 @@ class TestStall:
         stream = speech.documented(name)
         at = stream.index(b"\n\n", stream.index(end)) + 2
         ping = b'event: ping\ndata: {"type": "ping"}\n\n' if api is ANTHROPIC else b": ping\n\n"
-        vendor.script(Answer([stream[:at]], ending=Ending.HANG, ping=ping))
+        vendor.script(Answer([stream[:at]], ending=ResponseEnd.HANG, ping=ping))
         async with connected(api, vendor) as model:
             received = await collect(Stall(model, stall_timeout_s=5))
         assert received.error is not None
@@ -152,7 +152,7 @@ class TestStall:
             assert (await collect(Stall(model, stall_timeout_s=20))).failure is Failure.STALLED
 
     async def test_cancelling_the_reader_cancels_the_stream(self, vendor: VendorServer) -> None:
-        vendor.script(Answer(ending=Ending.HANG))
+        vendor.script(Answer(ending=ResponseEnd.HANG))
         async with connected(CHAT, vendor) as model:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(collect(Stall(model, stall_timeout_s=100)), 1)
@@ -183,7 +183,7 @@ class TestRetry:
             refusal(429, {"error": {"type": "rate_limit_error"}}, retry_after_ms="50", retry_after="60"),
             refusal(503, {"error": {"message": "busy"}}, retry_after="0"),
             refusal(502, {"error": {"message": "gone"}}),
-            Answer(ending=Ending.NOTHING),
+            Answer(ending=ResponseEnd.NOTHING),
         ],
         ids=["rate limited", "in milliseconds", "overloaded", "unreachable", "idle for too long"],
     )
@@ -278,7 +278,7 @@ class TestFallback:
             refusal(500, {"error": {}}),
             CHAT.streamed(),
             Answer(),
-            Answer(ending=Ending.HANG),
+            Answer(ending=ResponseEnd.HANG),
         ],
     )
     async def test_fallback_handles_any_other_failure(self, vendor: VendorServer, first: Answer) -> None:

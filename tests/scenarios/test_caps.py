@@ -14,7 +14,7 @@ from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says
 from tests.scenarios.test_access import ephemerals
 from tests.streams import speech
-from tests.streams.server import Answer, Ending, VendorServer
+from tests.streams.server import Answer, ResponseEnd, VendorServer
 
 pytestmark = pytest.mark.skips_waits
 
@@ -83,8 +83,8 @@ async def test_dollars_are_capped_too(stage: Stage, settings: Settings) -> None:
 
 
 BROKEN_OFF = {
-    "cut": (Answer(speech.chat(speech.tokens(WORDS))[:60], ending=Ending.CUT), Failure.CUT),
-    "stalled": (Answer(speech.chat(speech.tokens(WORDS))[:60], ending=Ending.HANG), Failure.STALLED),
+    "cut": (Answer(speech.chat(speech.tokens(WORDS))[:60], ending=ResponseEnd.CUT), Failure.CUT),
+    "stalled": (Answer(speech.chat(speech.tokens(WORDS))[:60], ending=ResponseEnd.HANG), Failure.STALLED),
 }
 
 

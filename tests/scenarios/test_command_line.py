@@ -16,12 +16,12 @@ from tests.forked import forked_bot, forked_command
 from tests.processes import REPOSITORY, bot_process, output, wait_for_line
 from tests.scenarios.conftest import Stage, asking, connected, says
 from tests.streams import speech, steps
-from tests.streams.server import Answer, Ending, VendorServer, refusal
+from tests.streams.server import Answer, ResponseEnd, VendorServer, refusal
 
 
 async def test_ask_streams_the_answer_and_writes_usage_to_stderr(tmp_path: Path, vendor: VendorServer) -> None:
     events = speech.chat(["The first ", "half,", " and the rest."])
-    vendor.script(Answer(events[:3], ending=Ending.HANG))
+    vendor.script(Answer(events[:3], ending=ResponseEnd.HANG))
     async with bot_process(tmp_path, "ask", "why?", env=asking(vendor)) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -90,7 +90,7 @@ async def test_ask_without_streaming_requests_the_complete_answer(tmp_path: Path
 
 
 async def test_ctrl_c_closes_the_vendors_stream_and_ends_the_process(tmp_path: Path, vendor: VendorServer) -> None:
-    vendor.script(Answer(speech.chat(["Once"])[:2], ending=Ending.HANG))
+    vendor.script(Answer(speech.chat(["Once"])[:2], ending=ResponseEnd.HANG))
     async with bot_process(tmp_path, "ask", "why?", env=asking(vendor)) as process:
         assert process.stdout is not None
         assert process.stdin is not None
@@ -197,7 +197,7 @@ async def test_sigterm_lets_a_live_answer_end_and_exits_0(
 
 
 async def test_second_signal_ends_at_once(tmp_path: Path, sandbox: Sandbox, vendor: VendorServer) -> None:
-    vendor.script(Answer(speech.chat(["Once"])[:2], ending=Ending.HANG))
+    vendor.script(Answer(speech.chat(["Once"])[:2], ending=ResponseEnd.HANG))
     stage = Stage(sandbox, vendor)
     async with forked_bot(tmp_path, "run", env=connected(sandbox, vendor)) as process:
         await wait_for_line(process.stdout, "is connected to Slack")

@@ -28,7 +28,7 @@ from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, footer, growing, grows, says, shown
 from tests.scenarios.fleet import Fleet
 from tests.streams import speech
-from tests.streams.server import Answer, Ending, Seen, VendorServer
+from tests.streams.server import Answer, ResponseEnd, Seen, VendorServer
 
 LONG = "".join(f"word{number} " for number in range(80))
 QUICK_S = 0.01
@@ -46,7 +46,7 @@ SECTIONS = [
 MARKDOWN = "".join(SECTIONS)
 """An answer whose words are all different, so that lost and doubled words are noticed."""
 WORD = re.compile(r"word(\d{3})")
-UNFINISHED = Answer(speech.chat(speech.tokens(LONG))[:60], ending=Ending.HANG)
+UNFINISHED = Answer(speech.chat(speech.tokens(LONG))[:60], ending=ResponseEnd.HANG)
 """The first part of the long answer. The stream then stays silent until the bot hangs up."""
 
 
@@ -144,7 +144,7 @@ async def test_answer_that_outlasts_the_drain_is_handed_over(fleet: Fleet) -> No
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_three_interruptions_end_the_job_with_its_part_and_a_notice(fleet: Fleet) -> None:
     events = speech.chat(speech.tokens("Half an answer. "))
-    fleet.stage.vendor.script(Answer(events[:-3], ending=Ending.HANG))
+    fleet.stage.vendor.script(Answer(events[:-3], ending=ResponseEnd.HANG))
     asked = ""
     for attempt in range(3):
         process = await fleet.start()
@@ -262,7 +262,7 @@ def resuming(fleet: Fleet, text: str, *stops: int) -> Callable[[Seen], Answer]:
         word = left.pop(0)
         end = rest.index(f"word{word:03}") + AHEAD_CHARS
         whole = grows(rest[: end + AHEAD_CHARS], QUICK_S, {end: partial(shows_anywhere, fleet, word)})
-        return replace(whole, chunks=whole.chunks[:-3], ending=Ending.HANG)
+        return replace(whole, chunks=whole.chunks[:-3], ending=ResponseEnd.HANG)
 
     return answer
 
@@ -363,7 +363,7 @@ async def test_question_edited_while_no_process_runs_is_answered_from_the_beginn
 
 async def test_handed_over_answer_continues_after_its_last_word(fleet: Fleet) -> None:
     half = MARKDOWN[: MARKDOWN.index("| word080")]
-    hanging = Answer(speech.chat(speech.tokens(half))[:-3], ending=Ending.HANG)
+    hanging = Answer(speech.chat(speech.tokens(half))[:-3], ending=ResponseEnd.HANG)
     resumed = resuming(fleet, MARKDOWN)
     fleet.stage.vendor.script(lambda seen: resumed(seen) if "stops" in str(seen.body) else hanging)
     leaving = await fleet.start(BOT_DRAIN_S="1")
@@ -379,7 +379,7 @@ async def test_handed_over_answer_continues_after_its_last_word(fleet: Fleet) ->
 @pytest.mark.parametrize("says_so", [NOTHING_MISSING, "", MARKDOWN], ids=["says so", "says nothing", "repeats it"])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_complete_answer_gets_no_additional_text_after_a_crash(fleet: Fleet, says_so: str) -> None:
-    hanging = Answer(speech.chat(speech.tokens(MARKDOWN))[:-3], ending=Ending.HANG)
+    hanging = Answer(speech.chat(speech.tokens(MARKDOWN))[:-3], ending=ResponseEnd.HANG)
     fleet.stage.vendor.script(lambda seen: says(says_so) if "stops" in str(seen.body) else hanging)
     process = await fleet.start()
     asked = await fleet.stage.mention()

@@ -17,9 +17,9 @@ from tests.processes import END_WITHIN_S, wait_for_line
 from tests.scenarios.conftest import asking, says
 from tests.slack_process import SlackProcess, slack_process
 from tests.streams import speech
-from tests.streams.server import Answer, Ending, VendorServer
+from tests.streams.server import Answer, ResponseEnd, VendorServer
 
-UNFINISHED = Answer(speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=Ending.HANG)
+UNFINISHED = Answer(speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=ResponseEnd.HANG)
 """A model that stops in the middle of an answer and keeps its connection open."""
 AT_MOST_S = 5.0
 

@@ -14,7 +14,7 @@ from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says
 from tests.streams import speech
-from tests.streams.server import Answer, Ending, VendorServer, refusal
+from tests.streams.server import Answer, ResponseEnd, VendorServer, refusal
 
 pytestmark = pytest.mark.skips_waits
 
@@ -22,7 +22,7 @@ LONG = "word " * 80
 PART = "The first half. "
 
 
-def part(ending: Ending) -> Answer:
+def part(ending: ResponseEnd) -> Answer:
     """Returns the first half of an answer whose connection then ends in this way."""
     events = speech.chat(speech.tokens(PART))
     return Answer(events[: 1 + len(speech.tokens(PART))], ending=ending)
@@ -47,9 +47,9 @@ WITHOUT_TEXT = {
 }
 
 AFTER_SOME_TEXT = {
-    "cut": (part(Ending.CUT), Failure.CUT),
-    "reset": (part(Ending.RESET), Failure.CUT),
-    "ended without its terminal marker": (part(Ending.END), Failure.CUT),
+    "cut": (part(ResponseEnd.CUT), Failure.CUT),
+    "reset": (part(ResponseEnd.RESET), Failure.CUT),
+    "ended without its terminal marker": (part(ResponseEnd.END), Failure.CUT),
     "refused in the middle": (finished_by("content_filter"), Failure.REFUSED),
 }
 
@@ -73,7 +73,7 @@ async def test_failure_midway_leaves_the_part_and_a_notice(stage: Stage, answer:
 
 @pytest.mark.parametrize("text", ["", PART], ids=["before the first word", "midway"])
 async def test_stalled_model_leaves_its_part_and_a_notice(with_short_stall_timeout: Stage, text: str) -> None:
-    with_short_stall_timeout.vendor.script(part(Ending.HANG) if text else Answer(ending=Ending.HANG))
+    with_short_stall_timeout.vendor.script(part(ResponseEnd.HANG) if text else Answer(ending=ResponseEnd.HANG))
     asked = await with_short_stall_timeout.mention()
     sentence = texts.model_failure(Failure.STALLED, "openai/test")
     assert await with_short_stall_timeout.answers("general", asked) == [f"{text.rstrip()}\n{sentence}".lstrip()]

@@ -18,7 +18,7 @@ from tests.forked import ForkedBot, forked_bot
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, running, shown
 from tests.streams import speech
-from tests.streams.server import Answer, Ending, VendorServer
+from tests.streams.server import Answer, ResponseEnd, VendorServer
 
 CODE = "".join(f"print({number})  # a line of the code\n" for number in range(520))
 TABLE = "| Number | Square |\n|---|---|\n" + "".join(
@@ -135,7 +135,7 @@ async def test_pages_left_by_a_crash_are_recovered_as_text(
     bots: Callable[[], Awaitable[ForkedBot]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:
     left = SEVEN_PAGES[: SEVEN_PAGES.index("| 140 |")].rstrip()
-    vendor.script(Answer(events(left)[:-3], ending=Ending.HANG), Answer(events("")[:-3], ending=Ending.CUT))
+    vendor.script(Answer(events(left)[:-3], ending=ResponseEnd.HANG), Answer(events("")[:-3], ending=ResponseEnd.CUT))
     stage = Stage(sandbox, vendor)
     process = await bots()
     asked = await stage.mention()
@@ -193,7 +193,9 @@ async def test_message_without_blocks_left_by_a_crash_is_recovered_as_text(
     bots: Callable[[], Awaitable[ForkedBot]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:
     left = "An <answer> & *more*: https://a.example/?q=1&r=2 says &lt;b&gt; so."
-    vendor.script(Answer(events(left)[:-3], ending=Ending.HANG), Answer(events("Else.")[:-3], ending=Ending.CUT))
+    vendor.script(
+        Answer(events(left)[:-3], ending=ResponseEnd.HANG), Answer(events("Else.")[:-3], ending=ResponseEnd.CUT)
+    )
     sandbox.faults.start("refuse", method="chat.update", error="invalid_blocks", times=1)
     stage = Stage(sandbox, vendor)
     process = await bots()

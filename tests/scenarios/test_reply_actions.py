@@ -22,11 +22,11 @@ from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, buttons, footer, growing, running, says, shown
 from tests.streams import speech
-from tests.streams.server import Answer, Ending, VendorServer
+from tests.streams.server import Answer, ResponseEnd, VendorServer
 
 pytestmark = pytest.mark.skips_waits
 
-UNFINISHED = Answer(speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=Ending.HANG)
+UNFINISHED = Answer(speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=ResponseEnd.HANG)
 DONE = [ReplyAction.REGENERATE, ReplyAction.FEEDBACK, ReplyAction.DELETE]
 
 

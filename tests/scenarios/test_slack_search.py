@@ -23,12 +23,12 @@ from tests.scenarios.conftest import Stage, growing, manifest, running, says, se
 from tests.scenarios.test_mcp import let_use, using
 from tests.scenarios.test_tools import asking, calls, ended, press
 from tests.streams import steps
-from tests.streams.server import Answer, Ending, VendorServer
+from tests.streams.server import Answer, ResponseEnd, VendorServer
 
 FOUND = "Wombats launch on Friday"
 """What a colleague wrote."""
 ANSWER = "It is on a weekday."
-HANGS = Answer(says("Let me see.").chunks[:2], ending=Ending.HANG)
+HANGS = Answer(says("Let me see.").chunks[:2], ending=ResponseEnd.HANG)
 
 
 def searches() -> Answer:

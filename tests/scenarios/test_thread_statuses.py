@@ -20,11 +20,11 @@ from tests.forked import forked_bot
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, manifest, running, says, settings_of, shown
 from tests.streams import speech
-from tests.streams.server import Answer, Ending, VendorServer
+from tests.streams.server import Answer, ResponseEnd, VendorServer
 
 GENERAL = "C0GENERAL"
 METHOD = "assistant.threads.setStatus"
-SILENT = Answer(ending=Ending.HANG)
+SILENT = Answer(ending=ResponseEnd.HANG)
 
 
 def status(stage: Stage, thread_ts: str, channel: str = GENERAL) -> str | None:
@@ -160,7 +160,7 @@ async def agent_sandbox(manifest_json: Any) -> AsyncIterator[Sandbox]:
 async def test_agents_channel_thread_has_slacks_stop_in_place_of_placeholder_and_button(vendor: VendorServer) -> None:
     chunks = speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60]
     thinking = asyncio.Event()
-    vendor.script(Answer(chunks, gates={0: thinking.wait}, ending=Ending.HANG))
+    vendor.script(Answer(chunks, gates={0: thinking.wait}, ending=ResponseEnd.HANG))
     async with agent_sandbox(manifest("manifest.agent.json")) as sandbox, running(settings_of(sandbox, vendor)):
         stage = Stage(sandbox, vendor)
         asked = await stage.mention()

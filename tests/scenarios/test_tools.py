@@ -21,7 +21,7 @@ from sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, buttons, footer, running, says, shown
 from tests.scenarios.test_continue_stopped import ended as recorded_turns
 from tests.streams import speech
-from tests.streams.server import Answer, Ending, Seen, VendorServer
+from tests.streams.server import Answer, ResponseEnd, Seen, VendorServer
 
 pytestmark = pytest.mark.skips_waits
 
@@ -157,7 +157,7 @@ async def test_placeholder_and_status_say_which_tool_runs_and_that_the_model_thi
     stage: Stage, notes: Notes
 ) -> None:
     notes.may_list.clear()
-    stage.vendor.script(by_results(calls("", ("notes__list", {})), Answer(ending=Ending.HANG)))
+    stage.vendor.script(by_results(calls("", ("notes__list", {})), Answer(ending=ResponseEnd.HANG)))
     asked = await stage.mention("list them all")
     await status(stage, asked, "is running notes.list…")
     [message] = await stage.sandbox.wait_for(lambda: _saying(stage, asked, "Running notes.list…"))

@@ -18,7 +18,7 @@ from sandbox.workspace import TEAM_ID, Message
 from tests.scenarios.conftest import Stage, running, shown
 from tests.scenarios.test_reply_actions import on_record, press, rows
 from tests.streams import speech, steps
-from tests.streams.server import Answer, Ending, VendorServer
+from tests.streams.server import Answer, ResponseEnd, VendorServer
 
 pytestmark = pytest.mark.skips_waits
 
@@ -202,7 +202,7 @@ async def test_answer_that_another_process_continues_keeps_its_sources(
 ) -> None:
     stage = Stage(sandbox, vendor)
     cited = search_answer(steps.text(LONG, TYPIST)).chunks[:-3]
-    vendor.script(Answer(cited, ending=Ending.HANG, ping=b'event: ping\ndata: {"type": "ping"}\n\n'))
+    vendor.script(Answer(cited, ending=ResponseEnd.HANG, ping=b'event: ping\ndata: {"type": "ping"}\n\n'))
     async with running(replace(settings, drain_s=0)):
         asked = await stage.mention()
         await sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if "paced edits" in shown(m)], 40)

@@ -15,7 +15,7 @@ ARRIVES_WITHIN_S = 40.0
 """The longest wait for a request."""
 
 
-class Ending(Enum):
+class ResponseEnd(Enum):
     """How the response ends after its last chunk."""
 
     END = auto()
@@ -44,7 +44,7 @@ class Answer:
     """The pause after each chunk."""
     gates: Mapping[int, Callable[[], Awaitable[object]]] = field(default_factory=dict)
     """What is awaited before a chunk, by the chunk's number from 0."""
-    ending: Ending = Ending.END
+    ending: ResponseEnd = ResponseEnd.END
     ping: bytes = b": ping\n\n"
     """The bytes that are sent while the response hangs."""
 
@@ -125,7 +125,7 @@ async def _send(request: web.Request, answer: Answer) -> web.StreamResponse:
     await asyncio.sleep(answer.delay_s)
     headers = {"Content-Type": answer.content_type, **answer.headers}
     response = web.StreamResponse(status=answer.status, headers=headers)
-    if answer.ending is Ending.NOTHING:
+    if answer.ending is ResponseEnd.NOTHING:
         _break(request, reset=False)
         return response
     await response.prepare(request)
@@ -137,13 +137,13 @@ async def _send(request: web.Request, answer: Answer) -> web.StreamResponse:
         await response.write(chunk)
         # Measured from the beginning, so that the pace is exact.
         await asyncio.sleep(began + (number + 1) * answer.pause_s - asyncio.get_running_loop().time())
-    while answer.ending is Ending.HANG:
+    while answer.ending is ResponseEnd.HANG:
         await response.write(answer.ping)
         await asyncio.sleep(0.02)
-    if answer.ending is Ending.END:
+    if answer.ending is ResponseEnd.END:
         await response.write_eof()
     else:
-        _break(request, reset=answer.ending is Ending.RESET)
+        _break(request, reset=answer.ending is ResponseEnd.RESET)
     return response
 
 
