@@ -200,6 +200,7 @@ async def built(
             approvals=stores.tool_steps,
             modals=surfaces,
             history=workspace.history,
+            clock=clock,
         )
         reply_actions.register(bolt, actions, me.team_id)
         tokens = SharedTokens(search, stores.process_messages) if search is not None else None

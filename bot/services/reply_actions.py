@@ -19,6 +19,7 @@ from bot.core.reply.sources import shown_sources
 from bot.core.tool_steps import Decision, StepState, ToolStep
 from bot.core.tools import label_of
 from bot.errors import RateLimited, Refused, StoreError
+from bot.ports.clock import Clock
 from bot.ports.history import History
 from bot.ports.modals import ArgumentsModals
 from bot.ports.queue import JobRequests
@@ -30,6 +31,8 @@ from bot.services.intake import WakeableWorker
 
 log = logging.getLogger(__name__)
 
+LOOK_AGAIN_S = 1.0
+"""A message is shown a moment before it is on record. Slack waits for three seconds until a press has its effect."""
 _JOB_ID = re.compile("[0-9]{1,18}")
 """Digits that fit into a database's integer."""
 
@@ -72,6 +75,7 @@ class ReplyActions:
     approvals: Approvals
     modals: ArgumentsModals
     history: History
+    clock: Clock
 
     async def pressed(self, press: Press) -> None:
         """Performs the action, and shows the presser the outcome that the reply doesn't show."""
@@ -156,6 +160,9 @@ class ReplyActions:
 
     async def _answer_of(self, press: Press) -> RecordedAnswer | None:
         if not press.private:
+            if answer := await self.answers.shown_by(press.thread, press.message_ts):
+                return answer
+            await self.clock.sleep(LOOK_AGAIN_S)
             return await self.answers.shown_by(press.thread, press.message_ts)
         if not _JOB_ID.fullmatch(press.value):
             return None
