@@ -1,9 +1,10 @@
 """Caching of people's names and kinds, with a manual clock and Slack's answers over real HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -12,11 +13,35 @@ from bot.core.limits.access import UserKind
 from bot.slack import users as users_module
 from bot.slack.client import SlackClient, new_session
 from bot.slack.retry_policy import USER_KIND
-from bot.slack.users import KIND_TRUSTED_S, NAME_TRUSTED_S, SlackUsers
+from bot.slack.users import KIND_TRUSTED_S, NAME_TRUSTED_S, SlackUsers, kind_of, name_of
 from bot.slack.workspace import Workspace
 from sandbox.server import Sandbox
 from tests.clocks import InstantClock
 from tests.slack.schedules import LoneLedger, RecordsInMemory
+
+TEAM = {"team_id": "T1"}
+KINDS: Mapping[str, tuple[Mapping[str, Any], UserKind | None]] = {
+    "a member": (TEAM, UserKind.MEMBER),
+    "without a team": ({"id": "U1"}, UserKind.MEMBER),
+    "of another workspace": ({"team_id": "T2"}, UserKind.EXTERNAL),
+    "of several workspaces of a Grid": ({"team_id": "T2", "enterprise_user": {"teams": ["T1"]}}, UserKind.MEMBER),
+    "of other workspaces of a Grid": ({"team_id": "T2", "enterprise_user": {"teams": ["T3"]}}, UserKind.EXTERNAL),
+    "a stranger": (TEAM | {"is_stranger": True}, UserKind.EXTERNAL),
+    "a guest": (TEAM | {"is_restricted": True}, UserKind.GUEST),
+    "a guest of one channel": (TEAM | {"is_ultra_restricted": True}, UserKind.GUEST),
+    "a guest of another workspace": ({"team_id": "T2", "is_restricted": True}, UserKind.EXTERNAL),
+    "a bot": (TEAM | {"is_bot": True}, UserKind.BOT),
+    "deactivated": (TEAM | {"deleted": True}, None),
+    "no answer": ({}, None),
+}
+ALL_NAMES = {"name": "ada.l", "real_name": "Ada Lovelace", "profile": {"display_name": "ada", "real_name": "Ada L."}}
+NAMES: Mapping[str, tuple[Mapping[str, Any], str]] = {
+    "the display name": (ALL_NAMES, "ada"),
+    "without a display name": (ALL_NAMES | {"profile": {"display_name": ""}}, "Ada Lovelace"),
+    "the real name of the profile": ({"name": "ada.l", "profile": {"real_name": "Ada L."}}, "Ada L."),
+    "a channel": ({"name": "general"}, "general"),
+    "no name": ({"profile": {}}, ""),
+}
 
 
 @dataclass
@@ -50,6 +75,16 @@ async def known_people() -> AsyncIterator[UsersStage]:
         yield UsersStage(sandbox, clock, workspace.users)
 
 
+@pytest.mark.parametrize(("user", "kind"), KINDS.values(), ids=KINDS)
+def test_kind_of_a_person_follows_from_what_slack_says(user: Mapping[str, Any], kind: UserKind | None) -> None:
+    assert kind_of(user, "T1") is kind
+
+
+@pytest.mark.parametrize(("subject", "name"), NAMES.values(), ids=NAMES)
+def test_name_is_the_one_that_slack_shows(subject: Mapping[str, Any], name: str) -> None:
+    assert name_of(subject) == name
+
+
 async def test_kind_is_trusted_for_ten_minutes_and_then_looked_up_again(stage: UsersStage) -> None:
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     stage.become_guest("U0ADA")
@@ -78,6 +113,12 @@ async def test_name_and_kind_cost_one_lookup(stage: UsersStage) -> None:
     await stage.users.names(["U0GRACE"])
     assert stage.users.known("U0GRACE") is UserKind.MEMBER
     assert stage.lookups() == 2
+
+
+async def test_channels_have_names_and_no_kind(stage: UsersStage) -> None:
+    assert await stage.users.names(["C0GENERAL", "U0ADA", "S0GROUP"]) == {"C0GENERAL": "general", "U0ADA": "ada"}
+    assert stage.users.known("C0GENERAL") is None
+    assert stage.lookups() == 1
 
 
 async def test_simultaneous_lookups_share_one_call(stage: UsersStage) -> None:
@@ -129,3 +170,17 @@ async def test_oldest_profiles_are_dropped_beyond_the_limit(stage: UsersStage, m
     for user_id in ("U0ADA", "U0GRACE", "U0NOBODY"):
         await stage.users.kind(user_id)
     assert [stage.users.known(user_id) for user_id in ("U0ADA", "U0GRACE")] == [None, UserKind.MEMBER]
+
+
+async def test_profile_that_is_looked_up_again_is_the_newest(
+    stage: UsersStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(users_module, "MOST_PROFILES", 2)
+    for user_id in ("U0ADA", "U0GRACE"):
+        await stage.users.kind(user_id)
+    stage.clock.now_s += KIND_TRUSTED_S
+    for user_id in ("U0ADA", "U0NOBODY"):
+        await stage.users.kind(user_id)
+    assert stage.users.known("U0ADA") is UserKind.MEMBER
+    assert await stage.users.names(["U0ADA"]) == {"U0ADA": "ada"}
+    assert stage.lookups() == 4, "the oldest was dropped, not the one looked up again"
