@@ -88,7 +88,7 @@ async def main() -> None:
     """Records and writes the animation. Raises RuntimeError if there is no Chromium."""
     path = find_chromium()
     if path is None:
-        raise RuntimeError("There is no Chromium here. Install it: apt-get install chromium")
+        raise RuntimeError("There is no Chromium here. Install it: apt-get install chromium-headless-shell")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         recording = await _recorded(browser)

@@ -104,7 +104,7 @@ async def main() -> None:
     """Takes all screenshots. Raises RuntimeError if Chromium is not installed."""
     path = find_chromium()
     if path is None:
-        raise RuntimeError("No Chromium here: apt-get install chromium")
+        raise RuntimeError("No Chromium here: apt-get install chromium-headless-shell")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         guide = guide_of(ModelChoice(Settings(), "openai/gpt-6-luna"))
