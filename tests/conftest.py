@@ -18,7 +18,7 @@ settings.load_profile("any machine")
 engine._POOL_TIMEOUT_S = 30.0
 
 GC_THRESHOLD = 5_000
-"""Young objects at which garbage is collected: with Python's 700, that takes an eighth of the time of the tests."""
+"""Young objects at which garbage is collected. With Python's 700, that takes an eighth of the store's tests' time."""
 
 pytest_plugins = ["tests.migrated", "tests.contracts.databases", "tests.fast"]
 

@@ -48,7 +48,7 @@ from bot.errors import StoreError, trace_of
 from bot.ports.clock import Clock
 from bot.ports.queue import WaitingJobs, WorkerQueue
 from bot.ports.replies import WorkerReplies
-from bot.services.answering import AnswerAttempt, Cancellation
+from bot.services.answer_attempt import AnswerAttempt, Cancellation
 
 HEARTBEAT_S = 1.0
 BEAT_TIMEOUT_S = 2.0

@@ -28,7 +28,8 @@ from bot.errors import Failure, ProviderError
 from bot.ports.tools import Tools
 from bot.providers.prices import ModelPrices
 from bot.services.access_control import AccessControl
-from bot.services.answering import AnswerAttempt, Answering, Cancellation
+from bot.services.answer_attempt import AnswerAttempt, Cancellation
+from bot.services.answering import Answering
 from bot.services.assistant_pane import AssistantPane
 from bot.services.insisting import RETRIES_S
 from bot.services.metrics import JobLife

@@ -10,7 +10,7 @@ from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Piece, Pulse, Spent
 from bot.core.lease import LEASE_S, Lease
 from bot.ports.clock import SystemClock
-from bot.services.answering import AnswerAttempt
+from bot.services.answer_attempt import AnswerAttempt
 from bot.services.worker import Capacity, Worker
 from bot.store import Stores
 from bot.store.queue.worker import SqlWorkerQueue

@@ -11,7 +11,7 @@ from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Piece, Pulse, Spent
 from bot.core.lease import LEASE_S, Lease
 from bot.errors import StoreError
-from bot.services.answering import AnswerAttempt, Cancellation
+from bot.services.answer_attempt import AnswerAttempt, Cancellation
 from bot.services.worker import (
     BEAT_TIMEOUT_S,
     CLAIM_ENDS_S,
