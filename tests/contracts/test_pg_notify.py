@@ -1,0 +1,160 @@
+"""Listening to PostgreSQL: what wakes a process, the lock that shows that it lives, and when it connects again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bot.ports.clock import Clock, SystemClock
+from bot.store.engine import create_engine
+from bot.store.liveness.pg_notify import DEAF_PAUSE_S, FIRST_PAUSE_S, LONGEST_PAUSE_S, Listener
+from bot.store.rows import channel, lock_key, said_by
+from tests.contracts.pooler import pooler
+
+NOBODY_URL = "postgresql://nobody@127.0.0.1:9/none"
+IN_TIME_S = 40.0
+
+
+@dataclass
+class Ear:
+    """What a process has heard."""
+
+    wakes: int = 0
+    texts: list[str] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self) -> None:
+        self.wakes += 1
+        self.changed.set()
+
+    def hear(self, text: str) -> None:
+        self.texts.append(text)
+        self.changed.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(IN_TIME_S):
+            while not condition():
+                await self.changed.wait()
+                self.changed.clear()
+
+
+@dataclass
+class PausedClock(SystemClock):
+    """A clock whose sleeps last until the test lets one end."""
+
+    pauses_s: "asyncio.Queue[float]" = field(default_factory=asyncio.Queue)
+    may_go_on: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def sleep(self, delay_s: float) -> None:
+        self.pauses_s.put_nowait(delay_s)
+        await self.may_go_on.wait()
+        self.may_go_on.clear()
+
+    async def next_pause_s(self) -> float:
+        async with asyncio.timeout(IN_TIME_S):
+            return await self.pauses_s.get()
+
+
+@asynccontextmanager
+async def listening(url: str, clock: Clock) -> AsyncIterator[tuple[Listener, Ear]]:
+    engine, ear = create_engine(url), Ear()
+    listener = Listener(engine, "w1", clock, ear.wake, ear.hear)
+    try:
+        async with asyncio.timeout(IN_TIME_S):
+            await listener.open()
+        yield listener, ear
+    finally:
+        await listener.close()
+        await engine.dispose()
+
+
+@pytest.fixture
+async def other(postgresql_url: str) -> AsyncIterator[AsyncEngine]:
+    """Connections of another process."""
+    engine = create_engine(postgresql_url)
+    yield engine
+    await engine.dispose()
+
+
+async def value(engine: AsyncEngine, expression: sa.ColumnElement[Any]) -> Any:
+    async with engine.begin() as connection:
+        return await connection.scalar(sa.select(expression))
+
+
+async def notify(engine: AsyncEngine, *payloads: str) -> None:
+    for payload in payloads:
+        await value(engine, sa.func.pg_notify(channel(), payload))
+
+
+def is_free(worker: str) -> sa.ColumnElement[Any]:
+    return sa.func.pg_try_advisory_xact_lock(lock_key(worker))
+
+
+def cut() -> sa.ColumnElement[Any]:
+    """Cuts all connections but the one that asks."""
+    activity = sa.table("pg_stat_activity", sa.column("pid"), sa.column("datname"))
+    is_other = sa.and_(activity.c.pid != sa.func.pg_backend_pid(), activity.c.datname == sa.func.current_database())
+    cut_ones = sa.select(sa.func.count(sa.func.pg_terminate_backend(activity.c.pid))).where(is_other)
+    return cut_ones.scalar_subquery()
+
+
+async def test_changes_of_others_wake_and_ours_do_not(postgresql_url: str, other: AsyncEngine) -> None:
+    async with listening(postgresql_url, SystemClock()) as (_, ear):
+        assert ear.wakes == 1, "changes from before are not lost"
+        await notify(other, "w1", "w2", "w1", "w11")
+        await ear.until(lambda: ear.wakes >= 3)
+    assert (ear.wakes, ear.texts) == (3, [])
+
+
+async def test_texts_of_others_are_heard_and_wake_nobody(postgresql_url: str, other: AsyncEngine) -> None:
+    async with listening(postgresql_url, SystemClock()) as (_, ear):
+        await notify(other, f"{said_by('w1')}mine", f"{said_by('w11')}one two", f"{said_by('w2')}three")
+        await ear.until(lambda: len(ear.texts) >= 2)
+    assert (ear.wakes, ear.texts) == (1, ["one two", "three"])
+
+
+async def test_lock_is_held_while_it_listens(postgresql_url: str, other: AsyncEngine) -> None:
+    async with listening(postgresql_url, SystemClock()) as (listener, _):
+        assert listener.held
+        assert not await value(other, is_free("w1"))
+        assert await value(other, is_free("w2"))
+    assert not listener.held
+    assert await value(other, is_free("w1"))
+
+
+async def test_lost_connection_is_replaced_soon(postgresql_url: str, other: AsyncEngine) -> None:
+    clock = PausedClock()
+    async with listening(postgresql_url, clock) as (listener, ear):
+        await value(other, cut())
+        assert await clock.next_pause_s() == FIRST_PAUSE_S
+        assert not listener.held
+        clock.may_go_on.set()
+        await ear.until(lambda: ear.wakes == 2)
+        assert listener.held
+        assert not await value(other, is_free("w1"))
+
+
+async def test_pauses_grow_while_the_database_is_away() -> None:
+    clock, pauses_s = PausedClock(), []
+    async with listening(NOBODY_URL, clock) as (listener, ear):
+        for _ in range(5):
+            pauses_s.append(await clock.next_pause_s())
+            clock.may_go_on.set()
+        assert not listener.held
+    assert pauses_s == [2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S, 8 * FIRST_PAUSE_S, LONGEST_PAUSE_S, LONGEST_PAUSE_S]
+    assert ear.wakes == 0
+
+
+async def test_behind_a_pooler_it_holds_no_lock_and_tries_again_after_a_minute(
+    postgresql_url: str, other: AsyncEngine
+) -> None:
+    clock = PausedClock()
+    async with pooler(postgresql_url) as pooled_url, listening(pooled_url, clock) as (listener, ear):
+        assert await clock.next_pause_s() == DEAF_PAUSE_S
+        assert (listener.held, ear.wakes) == (False, 0)
+        assert await value(other, is_free("w1")), "the pooler would keep the lock"
