@@ -73,7 +73,7 @@ def clock() -> ManualTime:
 @pytest.fixture
 async def sandbox(clock: ManualTime) -> AsyncIterator[Sandbox]:
     sandbox = Sandbox(
-        monotonic=clock, ack_timeout_s=0.2, redelivery_delays_s=(0, 0.05, 0.05), twin_order="mention_first"
+        monotonic=clock, ack_timeout_s=30.0, redelivery_delays_s=(0, 0.05, 0.05), twin_order="mention_first"
     )
     async with sandbox:
         yield sandbox

@@ -42,7 +42,6 @@ class PressRecorder:
 
 @pytest.fixture
 async def recorder(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncIterator[PressRecorder]:
-    sandbox.sockets.ack_timeout_s = 3.0
     recorder = PressRecorder(new_app(sandbox, session))
     async with connected(recorder.bolt, sandbox):
         yield recorder

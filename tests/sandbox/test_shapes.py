@@ -96,7 +96,7 @@ class Wire:
 
 @asynccontextmanager
 async def wired(manifest: Json) -> AsyncIterator[Wire]:
-    sandbox = Sandbox(manifest=manifest, twin_order="mention_first", ack_timeout_s=2.0)
+    sandbox = Sandbox(manifest=manifest, twin_order="mention_first", ack_timeout_s=30.0)
     async with sandbox, aiohttp.ClientSession() as session:
         wire = Wire(sandbox, session)
         url = (await wire.call("apps.connections.open", token=sandbox.app_token))["url"]
