@@ -1,6 +1,8 @@
 """Listening to PostgreSQL: what wakes a process, the lock that shows that it lives, and when it connects again."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.ports.clock import Clock, SystemClock
 from bot.store.engine import create_engine
+from bot.store.liveness import pg_notify
 from bot.store.liveness.pg_notify import DEAF_PAUSE_S, FIRST_PAUSE_S, LONGEST_PAUSE_S, Listener
 from bot.store.rows import channel, lock_key, said_by
 from tests.contracts.pooler import pooler
@@ -103,10 +106,19 @@ def cut() -> sa.ColumnElement[Any]:
     return cut_ones.scalar_subquery()
 
 
+def checked_pid() -> sa.ColumnElement[Any]:
+    """The server's process for a listener's connection that was checked and is idle now."""
+    activity = sa.table("pg_stat_activity", sa.column("pid"), sa.column("query"), sa.column("state"))
+    locks = sa.table("pg_locks", sa.column("pid"), sa.column("locktype"))
+    has_lock = activity.c.pid.in_(sa.select(locks.c.pid).where(locks.c.locktype == "advisory"))
+    is_checked = sa.and_(has_lock, activity.c.query == "SELECT 1", activity.c.state == "idle")
+    return sa.select(activity.c.pid).where(is_checked).limit(1).scalar_subquery()
+
+
 async def test_changes_of_others_wake_and_ours_do_not(postgresql_url: str, other: AsyncEngine) -> None:
     async with listening(postgresql_url, SystemClock()) as (_, ear):
         assert ear.wakes == 1, "changes from before are not lost"
-        await notify(other, "w1", "w2", "w1", "w11")
+        await notify(other, "w1", "w2", "w11")
         await ear.until(lambda: ear.wakes >= 3)
     assert (ear.wakes, ear.texts) == (3, [])
 
@@ -137,6 +149,24 @@ async def test_lost_connection_is_replaced_soon(postgresql_url: str, other: Asyn
         await ear.until(lambda: ear.wakes == 2)
         assert listener.held
         assert not await value(other, is_free("w1"))
+
+
+async def test_connection_whose_server_hangs_is_replaced(
+    postgresql_url: str, other: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pg_notify, "CHECK_S", 0.1)
+    monkeypatch.setattr(pg_notify, "ANSWER_WITHIN_S", 1.0)
+    clock = PausedClock()
+    async with listening(postgresql_url, clock) as (listener, _):
+        async with asyncio.timeout(IN_TIME_S):
+            while not (pid := await value(other, checked_pid())):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            assert await clock.next_pause_s() == FIRST_PAUSE_S
+            assert not listener.held
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
 
 async def test_pauses_grow_while_the_database_is_away() -> None:

@@ -141,6 +141,13 @@ async def test_last_known_kind_applies_while_slack_fails(stage: UsersStage) -> N
     assert await stage.users.kind("U0GRACE") is None
 
 
+async def test_last_known_kind_applies_after_the_scope_was_taken_away(stage: UsersStage) -> None:
+    await stage.users.kind("U0ADA")
+    stage.clock.now_s += KIND_TRUSTED_S
+    stage.sandbox.faults.start("refuse", method="users.info", error="missing_scope")
+    assert await stage.users.kind("U0ADA") is UserKind.MEMBER
+
+
 @pytest.mark.parametrize(("retry_after_s", "wait_s"), [(3, 3), (600, USER_KIND.longest_retry_after_s)])
 async def test_rate_limit_is_waited_out_within_bounds(stage: UsersStage, retry_after_s: int, wait_s: float) -> None:
     stage.sandbox.faults.start("rate_limit", method="users.info", times=1, retry_after_s=retry_after_s)
@@ -159,9 +166,10 @@ async def test_kinds_are_looked_up_each_time_and_names_once_an_hour_without_the_
     assert stage.clock.sleeps == []
 
 
-async def test_person_whom_the_workspace_may_not_see_is_external(stage: UsersStage) -> None:
-    assert await stage.users.kind("U0NOBODY") is stage.users.known("U0NOBODY") is UserKind.EXTERNAL
-    assert await stage.users.names(["U0NOBODY"]) == {}
+@pytest.mark.parametrize("user_id", ["U0NOBODY", "B0NOBODY"])
+async def test_person_whom_the_workspace_may_not_see_is_external(stage: UsersStage, user_id: str) -> None:
+    assert await stage.users.kind(user_id) is stage.users.known(user_id) is UserKind.EXTERNAL
+    assert await stage.users.names([user_id]) == {}
     assert stage.lookups() == 1
 
 
