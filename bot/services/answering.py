@@ -303,7 +303,7 @@ class Answering:
             begun = ""
 
     async def _make_calls(self, attempt: AnswerAttempt, offer: Offer, reply: LiveReply) -> None:
-        """Makes the calls of the last step, and takes along what was asked meanwhile.
+        """Makes the calls of the last step, and adds the questions that came meanwhile.
 
         Raises _NeedsApproval and NotOurs.
         """
