@@ -31,6 +31,23 @@ class InstantClock(ManualClock):
         await asyncio.sleep(0)
 
 
+@dataclass
+class SteppedClock(ManualClock):
+    """A clock whose sleeps end when a test advances it."""
+
+    slept: "asyncio.Queue[float]" = field(default_factory=asyncio.Queue)
+    _advanced: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def sleep(self, delay_s: float) -> None:
+        self.slept.put_nowait(delay_s)
+        await self._advanced.wait()
+        self._advanced.clear()
+
+    def advance(self, delay_s: float) -> None:
+        self.now_s += delay_s
+        self._advanced.set()
+
+
 class LateClock(SystemClock):
     """Shows the machine's time, or a later one."""
 

@@ -14,6 +14,8 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.ports.clock import SystemClock
 from bot.providers.prices import ModelPrices
@@ -49,6 +51,13 @@ class PostgresqlServer:
     def _control(self, *arguments: str) -> None:
         program = [self._server.bin_path / "pg_ctl", "-D", self._server.pgdata, "-l", self._server.log, "-w"]
         subprocess.run([*program, *arguments], user=self._server.system_user, check=True, capture_output=True)
+
+
+async def cut_all_connections(engine: AsyncEngine) -> None:
+    """Cuts all connections to a PostgreSQL server but the one that this takes."""
+    async with engine.begin() as connection:
+        others = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        await connection.execute(sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
 
 
 @contextlib.contextmanager

@@ -17,6 +17,8 @@ from bot.store.engine import create_engine
 from bot.store.liveness import pg_notify
 from bot.store.liveness.pg_notify import DEAF_PAUSE_S, FIRST_PAUSE_S, LONGEST_PAUSE_S, Listener
 from bot.store.rows import channel, lock_key, said_by
+from tests.clocks import SteppedClock
+from tests.contracts.databases import cut_all_connections
 from tests.contracts.pooler import pooler
 
 NOBODY_URL = "postgresql://nobody@127.0.0.1:9/none"
@@ -46,21 +48,9 @@ class Ear:
                 self.changed.clear()
 
 
-@dataclass
-class PausedClock(SystemClock):
-    """A clock whose sleeps last until the test lets one end."""
-
-    pauses_s: "asyncio.Queue[float]" = field(default_factory=asyncio.Queue)
-    may_go_on: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def sleep(self, delay_s: float) -> None:
-        self.pauses_s.put_nowait(delay_s)
-        await self.may_go_on.wait()
-        self.may_go_on.clear()
-
-    async def next_pause_s(self) -> float:
-        async with asyncio.timeout(IN_TIME_S):
-            return await self.pauses_s.get()
+async def next_pause_s(clock: SteppedClock) -> float:
+    async with asyncio.timeout(IN_TIME_S):
+        return await clock.slept.get()
 
 
 @asynccontextmanager
@@ -98,14 +88,6 @@ def is_free(worker: str) -> sa.ColumnElement[Any]:
     return sa.func.pg_try_advisory_xact_lock(lock_key(worker))
 
 
-def cut() -> sa.ColumnElement[Any]:
-    """Cuts all connections but the one that asks."""
-    activity = sa.table("pg_stat_activity", sa.column("pid"), sa.column("datname"))
-    is_other = sa.and_(activity.c.pid != sa.func.pg_backend_pid(), activity.c.datname == sa.func.current_database())
-    cut_ones = sa.select(sa.func.count(sa.func.pg_terminate_backend(activity.c.pid))).where(is_other)
-    return cut_ones.scalar_subquery()
-
-
 def checked_pid() -> sa.ColumnElement[Any]:
     """The server's process for a listener's connection that was checked and is idle now."""
     activity = sa.table("pg_stat_activity", sa.column("pid"), sa.column("query"), sa.column("state"))
@@ -140,12 +122,12 @@ async def test_lock_is_held_while_it_listens(postgresql_url: str, other: AsyncEn
 
 
 async def test_lost_connection_is_replaced_soon(postgresql_url: str, other: AsyncEngine) -> None:
-    clock = PausedClock()
+    clock = SteppedClock()
     async with listening(postgresql_url, clock) as (listener, ear):
-        await value(other, cut())
-        assert await clock.next_pause_s() == FIRST_PAUSE_S
+        await cut_all_connections(other)
+        assert await next_pause_s(clock) == FIRST_PAUSE_S
         assert not listener.held
-        clock.may_go_on.set()
+        clock.advance(FIRST_PAUSE_S)
         await ear.until(lambda: ear.wakes == 2)
         assert listener.held
         assert not await value(other, is_free("w1"))
@@ -156,25 +138,25 @@ async def test_connection_whose_server_hangs_is_replaced(
 ) -> None:
     monkeypatch.setattr(pg_notify, "CHECK_S", 0.1)
     monkeypatch.setattr(pg_notify, "ANSWER_WITHIN_S", 1.0)
-    clock = PausedClock()
+    clock = SteppedClock()
     async with listening(postgresql_url, clock) as (listener, _):
         async with asyncio.timeout(IN_TIME_S):
             while not (pid := await value(other, checked_pid())):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         os.kill(pid, signal.SIGSTOP)
         try:
-            assert await clock.next_pause_s() == FIRST_PAUSE_S
+            assert await next_pause_s(clock) == FIRST_PAUSE_S
             assert not listener.held
         finally:
             os.kill(pid, signal.SIGCONT)
 
 
 async def test_pauses_grow_while_the_database_is_away() -> None:
-    clock, pauses_s = PausedClock(), []
+    clock, pauses_s = SteppedClock(), []
     async with listening(NOBODY_URL, clock) as (listener, ear):
         for _ in range(5):
-            pauses_s.append(await clock.next_pause_s())
-            clock.may_go_on.set()
+            pauses_s.append(await next_pause_s(clock))
+            clock.advance(pauses_s[-1])
         assert not listener.held
     assert pauses_s == [2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S, 8 * FIRST_PAUSE_S, LONGEST_PAUSE_S, LONGEST_PAUSE_S]
     assert ear.wakes == 0
@@ -183,8 +165,8 @@ async def test_pauses_grow_while_the_database_is_away() -> None:
 async def test_behind_a_pooler_it_holds_no_lock_and_tries_again_after_a_minute(
     postgresql_url: str, other: AsyncEngine
 ) -> None:
-    clock = PausedClock()
+    clock = SteppedClock()
     async with pooler(postgresql_url) as pooled_url, listening(pooled_url, clock) as (listener, ear):
-        assert await clock.next_pause_s() == DEAF_PAUSE_S
+        assert await next_pause_s(clock) == DEAF_PAUSE_S
         assert (listener.held, ear.wakes) == (False, 0)
         assert await value(other, is_free("w1")), "the pooler would keep the lock"

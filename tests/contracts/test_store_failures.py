@@ -8,7 +8,6 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
@@ -20,10 +19,8 @@ from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.database import ANSWER_WITHIN_S
 from bot.store.schema import workers
+from tests.contracts.databases import PostgresqlServer, cut_all_connections
 from tests.contracts.stores import DONE, apart, asked, enqueued
-
-if TYPE_CHECKING:
-    from tests.contracts.databases import PostgresqlServer
 
 
 async def works_within(call: Callable[[], Awaitable[object]], limit_s: float) -> None:
@@ -43,13 +40,7 @@ async def works_within(call: Callable[[], Awaitable[object]], limit_s: float) ->
         raise AssertionError(f"waited {limit_s:g} s for the call to work; its last error: {last!r}") from None
 
 
-async def cut_all_connections(store: Stores) -> None:
-    async with store.database.engine.begin() as connection:
-        others = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
-        await connection.execute(sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
-
-
-async def test_server_restart_fails_a_few_calls_and_loses_no_job(own_server: "PostgresqlServer") -> None:
+async def test_server_restart_fails_a_few_calls_and_loses_no_job(own_server: PostgresqlServer) -> None:
     owner = await Stores.open(own_server.url, "w1", SystemClock())
     other = await Stores.open(own_server.url, "w2", SystemClock())
     await enqueued(owner, apart(1))
@@ -87,7 +78,7 @@ def short_time_limits(*stores: Stores) -> Iterator[None]:
 
 
 async def test_calls_give_up_on_a_frozen_server_and_work_afterwards(
-    own_server: "PostgresqlServer", monkeypatch: pytest.MonkeyPatch
+    own_server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.store.liveness.pg_notify.CHECK_S", 0.5)
     store = await Stores.open(own_server.url, "w1", SystemClock())
@@ -136,7 +127,7 @@ async def wakes(waiting: Stores, acting: Stores) -> None:
     assert time.monotonic() - began < 50
 
 
-async def test_calls_fail_quickly_while_the_server_is_down(own_server: "PostgresqlServer") -> None:
+async def test_calls_fail_quickly_while_the_server_is_down(own_server: PostgresqlServer) -> None:
     store = await Stores.open(own_server.url, "w1", SystemClock())
     await asyncio.to_thread(own_server.stop)
     began = time.monotonic()
@@ -159,7 +150,7 @@ async def test_cut_connections_are_replaced_before_use(postgresql_url: str) -> N
     store = await Stores.open(postgresql_url, "w1", SystemClock())
     killer = await Stores.open(postgresql_url, "w2", SystemClock())
     await asyncio.gather(*(store.database.ping() for _ in range(5)))
-    await cut_all_connections(killer)
+    await cut_all_connections(killer.database.engine)
     await asyncio.gather(*(store.database.ping() for _ in range(5)))
     await store.close()
     await killer.close()

@@ -11,33 +11,10 @@ from bot.core.job import EndReason, Outcome
 from bot.services.retention import DAY_S, EVERY_S, expire_texts
 from bot.store import Stores
 from bot.store.schema import jobs
+from tests.clocks import SteppedClock
 
 DAYS = 30
 ASKED_AT = 1_700_000_000.0
-
-
-class SteppedClock:
-    """A clock whose sleeps end when a test advances it."""
-
-    def __init__(self, now_s: float) -> None:
-        self.now_s = now_s
-        self.slept: asyncio.Queue[float] = asyncio.Queue()
-        self._advanced = asyncio.Event()
-
-    def now(self) -> float:
-        return self.now_s
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    async def sleep(self, delay_s: float) -> None:
-        self.slept.put_nowait(delay_s)
-        await self._advanced.wait()
-        self._advanced.clear()
-
-    def advance(self, delay_s: float) -> None:
-        self.now_s += delay_s
-        self._advanced.set()
 
 
 async def ended_question(path: Path, clock: SteppedClock) -> Stores:
