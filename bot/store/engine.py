@@ -53,6 +53,12 @@ def create_engine(database_url: str) -> AsyncEngine:
     raise SettingsError([f"DATABASE_URL names a database that Typist does not know. Use {_FORMS}."])
 
 
+def connection_arguments(engine: AsyncEngine) -> dict[str, Any]:
+    """Returns what psycopg needs for one more connection to the engine's PostgreSQL server."""
+    _, arguments = engine.dialect.create_connect_args(engine.url)
+    return {**_bounds(engine.url), **arguments}
+
+
 @contextmanager
 def database_errors() -> Iterator[None]:
     """Turns errors of the database, the driver and the network into StoreError."""
@@ -167,8 +173,7 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 def _postgresql_engine(url: sa.URL) -> AsyncEngine:
     # A pooler in transaction mode gives each transaction another connection, where prepared statements don't exist.
-    connect_args: dict[str, Any] = {"prepare_threshold": None}
-    connect_args |= {name: value for name, value in _CONNECTION.items() if name not in url.query}
+    connect_args = {"prepare_threshold": None} | _bounds(url)
     engine = create_async_engine(
         url,
         pool_size=_POSTGRESQL_CONNECTIONS,
@@ -181,6 +186,10 @@ def _postgresql_engine(url: sa.URL) -> AsyncEngine:
     )
     sa.event.listen(engine.sync_engine, "connect", _prepare_postgresql)
     return engine
+
+
+def _bounds(url: sa.URL) -> dict[str, Any]:
+    return {name: value for name, value in _CONNECTION.items() if name not in url.query}
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:

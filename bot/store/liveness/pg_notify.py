@@ -11,10 +11,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.ports.clock import Clock
-from bot.store.engine import answered_within
+from bot.store.engine import answered_within, connection_arguments
 from bot.store.rows import SAID, channel, lock_key, said_by
 
 SELF_TEST_S = 2.0
+READY_WITHIN_S = 15.0
+"""A server that lost sight of our last connection may hold its lock for hours: meanwhile the store is polled."""
 CHECK_S = 5.0
 ANSWER_WITHIN_S = 5.0
 """A server that hangs keeps its connections, though it may have lost our lock."""
@@ -76,14 +78,10 @@ class Listener:
         """Listens until the connection is lost, or returns if notifications don't arrive on it."""
         connection = await self._connect()
         try:
-            ours = await self._text(connection, channel())
-            await connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(ours)))
-            if not await self._hears(connection):
-                log.info("LISTEN doesn't work (behind a pooler?), polling for other processes' changes")
-                return
-            key = await self._text(connection, sa.cast(lock_key(self._worker), sa.Text))
-            # A session's lock, taken only once LISTEN works: a pooler would keep it after our death.
-            await connection.execute("SELECT pg_advisory_lock(%s::bigint)", [key])
+            async with answered_within(READY_WITHIN_S):
+                if not await self._made_ready(connection):
+                    log.info("LISTEN doesn't work (behind a pooler?), polling for other processes' changes")
+                    return
             self.held = True
             self._tried.set()
             # Notifications from before this moment are lost.
@@ -96,6 +94,17 @@ class Listener:
         finally:
             await connection.close()
 
+    async def _made_ready(self, connection: psycopg.AsyncConnection[Any]) -> bool:
+        """Listens and takes the lock, or returns False if notifications don't arrive."""
+        ours = await self._text(connection, channel())
+        await connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(ours)))
+        if not await self._hears(connection):
+            return False
+        key = await self._text(connection, sa.cast(lock_key(self._worker), sa.Text))
+        # A session's lock, taken only once LISTEN works: a pooler would keep it after our death.
+        await connection.execute("SELECT pg_advisory_lock(%s::bigint)", [key])
+        return True
+
     def _take(self, payload: str) -> None:
         if payload.startswith(SAID):
             if not payload.startswith(said_by(self._worker)):
@@ -104,8 +113,7 @@ class Listener:
             self._wake()
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        _, arguments = self._engine.dialect.create_connect_args(self._engine.url)
-        return await psycopg.AsyncConnection.connect(**arguments, autocommit=True)
+        return await psycopg.AsyncConnection.connect(**connection_arguments(self._engine), autocommit=True)
 
     async def _text(self, connection: psycopg.AsyncConnection[Any], value: sa.ColumnElement[Any]) -> str:
         statement = sa.select(value).compile(self._engine.sync_engine, compile_kwargs={"literal_binds": True})
