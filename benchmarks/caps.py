@@ -21,7 +21,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import Channel, Message
 from tests.contracts.databases import postgresql_server
 from tests.streams import speech
-from tests.streams.server import Answer, VendorServer
+from tests.streams.server import VendorResponse, VendorServer
 
 QUESTIONS = 100
 PEOPLE = 10
@@ -76,7 +76,7 @@ async def measure(database_url: str) -> bool:
     """Asks all questions and returns whether the cap held."""
     with tempfile.TemporaryDirectory() as folder:
         async with Sandbox() as sandbox, VendorServer() as vendor:
-            vendor.script(Answer(speech.chat(speech.tokens(WORDS)), pause_s=0.005))
+            vendor.script(VendorResponse(speech.chat(speech.tokens(WORDS)), pause_s=0.005))
             channels = add_people_and_channels(sandbox)
             fleet = Fleet(Path(folder), environment(sandbox, vendor, database_url))
             try:

@@ -62,7 +62,7 @@ def least_marginal_staleness(prospect: Prospect) -> Carrier:
     )
 
 
-class Carriers:
+class CarrierBudgets:
     """All budgets of a workspace, under one rule; the simulation asks it as it asks a Pacer."""
 
     def __init__(self, rule: CarrierRule, *, posts_first_words: bool = False, streamed_of: int = 1) -> None:

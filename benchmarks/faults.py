@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.databases import Postgresql, Sqlite
-from benchmarks.fleet import Bot, Fleet
+from benchmarks.fleet import BotProcess, Fleet
 from benchmarks.scripted_model import ScriptedModel
 from sandbox.server import Sandbox
 
@@ -44,7 +44,7 @@ class FaultTargets:
     """How long a process is paused, from and to."""
     rate_limit_faults: list[RateLimitFault] = field(default_factory=list)
 
-    def pick_bot(self) -> Bot | None:
+    def pick_bot(self) -> BotProcess | None:
         """Returns a process that is ready and marks it as under a fault. Returns None if there is none."""
         ready = self.fleet.ready_bots()
         if not ready:

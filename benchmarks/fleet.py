@@ -20,7 +20,7 @@ END_WITHIN_S = 30.0
 _RESTART_DELAY_S = 1.0
 
 
-class Process(Protocol):
+class SpawnedProcess(Protocol):
     """A process, as asyncio.subprocess has it."""
 
     @property
@@ -41,11 +41,11 @@ class Process(Protocol):
         ...
 
 
-Spawn = Callable[[Path, Mapping[str, str], Path], Awaitable[Process]]
+Spawn = Callable[[Path, Mapping[str, str], Path], Awaitable[SpawnedProcess]]
 """Starts a bot in a folder with these settings, and with a file for its stderr."""
 
 
-async def spawn_interpreter(folder: Path, env: Mapping[str, str], log: Path) -> Process:
+async def spawn_interpreter(folder: Path, env: Mapping[str, str], log: Path) -> SpawnedProcess:
     """Starts a bot in a new interpreter, whose environment is `env` alone."""
     with log.open("wb") as stderr:
         return await asyncio.create_subprocess_exec(
@@ -62,11 +62,11 @@ async def spawn_interpreter(folder: Path, env: Mapping[str, str], log: Path) -> 
 
 
 @dataclass(eq=False)
-class Bot:
+class BotProcess:
     """One bot process, from start to end."""
 
     name: str
-    process: Process
+    process: SpawnedProcess
     log: Path
     """The file with its stderr."""
     started_s: float
@@ -112,17 +112,17 @@ class Fleet:
     """The folder for their logs."""
     env: Mapping[str, str]
     spawn: Spawn = spawn_interpreter
-    bots: list[Bot] = field(default_factory=list)
+    bots: list[BotProcess] = field(default_factory=list)
     """All processes that were started, in order."""
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _watches: set[asyncio.Task[None]] = field(default_factory=set)
     _closing: bool = False
 
-    def ready_bots(self) -> list[Bot]:
+    def ready_bots(self) -> list[BotProcess]:
         """Returns the processes that are ready, not ending and not under a fault."""
         return [bot for bot in self.bots if bot.alive and bot.ready and bot.end_signal is None and not bot.under_fault]
 
-    async def start(self) -> Bot:
+    async def start(self) -> BotProcess:
         """Starts a process and returns it once it is connected to Slack. Restarts one that fails, as supervisors do."""
         async with asyncio.timeout(READY_WITHIN_S):
             while True:
@@ -134,12 +134,12 @@ class Fleet:
                 await bot.ended()
                 await asyncio.sleep(_RESTART_DELAY_S)
 
-    async def replace(self, bot: Bot) -> None:
+    async def replace(self, bot: BotProcess) -> None:
         """Replaces a process as a rolling deployment does: the new one is ready before the old one gets SIGTERM."""
         await self.start()
         await self.stop(bot)
 
-    async def stop(self, bot: Bot) -> None:
+    async def stop(self, bot: BotProcess) -> None:
         """Sends SIGTERM, and SIGKILL if the process doesn't end in time. `logs.process_faults` reports a late end."""
         bot.end(signal.SIGTERM)
         try:
@@ -164,18 +164,18 @@ class Fleet:
             if bot.alive:
                 bot.end(signal.SIGKILL)
 
-    async def _spawn(self) -> Bot:
+    async def _spawn(self) -> BotProcess:
         name = f"bot-{next(self._numbers):02d}"
         log = self.folder / f"{name}.log"
         process = await self.spawn(self.folder, self.env, log)
-        bot = Bot(name, process, log, time.monotonic())
+        bot = BotProcess(name, process, log, time.monotonic())
         self.bots.append(bot)
         watch = asyncio.create_task(self._watch(bot))
         self._watches.add(watch)
         watch.add_done_callback(self._watches.discard)
         return bot
 
-    async def _watch(self, bot: Bot) -> None:
+    async def _watch(self, bot: BotProcess) -> None:
         """Records when the process ended, and starts a new one if it ended by itself."""
         await bot.ended()
         bot.ended_s = time.monotonic()

@@ -11,7 +11,7 @@ _WORD = re.compile(r"\bw(\d+)\b")
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownWords:
     """The words that one message showed from `at_s` on. None: it was deleted."""
 
     at_s: float
@@ -51,7 +51,7 @@ def words_in(text: str, blocks: Iterable[dict[str, Any]]) -> tuple[int, ...]:
     return tuple(int(number) for part in parts for number in _WORD.findall(part))
 
 
-def progress(history: Sequence[Shown]) -> list[Progress]:
+def progress(history: Sequence[ShownWords]) -> list[Progress]:
     """Returns how far a reader could read after each change, over all messages of one answer.
 
     A message that replaces another one repeats its words until that is deleted. The reader has them all the same.
@@ -64,7 +64,7 @@ def progress(history: Sequence[Shown]) -> list[Progress]:
     return steps
 
 
-def is_complete(history: Iterable[Shown], words: int) -> bool:
+def is_complete(history: Iterable[ShownWords], words: int) -> bool:
     """Returns whether the messages show so many words in the end, each once and in order."""
     pages: dict[str, tuple[int, ...]] = {}
     for shown in sorted(history, key=lambda shown: shown.at_s):
@@ -73,7 +73,7 @@ def is_complete(history: Iterable[Shown], words: int) -> bool:
 
 
 def lags(
-    asked_at_s: float, sent_at_s: Sequence[float], history: Sequence[Shown], status_at_s: float = math.inf
+    asked_at_s: float, sent_at_s: Sequence[float], history: Sequence[ShownWords], status_at_s: float = math.inf
 ) -> Lags:
     """Returns the delays of one answer. `sent_at_s` has the time of each word; `status_at_s`: its first status."""
     steps = progress(history)
@@ -106,7 +106,7 @@ def staleness_s(sent_at_s: Sequence[float], steps: Sequence[Progress]) -> float:
     return area / (end_s - sent_at_s[0]) if end_s > sent_at_s[0] else 0.0
 
 
-def _apply(pages: dict[str, tuple[int, ...]], shown: Shown) -> None:
+def _apply(pages: dict[str, tuple[int, ...]], shown: ShownWords) -> None:
     if shown.words is None:
         pages.pop(shown.message_ts, None)
     else:

@@ -50,11 +50,11 @@ CHANNELS = ("C0GENERAL", "C0RANDOM", "C0PROJECTX")
 PEOPLE = ("ada", "grace", "alan")
 
 Targets = Mapping[str, float]
-"""The most of a figure of Result, in seconds."""
+"""The most of a figure of LiveResult, in seconds."""
 
 
 @dataclass(frozen=True)
-class Row:
+class LiveRow:
     """The questions of one row, and the targets of each carrier."""
 
     name: str
@@ -89,7 +89,7 @@ RIVALS = (
 
 
 @dataclass(frozen=True)
-class Result:
+class LiveResult:
     """The result of one contender in one row."""
 
     lags: list[Lags]
@@ -116,7 +116,7 @@ class Result:
         return sum(not answer.complete for answer in self.lags)
 
 
-def rows(seed: int) -> dict[str, Row]:
+def rows(seed: int) -> dict[str, LiveRow]:
     """Returns all rows by their name on the command line."""
     first, stale, final = "first p95", "stale", "final p95"
     alone = {"placeholder p95": 0.3, first: 0.3, stale: 0.75, final: 0.3}
@@ -124,12 +124,12 @@ def rows(seed: int) -> dict[str, Row]:
     at_8_edits, at_20_edits = {first: 1.0, stale: 2.4, final: 1.0}, {stale: 7.5, final: 2.0}
     at_50, at_20_a_minute = {final: 2.0, stale: 7.5}, {first: 1.0, stale: 3.0, final: 1.0}
     return {
-        "1": Row("1 at once", (0.0,), 1, {"auto": alone, "edit": alone}),
-        "8": Row("8 at once", (0.0,) * 8, 8, {"auto": at_8, "edit": at_8_edits}),
-        "20": Row("20 at once", (0.0,) * 20, 20, {"auto": at_20, "edit": at_20_edits}, 5),
-        "50": Row("50 at once", (0.0,) * 50, 50, {"auto": at_50}, 20),
-        "20-a-minute": Row("20 a minute", _scattered(seed, 20, 3), 20, {"auto": at_20_a_minute}),
-        "60-a-minute": Row("60 a minute", _scattered(seed, 60, 2), 60, {"auto": {final: 2.0}}, 10),
+        "1": LiveRow("1 at once", (0.0,), 1, {"auto": alone, "edit": alone}),
+        "8": LiveRow("8 at once", (0.0,) * 8, 8, {"auto": at_8, "edit": at_8_edits}),
+        "20": LiveRow("20 at once", (0.0,) * 20, 20, {"auto": at_20, "edit": at_20_edits}, 5),
+        "50": LiveRow("50 at once", (0.0,) * 50, 50, {"auto": at_50}, 20),
+        "20-a-minute": LiveRow("20 a minute", _scattered(seed, 20, 3), 20, {"auto": at_20_a_minute}),
+        "60-a-minute": LiveRow("60 a minute", _scattered(seed, 60, 2), 60, {"auto": {final: 2.0}}, 10),
     }
 
 
@@ -138,7 +138,7 @@ def _scattered(seed: int, a_minute: int, minutes: int) -> tuple[float, ...]:
     return tuple(sorted(rng.uniform(0, 60 * minutes) for _ in range(a_minute * minutes)))
 
 
-async def measure(contender: Contender, row: Row) -> Result:
+async def measure(contender: Contender, row: LiveRow) -> LiveResult:
     """Measures one contender in one row, with its own sandbox and model."""
     async with (
         Sandbox(manifest=json.loads(MANIFEST.read_text()), budgets={"chat.update": EDITS_A_MINUTE}) as sandbox,
@@ -156,7 +156,7 @@ async def measure(contender: Contender, row: Row) -> Result:
         return _result(sandbox, model, readers, asked, cpu_share, process)
 
 
-async def _ask(sandbox: Sandbox, row: Row, began_s: float) -> list[tuple[Place, float]]:
+async def _ask(sandbox: Sandbox, row: LiveRow, began_s: float) -> list[tuple[Place, float]]:
     """Asks each question when it is due. Returns where and when, in the order of the questions."""
     asked = []
     for number, at_s in enumerate(row.at_s):
@@ -187,9 +187,9 @@ def _result(
     asked: Sequence[tuple[Place, float]],
     cpu_share: float,
     process: Process,
-) -> Result:
+) -> LiveResult:
     status_at_s = readers.status_at_s
-    return Result(
+    return LiveResult(
         lags=[
             lags(at_s, model.sent_at_s[number], readers.histories[place], status_at_s.get(place, math.inf))
             for number, (place, at_s) in enumerate(asked)
@@ -214,7 +214,7 @@ HEADER = (
 )
 
 
-def line(row: Row, contender: Contender, result: Result) -> str:
+def line(row: LiveRow, contender: Contender, result: LiveResult) -> str:
     """Formats one line of the table."""
     figure, calls = result.figure, result.calls
     bound_s = WORDS / WORDS_PER_S * row.counted / (2 * EDITS_A_MINUTE)
@@ -228,7 +228,7 @@ def line(row: Row, contender: Contender, result: Result) -> str:
     )
 
 
-def misses(row: Row, contender: Contender, result: Result) -> list[str]:
+def misses(row: LiveRow, contender: Contender, result: LiveResult) -> list[str]:
     """Returns a sentence for each missed target."""
     missed, what = [], f"{row.name}, {contender.name}"
     for name, target_s in row.targets.get(contender.name, {}).items():
@@ -242,7 +242,7 @@ def misses(row: Row, contender: Contender, result: Result) -> list[str]:
     return missed
 
 
-async def run(chosen: Sequence[Row], bots: Sequence[Contender], rivals: Sequence[Contender]) -> list[str]:
+async def run(chosen: Sequence[LiveRow], bots: Sequence[Contender], rivals: Sequence[Contender]) -> list[str]:
     """Measures the rows, prints the table and returns the missed targets of the bots."""
     missed = []
     print(HEADER, flush=True)
@@ -255,7 +255,7 @@ async def run(chosen: Sequence[Row], bots: Sequence[Contender], rivals: Sequence
     return missed
 
 
-def _expected_s(chosen: Sequence[Row], contenders: int) -> float:
+def _expected_s(chosen: Sequence[LiveRow], contenders: int) -> float:
     return contenders * sum(row.at_s[-1] + WORDS / WORDS_PER_S + OVERHEAD_S + row.slow_s for row in chosen)
 
 

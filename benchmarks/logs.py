@@ -5,7 +5,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from benchmarks.fleet import END_WITHIN_S, Bot
+from benchmarks.fleet import END_WITHIN_S, BotProcess
 
 Span = tuple[float, float]
 
@@ -20,7 +20,7 @@ _OUTAGE_EFFECT_S = 15.0
 """Errors caused by a database outage may be logged up to this long after it."""
 
 
-def process_faults(bots: Sequence[Bot], outages: Sequence[Span], secrets: Sequence[str]) -> list[str]:
+def process_faults(bots: Sequence[BotProcess], outages: Sequence[Span], secrets: Sequence[str]) -> list[str]:
     """Returns one sentence for each fault of a process's end or log.
 
     Database outages excuse errors about the database. So do pauses: they can interrupt a transaction.
@@ -40,7 +40,7 @@ def log_faults(log: str, excused: bool, secrets: Sequence[str]) -> list[str]:
     return [*_surprises(log), *_errors(log, excused), *_leaks(log, secrets)]
 
 
-def _end(bot: Bot, excused: bool) -> Iterator[str]:
+def _end(bot: BotProcess, excused: bool) -> Iterator[str]:
     code = bot.process.returncode
     if bot.end_signal is None:
         if bot.ready:

@@ -39,7 +39,7 @@ LAST_LINES = 40
 
 
 @dataclass(frozen=True)
-class Row:
+class MutantsRow:
     """A row of [tool.typist.mutants]: modules that are measured together, and their tests."""
 
     sources: str
@@ -70,13 +70,13 @@ class Effort:
     seed: int
 
 
-def rows() -> list[Row]:
+def rows() -> list[MutantsRow]:
     """Returns the rows of [tool.typist.mutants]."""
     table = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["typist"]["mutants"]
-    return [Row(sources, tuple(tests)) for sources, tests in table.items()]
+    return [MutantsRow(sources, tuple(tests)) for sources, tests in table.items()]
 
 
-def chosen(names: list[str]) -> list[Row]:
+def chosen(names: list[str]) -> list[MutantsRow]:
     """Returns the rows with these names (providers/retry, bot.providers.retry, bot/providers/retry.py), or all rows."""
     by_name = {row.name: row for row in rows()}
     wanted = [name.removesuffix(".py").replace(".", "/").removeprefix("bot/") for name in names]
@@ -85,7 +85,7 @@ def chosen(names: list[str]) -> list[Row]:
     return [by_name[name] for name in wanted] if wanted else list(by_name.values())
 
 
-def measure(row: Row, effort: Effort) -> Counter[str]:
+def measure(row: MutantsRow, effort: Effort) -> Counter[str]:
     """Prints the survivors of one row. Returns how many mutants had each result; those without one ran out of time."""
     if not row.test_modules():
         print(f"{row.name}: no test matches {', '.join(row.tests)}")
@@ -126,7 +126,7 @@ def _copy(target: Path) -> None:
             shutil.copy2(ROOT / name, target / name)
 
 
-def _configure(pyproject: Path, row: Row, keyword: str) -> None:
+def _configure(pyproject: Path, row: MutantsRow, keyword: str) -> None:
     header = "[tool.mutmut]\n"
     settings = f"only_mutate = {json.dumps([row.sources])}\n"
     settings += f"pytest_add_cli_args_test_selection = {json.dumps(['-k', keyword, *row.test_modules()])}\n"

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from benchmarks.carriers import (
-    Carriers,
+    CarrierBudgets,
     least_marginal_staleness,
     only_edits,
     shorter_gap,
@@ -127,14 +127,14 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Result:
+class PacingResult:
     """Figures of one load under one rule, in seconds."""
 
     stale_s: float
     first_s: float
     final_s: float
 
-    def meets(self, target: "Result") -> bool:
+    def meets(self, target: "PacingResult") -> bool:
         """Whether it is at least as good, within a hundredth of a second."""
         pairs = ((self.stale_s, target.stale_s), (self.first_s, target.first_s), (self.final_s, target.final_s))
         return all(found_s <= target_s + 0.01 for found_s, target_s in pairs)
@@ -144,7 +144,7 @@ class Result:
 
 
 @dataclass(eq=False, slots=True)
-class Reply:
+class SimulatedReply:
     """One simulated reply: words that the model sent, words that are visible, and the area between the two."""
 
     key: int
@@ -192,16 +192,16 @@ class Simulation:
     def __init__(self, load: Load, rule: Rule) -> None:
         self.rule, self.latency_s = rule, load.latency_s
         pairs = zip(load.arrivals, load.durations_s, strict=True)
-        self.replies = [Reply(key, arrival, duration_s) for key, (arrival, duration_s) in enumerate(pairs)]
+        self.replies = [SimulatedReply(key, arrival, duration_s) for key, (arrival, duration_s) in enumerate(pairs)]
         self.coming = deque(self.replies)
-        self.live: list[Reply] = []
+        self.live: list[SimulatedReply] = []
         self.visits: list[int] = []
         for reply in self.replies:
             times = (reply.arrival, reply.start + 1 / WORDS_PER_S, reply.start + reply.words / WORDS_PER_S)
             self.visits += [step for then in times for step in (step_at(then), step_at(then) + 1)]
         heapq.heapify(self.visits)
 
-    def run(self) -> Result:
+    def run(self) -> PacingResult:
         visited = -1
         while (self.live or self.coming) and self.visits:
             step = heapq.heappop(self.visits)
@@ -212,7 +212,7 @@ class Simulation:
         firsts = [NEVER_S if reply.first_s is None else reply.first_s for reply in self.replies]
         finals = [NEVER_S if reply.final_s is None else reply.final_s for reply in self.replies]
         stale = [reply.area / (reply.duration_s + final_s) for reply, final_s in zip(self.replies, finals, strict=True)]
-        return Result(sum(stale) / len(stale), percentile_95(firsts), percentile_95(finals))
+        return PacingResult(sum(stale) / len(stale), percentile_95(firsts), percentile_95(finals))
 
     def _begin_and_land(self, step: int) -> None:
         now = TIMES[step]
@@ -250,7 +250,7 @@ class Simulation:
             again_at = ready_at if again_at is None else min(again_at, ready_at)
         return False, again_at
 
-    def _ready(self, now: float) -> Iterable[tuple[Urgency, float, int, Reply]]:
+    def _ready(self, now: float) -> Iterable[tuple[Urgency, float, int, SimulatedReply]]:
         for reply in self.live:
             words = 0 if reply.flight else reply.sent_words(now)
             if words <= reply.visible:
@@ -312,23 +312,23 @@ OTHER_LOADS = [
 
 CARRIERS: dict[str, Callable[[], Rule]] = {
     "Pacer alone": lambda: Pacer(BUDGET),
-    "edits, ends posted": lambda: Carriers(only_edits),
-    "+ first words posted": lambda: Carriers(only_edits, posts_first_words=True),
-    "streams while they start": lambda: Carriers(streams_while_they_start),
-    "streams, 4 appends each": lambda: Carriers(streams_with_four_appends_each),
-    "shorter gap": lambda: Carriers(shorter_gap),
-    "least marginal": lambda: Carriers(least_marginal_staleness),
-    "+ first words posted too": lambda: Carriers(least_marginal_staleness, posts_first_words=True),
-    "+ every second streamed": lambda: Carriers(least_marginal_staleness, posts_first_words=True, streamed_of=2),
+    "edits, ends posted": lambda: CarrierBudgets(only_edits),
+    "+ first words posted": lambda: CarrierBudgets(only_edits, posts_first_words=True),
+    "streams while they start": lambda: CarrierBudgets(streams_while_they_start),
+    "streams, 4 appends each": lambda: CarrierBudgets(streams_with_four_appends_each),
+    "shorter gap": lambda: CarrierBudgets(shorter_gap),
+    "least marginal": lambda: CarrierBudgets(least_marginal_staleness),
+    "+ first words posted too": lambda: CarrierBudgets(least_marginal_staleness, posts_first_words=True),
+    "+ every second streamed": lambda: CarrierBudgets(least_marginal_staleness, posts_first_words=True, streamed_of=2),
 }
 CHOSEN = "least marginal"
 MINUTES_3 = [named(f"20 a minute for 3, seed {seed}", a_minute(20, seed, minutes=3)) for seed in range(1, 7)]
 TARGETS = {
-    "8 at once, 15 s": Result(1.2, 0.5, NEVER_S),
-    "20 at once, 15 s": Result(3.0, 1.0, NEVER_S),
-    "50 at once, 15 s": Result(7.5, NEVER_S, 2.0),
-    **{load.name: Result(3.0, 1.0, 1.0) for load in MINUTES_3},
-    "60 a minute, seed 1": Result(NEVER_S, NEVER_S, 2.0),
+    "8 at once, 15 s": PacingResult(1.2, 0.5, NEVER_S),
+    "20 at once, 15 s": PacingResult(3.0, 1.0, NEVER_S),
+    "50 at once, 15 s": PacingResult(7.5, NEVER_S, 2.0),
+    **{load.name: PacingResult(3.0, 1.0, 1.0) for load in MINUTES_3},
+    "60 a minute, seed 1": PacingResult(NEVER_S, NEVER_S, 2.0),
 }
 """The most seconds for each load that has a target."""
 

@@ -22,7 +22,7 @@ from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.retry import Retry
 from bot.providers.stall import Stall
 from tests.streams import speech
-from tests.streams.server import Answer, VendorServer
+from tests.streams.server import VendorResponse, VendorServer
 
 STREAMS = 100
 TOKENS_PER_S = 50
@@ -41,7 +41,7 @@ async def serve(api: str) -> None:
     """Runs the vendor's process: prints its address and serves until its stdin is closed."""
     events = APIS[api](["wörd "] * TOKENS)
     async with VendorServer() as vendor:
-        vendor.script(Answer(events, pause_s=1 / TOKENS_PER_S))
+        vendor.script(VendorResponse(events, pause_s=1 / TOKENS_PER_S))
         print(json.dumps(vendor.url), flush=True)
         await asyncio.to_thread(sys.stdin.read)
 

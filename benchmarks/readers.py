@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from benchmarks.freshness import Shown, is_complete, words_in
+from benchmarks.freshness import ShownWords, is_complete, words_in
 from sandbox.workspace import Change, Changed, Deleted, Posted, StatusSet, Workspace
 
 Place = tuple[str, str]
@@ -18,7 +18,7 @@ class Readers:
     """
 
     workspace: Workspace
-    histories: dict[Place, list[Shown]] = field(default_factory=lambda: defaultdict(list))
+    histories: dict[Place, list[ShownWords]] = field(default_factory=lambda: defaultdict(list))
     """What the bot's messages in each question's thread showed, in order."""
     status_at_s: dict[Place, float] = field(default_factory=dict)
     """When each thread first had a status."""
@@ -39,4 +39,4 @@ class Readers:
                 if message.user_id != self.workspace.bot.id or message.thread_ts is None or message.ephemeral_to:
                     return
                 words = None if isinstance(change, Deleted) else words_in(message.text, message.sent_blocks)
-                self.histories[message.channel, message.thread_ts].append(Shown(now_s, message.ts, words))
+                self.histories[message.channel, message.thread_ts].append(ShownWords(now_s, message.ts, words))

@@ -27,7 +27,7 @@ GAP_S = 3.0
 _MODEL_READ_S = 600
 
 
-class Answer:
+class ArrivingText:
     """The model's text as it arrives."""
 
     def __init__(self) -> None:
@@ -57,16 +57,16 @@ class Answer:
             await self._more.wait()
 
 
-async def every_20_words(answer: Answer, shown: int) -> None:
+async def every_20_words(answer: ArrivingText, shown: int) -> None:
     await answer.wait_for_parts(shown + WORDS)
 
 
-async def every_3_s(answer: Answer, shown: int) -> None:
+async def every_3_s(answer: ArrivingText, shown: int) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(answer.wait_for_parts(sys.maxsize), GAP_S)
 
 
-Rule = Callable[[Answer, int], Awaitable[None]]
+Rule = Callable[[ArrivingText, int], Awaitable[None]]
 RULES: dict[str, Rule] = {"20-words": every_20_words, "3-s": every_3_s}
 
 
@@ -91,7 +91,7 @@ class Rival:
     async def _answer(self, event: dict[str, Any]) -> None:
         channel = event["channel"]
         posted = await self._web.chat_postMessage(channel=channel, thread_ts=event["ts"], text="Thinking…")
-        answer, shown = Answer(), 0
+        answer, shown = ArrivingText(), 0
         reading = asyncio.create_task(answer.read(self._model, os.environ["BOT_MODELS"], event["text"]))
         while True:
             await self._rule(answer, shown)

@@ -30,7 +30,7 @@ from typing import Any
 
 from benchmarks.chaos import EDITS_A_MINUTE, environment
 from benchmarks.databases import Engine, Postgresql, Sqlite, database
-from benchmarks.fleet import Bot, Fleet
+from benchmarks.fleet import BotProcess, Fleet
 from benchmarks.message_recorder import MessageRecorder
 from benchmarks.process import Process
 from benchmarks.question_plan import CHANNELS, PEOPLE, words_in
@@ -250,7 +250,7 @@ async def _until_all_have_words(deployment: Deployment, asked: Sequence[str]) ->
     await deployment.sandbox.wait_for(lambda: all(deployment.words(ts) for ts in asked), 30)
 
 
-async def _kill(deployment: Deployment, bot: Bot) -> float:
+async def _kill(deployment: Deployment, bot: BotProcess) -> float:
     """Kills a process and returns when it had ended, in monotonic seconds."""
     bot.end(signal.SIGKILL)
     await bot.ended()

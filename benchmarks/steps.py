@@ -25,7 +25,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
 from tests.mcp.servers import RawServer, text_result, tool
 from tests.streams import speech
-from tests.streams.server import Answer, Seen, VendorServer
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
 STEPS = 10
 MODEL_S = (0.0, 0.3, 1.0, 2.0)
@@ -34,14 +34,14 @@ WITHIN_S = 120.0
 CHANNEL = "general"
 
 
-def asks_for_calls(model_s: float) -> Callable[[Seen], Answer]:
+def asks_for_calls(model_s: float) -> Callable[[VendorRequest], VendorResponse]:
     """Returns a model that asks for a call in each step, and says so."""
 
-    def answer(seen: Seen) -> Answer:
+    def answer(seen: VendorRequest) -> VendorResponse:
         step_no = sum(message["role"] == "tool" for message in seen.body["messages"])
         if step_no == STEPS:
-            return Answer(speech.chat(["Done."]), delay_s=model_s)
-        return Answer(speech.chat_calls(f"Step {step_no + 1}.", ("notes__look", {})), delay_s=model_s)
+            return VendorResponse(speech.chat(["Done."]), delay_s=model_s)
+        return VendorResponse(speech.chat_calls(f"Step {step_no + 1}.", ("notes__look", {})), delay_s=model_s)
 
     return answer
 

@@ -58,7 +58,7 @@ class Stopped:
 
 
 @dataclass(frozen=True)
-class Result:
+class StopsResult:
     """The result of one run."""
 
     name: str
@@ -98,7 +98,7 @@ class Result:
         return sorted(stop.hung_up_s for stop in self.stopped if stop.hung_up_s is not None)
 
 
-async def measure(name: str, engine: Engine, processes: int, rng: random.Random) -> Result:
+async def measure(name: str, engine: Engine, processes: int, rng: random.Random) -> StopsResult:
     """Asks and stops all answers, and returns the figures."""
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
@@ -124,7 +124,7 @@ async def measure(name: str, engine: Engine, processes: int, rng: random.Random)
             finally:
                 fleet.kill()
             logs = [bot.log.read_text() for bot in fleet.bots]
-    return Result(name, stopped, _elsewhere(logs), unsettled, limited)
+    return StopsResult(name, stopped, _elsewhere(logs), unsettled, limited)
 
 
 async def _stop(sandbox: Sandbox, model: NumberedModel, number: int, wait_s: float) -> Stopped:
@@ -191,7 +191,7 @@ def _environment(sandbox: Sandbox, model: NumberedModel, database_url: str) -> d
     }
 
 
-def show(result: Result) -> None:
+def show(result: StopsResult) -> None:
     """Prints the figures of one run in three lines."""
     sys.stdout.write(
         f"{result.name}: {len(result.stopped)} stops, {result.elsewhere} pressed at another process; "

@@ -30,7 +30,7 @@ _SIGN_IN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class UploadedFile:
     """A file that a person sends. Without a mimetype, the name decides the file's type."""
 
     name: str
@@ -124,7 +124,7 @@ class Files:
             raise SlackError("file_not_found")
         return self._files[file_id]
 
-    def add(self, user_id: str, upload: Upload) -> File:
+    def add(self, user_id: str, upload: UploadedFile) -> File:
         """Stores a person's file. Nobody sees it until it is shared."""
         kind = file_type(upload.name, upload.mimetype)
         title = upload.title or upload.name

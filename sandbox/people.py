@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sandbox.blocks.stored import stored
-from sandbox.files import File, Files, Upload
+from sandbox.files import File, Files, UploadedFile
 from sandbox.text.composer import compose, pasted_table
 from sandbox.wire import permalink
 from sandbox.workspace import SLACK, TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
@@ -45,11 +45,11 @@ class People:
         return self.workspace.post(draft).ts
 
     def share(
-        self, user: str, channel: str, text: str, files: Sequence[Upload | File], thread_ts: str | None = None
+        self, user: str, channel: str, text: str, files: Sequence[UploadedFile | File], thread_ts: str | None = None
     ) -> str:
         """Posts a message with files and returns its ts."""
         draft = self._draft(user, channel, text, thread_ts)
-        shared = [self.files.add(draft.user_id, f) if isinstance(f, Upload) else f for f in files]
+        shared = [self.files.add(draft.user_id, f) if isinstance(f, UploadedFile) else f for f in files]
         return self.files.share(draft, shared).ts
 
     def say_as_bot(self, name: str, channel: str, text: str, thread_ts: str | None = None, *, old: bool = False) -> str:

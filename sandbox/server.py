@@ -18,7 +18,7 @@ from sandbox.client import Client, Surfaces
 from sandbox.commands import Commands
 from sandbox.events import EVENTS, Events, TwinOrder
 from sandbox.faults import Faults
-from sandbox.files import MAX_BYTES, Files, Upload
+from sandbox.files import MAX_BYTES, Files, UploadedFile
 from sandbox.interactivity import Interactivity
 from sandbox.manifest import Manifest, read_manifest
 from sandbox.modals import Modals
@@ -238,7 +238,7 @@ class Sandbox:
         return self.people.say(user, channel, self._with_mention(text), thread_ts, broadcast=broadcast)
 
     async def share(
-        self, user: str, channel: str, text: str, files: Sequence[Upload], thread_ts: str | None = None
+        self, user: str, channel: str, text: str, files: Sequence[UploadedFile], thread_ts: str | None = None
     ) -> str:
         """Posts files as a person and returns the message's ts."""
         return self.people.share(user, channel, text, files, thread_ts)

@@ -30,7 +30,7 @@ from tests.mcp.servers import RawServer, text_result, tool
 from tests.scenarios.conftest import manifest, running, says
 from tests.scenarios.test_assistant_pane import with_assistant_view
 from tests.scenarios.test_tools import calls
-from tests.streams.server import Answer, VendorServer
+from tests.streams.server import VendorResponse, VendorServer
 
 DOCS = Path(__file__).parent.parent / "docs"
 QUESTION = "how do I find slow queries, and what helps against them?"
@@ -134,7 +134,7 @@ async def main() -> None:
 
 @asynccontextmanager
 async def bot_in(
-    app: Any, *answers: Answer, done_ping_s: int = 0, guide: Guide = NO_GUIDE, mcp: McpSetup = NO_SERVERS
+    app: Any, *answers: VendorResponse, done_ping_s: int = 0, guide: Guide = NO_GUIDE, mcp: McpSetup = NO_SERVERS
 ) -> AsyncIterator[Sandbox]:
     """Runs the bot in a sandbox with a model that gives these answers and then repeats the last one."""
     async with VendorServer() as vendor, Sandbox(note="a scripted model", guide=guide, manifest=app) as sandbox:

@@ -18,7 +18,7 @@ from bot.core.inbound.mentions import with_names
 from bot.core.job import EndReason
 from bot.core.reply import attachments
 from bot.core.reply.attachments import Attached
-from bot.core.reply.state import Delete, Post, Shown, View
+from bot.core.reply.state import Delete, PageView, Post, Shown
 from bot.errors import Refusal, Refused
 from bot.slack.format import reply_blocks
 from bot.slack.format.message_text import body_of
@@ -196,7 +196,7 @@ def in_order(page_ts: Sequence[str]) -> tuple[str, ...]:
     return tuple(ts for at, ts in enumerate(page_ts) if ts == max(page_ts[: at + 1]))
 
 
-def metadata_of(question: Question, page: int, view: View) -> Json:
+def metadata_of(question: Question, page: int, view: PageView) -> Json:
     """Returns the metadata of a page's message. The question's ts is unique in its channel."""
     payload = {
         "question_ts": question.ts,

@@ -10,7 +10,7 @@ from sandbox.workspace import Json, Message, SlackError, Workspace
 
 
 @dataclass
-class Carriers:
+class CarrierCounts:
     """Counts the calls that each message's text took. `changed` is called with messages whose counts changed."""
 
     workspace: Workspace

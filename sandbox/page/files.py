@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from sandbox.files import MAX_BYTES, Files, Upload
+from sandbox.files import MAX_BYTES, Files, UploadedFile
 from sandbox.workspace import Json, Message, SlackError, Workspace
 
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
@@ -41,7 +41,7 @@ class PageFiles:
             raise SlackError(f"file_too_large (at most {MAX_BYTES >> 20} MB)") from None
         if not content:
             raise SlackError("file_is_empty")
-        return web.json_response({"ok": True, "id": self.files.add(person.id, Upload(name, content)).id})
+        return web.json_response({"ok": True, "id": self.files.add(person.id, UploadedFile(name, content)).id})
 
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Serves a file's content so that no browser runs it, whatever its type."""

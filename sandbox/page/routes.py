@@ -10,7 +10,7 @@ from aiohttp import web
 from sandbox.client import Surfaces
 from sandbox.faults import FAULTS, GROUPS, Fault, Faults, FaultSettings
 from sandbox.page.calls import AnswerCalls
-from sandbox.page.carriers import Carriers
+from sandbox.page.carriers import CarrierCounts
 from sandbox.page.files import PageFiles
 from sandbox.page.guard import body, done, guarded, strings
 from sandbox.page.guide import Guide
@@ -47,7 +47,7 @@ class PageApi:
         self._answer_calls = AnswerCalls(self.workspace)
         polled = {"budgets": self.budgets_json, "answers": self._answer_calls.newest_json}
         self.updates = PageUpdates(self.workspace, self.message_json, polled)
-        self._carriers = Carriers(self.workspace, self._answer_calls, self.updates.refresh)
+        self._carriers = CarrierCounts(self.workspace, self._answer_calls, self.updates.refresh)
         self.page_surfaces = PageSurfaces(self.surfaces, self.updates, self._renderer)
         self.faults.listeners.append(lambda: self.updates.send("faults", self.faults_json()))
 

@@ -8,7 +8,7 @@ from bot.core.conversation import Prompt, Turn
 from bot.core.stream import Citation, Completion, Opaque, Searching, Thinking, ToolCall
 from bot.errors import Failure, ProviderError
 from bot.ports.models import Provider
-from tests.contracts.vendors import Api
+from tests.contracts.vendors import VendorApi
 from tests.streams.server import VendorServer
 
 PROMPT = Prompt("Be brief.", (Turn("user", "Hi"), Turn("assistant", "Hello"), Turn("user", "Grüße, 世界 👋🏽?")))
@@ -16,7 +16,7 @@ PROMPT = Prompt("Be brief.", (Turn("user", "Hi"), Turn("assistant", "Hello"), Tu
 
 @asynccontextmanager
 async def connected(
-    api: Api, server: VendorServer, streaming: bool = True, model: str = "m"
+    api: VendorApi, server: VendorServer, streaming: bool = True, model: str = "m"
 ) -> AsyncIterator[Provider]:
     """Connects to a model with this name on this server."""
     client = api.connect(server.url, streaming)

@@ -13,7 +13,7 @@ IDLE = b"Z" + (5).to_bytes(4, "big") + b"I"
 
 
 @dataclass
-class Stream:
+class WireStream:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
@@ -33,25 +33,25 @@ class Pooler:
     def __init__(self, socket_path: str, size: int) -> None:
         self._socket_path = socket_path
         self._size = size
-        self._free: asyncio.Queue[Stream] = asyncio.Queue()
+        self._free: asyncio.Queue[WireStream] = asyncio.Queue()
         self._parameters = b""
         self._opening = asyncio.Lock()
         self._clients: set[asyncio.Task[None]] = set()
-        self._servers: list[Stream] = []
+        self._servers: list[WireStream] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._clients.add(task)
         try:
-            await self._serve(Stream(reader, writer))
+            await self._serve(WireStream(reader, writer))
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
             self._clients.discard(task)
             writer.close()
 
-    async def _serve(self, client: Stream) -> None:
+    async def _serve(self, client: WireStream) -> None:
         startup = await client.startup()
         while startup[4:8] in SSL_OR_GSS:
             client.writer.write(b"N")
@@ -71,8 +71,8 @@ class Pooler:
                 raise
             self._free.put_nowait(server)
 
-    async def _connected(self, startup: bytes) -> Stream:
-        server = Stream(*await asyncio.open_unix_connection(self._socket_path))
+    async def _connected(self, startup: bytes) -> WireStream:
+        server = WireStream(*await asyncio.open_unix_connection(self._socket_path))
         self._servers.append(server)
         server.writer.write(startup)
         parameters = b""
@@ -91,7 +91,7 @@ class Pooler:
 class Transaction:
     """One transaction, from the client's first message until the server reports that it is idle."""
 
-    def __init__(self, client: Stream, server: Stream) -> None:
+    def __init__(self, client: WireStream, server: WireStream) -> None:
         self._client = client
         self._server = server
         self._answers_due = 0

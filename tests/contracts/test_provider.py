@@ -25,10 +25,10 @@ from bot.providers.retry import Retry
 from bot.providers.scripted import Scripted, answer
 from bot.providers.stall import Stall
 from tests.contracts.notifications import PROMPT, collect, connected
-from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONSES, Api, ErrorRow
+from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONSES, ErrorRow, VendorApi
 from tests.fast import FastClock
 from tests.streams import speech
-from tests.streams.server import Answer, ResponseEnd, VendorServer
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
 THOUGHT = Usage(37, 75, cached_input_tokens=12, cache_write_tokens=8)
 TEXT = "Grüße, **世界** 👋🏽 — und `Code`:\n\n1. one\n2. two\n"
@@ -59,7 +59,7 @@ class TestAnAnswer:
     @ALL_APIS
     @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
     async def test_answer_is_the_vendors_text(
-        self, vendor: VendorServer, api: Api, wrap: Callable[[Provider], Provider], streaming: bool
+        self, vendor: VendorServer, api: VendorApi, wrap: Callable[[Provider], Provider], streaming: bool
     ) -> None:
         vendor.script(api.streamed(*speech.tokens(TEXT)) if streaming else api.whole(TEXT))
         async with connected(api, vendor, streaming) as model:
@@ -71,7 +71,7 @@ class TestAnAnswer:
         assert received.text == TEXT
         assert len(received.deltas) == (len(speech.tokens(TEXT)) if streaming else 1)
         assert received.completions == [Completion(f"{vendors_name}/m", FinishReason.STOP, usage)]
-        assert [seen.path for seen in vendor.requests] == [api.path]
+        assert [request.path for request in vendor.requests] == [api.path]
 
     @WRAPS
     async def test_scripted_model_answers_its_script(self, wrap: Callable[[Provider], Provider]) -> None:
@@ -93,30 +93,32 @@ class TestAnAnswer:
 
     @ALL_APIS
     @pytest.mark.parametrize("size", [1, 7])
-    async def test_answer_survives_any_chunk_boundary(self, vendor: VendorServer, api: Api, size: int) -> None:
+    async def test_answer_survives_any_chunk_boundary(self, vendor: VendorServer, api: VendorApi, size: int) -> None:
         stream = b"".join(api.speak(["Grüße ", "世界", "👋🏽"]))
-        vendor.script(Answer(speech.split(stream, size)))
+        vendor.script(VendorResponse(speech.split(stream, size)))
         async with connected(api, vendor) as model:
             assert (await collect(model)).text == "Grüße 世界👋🏽"
 
     @ALL_APIS
-    async def test_deltas_arrive_as_they_are_sent(self, vendor: VendorServer, api: Api) -> None:
-        vendor.script(Answer(api.unended("one", " two"), ending=ResponseEnd.HANG))
+    async def test_deltas_arrive_as_they_are_sent(self, vendor: VendorServer, api: VendorApi) -> None:
+        vendor.script(VendorResponse(api.unended("one", " two"), ending=ResponseEnd.HANG))
         async with connected(api, vendor) as model, aclosing(model.stream(PROMPT)) as stream:
             async with asyncio.timeout(30):
                 assert [await anext(stream), await anext(stream)] == ["one", " two"]
 
     @ALL_APIS
-    async def test_simultaneous_answers_are_not_mixed(self, vendor: VendorServer, api: Api) -> None:
+    async def test_simultaneous_answers_are_not_mixed(self, vendor: VendorServer, api: VendorApi) -> None:
         numbers = iter(range(1000))
-        vendor.script(lambda seen: replace(api.streamed(*(f"{next(numbers)} ",) * 20), pause_s=0.001))
+        vendor.script(lambda request: replace(api.streamed(*(f"{next(numbers)} ",) * 20), pause_s=0.001))
         async with connected(api, vendor) as model:
             received = await asyncio.gather(*(collect(model) for _ in range(20)))
         assert [len(set(one.deltas)) for one in received] == [1] * 20
         assert len({one.text for one in received}) == 20
 
     @ALL_APIS
-    async def test_answer_of_a_server_that_cannot_stream_is_one_delta(self, vendor: VendorServer, api: Api) -> None:
+    async def test_answer_of_a_server_that_cannot_stream_is_one_delta(
+        self, vendor: VendorServer, api: VendorApi
+    ) -> None:
         vendor.script(api.whole(TEXT))
         async with connected(api, vendor) as model:
             received = await collect(model)
@@ -124,21 +126,21 @@ class TestAnAnswer:
 
     @ALL_APIS
     async def test_answer_is_complete_after_its_marker_even_if_the_connection_is_reset(
-        self, vendor: VendorServer, api: Api
+        self, vendor: VendorServer, api: VendorApi
     ) -> None:
         events = [event for event in api.speak(["one"]) if b"[DONE]" not in event]
-        vendor.script(Answer(events, pause_s=0.01, ending=ResponseEnd.RESET))
+        vendor.script(VendorResponse(events, pause_s=0.01, ending=ResponseEnd.RESET))
         async with connected(api, vendor) as model:
             received = await collect(model)
         assert received.text == "one"
 
     @ALL_APIS
-    async def test_connection_is_reused_for_the_next_answer(self, vendor: VendorServer, api: Api) -> None:
+    async def test_connection_is_reused_for_the_next_answer(self, vendor: VendorServer, api: VendorApi) -> None:
         vendor.script(api.streamed("one"))
         async with connected(api, vendor) as model:
             for _ in range(3):
                 await collect(model)
-        assert len({seen.connection for seen in vendor.requests}) == 1
+        assert len({request.connection for request in vendor.requests}) == 1
 
 
 class TestTheDocumentedStreams:
@@ -188,9 +190,9 @@ class TestTheDocumentedStreams:
     )
     @pytest.mark.parametrize("size", [100_000, 1], ids=["whole", "by the byte"])
     async def test_documented_stream_is_a_complete_answer(
-        self, vendor: VendorServer, api: Api, name: str, text: str, reason: str, usage: Usage | None, size: int
+        self, vendor: VendorServer, api: VendorApi, name: str, text: str, reason: str, usage: Usage | None, size: int
     ) -> None:
-        vendor.script(Answer(speech.split(speech.documented(name), size)))
+        vendor.script(VendorResponse(speech.split(speech.documented(name), size)))
         async with connected(api, vendor) as model:
             received = await collect(model)
         assert received.text == text
@@ -211,9 +213,9 @@ class TestTheDocumentedStreams:
         ids=lambda value: value if isinstance(value, str) else None,
     )
     async def test_documented_stream_reports_its_failure(
-        self, vendor: VendorServer, api: Api, name: str, text: str, failure: Failure
+        self, vendor: VendorServer, api: VendorApi, name: str, text: str, failure: Failure
     ) -> None:
-        vendor.script(Answer([speech.documented(name)]))
+        vendor.script(VendorResponse([speech.documented(name)]))
         async with connected(api, vendor) as model:
             received = await collect(model)
         assert (received.text, received.failure) == (text, failure)
@@ -227,7 +229,7 @@ class TestAFailure:
     async def test_vendors_error_has_its_failure_and_no_key(
         self,
         vendor: VendorServer,
-        api: Api,
+        api: VendorApi,
         row: ErrorRow,
         streaming: bool,
         caplog: pytest.LogCaptureFixture,
@@ -267,16 +269,20 @@ class TestAFailure:
 
     @ALL_APIS
     @pytest.mark.parametrize("ending", [ResponseEnd.END, ResponseEnd.CUT, ResponseEnd.RESET])
-    async def test_stream_without_its_marker_is_cut(self, vendor: VendorServer, api: Api, ending: ResponseEnd) -> None:
-        vendor.script(Answer(api.unended("one", " two"), pause_s=0.01, ending=ending))
+    async def test_stream_without_its_marker_is_cut(
+        self, vendor: VendorServer, api: VendorApi, ending: ResponseEnd
+    ) -> None:
+        vendor.script(VendorResponse(api.unended("one", " two"), pause_s=0.01, ending=ending))
         async with connected(api, vendor) as model:
             received = await collect(model)
         assert (received.text, received.failure) == ("one two", Failure.CUT)
 
     @ALL_APIS
-    async def test_truncated_response_without_streaming_is_cut(self, vendor: VendorServer, api: Api) -> None:
+    async def test_truncated_response_without_streaming_is_cut(self, vendor: VendorServer, api: VendorApi) -> None:
         body = api.speak_whole(TEXT)
-        vendor.script(Answer([body[:40]], content_type="application/json", pause_s=0.01, ending=ResponseEnd.CUT))
+        vendor.script(
+            VendorResponse([body[:40]], content_type="application/json", pause_s=0.01, ending=ResponseEnd.CUT)
+        )
         async with connected(api, vendor, streaming=False) as model:
             received = await collect(model)
         assert received.failure is Failure.CUT
@@ -297,9 +303,9 @@ class TestAFailure:
         ],
     )
     async def test_response_that_is_no_answer_is_a_failure(
-        self, vendor: VendorServer, api: Api, body: bytes, content_type: str, failure: Failure
+        self, vendor: VendorServer, api: VendorApi, body: bytes, content_type: str, failure: Failure
     ) -> None:
-        vendor.script(Answer([body], content_type=content_type))
+        vendor.script(VendorResponse([body], content_type=content_type))
         async with connected(api, vendor) as model:
             received = await collect(model)
         assert (received.deltas, received.failure) == ([], failure)
@@ -308,22 +314,24 @@ class TestAFailure:
     @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
     @pytest.mark.parametrize("blank", ["", "\n \n"], ids=["nothing", "blank"])
     async def test_answer_without_text_is_empty(
-        self, vendor: VendorServer, api: Api, streaming: bool, blank: str
+        self, vendor: VendorServer, api: VendorApi, streaming: bool, blank: str
     ) -> None:
         vendor.script(api.streamed(blank) if streaming else api.whole(blank))
         async with connected(api, vendor, streaming) as model:
             assert (await collect(model)).failure is Failure.EMPTY
 
     @ALL_APIS
-    async def test_unavailable_vendor_is_unreachable(self, api: Api) -> None:
+    async def test_unavailable_vendor_is_unreachable(self, api: VendorApi) -> None:
         async with VendorServer() as gone:
             pass
         async with connected(api, gone) as model:
             assert (await collect(model)).failure is Failure.UNREACHABLE
 
     @ALL_APIS
-    async def test_connection_closed_before_any_answer_is_unreachable(self, vendor: VendorServer, api: Api) -> None:
-        vendor.script(Answer(ending=ResponseEnd.NOTHING))
+    async def test_connection_closed_before_any_answer_is_unreachable(
+        self, vendor: VendorServer, api: VendorApi
+    ) -> None:
+        vendor.script(VendorResponse(ending=ResponseEnd.NOTHING))
         async with connected(api, vendor) as model:
             assert (await collect(model)).failure is Failure.UNREACHABLE
 
@@ -337,29 +345,29 @@ class TestWhatIsCut:
         self, vendor: VendorServer, name: str, ending: ResponseEnd
     ) -> None:
         stream = speech.documented(name).replace(b"data: [DONE]\n\n", b"")
-        vendor.script(Answer([stream], ending=ending))
+        vendor.script(VendorResponse([stream], ending=ending))
         async with connected(CHAT, vendor) as model:
             received = await collect(model)
         assert (received.text, received.failure) == ("Hello there!", Failure.CUT)
 
     @pytest.mark.parametrize("api", [RESPONSES, ANTHROPIC], ids=str)
-    async def test_done_does_not_replace_the_marker_of_other_apis(self, vendor: VendorServer, api: Api) -> None:
-        vendor.script(Answer([*api.unended("one"), b"data: [DONE]\n\n"]))
+    async def test_done_does_not_replace_the_marker_of_other_apis(self, vendor: VendorServer, api: VendorApi) -> None:
+        vendor.script(VendorResponse([*api.unended("one"), b"data: [DONE]\n\n"]))
         async with connected(api, vendor) as model:
             assert (await collect(model)).failure is Failure.CUT
 
     @pytest.mark.parametrize("end", [b"data: [DONE]\n\n", b"data:[DONE]\n", b"data: [DONE]", b"data: [DONE]\r\n\r\n"])
     async def test_done_is_recognized_with_any_line_ending(self, vendor: VendorServer, end: bytes) -> None:
         stream = speech.documented("gateway_chat_no_finish_reason").replace(b"data: [DONE]\n\n", end)
-        vendor.script(Answer([stream]))
+        vendor.script(VendorResponse([stream]))
         async with connected(CHAT, vendor) as model:
             assert (await collect(model)).completions[0].finish_reason is FinishReason.STOP
 
     @ALL_APIS
     async def test_answer_is_complete_even_if_the_vendor_keeps_the_connection(
-        self, vendor: VendorServer, api: Api
+        self, vendor: VendorServer, api: VendorApi
     ) -> None:
-        vendor.script(Answer(api.speak(["one"]), ending=ResponseEnd.HANG))
+        vendor.script(VendorResponse(api.speak(["one"]), ending=ResponseEnd.HANG))
         async with connected(api, vendor) as model, asyncio.timeout(30):
             assert (await collect(model)).text == "one"
 
@@ -405,21 +413,23 @@ class TestHangingUp:
     @WRAPS
     @ALL_APIS
     async def test_closing_the_stream_reaches_the_vendor(
-        self, vendor: VendorServer, api: Api, wrap: Callable[[Provider], Provider]
+        self, vendor: VendorServer, api: VendorApi, wrap: Callable[[Provider], Provider]
     ) -> None:
-        vendor.script(Answer(api.unended("one"), ending=ResponseEnd.HANG))
+        vendor.script(VendorResponse(api.unended("one"), ending=ResponseEnd.HANG))
         async with connected(api, vendor) as model:
             async with aclosing(wrap(model).stream(PROMPT)) as stream:
                 assert await anext(stream) == "one"
             await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 10)
 
     @ALL_APIS
-    async def test_cancelling_before_the_first_delta_reaches_the_vendor(self, vendor: VendorServer, api: Api) -> None:
-        vendor.script(Answer(ending=ResponseEnd.HANG))
+    async def test_cancelling_before_the_first_delta_reaches_the_vendor(
+        self, vendor: VendorServer, api: VendorApi
+    ) -> None:
+        vendor.script(VendorResponse(ending=ResponseEnd.HANG))
         async with connected(api, vendor) as model:
             listening = asyncio.create_task(collect(model))
-            seen = await asyncio.wait_for(vendor.request(0), 5)
+            request = await asyncio.wait_for(vendor.request(0), 5)
             listening.cancel()
             await asyncio.wait([listening])
             assert listening.cancelled()
-            await asyncio.wait_for(seen.hung_up.wait(), 10)
+            await asyncio.wait_for(request.hung_up.wait(), 10)

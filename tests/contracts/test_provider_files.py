@@ -14,8 +14,8 @@ from bot.providers.openai import ChatApi, open_sdk
 from bot.providers.retry import Retry
 from bot.providers.vendor_model import ApiVendor
 from tests.contracts.notifications import collect, connected
-from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, Api, options
-from tests.streams.server import Answer, VendorServer, refusal
+from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, VendorApi, options
+from tests.streams.server import VendorResponse, VendorServer, refusal
 
 IMAGE = Media("plan.png", "image/png", "aW1n")
 NAMELESS = Media("terms", "application/pdf", "cGRm")
@@ -104,7 +104,9 @@ async def test_compatible_server_gets_only_images_and_a_notice(vendor: VendorSer
 
 @pytest.mark.parametrize("api", APIS, ids=str)
 @pytest.mark.parametrize("blind", BLIND, ids=lambda answer: str(answer.status))
-async def test_model_that_cannot_see_answers_without_files(vendor: VendorServer, api: Api, blind: Answer) -> None:
+async def test_model_that_cannot_see_answers_without_files(
+    vendor: VendorServer, api: VendorApi, blind: VendorResponse
+) -> None:
     vendor.script(blind, api.streamed("I can't see it."))
     async with connected(api, vendor) as model:
         received = await collect(model, PROMPT)
@@ -127,7 +129,7 @@ async def test_model_that_cannot_see_answers_without_files(vendor: VendorServer,
     ],
 )
 async def test_other_failures_are_reported_unchanged(
-    vendor: VendorServer, answers: list[Answer], failure: Failure, requests: int
+    vendor: VendorServer, answers: list[VendorResponse], failure: Failure, requests: int
 ) -> None:
     vendor.script(*answers)
     async with connected(CHAT, vendor) as model:
@@ -144,7 +146,7 @@ async def test_fallback_that_cannot_see_reports_it(vendor: VendorServer) -> None
 
 
 @pytest.mark.parametrize("api", APIS, ids=str)
-async def test_image_of_several_megabytes_is_sent(vendor: VendorServer, api: Api) -> None:
+async def test_image_of_several_megabytes_is_sent(vendor: VendorServer, api: VendorApi) -> None:
     vendor.script(api.streamed("A plan."))
     photo = Media("photo.png", "image/png", "aW1n" * 1_000_000)
     async with connected(api, vendor) as model:
@@ -169,7 +171,7 @@ async def test_oldest_files_are_left_out_of_a_request_that_is_too_large(
 
 async def test_begun_answer_is_not_retried_without_files(vendor: VendorServer) -> None:
     error = b'data: {"error":{"code":500,"message":"image input failed"}}\n\n'
-    vendor.script(Answer([*CHAT.unended("one"), error]), CHAT.streamed("two"))
+    vendor.script(VendorResponse([*CHAT.unended("one"), error]), CHAT.streamed("two"))
     async with connected(CHAT, vendor) as model:
         received = await collect(model, PROMPT)
     assert (received.text, received.failure, len(vendor.requests)) == ("one", Failure.UNEXPECTED, 1)

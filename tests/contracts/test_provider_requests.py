@@ -13,8 +13,8 @@ from bot.providers import openai
 from bot.providers.hosts import speaks_responses
 from bot.providers.model_setup import VendorSettings
 from tests.contracts.notifications import PROMPT, collect, connected
-from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, Api, options
-from tests.streams.server import Answer, VendorServer, refusal
+from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, VendorApi, options
+from tests.streams.server import VendorResponse, VendorServer, refusal
 
 CACHED = Prompt(PROMPT.system, PROMPT.turns, "c0ffee")
 
@@ -29,9 +29,9 @@ async def test_responses_requests_are_not_stored(vendor: VendorServer) -> None:
     vendor.script(RESPONSES.streamed("one"))
     async with connected(RESPONSES, vendor) as model:
         await collect(model, CACHED)
-    [seen] = vendor.requests
-    assert seen.headers["Authorization"] == f"Bearer {KEY}"
-    assert seen.body == {
+    [request] = vendor.requests
+    assert request.headers["Authorization"] == f"Bearer {KEY}"
+    assert request.body == {
         "model": "m",
         "instructions": "Be brief.",
         "input": [{"role": turn.role, "content": turn.text} for turn in PROMPT.turns],
@@ -47,9 +47,9 @@ async def test_chat_requests_ask_for_usage(vendor: VendorServer) -> None:
     vendor.script(CHAT.streamed("one"))
     async with connected(CHAT, vendor) as model:
         await collect(model, CACHED)
-    [seen] = vendor.requests
+    [request] = vendor.requests
     system = {"role": "system", "content": "Be brief."}
-    assert seen.body == {
+    assert request.body == {
         "model": "m",
         "messages": [system, *({"role": turn.role, "content": turn.text} for turn in PROMPT.turns)],
         "max_tokens": 16_384,
@@ -62,9 +62,9 @@ async def test_anthropic_requests_are_cached_and_bounded(vendor: VendorServer) -
     vendor.script(ANTHROPIC.streamed("one"))
     async with connected(ANTHROPIC, vendor) as model:
         await collect(model)
-    [seen] = vendor.requests
-    assert seen.headers["Authorization"] == f"Bearer {KEY}"
-    assert seen.body == {
+    [request] = vendor.requests
+    assert request.headers["Authorization"] == f"Bearer {KEY}"
+    assert request.body == {
         "model": "m",
         "max_tokens": 16_384 + THINKING_TOKENS,
         "system": "Be brief.",
@@ -83,12 +83,12 @@ async def test_openai_chat_requests_leave_room_to_think_and_name_the_conversatio
     client = openai.connect(VendorSettings(KEY, f"http://api.openai.com:{port}/v1", "chat"), options())
     await collect(client.model("m"), CACHED)
     await client.aclose()
-    [seen] = vendor.requests
-    assert seen.body["max_completion_tokens"] == 16_384 + THINKING_TOKENS
-    assert seen.body["prompt_cache_key"] == "c0ffee"
+    [request] = vendor.requests
+    assert request.body["max_completion_tokens"] == 16_384 + THINKING_TOKENS
+    assert request.body["prompt_cache_key"] == "c0ffee"
 
 
-def _unsupported(param: str, message: str, code: str = "unsupported_parameter", status: int = 400) -> Answer:
+def _unsupported(param: str, message: str, code: str = "unsupported_parameter", status: int = 400) -> VendorResponse:
     error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
     return refusal(status, {"error": error})
 
@@ -158,13 +158,13 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("api", "refused", "names"), REFUSALS.values(), ids=REFUSALS.keys())
 async def test_refused_parameters_are_left_out_and_remembered(
-    vendor: VendorServer, api: Api, refused: Answer, names: set[str]
+    vendor: VendorServer, api: VendorApi, refused: VendorResponse, names: set[str]
 ) -> None:
     vendor.script(refused, api.streamed("one"))
     async with connected(api, vendor) as model:
         assert (await collect(model, CACHED)).text == "one"
         assert (await collect(model, CACHED)).text == "one"
-    first, again, later = (seen.body for seen in vendor.requests)
+    first, again, later = (request.body for request in vendor.requests)
     assert {name for name in first if again.get(name) != first[name]} == names
     assert later == again
     assert again.get("max_output_tokens", again.get("max_tokens")) in (16_384, 16_384 + THINKING_TOKENS)
@@ -211,15 +211,15 @@ def test_responses_api_is_used_only_where_it_is_known_to_exist(base_url: str, re
     ids=["responses", "chat", "anthropic"],
 )
 async def test_requests_are_json_with_key_and_api_version(
-    vendor: VendorServer, api: Api, headers: dict[str, str]
+    vendor: VendorServer, api: VendorApi, headers: dict[str, str]
 ) -> None:
     vendor.script(api.streamed("one"))
     async with connected(api, vendor) as model:
         await collect(model, CACHED)
-    [seen] = vendor.requests
-    assert seen.path == api.path
+    [request] = vendor.requests
+    assert request.path == api.path
     expected = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}", **headers}
-    assert {name: seen.headers.get(name) for name in expected} == expected
+    assert {name: request.headers.get(name) for name in expected} == expected
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -228,5 +228,5 @@ async def test_base_url_may_have_a_path(vendor: VendorServer, slash: str) -> Non
     client = openai.connect(VendorSettings("", f"{vendor.url}/openai/v1{slash}", "chat"), options())
     await collect(client.model("m"))
     await client.aclose()
-    [seen] = vendor.requests
-    assert (seen.path, seen.headers["Authorization"]) == ("/openai/v1/chat/completions", "Bearer none")
+    [request] = vendor.requests
+    assert (request.path, request.headers["Authorization"]) == ("/openai/v1/chat/completions", "Bearer none")

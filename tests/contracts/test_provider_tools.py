@@ -15,9 +15,9 @@ from bot.providers.fallback import Fallback
 from bot.providers.stall import Stall
 from bot.providers.vendor_model import MOST_PAUSES
 from tests.contracts.notifications import PROMPT, Received, collect, connected
-from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, Api
+from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
 from tests.streams import speech, steps
-from tests.streams.server import Answer, ResponseEnd, VendorServer, refusal
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 
 CLOCK = ToolDefinition("time__now", "The time", {"type": "object", "properties": {"zone": {"type": "string"}}})
 CALLING = replace(PROMPT, tools=(CLOCK,))
@@ -35,16 +35,16 @@ async def vendor() -> AsyncIterator[VendorServer]:
         yield server
 
 
-def json_answer(body: bytes) -> Answer:
-    return Answer([body], content_type="application/json")
+def json_answer(body: bytes) -> VendorResponse:
+    return VendorResponse([body], content_type="application/json")
 
 
 @dataclass(frozen=True)
 class StepCase:
     """A step that calls tools, and the calls that it stands for."""
 
-    api: Api
-    answer: Answer
+    api: VendorApi
+    answer: VendorResponse
     calls: Sequence[tuple[str, str, Mapping[str, Any] | None]]
     """(id, name, arguments) of each."""
     sent_back: Sequence[object]
@@ -66,7 +66,7 @@ def _chat_back(*calls: tuple[str, str], content: str | None = None, **own: objec
 
 
 def chat_case(*deltas: steps.Item, ends: str = "tool_calls", calls: Any, back: Any, text: str = "") -> StepCase:
-    return StepCase(CHAT, Answer(steps.chat(*deltas, finish_reason=ends)), calls, back, text)
+    return StepCase(CHAT, VendorResponse(steps.chat(*deltas, finish_reason=ends)), calls, back, text)
 
 
 BROKEN = '{"zone": "Oslo"'
@@ -84,32 +84,36 @@ ANTHROPIC_BESIDE = (steps.SERVER_SEARCH, steps.tool_use("c1", "time__now", IN_OS
 
 CASES = {
     # The documented form.
-    "responses": StepCase(RESPONSES, Answer(steps.responses(*RESPONSES_ONE)), ONE, RESPONSES_ONE),
-    "responses, parallel": StepCase(RESPONSES, Answer(steps.responses(*RESPONSES_TWO)), TWO, RESPONSES_TWO),
+    "responses": StepCase(RESPONSES, VendorResponse(steps.responses(*RESPONSES_ONE)), ONE, RESPONSES_ONE),
+    "responses, parallel": StepCase(RESPONSES, VendorResponse(steps.responses(*RESPONSES_TWO)), TWO, RESPONSES_TWO),
     "responses, after text": StepCase(
-        RESPONSES, Answer(steps.responses(*RESPONSES_SAID)), ONE, RESPONSES_SAID, "Let me see."
+        RESPONSES, VendorResponse(steps.responses(*RESPONSES_SAID)), ONE, RESPONSES_SAID, "Let me see."
     ),
     "responses, JSON": StepCase(RESPONSES, json_answer(steps.responses_whole(*RESPONSES_TWO)), TWO, RESPONSES_TWO),
     "responses, items only at the end": StepCase(
-        RESPONSES, Answer([steps.responses(*RESPONSES_ONE)[-1]]), ONE, RESPONSES_ONE
+        RESPONSES, VendorResponse([steps.responses(*RESPONSES_ONE)[-1]]), ONE, RESPONSES_ONE
     ),
     "responses, no arguments": StepCase(
         RESPONSES,
-        Answer(steps.responses(steps.function_call("c1", "time__now", ""))),
+        VendorResponse(steps.responses(steps.function_call("c1", "time__now", ""))),
         [("c1", "time__now", {})],
         [steps.function_call("c1", "time__now", "")],
     ),
     "responses, broken arguments": StepCase(
         RESPONSES,
-        Answer(steps.responses(steps.function_call("c1", "time__now", BROKEN))),
+        VendorResponse(steps.responses(steps.function_call("c1", "time__now", BROKEN))),
         [("c1", "time__now", None)],
         [steps.function_call("c1", "time__now", BROKEN)],
     ),
     "anthropic": StepCase(
-        ANTHROPIC, Answer(steps.messages(*ANTHROPIC_ONE, stop_reason="tool_use")), ONE, ANTHROPIC_ONE
+        ANTHROPIC, VendorResponse(steps.messages(*ANTHROPIC_ONE, stop_reason="tool_use")), ONE, ANTHROPIC_ONE
     ),
     "anthropic, parallel, after text": StepCase(
-        ANTHROPIC, Answer(steps.messages(*ANTHROPIC_TWO, stop_reason="tool_use")), TWO, ANTHROPIC_TWO, "Let me see."
+        ANTHROPIC,
+        VendorResponse(steps.messages(*ANTHROPIC_TWO, stop_reason="tool_use")),
+        TWO,
+        ANTHROPIC_TWO,
+        "Let me see.",
     ),
     "anthropic, JSON": StepCase(
         ANTHROPIC,
@@ -120,22 +124,22 @@ CASES = {
     ),
     "anthropic, no arguments": StepCase(
         ANTHROPIC,
-        Answer(steps.messages(steps.tool_use("c1", "time__now", {}), stop_reason="tool_use")),
+        VendorResponse(steps.messages(steps.tool_use("c1", "time__now", {}), stop_reason="tool_use")),
         [("c1", "time__now", {})],
         [steps.tool_use("c1", "time__now", {})],
     ),
     "anthropic, broken arguments": StepCase(
         ANTHROPIC,
-        Answer(steps.messages(steps.tool_use("c1", "time__now", {}), stop_reason="tool_use", broken=BROKEN)),
+        VendorResponse(steps.messages(steps.tool_use("c1", "time__now", {}), stop_reason="tool_use", broken=BROKEN)),
         [("c1", "time__now", None)],
         [steps.tool_use("c1", "time__now", {})],
     ),
     "anthropic, beside a search that runs in the next request": StepCase(
-        ANTHROPIC, Answer(steps.messages(*ANTHROPIC_BESIDE, stop_reason="tool_use")), ONE, ANTHROPIC_BESIDE
+        ANTHROPIC, VendorResponse(steps.messages(*ANTHROPIC_BESIDE, stop_reason="tool_use")), ONE, ANTHROPIC_BESIDE
     ),
     "anthropic, blank text": StepCase(
         ANTHROPIC,
-        Answer(steps.messages(steps.text("\n"), *ANTHROPIC_ONE, stop_reason="tool_use")),
+        VendorResponse(steps.messages(steps.text("\n"), *ANTHROPIC_ONE, stop_reason="tool_use")),
         ONE,
         ANTHROPIC_ONE,
         "\n",
@@ -292,7 +296,7 @@ def step_of(received: Received) -> Turn:
     return Turn("assistant", received.text, parts=(*text_parts, *parts))
 
 
-def result_bodies(api: Api, calls: Sequence[tuple[str, str, object]]) -> Sequence[object]:
+def result_bodies(api: VendorApi, calls: Sequence[tuple[str, str, object]]) -> Sequence[object]:
     match api.name:
         case "responses":
             return [{"type": "function_call_output", "call_id": call_id, "output": "12:00"} for call_id, _, _ in calls]
@@ -301,7 +305,7 @@ def result_bodies(api: Api, calls: Sequence[tuple[str, str, object]]) -> Sequenc
     return [{"type": "tool_result", "tool_use_id": call_id, "content": "12:00"} for call_id, _, _ in calls]
 
 
-def sent_turns(api: Api, body: Any) -> Sequence[Any]:
+def sent_turns(api: VendorApi, body: Any) -> Sequence[Any]:
     """Returns what a request has after the conversation of PROMPT: items, messages, or content blocks."""
     if api is ANTHROPIC:
         return [block for turn in body["messages"][len(PROMPT.turns) :] for block in turn["content"]]
@@ -333,14 +337,14 @@ class TestToolCalls:
     async def test_stream_cut_at_any_event_has_no_calls(self, vendor: VendorServer, case: StepCase) -> None:
         last = len(case.answer.chunks) - case.api.events_after_text
         for end in range(1, last + 1):
-            vendor.script(Answer(case.answer.chunks[:end]))
+            vendor.script(VendorResponse(case.answer.chunks[:end]))
             async with connected(case.api, vendor) as model:
                 received = await collect(model, CALLING)
             assert received.failure is Failure.CUT
             assert not [event for event in received.others if isinstance(event, ToolCall)]
 
     @ALL_APIS
-    async def test_functions_are_offered_in_the_vendors_form(self, vendor: VendorServer, api: Api) -> None:
+    async def test_functions_are_offered_in_the_vendors_form(self, vendor: VendorServer, api: VendorApi) -> None:
         vendor.script(api.streamed("one"))
         async with connected(api, vendor) as model:
             await collect(model, CALLING)
@@ -371,7 +375,7 @@ class TestToolCalls:
         async with connected(CHAT, vendor) as model:
             assert (await collect(model, CALLING)).text == "one"
             assert (await collect(model, CALLING)).text == "one"
-        assert ["tools" in seen.body for seen in vendor.requests] == [True, False, False]
+        assert ["tools" in request.body for request in vendor.requests] == [True, False, False]
         assert "asking again without tools" in caplog.text
 
     @pytest.mark.parametrize(("status", "message"), [(500, "The tools broke."), (400, "tools.0: bad schema")])
@@ -383,7 +387,7 @@ class TestToolCalls:
         assert len(vendor.requests) == 1
 
     async def test_broken_arguments_are_kept_in_part(self, vendor: VendorServer) -> None:
-        vendor.script(Answer(steps.chat(steps.chat_call("{" * 10_000, 0, **FIRST))))
+        vendor.script(VendorResponse(steps.chat(steps.chat_call("{" * 10_000, 0, **FIRST))))
         async with connected(CHAT, vendor) as model:
             [call] = (await collect(model, CALLING)).others
         assert isinstance(call, ToolCall)
@@ -392,17 +396,20 @@ class TestToolCalls:
     @pytest.mark.parametrize(
         ("api", "answer"),
         [
-            (RESPONSES, Answer(steps.responses(steps.function_call("c1", "time__now", "{"), status="incomplete"))),
-            (CHAT, Answer(steps.chat(steps.chat_call("{", 0, **FIRST), finish_reason="length"))),
+            (
+                RESPONSES,
+                VendorResponse(steps.responses(steps.function_call("c1", "time__now", "{"), status="incomplete")),
+            ),
+            (CHAT, VendorResponse(steps.chat(steps.chat_call("{", 0, **FIRST), finish_reason="length"))),
             (
                 ANTHROPIC,
-                Answer(steps.messages(steps.tool_use("c1", "x", {}), stop_reason="max_tokens", broken="{")),
+                VendorResponse(steps.messages(steps.tool_use("c1", "x", {}), stop_reason="max_tokens", broken="{")),
             ),
         ],
         ids=["responses", "chat", "anthropic"],
     )
     async def test_call_that_the_length_limit_cut_is_not_made(
-        self, vendor: VendorServer, api: Api, answer: Answer
+        self, vendor: VendorServer, api: VendorApi, answer: VendorResponse
     ) -> None:
         vendor.script(answer)
         async with connected(api, vendor) as model:
@@ -415,18 +422,20 @@ class TestToolCalls:
         [
             (
                 RESPONSES,
-                Answer(
+                VendorResponse(
                     steps.responses(
                         *RESPONSES_ONE, status="incomplete", incomplete_details={"reason": "content_filter"}
                     )
                 ),
             ),
-            (CHAT, Answer(steps.chat(steps.chat_call(OSLO, 0, **FIRST), finish_reason="content_filter"))),
-            (ANTHROPIC, Answer(steps.messages(*ANTHROPIC_ONE, stop_reason="refusal"))),
+            (CHAT, VendorResponse(steps.chat(steps.chat_call(OSLO, 0, **FIRST), finish_reason="content_filter"))),
+            (ANTHROPIC, VendorResponse(steps.messages(*ANTHROPIC_ONE, stop_reason="refusal"))),
         ],
         ids=["responses", "chat", "anthropic"],
     )
-    async def test_refusal_after_a_call_makes_no_call(self, vendor: VendorServer, api: Api, answer: Answer) -> None:
+    async def test_refusal_after_a_call_makes_no_call(
+        self, vendor: VendorServer, api: VendorApi, answer: VendorResponse
+    ) -> None:
         vendor.script(answer)
         async with connected(api, vendor) as model:
             received = await collect(model, CALLING)
@@ -435,7 +444,7 @@ class TestToolCalls:
 
     @ALL_APIS
     async def test_failed_result_and_later_message_come_in_the_vendors_form(
-        self, vendor: VendorServer, api: Api
+        self, vendor: VendorServer, api: VendorApi
     ) -> None:
         vendor.script(api.streamed("one"))
         call = ToolCall(0, "call:1", "time__now", IN_OSLO)
@@ -470,7 +479,7 @@ class TestToolCalls:
 
     @pytest.mark.parametrize(("writer", "reader"), [(ANTHROPIC, CHAT), (RESPONSES, ANTHROPIC), (RESPONSES, CHAT)])
     async def test_other_api_reads_a_step_without_its_opaque_items(
-        self, vendor: VendorServer, writer: Api, reader: Api
+        self, vendor: VendorServer, writer: VendorApi, reader: VendorApi
     ) -> None:
         step = {"anthropic": CASES["anthropic, parallel, after text"], "responses": CASES["responses, after text"]}
         vendor.script(step[writer.name].answer, reader.streamed("Noon."))
@@ -496,9 +505,9 @@ class TestFallback:
         prompt = replace(CALLING, turns=(*CALLING.turns, step, Turn("user", "", parts=(ToolResult("c1", "x", "1"),))))
         async with connected(CHAT, vendor) as first, connected(ANTHROPIC, vendor) as second:
             assert (await collect(Fallback([first, second]), prompt)).failure is Failure.OVERLOADED
-            assert [seen.path for seen in vendor.requests] == ["/v1/messages"]
+            assert [request.path for request in vendor.requests] == ["/v1/messages"]
             await collect(Fallback([second, first]), PROMPT)
-        assert [seen.path for seen in vendor.requests[1:]] == ["/v1/messages", "/v1/chat/completions"]
+        assert [request.path for request in vendor.requests[1:]] == ["/v1/messages", "/v1/chat/completions"]
 
     async def test_calls_without_opaque_items_may_go_on_elsewhere(self, vendor: VendorServer) -> None:
         step = Turn("assistant", "", parts=(ToolCall(0, "c1", "time__now", IN_OSLO),))
@@ -538,7 +547,7 @@ class TestWebSearch:
         [
             (
                 RESPONSES,
-                Answer(steps.responses(*RESPONSES_FOUND)),
+                VendorResponse(steps.responses(*RESPONSES_FOUND)),
                 "It streams.",
                 [
                     ("", False),
@@ -553,7 +562,7 @@ class TestWebSearch:
             (RESPONSES, json_answer(steps.responses_whole(*RESPONSES_FOUND)), "It streams.", [], 1),
             (
                 ANTHROPIC,
-                Answer(steps.messages(*ANTHROPIC_FOUND, searches=2)),
+                VendorResponse(steps.messages(*ANTHROPIC_FOUND, searches=2)),
                 FOUND,
                 [("Typist Slack bot", False), ("Typist Slack bot", True)],
                 2,
@@ -563,7 +572,7 @@ class TestWebSearch:
         ids=["responses", "responses, JSON", "anthropic", "anthropic, JSON"],
     )
     async def test_answer_has_its_searches_and_each_source_once(
-        self, vendor: VendorServer, api: Api, answer: Answer, text: str, queries: object, searches: int
+        self, vendor: VendorServer, api: VendorApi, answer: VendorResponse, text: str, queries: object, searches: int
     ) -> None:
         vendor.script(answer)
         async with connected(api, vendor) as model:
@@ -578,7 +587,7 @@ class TestWebSearch:
 
     async def test_search_that_failed_does_not_fail_the_answer(self, vendor: VendorServer) -> None:
         blocks = (steps.SERVER_SEARCH, steps.SEARCH_ERROR, steps.text("I can't search now."))
-        vendor.script(Answer(steps.messages(*blocks)))
+        vendor.script(VendorResponse(steps.messages(*blocks)))
         async with connected(ANTHROPIC, vendor) as model:
             received = await collect(model, SEARCHING)
         assert received.text == "I can't search now."
@@ -591,7 +600,7 @@ class TestWebSearch:
         for api in (ANTHROPIC, RESPONSES, CHAT):
             async with connected(api, vendor) as model:
                 await collect(model, prompt)
-        anthropic, responses, chat = (seen.body for seen in vendor.requests)
+        anthropic, responses, chat = (request.body for request in vendor.requests)
         limits = {"max_uses": MOST_SEARCHES} | ({"allowed_domains": list(domains)} if domains else {})
         assert anthropic["tools"][1:] == [
             {"type": "web_search_20250305", "name": "web_search", **limits},
@@ -613,14 +622,17 @@ class TestWebSearch:
         ],
     )
     async def test_answer_goes_without_what_its_model_lacks(
-        self, vendor: VendorServer, api: Api, message: str, left: list[str], caplog: pytest.LogCaptureFixture
+        self, vendor: VendorServer, api: VendorApi, message: str, left: list[str], caplog: pytest.LogCaptureFixture
     ) -> None:
         error = {"type": "invalid_request_error", "message": message}
         vendor.script(refusal(400, {"type": "error", "error": error}), api.streamed("one"))
         async with connected(api, vendor) as model:
             assert (await collect(model, SEARCHING)).text == "one"
             await collect(model, SEARCHING)
-        assert [[tool["name"] for tool in seen.body.get("tools", ())] for seen in vendor.requests[1:]] == [left, left]
+        assert [[tool["name"] for tool in request.body.get("tools", ())] for request in vendor.requests[1:]] == [
+            left,
+            left,
+        ]
         assert "asking again without web_" in caplog.text
 
 
@@ -631,8 +643,8 @@ class TestPauses:
         begun = (steps.THINKING, WITH_TEXT, steps.SERVER_SEARCH, steps.SEARCH_RESULT)
         ended = (steps.text("It streams.", SOURCES[0]), steps.tool_use("c1", "time__now", IN_OSLO))
         vendor.script(
-            Answer(steps.messages(*begun, stop_reason="pause_turn", searches=1)),
-            Answer(steps.messages(*ended, stop_reason="tool_use", searches=1)),
+            VendorResponse(steps.messages(*begun, stop_reason="pause_turn", searches=1)),
+            VendorResponse(steps.messages(*ended, stop_reason="tool_use", searches=1)),
             ANTHROPIC.streamed("Noon."),
         )
         prompt = replace(SEARCHING, tools=(CLOCK,))
@@ -645,13 +657,13 @@ class TestPauses:
         assert completion.finish_reason is FinishReason.TOOLS
         assert completion.usage == replace(USAGE + USAGE, web_searches=2)
         assert completion.usage.requests == (replace(USAGE, web_searches=1),) * 2, "each has its own price"
-        first, second, third = (seen.body for seen in vendor.requests)
+        first, second, third = (request.body for request in vendor.requests)
         assert second["tools"] == first["tools"]
         assert second["messages"] == [*first["messages"], {"role": "assistant", "content": list(begun)}]
         assert third["messages"][-2] == {"role": "assistant", "content": [*begun, *ended]}
 
     async def test_answer_that_never_stops_pausing_ends_at_its_length_limit(self, vendor: VendorServer) -> None:
-        vendor.script(Answer(steps.messages(steps.text("On."), stop_reason="pause_turn")))
+        vendor.script(VendorResponse(steps.messages(steps.text("On."), stop_reason="pause_turn")))
         async with connected(ANTHROPIC, vendor) as model:
             received = await collect(model, SEARCHING)
         assert received.completions[0].finish_reason is FinishReason.LENGTH
@@ -659,7 +671,7 @@ class TestPauses:
 
     async def test_pause_is_followed_by_a_failure_as_any_text(self, vendor: VendorServer) -> None:
         overloaded = refusal(529, {"type": "error", "error": {"type": "overloaded_error", "message": "No."}})
-        vendor.script(Answer(steps.messages(WITH_TEXT, stop_reason="pause_turn")), overloaded)
+        vendor.script(VendorResponse(steps.messages(WITH_TEXT, stop_reason="pause_turn")), overloaded)
         async with connected(ANTHROPIC, vendor) as model:
             received = await collect(model, SEARCHING)
         assert (received.text, received.failure) == ("Let me look.", Failure.OVERLOADED)
@@ -678,13 +690,13 @@ class TestSilence:
         ids=["responses", "anthropic"],
     )
     async def test_silent_search_gets_more_time(
-        self, vendor: VendorServer, api: Api, chunks: list[bytes], mark: bytes
+        self, vendor: VendorServer, api: VendorApi, chunks: list[bytes], mark: bytes
     ) -> None:
         at = next(number for number, chunk in enumerate(chunks) if mark in chunk)
         pause_s = 60
 
-        def paused(seen: object) -> Answer:
-            return Answer([b"".join(chunks[:at]), b"".join(chunks[at:])], pause_s=pause_s)
+        def paused(request: object) -> VendorResponse:
+            return VendorResponse([b"".join(chunks[:at]), b"".join(chunks[at:])], pause_s=pause_s)
 
         vendor.script(paused)
         async with connected(api, vendor) as model, asyncio.timeout(600):
@@ -701,9 +713,9 @@ class TestSilence:
         ids=["responses", "chat", "anthropic"],
     )
     async def test_tool_call_that_is_being_written_is_work(
-        self, vendor: VendorServer, api: Api, chunks: list[bytes]
+        self, vendor: VendorServer, api: VendorApi, chunks: list[bytes]
     ) -> None:
-        vendor.script(Answer(chunks))
+        vendor.script(VendorResponse(chunks))
         async with connected(api, vendor) as model:
             received = await collect(model, CALLING)
         assert received.thought >= len(speech.tokens(OSLO * 4))
@@ -711,7 +723,7 @@ class TestSilence:
     async def test_search_that_never_ends_stalls(self, vendor: VendorServer) -> None:
         chunks = steps.messages(*ANTHROPIC_FOUND)
         at = next(number for number, chunk in enumerate(chunks) if b'"type": "web_search_tool_result"' in chunk)
-        vendor.script(Answer(chunks[:at], ending=ResponseEnd.HANG, ping=b""))
+        vendor.script(VendorResponse(chunks[:at], ending=ResponseEnd.HANG, ping=b""))
         async with connected(ANTHROPIC, vendor) as model, asyncio.timeout(600):
             received = await collect(Stall(model, stall_timeout_s=5), SEARCHING)
         assert received.failure is Failure.STALLED

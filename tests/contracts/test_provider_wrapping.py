@@ -14,9 +14,9 @@ from bot.providers.fallback import Fallback
 from bot.providers.retry import Retry
 from bot.providers.stall import Stall
 from tests.contracts.notifications import PROMPT, collect, connected
-from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, Api
+from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
 from tests.streams import speech
-from tests.streams.server import Answer, ResponseEnd, VendorServer, refusal
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 
 pytestmark = pytest.mark.skips_waits
 
@@ -71,18 +71,20 @@ class TestStall:
 
     @ALL_APIS
     @pytest.mark.parametrize("deltas", [(), ("one",)], ids=["at once", "after text"])
-    async def test_pings_do_not_count_as_text(self, vendor: VendorServer, api: Api, deltas: tuple[str, ...]) -> None:
+    async def test_pings_do_not_count_as_text(
+        self, vendor: VendorServer, api: VendorApi, deltas: tuple[str, ...]
+    ) -> None:
         ping = b'event: ping\ndata: {"type": "ping"}\n\n' if api is ANTHROPIC else b": ping\n\n"
-        vendor.script(Answer(api.unended(*deltas), ending=ResponseEnd.HANG, ping=ping))
+        vendor.script(VendorResponse(api.unended(*deltas), ending=ResponseEnd.HANG, ping=ping))
         async with connected(api, vendor) as model:
             received = await collect(Stall(model, stall_timeout_s=5))
             assert (received.text, received.failure) == ("".join(deltas), Failure.STALLED)
             await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 30)
 
     @THINKING
-    async def test_thinking_counts_as_activity(self, vendor: VendorServer, api: Api, name: str) -> None:
+    async def test_thinking_counts_as_activity(self, vendor: VendorServer, api: VendorApi, name: str) -> None:
         before, thinking, after = thoughtful(name)
-        vendor.script(Answer([*before, *[thinking] * 12, *after], pause_s=5))
+        vendor.script(VendorResponse([*before, *[thinking] * 12, *after], pause_s=5))
         async with connected(api, vendor) as model:
             received = await collect(Stall(model, stall_timeout_s=30))
         assert received.text == "Hello there!"
@@ -90,28 +92,30 @@ class TestStall:
 
     @SILENT
     async def test_pings_count_as_activity_while_the_model_thinks(
-        self, vendor: VendorServer, api: Api, name: str, sign: bytes
+        self, vendor: VendorServer, api: VendorApi, name: str, sign: bytes
     ) -> None:
         before, after = silent(name, sign)
-        vendor.script(Answer([before, *[sign] * 40, after], pause_s=7))
+        vendor.script(VendorResponse([before, *[sign] * 40, after], pause_s=7))
         async with connected(api, vendor) as model:
             received = await collect(Stall(model, stall_timeout_s=25))
         assert received.text in ("Hello there!", "Hi there! How can I assist you today?")
 
     @SILENT
     async def test_silent_thinking_may_take_ten_times_the_stall_timeout(
-        self, vendor: VendorServer, api: Api, name: str, sign: bytes
+        self, vendor: VendorServer, api: VendorApi, name: str, sign: bytes
     ) -> None:
         before, after = silent(name, sign)
-        vendor.script(Answer([before, after], pause_s=180))
+        vendor.script(VendorResponse([before, after], pause_s=180))
         async with connected(api, vendor) as model:
             received = await collect(Stall(model, stall_timeout_s=20))
         assert received.text in ("Hello there!", "Hi there! How can I assist you today?")
 
     @SILENT
-    async def test_longer_silent_thinking_stalls(self, vendor: VendorServer, api: Api, name: str, sign: bytes) -> None:
+    async def test_longer_silent_thinking_stalls(
+        self, vendor: VendorServer, api: VendorApi, name: str, sign: bytes
+    ) -> None:
         before, _ = silent(name, sign)
-        vendor.script(Answer([before, b""], pause_s=300))
+        vendor.script(VendorResponse([before, b""], pause_s=300))
         async with connected(api, vendor) as model:
             received = await collect(Stall(model, stall_timeout_s=10))
             await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 30)
@@ -128,12 +132,12 @@ class TestStall:
         ids=str,
     )
     async def test_pings_do_not_count_after_thinking_has_ended(
-        self, vendor: VendorServer, api: Api, name: str, end: bytes
+        self, vendor: VendorServer, api: VendorApi, name: str, end: bytes
     ) -> None:
         stream = speech.documented(name)
         at = stream.index(b"\n\n", stream.index(end)) + 2
         ping = b'event: ping\ndata: {"type": "ping"}\n\n' if api is ANTHROPIC else b": ping\n\n"
-        vendor.script(Answer([stream[:at]], ending=ResponseEnd.HANG, ping=ping))
+        vendor.script(VendorResponse([stream[:at]], ending=ResponseEnd.HANG, ping=ping))
         async with connected(api, vendor) as model:
             received = await collect(Stall(model, stall_timeout_s=5))
         assert received.error is not None
@@ -147,12 +151,12 @@ class TestStall:
         assert stall.silence_s(stall_timeout_s) == silence_s
 
     async def test_vendor_that_does_not_answer_stalls(self, vendor: VendorServer) -> None:
-        vendor.script(Answer(delay_s=60))
+        vendor.script(VendorResponse(delay_s=60))
         async with connected(CHAT, vendor) as model:
             assert (await collect(Stall(model, stall_timeout_s=20))).failure is Failure.STALLED
 
     async def test_cancelling_the_reader_cancels_the_stream(self, vendor: VendorServer) -> None:
-        vendor.script(Answer(ending=ResponseEnd.HANG))
+        vendor.script(VendorResponse(ending=ResponseEnd.HANG))
         async with connected(CHAT, vendor) as model:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(collect(Stall(model, stall_timeout_s=100)), 1)
@@ -183,11 +187,13 @@ class TestRetry:
             refusal(429, {"error": {"type": "rate_limit_error"}}, retry_after_ms="50", retry_after="60"),
             refusal(503, {"error": {"message": "busy"}}, retry_after="0"),
             refusal(502, {"error": {"message": "gone"}}),
-            Answer(ending=ResponseEnd.NOTHING),
+            VendorResponse(ending=ResponseEnd.NOTHING),
         ],
         ids=["rate limited", "in milliseconds", "overloaded", "unreachable", "idle for too long"],
     )
-    async def test_temporary_failure_is_retried(self, vendor: VendorServer, api: Api, first: Answer) -> None:
+    async def test_temporary_failure_is_retried(
+        self, vendor: VendorServer, api: VendorApi, first: VendorResponse
+    ) -> None:
         vendor.script(first, api.streamed("one"))
         async with connected(api, vendor) as model:
             assert (await collect(Retry(model, SystemClock()))).text == "one"
@@ -217,7 +223,7 @@ class TestRetry:
         ],
     )
     async def test_lasting_failure_is_not_retried(
-        self, vendor: VendorServer, first: Answer, retry_after_s: float | None, again: str
+        self, vendor: VendorServer, first: VendorResponse, retry_after_s: float | None, again: str
     ) -> None:
         vendor.script(first, CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
@@ -236,14 +242,14 @@ class TestRetry:
     async def test_retry_happens_after_thinking(self, vendor: VendorServer) -> None:
         stream = speech.documented("deepseek_chat")
         broken = [stream[: stream.index(b'"content":"Hello"')].rpartition(b"data: ")[0], OVERLOADED]
-        vendor.script(Answer(broken), CHAT.streamed("one"))
+        vendor.script(VendorResponse(broken), CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
             received = await collect(Retry(model, SystemClock()))
         assert received.text == "one"
         assert received.thought > 0
 
     async def test_answer_that_has_begun_is_not_retried(self, vendor: VendorServer) -> None:
-        vendor.script(Answer([speech.documented("gateway_chat_error")]), CHAT.streamed("one"))
+        vendor.script(VendorResponse([speech.documented("gateway_chat_error")]), CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
             received = await collect(Retry(model, SystemClock()))
         assert (received.text, received.failure) == ("Hello", Failure.OVERLOADED)
@@ -277,11 +283,11 @@ class TestFallback:
             refusal(400, {"error": {"code": "context_length_exceeded"}}),
             refusal(500, {"error": {}}),
             CHAT.streamed(),
-            Answer(),
-            Answer(ending=ResponseEnd.HANG),
+            VendorResponse(),
+            VendorResponse(ending=ResponseEnd.HANG),
         ],
     )
-    async def test_fallback_handles_any_other_failure(self, vendor: VendorServer, first: Answer) -> None:
+    async def test_fallback_handles_any_other_failure(self, vendor: VendorServer, first: VendorResponse) -> None:
         vendor.script(first, CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
             assert (await collect(Fallback([Stall(model, 10.0), model]))).text == "one"
@@ -292,12 +298,12 @@ class TestFallback:
             assert (await collect(Fallback([model, model]))).failure is Failure.REFUSED
 
     async def test_fallback_happens_after_thinking(self, vendor: VendorServer) -> None:
-        vendor.script(Answer([speech.documented("llama_cpp_chat_unclosed")]), CHAT.streamed("one"))
+        vendor.script(VendorResponse([speech.documented("llama_cpp_chat_unclosed")]), CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
             assert (await collect(Fallback([model, model]))).text == "one"
 
     async def test_answer_that_has_begun_has_no_fallback(self, vendor: VendorServer) -> None:
-        vendor.script(Answer(CHAT.unended("one")), CHAT.streamed("two"))
+        vendor.script(VendorResponse(CHAT.unended("one")), CHAT.streamed("two"))
         async with connected(CHAT, vendor) as model:
             received = await collect(Fallback([model, model]))
         assert (received.text, received.failure) == ("one", Failure.CUT)

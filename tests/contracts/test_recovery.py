@@ -9,7 +9,7 @@ import pytest
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Checkpoint, EndReason
 from bot.core.lease import Lease
-from bot.core.reply.state import Delete, Ending, Post, Reply, Shown, StartStream, Update, View
+from bot.core.reply.state import Delete, Ending, PageView, Post, Reply, Shown, StartStream, Update
 from bot.errors import Refusal, Refused
 from bot.ports.clock import SystemClock
 from bot.slack.client import SlackClient, new_session
@@ -113,7 +113,7 @@ LINKED = "See [the manual](https://example.com/manual) first. Then start"
 async def test_open_stream_shows_what_is_on_record_and_its_text_beyond(streamed: str, recorded: str, text: str) -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
-        ts = await transport.start(StartStream(question, 0, View(streamed), streamed))
+        ts = await transport.start(StartStream(question, 0, PageView(streamed), streamed))
         job = Job(1, question, 2, (ts,), may_have_posts=True, checkpoint=Checkpoint(recorded))
         assert await transport.recover(job) == Shown((ts,), len(text), text)
 
@@ -126,7 +126,7 @@ async def test_second_page_that_is_an_open_stream_is_compared_with_its_part_of_t
         await transport.delete(Delete(question, second))
         end = next(message for message in sandbox.messages("general", question.ts) if message.ts == first)
         start = int((end.metadata or {})["event_payload"]["shown_chars"])
-        stream = await transport.start(StartStream(question, 1, View(""), "word one two"))
+        stream = await transport.start(StartStream(question, 1, PageView(""), "word one two"))
         recorded = ("word " * 4_000)[:start] + "word one"
         job = Job(1, question, 2, (first, stream), may_have_posts=True, checkpoint=Checkpoint(recorded))
         assert await transport.recover(job) == Shown((first, stream), len(recorded) + 4, f"{recorded} two")
@@ -137,7 +137,7 @@ async def test_stream_that_is_not_on_record_is_removed_although_its_first_stop_f
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
-        await transport.start(StartStream(question, 0, View("word"), "word"))
+        await transport.start(StartStream(question, 0, PageView("word"), "word"))
         sandbox.faults.start(fault, method="chat.stopStream", times=1)
         await transport.recover(Job(1, question, 2, reply.page_ts, may_have_posts=True, checkpoint=Checkpoint(TEXT)))
         assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == list(reply.page_ts)

@@ -12,9 +12,9 @@ from bot.core.texts import for_error
 from bot.errors import Failure
 from bot.providers.think_tags import ThinkTags
 from tests.contracts.notifications import collect, connected
-from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, Api
+from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
 from tests.streams import speech
-from tests.streams.server import Answer, VendorServer
+from tests.streams.server import VendorResponse, VendorServer
 
 PLAIN = "qwen3:8b"
 UNOPENED = "Qwen/QwQ-32B"
@@ -108,9 +108,9 @@ class TestReasoning:
     )
     @pytest.mark.parametrize("size", [10_000, 1], ids=["whole", "by the byte"])
     async def test_reasoning_is_not_in_the_answer(
-        self, vendor: VendorServer, api: Api, name: str, model: str, size: int
+        self, vendor: VendorServer, api: VendorApi, name: str, model: str, size: int
     ) -> None:
-        vendor.script(Answer(speech.split(speech.documented(name), size)))
+        vendor.script(VendorResponse(speech.split(speech.documented(name), size)))
         async with connected(api, vendor, model=model) as provider:
             received = await collect(provider)
         assert received.text.startswith("H")
@@ -120,7 +120,7 @@ class TestReasoning:
     @pytest.mark.parametrize("api", [RESPONSES, CHAT], ids=str)
     @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
     async def test_reasoning_in_tags_is_not_in_the_answer(
-        self, vendor: VendorServer, api: Api, streaming: bool
+        self, vendor: VendorServer, api: VendorApi, streaming: bool
     ) -> None:
         deltas = ["<th", "ink>\nA greet", "ing.", "</think>", "\n\n", "Hello", " there!"]
         vendor.script(api.streamed(*deltas) if streaming else api.whole("".join(deltas)))
@@ -138,9 +138,9 @@ class TestReasoning:
         ids=str,
     )
     async def test_reasoning_without_an_answer_is_a_failure(
-        self, vendor: VendorServer, api: Api, name: str, thought: int
+        self, vendor: VendorServer, api: VendorApi, name: str, thought: int
     ) -> None:
-        vendor.script(Answer([speech.documented(name)]))
+        vendor.script(VendorResponse([speech.documented(name)]))
         async with connected(api, vendor) as model:
             received = await collect(model)
         assert (received.text, received.failure, received.thought) == ("", Failure.ONLY_THOUGHT, thought)
@@ -152,7 +152,7 @@ class TestReasoning:
         whole = json.loads(speech.responses_whole("Hello"))
         whole["output"].insert(0, item)
         vendor.script(
-            Answer([json.dumps(whole).encode()], content_type="application/json"),
+            VendorResponse([json.dumps(whole).encode()], content_type="application/json"),
             CHAT.whole("<think>A greeting.</think>\n\nHello"),
         )
         for api in (RESPONSES, CHAT):

@@ -2,26 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from bot.errors import Failure
-from bot.ports.models import Provider
 from bot.providers import anthropic, openai
 from bot.providers.model_setup import RequestOptions, VendorSettings
+from bot.providers.registry import Vendor
 from tests.streams import speech
-from tests.streams.server import Answer, refusal
+from tests.streams.server import VendorResponse, refusal
 
 KEY = "sk-proj-Zz0123456789abcdefghij"
 
 
-class Vendor(Protocol):
-    def model(self, name: str) -> Provider: ...
-
-    async def aclose(self) -> None: ...
-
-
 @dataclass(frozen=True)
-class Api:
+class VendorApi:
     """One API of a vendor."""
 
     name: str
@@ -35,11 +28,11 @@ class Api:
     def __str__(self) -> str:
         return self.name
 
-    def streamed(self, *deltas: str) -> Answer:
-        return Answer(self.speak(deltas))
+    def streamed(self, *deltas: str) -> VendorResponse:
+        return VendorResponse(self.speak(deltas))
 
-    def whole(self, text: str) -> Answer:
-        return Answer([self.speak_whole(text)], content_type="application/json")
+    def whole(self, text: str) -> VendorResponse:
+        return VendorResponse([self.speak_whole(text)], content_type="application/json")
 
     def unended(self, *deltas: str) -> list[bytes]:
         """Returns the chunks of a stream up to its last delta."""
@@ -58,9 +51,9 @@ def _anthropic(url: str, streaming: bool) -> Vendor:
     return anthropic.connect(VendorSettings(KEY, url), options(streaming))
 
 
-RESPONSES = Api("responses", "/v1/responses", _openai("responses"), speech.responses, speech.responses_whole, 1)
-CHAT = Api("chat", "/v1/chat/completions", _openai("chat"), speech.chat, speech.chat_whole, 3)
-ANTHROPIC = Api("anthropic", "/v1/messages", _anthropic, speech.messages, speech.messages_whole, 3)
+RESPONSES = VendorApi("responses", "/v1/responses", _openai("responses"), speech.responses, speech.responses_whole, 1)
+CHAT = VendorApi("chat", "/v1/chat/completions", _openai("chat"), speech.chat, speech.chat_whole, 3)
+ANTHROPIC = VendorApi("anthropic", "/v1/messages", _anthropic, speech.messages, speech.messages_whole, 3)
 APIS = [RESPONSES, CHAT, ANTHROPIC]
 
 
@@ -74,7 +67,7 @@ class ErrorRow:
     """The body, as JSON."""
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> VendorResponse:
         return refusal(self.status, self.error)
 
 

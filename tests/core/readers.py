@@ -3,14 +3,14 @@
 from dataclasses import dataclass, field
 
 from bot.core.reply.attachments import AttachedFile
-from bot.core.reply.state import Call, Delete, Post, Reply, StartStream, Update, Upload, View
+from bot.core.reply.state import Call, Delete, PageView, Post, Reply, StartStream, Update, Upload
 
 
 @dataclass
-class Channel:
+class ReadersChannel:
     """The messages and files of one reply, as readers see them."""
 
-    shown: dict[str, View] = field(default_factory=dict)
+    shown: dict[str, PageView] = field(default_factory=dict)
     files: dict[str, tuple[AttachedFile, ...]] = field(default_factory=dict)
     posted: int = 0
 
@@ -38,7 +38,7 @@ class Channel:
         return "".join(view.markdown for view in self.shown.values())
 
 
-def show_all(reply: Reply, channel: Channel) -> int:
+def show_all(reply: Reply, channel: ReadersChannel) -> int:
     """Sends all calls; returns how many there were."""
     calls = 0
     while (call := reply.next_call()) is not None:

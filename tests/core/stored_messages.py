@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.core.reply.state import Post, Reply, Update, View
+from bot.core.reply.state import PageView, Post, Reply, Update
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import UPDATE_TEXT_BYTES, check_blocks, check_replacement
 from sandbox.blocks.stored import stored_text
@@ -30,7 +30,7 @@ class StoredMessages:
         return ts
 
 
-def stored(view: View) -> Sequence[Json]:
+def stored(view: PageView) -> Sequence[Json]:
     """Returns the blocks that Slack stores for a view. Raises SlackError."""
     message = reply_blocks.message(view)
     assert message["text"].strip()

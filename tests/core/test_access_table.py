@@ -22,7 +22,7 @@ LISTS_OF_CHANNELS = (NOBODY, frozenset({HERE}), frozenset({ELSEWHERE}), frozense
 
 
 @dataclass(frozen=True)
-class Row:
+class Combination:
     """One combination of access rules, and the channel of the question."""
 
     rules: AccessRules
@@ -33,18 +33,18 @@ class Row:
         return Question(ThreadKey("T1", self.channel_id, "1.0"), "1.0", ASKER, "why?")
 
 
-def rows() -> Iterator[Row]:
+def rows() -> Iterator[Combination]:
     """Yields all combinations that settings.py accepts: it refuses lists that allow and deny the same."""
     users = [(a, d) for a, d in product(LISTS_OF_USERS, repeat=2) if not a & d]
     channels = [(a, d) for a, d in product(LISTS_OF_CHANNELS, repeat=2) if not a & d]
     for also, (allow, deny), (allow_in, deny_in), place in product(SUBSETS, users, channels, (HERE, DIRECT)):
-        yield Row(AccessRules(also, allow, deny, allow_in, deny_in), place)
+        yield Combination(AccessRules(also, allow, deny, allow_in, deny_in), place)
 
 
 ROWS = list(rows())
 
 
-def expected(row: Row, kind: UserKind | None) -> Denial | None:
+def expected(row: Combination, kind: UserKind | None) -> Denial | None:
     """Returns the decision by the rules of docs/decisions.md, in their order."""
     rules = row.rules
     if ASKER in rules.deny_users:

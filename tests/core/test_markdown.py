@@ -13,7 +13,7 @@ from bot.core.reply.markdown.emphasis import HAIR_SPACE
 from bot.core.reply.markdown.links import is_deceptive
 from bot.core.reply.markdown.render import rendered, sent_chars
 from bot.core.reply.preview import PREVIEW_CHARS, first_words
-from bot.core.reply.state import View
+from bot.core.reply.state import PageView
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks
 
@@ -201,7 +201,7 @@ def test_preview_cuts_no_word(text: str) -> None:
     "source", ["[the docs](https://a", "| a | b |", "```py", "- [", "![a](https://", "#", "<ht", " "]
 )
 def test_no_frame_has_an_empty_block(source: str) -> None:
-    for view in (View(source, growing=True), View(f"{source}\n\n", growing=True), View("", growing=True)):
+    for view in (PageView(source, growing=True), PageView(f"{source}\n\n", growing=True), PageView("", growing=True)):
         shown = reply_blocks.message(view)
         assert check_blocks(shown["blocks"])
         assert shown["text"]
@@ -218,4 +218,4 @@ def test_bidi_override_is_removed_from_a_label() -> None:
 
 
 def test_preview_leaves_out_an_incomplete_word() -> None:
-    assert reply_blocks.short_text(View("Hel", growing=True)) == texts.WRITING
+    assert reply_blocks.short_text(PageView("Hel", growing=True)) == texts.WRITING

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from bot.core.job import EndReason
 from bot.core.reply.markdown.escaping import JOINER
 from bot.core.reply.markdown.render import rendered
-from bot.core.reply.state import Ending, Reply, View
+from bot.core.reply.state import Ending, PageView, Reply
 from bot.errors import Refusal
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks
@@ -63,10 +63,10 @@ AROUND = {
 def test_instruction_to_slack_has_no_effect_anywhere(instruction: str, around: str) -> None:
     text = around.replace("{}", instruction)
     for view in (
-        View(text),
-        View(text, growing=True),
-        View(text, plain=True),
-        View(text, notice=instruction, footer=instruction),
+        PageView(text),
+        PageView(text, growing=True),
+        PageView(text, plain=True),
+        PageView(text, notice=instruction, footer=instruction),
     ):
         blocks = stored(view)
         assert not live_controls("", check_blocks(reply_blocks.message(view)["blocks"] or [{"type": "divider"}]))
@@ -81,7 +81,7 @@ def test_instruction_to_slack_has_no_effect_anywhere(instruction: str, around: s
 @pytest.mark.parametrize("written", ["<div>", "a < b && c > d", "#include <map>", "vector<int>", "<https://a.example>"])
 @pytest.mark.parametrize("around", ["```\n{}\n```", "so `{}` it is", "- a\n\n  ```\n  {}\n  ```", "| `{}` |\n|---|"])
 def test_code_is_shown_as_written(written: str, around: str) -> None:
-    blocks = stored(View(around.replace("{}", written)))
+    blocks = stored(PageView(around.replace("{}", written)))
     assert written in shown_text(blocks)
     assert JOINER not in shown_text(blocks)
 
@@ -93,7 +93,7 @@ def test_entity_in_code_is_not_decoded(entity: str) -> None:
 
 @pytest.mark.parametrize("instruction", INSTRUCTIONS[:9])
 def test_instruction_in_code_is_broken_by_an_invisible_character(instruction: str) -> None:
-    text = shown_text(stored(View(f"```\n{instruction}\n```")))
+    text = shown_text(stored(PageView(f"```\n{instruction}\n```")))
     assert text.replace(JOINER, "").startswith(instruction)
     assert text.count(JOINER) == 1
 
@@ -109,7 +109,7 @@ def test_instruction_in_code_is_broken_by_an_invisible_character(instruction: st
     ],
 )
 def test_prose_is_shown_as_commonmark_reads_it(written: str, shown: str) -> None:
-    assert shown_text(stored(View(written))) == shown
+    assert shown_text(stored(PageView(written))) == shown
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_prose_is_shown_as_commonmark_reads_it(written: str, shown: str) -> None
     ],
 )
 def test_destination_is_decoded_before_it_is_sent(written: str, url: str) -> None:
-    assert [leaf["url"] for leaf in leaves(stored(View(written))) if leaf["type"] == "link"] == [url]
+    assert [leaf["url"] for leaf in leaves(stored(PageView(written))) if leaf["type"] == "link"] == [url]
 
 
 @settings(max_examples=150, deadline=None)
@@ -146,7 +146,7 @@ def test_no_frame_notifies_anyone(text: str, step: int, plain: bool) -> None:
 
 @given(st.text(max_size=200) | markdown_texts)
 def test_preview_and_notice_contain_no_instruction_to_slack(text: str) -> None:
-    for view in (View(text), View("", notice=text or "x"), View(text, plain=True, notice=text)):
+    for view in (PageView(text), PageView("", notice=text or "x"), PageView(text, plain=True, notice=text)):
         message = reply_blocks.message(view)
         assert "<" not in message["text"]
         assert not live_controls(message["text"], stored_text(message["text"]))
@@ -154,7 +154,7 @@ def test_preview_and_notice_contain_no_instruction_to_slack(text: str) -> None:
 
 @pytest.mark.parametrize("handle", ["@here", "@channel", "@everyone", "@Here"])
 def test_broadcast_handle_in_plain_text_is_broken(handle: str) -> None:
-    for view in (View(f"Hello {handle}!"), View(f"Hello {handle}!", plain=True)):
+    for view in (PageView(f"Hello {handle}!"), PageView(f"Hello {handle}!", plain=True)):
         assert handle not in reply_blocks.message(view)["text"]
 
 
@@ -162,7 +162,7 @@ def test_broadcast_handle_in_plain_text_is_broken(handle: str) -> None:
     "name", ["https://evil.example/x", "evil.example.zip", "<!here>.pdf", "@channel.txt", "<@U0ADA>"]
 )
 def test_file_name_is_neither_a_mention_nor_a_link(name: str) -> None:
-    blocks = stored(View("Words.", notice=f"Not read: {name} (too large).", ended=EndReason.WHOLE))
+    blocks = stored(PageView("Words.", notice=f"Not read: {name} (too large).", ended=EndReason.WHOLE))
     assert {leaf["type"] for leaf in leaves(blocks[:2])} == {"text"}
     assert name in shown_text(blocks).replace(JOINER, "")
 

@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from bot.core.reply.pages import Pages
-from bot.core.reply.state import Ending, Post, Reply, Update, View
+from bot.core.reply.state import Ending, PageView, Post, Reply, Update
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question
@@ -175,4 +175,4 @@ def test_pages_join_to_the_example(source: str, cases: list[tuple[int, str]], li
         assert pages.text() == markdown, number
         for page in (*pages.full, pages.growing):
             assert pages.fits(page.source, page.opening), number
-            check_blocks(reply_blocks.message(View(page.markdown))["blocks"])
+            check_blocks(reply_blocks.message(PageView(page.markdown))["blocks"])

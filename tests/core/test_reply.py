@@ -12,27 +12,27 @@ from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency
 from bot.core.reply.markdown.render import sent_chars
 from bot.core.reply.pages import PAGE_CHARS, Pages
-from bot.core.reply.state import MOST_PAGES, Call, Ending, Post, Reply, Shown, Update, Upload, View
+from bot.core.reply.state import MOST_PAGES, Call, Ending, PageView, Post, Reply, Shown, Update, Upload
 from bot.errors import Refusal
 from bot.slack.format import reply_blocks
 from tests.core.conversations import question
-from tests.core.readers import Channel, show_all
+from tests.core.readers import ReadersChannel, show_all
 
 
 def test_reply_begins_with_a_placeholder() -> None:
     call = Reply(question()).next_call()
     assert isinstance(call, Post)
-    assert call.view == View("", growing=True)
+    assert call.view == PageView("", growing=True)
 
 
 def test_reply_shows_what_the_model_does_until_it_writes() -> None:
-    reply, channel = Reply(question()), Channel()
+    reply, channel = Reply(question()), ReadersChannel()
     show_all(reply, channel)
     for activity in ("Searching the web…", "Searching the web: bots…"):
         reply.show_activity(activity)
     call = reply.next_call()
     assert isinstance(call, Update)
-    assert call.view == View("", growing=True, activity="Searching the web: bots…")
+    assert call.view == PageView("", growing=True, activity="Searching the web: bots…")
     assert reply.urgency_of(call) is Urgency.STEP
     show_all(reply, channel)
     assert reply.next_call() is None
@@ -40,17 +40,17 @@ def test_reply_shows_what_the_model_does_until_it_writes() -> None:
     reply.show_activity("Searching the web: more…")
     call = reply.next_call()
     assert isinstance(call, Update)
-    assert call.view == View("Hello", growing=True, activity="Searching the web: more…")
+    assert call.view == PageView("Hello", growing=True, activity="Searching the web: more…")
     show_all(reply, channel)
     reply.show_activity("")
     call = reply.next_call()
     assert isinstance(call, Update)
-    assert call.view == View("Hello", growing=True)
+    assert call.view == PageView("Hello", growing=True)
     assert reply.urgency_of(call) is Urgency.STEP
 
 
 def test_text_between_quick_steps_is_as_urgent_as_the_steps_and_later_text_as_any_other() -> None:
-    reply, channel, urgencies = Reply(question()), Channel(), []
+    reply, channel, urgencies = Reply(question()), ReadersChannel(), []
     reply.append("I'll look. ")
     show_all(reply, channel)
 
@@ -75,7 +75,7 @@ def test_text_between_quick_steps_is_as_urgent_as_the_steps_and_later_text_as_an
 
 
 def test_first_words_after_a_step_are_first_words() -> None:
-    reply, channel = Reply(question()), Channel()
+    reply, channel = Reply(question()), ReadersChannel()
     reply.show_activity("Searching the web…")
     show_all(reply, channel)
     reply.append("Hello")
@@ -92,7 +92,7 @@ def test_earlier_attempts_text_is_not_replaced_by_what_the_model_does() -> None:
 
 
 def test_nothing_is_sent_while_slack_shows_everything() -> None:
-    reply, channel = Reply(question()), Channel()
+    reply, channel = Reply(question()), ReadersChannel()
     assert show_all(reply, channel) == 1
     reply.append("Hello")
     assert show_all(reply, channel) == 1
@@ -100,7 +100,7 @@ def test_nothing_is_sent_while_slack_shows_everything() -> None:
 
 
 def test_failed_call_is_followed_by_one_with_the_newest_text() -> None:
-    reply, channel = Reply(question()), Channel()
+    reply, channel = Reply(question()), ReadersChannel()
     show_all(reply, channel)
     reply.append("Hel")
     failed = reply.next_call()
@@ -113,7 +113,7 @@ def test_failed_call_is_followed_by_one_with_the_newest_text() -> None:
 
 
 def test_text_that_arrives_during_a_call_is_shown_by_the_next() -> None:
-    reply, channel = Reply(question()), Channel()
+    reply, channel = Reply(question()), ReadersChannel()
     show_all(reply, channel)
     reply.append("Hel")
     call = reply.next_call()
@@ -134,23 +134,23 @@ def test_found_post_is_edited_to_show_the_newest_text() -> None:
     reply.found("7.0")
     call = reply.next_call()
     assert isinstance(call, Update)
-    assert (call.ts, call.view) == ("7.0", View("Hello", ended=EndReason.WHOLE))
+    assert (call.ts, call.view) == ("7.0", PageView("Hello", ended=EndReason.WHOLE))
 
 
 def test_notice_of_the_ending_is_shown_below_the_text() -> None:
-    reply, channel = Reply(question()), Channel()
+    reply, channel = Reply(question()), ReadersChannel()
     reply.append("Half an ans")
     reply.finish(Ending("The connection was lost."))
     show_all(reply, channel)
     assert list(channel.shown.values()) == [
-        View("Half an ans", notice="The connection was lost.", ended=EndReason.WHOLE)
+        PageView("Half an ans", notice="The connection was lost.", ended=EndReason.WHOLE)
     ]
     assert reply.finished
 
 
 def test_long_answer_continues_on_further_pages() -> None:
     text = "".join(f"line {number} of the answer\n" for number in range(2_000))
-    reply, channel = Reply(question()), Channel()
+    reply, channel = Reply(question()), ReadersChannel()
     for start in range(0, len(text), 7):
         reply.append(text[start : start + 7])
     reply.finish(Ending())
@@ -161,7 +161,7 @@ def test_long_answer_continues_on_further_pages() -> None:
 
 
 def test_full_pages_are_not_edited_again() -> None:
-    reply, channel = Reply(question()), Channel()
+    reply, channel = Reply(question()), ReadersChannel()
     reply.append("x" * PAGE_CHARS + "y")
     show_all(reply, channel)
     reply.append("z")
@@ -184,7 +184,7 @@ def test_reply_of_an_earlier_attempt_continues_in_its_messages() -> None:
 def test_take_over_breaks_the_pages_where_a_stream_had_them(stream_page: int, delta_chars: int) -> None:
     text = "".join(f"This is line {number} of the answer.\n" for number in range(1_200))
     deltas = [text[start : start + delta_chars] for start in range(0, len(text), delta_chars)]
-    earlier, before = Reply(question()), Channel()
+    earlier, before = Reply(question()), ReadersChannel()
     for delta in deltas:
         earlier.append(delta)
     earlier.carry(stream_page, Carrier.STREAM)
@@ -195,7 +195,7 @@ def test_take_over_breaks_the_pages_where_a_stream_had_them(stream_page: int, de
     assert all((len(page.markdown) <= STREAM_BYTES) is page.for_stream for page in pages)
 
     reply = Reply(question(), Shown(tuple(before.shown), chars=1, stream_page=stream_page))
-    after = Channel(dict(before.shown))
+    after = ReadersChannel(dict(before.shown))
     for delta in deltas:
         reply.append(delta)
     reply.finish(Ending())
@@ -219,7 +219,7 @@ def test_shorter_complete_answer_replaces_an_earlier_attempts_text() -> None:
     reply.finish(Ending())
     call = reply.next_call()
     assert isinstance(call, Update)
-    assert call.view == View("Hi.", ended=EndReason.WHOLE)
+    assert call.view == PageView("Hi.", ended=EndReason.WHOLE)
 
 
 def test_longer_one_of_two_partial_texts_stays() -> None:
@@ -228,7 +228,7 @@ def test_longer_one_of_two_partial_texts_stays() -> None:
     reply.finish(Ending("Cut.", end=EndReason.CUT))
     call = reply.next_call()
     assert isinstance(call, Update)
-    assert call.view == View("Hello wor", notice="Cut.", ended=EndReason.CUT)
+    assert call.view == PageView("Hello wor", notice="Cut.", ended=EndReason.CUT)
 
 
 def test_shown_text_beyond_the_record_stays_as_read_from_slack() -> None:
@@ -251,15 +251,18 @@ def test_recorded_text_that_slack_does_not_show_is_shown_at_once() -> None:
 
 
 def test_unneeded_messages_of_an_earlier_attempt_are_deleted() -> None:
-    reply, channel = Reply(question(), Shown(("7.0", "8.0"))), Channel({"7.0": View("a"), "8.0": View("b")})
+    reply, channel = (
+        Reply(question(), Shown(("7.0", "8.0"))),
+        ReadersChannel({"7.0": PageView("a"), "8.0": PageView("b")}),
+    )
     reply.append("Hello")
     reply.finish(Ending())
     show_all(reply, channel)
-    assert channel.shown == {"7.0": View("Hello", ended=EndReason.WHOLE)}
+    assert channel.shown == {"7.0": PageView("Hello", ended=EndReason.WHOLE)}
 
 
 def test_deleted_message_is_left_alone() -> None:
-    reply, channel = Reply(question()), Channel()
+    reply, channel = Reply(question()), ReadersChannel()
     show_all(reply, channel)
     reply.append("Hello")
     call = reply.next_call()
@@ -271,7 +274,7 @@ def test_deleted_message_is_left_alone() -> None:
 
 
 def test_uneditable_message_is_replaced() -> None:
-    reply, channel = Reply(question()), Channel()
+    reply, channel = Reply(question()), ReadersChannel()
     show_all(reply, channel)
     reply.append("Hello")
     reply.finish(Ending())
@@ -279,11 +282,11 @@ def test_uneditable_message_is_replaced() -> None:
     assert call is not None
     reply.refused(call, Refusal.UNEDITABLE)
     show_all(reply, channel)
-    assert list(channel.shown.values()) == [View("Hello", ended=EndReason.WHOLE)]
+    assert list(channel.shown.values()) == [PageView("Hello", ended=EndReason.WHOLE)]
 
 
 def test_end_is_posted_anew_with_the_pages_that_differ_and_the_old_message_is_deleted() -> None:
-    reply, channel = Reply(question()), Channel()
+    reply, channel = Reply(question()), ReadersChannel()
     reply._pages, reply._full_chars = Pages(40), 40
     reply.append("one " * 15)
     show_all(reply, channel)
@@ -305,7 +308,7 @@ def test_end_is_posted_anew_with_the_pages_that_differ_and_the_old_message_is_de
 
 
 def test_only_an_ended_answer_is_posted_anew_and_only_once() -> None:
-    reply, channel = Reply(question()), Channel()
+    reply, channel = Reply(question()), ReadersChannel()
     show_all(reply, channel)
     reply.append("one")
     growing = reply.next_call()
@@ -321,7 +324,7 @@ def test_only_an_ended_answer_is_posted_anew_and_only_once() -> None:
 
 @pytest.mark.parametrize("reason", [Refusal.TOO_LONG, Refusal.UNREADABLE])
 def test_refused_page_is_shown_in_another_form(reason: Refusal) -> None:
-    reply, channel = Reply(question()), Channel()
+    reply, channel = Reply(question()), ReadersChannel()
     text = "word " * 2_000
     reply.append(text)
     reply.finish(Ending())
@@ -406,7 +409,7 @@ def test_placeholder_of_a_queued_question_says_so() -> None:
 
 
 def test_found_placeholder_is_not_posted_again() -> None:
-    reply, channel = Reply(question(), Shown(outdated=True), queued=True), Channel()
+    reply, channel = Reply(question(), Shown(outdated=True), queued=True), ReadersChannel()
     post = reply.next_call()
     assert isinstance(post, Post)
     ts = channel.take(post)
@@ -419,15 +422,15 @@ def test_found_placeholder_is_not_posted_again() -> None:
 @pytest.mark.parametrize(
     ("view", "text"),
     [
-        (View("", growing=True), texts.THINKING),
-        (View("# Title\n\n**Bold** and `code`"), "Title. Bold and code"),
-        (View("**Bold** and hal", growing=True), "Bold and"),
-        (View("word " * 100), ("word " * 30).strip() + "…"),
-        (View("", notice="It broke."), "It broke."),
-        (View("<!channel> hi"), "&lt;!channel> hi"),
+        (PageView("", growing=True), texts.THINKING),
+        (PageView("# Title\n\n**Bold** and `code`"), "Title. Bold and code"),
+        (PageView("**Bold** and hal", growing=True), "Bold and"),
+        (PageView("word " * 100), ("word " * 30).strip() + "…"),
+        (PageView("", notice="It broke."), "It broke."),
+        (PageView("<!channel> hi"), "&lt;!channel> hi"),
     ],
 )
-def test_preview_is_readable_as_a_notification(view: View, text: str) -> None:
+def test_preview_is_readable_as_a_notification(view: PageView, text: str) -> None:
     assert reply_blocks.short_text(view) == text
 
 
@@ -436,7 +439,7 @@ class ReplyMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.reply, self.channel, self.text = Reply(question()), Channel(), ""
+        self.reply, self.channel, self.text = Reply(question()), ReadersChannel(), ""
         self.reply._pages, self.reply._full_chars = Pages(40), 40  # small pages, so that few steps make many
         self.call: Call | None = None
 

@@ -10,7 +10,7 @@ from bot.core.job import EndReason
 from bot.core.reply.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
 from bot.core.reply.approvals import Ask, asks_of, deciders, details_of
 from bot.core.reply.markdown.escaping import JOINER
-from bot.core.reply.state import View
+from bot.core.reply.state import PageView
 from bot.core.tool_steps import Decision, StepState, ToolStep
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks
@@ -99,23 +99,26 @@ ASK = Ask("notes.add", '{"text": "Milk"}', "0.0.0.hash")
 ADMIN_ASK = Ask("notes.add", "long " * 1_000, "0.0.0.hash", may_allow_always=True)
 STOP, REGENERATE, CONTINUE, PREVIOUS = "stop", "regenerate", "continue", "previous"
 FEEDBACK_AND_DELETE = ["feedback", "delete"]
-SHOWN: list[tuple[View, list[str]]] = [
-    (View("", growing=True), [STOP]),
-    (View("Half of", growing=True), [STOP]),
-    (View("A page that is full"), []),
-    (View("All of it", ended=EndReason.WHOLE), [REGENERATE, *FEEDBACK_AND_DELETE]),
-    (View("All of it", ended=EndReason.WHOLE, previous=True), [REGENERATE, PREVIOUS, *FEEDBACK_AND_DELETE]),
-    (View("As much as", ended=EndReason.LENGTH_LIMIT), [CONTINUE, REGENERATE, *FEEDBACK_AND_DELETE]),
-    (View("Half of", ended=EndReason.STOPPED), [CONTINUE, REGENERATE, *FEEDBACK_AND_DELETE]),
-    (View("Half of", ended=EndReason.STOPPED, previous=True), [CONTINUE, REGENERATE, PREVIOUS, *FEEDBACK_AND_DELETE]),
-    (View("Half of", notice="It failed.", ended=EndReason.CUT), [REGENERATE, *FEEDBACK_AND_DELETE]),
-    (View("", notice="Stopped.", ended=EndReason.STOPPED), [REGENERATE, "delete"]),
-    (View("", notice="It failed.", ended=EndReason.CUT), [REGENERATE, "delete"]),
-    (View("", notice="Ask me anything.", ended=EndReason.WHOLE), []),
-    (View("", growing=True, asks=(ASK,)), ["approve", "deny", STOP]),
-    (View("", growing=True, asks=(replace(ADMIN_ASK, decision=Decision.DENIED), ASK)), ["approve", "deny", STOP]),
-    (View("I'll do it.", growing=True, asks=(ADMIN_ASK,)), ["approve", "deny", "allow_always", "arguments", STOP]),
-    (View("All of it", ended=EndReason.WHOLE, details=True), [REGENERATE, "details", *FEEDBACK_AND_DELETE]),
+SHOWN: list[tuple[PageView, list[str]]] = [
+    (PageView("", growing=True), [STOP]),
+    (PageView("Half of", growing=True), [STOP]),
+    (PageView("A page that is full"), []),
+    (PageView("All of it", ended=EndReason.WHOLE), [REGENERATE, *FEEDBACK_AND_DELETE]),
+    (PageView("All of it", ended=EndReason.WHOLE, previous=True), [REGENERATE, PREVIOUS, *FEEDBACK_AND_DELETE]),
+    (PageView("As much as", ended=EndReason.LENGTH_LIMIT), [CONTINUE, REGENERATE, *FEEDBACK_AND_DELETE]),
+    (PageView("Half of", ended=EndReason.STOPPED), [CONTINUE, REGENERATE, *FEEDBACK_AND_DELETE]),
+    (
+        PageView("Half of", ended=EndReason.STOPPED, previous=True),
+        [CONTINUE, REGENERATE, PREVIOUS, *FEEDBACK_AND_DELETE],
+    ),
+    (PageView("Half of", notice="It failed.", ended=EndReason.CUT), [REGENERATE, *FEEDBACK_AND_DELETE]),
+    (PageView("", notice="Stopped.", ended=EndReason.STOPPED), [REGENERATE, "delete"]),
+    (PageView("", notice="It failed.", ended=EndReason.CUT), [REGENERATE, "delete"]),
+    (PageView("", notice="Ask me anything.", ended=EndReason.WHOLE), []),
+    (PageView("", growing=True, asks=(ASK,)), ["approve", "deny", STOP]),
+    (PageView("", growing=True, asks=(replace(ADMIN_ASK, decision=Decision.DENIED), ASK)), ["approve", "deny", STOP]),
+    (PageView("I'll do it.", growing=True, asks=(ADMIN_ASK,)), ["approve", "deny", "allow_always", "arguments", STOP]),
+    (PageView("All of it", ended=EndReason.WHOLE, details=True), [REGENERATE, "details", *FEEDBACK_AND_DELETE]),
 ]
 
 
@@ -151,7 +154,7 @@ def test_decided_calls_keep_their_places_while_others_wait() -> None:
 def test_plain_page_names_the_calls_that_it_has_no_buttons_for() -> None:
     decided = Ask("notes.list", "{}", "0.0.2.hash", decision=Decision.APPROVED)
     asks = (ASK, Ask("files.com", "{}", "0.0.1.hash"), decided, ASK)
-    message = reply_blocks.message(View("I'll do it.", growing=True, asks=asks, plain=True))
+    message = reply_blocks.message(PageView("I'll do it.", growing=True, asks=asks, plain=True))
     assert message["blocks"] == []
     text = message["text"].replace(JOINER, "")
     assert text == f"I'll do it.\n\n{texts.asking_without_buttons(['notes.add', 'files.com'])}"
@@ -159,7 +162,7 @@ def test_plain_page_names_the_calls_that_it_has_no_buttons_for() -> None:
 
 
 @pytest.mark.parametrize(("view", "buttons"), SHOWN)
-def test_last_page_has_the_buttons_for_its_answers_state(view: View, buttons: list[str]) -> None:
+def test_last_page_has_the_buttons_for_its_answers_state(view: PageView, buttons: list[str]) -> None:
     shown = reply_blocks.message(view)["blocks"]
     assert [
         element["action_id"] for block in shown for element in block.get("elements", ()) if "action_id" in element
@@ -170,16 +173,16 @@ def test_last_page_has_the_buttons_for_its_answers_state(view: View, buttons: li
 @pytest.mark.parametrize(
     ("view", "footer"),
     [
-        (View("All", ended=EndReason.WHOLE, footer="openai/test"), "openai/test"),
-        (View("Half", ended=EndReason.STOPPED, footer="openai/test"), "openai/test · stopped"),
-        (View("Half", ended=EndReason.LENGTH_LIMIT, footer="openai/test"), "openai/test · incomplete"),
+        (PageView("All", ended=EndReason.WHOLE, footer="openai/test"), "openai/test"),
+        (PageView("Half", ended=EndReason.STOPPED, footer="openai/test"), "openai/test · stopped"),
+        (PageView("Half", ended=EndReason.LENGTH_LIMIT, footer="openai/test"), "openai/test · incomplete"),
         (
-            View("Half", ended=EndReason.CUT, footer="fell back to openai/other"),
+            PageView("Half", ended=EndReason.CUT, footer="fell back to openai/other"),
             "fell back to openai/other · incomplete",
         ),
-        (View("Half", ended=EndReason.STOPPED), "stopped"),
+        (PageView("Half", ended=EndReason.STOPPED), "stopped"),
     ],
 )
-def test_footer_names_the_model_and_an_incomplete_answer(view: View, footer: str) -> None:
+def test_footer_names_the_model_and_an_incomplete_answer(view: PageView, footer: str) -> None:
     footers = [block["elements"] for block in reply_blocks.message(view)["blocks"] if block["type"] == "rich_text"]
     assert [section["elements"][0]["text"] for (section,) in footers] == [footer]

@@ -5,17 +5,17 @@ import pytest
 from bot.core import texts
 from bot.core.job import EndReason
 from bot.core.reply.attachments import Attached, AttachedFile, keys
-from bot.core.reply.state import MOST_PAGES, UPLOAD_TRIES, Ending, Post, Reply, Shown, Update, Upload, View
+from bot.core.reply.state import MOST_PAGES, UPLOAD_TRIES, Ending, PageView, Post, Reply, Shown, Update, Upload
 from bot.errors import Refusal
 from tests.core.conversations import question
-from tests.core.readers import Channel, show_all
+from tests.core.readers import ReadersChannel, show_all
 
 SEVEN_PAGES = "".join(f"Line {number} of a long answer.\n" for number in range(2_600))
 LONG_CODE = "".join(f"print({number})\n" for number in range(1_500))
 
 
 def test_answer_longer_than_five_pages_is_attached() -> None:
-    reply, channel = Reply(question()), Channel()
+    reply, channel = Reply(question()), ReadersChannel()
     reply.append(SEVEN_PAGES)
     show_all(reply, channel)
     assert len(channel.shown) == MOST_PAGES
@@ -32,7 +32,7 @@ def test_answer_longer_than_five_pages_is_attached() -> None:
 
 
 def test_notice_about_a_file_follows_its_upload() -> None:
-    reply, channel = Reply(question()), Channel()
+    reply, channel = Reply(question()), ReadersChannel()
     reply.append(SEVEN_PAGES)
     reply.finish(Ending("Cut."))
     for _ in range(MOST_PAGES):
@@ -49,7 +49,7 @@ def test_notice_about_a_file_follows_its_upload() -> None:
 
 @pytest.mark.parametrize("reasons", [[Refusal.MESSAGE_GONE], [Refusal.TRANSIENT] * UPLOAD_TRIES])
 def test_refused_upload_continues_the_answer_on_more_pages(reasons: list[Refusal]) -> None:
-    reply, channel, reasons_left = Reply(question()), Channel(), list(reasons)
+    reply, channel, reasons_left = Reply(question()), ReadersChannel(), list(reasons)
     reply.append(SEVEN_PAGES)
     reply.finish(Ending())
     while (call := reply.next_call()) is not None:
@@ -63,7 +63,7 @@ def test_refused_upload_continues_the_answer_on_more_pages(reasons: list[Refusal
 
 
 def test_code_longer_than_a_page_is_attached() -> None:
-    reply, channel = Reply(question()), Channel()
+    reply, channel = Reply(question()), ReadersChannel()
     text = f"Here:\n\n```Python title=x\n{LONG_CODE}```\n\nThat is all."
     reply.append(text)
     reply.finish(Ending())
@@ -86,7 +86,7 @@ def answer_file(text: str, name: str = "") -> AttachedFile:
 def test_files_of_an_earlier_attempt_stay_if_their_content_is_current(before: str, stays: bool) -> None:
     earlier_files = (answer_file(before),)
     reply = Reply(question(), Shown(("7.0",), attached=(Attached("8.0", ("F1",), keys(earlier_files)),)))
-    channel = Channel({"7.0": View("")}, {"8.0": earlier_files})
+    channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append(SEVEN_PAGES)
     show_all(reply, channel)
     assert "8.0" in channel.files
@@ -102,7 +102,7 @@ def test_shorter_partial_answer_keeps_the_file_of_an_earlier_attempt() -> None:
     reply = Reply(
         question(), Shown(("7.0",), 10, "Much more.", attached=(Attached("8.0", ("F1",), keys(earlier_files)),))
     )
-    channel = Channel({"7.0": View("")}, {"8.0": earlier_files})
+    channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append("Less.")
     reply.finish(Ending("Cut.", end=EndReason.CUT))
     show_all(reply, channel)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bot.core.reply.attachments import AttachedFile
-from bot.core.reply.state import Call, Delete, Post, Reply, StartStream, Update, Upload, View
+from bot.core.reply.state import Call, Delete, PageView, Post, Reply, StartStream, Update, Upload
 from bot.errors import Refusal, Refused
 from bot.slack.scheduled_reply import ScheduledReply
 
@@ -25,7 +25,7 @@ class UnreliableSlack:
     """The messages of one thread as readers see them; `result_of` decides for each call whether Slack refuses it."""
 
     result_of: Callable[[Call], CallEffect] = lambda call: SUCCESS
-    pages: dict[str, tuple[int, View]] = field(default_factory=dict)
+    pages: dict[str, tuple[int, PageView]] = field(default_factory=dict)
     files: dict[str, tuple[AttachedFile, ...]] = field(default_factory=dict)
     posted: int = 0
 

@@ -22,7 +22,7 @@ def failed(failure: Failure, retry_after_s: float | None = None, model: str = "o
     return ProviderError(failure, model, retry_after_s=retry_after_s, detail="as scripted")
 
 
-class ScriptedModel:
+class ScriptedProvider:
     """Follows one script per request, in order."""
 
     def __init__(self, *scripts: Sequence[Step], model: str = "openai/m") -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from bot.errors import Failure
 from bot.providers.fallback import Fallback
-from tests.providers.scripts import END, PROMPT, THINKING, ScriptedModel, failed, receive
+from tests.providers.scripts import END, PROMPT, THINKING, ScriptedProvider, failed, receive
 from tests.simulated_time import run_simulated
 
 NAMES = ("openai/a", "anthropic/b", "openai/c")
@@ -18,8 +18,8 @@ def test_next_model_is_asked_whatever_failed_before_the_first_word(
     failure: Failure, before: tuple[object, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    first = ScriptedModel([*before, failed(failure, model="openai/a")], model="openai/a")  # type: ignore[list-item]
-    second = ScriptedModel(["Hello", END], model="anthropic/b")
+    first = ScriptedProvider([*before, failed(failure, model="openai/a")], model="openai/a")  # type: ignore[list-item]
+    second = ScriptedProvider(["Hello", END], model="anthropic/b")
     received = run_simulated(receive(Fallback([first, second])))
     assert received.items == [*before, "Hello", END]
     assert (first.prompts, second.prompts) == ([PROMPT], [PROMPT])
@@ -30,28 +30,28 @@ def test_next_model_is_asked_whatever_failed_before_the_first_word(
 
 def test_answer_that_has_begun_does_not_fall_back() -> None:
     error = failed(Failure.CUT)
-    first, second = ScriptedModel(["Hello", THINKING, error]), ScriptedModel(["Bye", END])
+    first, second = ScriptedProvider(["Hello", THINKING, error]), ScriptedProvider(["Bye", END])
     received = run_simulated(receive(Fallback([first, second])))
     assert (received.items, received.error, second.prompts) == (["Hello", THINKING], error, [])
 
 
 def test_each_model_has_its_own_beginning() -> None:
     """Thinking of the first model doesn't count as a beginning of the second."""
-    first = ScriptedModel([THINKING, failed(Failure.STALLED)])
-    second = ScriptedModel([THINKING, failed(Failure.OVERLOADED)])
-    third = ScriptedModel(["Hello", END])
+    first = ScriptedProvider([THINKING, failed(Failure.STALLED)])
+    second = ScriptedProvider([THINKING, failed(Failure.OVERLOADED)])
+    third = ScriptedProvider(["Hello", END])
     assert run_simulated(receive(Fallback([first, second, third]))).items == [THINKING, THINKING, "Hello", END]
 
 
 def test_refusal_is_an_answer_and_no_other_model_is_asked() -> None:
-    first, second = ScriptedModel([failed(Failure.REFUSED)]), ScriptedModel(["Hello", END])
+    first, second = ScriptedProvider([failed(Failure.REFUSED)]), ScriptedProvider(["Hello", END])
     received = run_simulated(receive(Fallback([first, second])))
     assert (received.failure, second.prompts) == (Failure.REFUSED, [])
 
 
 def test_last_models_error_is_raised() -> None:
     last = failed(Failure.BAD_KEY)
-    models = [ScriptedModel([failed(Failure.CUT)]), ScriptedModel([last])]
+    models = [ScriptedProvider([failed(Failure.CUT)]), ScriptedProvider([last])]
     assert run_simulated(receive(Fallback(models))).error is last
 
 
@@ -65,7 +65,7 @@ def test_last_models_error_is_raised() -> None:
     ],
 )
 def test_channels_own_model_is_asked_first(led_by: str | None, order: tuple[str, ...]) -> None:
-    models = Fallback([ScriptedModel(model=name) for name in NAMES])
+    models = Fallback([ScriptedProvider(model=name) for name in NAMES])
     assert models.names == NAMES
     led = models.led_by(led_by, PROMPT)
     assert led.model == order[0]
@@ -74,7 +74,7 @@ def test_channels_own_model_is_asked_first(led_by: str | None, order: tuple[str,
 
 
 def test_closing_closes_the_model_that_answers() -> None:
-    model = ScriptedModel(["Hello", 60.0])
+    model = ScriptedProvider(["Hello", 60.0])
 
     async def close_early() -> None:
         stream = Fallback([model]).stream(PROMPT)

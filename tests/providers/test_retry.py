@@ -4,13 +4,13 @@ import pytest
 
 from bot.errors import Failure
 from bot.providers.retry import Retry
-from tests.providers.scripts import END, PROMPT, THINKING, ScriptedModel, Step, TimedEvents, failed, receive
+from tests.providers.scripts import END, PROMPT, THINKING, ScriptedProvider, Step, TimedEvents, failed, receive
 from tests.simulated_time import SimulatedClock, run_simulated
 
 ANSWER: list[Step] = ["Hello", " there", END]
 
 
-def received_from(model: ScriptedModel) -> TimedEvents:
+def received_from(model: ScriptedProvider) -> TimedEvents:
     return run_simulated(receive(Retry(model, SimulatedClock())))
 
 
@@ -31,7 +31,7 @@ def received_from(model: ScriptedModel) -> TimedEvents:
 def test_failure_that_may_pass_is_retried_once_after_its_wait(
     failure: Failure, retry_after_s: float | None, waits_s: float
 ) -> None:
-    model = ScriptedModel([1.0, failed(failure, retry_after_s)], ANSWER)
+    model = ScriptedProvider([1.0, failed(failure, retry_after_s)], ANSWER)
     received = received_from(model)
     assert received.items == ["Hello", " there", END]
     assert {at_s for at_s, _ in received.events} == {1.0 + waits_s}
@@ -50,7 +50,7 @@ def test_failure_that_may_pass_is_retried_once_after_its_wait(
 )
 def test_failure_that_lasts_is_raised_at_once(failure: Failure, retry_after_s: float | None) -> None:
     error = failed(failure, retry_after_s)
-    model = ScriptedModel([error], ANSWER)
+    model = ScriptedProvider([error], ANSWER)
     received = received_from(model)
     assert received.error is error
     assert (received.items, received.ended_s, len(model.prompts)) == ([], 0.0, 1)
@@ -58,7 +58,7 @@ def test_failure_that_lasts_is_raised_at_once(failure: Failure, retry_after_s: f
 
 def test_second_failure_is_raised() -> None:
     second = failed(Failure.UNREACHABLE)
-    model = ScriptedModel([failed(Failure.OVERLOADED)], [second], ANSWER)
+    model = ScriptedProvider([failed(Failure.OVERLOADED)], [second], ANSWER)
     received = received_from(model)
     assert received.error is second
     assert len(model.prompts) == 2
@@ -68,7 +68,7 @@ def test_second_failure_is_raised() -> None:
 @pytest.mark.parametrize("after", [(), (THINKING,)], ids=["after text", "after text and a thought"])
 def test_answer_that_has_begun_is_never_retried(failure: Failure, after: tuple[Step, ...]) -> None:
     error = failed(failure, 1.0)
-    model = ScriptedModel(["Hello", *after, error], ANSWER)
+    model = ScriptedProvider(["Hello", *after, error], ANSWER)
     received = received_from(model)
     assert received.items == ["Hello", *after]
     assert received.error is error
@@ -76,25 +76,25 @@ def test_answer_that_has_begun_is_never_retried(failure: Failure, after: tuple[S
 
 
 def test_request_is_retried_if_the_model_only_thought() -> None:
-    model = ScriptedModel([THINKING, failed(Failure.OVERLOADED)], ANSWER)
+    model = ScriptedProvider([THINKING, failed(Failure.OVERLOADED)], ANSWER)
     assert received_from(model).items == [THINKING, "Hello", " there", END]
 
 
 def test_whole_answer_is_passed_on_as_it_comes() -> None:
-    model = ScriptedModel(["Hello", 2.0, " there", END])
+    model = ScriptedProvider(["Hello", 2.0, " there", END])
     received = received_from(model)
     assert received.events == [(0.0, "Hello"), (2.0, " there"), (2.0, END)]
     assert (len(model.prompts), model.closed) == (1, 1)
 
 
 def test_retry_has_the_name_of_its_model() -> None:
-    assert Retry(ScriptedModel(model="openai/x"), SimulatedClock()).model == "openai/x"
+    assert Retry(ScriptedProvider(model="openai/x"), SimulatedClock()).model == "openai/x"
 
 
 @pytest.mark.parametrize("first", [[], [failed(Failure.OVERLOADED)]], ids=["first request", "second request"])
 def test_closing_closes_the_model_at_once(first: list[Step]) -> None:
     scripts = [[*first], ["Hello", 60.0]] if first else [["Hello", 60.0]]
-    model = ScriptedModel(*scripts)
+    model = ScriptedProvider(*scripts)
 
     async def close_early() -> float:
         stream = Retry(model, SimulatedClock()).stream(PROMPT)

@@ -12,7 +12,7 @@ from bot.providers.fallback import Fallback
 from bot.providers.scenes import SCENES, Scene
 from bot.providers.scripted import Scripted
 from bot.providers.showcase import LIMIT_TOKENS, MODEL, Showcase
-from tests.providers.scripts import END, ScriptedModel
+from tests.providers.scripts import END, ScriptedProvider
 from tests.simulated_time import SimulatedClock, run_simulated
 
 STREAMING, LONG, FILE, _ = SCENES
@@ -29,7 +29,7 @@ def prompt(*texts: str) -> Prompt:
 
 
 def showcase() -> Showcase:
-    return Showcase(Fallback([ScriptedModel(("The model's answer.", END), model="openai/m")]), SimulatedClock())
+    return Showcase(Fallback([ScriptedProvider(("The model's answer.", END), model="openai/m")]), SimulatedClock())
 
 
 def heard(showcase: Showcase, asked: Prompt) -> tuple[str, Completion]:

@@ -7,7 +7,7 @@ import pytest
 from bot.core.stream import Thinking
 from bot.errors import Failure
 from bot.providers.stall import Stall, silence_s
-from tests.providers.scripts import END, PROMPT, THINKING, ScriptedModel, Step, TimedEvents, receive
+from tests.providers.scripts import END, PROMPT, THINKING, ScriptedProvider, Step, TimedEvents, receive
 from tests.simulated_time import SimulatedClock, run_simulated
 
 TIMEOUT_S = 10.0
@@ -15,7 +15,7 @@ OVER = Thinking(ended=True)
 
 
 def received_from(*steps: Step, reader_s: float = 0.0) -> TimedEvents:
-    return run_simulated(receive(Stall(ScriptedModel(steps), TIMEOUT_S), reader_s))
+    return run_simulated(receive(Stall(ScriptedProvider(steps), TIMEOUT_S), reader_s))
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def received_from(*steps: Step, reader_s: float = 0.0) -> TimedEvents:
     ],
 )
 def test_silent_model_is_hung_up_on_when_its_time_is_over(steps: list[Step], ends_s: float, limit_s: float) -> None:
-    model = ScriptedModel(steps)
+    model = ScriptedProvider(steps)
     received = run_simulated(receive(Stall(model, TIMEOUT_S)))
     assert received.failure is Failure.STALLED
     assert received.error is not None
@@ -78,7 +78,7 @@ def test_readers_cancellation_is_no_stall() -> None:
     """Even at the moment when the model's time is over."""
 
     async def canceled_after(seconds: float) -> bool:
-        task = asyncio.create_task(receive(Stall(ScriptedModel([60.0]), TIMEOUT_S)))
+        task = asyncio.create_task(receive(Stall(ScriptedProvider([60.0]), TIMEOUT_S)))
         await asyncio.sleep(seconds)
         task.cancel()
         await asyncio.wait([task])
@@ -92,7 +92,7 @@ def test_cancellation_that_comes_with_a_stall_is_not_swallowed() -> None:
     """The loop cancels the reader in the same iteration that finds the stall: both count."""
 
     async def both() -> bool:
-        task = asyncio.create_task(receive(Stall(ScriptedModel([60.0]), TIMEOUT_S)))
+        task = asyncio.create_task(receive(Stall(ScriptedProvider([60.0]), TIMEOUT_S)))
         await asyncio.sleep(0)
         asyncio.get_running_loop().call_at(TIMEOUT_S, task.cancel)
         await asyncio.wait([task])
@@ -111,7 +111,7 @@ def test_task_that_was_canceled_before_still_notices_a_stall() -> None:
         try:
             await asyncio.sleep(0)
         except asyncio.CancelledError:
-            received = await receive(Stall(ScriptedModel([60.0]), TIMEOUT_S))
+            received = await receive(Stall(ScriptedProvider([60.0]), TIMEOUT_S))
         cancellations = task.cancelling()
         task.uncancel()
         return received.failure, cancellations
@@ -121,7 +121,7 @@ def test_task_that_was_canceled_before_still_notices_a_stall() -> None:
 
 def test_reader_is_left_alone_after_the_end() -> None:
     async def reads_and_waits() -> float:
-        await receive(Stall(ScriptedModel(["a", END]), TIMEOUT_S))
+        await receive(Stall(ScriptedProvider(["a", END]), TIMEOUT_S))
         await asyncio.sleep(1000.0)
         return SimulatedClock().monotonic()
 
@@ -130,7 +130,7 @@ def test_reader_is_left_alone_after_the_end() -> None:
 
 def test_no_timer_is_left_after_the_end() -> None:
     async def timers() -> list[asyncio.TimerHandle]:
-        await receive(Stall(ScriptedModel(["a", END]), TIMEOUT_S))
+        await receive(Stall(ScriptedProvider(["a", END]), TIMEOUT_S))
         scheduled: list[asyncio.TimerHandle] = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
         return [timer for timer in scheduled if not timer.cancelled()]
 
@@ -138,7 +138,7 @@ def test_no_timer_is_left_after_the_end() -> None:
 
 
 def test_closing_closes_the_model_at_once() -> None:
-    model = ScriptedModel(["a", 60.0])
+    model = ScriptedProvider(["a", 60.0])
 
     async def close_early() -> None:
         stream = Stall(model, TIMEOUT_S).stream(PROMPT)
@@ -150,7 +150,7 @@ def test_closing_closes_the_model_at_once() -> None:
 
 
 def test_stall_has_the_name_of_its_model() -> None:
-    assert Stall(ScriptedModel(model="openai/x"), TIMEOUT_S).model == "openai/x"
+    assert Stall(ScriptedProvider(model="openai/x"), TIMEOUT_S).model == "openai/x"
 
 
 @pytest.mark.parametrize(("timeout_s", "longest_s"), [(1, 10), (59, 590), (60, 600), (61, 600), (1800, 1800)])

@@ -6,7 +6,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.events import TwinOrder
-from sandbox.files import Upload
+from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
 from tests.sandbox.conftest import SdkApp
@@ -53,7 +53,7 @@ async def broadcast(sandbox: Sandbox) -> None:
 
 
 async def file(sandbox: Sandbox) -> None:
-    await sandbox.share("ada", "general", "look", [Upload("plan.png", b"png")])
+    await sandbox.share("ada", "general", "look", [UploadedFile("plan.png", b"png")])
 
 
 async def edited(sandbox: Sandbox) -> None:

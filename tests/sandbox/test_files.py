@@ -11,7 +11,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.faults import FaultSettings
-from sandbox.files import Upload
+from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
 from tests.sandbox.conftest import SdkApp
@@ -38,7 +38,7 @@ async def upload_file(web: AsyncWebClient, session: aiohttp.ClientSession, conte
     return str(upload["id"])
 
 
-async def share_file(sandbox: Sandbox, upload: Upload) -> Json:
+async def share_file(sandbox: Sandbox, upload: UploadedFile) -> Json:
     ts = await sandbox.share("ada", "general", "@typist look", [upload])
     return sandbox.workspace.message(GENERAL, ts).files[0]
 
@@ -173,7 +173,7 @@ async def test_deleted_file_leaves_a_tombstone(sandbox: Sandbox, web: AsyncWebCl
 
 
 async def test_bot_cannot_delete_a_persons_file(sandbox: Sandbox, web: AsyncWebClient) -> None:
-    file = await share_file(sandbox, Upload("a.txt", b"x"))
+    file = await share_file(sandbox, UploadedFile("a.txt", b"x"))
     assert await error_of(web.files_delete(file=file["id"])) == "cant_delete_file"
 
 
@@ -229,7 +229,7 @@ async def test_shared_file_is_described_and_can_be_downloaded(
     expected: tuple[str, str, str, str],
 ) -> None:
     await app.connect()
-    await share_file(sandbox, Upload(name, content))
+    await share_file(sandbox, UploadedFile(name, content))
     event = (await app.events(1))[0]
     (file,) = event["files"]
     assert (event["type"], file["name"], file["size"]) == ("app_mention", name, len(content))
@@ -243,7 +243,7 @@ async def test_shared_file_is_described_and_can_be_downloaded(
 async def test_download_without_token_or_scope_gets_a_sign_in_page(
     sandbox: Sandbox, session: aiohttp.ClientSession, token: str, revoked_scope: str
 ) -> None:
-    file = await share_file(sandbox, Upload("a.png", PNG))
+    file = await share_file(sandbox, UploadedFile("a.png", PNG))
     sandbox.granted.discard(revoked_scope)
     status, content_type, body = await download_file(session, file["url_private_download"], token)
     assert (status, content_type) == (200, "text/html")
@@ -262,7 +262,7 @@ FAULTS: list[tuple[str, FaultSettings, int, int]] = [
 async def test_download_fault_applies_once(
     sandbox: Sandbox, session: aiohttp.ClientSession, name: str, settings: FaultSettings, status: int, size_bytes: int
 ) -> None:
-    file = await share_file(sandbox, Upload("a.png", PNG))
+    file = await share_file(sandbox, UploadedFile("a.png", PNG))
     sandbox.faults.start(name, times=1, **settings)  # type: ignore[misc]
     answer = await download_file(session, file["url_private_download"])
     assert (answer[0], len(answer[2])) == (status, size_bytes)
@@ -272,7 +272,7 @@ async def test_download_fault_applies_once(
 async def test_client_can_close_the_connection_of_an_endless_download(
     sandbox: Sandbox, session: aiohttp.ClientSession
 ) -> None:
-    file = await share_file(sandbox, Upload("a.png", PNG))
+    file = await share_file(sandbox, UploadedFile("a.png", PNG))
     sandbox.faults.start("file_larger", times=1, more_bytes=10**12)
     headers = {"Authorization": f"Bearer {sandbox.bot_token}"}
     async with session.get(file["url_private"], headers=headers) as answer:

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sandbox.files import Upload
+from sandbox.files import UploadedFile
 from sandbox.people import Content
 from sandbox.server import Sandbox
 from sandbox.web_api.http import SCOPES
@@ -154,11 +154,13 @@ async def a_broadcast(wire: Wire) -> None:
 
 
 async def a_file(wire: Wire) -> None:
-    await wire.sandbox.share("ada", "general", "@typist look", [Upload("a.png", b"png"), Upload("a.txt", b"text")])
+    await wire.sandbox.share(
+        "ada", "general", "@typist look", [UploadedFile("a.png", b"png"), UploadedFile("a.txt", b"text")]
+    )
 
 
 async def a_file_from_another_organisation(wire: Wire) -> None:
-    await wire.sandbox.share("emmy", "partners", "look", [Upload("a.png", b"png")])
+    await wire.sandbox.share("emmy", "partners", "look", [UploadedFile("a.png", b"png")])
 
 
 async def a_table(wire: Wire) -> None:

@@ -23,7 +23,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.fast import FastClock
 from tests.streams import speech
-from tests.streams.server import Answer, VendorServer
+from tests.streams.server import VendorResponse, VendorServer
 
 ROOT = Path(__file__).parent.parent.parent
 FOOTER = re.compile(r"(fell back to )?(openai|anthropic|scripted)/[^ ]+( · (stopped|incomplete))?|stopped|incomplete")
@@ -41,9 +41,9 @@ def manifest(name: str = "manifest.json") -> Any:
     return json.loads((ROOT / name).read_text())
 
 
-def says(text: str, pause_s: float = 0.0) -> Answer:
+def says(text: str, pause_s: float = 0.0) -> VendorResponse:
     """Returns a vendor's complete answer with this text: in tokens with a pause after each, or at once."""
-    return Answer(
+    return VendorResponse(
         speech.chat(speech.tokens(text) if pause_s else speech.deltas_of(text, AT_ONCE_CHARS)), pause_s=pause_s
     )
 
@@ -51,13 +51,13 @@ def says(text: str, pause_s: float = 0.0) -> Answer:
 Gate = Callable[[], Awaitable[object]]
 
 
-def grows(text: str, pause_s: float = PACE_S, gates: Mapping[int, Gate] = MappingProxyType({})) -> Answer:
+def grows(text: str, pause_s: float = PACE_S, gates: Mapping[int, Gate] = MappingProxyType({})) -> VendorResponse:
     """Returns a vendor's complete answer in larger deltas, which takes long enough for several edits.
 
     `gates`: what is awaited before a character is sent, by the number of characters before it.
     """
     numbered = {1 + chars // DELTA_CHARS: gate for chars, gate in gates.items()}
-    return Answer(speech.chat(speech.deltas_of(text, DELTA_CHARS)), pause_s=pause_s, gates=numbered)
+    return VendorResponse(speech.chat(speech.deltas_of(text, DELTA_CHARS)), pause_s=pause_s, gates=numbered)
 
 
 def shown(message: Message) -> str:

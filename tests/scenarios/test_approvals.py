@@ -34,7 +34,7 @@ from tests.processes import END_WITHIN_S, wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, running, says, shown
 from tests.scenarios.fleet import Fleet
 from tests.scenarios.test_tools import DECISIONS, asking, calls, ended, press, value_of
-from tests.streams.server import Answer, Seen, VendorServer
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
 KOLKATA_TO_TOKYO = {"source_timezone": "Asia/Kolkata", "time": "12:00", "target_timezone": "Asia/Tokyo"}
 """Two zones without daylight saving time."""
@@ -51,13 +51,13 @@ class CalledServer:
     result: str
 
     @property
-    def call(self) -> Answer:
+    def call(self) -> VendorResponse:
         """What the model asks for first."""
         return calls("Let me see.", (f"{self.config.name}__{self.tool}", self.arguments))
 
-    def model(self, seen: Seen) -> Answer:
+    def model(self, request: VendorRequest) -> VendorResponse:
         """Asks for the call, and then says what it returned."""
-        results = [message["content"] for message in seen.body["messages"] if message["role"] == "tool"]
+        results = [message["content"] for message in request.body["messages"] if message["role"] == "tool"]
         if not results:
             return self.call
         match = re.search(self.pattern, results[-1], re.MULTILINE)

@@ -15,7 +15,7 @@ from sandbox.manifest import SuggestedPrompt
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, buttons, manifest, running, says
 from tests.streams import speech, steps
-from tests.streams.server import Answer, ResponseEnd, VendorServer
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
 pytestmark = pytest.mark.skips_waits
 
@@ -97,7 +97,7 @@ async def test_status_says_what_is_searched_for_until_the_first_words(
 ) -> None:
     chunks = steps.messages(steps.SERVER_SEARCH, steps.SEARCH_RESULT, steps.text("The whole answer."))
     at = next(number for number, chunk in enumerate(chunks) if b'"type": "web_search_tool_result"' in chunk)
-    vendor.script(Answer([b"".join(chunks[:at]), b"".join(chunks[at:])], pause_s=1.5))
+    vendor.script(VendorResponse([b"".join(chunks[:at]), b"".join(chunks[at:])], pause_s=1.5))
     anthropic = {"anthropic": VendorSettings("key", vendor.url)}
     async with running(replace(settings, vendors=anthropic, models=("anthropic/m",), web_search=True)):
         stage = Stage(sandbox, vendor)
@@ -110,7 +110,7 @@ async def test_status_says_what_is_searched_for_until_the_first_words(
 
 async def test_answer_grows_from_its_first_words(stage: Stage) -> None:
     chunks = speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60]
-    stage.vendor.script(Answer(chunks, ending=ResponseEnd.HANG))
+    stage.vendor.script(VendorResponse(chunks, ending=ResponseEnd.HANG))
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
     await stage.sandbox.wait_for(lambda: "Once there was a bot" in str(stage.bots(dm, thread_ts)))
     (answer,) = [message for message in stage.bots(dm, thread_ts) if message.ts != thread_ts]

@@ -14,7 +14,7 @@ from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says
 from tests.scenarios.test_access import ephemerals
 from tests.streams import speech
-from tests.streams.server import Answer, ResponseEnd, VendorServer
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
 pytestmark = pytest.mark.skips_waits
 
@@ -83,14 +83,14 @@ async def test_dollars_are_capped_too(stage: Stage, settings: Settings) -> None:
 
 
 BROKEN_OFF = {
-    "cut": (Answer(speech.chat(speech.tokens(WORDS))[:60], ending=ResponseEnd.CUT), Failure.CUT),
-    "stalled": (Answer(speech.chat(speech.tokens(WORDS))[:60], ending=ResponseEnd.HANG), Failure.STALLED),
+    "cut": (VendorResponse(speech.chat(speech.tokens(WORDS))[:60], ending=ResponseEnd.CUT), Failure.CUT),
+    "stalled": (VendorResponse(speech.chat(speech.tokens(WORDS))[:60], ending=ResponseEnd.HANG), Failure.STALLED),
 }
 
 
 @pytest.mark.parametrize(("answer", "failure"), BROKEN_OFF.values(), ids=BROKEN_OFF.keys())
 async def test_failed_answer_counts_by_estimate(
-    stage: Stage, settings: Settings, answer: Answer, failure: Failure
+    stage: Stage, settings: Settings, answer: VendorResponse, failure: Failure
 ) -> None:
     stage.vendor.script(answer)
     async with running(replace(settings, caps=parse_caps("user/day=50tokens"), stall_timeout_s=2)):
@@ -101,7 +101,7 @@ async def test_failed_answer_counts_by_estimate(
 
 
 async def test_failure_before_the_first_word_costs_nothing(stage: Stage, settings: Settings) -> None:
-    stage.vendor.script(Answer([b"{}"], 503, "application/json"))
+    stage.vendor.script(VendorResponse([b"{}"], 503, "application/json"))
     async with running(replace(settings, caps=parse_caps("user/day=50tokens"))):
         for _ in range(2):
             (text,) = await stage.answers("general", await stage.mention())

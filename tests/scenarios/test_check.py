@@ -41,7 +41,7 @@ from tests.forked import forked_command
 from tests.mcp.servers import RawServer, tool
 from tests.processes import bot_process, output
 from tests.scenarios.conftest import ROOT
-from tests.streams.server import Answer, VendorServer
+from tests.streams.server import VendorResponse, VendorServer
 
 PAGE = ROOT / "docs/check.md"
 KEY = "sk-proj-Zz0123456789abcdefghij"
@@ -287,7 +287,7 @@ async def slack_report(case: SlackCase) -> CheckReport:
 
 @dataclass(frozen=True)
 class ModelCase(FaultCase):
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[VendorResponse, ...] = ()
     """What the server answers, one after the other."""
     vendor: str = "openai"
     base_url: str = ""
@@ -297,37 +297,37 @@ class ModelCase(FaultCase):
     never: bool = False
 
 
-def as_json(body: object, status: int = 200) -> Answer:
-    return Answer([json.dumps(body).encode()], status, "application/json")
+def as_json(body: object, status: int = 200) -> VendorResponse:
+    return VendorResponse([json.dumps(body).encode()], status, "application/json")
 
 
-def model(**more: object) -> Answer:
+def model(**more: object) -> VendorResponse:
     return as_json({"id": "test", "object": "model", "created": 1, "owned_by": "them", **more})
 
 
-def claude(**more: object) -> Answer:
+def claude(**more: object) -> VendorResponse:
     shown = {"type": "model", "id": "test", "display_name": "Test", "created_at": "2026-01-01T00:00:00Z"}
     return as_json({**shown, "lifecycle": "active", **more})
 
 
-def listed(*names: str) -> Answer:
+def listed(*names: str) -> VendorResponse:
     models = [{"id": name, "object": "model", "created": 1, "owned_by": "them"} for name in names]
     return as_json({"object": "list", "data": models})
 
 
-def error(status: int, **fields: str) -> Answer:
+def error(status: int, **fields: str) -> VendorResponse:
     return as_json({"error": {"message": f"no: {KEY}", **fields}}, status)
 
 
-def html(status: int) -> Answer:
-    return Answer([b"<!DOCTYPE html><title>Welcome</title>"], status, "text/html")
+def html(status: int) -> VendorResponse:
+    return VendorResponse([b"<!DOCTYPE html><title>Welcome</title>"], status, "text/html")
 
 
-def failing(*answers: Answer, **more: Any) -> ModelCase:
+def failing(*answers: VendorResponse, **more: Any) -> ModelCase:
     return ModelCase(f"model.{more.get('vendor', 'openai')}/test", FAIL, answers=answers, **more)
 
 
-def warning(*answers: Answer, **more: Any) -> ModelCase:
+def warning(*answers: VendorResponse, **more: Any) -> ModelCase:
     return ModelCase(f"model.{more.get('vendor', 'openai')}/test", WARN, answers=answers, **more)
 
 

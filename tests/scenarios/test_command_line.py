@@ -16,12 +16,12 @@ from tests.forked import forked_bot, forked_command
 from tests.processes import REPOSITORY, bot_process, output, wait_for_line
 from tests.scenarios.conftest import Stage, asking, connected, says
 from tests.streams import speech, steps
-from tests.streams.server import Answer, ResponseEnd, VendorServer, refusal
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 
 
 async def test_ask_streams_the_answer_and_writes_usage_to_stderr(tmp_path: Path, vendor: VendorServer) -> None:
     events = speech.chat(["The first ", "half,", " and the rest."])
-    vendor.script(Answer(events[:3], ending=ResponseEnd.HANG))
+    vendor.script(VendorResponse(events[:3], ending=ResponseEnd.HANG))
     async with bot_process(tmp_path, "ask", "why?", env=asking(vendor)) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -62,8 +62,8 @@ FOUND = (
 async def test_ask_searches_the_web_and_lists_its_sources(
     tmp_path: Path, vendor: VendorServer, arguments: list[str]
 ) -> None:
-    whole = Answer([steps.messages_whole(*FOUND, searches=1)], content_type="application/json")
-    vendor.script(whole if arguments else Answer(steps.messages(*FOUND, searches=1)))
+    whole = VendorResponse([steps.messages_whole(*FOUND, searches=1)], content_type="application/json")
+    vendor.script(whole if arguments else VendorResponse(steps.messages(*FOUND, searches=1)))
     anthropic = {"ANTHROPIC_BASE_URL": vendor.url, "ANTHROPIC_API_KEY": "key", "BOT_MODELS": "anthropic/m"}
     env = {**anthropic, "BOT_WEB_SEARCH": "on", "BOT_WEB_SEARCH_DOMAINS": "example.com,slack.dev"}
     _, out, err = await forked_command(tmp_path, "ask", "why?", *arguments, env=env)
@@ -75,7 +75,7 @@ async def test_ask_searches_the_web_and_lists_its_sources(
 
 
 async def test_ask_without_web_search_offers_none(tmp_path: Path, vendor: VendorServer) -> None:
-    vendor.script(Answer(speech.messages(["Done."])))
+    vendor.script(VendorResponse(speech.messages(["Done."])))
     env = {"ANTHROPIC_BASE_URL": vendor.url, "ANTHROPIC_API_KEY": "key", "BOT_MODELS": "anthropic/m"}
     _, out, _ = await forked_command(tmp_path, "ask", "why?", env=env)
     assert out == "Done.\n"
@@ -83,14 +83,14 @@ async def test_ask_without_web_search_offers_none(tmp_path: Path, vendor: Vendor
 
 
 async def test_ask_without_streaming_requests_the_complete_answer(tmp_path: Path, vendor: VendorServer) -> None:
-    vendor.script(Answer([speech.chat_whole("At once.")], content_type="application/json"))
+    vendor.script(VendorResponse([speech.chat_whole("At once.")], content_type="application/json"))
     _, out, _ = await forked_command(tmp_path, "ask", "why?", "--no-stream", env=asking(vendor))
     assert out == "At once.\n"
     assert not vendor.requests[0].body.get("stream")
 
 
 async def test_ctrl_c_closes_the_vendors_stream_and_ends_the_process(tmp_path: Path, vendor: VendorServer) -> None:
-    vendor.script(Answer(speech.chat(["Once"])[:2], ending=ResponseEnd.HANG))
+    vendor.script(VendorResponse(speech.chat(["Once"])[:2], ending=ResponseEnd.HANG))
     async with bot_process(tmp_path, "ask", "why?", env=asking(vendor)) as process:
         assert process.stdout is not None
         assert process.stdin is not None
@@ -197,7 +197,7 @@ async def test_sigterm_lets_a_live_answer_end_and_exits_0(
 
 
 async def test_second_signal_ends_at_once(tmp_path: Path, sandbox: Sandbox, vendor: VendorServer) -> None:
-    vendor.script(Answer(speech.chat(["Once"])[:2], ending=ResponseEnd.HANG))
+    vendor.script(VendorResponse(speech.chat(["Once"])[:2], ending=ResponseEnd.HANG))
     stage = Stage(sandbox, vendor)
     async with forked_bot(tmp_path, "run", env=connected(sandbox, vendor)) as process:
         await wait_for_line(process.stdout, "is connected to Slack")

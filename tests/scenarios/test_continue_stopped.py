@@ -24,16 +24,16 @@ from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, footer, says, shown
 from tests.scenarios.test_reply_actions import press, reply
 from tests.streams import speech
-from tests.streams.server import Answer, ResponseEnd, VendorServer
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
 DONE = [ReplyAction.REGENERATE, ReplyAction.FEEDBACK, ReplyAction.DELETE]
 STOPPED = [ReplyAction.CONTINUE, *DONE]
 FIRST, REST = "The Earth is round.", "The moon is round, too."
 
 
-def begins(text: str) -> Answer:
+def begins(text: str) -> VendorResponse:
     """The beginning of an answer; the rest never comes."""
-    return Answer(speech.chat(speech.tokens(text))[: len(speech.tokens(text)) + 1], ending=ResponseEnd.HANG)
+    return VendorResponse(speech.chat(speech.tokens(text))[: len(speech.tokens(text)) + 1], ending=ResponseEnd.HANG)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ async def test_continuation_that_is_stopped_before_its_first_word_leaves_the_ans
     stage: Stage, settings: Settings
 ) -> None:
     asked, message = await stopped(stage, settings)
-    stage.vendor.script(Answer(speech.chat(["x"])[:1], ending=ResponseEnd.HANG), says(REST))
+    stage.vendor.script(VendorResponse(speech.chat(["x"])[:1], ending=ResponseEnd.HANG), says(REST))
     assert await press(stage, message, ReplyAction.CONTINUE) is None
     await stage.vendor.request(1)
     await stage.sandbox.wait_for(lambda: buttons(stage.bots("general", asked)[0]) == [ReplyAction.STOP])
@@ -138,7 +138,7 @@ async def test_continuation_that_is_stopped_before_its_first_word_leaves_the_ans
 async def test_answer_that_is_stopped_before_its_first_word_can_not_be_continued(
     stage: Stage, settings: Settings
 ) -> None:
-    stage.vendor.script(Answer(speech.chat(["x"])[:1], ending=ResponseEnd.HANG), says(REST))
+    stage.vendor.script(VendorResponse(speech.chat(["x"])[:1], ending=ResponseEnd.HANG), says(REST))
     asked = await stage.mention()
     message = await reply(stage, asked, texts.THINKING)
     await recorded(settings, sa.select(jobs.c.page_ts), lambda rows: rows[0].page_ts)

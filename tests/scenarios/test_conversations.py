@@ -10,7 +10,7 @@ from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, growing, running, says, shown
 from tests.streams import speech
-from tests.streams.server import Answer, VendorServer
+from tests.streams.server import VendorResponse, VendorServer
 
 pytestmark = pytest.mark.skips_waits
 
@@ -85,7 +85,9 @@ async def test_mention_without_text_gets_a_hint_and_no_model_request(stage: Stag
 
 
 async def test_two_simultaneous_askers_never_see_each_others_text(stage: Stage) -> None:
-    stage.vendor.script(lambda seen: says(f"Answer to {seen.body['messages'][-1]['content']} " * 60, pause_s=0.002))
+    stage.vendor.script(
+        lambda request: says(f"Answer to {request.body['messages'][-1]['content']} " * 60, pause_s=0.002)
+    )
     asked = {
         user: await stage.mention(f"{user}'s question", user=user, channel=channel)
         for user, channel in (("ada", "general"), ("grace", "random"), ("alan", "general"))
@@ -202,7 +204,7 @@ async def test_reply_says_that_the_model_thinks_without_showing_its_thoughts(wit
     stage = with_short_stall_timeout
     thoughts = [b'data: {"choices":[{"index":0,"delta":{"reasoning_content":"secret "}}]}\n\n'] * 15
     tagged = speech.chat(["<think>", "secret", "</think>", "The answer."])
-    stage.vendor.script(Answer([*thoughts, *tagged], pause_s=0.1))
+    stage.vendor.script(VendorResponse([*thoughts, *tagged], pause_s=0.1))
     asked = await stage.mention()
     assert await stage.answers("general", asked) == ["The answer."]
     (reply,) = stage.bots("general", asked)

@@ -12,7 +12,7 @@ from tests.fast import FastClock, run_fast
 from tests.scenarios.conftest import Stage, buttons, settings_of
 from tests.scenarios.test_unforeseen import CODE, until
 from tests.streams import speech
-from tests.streams.server import Answer, VendorServer
+from tests.streams.server import VendorResponse, VendorServer
 
 RATE_LIMIT_S = 300
 
@@ -22,7 +22,7 @@ async def answered() -> AsyncIterator[tuple[Stage, Sequence[Message]]]:
     """Yields a bot, and the messages of an answer of several pages with a file."""
     loop = asyncio.get_running_loop()
     async with Sandbox(ack_timeout_s=120.0, monotonic=loop.time) as sandbox, VendorServer() as vendor:
-        vendor.script(Answer(speech.chat([CODE])))
+        vendor.script(VendorResponse(speech.chat([CODE])))
         shutdown, ready = app.Shutdown(), loop.create_future()
         running = asyncio.create_task(app.run(settings_of(sandbox, vendor), shutdown, ready.set_result, FastClock()))
         await ready

@@ -28,7 +28,7 @@ from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, footer, growing, grows, says, shown
 from tests.scenarios.fleet import Fleet
 from tests.streams import speech
-from tests.streams.server import Answer, ResponseEnd, Seen, VendorServer
+from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer
 
 LONG = "".join(f"word{number} " for number in range(80))
 QUICK_S = 0.01
@@ -46,7 +46,7 @@ SECTIONS = [
 MARKDOWN = "".join(SECTIONS)
 """An answer whose words are all different, so that lost and doubled words are noticed."""
 WORD = re.compile(r"word(\d{3})")
-UNFINISHED = Answer(speech.chat(speech.tokens(LONG))[:60], ending=ResponseEnd.HANG)
+UNFINISHED = VendorResponse(speech.chat(speech.tokens(LONG))[:60], ending=ResponseEnd.HANG)
 """The first part of the long answer. The stream then stays silent until the bot hangs up."""
 
 
@@ -144,7 +144,7 @@ async def test_answer_that_outlasts_the_drain_is_handed_over(fleet: Fleet) -> No
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_three_interruptions_end_the_job_with_its_part_and_a_notice(fleet: Fleet) -> None:
     events = speech.chat(speech.tokens("Half an answer. "))
-    fleet.stage.vendor.script(Answer(events[:-3], ending=ResponseEnd.HANG))
+    fleet.stage.vendor.script(VendorResponse(events[:-3], ending=ResponseEnd.HANG))
     asked = ""
     for attempt in range(3):
         process = await fleet.start()
@@ -159,7 +159,7 @@ async def test_three_interruptions_end_the_job_with_its_part_and_a_notice(fleet:
 
 
 async def test_two_processes_answer_each_question_once_and_each_thread_in_order(fleet: Fleet) -> None:
-    fleet.stage.vendor.script(lambda seen: says(f"To {' and '.join(asked_in(seen))}.", pause_s=0.02))
+    fleet.stage.vendor.script(lambda request: says(f"To {' and '.join(asked_in(request))}.", pause_s=0.02))
     for _ in range(2):
         await fleet.start()
     # In two channels, because Slack takes ten posts at once in one.
@@ -213,9 +213,9 @@ async def test_stop_by_another_process_reaches_the_owner_and_keeps_the_text(flee
     assert footer(fleet.stage.bots("general", asked)[0]) == "openai/test · stopped"
 
 
-def asked_in(seen: Seen) -> list[str]:
+def asked_in(request: VendorRequest) -> list[str]:
     """Returns the questions in the last turn of a request."""
-    return re.findall(r"q\d-\d", seen.body["messages"][-1]["content"])
+    return re.findall(r"q\d-\d", request.body["messages"][-1]["content"])
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -244,7 +244,7 @@ AHEAD_CHARS = 64
 """What a model says beyond a word, so that the word isn't withheld as part of an incomplete line."""
 
 
-def resuming(fleet: Fleet, text: str, *stops: int) -> Callable[[Seen], Answer]:
+def resuming(fleet: Fleet, text: str, *stops: int) -> Callable[[VendorRequest], VendorResponse]:
     """Returns a model that answers with this text, and continues it after the part that the prompt ends with.
 
     Each of its first requests says a little more than the next of these words, and then stays silent until the bot
@@ -252,8 +252,8 @@ def resuming(fleet: Fleet, text: str, *stops: int) -> Callable[[Seen], Answer]:
     """
     left = list(stops)
 
-    def answer(seen: Seen) -> Answer:
-        *_, before, last = [turn["content"] for turn in seen.body["messages"]]
+    def answer(request: VendorRequest) -> VendorResponse:
+        *_, before, last = [turn["content"] for turn in request.body["messages"]]
         so_far = before if last == RESUME_REQUEST else ""
         assert text.startswith(so_far)
         rest = text[len(so_far) :]
@@ -363,9 +363,9 @@ async def test_question_edited_while_no_process_runs_is_answered_from_the_beginn
 
 async def test_handed_over_answer_continues_after_its_last_word(fleet: Fleet) -> None:
     half = MARKDOWN[: MARKDOWN.index("| word080")]
-    hanging = Answer(speech.chat(speech.tokens(half))[:-3], ending=ResponseEnd.HANG)
+    hanging = VendorResponse(speech.chat(speech.tokens(half))[:-3], ending=ResponseEnd.HANG)
     resumed = resuming(fleet, MARKDOWN)
-    fleet.stage.vendor.script(lambda seen: resumed(seen) if "stops" in str(seen.body) else hanging)
+    fleet.stage.vendor.script(lambda request: resumed(request) if "stops" in str(request.body) else hanging)
     leaving = await fleet.start(BOT_DRAIN_S="1")
     asked = await fleet.stage.mention()
     reply = await shows(fleet, asked, 79)
@@ -379,8 +379,8 @@ async def test_handed_over_answer_continues_after_its_last_word(fleet: Fleet) ->
 @pytest.mark.parametrize("says_so", [NOTHING_MISSING, "", MARKDOWN], ids=["says so", "says nothing", "repeats it"])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_complete_answer_gets_no_additional_text_after_a_crash(fleet: Fleet, says_so: str) -> None:
-    hanging = Answer(speech.chat(speech.tokens(MARKDOWN))[:-3], ending=ResponseEnd.HANG)
-    fleet.stage.vendor.script(lambda seen: says(says_so) if "stops" in str(seen.body) else hanging)
+    hanging = VendorResponse(speech.chat(speech.tokens(MARKDOWN))[:-3], ending=ResponseEnd.HANG)
+    fleet.stage.vendor.script(lambda request: says(says_so) if "stops" in str(request.body) else hanging)
     process = await fleet.start()
     asked = await fleet.stage.mention()
     reply = await shows(fleet, asked, 188)

@@ -17,9 +17,11 @@ from tests.processes import END_WITHIN_S, wait_for_line
 from tests.scenarios.conftest import asking, says
 from tests.slack_process import SlackProcess, slack_process
 from tests.streams import speech
-from tests.streams.server import Answer, ResponseEnd, VendorServer
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
-UNFINISHED = Answer(speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=ResponseEnd.HANG)
+UNFINISHED = VendorResponse(
+    speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=ResponseEnd.HANG
+)
 """A model that stops in the middle of an answer and keeps its connection open."""
 AT_MOST_S = 5.0
 

@@ -14,7 +14,7 @@ from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says
 from tests.streams import speech
-from tests.streams.server import Answer, ResponseEnd, VendorServer, refusal
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 
 pytestmark = pytest.mark.skips_waits
 
@@ -22,18 +22,20 @@ LONG = "word " * 80
 PART = "The first half. "
 
 
-def part(ending: ResponseEnd) -> Answer:
+def part(ending: ResponseEnd) -> VendorResponse:
     """Returns the first half of an answer whose connection then ends in this way."""
     events = speech.chat(speech.tokens(PART))
-    return Answer(events[: 1 + len(speech.tokens(PART))], ending=ending)
+    return VendorResponse(events[: 1 + len(speech.tokens(PART))], ending=ending)
 
 
-def finished_by(reason: str) -> Answer:
+def finished_by(reason: str) -> VendorResponse:
     """Returns half an answer that the vendor ends with this finish reason."""
-    return Answer([event.replace(b'"stop"', f'"{reason}"'.encode()) for event in speech.chat(speech.tokens(PART))])
+    return VendorResponse(
+        [event.replace(b'"stop"', f'"{reason}"'.encode()) for event in speech.chat(speech.tokens(PART))]
+    )
 
 
-def openai_error(status: int, code: str, **headers: str) -> Answer:
+def openai_error(status: int, code: str, **headers: str) -> VendorResponse:
     """Returns an error response in OpenAI's form."""
     return refusal(status, {"error": {"message": code, "type": code, "code": code}}, **headers)
 
@@ -56,7 +58,7 @@ AFTER_SOME_TEXT = {
 
 @pytest.mark.parametrize(("answer", "failure"), WITHOUT_TEXT.values(), ids=WITHOUT_TEXT.keys())
 async def test_failure_before_the_first_word_is_explained_in_a_notice(
-    stage: Stage, answer: Answer, failure: Failure
+    stage: Stage, answer: VendorResponse, failure: Failure
 ) -> None:
     stage.vendor.script(answer)
     asked = await stage.mention()
@@ -64,7 +66,9 @@ async def test_failure_before_the_first_word_is_explained_in_a_notice(
 
 
 @pytest.mark.parametrize(("answer", "failure"), AFTER_SOME_TEXT.values(), ids=AFTER_SOME_TEXT.keys())
-async def test_failure_midway_leaves_the_part_and_a_notice(stage: Stage, answer: Answer, failure: Failure) -> None:
+async def test_failure_midway_leaves_the_part_and_a_notice(
+    stage: Stage, answer: VendorResponse, failure: Failure
+) -> None:
     stage.vendor.script(answer)
     asked = await stage.mention()
     sentence = texts.model_failure(failure, "openai/test")
@@ -73,7 +77,7 @@ async def test_failure_midway_leaves_the_part_and_a_notice(stage: Stage, answer:
 
 @pytest.mark.parametrize("text", ["", PART], ids=["before the first word", "midway"])
 async def test_stalled_model_leaves_its_part_and_a_notice(with_short_stall_timeout: Stage, text: str) -> None:
-    with_short_stall_timeout.vendor.script(part(ResponseEnd.HANG) if text else Answer(ending=ResponseEnd.HANG))
+    with_short_stall_timeout.vendor.script(part(ResponseEnd.HANG) if text else VendorResponse(ending=ResponseEnd.HANG))
     asked = await with_short_stall_timeout.mention()
     sentence = texts.model_failure(Failure.STALLED, "openai/test")
     assert await with_short_stall_timeout.answers("general", asked) == [f"{text.rstrip()}\n{sentence}".lstrip()]
@@ -126,7 +130,7 @@ async def test_middle_of_an_oversized_question_is_left_out(
 async def test_answer_is_posted_complete_without_streaming(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
-    vendor.script(Answer([speech.chat_whole("At once.")], content_type="application/json"))
+    vendor.script(VendorResponse([speech.chat_whole("At once.")], content_type="application/json"))
     async with running(replace(settings, streaming=False)):
         stage = Stage(sandbox, vendor)
         assert await stage.answers("general", await stage.mention()) == ["At once."]

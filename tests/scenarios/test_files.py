@@ -17,13 +17,13 @@ from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings
 from bot.slack import files as reading
 from sandbox.faults import FaultSettings
-from sandbox.files import Upload
+from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from sandbox.web_api.http import SCOPES
 from sandbox.workspace import Json, Message
 from tests.scenarios.conftest import Stage, running, says
 from tests.streams import speech
-from tests.streams.server import Answer, VendorServer, refusal
+from tests.streams.server import VendorResponse, VendorServer, refusal
 
 pytestmark = pytest.mark.skips_waits
 
@@ -42,7 +42,9 @@ def picture(kind: str, colour: str = "teal", size: tuple[int, int] = (8, 6)) -> 
     return packed.getvalue()
 
 
-async def asked(stage: Stage, *uploads: Upload, text: str = "@typist what is it?", thread_ts: str | None = None) -> str:
+async def asked(
+    stage: Stage, *uploads: UploadedFile, text: str = "@typist what is it?", thread_ts: str | None = None
+) -> str:
     """Asks with files and returns the bot's answer."""
     before = len(stage.bots("general", thread_ts)) if thread_ts else 0
     ts = await stage.sandbox.share("ada", "general", text, uploads, thread_ts)
@@ -63,7 +65,7 @@ def images_of(content: Any) -> list[Image.Image]:
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
 async def test_image_is_sent_to_the_model(stage: Stage, kind: str) -> None:
     name = f"plan.{kind.lower()}"
-    assert await asked(stage, Upload(name, picture(kind))) == ANSWER
+    assert await asked(stage, UploadedFile(name, picture(kind))) == ANSWER
     parts = content(stage)
     assert parts[-1] == {"type": "text", "text": f"what is it?\n\n(Attached: {name})"}
     (image,) = images_of(parts)
@@ -77,7 +79,7 @@ async def test_large_image_is_scaled_down(stage: Stage) -> None:
     noise = Image.effect_noise((2600, 2600), 80)
     packed = io.BytesIO()
     noise.save(packed, "PNG")
-    assert await asked(stage, Upload("noise.png", packed.getvalue())) == ANSWER
+    assert await asked(stage, UploadedFile("noise.png", packed.getvalue())) == ANSWER
     (image,) = images_of(content(stage))
     assert image.size == (2048, 2048)
 
@@ -85,19 +87,19 @@ async def test_large_image_is_scaled_down(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("upload", "text"),
     [
-        (Upload("notes.md", b"# Notes\n\nAll is well.\n"), "```md\n# Notes\n\nAll is well.\n```"),
-        (Upload("a.csv", b"\xef\xbb\xbfname,sum\r\nZo\xc3\xab,3\r\n"), "```csv\nname,sum\nZoë,3\n```"),
-        (Upload("old.csv", "Größe;3\n".encode("cp1252")), "```csv\nGröße;3\n```"),
-        (Upload("wide.txt", "naïve ☃".encode("utf-16")), "```txt\nnaïve ☃\n```"),
-        (Upload("app.log", b"\x1b[31mbad\x1b[0m\n"), "```log\n\x1b[31mbad\x1b[0m\n```"),
-        (Upload("x.bin", b'{"a": 1}', "application/octet-stream"), '```bin\n{"a": 1}\n```'),
-        (Upload("fences.md", b"```\ncode\n```\n"), "````md\n```\ncode\n```\n````"),
-        (Upload("Makefile", b"all:\n\ttrue\n"), "```\nall:\n\ttrue\n```"),
-        (Upload("page.html", b"<title>Ours</title>"), "```html\n<title>Ours</title>\n```"),
+        (UploadedFile("notes.md", b"# Notes\n\nAll is well.\n"), "```md\n# Notes\n\nAll is well.\n```"),
+        (UploadedFile("a.csv", b"\xef\xbb\xbfname,sum\r\nZo\xc3\xab,3\r\n"), "```csv\nname,sum\nZoë,3\n```"),
+        (UploadedFile("old.csv", "Größe;3\n".encode("cp1252")), "```csv\nGröße;3\n```"),
+        (UploadedFile("wide.txt", "naïve ☃".encode("utf-16")), "```txt\nnaïve ☃\n```"),
+        (UploadedFile("app.log", b"\x1b[31mbad\x1b[0m\n"), "```log\n\x1b[31mbad\x1b[0m\n```"),
+        (UploadedFile("x.bin", b'{"a": 1}', "application/octet-stream"), '```bin\n{"a": 1}\n```'),
+        (UploadedFile("fences.md", b"```\ncode\n```\n"), "````md\n```\ncode\n```\n````"),
+        (UploadedFile("Makefile", b"all:\n\ttrue\n"), "```\nall:\n\ttrue\n```"),
+        (UploadedFile("page.html", b"<title>Ours</title>"), "```html\n<title>Ours</title>\n```"),
     ],
-    ids=lambda value: value.name if isinstance(value, Upload) else "",
+    ids=lambda value: value.name if isinstance(value, UploadedFile) else "",
 )
-async def test_text_file_is_read_with_its_name(stage: Stage, upload: Upload, text: str) -> None:
+async def test_text_file_is_read_with_its_name(stage: Stage, upload: UploadedFile, text: str) -> None:
     assert await asked(stage, upload) == ANSWER
     assert content(stage) == f"what is it?\n\n(Attached: {upload.name})\n{text}"
 
@@ -107,7 +109,7 @@ async def test_middle_of_a_long_text_file_is_left_out(
 ) -> None:
     lines = "".join(f"{number},of many\n" for number in range(20_000))
     async with running(replace(settings, history_tokens=2_000)):
-        answer = await asked(Stage(sandbox, vendor), Upload("long.csv", lines.encode()))
+        answer = await asked(Stage(sandbox, vendor), UploadedFile("long.csv", lines.encode()))
     assert answer == f"{ANSWER}\nNot read: the middle of long.csv (too long)."
     text = content(Stage(sandbox, vendor))
     assert text.startswith("what is it?\n\n(Attached: long.csv)\n```csv\n0,of many\n1,of many\n")
@@ -117,15 +119,15 @@ async def test_middle_of_a_long_text_file_is_left_out(
 
 async def test_file_without_text_is_a_question(stage: Stage) -> None:
     place = stage.sandbox.dm("ada")
-    await stage.sandbox.share("ada", place, "", [Upload("notes.md", b"All is well.")])
+    await stage.sandbox.share("ada", place, "", [UploadedFile("notes.md", b"All is well.")])
     assert await stage.answers(place, None) == [ANSWER]
     assert content(stage) == "(Attached: notes.md)\n```md\nAll is well.\n```"
-    assert await asked(stage, Upload("plan.png", picture("PNG")), text="@typist") == ANSWER
+    assert await asked(stage, UploadedFile("plan.png", picture("PNG")), text="@typist") == ANSWER
     assert content(stage)[-1] == {"type": "text", "text": "(Attached: plan.png)"}
 
 
 async def test_file_of_an_earlier_message_is_used(stage: Stage) -> None:
-    root = await stage.sandbox.share("grace", "general", "Here it is.", [Upload("plan.png", picture("PNG"))])
+    root = await stage.sandbox.share("grace", "general", "Here it is.", [UploadedFile("plan.png", picture("PNG"))])
     await stage.sandbox.say("ada", "general", "@typist what is it?", root)
     assert await stage.answers("general", root) == [ANSWER]
     assert len(images_of(content(stage))) == 1
@@ -136,7 +138,7 @@ async def test_file_of_an_earlier_message_is_used(stage: Stage) -> None:
 
 
 async def test_file_of_a_forwarded_message_is_used(stage: Stage) -> None:
-    shared_ts = await stage.sandbox.share("grace", "random", "Here it is.", [Upload("plan.png", picture("PNG"))])
+    shared_ts = await stage.sandbox.share("grace", "random", "Here it is.", [UploadedFile("plan.png", picture("PNG"))])
     asked_ts = await stage.sandbox.forward("ada", "random", shared_ts, "general", "@typist what is it?")
     assert await stage.answers("general", asked_ts) == [ANSWER]
     assert len(images_of(content(stage))) == 1
@@ -145,7 +147,7 @@ async def test_file_of_a_forwarded_message_is_used(stage: Stage) -> None:
 
 
 async def test_unreadable_file_is_named_only_once(stage: Stage) -> None:
-    answer = await asked(stage, Upload("song.mp3", b"ID3", "audio/mpeg"))
+    answer = await asked(stage, UploadedFile("song.mp3", b"ID3", "audio/mpeg"))
     assert answer == f"{ANSWER}\nNot read: song.mp3 ({texts.FILE_TYPE})."
     root = stage.sandbox.messages("general")[-1].ts
     await stage.sandbox.say("ada", "general", "@typist and now?", root)
@@ -154,16 +156,18 @@ async def test_unreadable_file_is_named_only_once(stage: Stage) -> None:
 
 
 REFUSED = {
-    "a kind unknown": (Upload("a.zip", b"PK\3\4" + bytes(99), "application/zip"), texts.FILE_TYPE),
-    "a type found by its content": (Upload("a.dat", b"\0\1\2\3" * 9), texts.FILE_TYPE),
-    "damaged": (Upload("a.gif", b"GIF89a\0"), texts.FILE_DAMAGED),
-    "too big": (Upload("a.txt", b"a" * (MOST_FILE_BYTES + 1)), texts.FILE_TOO_BIG),
+    "a kind unknown": (UploadedFile("a.zip", b"PK\3\4" + bytes(99), "application/zip"), texts.FILE_TYPE),
+    "a type found by its content": (UploadedFile("a.dat", b"\0\1\2\3" * 9), texts.FILE_TYPE),
+    "damaged": (UploadedFile("a.gif", b"GIF89a\0"), texts.FILE_DAMAGED),
+    "too big": (UploadedFile("a.txt", b"a" * (MOST_FILE_BYTES + 1)), texts.FILE_TOO_BIG),
 }
 
 
 @pytest.mark.parametrize(("upload", "reason"), REFUSED.values(), ids=REFUSED.keys())
-async def test_unusable_file_is_named_and_the_question_answered(stage: Stage, upload: Upload, reason: str) -> None:
-    notes = Upload("notes.md", b"All is well.")
+async def test_unusable_file_is_named_and_the_question_answered(
+    stage: Stage, upload: UploadedFile, reason: str
+) -> None:
+    notes = UploadedFile("notes.md", b"All is well.")
     assert await asked(stage, notes, upload) == f"{ANSWER}\nNot read: {upload.name} ({reason})."
     text = content(stage)
     assert f"(Attached, but not shown to you: {upload.name}, {reason})" in text
@@ -171,13 +175,13 @@ async def test_unusable_file_is_named_and_the_question_answered(stage: Stage, up
 
 
 async def test_pdf_is_named_if_only_images_are_known_to_be_supported(stage: Stage) -> None:
-    assert await asked(stage, Upload("a.pdf", PDF)) == f"{ANSWER}\nNot read: a.pdf ({texts.FILE_NOT_FOR_MODEL})."
+    assert await asked(stage, UploadedFile("a.pdf", PDF)) == f"{ANSWER}\nNot read: a.pdf ({texts.FILE_NOT_FOR_MODEL})."
 
 
 async def test_model_that_cannot_see_answers_without_files(stage: Stage) -> None:
     blind = refusal(500, {"error": {"code": 500, "message": "image input is not supported", "type": "server_error"}})
     stage.vendor.script(blind, says(ANSWER))
-    answer = await asked(stage, Upload("plan.png", picture("PNG")))
+    answer = await asked(stage, UploadedFile("plan.png", picture("PNG")))
     assert answer == f"{ANSWER}\nNot read: plan.png ({texts.FILE_NOT_FOR_MODEL})."
 
 
@@ -199,9 +203,13 @@ async def test_vendors_get_images_and_pdfs_in_their_own_form(
     ours = settings.with_vendor("openai", VendorSettings(base_url=f"{vendor.url}/v1", api="responses"))
     if api == "messages":
         ours = replace(settings, models=("anthropic/test",), vendors={"anthropic": VendorSettings("none", vendor.url)})
-    vendor.script(Answer(answer([ANSWER])))
+    vendor.script(VendorResponse(answer([ANSWER])))
     async with running(ours):
-        uploads = [Upload("plan.png", picture("PNG")), Upload("terms.pdf", PDF), Upload("notes.md", b"All is well.")]
+        uploads = [
+            UploadedFile("plan.png", picture("PNG")),
+            UploadedFile("terms.pdf", PDF),
+            UploadedFile("notes.md", b"All is well."),
+        ]
         assert await asked(Stage(sandbox, vendor), *uploads) == ANSWER
     body = vendor.requests[0].body
     parts = body["input" if api == "responses" else "messages"][-1]["content"]
@@ -214,13 +222,13 @@ async def test_vendors_get_images_and_pdfs_in_their_own_form(
 async def test_slow_file_is_not_waited_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "READING_S", 0.5)
     stage.sandbox.faults.start("file_slow", times=1, delay_s=5.0)
-    answer = await asked(stage, Upload("slow.md", b"Too late."), Upload("notes.md", b"All is well."))
+    answer = await asked(stage, UploadedFile("slow.md", b"Too late."), UploadedFile("notes.md", b"All is well."))
     assert answer == f"{ANSWER}\nNot read: slow.md ({texts.FILE_TOO_SLOW}), notes.md ({texts.FILE_TOO_SLOW})."
 
 
 async def test_files_of_simultaneous_answers_wait_for_memory_and_are_all_read(stage: Stage) -> None:
     stage.vendor.script(says(ANSWER, pause_s=0.05))
-    uploads = [Upload(f"{number}.txt", b"a" * 2**20) for number in range(12)]
+    uploads = [UploadedFile(f"{number}.txt", b"a" * 2**20) for number in range(12)]
     asked_ts = [await stage.sandbox.share("ada", "general", "@typist what?", [upload]) for upload in uploads]
     for ts in asked_ts:
         (answer,) = await stage.answers("general", ts, timeout_s=30)
@@ -238,7 +246,7 @@ FAULTS: dict[str, tuple[str, FaultSettings, str]] = {
 @pytest.mark.parametrize(("fault", "settings_of", "reason"), FAULTS.values(), ids=FAULTS.keys())
 async def test_undelivered_file_is_named(stage: Stage, fault: str, settings_of: FaultSettings, reason: str) -> None:
     stage.sandbox.faults.start(fault, **settings_of)
-    answer = await asked(stage, Upload("notes.md", b"All is well."))
+    answer = await asked(stage, UploadedFile("notes.md", b"All is well."))
     assert answer == f"{ANSWER}\nNot read: notes.md ({reason})."
     assert stage.sandbox.files.downloads[-1].sent_bytes < MOST_FILE_BYTES + 2**20
 
@@ -247,7 +255,7 @@ async def test_missing_scope_is_named(settings: Settings, vendor: VendorServer) 
     async with Sandbox(scopes=SCOPES - {"files:read"}) as sandbox:
         ours = replace(settings, slack_api_url=sandbox.api_url)
         async with running(ours):
-            uploads = [Upload("plan.png", picture("PNG")), Upload("page.html", b"<p>Ours</p>")]
+            uploads = [UploadedFile("plan.png", picture("PNG")), UploadedFile("page.html", b"<p>Ours</p>")]
             answer = await asked(Stage(sandbox, vendor), *uploads)
     scope = texts.FILE_SCOPE_MISSING
     assert answer == f"{ANSWER}\nNot read: plan.png ({scope}), page.html ({scope})."
@@ -277,7 +285,7 @@ async def other_host() -> AsyncIterator[tuple[str, list[str | None]]]:
 async def test_redirect_to_another_host_is_not_followed(stage: Stage) -> None:
     async with other_host() as (url, tokens):
         stage.sandbox.faults.start("file_redirect", location=url)
-        answer = await asked(stage, Upload("notes.md", b"All is well."))
+        answer = await asked(stage, UploadedFile("notes.md", b"All is well."))
     assert answer == f"{ANSWER}\nNot read: notes.md ({texts.FILE_FAILED})."
     assert tokens == []
 
@@ -327,15 +335,17 @@ async def test_inaccessible_file_is_named(stage: Stage) -> None:
 
 
 async def test_file_of_another_organisation_is_looked_up_by_its_id(stage: Stage) -> None:
-    file = stage.sandbox.files.add("U0ADA", Upload("notes.md", b"All is well."))
+    file = stage.sandbox.files.add("U0ADA", UploadedFile("notes.md", b"All is well."))
     asked_ts = shared(stage, {"id": file.id, "mode": "file_access", "file_access": "check_file_info"})
     assert await stage.answers("general", asked_ts) == [ANSWER]
     assert content(stage) == "what is it?\n\n(Attached: notes.md)\n```md\nAll is well.\n```"
 
 
 async def test_newest_five_files_are_read(stage: Stage) -> None:
-    root = await stage.sandbox.share("ada", "general", "First.", [Upload("0.md", b"zero"), Upload("1.md", b"one")])
-    uploads = [Upload(f"{number}.md", f"text {number}".encode()) for number in range(2, 6)]
+    root = await stage.sandbox.share(
+        "ada", "general", "First.", [UploadedFile("0.md", b"zero"), UploadedFile("1.md", b"one")]
+    )
+    uploads = [UploadedFile(f"{number}.md", f"text {number}".encode()) for number in range(2, 6)]
     answer = await asked(stage, *uploads, thread_ts=root)
     assert answer == f"{ANSWER}\nNot read: 1.md ({texts.TOO_MANY_FILES})."
     assert [f"text {number}" in content(stage) for number in range(2, 6)] == [True] * 4
@@ -343,7 +353,7 @@ async def test_newest_five_files_are_read(stage: Stage) -> None:
 
 
 async def test_total_size_of_an_answers_files_is_limited(stage: Stage) -> None:
-    uploads = [Upload(f"{number}.txt", b"a" * (18 * 2**20)) for number in range(3)]
+    uploads = [UploadedFile(f"{number}.txt", b"a" * (18 * 2**20)) for number in range(3)]
     answer = await asked(stage, *uploads)
     assert answer.startswith(f"{ANSWER}\nNot read: ")
     assert f"2.txt ({texts.FILES_TOO_BIG})" in answer

@@ -10,7 +10,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from benchmarks import live
-from benchmarks.freshness import Lags, Shown, lags
+from benchmarks.freshness import Lags, ShownWords, lags
 from benchmarks.readers import Place, Readers
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import manifest
@@ -121,7 +121,7 @@ async def test_answer_that_is_not_whole_and_once_is_broken(thread: QuestionThrea
 
 
 def test_answer_in_two_messages_is_read_as_far_as_it_has_no_gap() -> None:
-    history = [Shown(1.0, "1", (1, 2)), Shown(3.0, "2", (3, 4))]
+    history = [ShownWords(1.0, "1", (1, 2)), ShownWords(3.0, "2", (3, 4))]
     figures = lags(0.0, [0.0, 0.0, 0.0, 0.0], history)
     assert (figures.first_word_s, figures.final_s) == (1.0, 3.0)
     assert figures.staleness_s == pytest.approx((0.5 + 4.0) / 3)
@@ -130,7 +130,7 @@ def test_answer_in_two_messages_is_read_as_far_as_it_has_no_gap() -> None:
 def test_missed_targets_and_rate_limits_are_listed_for_the_carrier_that_has_them() -> None:
     row = live.rows(1)["8"]
     slow = Lags(0.1, 0.7, 1.5, 0.2, 0.0, complete=True)
-    result = live.Result([slow] * 8, Counter({"chat.update": 2}), Counter(), 0.1, 1)
+    result = live.LiveResult([slow] * 8, Counter({"chat.update": 2}), Counter(), 0.1, 1)
     limited = "2 calls of chat.update got 429; none may"
     assert live.misses(row, live.typist("auto"), result) == [
         "8 at once, auto: first p95 is 0.70 s, 40% over its target of 0.5 s",

@@ -10,13 +10,13 @@ import signal
 from pathlib import Path
 
 from bot.core.reply.actions import ReplyAction
-from sandbox.files import Upload
+from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from tests.forked import forked_bot
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, shown
 from tests.streams import speech
-from tests.streams.server import Answer, VendorServer, refusal
+from tests.streams.server import VendorResponse, VendorServer, refusal
 
 KEY = "sk-proj-Zz0123456789abcdefghij"
 QUESTION, ANSWER, UPLOAD, NAME, RULES, FOLLOW_UP, EDIT, DIRECT, LOST = (
@@ -38,14 +38,14 @@ def log_everything() -> None:
     logging.Logger.isEnabledFor = lambda self, level: True  # type: ignore[method-assign]
 
 
-def answer() -> Answer:
-    return Answer(speech.chat([f"{ANSWER} ", "dig ", "burrows."]))
+def answer() -> VendorResponse:
+    return VendorResponse(speech.chat([f"{ANSWER} ", "dig ", "burrows."]))
 
 
-def broken_off() -> Answer:
+def broken_off() -> VendorResponse:
     """Returns an answer that fails in mid-stream with an error that quotes the question, the answer and the key."""
     error = {"error": {"code": 500, "message": f"can't say {ANSWER} of {QUESTION} to {KEY}: '{FOLLOW_UP}'"}}
-    return Answer([*speech.chat([f"{ANSWER} "])[:2], f"data: {json.dumps(error)}\n\n".encode()])
+    return VendorResponse([*speech.chat([f"{ANSWER} "])[:2], f"data: {json.dumps(error)}\n\n".encode()])
 
 
 async def talk(stage: Stage) -> None:
@@ -54,7 +54,7 @@ async def talk(stage: Stage) -> None:
     ada = sandbox.client("ada")
     vendor.script(answer())
     asked = await sandbox.share(
-        "ada", "general", f"@typist why do {QUESTION} smile?", [Upload(f"{NAME}.txt", f"of {UPLOAD}".encode())]
+        "ada", "general", f"@typist why do {QUESTION} smile?", [UploadedFile(f"{NAME}.txt", f"of {UPLOAD}".encode())]
     )
     await stage.answers("general", asked)
     await ada.press("general", stage.bots("general", asked)[0].ts, ReplyAction.FEEDBACK, "up")
@@ -64,7 +64,7 @@ async def talk(stage: Stage) -> None:
         await sandbox.say("ada", "general", text, thread_ts=asked)
         await sandbox.wait_for(lambda: any(ANSWER in shown(message) for message in stage.bots("general", asked)))
     message = f"Invalid value: {QUESTION} {KEY}"
-    vendor.script(refusal(400, {"error": {"message": message}}), Answer([b"{" + ANSWER.encode()]), answer())
+    vendor.script(refusal(400, {"error": {"message": message}}), VendorResponse([b"{" + ANSWER.encode()]), answer())
     other = await stage.mention(f"what do {QUESTION} eat?")
     await stage.answers("general", other)
     await sandbox.edit("general", other, f"@typist what do {EDIT} eat?")

@@ -18,7 +18,7 @@ from tests.forked import ForkedBot, forked_bot
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, running, shown
 from tests.streams import speech
-from tests.streams.server import Answer, ResponseEnd, VendorServer
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
 CODE = "".join(f"print({number})  # a line of the code\n" for number in range(520))
 TABLE = "| Number | Square |\n|---|---|\n" + "".join(
@@ -56,7 +56,7 @@ async def ended(stage: Stage, asked: str, note: str, timeout_s: float = 30) -> l
 
 @pytest.mark.skips_waits
 async def test_five_of_seven_pages_are_posted_and_the_answer_is_attached(stage: Stage) -> None:
-    stage.vendor.script(Answer(events(SEVEN_PAGES)))
+    stage.vendor.script(VendorResponse(events(SEVEN_PAGES)))
     asked = await stage.mention()
     messages = await ended(stage, asked, WHOLE_NOTE)
     assert len(pages(messages)) == MOST_PAGES
@@ -74,7 +74,7 @@ async def test_all_pages_are_posted_without_the_scope_for_files(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
     sandbox.granted.discard("files:write")
-    vendor.script(Answer(events(SEVEN_PAGES)))
+    vendor.script(VendorResponse(events(SEVEN_PAGES)))
     async with running(settings):
         stage = Stage(sandbox, vendor)
         asked = await stage.mention()
@@ -96,7 +96,7 @@ async def test_all_pages_are_posted_without_the_scope_for_files(
     ],
 )
 async def test_file_is_attached_once_whatever_fails(stage: Stage, fault: str, method: str) -> None:
-    stage.vendor.script(Answer(events(THREE_PAGES)))
+    stage.vendor.script(VendorResponse(events(THREE_PAGES)))
     stage.sandbox.faults.start(fault, method=method, times=1, retry_after_s=1)
     asked = await stage.mention()
     messages = await ended(stage, asked, texts.CODE_BLOCK_ATTACHED)
@@ -135,7 +135,10 @@ async def test_pages_left_by_a_crash_are_recovered_as_text(
     bots: Callable[[], Awaitable[ForkedBot]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:
     left = SEVEN_PAGES[: SEVEN_PAGES.index("| 140 |")].rstrip()
-    vendor.script(Answer(events(left)[:-3], ending=ResponseEnd.HANG), Answer(events("")[:-3], ending=ResponseEnd.CUT))
+    vendor.script(
+        VendorResponse(events(left)[:-3], ending=ResponseEnd.HANG),
+        VendorResponse(events("")[:-3], ending=ResponseEnd.CUT),
+    )
     stage = Stage(sandbox, vendor)
     process = await bots()
     asked = await stage.mention()
@@ -154,7 +157,7 @@ async def test_pages_left_by_a_crash_are_recovered_as_text(
 async def test_crash_between_file_and_last_edit_leaves_one_file_and_no_second_request(
     bots: Callable[[], Awaitable[ForkedBot]], sandbox: Sandbox, vendor: VendorServer
 ) -> None:
-    vendor.script(Answer(events(SEVEN_PAGES)))
+    vendor.script(VendorResponse(events(SEVEN_PAGES)))
     # The bot asks Slack whether the file is shared yet. It is killed during that call.
     sandbox.faults.start("slow", method="conversations.replies", times=1, delay_s=2.0)
     stage = Stage(sandbox, vendor)
@@ -174,7 +177,7 @@ async def test_crash_between_file_and_last_edit_leaves_one_file_and_no_second_re
 async def test_crash_between_last_edit_and_its_record_loses_no_text_of_many_pages(
     bots: Callable[[], Awaitable[ForkedBot]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:
-    vendor.script(Answer(events(SEVEN_PAGES)))
+    vendor.script(VendorResponse(events(SEVEN_PAGES)))
     stage = Stage(sandbox, vendor)
     process = await bots()
     asked = await stage.mention()
@@ -194,7 +197,8 @@ async def test_message_without_blocks_left_by_a_crash_is_recovered_as_text(
 ) -> None:
     left = "An <answer> & *more*: https://a.example/?q=1&r=2 says &lt;b&gt; so."
     vendor.script(
-        Answer(events(left)[:-3], ending=ResponseEnd.HANG), Answer(events("Else.")[:-3], ending=ResponseEnd.CUT)
+        VendorResponse(events(left)[:-3], ending=ResponseEnd.HANG),
+        VendorResponse(events("Else.")[:-3], ending=ResponseEnd.CUT),
     )
     sandbox.faults.start("refuse", method="chat.update", error="invalid_blocks", times=1)
     stage = Stage(sandbox, vendor)

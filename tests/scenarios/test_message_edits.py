@@ -14,11 +14,11 @@ from sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, growing, running, says, shown
 from tests.scenarios.test_follow_ups import queued_placeholders
 from tests.streams import speech
-from tests.streams.server import Answer, ResponseEnd, VendorServer
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
 pytestmark = pytest.mark.skips_waits
 
-UNFINISHED = Answer(speech.chat(speech.tokens("The old answer. " * 30))[:60], ending=ResponseEnd.HANG)
+UNFINISHED = VendorResponse(speech.chat(speech.tokens("The old answer. " * 30))[:60], ending=ResponseEnd.HANG)
 
 
 async def growing_reply(stage: Stage, asked: str, words: str = "The old") -> Message:

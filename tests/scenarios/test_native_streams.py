@@ -19,7 +19,7 @@ from sandbox.workspace import Message
 from tests.forked import ForkedBot, forked_bot
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import PACE_S, Stage, buttons, connected, footer, growing, grows, running, shown
-from tests.streams.server import Answer, Seen, VendorServer
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
 TEXT = "".join(f"word{number} " for number in range(120))
 START, APPEND, STOP = "chat.startStream", "chat.appendStream", "chat.stopStream"
@@ -116,7 +116,9 @@ def calls_with(sandbox: Sandbox, method: str, word: str) -> list[CallRecord]:
     return [call for call in sandbox.calls if call.method == method and word in str(call.arguments)]
 
 
-def says_once(sandbox: Sandbox, text: str, pace_s: float, conditions: Mapping[str, Callable[[], object]]) -> Answer:
+def says_once(
+    sandbox: Sandbox, text: str, pace_s: float, conditions: Mapping[str, Callable[[], object]]
+) -> VendorResponse:
     """Returns an answer that goes on before each of these words only once the word's condition is true.
 
     On a busy machine, words would pile up otherwise, and leave with an earlier or a later call than they should.
@@ -128,11 +130,11 @@ def says_once(sandbox: Sandbox, text: str, pace_s: float, conditions: Mapping[st
     )
 
 
-def answering(sandbox: Sandbox, place: str) -> Callable[[Seen], Answer]:
+def answering(sandbox: Sandbox, place: str) -> Callable[[VendorRequest], VendorResponse]:
     """Returns a script of the cases' answers, in which the call at a place carries the word that `PLACES` names."""
 
-    def answer_to(seen: Seen) -> Answer:
-        messages = seen.body["messages"]
+    def answer_to(request: VendorRequest) -> VendorResponse:
+        messages = request.body["messages"]
         case = int(re.findall(r"case (\d+)\.", str(messages))[-1])
         text = text_of(case)
         if messages[-2]["role"] == "assistant":

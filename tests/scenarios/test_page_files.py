@@ -12,7 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
-from sandbox.files import Upload
+from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
 
@@ -155,15 +155,15 @@ async def test_deleted_file_is_shown_as_deleted(page: Page, sandbox: Sandbox) ->
 @pytest.mark.parametrize(
     ("upload", "content_type", "disposition"),
     [
-        (Upload("a.png", png()), "image/png", "inline"),
-        (Upload("a.svg", SVG), "application/octet-stream", "attachment"),
-        (Upload("a.html", b"<script>1</script>"), "text/plain", "attachment"),
-        (Upload("a.pdf", b"%PDF"), "application/octet-stream", "attachment"),
-        (Upload("a.png", SVG, "text/html"), "application/octet-stream", "attachment"),
+        (UploadedFile("a.png", png()), "image/png", "inline"),
+        (UploadedFile("a.svg", SVG), "application/octet-stream", "attachment"),
+        (UploadedFile("a.html", b"<script>1</script>"), "text/plain", "attachment"),
+        (UploadedFile("a.pdf", b"%PDF"), "application/octet-stream", "attachment"),
+        (UploadedFile("a.png", SVG, "text/html"), "application/octet-stream", "attachment"),
     ],
 )
 async def test_executable_content_is_only_saved(
-    sandbox: Sandbox, upload: Upload, content_type: str, disposition: str
+    sandbox: Sandbox, upload: UploadedFile, content_type: str, disposition: str
 ) -> None:
     file = sandbox.files.add("U0ADA", upload)
     url = f"{sandbox.url}/sandbox/files/{file.id}"
@@ -198,7 +198,7 @@ async def test_invalid_upload_is_refused(
 
 
 async def test_forwarded_message_shows_its_author_and_files(page: Page, sandbox: Sandbox) -> None:
-    original = await sandbox.share("grace", "random", "Here *it* is:\n- one", [Upload("picture.png", png())])
+    original = await sandbox.share("grace", "random", "Here *it* is:\n- one", [UploadedFile("picture.png", png())])
     await sandbox.forward("ada", "random", original, "general", "look")
     forwarded = page.locator("#main .message .attachment")
     await expect(forwarded.locator(".author")).to_have_text("Grace")

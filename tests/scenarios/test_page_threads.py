@@ -74,52 +74,52 @@ async def general(visit: Visit, sandbox: Sandbox, vendor: VendorServer, person: 
 
 
 async def direct(visit: Visit, sandbox: Sandbox, vendor: VendorServer) -> ThreadPage:
-    seen = await general(visit, sandbox, vendor)
-    await seen.page.get_by_role("button", name="typist", exact=True).click()
-    await expect(seen.page.locator("#main-box")).to_be_focused()
-    return seen
+    opened = await general(visit, sandbox, vendor)
+    await opened.page.get_by_role("button", name="typist", exact=True).click()
+    await expect(opened.page.locator("#main-box")).to_be_focused()
+    return opened
 
 
 async def test_question_is_edited_by_keyboard_and_deleted_by_click_with_its_reply(
     start: Start, visit: Visit, vendor: VendorServer
 ) -> None:
     vendor.script(SLOW, says("The new answer."))
-    seen = await direct(visit, await start(), vendor)
-    await seen.write("old words?")
-    await expect(seen.message("Slow words.")).to_be_visible()
-    await seen.page.keyboard.press("ArrowUp")
-    await expect(seen.page.get_by_role("textbox", name="Edit message")).to_be_focused()
-    await seen.page.keyboard.press("ControlOrMeta+a")
-    await seen.page.keyboard.type("new words?")
-    await seen.page.keyboard.press("Enter")
-    reply = seen.message("The new answer.")
+    opened = await direct(visit, await start(), vendor)
+    await opened.write("old words?")
+    await expect(opened.message("Slow words.")).to_be_visible()
+    await opened.page.keyboard.press("ArrowUp")
+    await expect(opened.page.get_by_role("textbox", name="Edit message")).to_be_focused()
+    await opened.page.keyboard.press("ControlOrMeta+a")
+    await opened.page.keyboard.type("new words?")
+    await opened.page.keyboard.press("Enter")
+    reply = opened.message("The new answer.")
     await expect(reply.get_by_role("button", name="Regenerate", exact=True)).to_be_visible()
-    await expect(seen.message("Slow words.")).to_have_count(0)
-    await seen.message("new words?").hover()
-    await seen.message("new words?").get_by_role("button", name="Message actions").click()
-    await seen.page.get_by_role("menuitem", name="Delete").click()
-    await seen.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    await expect(seen.page.locator("#main .message")).to_have_count(0)
+    await expect(opened.message("Slow words.")).to_have_count(0)
+    await opened.message("new words?").hover()
+    await opened.message("new words?").get_by_role("button", name="Message actions").click()
+    await opened.page.get_by_role("menuitem", name="Delete").click()
+    await opened.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(opened.page.locator("#main .message")).to_have_count(0)
 
 
 async def test_question_edited_by_click_after_its_answer_is_regenerated_by_keyboard(
     start: Start, visit: Visit, vendor: VendorServer
 ) -> None:
     vendor.script(says("The old answer."), says("The new answer."))
-    seen = await direct(visit, await start(), vendor)
-    await seen.write("old words?")
-    await expect(seen.message("The old answer.").get_by_role("button", name="Regenerate")).to_be_visible()
-    await seen.message("old words?").hover()
-    await seen.message("old words?").get_by_role("button", name="Message actions").click()
-    await seen.page.get_by_role("menuitem", name="Edit").click()
-    await seen.page.get_by_role("textbox", name="Edit message").fill("new words?")
-    await seen.page.keyboard.press("Enter")
-    offer = seen.message(texts.QUESTION_EDITED)
+    opened = await direct(visit, await start(), vendor)
+    await opened.write("old words?")
+    await expect(opened.message("The old answer.").get_by_role("button", name="Regenerate")).to_be_visible()
+    await opened.message("old words?").hover()
+    await opened.message("old words?").get_by_role("button", name="Message actions").click()
+    await opened.page.get_by_role("menuitem", name="Edit").click()
+    await opened.page.get_by_role("textbox", name="Edit message").fill("new words?")
+    await opened.page.keyboard.press("Enter")
+    offer = opened.message(texts.QUESTION_EDITED)
     await expect(offer).to_contain_text("Only visible to you")
     await offer.get_by_role("button", name=texts.REGENERATE).press("Enter")
-    await expect(seen.message("The new answer.")).to_be_visible()
+    await expect(opened.message("The new answer.")).to_be_visible()
     await expect(offer).to_have_count(0)
-    await expect(seen.message("The new answer.").get_by_role("button", name="Previous")).to_be_visible()
+    await expect(opened.message("The new answer.").get_by_role("button", name="Previous")).to_be_visible()
 
 
 async def test_follow_ups_need_no_mention_until_someone_else_joins(
@@ -170,8 +170,8 @@ async def test_questions_of_two_people_are_queued_and_answered_together(
 
 async def test_asker_of_a_long_answer_reads_that_it_is_ready(start: Start, visit: Visit, vendor: VendorServer) -> None:
     vendor.script(says("word " * 60, pause_s=0.02))
-    seen = await general(visit, await start(done_ping_s=1), vendor)
-    await seen.write("@typist why?")
-    ping = seen.message(texts.ANSWER_READY, "#thread")
+    opened = await general(visit, await start(done_ping_s=1), vendor)
+    await opened.write("@typist why?")
+    ping = opened.message(texts.ANSWER_READY, "#thread")
     await expect(ping.locator(".mention")).to_have_text("@ada")
-    await expect(seen.page.get_by_role("button", name="2 replies")).to_be_visible()
+    await expect(opened.page.get_by_role("button", name="2 replies")).to_be_visible()

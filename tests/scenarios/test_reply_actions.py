@@ -22,17 +22,19 @@ from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, buttons, footer, growing, running, says, shown
 from tests.streams import speech
-from tests.streams.server import Answer, ResponseEnd, VendorServer
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
 pytestmark = pytest.mark.skips_waits
 
-UNFINISHED = Answer(speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=ResponseEnd.HANG)
+UNFINISHED = VendorResponse(
+    speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=ResponseEnd.HANG
+)
 DONE = [ReplyAction.REGENERATE, ReplyAction.FEEDBACK, ReplyAction.DELETE]
 
 
-def cut(text: str) -> Answer:
+def cut(text: str) -> VendorResponse:
     """Returns an answer that reached its length limit."""
-    return Answer([chunk.replace(b'"stop"', b'"length"') for chunk in speech.chat(speech.tokens(text))])
+    return VendorResponse([chunk.replace(b'"stop"', b'"length"') for chunk in speech.chat(speech.tokens(text))])
 
 
 @pytest.fixture
@@ -138,7 +140,9 @@ async def test_regenerate_replaces_the_answer_in_place_and_keeps_the_previous_ve
     stage: Stage, settings: Settings
 ) -> None:
     long = "".join(f"{number}: line of the first answer\n" for number in range(700))
-    stage.vendor.script(says(long), Answer(speech.chat(speech.tokens("The second.")), delay_s=1.0), says("A third."))
+    stage.vendor.script(
+        says(long), VendorResponse(speech.chat(speech.tokens("The second.")), delay_s=1.0), says("A third.")
+    )
     asked = await stage.mention()
     await stage.answers("general", asked, count=2)
     await on_record(settings)

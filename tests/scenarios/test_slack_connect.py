@@ -12,7 +12,7 @@ from bot.core.reply.actions import ReplyAction
 from bot.settings import Settings
 from bot.store.engine import create_engine
 from bot.store.schema import jobs, usage_totals
-from sandbox.files import Upload
+from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running
 from tests.scenarios.test_reply_actions import on_record
@@ -98,7 +98,7 @@ async def test_rows_under_a_foreign_team_id_get_ours_at_the_next_start(
 
 
 async def test_file_of_another_organisation_is_looked_up_and_read(stage: Stage) -> None:
-    plan = Upload("plan.txt", b"Ship on Friday")
+    plan = UploadedFile("plan.txt", b"Ship on Friday")
     asked = await stage.sandbox.share("emmy", PARTNERS, "@typist what is in it?", [plan])
     await stage.answers(PARTNERS, asked)
     assert "Ship on Friday" in str(stage.prompts()[0])

@@ -23,18 +23,18 @@ from tests.scenarios.conftest import Stage, growing, manifest, running, says, se
 from tests.scenarios.test_mcp import let_use, using
 from tests.scenarios.test_tools import asking, calls, ended, press
 from tests.streams import steps
-from tests.streams.server import Answer, ResponseEnd, VendorServer
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
 FOUND = "Wombats launch on Friday"
 """What a colleague wrote."""
 ANSWER = "It is on a weekday."
-HANGS = Answer(says("Let me see.").chunks[:2], ending=ResponseEnd.HANG)
+HANGS = VendorResponse(says("Let me see.").chunks[:2], ending=ResponseEnd.HANG)
 
 
-def searches() -> Answer:
+def searches() -> VendorResponse:
     """Returns a vendor's answer that only asks for a search."""
     call = steps.chat_call(index=0, id="call_1", name=search.NAME)
-    return Answer(steps.chat(call, *steps.fragments(json.dumps({"query": "launch"}), 0)))
+    return VendorResponse(steps.chat(call, *steps.fragments(json.dumps({"query": "launch"}), 0)))
 
 
 @pytest.fixture

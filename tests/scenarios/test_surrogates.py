@@ -9,7 +9,7 @@ from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says
 from tests.streams import speech
-from tests.streams.server import Answer, VendorServer, refusal
+from tests.streams.server import VendorResponse, VendorServer, refusal
 
 pytestmark = pytest.mark.skips_waits
 
@@ -29,7 +29,7 @@ async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings, data
 async def test_answer_with_a_lone_surrogate_is_shown_and_its_thread_continues(
     stage: Stage, name: str, text: str
 ) -> None:
-    stage.vendor.script(Answer([speech.documented(name)]), says("The next answer."))
+    stage.vendor.script(VendorResponse([speech.documented(name)]), says("The next answer."))
     asked = await stage.mention()
     assert await stage.answers("general", asked) == [text]
     await stage.sandbox.say("ada", "general", "@typist and then?", thread_ts=asked)

@@ -20,11 +20,11 @@ from tests.forked import forked_bot
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, manifest, running, says, settings_of, shown
 from tests.streams import speech
-from tests.streams.server import Answer, ResponseEnd, VendorServer
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
 GENERAL = "C0GENERAL"
 METHOD = "assistant.threads.setStatus"
-SILENT = Answer(ending=ResponseEnd.HANG)
+SILENT = VendorResponse(ending=ResponseEnd.HANG)
 
 
 def status(stage: Stage, thread_ts: str, channel: str = GENERAL) -> str | None:
@@ -62,7 +62,7 @@ def with_short_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_status_says_thinking_then_writing_until_the_answer_ends(stage: Stage) -> None:
     chunks = speech.chat(speech.tokens("Once there was a bot. " * 9))
     thinking, writing = asyncio.Event(), asyncio.Event()
-    stage.vendor.script(Answer(chunks, gates={0: thinking.wait, len(chunks) - 1: writing.wait}))
+    stage.vendor.script(VendorResponse(chunks, gates={0: thinking.wait, len(chunks) - 1: writing.wait}))
     asked = await stage.mention()
     [reply] = await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
     assert shown(reply).startswith(texts.THINKING), "nobody knows who sees a status: the placeholder comes at once"
@@ -101,10 +101,10 @@ async def test_status_that_is_shown_has_no_task(stage: Stage) -> None:
 async def test_refused_status_is_remembered_for_its_channel_and_delays_no_answer(stage: Stage) -> None:
     stage.sandbox.faults.start("refuse", method=METHOD, error="channel_not_found")
 
-    def answer_after(tries: int) -> Answer:
+    def answer_after(tries: int) -> VendorResponse:
         """An answer that takes longer than a status, and ends only after so many tries to show one."""
         tried = partial(stage.sandbox.wait_for, lambda: calls(stage.sandbox) >= tries)
-        return Answer(speech.chat(["The whole answer."]), delay_s=1.0, gates={0: tried})
+        return VendorResponse(speech.chat(["The whole answer."]), delay_s=1.0, gates={0: tried})
 
     stage.vendor.script(answer_after(1))
     for number in range(3):
@@ -160,7 +160,7 @@ async def agent_sandbox(manifest_json: Any) -> AsyncIterator[Sandbox]:
 async def test_agents_channel_thread_has_slacks_stop_in_place_of_placeholder_and_button(vendor: VendorServer) -> None:
     chunks = speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60]
     thinking = asyncio.Event()
-    vendor.script(Answer(chunks, gates={0: thinking.wait}, ending=ResponseEnd.HANG))
+    vendor.script(VendorResponse(chunks, gates={0: thinking.wait}, ending=ResponseEnd.HANG))
     async with agent_sandbox(manifest("manifest.agent.json")) as sandbox, running(settings_of(sandbox, vendor)):
         stage = Stage(sandbox, vendor)
         asked = await stage.mention()

@@ -21,7 +21,7 @@ from sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, buttons, footer, running, says, shown
 from tests.scenarios.test_continue_stopped import ended as recorded_turns
 from tests.streams import speech
-from tests.streams.server import Answer, ResponseEnd, Seen, VendorServer
+from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer
 
 pytestmark = pytest.mark.skips_waits
 
@@ -58,16 +58,16 @@ class Notes:
         return CallResult(CallOutcome.DONE, "There are 3 notes.")
 
 
-def calls(text: str, *asked: tuple[str, object]) -> Answer:
+def calls(text: str, *asked: tuple[str, object]) -> VendorResponse:
     """Returns a vendor's answer that asks for tools."""
-    return Answer(speech.chat_calls(text, *asked))
+    return VendorResponse(speech.chat_calls(text, *asked))
 
 
-def by_results(*answers: Answer) -> Callable[[Seen], Answer]:
+def by_results(*answers: VendorResponse) -> Callable[[VendorRequest], VendorResponse]:
     """Returns a script that answers by the number of tools' results in the request, as a model would."""
 
-    def script(seen: Seen) -> Answer:
-        results = len([message for message in seen.body["messages"] if message["role"] == "tool"])
+    def script(request: VendorRequest) -> VendorResponse:
+        results = len([message for message in request.body["messages"] if message["role"] == "tool"])
         return answers[min(results, len(answers) - 1)]
 
     return script
@@ -157,7 +157,7 @@ async def test_placeholder_and_status_say_which_tool_runs_and_that_the_model_thi
     stage: Stage, notes: Notes
 ) -> None:
     notes.may_list.clear()
-    stage.vendor.script(by_results(calls("", ("notes__list", {})), Answer(ending=ResponseEnd.HANG)))
+    stage.vendor.script(by_results(calls("", ("notes__list", {})), VendorResponse(ending=ResponseEnd.HANG)))
     asked = await stage.mention("list them all")
     await status(stage, asked, "is running notes.list…")
     [message] = await stage.sandbox.wait_for(lambda: _saying(stage, asked, "Running notes.list…"))
@@ -174,7 +174,7 @@ async def test_status_says_that_an_approval_is_missing_until_it_is_decided(
 ) -> None:
     monkeypatch.setattr(thread_statuses, "REFRESH_S", 0.4)
     monkeypatch.setattr(thread_statuses, "QUEUE_LOOK_S", 0.2)
-    stage.vendor.script(lambda seen: says("Yours.") if "mine?" in str(seen.body) else ADD_MILK(seen))
+    stage.vendor.script(lambda request: says("Yours.") if "mine?" in str(request.body) else ADD_MILK(request))
     asked = await stage.mention("note milk")
     message = await asking(stage, asked)
     await status(stage, asked, texts.STATUS_ASKING)
@@ -271,12 +271,12 @@ async def test_limit_in_the_middle_of_an_answer_leaves_its_text_and_says_what_to
     vendor: VendorServer,
     settings: Settings,
     notes: Notes,
-    answer: Answer,
+    answer: VendorResponse,
     changed: dict[str, Any],
     text: str,
     offered: ReplyAction,
 ) -> None:
-    vendor.script(lambda seen: answer)
+    vendor.script(lambda request: answer)
     async with running(replace(settings, **changed), tools=notes):
         stage = Stage(sandbox, vendor)
         message = await ended(stage, await stage.mention("list them all"))
@@ -288,13 +288,13 @@ async def test_limit_in_the_middle_of_an_answer_leaves_its_text_and_says_what_to
 async def test_answer_continued_after_the_limit_of_steps_goes_on_in_a_new_paragraph(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, notes: Notes
 ) -> None:
-    vendor.script(lambda seen: LISTS)
+    vendor.script(lambda request: LISTS)
     async with running(replace(settings, max_steps=2), tools=notes):
         stage = Stage(sandbox, vendor)
         asked = await stage.mention("list them all")
         message = await ended(stage, asked)
         await recorded_turns(settings, 2)
-        vendor.script(lambda seen: says("There are 3."))
+        vendor.script(lambda request: says("There are 3."))
         assert await press(stage, message, ReplyAction.CONTINUE) is None
         await sandbox.wait_for(lambda: _saying(stage, asked, "There are 3."))
         message = await ended(stage, asked)

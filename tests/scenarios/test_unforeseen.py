@@ -19,7 +19,7 @@ from bot import app
 from bot.core import texts
 from bot.core.reply.actions import ReplyAction
 from bot.slack import search
-from sandbox.files import Upload
+from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import WINDOW_S
 from sandbox.web_api.http import METHODS
@@ -27,7 +27,7 @@ from sandbox.workspace import Channel, Message, User
 from tests.fast import FastClock, run_fast
 from tests.scenarios.conftest import ROOT, Stage, buttons, growing, manifest, settings_of, shown
 from tests.streams import speech, steps
-from tests.streams.server import Answer, Seen, VendorServer
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
 KINDS = {
     "an unknown error": "unknown_error",
@@ -156,7 +156,7 @@ async def names_a_person(case: PersonCase) -> None:
 
 async def shares_a_file(case: PersonCase) -> None:
     sandbox = case.stage.sandbox
-    file = sandbox.files.add(case.user, Upload("notes.md", b"All is well."))
+    file = sandbox.files.add(case.user, UploadedFile("notes.md", b"All is well."))
     case.begin(file.id)
     case.root = sandbox.workspace.next_ts()
     stub = {"id": file.id, "mode": "file_access", "file_access": "check_file_info"}
@@ -290,22 +290,22 @@ def add_people(sandbox: Sandbox, count: int) -> None:
         workspace.channels[f"D{case}"] = Channel(f"D{case}", f"dm-{number}", "im", [f"U{case}", bot_id], f"U{case}")
 
 
-def slow_answer(way: Way) -> Answer:
+def slow_answer(way: Way) -> VendorResponse:
     """Returns a few deltas, slow enough that the text is shown in several edits."""
     size = len(way.text) // 8
-    return Answer(speech.chat(speech.deltas_of(way.text, size)), pause_s=1.0)
+    return VendorResponse(speech.chat(speech.deltas_of(way.text, size)), pause_s=1.0)
 
 
-def answer_to(seen: Seen, way: Way) -> Answer:
+def answer_to(request: VendorRequest, way: Way) -> VendorResponse:
     """Returns a search if the question is about a launch, and else the way's answer, at once for a next question."""
-    last = seen.body["messages"][-1]
+    last = request.body["messages"][-1]
     if NEXT in str(last["content"]):
-        return Answer(speech.chat([way.text]))
+        return VendorResponse(speech.chat([way.text]))
     about = re.search(r"launch-\d+", str(last["content"]))
     if last["role"] != "user" or not about:
         return slow_answer(way)
     call = steps.chat_call(index=0, id="call_1", name=search.NAME)
-    return Answer(steps.chat(call, *steps.fragments(json.dumps({"query": about[0]}), 0)))
+    return VendorResponse(steps.chat(call, *steps.fragments(json.dumps({"query": about[0]}), 0)))
 
 
 async def outcomes(method: str) -> dict[tuple[str, str], str]:
@@ -317,7 +317,7 @@ async def outcomes(method: str) -> dict[tuple[str, str], str]:
     sandbox = Sandbox(ack_timeout_s=120.0, budgets=budgets, manifest=app_of(way), monotonic=loop.time)
     async with sandbox, VendorServer() as vendor:
         add_people(sandbox, len(pairs))
-        vendor.script(lambda seen: answer_to(seen, way))
+        vendor.script(lambda request: answer_to(request, way))
         settings = replace(settings_of(sandbox, vendor), **way.settings)
         shutdown, ready = app.Shutdown(), loop.create_future()
         running = asyncio.create_task(app.run(settings, shutdown, ready.set_result, FastClock()))

@@ -18,7 +18,7 @@ from sandbox.workspace import TEAM_ID, Message
 from tests.scenarios.conftest import Stage, running, shown
 from tests.scenarios.test_reply_actions import on_record, press, rows
 from tests.streams import speech, steps
-from tests.streams.server import Answer, ResponseEnd, VendorServer
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
 pytestmark = pytest.mark.skips_waits
 
@@ -38,9 +38,9 @@ def settings(settings: Settings, vendor: VendorServer, tmp_path: Path) -> Settin
     )
 
 
-def search_answer(*blocks: steps.Item, stop_reason: str = "end_turn", searches: int = 1) -> Answer:
+def search_answer(*blocks: steps.Item, stop_reason: str = "end_turn", searches: int = 1) -> VendorResponse:
     """Returns an answer that searched before these blocks."""
-    return Answer(steps.messages(*SEARCH, *blocks, stop_reason=stop_reason, searches=searches))
+    return VendorResponse(steps.messages(*SEARCH, *blocks, stop_reason=stop_reason, searches=searches))
 
 
 def sources(message: Message) -> list[tuple[str, str]]:
@@ -89,8 +89,8 @@ async def test_answer_lists_its_sources_with_honest_links(stage: Stage, settings
 async def test_paused_answer_costs_what_its_requests_cost(stage: Stage, settings: Settings) -> None:
     """Both requests have 60,000 tokens of input. As one request they would cost five times as much."""
     stage.vendor.script(
-        Answer(steps.messages(*SEARCH, stop_reason="pause_turn", searches=1, input_tokens=60_000)),
-        Answer(steps.messages(*SEARCH, steps.text("It streams.", TYPIST), searches=2, input_tokens=60_000)),
+        VendorResponse(steps.messages(*SEARCH, stop_reason="pause_turn", searches=1, input_tokens=60_000)),
+        VendorResponse(steps.messages(*SEARCH, steps.text("It streams.", TYPIST), searches=2, input_tokens=60_000)),
     )
     asked = await stage.mention()
     message = await with_sources(stage, asked, 1)
@@ -102,7 +102,9 @@ async def test_paused_answer_costs_what_its_requests_cost(stage: Stage, settings
 
 
 async def test_answer_of_openai_lists_its_sources(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
-    vendor.script(Answer(steps.responses(steps.SEARCH_CALL, steps.OPEN_PAGE, steps.message("It streams.", TYPIST))))
+    vendor.script(
+        VendorResponse(steps.responses(steps.SEARCH_CALL, steps.OPEN_PAGE, steps.message("It streams.", TYPIST)))
+    )
     openai = {"openai": VendorSettings("key", f"{vendor.url}/v1", api="responses")}
     async with running(replace(settings, vendors=openai, models=("openai/gpt-6-luna",))):
         stage = Stage(sandbox, vendor)
@@ -115,7 +117,7 @@ async def test_answer_of_openai_lists_its_sources(sandbox: Sandbox, vendor: Vend
 async def test_placeholder_says_what_is_searched_for(stage: Stage) -> None:
     chunks = search_answer(steps.text("It streams.", TYPIST)).chunks
     at = next(number for number, chunk in enumerate(chunks) if b'"type": "web_search_tool_result"' in chunk)
-    stage.vendor.script(Answer([b"".join(chunks[:at]), b"".join(chunks[at:])], pause_s=1.5))
+    stage.vendor.script(VendorResponse([b"".join(chunks[:at]), b"".join(chunks[at:])], pause_s=1.5))
     asked = await stage.mention()
     searching = texts.searching("Typist Slack bot")
     await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if searching in shown(m)], 15)
@@ -202,7 +204,7 @@ async def test_answer_that_another_process_continues_keeps_its_sources(
 ) -> None:
     stage = Stage(sandbox, vendor)
     cited = search_answer(steps.text(LONG, TYPIST)).chunks[:-3]
-    vendor.script(Answer(cited, ending=ResponseEnd.HANG, ping=b'event: ping\ndata: {"type": "ping"}\n\n'))
+    vendor.script(VendorResponse(cited, ending=ResponseEnd.HANG, ping=b'event: ping\ndata: {"type": "ping"}\n\n'))
     async with running(replace(settings, drain_s=0)):
         asked = await stage.mention()
         await sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if "paced edits" in shown(m)], 40)
@@ -218,10 +220,10 @@ async def test_channel_turns_web_search_off(stage: Stage, settings: Settings) ->
     general = stage.sandbox.workspace.channel("general").id
     await store.channel_settings.write(TEAM_ID, general, ChannelSettings(web_search=False))
     await store.close()
-    stage.vendor.script(Answer(speech.messages(["Done."])))
+    stage.vendor.script(VendorResponse(speech.messages(["Done."])))
     for channel in ("general", "random"):
         await stage.answers(channel, await stage.mention(channel=channel))
-    off, on = (seen.body.get("tools", []) for seen in stage.vendor.requests)
+    off, on = (request.body.get("tools", []) for request in stage.vendor.requests)
     assert off == []
     assert [tool["name"] for tool in on] == ["web_search", "web_fetch"]
 
@@ -230,7 +232,7 @@ async def test_servers_without_web_search_are_named_at_the_start(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     compatible = {"openai": VendorSettings("key", f"{vendor.url}/v1")}
-    vendor.script(Answer(speech.chat(["Done."])))
+    vendor.script(VendorResponse(speech.chat(["Done."])))
     async with running(replace(settings, vendors=compatible, models=("openai/llama",))):
         stage = Stage(sandbox, vendor)
         await stage.answers("general", await stage.mention())

@@ -11,7 +11,7 @@ from bot.core.inbound.files import MOST_FILE_BYTES
 from bot.slack.client import SlackClient, new_session
 from bot.slack.files import MemoryRoom, SlackFiles, may_have_token
 from bot.slack.format.files import files_of
-from sandbox.files import Upload
+from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 
 
@@ -77,7 +77,7 @@ def test_hosts_of_the_web_apis_own_domain_get_the_token() -> None:
 
 
 async def shared_file(sandbox: Sandbox, client: SlackClient) -> File:
-    ts = await sandbox.share("ada", "general", "read this", [Upload("notes.txt", b"word " * 2_000)])
+    ts = await sandbox.share("ada", "general", "read this", [UploadedFile("notes.txt", b"word " * 2_000)])
     answer = await client.call("conversations.history", channel="C0GENERAL", oldest=ts, inclusive=True)
     (file,) = files_of(answer["messages"][0])
     return file

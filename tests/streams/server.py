@@ -31,7 +31,7 @@ class ResponseEnd(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class VendorResponse:
     """One response: each chunk is sent by itself."""
 
     chunks: Sequence[bytes] = ()
@@ -49,14 +49,14 @@ class Answer:
     """The bytes that are sent while the response hangs."""
 
 
-def refusal(status: int, error: object, **headers: str) -> Answer:
+def refusal(status: int, error: object, **headers: str) -> VendorResponse:
     """Returns a vendor's error response with a JSON body; `_` in a header's name stands for `-`."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer([json.dumps(error).encode()], status, "application/json", named)
+    return VendorResponse([json.dumps(error).encode()], status, "application/json", named)
 
 
 @dataclass(eq=False, slots=True)
-class Seen:
+class VendorRequest:
     """A request that the server received."""
 
     path: str
@@ -68,7 +68,7 @@ class Seen:
     """Set if the client went away before the end of the response."""
 
 
-Script = Answer | Callable[[Seen], Answer]
+Script = VendorResponse | Callable[[VendorRequest], VendorResponse]
 
 
 class VendorServer:
@@ -77,7 +77,7 @@ class VendorServer:
     def __init__(self) -> None:
         self.url = ""
         """The server's URL without a path. OpenAI's base URL adds /v1."""
-        self.requests: list[Seen] = []
+        self.requests: list[VendorRequest] = []
         self._scripts: list[Script] = []
         self._arrival = asyncio.Condition()
         app = web.Application(client_max_size=64 * 2**20)
@@ -88,7 +88,7 @@ class VendorServer:
         """Sets the answers to the next requests, one each; the last one answers all later requests."""
         self._scripts = list(scripts)
 
-    async def request(self, number: int) -> Seen:
+    async def request(self, number: int) -> VendorRequest:
         """Returns the request of this number, counted from 0, once it has arrived. Raises TimeoutError."""
         async with asyncio.timeout(ARRIVES_WITHIN_S), self._arrival:
             await self._arrival.wait_for(lambda: len(self.requests) > number)
@@ -109,19 +109,19 @@ class VendorServer:
         assert request.transport is not None
         client = request.transport.get_extra_info("peername")
         body = await request.json() if request.can_read_body else None
-        seen = Seen(request.path, request.headers.copy(), body, client)
-        self.requests.append(seen)
+        received = VendorRequest(request.path, request.headers.copy(), body, client)
+        self.requests.append(received)
         async with self._arrival:
             self._arrival.notify_all()
         script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
         try:
-            return await _send(request, script(seen) if callable(script) else script)
+            return await _send(request, script(received) if callable(script) else script)
         except (asyncio.CancelledError, ConnectionError):
-            seen.hung_up.set()
+            received.hung_up.set()
             raise
 
 
-async def _send(request: web.Request, answer: Answer) -> web.StreamResponse:
+async def _send(request: web.Request, answer: VendorResponse) -> web.StreamResponse:
     await asyncio.sleep(answer.delay_s)
     headers = {"Content-Type": answer.content_type, **answer.headers}
     response = web.StreamResponse(status=answer.status, headers=headers)

@@ -47,7 +47,7 @@ UNEDITABLE = (Refusal.UNEDITABLE, Refusal.FORBIDDEN, Refusal.STREAM_OPEN, Refusa
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class PageView:
     """What one page shows."""
 
     markdown: str
@@ -144,7 +144,7 @@ class Post:
 
     question: Question
     page: int
-    view: View
+    view: PageView
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class Update:
     question: Question
     page: int
     ts: str
-    view: View
+    view: PageView
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class StartStream:
 
     question: Question
     page: int
-    view: View
+    view: PageView
     text: str = ""
 
 
@@ -191,7 +191,7 @@ class AppendStream:
     question: Question
     page: int
     ts: str
-    view: View
+    view: PageView
     text: str = ""
 
 
@@ -202,7 +202,7 @@ class StopStream:
     question: Question
     page: int
     ts: str
-    view: View | None = None
+    view: PageView | None = None
     text: str = ""
 
 
@@ -268,7 +268,7 @@ class Reply:
         self.queued = queued
         self._full_chars = self._pages.limit_chars
         self._ts: list[str] = list(shown.page_ts)
-        self._shown: list[View | None] = [None] * len(shown.page_ts)
+        self._shown: list[PageView | None] = [None] * len(shown.page_ts)
         self._earlier = shown
         self._chars = 0
         self._activity = ""
@@ -406,7 +406,7 @@ class Reply:
                 return AppendStream(self.question, page, stream.ts, view) if self._shown[page] != view else None
             if page == self._starts_page and view.growing:
                 if not (self._has_stop or self.page_ts):
-                    return Post(self.question, page, View("", growing=True, version=self._version))
+                    return Post(self.question, page, PageView("", growing=True, version=self._version))
                 return StartStream(self.question, page, view)
             if page >= len(self._ts):
                 return Post(self.question, page, view)
@@ -464,7 +464,7 @@ class Reply:
             case StopStream(view=view):
                 self._closed(call.ts, view)
 
-    def _closed(self, ts: str, view: View | None = None) -> None:
+    def _closed(self, ts: str, view: PageView | None = None) -> None:
         """Records that a message is no open stream anymore; without a view, an edit follows."""
         self._stream = None
         if ts in self._ts:
@@ -560,7 +560,7 @@ class Reply:
                     return None
                 more = self._rest(stable_prefix(view.markdown))
                 return replace(call, text=more) if more else None
-            case StopStream(view=View() as view):
+            case StopStream(view=PageView() as view):
                 rest = self._rest(rendered(view.markdown, growing=False))
                 if rest is None:
                     self.leave_stream()
@@ -637,9 +637,9 @@ class Reply:
         full = len(self._pages.full)
         return min(full, MOST_PAGES - 1) if self._upload_tries else full
 
-    def _view(self, page: int) -> View:
+    def _view(self, page: int) -> PageView:
         shown = self._page(page)
-        view = View(shown.markdown, plain=self._form.plain, end_chars=shown.end, version=self._version)
+        view = PageView(shown.markdown, plain=self._form.plain, end_chars=shown.end, version=self._version)
         view = replace(view, for_stream=self._is_for_stream(page))
         if page < self._last:
             return view

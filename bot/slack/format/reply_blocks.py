@@ -18,7 +18,7 @@ from bot.core.reply.markdown.render import rendered
 from bot.core.reply.pages import Pages
 from bot.core.reply.preview import beginning, first_words
 from bot.core.reply.sources import Source, plain_list
-from bot.core.reply.state import View
+from bot.core.reply.state import PageView
 from bot.core.tool_steps import Decision
 from bot.slack.format import blockkit
 from bot.slack.format.blockkit import Json
@@ -35,7 +35,7 @@ ARGUMENT_CHARS = 1_000
 """How much of a call's arguments a reply shows; a modal has the rest."""
 
 
-def message(view: View) -> Json:
+def message(view: PageView) -> Json:
     """Returns the arguments of chat.postMessage and chat.update that show the view.
 
     `blocks` is always there: an empty list removes what an earlier call showed.
@@ -50,12 +50,12 @@ def message(view: View) -> Json:
     return {"text": short_text(view), "blocks": [*blocks, *_below(view, text)]}
 
 
-def blocks_below(view: View) -> list[Json]:
+def blocks_below(view: PageView) -> list[Json]:
     """Returns the blocks below a page that a stream carries: everything but the Markdown."""
     return _below(view, rendered(view.markdown, growing=view.growing))
 
 
-def _below(view: View, text: str) -> list[Json]:
+def _below(view: PageView, text: str) -> list[Json]:
     lines = [line for line in (_note(view), _footer(view)) if line]
     if not lines and not has_paragraph(text):
         lines = [_last_line(view)]
@@ -100,7 +100,7 @@ def _is_not_answer(block: Mapping[str, Any]) -> bool:
     return block.get("type") in _NOT_ANSWER or str(block.get("block_id", "")).startswith(_NOTE_LINE)
 
 
-def short_text(view: View) -> str:
+def short_text(view: PageView) -> str:
     """Returns the text for notifications and screen readers: the first words without Markdown's marks."""
     words = first_words(view.markdown, growing=view.growing)
     return mrkdwn(words or beginning(view.notice.strip(), _NOTICE_CHARS)) or (
@@ -108,7 +108,7 @@ def short_text(view: View) -> str:
     )
 
 
-def _buttons(view: View) -> list[Json]:
+def _buttons(view: PageView) -> list[Json]:
     """Returns the buttons of the reply's last page; other pages have none.
 
     Buttons have no values: a press is looked up by its message, so that no value needs to be trusted.
@@ -142,7 +142,7 @@ def remark(sentence: str) -> list[Json]:
     return [{**blockkit.section(blockkit.mrkdwn(sentence)), "block_id": f"{_NOTE_LINE}remark"}]
 
 
-def _asks(view: View) -> list[Json]:
+def _asks(view: PageView) -> list[Json]:
     """Returns each call that a person decides about: its tool, its arguments as code, and its buttons or decision."""
     return [block for number, ask in enumerate(view.asks) for block in _ask(ask, f"{_NOTE_LINE}ask-{number}")]
 
@@ -199,14 +199,14 @@ def _source_list(sources: Sequence[Source]) -> list[Json]:
     return [blockkit.rich_text_links(texts.SOURCES, links, f"{_NOTE_LINE}sources")]
 
 
-def _footer(view: View) -> str:
+def _footer(view: PageView) -> str:
     """Returns the model's name, and whether the answer is incomplete if no notice says so."""
     if view.ended is None or not view.markdown.strip():
         return ""
     return " · ".join(filter(None, (view.footer, _ended(view))))
 
 
-def _ended(view: View) -> str:
+def _ended(view: PageView) -> str:
     """Returns the word for an incomplete answer; "" if it is complete or hasn't ended."""
     if view.ended is None:
         return ""
@@ -216,11 +216,11 @@ def _ended(view: View) -> str:
     return texts.FOOTER_INCOMPLETE if is_limited or view.ended.is_failure else ""
 
 
-def _note(view: View) -> str:
+def _note(view: PageView) -> str:
     return view.notice.strip() or (_growing(view) if view.growing else "")
 
 
-def _growing(view: View) -> str:
+def _growing(view: PageView) -> str:
     if view.asks:
         return texts.ASKING
     if view.activity:
@@ -230,7 +230,7 @@ def _growing(view: View) -> str:
     return texts.QUEUED if view.queued else texts.THINKING
 
 
-def _plain(view: View) -> str:
+def _plain(view: PageView) -> str:
     """Returns the page as plain text, with as much of the notice as fits."""
     text, note = view.markdown.rstrip(), _asks_plainly(view) or _note(view) or _ended(view)
     note = "\n\n".join(filter(None, (plain_list(view.sources), note)))
@@ -239,13 +239,13 @@ def _plain(view: View) -> str:
     return plain if note else mrkdwn(text) or _last_line(view)
 
 
-def _asks_plainly(view: View) -> str:
+def _asks_plainly(view: PageView) -> str:
     """Returns the sentence for calls that can't be approved, because the page has no buttons."""
     tools = list(dict.fromkeys(unlinked(ask.tool) for ask in view.asks if ask.decision is None))
     return texts.asking_without_buttons(tools) if tools else ""
 
 
-def _last_line(view: View) -> str:
+def _last_line(view: PageView) -> str:
     """Returns the line of a page that would have nothing but headings and tables."""
     return texts.CONTINUED_BELOW if view.ended is None else texts.END_OF_ANSWER
 

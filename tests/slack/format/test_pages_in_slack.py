@@ -11,7 +11,7 @@ from bot.core.reply.markdown.emphasis import HAIR_SPACE
 from bot.core.reply.markdown.extent import MOST_BLOCKS, MOST_ROWS, Extent
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.pages import PAGE_CHARS, Pages
-from bot.core.reply.state import MOST_PAGES, Ending, Reply, Upload, View
+from bot.core.reply.state import MOST_PAGES, Ending, PageView, Reply, Upload
 from bot.errors import Refusal
 from sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question
@@ -140,7 +140,7 @@ def test_page_ends_before_the_heading_of_a_second_table() -> None:
 
 def test_long_table_continues_below_its_header() -> None:
     pages = paged(f"| a | b |\n|---|---|\n{ROW * 250}", PAGE_CHARS)
-    tables = [[block for block in stored(View(page.markdown)) if block["type"] == "table"] for page in pages]
+    tables = [[block for block in stored(PageView(page.markdown)) if block["type"] == "table"] for page in pages]
     assert [len(on_page) for on_page in tables] == [1] * len(pages)
     rows = [table["rows"] for (table,) in tables]
     assert all(shown_text(table[0]) == "ab" for table in rows)
@@ -160,7 +160,7 @@ def test_many_small_tables_end_in_a_file() -> None:
 def test_wide_table_is_shown_as_code_with_all_its_columns() -> None:
     wide = "|a" * 30 + "|\n" + "|-" * 30 + "|\n" + "|1" * 30 + "|"
     for growing in (False, True):
-        (block, *_) = stored(View(f"{wide}\n", growing=growing))
+        (block, *_) = stored(PageView(f"{wide}\n", growing=growing))
         assert block["elements"][0]["type"] == "rich_text_preformatted"
         assert shown_text(block["elements"][0]) == wide
 
@@ -169,7 +169,7 @@ def test_wide_table_is_shown_as_code_with_all_its_columns() -> None:
 def test_long_heading_is_shown_as_a_bold_paragraph(heading: str) -> None:
     words = ("word " * 40).strip()
     for growing in (False, True):
-        blocks = stored(View(heading.format(words) + "\n", growing=growing))
+        blocks = stored(PageView(heading.format(words) + "\n", growing=growing))
         assert "header" not in kinds(blocks)
         assert [leaf.get("style") for leaf in leaves(blocks) if words in leaf["text"]] == [{"bold": True}]
 
@@ -191,7 +191,7 @@ def test_long_heading_is_shown_as_a_bold_paragraph(heading: str) -> None:
 )
 def test_bold_beside_cjk_letters_is_bold(written: str, bold: str) -> None:
     for growing in (False, True):
-        blocks = stored(View(f"{written}\n\n下一段", growing=growing))
+        blocks = stored(PageView(f"{written}\n\n下一段", growing=growing))
         assert [leaf["text"] for leaf in leaves(blocks) if leaf.get("style") == {"bold": True}] == [bold]
         assert (
             shown_text(blocks)
@@ -201,7 +201,7 @@ def test_bold_beside_cjk_letters_is_bold(written: str, bold: str) -> None:
 
 
 def test_growing_bold_beside_a_cjk_letter_is_bold() -> None:
-    blocks = stored(View("这是**粗体", growing=True))
+    blocks = stored(PageView("这是**粗体", growing=True))
     assert [leaf["text"] for leaf in leaves(blocks[:1]) if leaf.get("style") == {"bold": True}] == ["粗体"]
 
 
@@ -217,7 +217,7 @@ def test_text_without_emphasis_stays_unchanged(written: str) -> None:
 )
 def test_marks_around_a_bare_url_are_no_part_of_it(written: str) -> None:
     for growing in (False, True):
-        blocks = stored(View(f"{written}\n\nand on", growing=growing))
+        blocks = stored(PageView(f"{written}\n\nand on", growing=growing))
         assert [leaf["url"] for leaf in leaves(blocks) if leaf["type"] == "link"] == ["https://a.example/b"]
         assert "*" not in shown_text(blocks)
 

@@ -12,7 +12,7 @@ from bot.core import texts
 from bot.core.job import EndReason
 from bot.core.reply.actions import ActionResponse
 from bot.core.reply.sources import Source
-from bot.core.reply.state import View
+from bot.core.reply.state import PageView
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks, check_replacement
 from tests.core.stored_messages import Json, kinds, leaves, shown_text, stored
@@ -52,20 +52,20 @@ STATES = {
     "plain with sources": {"plain": True, "ended": EndReason.WHOLE, "sources": SOURCES},
     "plain and ended": {"plain": True, "ended": EndReason.WHOLE, "footer": "openai/gpt-test"},
 }
-VIEWS = {f"{state}: {text}": View(TEXTS[text], **STATES[state]) for state in STATES for text in TEXTS}  # type: ignore[arg-type]
+VIEWS = {f"{state}: {text}": PageView(TEXTS[text], **STATES[state]) for state in STATES for text in TEXTS}  # type: ignore[arg-type]
 
 
-def has_rich_text(view: View) -> bool:
+def has_rich_text(view: PageView) -> bool:
     return "rich_text" in kinds(stored(view))
 
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
-def test_each_view_has_a_rich_text(view: View) -> None:
+def test_each_view_has_a_rich_text(view: PageView) -> None:
     assert has_rich_text(view)
 
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
-def test_any_view_may_replace_any_other(view: View) -> None:
+def test_any_view_may_replace_any_other(view: PageView) -> None:
     after = stored(view)
     for before in all_stored():
         check_replacement(before, after)
@@ -77,7 +77,7 @@ def all_stored() -> list[Sequence[Json]]:
 
 
 views = st.builds(
-    View,
+    PageView,
     MARKDOWN | st.text(max_size=80),
     growing=st.booleans(),
     queued=st.booleans(),
@@ -91,7 +91,7 @@ views = st.builds(
 
 @settings(max_examples=300, deadline=None)
 @given(views, views)
-def test_no_transition_is_a_block_mismatch(before: View, after: View) -> None:
+def test_no_transition_is_a_block_mismatch(before: PageView, after: PageView) -> None:
     first, second = (paged_view(view) for view in (before, after))
     assert has_rich_text(first)
     assert has_rich_text(second)
@@ -99,7 +99,7 @@ def test_no_transition_is_a_block_mismatch(before: View, after: View) -> None:
         check_replacement(stored(first), stored(second))
 
 
-def paged_view(view: View) -> View:
+def paged_view(view: PageView) -> PageView:
     """Returns the view of the text's first page, because a message holds at most one table."""
     return replace(view, markdown=paged(view.markdown, 11_800)[0].markdown)
 
@@ -107,22 +107,24 @@ def paged_view(view: View) -> View:
 @pytest.mark.parametrize(
     ("view", "line"),
     [
-        (View(TABLE), texts.CONTINUED_BELOW),
-        (View("# Title\n\n---"), texts.CONTINUED_BELOW),
-        (View(TABLE, ended=EndReason.WHOLE), texts.END_OF_ANSWER),
-        (View("Words.", growing=True), texts.WRITING),
-        (View("", growing=True), texts.THINKING),
-        (View("", growing=True, queued=True), texts.QUEUED),
-        (View("Words.", ended=EndReason.STOPPED, footer="a/b"), "a/b · stopped"),
+        (PageView(TABLE), texts.CONTINUED_BELOW),
+        (PageView("# Title\n\n---"), texts.CONTINUED_BELOW),
+        (PageView(TABLE, ended=EndReason.WHOLE), texts.END_OF_ANSWER),
+        (PageView("Words.", growing=True), texts.WRITING),
+        (PageView("", growing=True), texts.THINKING),
+        (PageView("", growing=True, queued=True), texts.QUEUED),
+        (PageView("Words.", ended=EndReason.STOPPED, footer="a/b"), "a/b · stopped"),
     ],
 )
-def test_line_about_the_answer_is_plain_italic_text(view: View, line: str) -> None:
+def test_line_about_the_answer_is_plain_italic_text(view: PageView, line: str) -> None:
     last = [block for block in reply_blocks.message(view)["blocks"] if block["type"] == "rich_text"]
     assert leaves(last) == [{"type": "text", "text": line, "style": {"italic": True}}]
 
 
-@pytest.mark.parametrize("view", [View("Words."), View(f"{TABLE}\n\nWords."), View("Words.", ended=EndReason.WHOLE)])
-def test_page_with_a_paragraph_needs_no_line_about_the_answer(view: View) -> None:
+@pytest.mark.parametrize(
+    "view", [PageView("Words."), PageView(f"{TABLE}\n\nWords."), PageView("Words.", ended=EndReason.WHOLE)]
+)
+def test_page_with_a_paragraph_needs_no_line_about_the_answer(view: PageView) -> None:
     assert "rich_text" not in kinds(reply_blocks.message(view)["blocks"])
     assert has_rich_text(view)
 
@@ -135,5 +137,5 @@ def test_previous_version_is_shown_below_a_sentence(text: str) -> None:
 
 
 def test_history_reads_only_the_answer_of_a_message() -> None:
-    view = View("Words.", notice="It failed.", ended=EndReason.CUT, footer="openai/gpt-test")
+    view = PageView("Words.", notice="It failed.", ended=EndReason.CUT, footer="openai/gpt-test")
     assert shown_text(reply_blocks.answer_of({"blocks": stored(view)})["blocks"]) == "Words."
