@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from bot import __version__, logs, settings
 
 if TYPE_CHECKING:
-    from bot.app import Bot, Shutdown
+    from bot.app import Shutdown
+    from bot.wiring import Bot
 
 HELP = "connect to Slack and answer there"
 DESCRIPTION = "Connects to Slack and answers there. SIGTERM or Ctrl-C lets live answers finish for BOT_DRAIN_S seconds."

@@ -24,7 +24,8 @@ from bot.settings import Settings, missing_keys, models_in_use, parse_model_opti
 from bot.slack.manifest import app_manifest
 
 if TYPE_CHECKING:
-    from bot.app import Bot, Shutdown
+    from bot.app import Shutdown
+    from bot.wiring import Bot
     from sandbox.model_servers import RunningServer, Server
     from sandbox.page.guide import Guide
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from bot.app import access_rules_of
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
 from bot.core.lease import Lease
@@ -18,6 +17,7 @@ from bot.settings import Settings
 from bot.slack.client import SlackClient, new_session
 from bot.slack.workspace import Workspace
 from bot.store import Stores
+from bot.wiring import access_rules_of
 from sandbox.server import Sandbox
 from tests.clocks import LateClock
 from tests.core.test_access_table import SUBSETS

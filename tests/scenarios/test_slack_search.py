@@ -17,6 +17,7 @@ from bot.ports.clock import SystemClock
 from bot.settings import Settings
 from bot.slack import search
 from bot.store import Stores
+from bot.wiring import Bot
 from sandbox.server import Sandbox
 from tests.mcp.servers import PATIENCE_S, TIME
 from tests.scenarios.conftest import Stage, growing, manifest, running, says, settings_of, shown
@@ -122,7 +123,7 @@ async def test_process_that_started_later_has_no_token_and_the_model_says_so(
 
 
 @asynccontextmanager
-async def process(settings: Settings) -> AsyncIterator[tuple[app.Bot, app.Shutdown]]:
+async def process(settings: Settings) -> AsyncIterator[tuple[Bot, app.Shutdown]]:
     """Runs one of several bots on a database, and ends it."""
     shutdown, ready = app.Shutdown(), asyncio.get_running_loop().create_future()
     task = asyncio.create_task(app.run(settings, shutdown, ready.set_result))

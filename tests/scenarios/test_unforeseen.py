@@ -19,6 +19,7 @@ from bot import app
 from bot.core import texts
 from bot.core.reply.actions import ReplyAction
 from bot.slack import search
+from bot.wiring import Bot
 from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import WINDOW_S
@@ -65,7 +66,7 @@ class PersonCase:
     """One person in a channel of their own, whose calls of one method fail."""
 
     stage: Stage = field(repr=False)
-    bot: app.Bot = field(repr=False)
+    bot: Bot = field(repr=False)
     method: str
     kind: str
     lasts: str

@@ -1,0 +1,415 @@
+"""Builds the bot from its settings: the only place that wires services, stores and Slack together.
+
+`built` opens what has to be closed, in order: the database, Slack's Web API, the models. From these, `_Parts` has what
+several services share. Each function below builds one service from them; `_listen` registers the listeners.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.core import texts
+from bot.core.carriers import CarrierSetting
+from bot.core.conversation import WebSearch
+from bot.core.inbound.channel_settings import DefaultSettings
+from bot.core.inbound.tokens import TokenEstimate, room_for_results
+from bot.core.inbound.triage import Identity, TriageRules
+from bot.core.lease import Lease
+from bot.core.limits.access import AccessRules
+from bot.core.tools import SLACK
+from bot.ports.clock import Clock
+from bot.ports.ephemeral_messages import EphemeralMessages
+from bot.ports.models import Models
+from bot.ports.prices import Prices
+from bot.ports.tools import Tools
+from bot.providers.registry import max_output_tokens, models_that_search, open_models
+from bot.services import metrics
+from bot.services.access_control import AccessControl
+from bot.services.answering import Answering
+from bot.services.app_home import AppHome
+from bot.services.approval_expiry import expire_approvals
+from bot.services.assistant_pane import AssistantPane
+from bot.services.health import Probes
+from bot.services.intake import Intake
+from bot.services.message_edits import MessageEdits
+from bot.services.message_shortcut import MessageShortcut
+from bot.services.outbox import Outbox
+from bot.services.prompt_builder import PromptBuilder, PromptSettings
+from bot.services.quota import Quota
+from bot.services.reply_actions import ReplyActions
+from bot.services.retention import expire_texts
+from bot.services.shared_tokens import SharedTokens
+from bot.services.slash_commands import SlashCommands
+from bot.services.thread_statuses import ThreadStatuses
+from bot.services.tool_calls import ToolCalls
+from bot.services.toolbox import Toolbox
+from bot.services.worker import Capacity, Worker
+from bot.settings import Settings, model_prices, model_setup, models_in_use, system_prompt_in_use
+from bot.slack.checks import warn_of_setup
+from bot.slack.client import SlackClient, new_session
+from bot.slack.credentials import app_credential, bot_credential
+from bot.slack.socket import Sockets
+from bot.slack.workspace import Workspace
+from bot.store import Stores
+from bot.store.teams import adopt
+from handlers import app_home_and_pane, messages, reply_actions, slash_commands
+
+if TYPE_CHECKING:
+    from bot.mcp.server import McpServers
+
+WrapModels = Callable[[Models], Models]
+Loop = Callable[[], Coroutine[None, None, None]]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bot:
+    """The parts of a built bot that run."""
+
+    me: Identity
+    worker: Worker
+    sockets: Sockets
+    shortcut: MessageShortcut
+    loops: tuple[Loop, ...]
+    """Run from the start until the last answer has ended."""
+    mcp_servers: "McpServers | None"
+    """None if there are none."""
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What several services share."""
+
+    settings: Settings
+    clock: Clock
+    me: Identity
+    token_refused: Callable[[], bool]
+    stores: Stores
+    prices: Prices
+    lease: Lease
+    workspace: Workspace
+    access: AccessControl
+    statuses: ThreadStatuses
+    estimate: TokenEstimate
+
+
+@asynccontextmanager
+async def built(
+    settings: Settings, probes: Probes, clock: Clock, wrap: WrapModels, tools: Tools | None
+) -> AsyncIterator[Bot]:
+    """Yields the bot, connected to its database and Slack's Web API only. Sets the probes of /health."""
+    async with AsyncExitStack() as stack:
+        # First, so that it closes last: by then, the processes that the bot's end has told to end are gone.
+        mcp_servers = await stack.enter_async_context(_mcp_servers(settings, clock))
+        session = await stack.enter_async_context(new_session())
+        bot_token, app_token = bot_credential(clock), app_credential(clock)
+        client = SlackClient(settings.slack_bot_token, settings.slack_api_url, session, bot_token.call_refused)
+        probes.problem = lambda: bot_token.problem or app_token.problem
+        probes.token_refused = lambda: bot_token.refused
+        installation = await bot_token.insist(client.installation)
+        warn_of_setup(installation, clock.now(), search=settings.slack_search)
+        _warn_of_web_search(settings)
+        me = installation.identity
+        prices = model_prices(settings)
+        stores = await Stores.open(settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user, prices)
+        stack.push_async_callback(stores.close)
+        await adopt(stores.database, me.team_id)
+        parts = _parts(settings, clock, me, client, stores, prices, lambda: bot_token.refused)
+        toolbox = _toolbox(parts, tools or _mcp_tools(settings, mcp_servers, stores))
+        models = wrap(await stack.enter_async_context(open_models(model_setup(settings))))
+        answering = _answering(parts, models, toolbox)
+        worker = _worker(parts, answering)
+        bolt = _bolt(settings, me)
+        shortcut = _listen(bolt, parts, answering, worker)
+        app_web = SlackClient(settings.slack_app_token, settings.slack_api_url, session)
+        sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token)
+        probes.database, probes.connections, probes.live = stores.database.ping, sockets.up, lambda: worker.live
+        watch: Loop = partial(bot_token.watch, client.identity)
+        yield Bot(me, worker, sockets, shortcut, (*_loops(parts, worker, shortcut), watch), mcp_servers)
+
+
+@asynccontextmanager
+async def _mcp_servers(settings: Settings, clock: Clock) -> AsyncIterator["McpServers | None"]:
+    if not settings.mcp.servers:
+        yield None
+        return
+    # Only now: it imports the SDK, which takes 27 MB and half a second.
+    from bot.mcp.server import open_servers
+
+    async with open_servers(settings.mcp.servers, clock) as servers:
+        yield servers
+
+
+def _mcp_tools(settings: Settings, servers: "McpServers | None", stores: Stores) -> Tools | None:
+    if servers is None:
+        return None
+    from bot.mcp.tools import McpTools
+
+    return McpTools(settings.mcp, servers, stores.tool_pins, stores.channel_settings)
+
+
+def _parts(
+    settings: Settings,
+    clock: Clock,
+    me: Identity,
+    client: SlackClient,
+    stores: Stores,
+    prices: Prices,
+    token_refused: Callable[[], bool],
+) -> _Parts:
+    lease = Lease()
+    workspace = Workspace(
+        me,
+        client,
+        ledger=stores.rate_ledger,
+        records=stores.worker_queue,
+        lease=lease,
+        clock=clock,
+        edit_budget=settings.edit_budget,
+        carrier=CarrierSetting(settings.carrier),
+    )
+    access = AccessControl(
+        access_rules_of(settings), workspace.users, workspace.ephemeral, stores.notices, stores.bot_questions
+    )
+    statuses = ThreadStatuses(workspace.pane, stores.queue, clock, me.team_id)
+    client.posted = statuses.posted
+    estimate = TokenEstimate(models_in_use(settings))
+    return _Parts(settings, clock, me, token_refused, stores, prices, lease, workspace, access, statuses, estimate)
+
+
+def _toolbox(parts: _Parts, tools: Tools | None) -> Tools | None:
+    """Returns what models may ask for: Slack's search, other tools, both, or nothing."""
+    if not parts.settings.slack_search:
+        return tools
+    return Toolbox({SLACK: parts.workspace.search}, tools) if tools is not None else parts.workspace.search
+
+
+def _prompt_builder(parts: _Parts) -> PromptBuilder:
+    settings, stores, workspace = parts.settings, parts.stores, parts.workspace
+    return PromptBuilder(
+        recorded=stores.recorded_answers,
+        questions=stores.queue,
+        channel_settings=stores.channel_settings,
+        pane_context=stores.pane_context,
+        group_threads=stores.participants,
+        history=workspace.history,
+        files=workspace.files,
+        clock=parts.clock,
+        me=parts.me,
+        settings=PromptSettings(system_prompt_in_use(settings), settings.history_tokens, web_search_of(settings)),
+        estimate=parts.estimate,
+    )
+
+
+def _answering(parts: _Parts, models: Models, tools: Tools | None) -> Answering:
+    settings, stores, workspace = parts.settings, parts.stores, parts.workspace
+    return Answering(
+        jobs=stores.worker_queue,
+        replies=workspace.scheduler,
+        prompt_builder=_prompt_builder(parts),
+        models=models,
+        clock=parts.clock,
+        me=parts.me,
+        estimate=parts.estimate,
+        metrics=metrics.logged,
+        access_control=parts.access,
+        participants=stores.participants,
+        token_refused=parts.token_refused,
+        tool_calls=ToolCalls(tools, stores.tool_steps, workspace.users, parts.clock),
+        max_steps=settings.max_steps,
+        results_tokens=room_for_results(settings.history_tokens),
+        admins=settings.admins,
+        done_ping_s=settings.done_ping_s,
+        quota=quota_of(settings, parts.prices, stores, workspace.ephemeral, parts.clock),
+        prices=parts.prices,
+        pane=AssistantPane(
+            stores.notices, stores.pane_context, workspace.pane, parts.me, settings.suggested_prompts, parts.statuses
+        ),
+    )
+
+
+def _worker(parts: _Parts, answering: Answering) -> Worker:
+    return Worker(
+        queue=parts.stores.worker_queue,
+        waiting=parts.stores.queue,
+        replies=parts.workspace.scheduler,
+        lease=parts.lease,
+        clock=parts.clock,
+        capacity=Capacity(parts.settings.max_concurrent, parts.settings.drain_s),
+        answer=answering.answer,
+        admits=parts.access.admits,
+        queued=parts.statuses.queued,
+        token_refused=parts.token_refused,
+    )
+
+
+def _listen(bolt: AsyncApp, parts: _Parts, answering: Answering, worker: Worker) -> MessageShortcut:
+    """Registers all listeners. Returns the message shortcut, which has a loop and an end of its own."""
+    stores, surfaces, me = parts.stores, parts.workspace.surfaces, parts.me
+    actions = _reply_actions(parts, worker)
+    reply_actions.register(bolt, actions, me.team_id)
+    intake = _intake(parts, actions, worker)
+    shortcut = MessageShortcut(stores.message_questions, surfaces, surfaces, intake, parts.clock, me)
+    slash_commands.register(bolt, _slash_commands(parts, answering.quota), shortcut)
+    app_home_and_pane.register(bolt, _app_home(parts, answering.quota), answering.pane)
+    messages.register(bolt, intake, MessageEdits(stores.queue, worker, intake, me), shortcut)
+    return shortcut
+
+
+def _reply_actions(parts: _Parts, worker: Worker) -> ReplyActions:
+    return ReplyActions(
+        jobs=parts.stores.queue,
+        answers=parts.stores.recorded_answers,
+        worker=worker,
+        access_control=parts.access,
+        admins=parts.settings.admins,
+        responses=parts.workspace.surfaces,
+        approvals=parts.stores.tool_steps,
+        modals=parts.workspace.surfaces,
+        history=parts.workspace.history,
+        clock=parts.clock,
+    )
+
+
+def _intake(parts: _Parts, actions: ReplyActions, worker: Worker) -> Intake:
+    settings, stores = parts.settings, parts.stores
+    rules = TriageRules(settings.mention_only, parts.access.may_admit_bots)
+    tokens = SharedTokens(parts.workspace.search, stores.process_messages) if settings.slack_search else None
+    return Intake(
+        stores.queue,
+        stores.participants,
+        stores.channel_settings,
+        worker,
+        parts.access,
+        actions,
+        parts.me,
+        rules,
+        tokens,
+    )
+
+
+def _slash_commands(parts: _Parts, quota: Quota) -> SlashCommands:
+    surfaces = parts.workspace.surfaces
+    return SlashCommands(
+        channel_settings=parts.stores.channel_settings,
+        modals=surfaces,
+        responses=surfaces,
+        channels=surfaces,
+        access_control=parts.access,
+        quota=quota,
+        me=parts.me,
+        defaults=default_settings_of(parts.settings),
+        admins=parts.settings.admins,
+    )
+
+
+def _app_home(parts: _Parts, quota: Quota) -> AppHome:
+    settings, usage, surfaces = parts.settings, parts.stores.usage, parts.workspace.surfaces
+    defaults, for_admins = default_settings_of(settings), shown_to_admins(settings)
+    return AppHome(usage, surfaces, quota, parts.clock, parts.me, defaults, settings.admins, for_admins)
+
+
+def _loops(parts: _Parts, worker: Worker, shortcut: MessageShortcut) -> tuple[Loop, ...]:
+    settings, clock, stores, workspace = parts.settings, parts.clock, parts.stores, parts.workspace
+    return (
+        workspace.scheduler.run,
+        workspace.budget.watch,
+        worker.stay_alive,
+        Outbox(stores.outbox, workspace.outbox_sender, workspace.scheduler, clock, settings.admins).run,
+        shortcut.run,
+        partial(expire_texts, stores.erasure, clock, settings.retention_days),
+        partial(expire_approvals, stores.tool_steps, clock),
+    )
+
+
+def _bolt(settings: Settings, me: Identity) -> AsyncApp:
+    result = AuthorizeResult(
+        enterprise_id=None,
+        team_id=me.team_id,
+        bot_token=settings.slack_bot_token,
+        bot_id=me.bot_id,
+        bot_user_id=me.user_id,
+    )
+
+    async def authorize() -> AuthorizeResult:
+        """Returns the same result for each event, which saves an auth.test per event."""
+        return result
+
+    return AsyncApp(
+        # Without a name, Bolt reads the sources of all its callers to find one.
+        name="typist",
+        client=AsyncWebClient(base_url=settings.slack_api_url),
+        authorize=authorize,
+        logger=logging.getLogger("slack_bolt"),
+        process_before_response=True,
+        raise_error_for_unhandled_request=True,
+        # An event about our own post says where it is (services/message_shortcut.py).
+        ignoring_self_events_enabled=False,
+        request_verification_enabled=False,
+        ssl_check_enabled=False,
+        url_verification_enabled=False,
+    )
+
+
+def default_settings_of(settings: Settings) -> DefaultSettings:
+    """Returns the settings that apply where a channel has none of its own."""
+    return DefaultSettings(
+        models_in_use(settings),
+        system_prompt_in_use(settings),
+        settings.mention_only,
+        web_search_of(settings) is not None,
+        settings.mcp.names,
+    )
+
+
+def web_search_of(settings: Settings) -> WebSearch | None:
+    """Returns the web search that prompts may ask for; None if BOT_WEB_SEARCH is off or no model can search."""
+    may_search = settings.web_search and models_that_search(model_setup(settings))
+    return WebSearch(settings.web_search_domains) if may_search else None
+
+
+def _warn_of_web_search(settings: Settings) -> None:
+    """Logs the models that can't search the web, although BOT_WEB_SEARCH is on."""
+    if not settings.web_search:
+        return
+    able = models_that_search(model_setup(settings))
+    for model in models_in_use(settings):
+        if model not in able:
+            log.warning("BOT_WEB_SEARCH has no effect on %s: its server has no web search of its own", model)
+
+
+def shown_to_admins(settings: Settings) -> dict[str, str]:
+    """Returns the settings that App Home shows to Typist admins: no address and no secret."""
+    return texts.settings_for_admins(
+        models_in_use(settings),
+        ["members", *sorted(settings.allow_also)],
+        settings.max_output_tokens,
+        settings.max_concurrent_per_user,
+        settings.retention_days,
+    )
+
+
+def access_rules_of(settings: Settings) -> AccessRules:
+    """Returns the settings' access rules."""
+    return AccessRules(
+        settings.allow_also,
+        settings.allow_users,
+        settings.deny_users,
+        settings.allow_channels,
+        settings.deny_channels,
+    )
+
+
+def quota_of(settings: Settings, prices: Prices, stores: Stores, ephemeral: EphemeralMessages, clock: Clock) -> Quota:
+    """Builds the quota from the settings' caps."""
+    models, max_tokens = models_in_use(settings), max_output_tokens(model_setup(settings))
+    return Quota(settings.caps, models, max_tokens, prices, stores.usage, stores.notices, ephemeral, clock)
