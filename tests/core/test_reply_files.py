@@ -62,6 +62,19 @@ def test_refused_upload_continues_the_answer_on_more_pages(reasons: list[Refusal
     assert [view.notice for view in channel.shown.values()] == [""] * 7
 
 
+def test_upload_that_is_given_up_continues_the_answer_on_more_pages() -> None:
+    reply, channel = Reply(question()), ReadersChannel()
+    reply.append(SEVEN_PAGES)
+    reply.finish(Ending())
+    while not isinstance(call := reply.next_call(), Upload):
+        assert call is not None
+        reply.confirmed(call, channel.take(call))
+    reply.give_up()
+    show_all(reply, channel)
+    assert channel.text() == SEVEN_PAGES
+    assert (channel.files, reply.unshown, reply.finished) == ({}, False, True)
+
+
 def test_code_longer_than_a_page_is_attached() -> None:
     reply, channel = Reply(question()), ReadersChannel()
     text = f"Here:\n\n```Python title=x\n{LONG_CODE}```\n\nThat is all."

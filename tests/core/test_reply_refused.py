@@ -1,5 +1,7 @@
 """A reply ends whichever calls Slack refuses, and loses no text that Slack would accept."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -7,12 +9,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from bot.core.job import EndReason
 from bot.core.outbox import OutboxKind
-from bot.core.reply.forms import PLAIN_BYTES, SMALLER_PAGE_CHARS
+from bot.core.reply.forms import MOST_REPLACED_IN_ALL, PLAIN_BYTES, SMALLER_PAGE_CHARS
 from bot.core.reply.pages import Pages
-from bot.core.reply.state import MOST_PAGES, Call, Delete, Ending, Post, Reply, Shown, Update, Upload
+from bot.core.reply.state import MOST_PAGES, Call, Delete, Ending, PageView, Post, Reply, Shown, Update, Upload
 from bot.errors import Refusal
 from bot.slack.retry_policy import REPLY_CALLS
 from tests.core.conversations import question
+from tests.core.readers import ReadersChannel, show_all
 from tests.core.unreliable_slack import SUCCESS, CallEffect, SimulatedScheduler, UnreliableSlack
 
 TEXT = "A **bold** word, and more of them. " * 200
@@ -153,6 +156,62 @@ def test_growing_reply_is_replaced_at_most_twice() -> None:
     scheduler.run(MOST_CALLS)
     assert slack.posted == 4
     assert text_of(scheduler.reply, slack) == "word " * 300
+
+
+def refused_until(reply: Reply, accepts: Callable[[PageView], bool]) -> Post | Update:
+    """Refuses a page's call without a reason until it has another form; returns that call."""
+    for _ in range(MOST_CALLS):
+        call = reply.next_call()
+        assert isinstance(call, Post | Update)
+        if accepts(call.view):
+            return call
+        reply.refused(call, Refusal.UNKNOWN)
+    raise AssertionError("no other form was tried")
+
+
+def test_only_pages_from_the_refused_one_on_get_another_form() -> None:
+    reply, channel = Reply(question()), ReadersChannel()
+    reply.append("A **bold** word, and more of them.\n" * 850)
+    reply.finish(Ending())
+    for _ in range(2):
+        call = reply.next_call()
+        assert isinstance(call, Post)
+        reply.confirmed(call, channel.take(call))
+    before, full = dict(channel.shown), reply.next_call()
+    assert isinstance(full, Post)
+
+    smaller = refused_until(reply, lambda view: len(view.markdown) <= SMALLER_PAGE_CHARS)
+    assert (type(smaller), smaller.page) == (Post, 2)
+    reply.confirmed(smaller, channel.take(smaller))
+    again = reply.next_call()
+    assert isinstance(again, Update)
+    assert (again.page, again.view) == (2, full.view), "the full form is tried once more"
+    reply.refused(again, Refusal.UNKNOWN)
+    later = reply.next_call()
+    assert isinstance(later, Post)
+    assert (later.page, len(later.view.markdown) <= SMALLER_PAGE_CHARS) == (3, True)
+
+    plain = refused_until(reply, lambda view: view.plain)
+    assert (type(plain), plain.page) == (Update, 2), "all pages from there on have the same form"
+    show_all(reply, channel)
+    assert channel.text() == reply.text
+    shown = list(channel.shown.items())
+    assert dict(shown[:2]) == before
+    assert all(view.plain for _, view in shown[2:])
+
+
+def test_replaced_messages_have_an_end() -> None:
+    reply, posted = Reply(question()), 0
+    reply.append("Hello.")
+    reply.finish(Ending())
+    while (call := reply.next_call()) is not None:
+        if isinstance(call, Post):
+            posted += 1
+            reply.found(f"{posted}.0")
+        else:
+            reply.refused(call, Refusal.UNEDITABLE)
+    assert posted == 1 + MOST_REPLACED_IN_ALL
+    assert reply.leftover is OutboxKind.SHOW_END
 
 
 def shown_later(reply: Reply, slack: UnreliableSlack, text: str, ending: Ending) -> Reply:
