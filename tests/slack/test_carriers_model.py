@@ -62,6 +62,7 @@ class SandboxClient(SlackClient):
         self.faults = faults
         self.calls = 0
         self.over_budget: list[str] = []
+        self.posted = lambda channel_id, thread_ts: None
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
         fault = None
@@ -227,10 +228,17 @@ class Telling:
         if len(self.story.steps) in self.story.crash_at:
             await self._crash()
         ends = [EndReason.STOPPED if n in self.story.stopped else EndReason.WHOLE for n in range(self.story.replies)]
+        await self._finish(ends)
+        if any(handle.leftover for handle in self.handles):
+            # What the outbox does.
+            await self._open()
+            await self._finish(ends)
+        await self.process.crash()
+
+    async def _finish(self, ends: list[EndReason]) -> None:
         await asyncio.gather(
             *(handle.finish(Ending(end=end, footer="model")) for handle, end in zip(self.handles, ends, strict=True))
         )
-        await self.process.crash()
 
     async def _crash(self) -> None:
         await self.process.crash()
