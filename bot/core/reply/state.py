@@ -554,13 +554,14 @@ class Reply:
             case StartStream(view=view):
                 text = stable_prefix(view.markdown)
                 return replace(call, text=text) if text else None
-            case AppendStream(view=view):
+            case AppendStream(view=view) | StopStream(view=PageView() as view):
+                # Whether Slack finds a definition that comes later in a stream is not known. In an edit it does.
                 if has_definitions(view.markdown):
                     self.leave_stream()
                     return None
-                more = self._rest(stable_prefix(view.markdown))
-                return replace(call, text=more) if more else None
-            case StopStream(view=PageView() as view):
+                if isinstance(call, AppendStream):
+                    more = self._rest(stable_prefix(view.markdown))
+                    return replace(call, text=more) if more else None
                 rest = self._rest(rendered(view.markdown, growing=False))
                 if rest is None:
                     self.leave_stream()

@@ -1,0 +1,439 @@
+"""A reply whose pages travel by native streams: what starts, what is appended, and how every fault ends in an edit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from bot.core.carriers import MOST_CONFLICTS, STREAM_BYTES, Carrier
+from bot.core.job import EndReason
+from bot.core.pacing import Urgency
+from bot.core.reply.forms import PLAIN_AT
+from bot.core.reply.state import (
+    AppendStream,
+    Call,
+    Delete,
+    Ending,
+    Post,
+    Reply,
+    Shown,
+    StartStream,
+    StopStream,
+    Streaming,
+    Update,
+)
+from bot.errors import Refusal
+from tests.core.conversations import question
+
+STAY_OPEN = [reason for reason in Refusal if not reason.is_gone and reason is not Refusal.STREAM_CLOSED]
+"""Refusals after which the stream may still be open."""
+GONE = [reason for reason in Refusal if reason.is_gone]
+
+
+@dataclass
+class Thread:
+    """A thread that does every call, as its readers see it. `sent` has the calls."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    open: set[str] = field(default_factory=set)
+    sent: list[Call] = field(default_factory=list)
+    posted: int = 0
+
+    def take(self, call: Call) -> str:
+        """Does a call and returns its message's ts."""
+        self.sent.append(call)
+        match call:
+            case Post(view=view):
+                return self._new(view.markdown)
+            case StartStream(text=text):
+                assert text, "a stream starts with words"
+                ts = self._new(text)
+                self.open.add(ts)
+                return ts
+            case AppendStream(ts=ts, text=text) | StopStream(ts=ts, text=text):
+                assert ts in self.open
+                assert text or isinstance(call, StopStream), "nothing is appended"
+                self.texts[ts] += text
+                if isinstance(call, StopStream):
+                    self.open.remove(ts)
+                return ts
+            case Update(ts=ts, view=view):
+                assert ts not in self.open, "an open stream can't be edited"
+                self.texts[ts] = view.markdown
+                return ts
+            case Delete(ts=ts):
+                assert ts not in self.open, "an open stream can't be deleted"
+                del self.texts[ts]
+                return ts
+        raise AssertionError(call)
+
+    def _new(self, text: str) -> str:
+        self.posted += 1
+        self.texts[f"{self.posted}.0"] = text
+        return f"{self.posted}.0"
+
+
+def next_filled(reply: Reply, carrier: Carrier = Carrier.STREAM) -> Call | None:
+    """Returns the reply's next call with its text, after choosing what carries a page that begins."""
+    for _ in range(5):
+        call = reply.next_call()
+        if call is not None and reply.may_start_stream(call):
+            reply.carry(call.page, carrier)  # type: ignore[union-attr]
+            call = reply.next_call()
+        if call is None or (full := reply.filled(call)) is not None:
+            return full if call is not None else None
+        if reply.next_call() == call:
+            return None
+    raise AssertionError(f"{call} is never filled")
+
+
+def advance(reply: Reply, thread: Thread, carrier: Carrier = Carrier.STREAM) -> Call | None:
+    """Does the next call; returns it."""
+    call = next_filled(reply, carrier)
+    if call is not None:
+        reply.confirmed(call, thread.take(call))
+    return call
+
+
+def show_all(reply: Reply, thread: Thread) -> None:
+    for _ in range(50):
+        if advance(reply, thread) is None:
+            return
+    raise AssertionError("the reply still has calls")
+
+
+def streamed(text: str = "One two three ") -> tuple[Reply, Thread]:
+    """Returns a reply whose first words a stream has brought, in a thread where Slack shows its own Stop."""
+    reply, thread = Reply(question(), has_stop=True), Thread()
+    reply.append(text)
+    assert isinstance(advance(reply, thread), StartStream)
+    return reply, thread
+
+
+def test_words_grow_in_a_stream_until_its_stop() -> None:
+    reply, thread = Reply(question(), has_stop=True), Thread()
+    reply.append("One two")
+    assert reply.streaming is Streaming.NO
+    start = next_filled(reply)
+    assert isinstance(start, StartStream)
+    assert (start.page, start.text, reply.streaming) == (0, "One", Streaming.STARTING)
+    assert reply.urgency_of(start) is Urgency.FIRST
+    reply.confirmed(start, thread.take(start))
+    assert (reply.streaming, reply.page_ts, reply.begun) == (Streaming.OPEN, ("1.0",), True)
+    assert next_filled(reply) is None, "the last word may still grow"
+
+    reply.append(" three")
+    append = next_filled(reply)
+    assert isinstance(append, AppendStream)
+    assert (append.page, append.ts, append.text) == (0, "1.0", " two")
+    assert reply.urgency_of(append) is Urgency.PROGRESS
+    reply.confirmed(append, thread.take(append))
+    assert next_filled(reply) is None
+
+    reply.finish(Ending(footer="model"))
+    stop = next_filled(reply)
+    assert isinstance(stop, StopStream)
+    assert stop.view is not None
+    assert (stop.page, stop.ts, stop.text) == (0, "1.0", " three")
+    assert (stop.view.ended, stop.view.footer) == (EndReason.WHOLE, "model")
+    assert reply.urgency_of(stop) is Urgency.FINAL
+    reply.confirmed(stop, thread.take(stop))
+    assert (reply.streaming, reply.finished, reply.page_ts) == (Streaming.NO, True, ("1.0",))
+    assert thread.texts == {"1.0": "One two three"}
+
+
+@pytest.mark.parametrize("words_first", [False, True], ids=["placeholder first", "words first"])
+def test_placeholder_with_its_stop_stands_above_a_stream_until_the_end(words_first: bool) -> None:
+    reply, thread = Reply(question()), Thread()
+    if words_first:
+        reply.append("One two")
+    assert isinstance(advance(reply, thread), Post)
+    assert thread.texts == {"1.0": ""}
+    if not words_first:
+        reply.append("One two")
+    show_all(reply, thread)
+    assert (thread.texts, thread.open, reply.page_ts) == ({"1.0": "", "2.0": "One"}, {"2.0"}, ("2.0", "1.0"))
+    reply.append(" three")
+    reply.finish(Ending())
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent[-2:]] == [StopStream, Delete]
+    assert (thread.texts, reply.page_ts) == ({"2.0": "One two three"}, ("2.0",))
+
+
+def test_page_that_edits_carry_starts_no_stream() -> None:
+    reply, thread = Reply(question(), has_stop=True), Thread()
+    reply.append("One ")
+    assert isinstance(advance(reply, thread, Carrier.EDITS), Post)
+    reply.append("two ")
+    assert isinstance(advance(reply, thread), Update)
+    assert reply.streaming is Streaming.NO
+
+
+def ended(reply: Reply) -> None:
+    reply.append("One ")
+    reply.finish(Ending())
+
+
+def silent(reply: Reply) -> None:
+    """The model hasn't said a word."""
+
+
+def refused(*reasons: Refusal) -> Callable[[Reply], None]:
+    def begin(reply: Reply) -> None:
+        reply.append("One ")
+        for reason in reasons:
+            call = reply.next_call()
+            assert isinstance(call, Post)
+            reply.refused(call, reason)
+
+    return begin
+
+
+def with_full_page(reply: Reply) -> None:
+    """Edits have carried the first page, and the second begins."""
+    reply.append("word " * 4_000)
+    advance(reply, Thread(), Carrier.EDITS)
+
+
+def queued(reply: Reply) -> None:
+    post = reply.next_call()
+    assert isinstance(post, Post)
+    reply.confirmed(post, "1.0")
+    reply.append("One ")
+
+
+def words(reply: Reply) -> None:
+    reply.append("One ")
+
+
+def words_below_a_placeholder(reply: Reply) -> None:
+    reply.confirmed(reply.next_call(), "1.0")  # type: ignore[arg-type]
+    reply.append("One ")
+
+
+@pytest.mark.parametrize(
+    ("reply", "begin", "may_start"),
+    [
+        (Reply(question()), words, True),
+        (Reply(question(), has_stop=True), words, True),
+        (Reply(question()), words_below_a_placeholder, True),
+        (Reply(question()), silent, False),
+        (Reply(question(), has_stop=True), ended, False),
+        (Reply(question(), version=1), words, False),
+        (Reply(question(), Shown(("1.0",))), words, False),
+        (Reply(question(), queued=True), queued, False),
+        (Reply(question()), refused(Refusal.UNREADABLE), False),
+        (Reply(question()), refused(*[Refusal.UNKNOWN] * (PLAIN_AT // 2)), False),
+        (Reply(question()), refused(*[Refusal.UNKNOWN] * 3), False),
+        (Reply(question()), with_full_page, False),
+    ],
+    ids=[
+        "first words",
+        "below Slack's own Stop",
+        "in place of the placeholder",
+        "without a word",
+        "an answer that has ended",
+        "a new version, whose message shows the old one",
+        "a message of an earlier attempt",
+        "a queued question's placeholder",
+        "without blocks",
+        "in plain text",
+        "on smaller pages",
+        "a later page without a Stop",
+    ],
+)
+def test_what_a_stream_may_carry(reply: Reply, begin: Callable[[Reply], None], may_start: bool) -> None:
+    begin(reply)
+    call = reply.next_call()
+    assert call is not None
+    assert reply.may_start_stream(call) is may_start
+
+
+@pytest.mark.parametrize("has_stop", [False, True])
+def test_later_page_starts_a_stream_of_its_own(has_stop: bool) -> None:
+    reply, thread = Reply(question(), has_stop=has_stop), Thread()
+    text = "word " * 4_000
+    for start in range(0, len(text), 500):
+        reply.append(text[start : start + 500])
+        show_all(reply, thread)
+    reply.finish(Ending())
+    show_all(reply, thread)
+    kinds = [type(call) for call in thread.sent if not isinstance(call, AppendStream)]
+    placeholder: list[type[Call]] = [] if has_stop else [Post]
+    deletion: list[type[Call]] = [] if has_stop else [Delete]
+    assert kinds == [*placeholder, *[StartStream, StopStream] * 3, *deletion]
+    assert [len(page) for page in thread.texts.values()][:2] == [STREAM_BYTES - 1] * 2
+    assert "".join(f"{page} " for page in thread.texts.values()) == text
+
+
+def test_pages_of_a_stream_stay_when_edits_go_on() -> None:
+    reply, thread = streamed("word " * 100)
+    reply.append("word " * 2_900)
+    reply.leave_stream()
+    reply.finish(Ending())
+    show_all(reply, thread)
+    assert [len(page) for page in thread.texts.values()] == [STREAM_BYTES, 15_000 - STREAM_BYTES]
+    updates = [call for call in thread.sent if isinstance(call, Post | Update)]
+    assert all(call.view.for_stream for call in updates)
+
+
+@pytest.mark.parametrize("reason", Refusal)
+def test_refused_start_leaves_the_page_to_edits(reason: Refusal) -> None:
+    reply, thread = Reply(question(), has_stop=True), Thread()
+    reply.append("One two ")
+    start = next_filled(reply)
+    assert isinstance(start, StartStream)
+    reply.refused(start, reason)
+    assert reply.streaming is Streaming.NO
+    assert isinstance(advance(reply, thread), Post)
+    reply.append("three ")
+    assert isinstance(advance(reply, thread), Update)
+    assert thread.texts == {"1.0": "One two three "}
+
+
+def test_start_that_must_wait_leaves_the_page_to_edits() -> None:
+    reply, thread = Reply(question(), has_stop=True), Thread()
+    reply.append("One two ")
+    start = next_filled(reply)
+    assert isinstance(start, StartStream)
+    reply.rate_limited(start)
+    assert reply.streaming is Streaming.NO
+    assert isinstance(advance(reply, thread), Post)
+
+
+def test_append_that_must_wait_leaves_the_stream_open() -> None:
+    reply, _ = streamed()
+    reply.append("four ")
+    append = next_filled(reply)
+    assert isinstance(append, AppendStream)
+    reply.rate_limited(append)
+    assert (reply.streaming, next_filled(reply)) == (Streaming.OPEN, append)
+
+
+def refused_in_stream(reason: Refusal, *, at_the_end: bool) -> tuple[Reply, Thread]:
+    """Returns a reply with an append, or a stop with the rest of its text, that Slack refused."""
+    reply, thread = streamed()
+    reply.append("four ")
+    if at_the_end:
+        reply.finish(Ending())
+    call = next_filled(reply)
+    assert isinstance(call, StopStream if at_the_end else AppendStream)
+    reply.refused(call, reason)
+    return reply, thread
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+@pytest.mark.parametrize("reason", STAY_OPEN)
+def test_stream_that_may_still_be_open_is_stopped_and_edited(reason: Refusal, at_the_end: bool) -> None:
+    reply, thread = refused_in_stream(reason, at_the_end=at_the_end)
+    stop = next_filled(reply)
+    assert stop == StopStream(question(), 0, "1.0")
+    assert reply.urgency_of(stop) is Urgency.FINAL
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update]
+    assert (thread.texts, reply.streaming) == ({"1.0": "One two three four "}, Streaming.NO)
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+def test_stream_that_slack_has_closed_is_edited(at_the_end: bool) -> None:
+    reply, thread = refused_in_stream(Refusal.STREAM_CLOSED, at_the_end=at_the_end)
+    assert reply.streaming is Streaming.NO
+    thread.open.clear()
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent] == [StartStream, Update]
+    assert thread.texts == {"1.0": "One two three four "}
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+@pytest.mark.parametrize("reason", GONE)
+def test_stream_in_a_place_that_is_gone_ends_the_reply(reason: Refusal, at_the_end: bool) -> None:
+    reply, _ = refused_in_stream(reason, at_the_end=at_the_end)
+    assert (reply.gone, reply.next_call(), reply.finished) == (True, None, True)
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Refusal if not reason.is_gone])
+def test_bare_stop_is_repeated_only_if_the_refusal_may_pass(reason: Refusal) -> None:
+    reply, thread = streamed()
+    reply.leave_stream()
+    stop = next_filled(reply)
+    assert stop == StopStream(question(), 0, "1.0")
+    reply.refused(stop, reason)
+    if reason.may_pass:
+        assert next_filled(reply) == stop
+    else:
+        thread.open.clear()
+        assert isinstance(advance(reply, thread), Update)
+
+
+def test_stream_that_is_left_goes_on_in_edits() -> None:
+    reply, thread = streamed()
+    reply.leave_stream()
+    reply.append("four ")
+    show_all(reply, thread)
+    reply.append("five ")
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update, Update]
+    assert thread.texts == {"1.0": "One two three four five "}
+
+
+def test_message_that_still_grows_as_a_stream_is_stopped_and_then_replaced() -> None:
+    reply, thread = streamed()
+    reply.leave_stream()
+    show_all(reply, thread)
+    reply.append("four ")
+    for _ in range(MOST_CONFLICTS):
+        edit = next_filled(reply)
+        assert isinstance(edit, Update)
+        reply.refused(edit, Refusal.STREAM_OPEN)
+        thread.open.add("1.0")
+        assert next_filled(reply) == StopStream(question(), 0, "1.0")
+        thread.sent.clear()
+        reply.confirmed(StopStream(question(), 0, "1.0"), thread.take(StopStream(question(), 0, "1.0")))
+    edit = next_filled(reply)
+    assert isinstance(edit, Update)
+    reply.refused(edit, Refusal.STREAM_OPEN)
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent] == [StopStream, Post, Delete]
+    assert thread.texts == {"2.0": "One two three four "}
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+@pytest.mark.parametrize(
+    ("text", "change"),
+    [
+        ("See [the docs] for more. ", "\n\n[the docs]: https://docs.example/\n\nDone. "),
+        ("word " * 300, "\n===\n\nDone. "),
+    ],
+    ids=["a link's address", "a line that makes a heading"],
+)
+def test_text_that_changes_what_was_appended_is_edited(text: str, change: str, at_the_end: bool) -> None:
+    reply, thread = streamed(text)
+    assert thread.texts["1.0"] == text.rstrip()
+    reply.append(change)
+    if at_the_end:
+        reply.finish(Ending())
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update]
+    assert thread.sent[1] == StopStream(question(), 0, "1.0")
+    assert thread.texts == {"1.0": text + change}
+
+
+def test_end_that_is_posted_anew_stops_the_stream_first() -> None:
+    reply, thread = streamed()
+    reply.finish(Ending())
+    reply.post_anew(0)
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent] == [StartStream, StopStream, Post, Delete]
+    assert thread.texts == {"2.0": "One two three "}
+
+
+def test_late_answer_of_a_stream_that_was_left_changes_nothing() -> None:
+    reply, thread = streamed()
+    reply.append("four ")
+    append = next_filled(reply)
+    assert isinstance(append, AppendStream)
+    reply.leave_stream()
+    show_all(reply, thread)
+    reply.confirmed(append, "1.0")
+    assert next_filled(reply) is None
+    assert thread.texts == {"1.0": "One two three four "}
