@@ -673,13 +673,6 @@ async def test_answer_without_reported_usage_counts_text_and_thinking_by_estimat
     assert row.input_tokens == attempt.input_tokens > 0
 
 
-def test_first_token_is_the_first_text() -> None:
-    attempt = AnswerAttempt(Job(1, QUESTION, 1), claimed_at=10.0)
-    for event, now in ((Thinking(5), 12.0), ("Because", 13.0), (" it is.", 14.0)):
-        attempt.receive(event, now)
-    assert attempt.first_token_s == 3.0
-
-
 async def test_mention_without_a_question_gets_help_and_asks_no_model(alone: AnsweringStage) -> None:
     await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text=f"<@{ME.user_id}>")))
     assert alone.model.prompts == []

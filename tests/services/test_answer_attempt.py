@@ -1,0 +1,100 @@
+"""What one attempt notes of a model's stream, step by step, and what it has used."""
+
+import pytest
+
+from bot.core.conversation import Job, TextPart
+from bot.core.job import EndReason, Outcome, Spent
+from bot.core.stream import Citation, Completion, FinishReason, Opaque, Thinking, ToolCall, Usage
+from bot.core.tool_steps import Round
+from bot.services.answer_attempt import CHARS_PER_TOKEN, AnswerAttempt
+from tests.services.test_answering import MODEL, QUESTION
+
+CALL = ToolCall(0, "call_1", "notes__list", {})
+OPAQUE = Opaque("openai", {"type": "reasoning"})
+SEARCHED: dict[str, object] = {"type": "opaque", "vendor": "openai", "item": {"type": "web_search_call"}}
+OUTCOME = Outcome(EndReason.WHOLE, "Because.")
+
+
+def attempt_at(*rounds: Round) -> AnswerAttempt:
+    return AnswerAttempt(Job(1, QUESTION, 1, rounds=rounds, version=3), claimed_at=10.0)
+
+
+def step(number: int = 0, *items: dict[str, object]) -> Round:
+    return Round(number, "", items, MODEL)
+
+
+def completion(web_searches: int = 0) -> Completion:
+    return Completion(MODEL, FinishReason.TOOLS, Usage(20, 2, web_searches=web_searches))
+
+
+def test_first_token_is_the_first_text() -> None:
+    attempt = attempt_at()
+    for event, now in ((Thinking(5), 12.0), ("Because", 13.0), (" it is.", 14.0)):
+        attempt.receive(event, now)
+    assert attempt.first_token_s == 3.0
+
+
+def test_step_consists_of_its_texts_calls_and_opaque_items_in_order() -> None:
+    attempt = attempt_at()
+    for event in ("Let me", " see.", OPAQUE, "Now", CALL, completion()):
+        attempt.receive(event, 12.0)
+    assert attempt.parts == [TextPart("Let me see."), OPAQUE, TextPart("Now"), CALL]
+    assert attempt.calls == [CALL]
+    assert attempt.completion == completion()
+    attempt.step_began(MODEL, 30)
+    assert not (attempt.parts or attempt.calls or attempt.completion)
+
+
+def test_text_is_the_only_event_that_is_shown() -> None:
+    attempt, source = attempt_at(), Citation("https://docs.example/", "The docs")
+    shown = [attempt.receive(event, 12.0) for event in ("Because", Thinking(5), source, OPAQUE, CALL, completion())]
+    assert shown == ["Because", "", "", "", "", ""]
+    assert list(attempt.draft.sources) == [source]
+
+
+def test_searches_are_those_of_all_steps() -> None:
+    attempt = attempt_at(step(0, SEARCHED), step(1, SEARCHED))
+    attempt.receive(completion(web_searches=3), 12.0)
+    attempt.receive(completion(web_searches=2), 13.0)
+    attempt.receive(Completion(MODEL, FinishReason.STOP, None), 14.0)
+    assert attempt.searches == 2 + 3 + 2
+
+
+def test_recorded_step_no_longer_counts_as_spent() -> None:
+    attempt = attempt_at()
+    assert attempt.spent == Spent()
+    attempt.step_began(MODEL, 30)
+    attempt.receive("Because it is.", 12.0)
+    assert attempt.spent == Spent(30, int(14 / CHARS_PER_TOKEN), MODEL, version=3, step_no=0)
+    attempt.step_recorded(step(), Usage(20, 2), 0.5)
+    assert (attempt.spent, attempt.rounds, attempt.used) == (Spent(), [step()], Usage(20, 2))
+    attempt.step_recorded(step(1), None, None)
+    attempt.step_began(MODEL, 40)
+    assert (attempt.spent, attempt.used) == (Spent(40, 0, MODEL, version=3, step_no=2), Usage(20, 2))
+    attempt.step_recorded(step(2), Usage(5, 1), 0.5)
+    assert attempt.used == Usage(25, 3)
+
+
+@pytest.mark.parametrize(
+    ("recorded_usd", "last_usd", "whole_usd"),
+    [([], 0.5, 0.5), ([0.25, 0.5], 1.0, 1.75), ([], None, None), ([None], 0.5, None), ([0.5], None, None)],
+)
+def test_whole_cost_is_known_if_all_steps_have_a_price(
+    recorded_usd: list[float | None], last_usd: float | None, whole_usd: float | None
+) -> None:
+    attempt = attempt_at()
+    for number, cost_usd in enumerate(recorded_usd):
+        attempt.step_recorded(step(number), Usage(20, 2), cost_usd)
+    assert attempt.whole_cost_usd(last_usd) == whole_usd
+
+
+def test_estimate_counts_for_the_step_that_has_no_reported_usage() -> None:
+    attempt = attempt_at(step())
+    assert attempt.counted(OUTCOME).usage is None, "no model was asked"
+    attempt.step_began(MODEL, 30)
+    attempt.receive("Because.", 12.0)
+    counted = attempt.counted(OUTCOME)
+    assert (counted.model, counted.usage, counted.estimated_step) == (MODEL, Usage(30, 2), 1)
+    reported = attempt.counted(Outcome(EndReason.WHOLE, "Because.", "openai/other", Usage(7, 1)))
+    assert (reported.model, reported.usage, reported.estimated_step) == ("openai/other", Usage(7, 1), None)
+    assert counted.first_token_s == 2.0
