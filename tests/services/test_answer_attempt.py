@@ -42,7 +42,7 @@ def test_step_consists_of_its_texts_calls_and_opaque_items_in_order() -> None:
     assert attempt.calls == [CALL]
     assert attempt.completion == completion()
     attempt.step_began(MODEL, 30)
-    assert not (attempt.parts or attempt.calls or attempt.completion)
+    assert not any((attempt.parts, attempt.calls, attempt.completion))
 
 
 def test_text_is_the_only_event_that_is_shown() -> None:

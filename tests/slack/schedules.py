@@ -7,17 +7,26 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Others, Piece, Reservation
 from bot.core.lease import Lease
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import Call, Reply, Shown
+from bot.core.reply.state import AppendStream, Call, Delete, Post, Reply, Shown, StartStream, StopStream, Update
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.slack.edit_scheduler import EditScheduler, ReplyHandle
 from bot.slack.rate_budget import RateBudget
 from tests.simulated_time import SimulatedClock
 
 NO_OTHERS = Others()
+METHODS: dict[type[Call], str] = {
+    Post: "chat.postMessage",
+    Update: "chat.update",
+    Delete: "chat.delete",
+    StartStream: "chat.startStream",
+    AppendStream: "chat.appendStream",
+    StopStream: "chat.stopStream",
+}
 
 
 @dataclass
@@ -82,7 +91,7 @@ class SimulatedDelivery:
     reply: Reply
 
     def method_of(self, call: Call) -> str:
-        return {"Post": "chat.postMessage", "Update": "chat.update", "Delete": "chat.delete"}[type(call).__name__]
+        return METHODS[type(call)]
 
     async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
         transport = self.transport
@@ -115,6 +124,7 @@ class SimulatedTransport:
     error_of: Callable[[Call], RateLimited | Refused | Exception | None] = lambda call: None
     is_clean: bool = True
     """Whether a reply's late messages can be deleted."""
+    takes_streams: bool = True
     sent: list[Sent] = field(default_factory=list)
     on_refusal: Callable[[], None] = lambda: None
     """Called when a call was refused."""
@@ -126,10 +136,15 @@ class SimulatedTransport:
         return Shown(job.page_ts)
 
     def may_stream(self, question: Question) -> bool:
-        return True
+        return self.takes_streams
 
     def delivery(self, job: Job, reply: Reply) -> SimulatedDelivery:
         return SimulatedDelivery(self, job, reply)
+
+
+def job_of(job_id: int, page_ts: tuple[str, ...] = ()) -> Job:
+    """Returns a job whose question began a thread."""
+    return Job(job_id, Question(ThreadKey("T1", "C1", f"{job_id}.0"), f"{job_id}.0", "U1", "why?"), 1, page_ts)
 
 
 @dataclass
@@ -145,8 +160,15 @@ class Schedule:
 
     async def open(self, job_id: int, page_ts: tuple[str, ...] = ()) -> ReplyHandle:
         """Opens a reply in its own thread."""
-        question = Question(ThreadKey("T1", "C1", f"{job_id}.0"), f"{job_id}.0", "U1", "why?")
-        return await self.scheduler.open(Draft(Job(job_id, question, 1, page_ts)))
+        return await self.scheduler.open(Draft(job_of(job_id, page_ts)))
+
+    async def open_in_pane(self, job_id: int, *, allowed: bool = True) -> ReplyHandle:
+        """Opens a reply where Slack shows a status and its own Stop; `allowed`: a native stream may carry it."""
+        job = job_of(job_id)
+        reply = await self.scheduler.open(Draft(job), status_shown=True, has_stop=True)
+        if allowed:
+            self.scheduler.allow_stream(job)
+        return reply
 
     def calls(self) -> list[tuple[int, str]]:
         """Returns the job and the kind of each call that reached Slack."""
@@ -159,13 +181,17 @@ class Schedule:
 
 @asynccontextmanager
 async def scheduling(
-    transport: SimulatedTransport | None = None, *, ledger: LoneLedger | None = None, keep_lease: bool = True
+    transport: SimulatedTransport | None = None,
+    *,
+    ledger: LoneLedger | None = None,
+    keep_lease: bool = True,
+    carrier: CarrierSetting = CarrierSetting.EDIT,
 ) -> AsyncIterator[Schedule]:
     """Runs an edit scheduler; with `keep_lease`, a heartbeat is sent each second."""
     clock, lease = SimulatedClock(), Lease()
     transport, records, ledger = transport or SimulatedTransport(), RecordsInMemory(), ledger or LoneLedger()
     budget = RateBudget(ledger, clock)
-    scheduler = EditScheduler(transport, budget, lease, clock, records)
+    scheduler = EditScheduler(transport, budget, lease, clock, records, carrier)
 
     async def beat() -> None:
         while True:

@@ -1,0 +1,205 @@
+"""Which replies the edit scheduler gives to native streams, and when their calls go: in simulated time."""
+
+import asyncio
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from bot.core.carriers import STREAM_LIFE_S, CarrierSetting
+from bot.core.pacing import OWN_GAP_S
+from bot.core.reply.approvals import Ask
+from bot.core.reply.draft import Draft
+from bot.core.reply.state import AppendStream, Call, Ending, Post, StartStream, StopStream, Update
+from bot.errors import RateLimited, Refusal, Refused
+from bot.ports.replies import LiveReply
+from bot.slack.edit_scheduler import PLACEHOLDER_DELAY_S
+from bot.slack.rate_budget import CALLS_PER_MINUTE
+from tests.simulated_time import run_simulated
+from tests.slack.schedules import METHODS, Schedule, SimulatedTransport, job_of, scheduling
+from tests.slack.test_edit_scheduler import simulated
+
+STREAM = CarrierSetting.STREAM
+STREAMED = ["StartStream", "AppendStream", "StopStream"]
+EDITED = ["Post", "Update", "Update"]
+
+
+def kinds(schedule: Schedule, job_id: int = 1) -> list[str]:
+    """Returns the kinds of a reply's calls."""
+    return [kind for job, kind in schedule.calls() if job == job_id]
+
+
+async def tell(reply: LiveReply) -> None:
+    """Has an answer grow once, and end."""
+    reply.append("One two ")
+    await asyncio.sleep(2)
+    reply.append("three ")
+    await asyncio.sleep(2)
+    await reply.finish(Ending())
+
+
+@simulated
+async def test_stream_carries_an_answer_from_its_first_words_to_its_end() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0), carrier=STREAM) as schedule:
+        reply = await schedule.open_in_pane(1)
+        await asyncio.sleep(5)
+        await tell(reply)
+    assert kinds(schedule) == STREAMED
+    times = [schedule.times(kind) for kind in (StartStream, AppendStream, StopStream)]
+    assert times == [[5], [7], [9]]
+    texts = [sent.call.text for sent in schedule.transport.sent]  # type: ignore[union-attr]
+    assert "".join(texts) == "One two three"
+    assert reply.page_ts == ("1.0",)
+
+
+@pytest.mark.parametrize(
+    ("carrier", "allowed", "takes_streams", "expected"),
+    [
+        (CarrierSetting.STREAM, True, True, STREAMED),
+        (CarrierSetting.AUTO, True, True, STREAMED),
+        (CarrierSetting.EDIT, True, True, EDITED),
+        (CarrierSetting.STREAM, False, True, EDITED),
+        (CarrierSetting.STREAM, True, False, EDITED),
+    ],
+    ids=["stream", "auto", "edit", "not every reader would see it", "Slack is known to refuse"],
+)
+def test_what_carries_an_answer(
+    carrier: CarrierSetting, allowed: bool, takes_streams: bool, expected: list[str]
+) -> None:
+    async def test() -> None:
+        transport = SimulatedTransport(takes_streams=takes_streams)
+        async with scheduling(transport, carrier=carrier) as schedule:
+            await tell(await schedule.open_in_pane(1, allowed=allowed))
+        assert kinds(schedule) == expected
+
+    run_simulated(test())
+
+
+@simulated
+async def test_only_the_reply_that_may_be_streamed_is() -> None:
+    async with scheduling(carrier=STREAM) as schedule:
+        others = await schedule.open_in_pane(2, allowed=False)
+        await asyncio.gather(tell(await schedule.open_in_pane(1)), tell(others))
+    assert (kinds(schedule, 1), kinds(schedule, 2)) == (STREAMED, EDITED)
+
+
+@simulated
+async def test_stream_without_a_complete_word_holds_back_no_other_reply() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0), carrier=STREAM) as schedule:
+        slow, other = await schedule.open_in_pane(1), await schedule.open_in_pane(2)
+        slow.append("Donau")
+        other.append("One two ")
+        await asyncio.sleep(1)
+        assert schedule.calls() == [(2, "StartStream")]
+        assert schedule.times(StartStream) == [0]
+        slow.append("dampfschiff ")
+        await asyncio.sleep(1)
+    assert [sent.call.text for sent in schedule.transport.sent] == ["One two", "Donaudampfschiff"]  # type: ignore[union-attr]
+
+
+@simulated
+async def test_old_stream_is_stopped_and_the_answer_goes_on_in_edits() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0), carrier=STREAM) as schedule:
+        reply = await schedule.open_in_pane(1)
+        while asyncio.get_running_loop().time() < STREAM_LIFE_S + 20:
+            reply.append("word ")
+            await asyncio.sleep(1)
+        await reply.finish(Ending())
+    (stopped_at,) = schedule.times(StopStream)
+    assert STREAM_LIFE_S <= stopped_at <= STREAM_LIFE_S + 2
+    assert max(schedule.times(AppendStream)) < stopped_at <= min(schedule.times(Update))
+    last = schedule.transport.sent[-1].call
+    assert isinstance(last, Update)
+    assert last.view.markdown == "word " * (int(STREAM_LIFE_S) + 20)
+
+
+async def queue_another(schedule: Schedule, thread_of: int) -> None:
+    """Shows the placeholder of another question that is queued in a thread."""
+    job = job_of(9)
+    question = replace(job.question, thread=job_of(thread_of).question.thread)
+    await schedule.scheduler.post_placeholder(replace(job, question=question), until=float("inf"))
+
+
+@pytest.mark.parametrize(
+    ("queued_in", "after_opening", "expected"),
+    [((1,), True, EDITED), ((1, 2), True, EDITED), ((1,), False, STREAMED), ((2,), True, STREAMED)],
+    ids=["below the reply", "below the reply, then elsewhere", "above the reply", "in another thread"],
+)
+def test_stream_is_no_new_message_below_a_queued_questions_placeholder(
+    queued_in: tuple[int, ...], after_opening: bool, expected: list[str]
+) -> None:
+    async def test() -> None:
+        async with scheduling(carrier=STREAM) as schedule:
+            reply = await schedule.open_in_pane(1) if after_opening else None
+            for thread_of in queued_in:
+                await asyncio.sleep(1)
+                await queue_another(schedule, thread_of)
+            await asyncio.sleep(1)
+            await tell(reply or await schedule.open_in_pane(1))
+            assert kinds(schedule) == expected
+
+    run_simulated(test())
+
+
+@pytest.mark.parametrize("error", [RateLimited("chat.startStream", 30.0), Refused("", "", Refusal.FORBIDDEN)])
+def test_start_that_fails_leaves_the_answer_to_edits(error: RateLimited | Refused) -> None:
+    def error_of(call: Call) -> RateLimited | Refused | None:
+        return error if isinstance(call, StartStream) else None
+
+    async def test() -> None:
+        async with scheduling(SimulatedTransport(latency_s=0.0, error_of=error_of), carrier=STREAM) as schedule:
+            await tell(await schedule.open_in_pane(1))
+        assert kinds(schedule) == ["StartStream", *EDITED]
+        assert schedule.times(Post) == [0]
+
+    run_simulated(test())
+
+
+@simulated
+async def test_streams_stay_within_their_budgets_and_edits_carry_the_rest() -> None:
+    starts, count = CALLS_PER_MINUTE[METHODS[StartStream]], 30
+    async with scheduling(carrier=STREAM) as schedule:
+        replies = [await schedule.open_in_pane(number) for number in range(count)]
+        for reply in replies:
+            reply.append("One two ")
+        await asyncio.sleep(30)
+        assert len(schedule.times(StartStream)) <= starts
+        assert len(schedule.times(StartStream)) + len(schedule.times(Post)) == count
+        assert schedule.times(Post) != []
+        await asyncio.gather(*(reply.finish(Ending()) for reply in replies))
+    stops = schedule.times(StopStream)
+    assert len(stops) == len(schedule.times(StartStream))
+    assert all(sum(at <= stop < at + 60 for stop in stops) <= CALLS_PER_MINUTE[METHODS[StopStream]] for at in stops)
+
+
+@simulated
+async def test_appends_of_one_stream_keep_their_distance() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0), carrier=STREAM) as schedule:
+        reply = await schedule.open_in_pane(1)
+        for _ in range(100):
+            reply.append("word ")
+            await asyncio.sleep(0.1)
+        times = schedule.times(AppendStream)
+    assert min(later - earlier for earlier, later in pairwise(times)) >= OWN_GAP_S - 0.01
+
+
+@simulated
+async def test_placeholder_comes_late_where_the_status_stands_for_it() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        await schedule.open_in_pane(1)
+        await asyncio.sleep(PLACEHOLDER_DELAY_S + 1)
+    assert schedule.times(Post) == [PLACEHOLDER_DELAY_S]
+
+
+@simulated
+async def test_question_about_calls_waits_for_no_status_and_until_it_is_shown() -> None:
+    asks = (Ask("notes.add", "{}", "value"),)
+    async with scheduling(SimulatedTransport(latency_s=3.0)) as schedule:
+        reply = await schedule.scheduler.open(Draft(job_of(1)), status_shown=True, has_stop=True)
+        await reply.ask(asks)
+        assert asyncio.get_running_loop().time() == 3.0
+        (sent,) = schedule.transport.sent
+        assert isinstance(sent.call, Post)
+        assert (sent.call.view.asks, sent.call.view.activity) == (asks, "")
+        await reply.ask(())
+        assert asyncio.get_running_loop().time() == pytest.approx(6.0, abs=OWN_GAP_S + 0.01)
