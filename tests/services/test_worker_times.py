@@ -146,6 +146,7 @@ class WorkerStage:
     token_refused: bool = False
     checked: list[Question] = field(default_factory=list)
     """Questions whose asker's access was checked."""
+    shown_as_queued: list[ThreadKey] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         async def admits(question: Question) -> bool:
@@ -162,7 +163,7 @@ class WorkerStage:
             capacity=Capacity(10, self.drain_s),
             answer=self.answers.answer,
             admits=admits,
-            queued=lambda thread: None,
+            queued=self.shown_as_queued.append,
             token_refused=lambda: self.token_refused,
         )
 
@@ -617,6 +618,7 @@ def test_placeholder_of_a_queued_question_waits_for_those_above_it() -> None:
         assert len(stage.queue.claims) == claims + 1, "the job may be claimed now"
         assert stage.placeholders.untils == [PLACEHOLDER_WITHIN_S]
         assert (stage.checked, set(stage.placeholders.checked)) == ([JOB.question], {JOB.question})
+        assert stage.shown_as_queued == [JOB.question.thread]
 
     on_stage(work, WorkerStage(placeholders=Placeholders(may_post_from=2.0)))
 
@@ -635,5 +637,6 @@ def test_queued_question_of_a_denied_asker_is_stopped_and_gets_no_placeholder() 
         stage.worker.post_placeholder(JOB)
         await asyncio.sleep(1)
         assert (stage.placeholders.stopped, stage.placeholders.posted) == ([JOB.id], [])
+        assert stage.shown_as_queued == []
 
     on_stage(work, WorkerStage(denied=True))
