@@ -1,0 +1,142 @@
+"""What is held back for native streams, and which carrier the budgets leave to an answer: with told times."""
+
+import pytest
+
+from bot.core.carriers import Carrier, CarrierSetting
+from bot.core.pacing import ASK_AGAIN_S, MARGIN_S, USUAL_LIFE_S, WINDOW_S, Urgency
+from bot.core.reply.state import Streaming
+from bot.slack.rate_budget import APPENDS, CALLS_PER_MINUTE, REPLIES, STARTS, STOPS, RateBudget
+from tests.clocks import ManualClock
+from tests.slack.schedules import LoneLedger
+
+NOW = 1_000.0
+AUTO, STREAM = CarrierSetting.AUTO, CarrierSetting.STREAM
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW)
+
+
+@pytest.fixture
+def budget(clock: ManualClock) -> RateBudget:
+    return RateBudget(LoneLedger(), clock)
+
+
+def send(budget: RateBudget, method: str, calls: int) -> None:
+    for _ in range(calls):
+        budget.sent(method, NOW, None)
+        budget.answered(method)
+
+
+def live_by_method(budget: RateBudget) -> dict[str, int]:
+    """Returns how many live replies use each method's calls."""
+    return {method: budget._pacers[method].live for method in (REPLIES, STARTS, APPENDS, STOPS)}
+
+
+@pytest.mark.parametrize(
+    ("streaming", "used"),
+    [
+        (Streaming.NO, {REPLIES}),
+        (Streaming.STARTING, {STARTS, APPENDS, STOPS}),
+        (Streaming.OPEN, {APPENDS, STOPS}),
+    ],
+)
+def test_calls_are_held_back_for_what_a_reply_still_needs(
+    budget: RateBudget, streaming: Streaming, used: set[str]
+) -> None:
+    budget.opened("other")
+    budget.opened("a")
+    for step in (Streaming.STARTING, Streaming.OPEN, Streaming.NO, streaming, streaming):
+        budget.streams("a", step)
+    edits = 2 if REPLIES in used else 1
+    assert live_by_method(budget) == {method: int(method in used) for method in (STARTS, APPENDS, STOPS)} | {
+        REPLIES: edits
+    }
+    budget.closed("a")
+    budget.closed("other")
+    assert set(live_by_method(budget).values()) == {0}
+
+
+def test_reply_that_is_not_live_holds_nothing_back(budget: RateBudget) -> None:
+    budget.streams("queued", Streaming.OPEN)
+    assert set(live_by_method(budget).values()) == {0}
+
+
+def test_stream_counts_from_when_its_reply_was_opened(budget: RateBudget, clock: ManualClock) -> None:
+    budget.opened("a")
+    clock.now_s += 5.0
+    budget.streams("a", Streaming.OPEN)
+    clock.now_s += 5.0
+    budget.closed("a")
+    assert budget._pacers[STOPS]._usual_s() == (USUAL_LIFE_S + 10.0) / 2
+
+
+@pytest.mark.parametrize(
+    ("started", "open_streams", "expected"),
+    [
+        (0, 0, Carrier.STREAM),
+        (CALLS_PER_MINUTE[STARTS] - 1, 0, Carrier.STREAM),
+        (CALLS_PER_MINUTE[STARTS], 0, Carrier.EDITS),
+        (0, CALLS_PER_MINUTE[STOPS] - 1, Carrier.STREAM),
+        (0, CALLS_PER_MINUTE[STOPS], Carrier.EDITS),
+    ],
+)
+def test_stream_needs_a_start_and_a_stop_that_no_other_needs(
+    budget: RateBudget, started: int, open_streams: int, expected: Carrier
+) -> None:
+    for number in range(open_streams):
+        budget.opened(number)
+        budget.streams(number, Streaming.OPEN)
+    send(budget, STARTS, started)
+    budget.opened("a")
+    assert budget.carrier("a", STREAM) is expected
+    assert budget.carrier("a", CarrierSetting.EDIT) is Carrier.EDITS
+
+
+@pytest.mark.parametrize(
+    ("edited", "streamed", "expected"),
+    [(10, 0, Carrier.STREAM), (0, 15, Carrier.EDITS), (2, 15, Carrier.EDITS), (15, 5, Carrier.STREAM)],
+)
+def test_less_crowded_budget_carries(budget: RateBudget, edited: int, streamed: int, expected: Carrier) -> None:
+    for number in range(edited + streamed):
+        budget.opened(number)
+        if number >= edited:
+            budget.streams(number, Streaming.OPEN)
+    budget.opened("a")
+    before = live_by_method(budget)
+    assert budget.carrier("a", AUTO) is expected
+    assert live_by_method(budget) == before, "the question changes nothing"
+
+
+def test_used_budget_carries_less(budget: RateBudget) -> None:
+    budget.opened("a")
+    send(budget, REPLIES, 30)
+    assert budget.carrier("a", AUTO) is Carrier.STREAM
+    send(budget, APPENDS, 100)
+    assert budget.carrier("a", AUTO) is Carrier.EDITS
+
+
+@pytest.mark.parametrize("method", [STARTS, STOPS])
+async def test_denied_start_or_stop_leaves_answers_to_edits_for_a_moment(method: str) -> None:
+    clock, ledger = ManualClock(NOW), LoneLedger(denies_until=float("inf"))
+    budget = RateBudget(ledger, clock)
+    budget.opened("a")
+    budget.sent(method, NOW, "a")
+    assert not await budget.take(method)
+    budget.withdrawn(method)
+    assert budget.carrier("a", STREAM) is Carrier.EDITS
+    assert budget.ready_at(method, NOW, Urgency.FINAL, "a") == budget.final_at(method, NOW, 0) == NOW + ASK_AGAIN_S
+    clock.now_s += ASK_AGAIN_S
+    assert budget.carrier("a", STREAM) is Carrier.STREAM
+
+
+def test_final_is_expected_when_the_calls_of_those_before_it_are_back(budget: RateBudget, clock: ManualClock) -> None:
+    send(budget, REPLIES, CALLS_PER_MINUTE[REPLIES] - 2)
+    clock.now_s += 7.0
+    send(budget, REPLIES, 2)
+    later = NOW + 7.0
+    back_at = NOW + WINDOW_S + MARGIN_S
+    assert budget.final_at(REPLIES, later, 0) == back_at
+    assert budget.final_at(REPLIES, later, CALLS_PER_MINUTE[REPLIES] - 3) == back_at
+    assert budget.final_at(REPLIES, later, CALLS_PER_MINUTE[REPLIES] - 2) == back_at + 7.0
