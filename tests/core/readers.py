@@ -13,6 +13,7 @@ class ReadersChannel:
     shown: dict[str, PageView] = field(default_factory=dict)
     files: dict[str, tuple[AttachedFile, ...]] = field(default_factory=dict)
     posted: int = 0
+    deleted_files: list[str] = field(default_factory=list)
 
     def take(self, call: Call) -> str:
         """Does a call and returns its message's ts."""
@@ -28,9 +29,10 @@ class ReadersChannel:
                 return f"{self.posted}.0"
             case Update(ts=ts, view=view):
                 self.shown[ts] = view
-            case Delete(ts=ts):
+            case Delete(ts=ts, file_ids=file_ids):
                 self.shown.pop(ts, None)
                 self.files.pop(ts, None)
+                self.deleted_files += file_ids
         assert not isinstance(call, StartStream), "no page may be streamed here"
         return call.ts
 
@@ -42,6 +44,7 @@ def show_all(reply: Reply, channel: ReadersChannel) -> int:
     """Sends all calls; returns how many there were."""
     calls = 0
     while (call := reply.next_call()) is not None:
+        assert call.question == reply.question
         reply.confirmed(call, channel.take(call))
         calls += 1
     return calls

@@ -5,6 +5,7 @@ import pytest
 from bot.core import texts
 from bot.core.job import EndReason
 from bot.core.reply.attachments import Attached, AttachedFile, keys
+from bot.core.reply.pages import PAGE_CHARS
 from bot.core.reply.state import MOST_PAGES, UPLOAD_TRIES, Ending, PageView, Post, Reply, Shown, Update, Upload
 from bot.errors import Refusal
 from tests.core.conversations import question
@@ -62,7 +63,8 @@ def test_refused_upload_continues_the_answer_on_more_pages(reasons: list[Refusal
     assert [view.notice for view in channel.shown.values()] == [""] * 7
 
 
-def test_upload_that_is_given_up_continues_the_answer_on_more_pages() -> None:
+def without_files() -> tuple[Reply, ReadersChannel]:
+    """Returns a reply whose upload was given up, in a channel that shows its first pages."""
     reply, channel = Reply(question()), ReadersChannel()
     reply.append(SEVEN_PAGES)
     reply.finish(Ending())
@@ -70,9 +72,34 @@ def test_upload_that_is_given_up_continues_the_answer_on_more_pages() -> None:
         assert call is not None
         reply.confirmed(call, channel.take(call))
     reply.give_up()
+    return reply, channel
+
+
+def test_upload_that_is_given_up_continues_the_answer_on_more_pages() -> None:
+    reply, channel = without_files()
     show_all(reply, channel)
     assert channel.text() == SEVEN_PAGES
     assert (channel.files, reply.unshown, reply.finished) == ({}, False, True)
+
+
+def test_upload_that_is_given_up_is_not_tried_in_another_form() -> None:
+    reply, channel = without_files()
+    edit = reply.next_call()
+    assert isinstance(edit, Update)
+    reply.refused(edit, Refusal.UNREADABLE)
+    show_all(reply, channel)
+    assert (channel.files, channel.text()) == ({}, SEVEN_PAGES)
+    assert list(channel.shown.values())[-1].plain
+
+
+def test_earlier_text_that_stays_is_shown_on_pages() -> None:
+    reply, channel = Reply(question(), Shown((), len(SEVEN_PAGES), SEVEN_PAGES)), ReadersChannel()
+    reply.append("Less.")
+    reply.finish(Ending("Cut.", end=EndReason.CUT))
+    show_all(reply, channel)
+    assert all(len(view.markdown) <= PAGE_CHARS for view in channel.shown.values())
+    ((file,),) = channel.files.values()
+    assert file.content.decode() == SEVEN_PAGES
 
 
 def test_code_longer_than_a_page_is_attached() -> None:
@@ -108,6 +135,7 @@ def test_files_of_an_earlier_attempt_stay_if_their_content_is_current(before: st
     ((file,),) = channel.files.values()
     assert file.content.decode() == SEVEN_PAGES
     assert ("8.0" in channel.files) is stays
+    assert channel.deleted_files == ([] if stays else ["F1"])
 
 
 def test_shorter_partial_answer_keeps_the_file_of_an_earlier_attempt() -> None:

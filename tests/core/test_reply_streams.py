@@ -9,6 +9,7 @@ from bot.core.carriers import MOST_CONFLICTS, STREAM_BYTES, Carrier
 from bot.core.job import EndReason
 from bot.core.pacing import Urgency
 from bot.core.reply.forms import PLAIN_AT
+from bot.core.reply.markdown.render import rendered
 from bot.core.reply.state import (
     AppendStream,
     Call,
@@ -424,7 +425,30 @@ def test_end_that_is_posted_anew_stops_the_stream_first() -> None:
     reply.post_anew(0)
     show_all(reply, thread)
     assert [type(call) for call in thread.sent] == [StartStream, StopStream, Post, Delete]
+    assert thread.sent[1] == StopStream(question(), 0, "1.0")
     assert thread.texts == {"2.0": "One two three "}
+
+
+def test_pages_that_are_posted_anew_are_no_longer_than_a_stream_carries() -> None:
+    reply, thread = streamed("word " * 100)
+    reply.append("word " * 3_000)
+    show_all(reply, thread)
+    reply.finish(Ending())
+    reply.post_anew(0)
+    show_all(reply, thread)
+    posts = [call for call in thread.sent if isinstance(call, Post)]
+    assert [call.page for call in posts] == [0, 1]
+    assert all(call.view.for_stream and len(call.view.markdown) <= STREAM_BYTES for call in posts)
+
+
+def test_stop_appends_what_was_held_back_as_an_ended_page_shows_it() -> None:
+    reply, thread = streamed("One two ")
+    text = "One two *three"
+    assert rendered(text, growing=False) != rendered(text, growing=True)
+    reply.append("*three")
+    reply.finish(Ending())
+    show_all(reply, thread)
+    assert thread.texts == {"1.0": rendered(text, growing=False)}
 
 
 def test_late_answer_of_a_stream_that_was_left_changes_nothing() -> None:
