@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ GONE = [reason for reason in Refusal if reason.is_gone]
 
 
 @dataclass
-class Thread:
+class StreamingThread:
     """A thread that does every call, as its readers see it. `sent` has the calls."""
 
     texts: dict[str, str] = field(default_factory=dict)
@@ -78,17 +79,16 @@ def next_filled(reply: Reply, carrier: Carrier = Carrier.STREAM) -> Call | None:
     """Returns the reply's next call with its text, after choosing what carries a page that begins."""
     for _ in range(5):
         call = reply.next_call()
-        if call is not None and reply.may_start_stream(call):
-            reply.carry(call.page, carrier)  # type: ignore[union-attr]
+        if isinstance(call, Post | Update) and reply.may_start_stream(call):
+            reply.carry(call.page, carrier)
             call = reply.next_call()
-        if call is None or (full := reply.filled(call)) is not None:
-            return full if call is not None else None
-        if reply.next_call() == call:
-            return None
+        filled = call and reply.filled(call)
+        if filled is not None or reply.next_call() == call:
+            return filled
     raise AssertionError(f"{call} is never filled")
 
 
-def advance(reply: Reply, thread: Thread, carrier: Carrier = Carrier.STREAM) -> Call | None:
+def advance(reply: Reply, thread: StreamingThread, carrier: Carrier = Carrier.STREAM) -> Call | None:
     """Does the next call; returns it."""
     call = next_filled(reply, carrier)
     if call is not None:
@@ -96,23 +96,23 @@ def advance(reply: Reply, thread: Thread, carrier: Carrier = Carrier.STREAM) -> 
     return call
 
 
-def show_all(reply: Reply, thread: Thread) -> None:
+def show_all(reply: Reply, thread: StreamingThread) -> None:
     for _ in range(50):
         if advance(reply, thread) is None:
             return
     raise AssertionError("the reply still has calls")
 
 
-def streamed(text: str = "One two three ") -> tuple[Reply, Thread]:
+def streamed(text: str = "One two three ") -> tuple[Reply, StreamingThread]:
     """Returns a reply whose first words a stream has brought, in a thread where Slack shows its own Stop."""
-    reply, thread = Reply(question(), has_stop=True), Thread()
+    reply, thread = Reply(question(), has_stop=True), StreamingThread()
     reply.append(text)
     assert isinstance(advance(reply, thread), StartStream)
     return reply, thread
 
 
 def test_words_grow_in_a_stream_until_its_stop() -> None:
-    reply, thread = Reply(question(), has_stop=True), Thread()
+    reply, thread = Reply(question(), has_stop=True), StreamingThread()
     reply.append("One two")
     assert reply.streaming is Streaming.NO
     start = next_filled(reply)
@@ -145,7 +145,7 @@ def test_words_grow_in_a_stream_until_its_stop() -> None:
 
 @pytest.mark.parametrize("words_first", [False, True], ids=["placeholder first", "words first"])
 def test_placeholder_with_its_stop_stands_above_a_stream_until_the_end(words_first: bool) -> None:
-    reply, thread = Reply(question()), Thread()
+    reply, thread = Reply(question()), StreamingThread()
     if words_first:
         reply.append("One two")
     assert isinstance(advance(reply, thread), Post)
@@ -162,7 +162,7 @@ def test_placeholder_with_its_stop_stands_above_a_stream_until_the_end(words_fir
 
 
 def test_page_that_edits_carry_starts_no_stream() -> None:
-    reply, thread = Reply(question(), has_stop=True), Thread()
+    reply, thread = Reply(question(), has_stop=True), StreamingThread()
     reply.append("One ")
     assert isinstance(advance(reply, thread, Carrier.EDITS), Post)
     reply.append("two ")
@@ -193,7 +193,7 @@ def refused(*reasons: Refusal) -> Callable[[Reply], None]:
 def with_full_page(reply: Reply) -> None:
     """Edits have carried the first page, and the second begins."""
     reply.append("word " * 4_000)
-    advance(reply, Thread(), Carrier.EDITS)
+    advance(reply, StreamingThread(), Carrier.EDITS)
 
 
 def queued(reply: Reply) -> None:
@@ -213,20 +213,20 @@ def words_below_a_placeholder(reply: Reply) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "begin", "may_start"),
+    ("options", "begin", "may_start"),
     [
-        (Reply(question()), words, True),
-        (Reply(question(), has_stop=True), words, True),
-        (Reply(question()), words_below_a_placeholder, True),
-        (Reply(question()), silent, False),
-        (Reply(question(), has_stop=True), ended, False),
-        (Reply(question(), version=1), words, False),
-        (Reply(question(), Shown(("1.0",))), words, False),
-        (Reply(question(), queued=True), queued, False),
-        (Reply(question()), refused(Refusal.UNREADABLE), False),
-        (Reply(question()), refused(*[Refusal.UNKNOWN] * (PLAIN_AT // 2)), False),
-        (Reply(question()), refused(*[Refusal.UNKNOWN] * 3), False),
-        (Reply(question()), with_full_page, False),
+        ({}, words, True),
+        ({"has_stop": True}, words, True),
+        ({}, words_below_a_placeholder, True),
+        ({}, silent, False),
+        ({"has_stop": True}, ended, False),
+        ({"version": 1}, words, False),
+        ({"shown": Shown(("1.0",))}, words, False),
+        ({"queued": True}, queued, False),
+        ({}, refused(Refusal.UNREADABLE), False),
+        ({}, refused(*[Refusal.UNKNOWN] * (PLAIN_AT // 2)), False),
+        ({}, refused(*[Refusal.UNKNOWN] * 3), False),
+        ({}, with_full_page, False),
     ],
     ids=[
         "first words",
@@ -243,7 +243,8 @@ def words_below_a_placeholder(reply: Reply) -> None:
         "a later page without a Stop",
     ],
 )
-def test_what_a_stream_may_carry(reply: Reply, begin: Callable[[Reply], None], may_start: bool) -> None:
+def test_what_a_stream_may_carry(options: dict[str, Any], begin: Callable[[Reply], None], may_start: bool) -> None:
+    reply = Reply(question(), **options)
     begin(reply)
     call = reply.next_call()
     assert call is not None
@@ -252,7 +253,7 @@ def test_what_a_stream_may_carry(reply: Reply, begin: Callable[[Reply], None], m
 
 @pytest.mark.parametrize("has_stop", [False, True])
 def test_later_page_starts_a_stream_of_its_own(has_stop: bool) -> None:
-    reply, thread = Reply(question(), has_stop=has_stop), Thread()
+    reply, thread = Reply(question(), has_stop=has_stop), StreamingThread()
     text = "word " * 4_000
     for start in range(0, len(text), 500):
         reply.append(text[start : start + 500])
@@ -280,7 +281,7 @@ def test_pages_of_a_stream_stay_when_edits_go_on() -> None:
 
 @pytest.mark.parametrize("reason", Refusal)
 def test_refused_start_leaves_the_page_to_edits(reason: Refusal) -> None:
-    reply, thread = Reply(question(), has_stop=True), Thread()
+    reply, thread = Reply(question(), has_stop=True), StreamingThread()
     reply.append("One two ")
     start = next_filled(reply)
     assert isinstance(start, StartStream)
@@ -293,7 +294,7 @@ def test_refused_start_leaves_the_page_to_edits(reason: Refusal) -> None:
 
 
 def test_start_that_must_wait_leaves_the_page_to_edits() -> None:
-    reply, thread = Reply(question(), has_stop=True), Thread()
+    reply, thread = Reply(question(), has_stop=True), StreamingThread()
     reply.append("One two ")
     start = next_filled(reply)
     assert isinstance(start, StartStream)
@@ -311,7 +312,7 @@ def test_append_that_must_wait_leaves_the_stream_open() -> None:
     assert (reply.streaming, next_filled(reply)) == (Streaming.OPEN, append)
 
 
-def refused_in_stream(reason: Refusal, *, at_the_end: bool) -> tuple[Reply, Thread]:
+def refused_in_stream(reason: Refusal, *, at_the_end: bool) -> tuple[Reply, StreamingThread]:
     """Returns a reply with an append, or a stop with the rest of its text, that Slack refused."""
     reply, thread = streamed()
     reply.append("four ")
