@@ -152,7 +152,7 @@ class PostedReplies:
         One reply at a time grows in a thread.
         """
         return [
-            FoundStream(message["ts"], _letters(body_of(reply_blocks.answer_of(message))))
+            FoundStream(message["ts"], _letters(_text_of(message)))
             for message in messages
             if message.get("user") == self._bot_user_id
             and message["ts"] > question.ts

@@ -277,6 +277,14 @@ def test_what_was_said_is_shown_once_and_in_order_within_the_budgets(story: Stor
     check(story)
 
 
+def test_stream_whose_start_and_stop_got_no_answer_is_recognized_by_escaped_words() -> None:
+    others = tuple(StoryStep(1, text, pause_s=1.0) for text in numbered(["W "] * 7))
+    asks = StoryStep(0, "<!channel> w7x ", pause_s=1.0)
+    lost = dict.fromkeys((5, 6), CallFault.LOST_RESPONSE)
+    faults = {1: CallFault.RATE_LIMIT, **lost}
+    check(Story(2, (*others, asks), faults, frozenset(), frozenset(), CarrierSetting.STREAM, slack_stops=False))
+
+
 def check(story: Story) -> None:
     """Tells a story, and checks what readers see at its end."""
 
