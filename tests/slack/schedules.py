@@ -124,7 +124,8 @@ class SimulatedTransport:
     error_of: Callable[[Call], RateLimited | Refused | Exception | None] = lambda call: None
     is_clean: bool = True
     """Whether a reply's late messages can be deleted."""
-    takes_streams: bool = True
+    streams_for: frozenset[str] = frozenset({"U1"})
+    """The people for whom Slack starts streams."""
     sent: list[Sent] = field(default_factory=list)
     on_refusal: Callable[[], None] = lambda: None
     """Called when a call was refused."""
@@ -136,7 +137,7 @@ class SimulatedTransport:
         return Shown(job.page_ts)
 
     def may_stream(self, question: Question) -> bool:
-        return self.takes_streams
+        return question.user_id in self.streams_for
 
     def delivery(self, job: Job, reply: Reply) -> SimulatedDelivery:
         return SimulatedDelivery(self, job, reply)

@@ -107,6 +107,18 @@ def test_less_crowded_budget_carries(budget: RateBudget, edited: int, streamed: 
     before = live_by_method(budget)
     assert budget.carrier("a", AUTO) is expected
     assert live_by_method(budget) == before, "the question changes nothing"
+    assert budget.ready_at(REPLIES, NOW + WINDOW_S, Urgency.PROGRESS, "a") <= NOW + WINDOW_S
+    budget.closed("a")
+
+
+def test_appends_of_a_stream_may_use_their_whole_budget(budget: RateBudget) -> None:
+    budget.opened("a")
+    budget.streams("a", Streaming.OPEN)
+    later = NOW + 30.0
+    send(budget, APPENDS, CALLS_PER_MINUTE[APPENDS] - 1)
+    assert budget.ready_at(APPENDS, later, Urgency.PROGRESS, "a") <= later
+    send(budget, APPENDS, 1)
+    assert budget.ready_at(APPENDS, later, Urgency.PROGRESS, "a") > later
 
 
 def test_used_budget_carries_less(budget: RateBudget) -> None:
