@@ -111,6 +111,16 @@ def test_less_crowded_budget_carries(budget: RateBudget, edited: int, streamed: 
     budget.closed("a")
 
 
+@pytest.mark.parametrize(("method", "streaming"), [(STARTS, Streaming.STARTING), (STOPS, Streaming.OPEN)])
+def test_last_start_or_stop_is_there_for_the_stream_that_needs_it(
+    budget: RateBudget, method: str, streaming: Streaming
+) -> None:
+    budget.opened("a")
+    budget.streams("a", streaming)
+    send(budget, method, CALLS_PER_MINUTE[method] - 1)
+    assert budget.ready_at(method, NOW, Urgency.FIRST, "a") <= NOW
+
+
 def test_appends_of_a_stream_may_use_their_whole_budget(budget: RateBudget) -> None:
     budget.opened("a")
     budget.streams("a", Streaming.OPEN)
