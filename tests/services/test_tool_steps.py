@@ -220,14 +220,17 @@ async def test_reply_says_which_tool_runs_and_sums_up_at_the_end(notes: NotesSer
     assert (reply.ending.footer, reply.ending.details) == (f"{MODEL} · 1 tool", True)
 
 
-async def test_model_that_never_stops_asking_for_tools_reaches_the_step_limit(notes: NotesServer) -> None:
-    async with staged(notes, asking(LIST), max_steps=3) as stage:
+@pytest.mark.parametrize(("text", "notice"), [("Let me see.", texts.STEP_LIMIT), ("", texts.STEP_LIMIT_WITHOUT_TEXT)])
+async def test_model_that_never_stops_asking_for_tools_reaches_the_step_limit(
+    notes: NotesServer, text: str, notice: str
+) -> None:
+    async with staged(notes, asking(LIST, text=text), max_steps=3) as stage:
         await ended(stage)
         row = await stage.row()
     assert row.end_reason == EndReason.STEP_LIMIT
     assert (len(prompts_of(stage)), len(notes.calls)) == (3, 2)
     assert stage.replies.opened[0].ending is not None
-    assert stage.replies.opened[0].ending.notice == texts.STEP_LIMIT
+    assert stage.replies.opened[0].ending.notice == notice
     assert "last step" in prompts_of(stage)[-1].turns[-1].text
 
 
