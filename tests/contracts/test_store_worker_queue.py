@@ -74,6 +74,17 @@ class TestClaim:
         [job] = await store.worker_queue.claim(10)
         assert (job.question, job.earlier) == (asked(3), (asked(2),))
 
+    async def test_questions_behind_a_running_one_stay_while_others_are_answered_together(self, store: Stores) -> None:
+        await enqueued(store, asked(0))
+        running = await one(store)
+        await enqueued(store, asked(1))
+        for number in (2, 3):
+            await enqueued(store, asked(number, OTHER_THREAD))
+        batch = await one(store)
+        assert (batch.question.ts, [question.ts for question in batch.earlier]) == (asked(3).ts, [asked(2).ts])
+        await store.worker_queue.finish(running, DONE)
+        assert (await one(store)).question.ts == asked(1).ts
+
     async def test_released_job_is_claimed_first_and_alone(self, store: Stores) -> None:
         await enqueued(store, asked(2))
         await store.worker_queue.release((await store.worker_queue.claim(1))[0])
