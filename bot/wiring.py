@@ -1,7 +1,7 @@
 """Builds the bot from its settings: the only place that wires services, stores and Slack together.
 
-`built` opens what has to be closed, in order: the database, Slack's Web API, the models. From these, `_Parts` has what
-several services share. Each function below builds one service from them; `_listen` registers the listeners.
+`built` opens what has to be closed, in order: the tools' servers, Slack's Web API, the database, the models. `_Parts`
+has what several services share. Each function below builds one service from it; `_listen` registers the listeners.
 """
 
 import logging

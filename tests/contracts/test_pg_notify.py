@@ -88,11 +88,12 @@ def is_free(worker: str) -> sa.ColumnElement[Any]:
     return sa.func.pg_try_advisory_xact_lock(lock_key(worker))
 
 
-async def freed(engine: AsyncEngine, worker: str) -> None:
-    """Returns once the server has noticed that the connection with the lock was closed."""
+async def until(engine: AsyncEngine, expression: sa.ColumnElement[Any]) -> Any:
+    """Polls a value until it is true, and returns it: the server notices a closed connection a moment later."""
     async with asyncio.timeout(IN_TIME_S):
-        while not await value(engine, is_free(worker)):  # noqa: ASYNC110
+        while not (result := await value(engine, expression)):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+        return result
 
 
 def checked_pid() -> sa.ColumnElement[Any]:
@@ -125,7 +126,7 @@ async def test_lock_is_held_while_it_listens(postgresql_url: str, other: AsyncEn
         assert not await value(other, is_free("w1"))
         assert await value(other, is_free("w2"))
     assert not listener.held
-    await freed(other, "w1")
+    await until(other, is_free("w1"))
 
 
 async def test_lost_connection_is_replaced_soon(postgresql_url: str, other: AsyncEngine) -> None:
@@ -147,9 +148,7 @@ async def test_connection_whose_server_hangs_is_replaced(
     monkeypatch.setattr(pg_notify, "ANSWER_WITHIN_S", 3.0)
     clock = SteppedClock()
     async with listening(postgresql_url, clock) as (listener, _):
-        async with asyncio.timeout(IN_TIME_S):
-            while not (pid := await value(other, checked_pid())):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+        pid = await until(other, checked_pid())
         os.kill(pid, signal.SIGSTOP)
         try:
             assert await next_pause_s(clock) == FIRST_PAUSE_S
@@ -170,7 +169,7 @@ async def test_lock_that_the_server_holds_for_a_lost_connection_is_not_waited_fo
             pause_s = await next_pause_s(clock)
             monkeypatch.setattr(pg_notify, "READY_WITHIN_S", IN_TIME_S)
             await lost.invalidate()
-            await freed(other, "w1")
+            await until(other, is_free("w1"))
             clock.advance(pause_s)
             await ear.until(lambda: ear.wakes == 1)
             assert listener.held

@@ -125,7 +125,7 @@ class SimulatedTransport:
     is_clean: bool = True
     """Whether a reply's late messages can be deleted."""
     streams_for: frozenset[str] = frozenset({"U1"})
-    """The people for whom Slack starts streams."""
+    """Slack starts streams for these people only."""
     sent: list[Sent] = field(default_factory=list)
     on_refusal: Callable[[], None] = lambda: None
     """Called when a call was refused."""

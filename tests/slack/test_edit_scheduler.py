@@ -21,7 +21,7 @@ from bot.slack.edit_scheduler import CALL_TIMEOUT_S, LAST_CALLS_S, MOST_IN_FLIGH
 from bot.slack.rate_budget import CALLS_PER_MINUTE
 from bot.slack.retry_policy import REPLY_CALLS
 from tests.simulated_time import run_simulated
-from tests.slack.schedules import LoneLedger, SimulatedTransport, scheduling
+from tests.slack.schedules import LoneLedger, SimulatedTransport, job_of, scheduling
 
 WITHIN_S = 1_000.0
 
@@ -591,8 +591,7 @@ async def test_earliest_of_several_waiting_calls_wakes_the_scheduler() -> None:
 @simulated
 async def test_reply_whose_time_is_over_asks_nothing_and_holds_nobody_up() -> None:
     async with scheduling() as schedule:
-        question = Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "why?")
-        reply = await schedule.scheduler.open(Draft(Job(1, question, 1, ("1.1",))), until=1.0)
+        reply = await schedule.scheduler.open(Draft(job_of(1, ("1.1",))), until=1.0)
         await asyncio.sleep(2)
         for value in ("0.0.0.hash", "0.0.1.hash"):
             await reply.ask((Ask("notes.add", "{}", value),))
