@@ -131,7 +131,8 @@ async def built(
         bolt = _bolt(settings, me)
         shortcut = _listen(bolt, parts, answering, worker)
         app_web = SlackClient(settings.slack_app_token, settings.slack_api_url, session)
-        sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token)
+        sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token, clock)
+        probes.problem = lambda: bot_token.problem or app_token.problem or sockets.problem()
         probes.database, probes.connections, probes.live = stores.database.ping, sockets.up, lambda: worker.live
         watch: Loop = partial(bot_token.watch, client.identity)
         yield Bot(me, worker, sockets, shortcut, (*_loops(parts, worker, shortcut), watch), mcp_servers)

@@ -33,6 +33,7 @@ class Fault:
             "slow": f"{self.delay_s:g} s",
             "refuse": self.error,
             "unknown_error": self.error,
+            "end_after_hello": self.error,
             "file_redirect": self.location,
             "file_larger": f"{self.more_bytes:,} extra bytes",
             "file_slow": f"{self.delay_s:g} s for each 64 kB",
@@ -89,7 +90,9 @@ FILE_FAULTS = (
     Fault("file_larger", "Files larger than announced"),
     Fault("file_slow", "Slow file downloads"),
 )
-INSTANT_FAULTS = (
+CONNECTION_FAULTS = (
+    Fault("end_after_hello", "Connections ended right after hello", error="too_many_websockets"),
+    # These two happen once, at their start.
     Fault("drop_socket", "Drop the connections"),
     Fault("refresh", "Ask the app to reconnect"),
 )
@@ -118,7 +121,7 @@ GROUPS: Mapping[str, Sequence[Fault]] = {
     "Web API calls": CALL_FAULTS,
     "Events": EVENT_FAULTS,
     "Files": FILE_FAULTS,
-    "WebSocket connections": INSTANT_FAULTS,
+    "WebSocket connections": CONNECTION_FAULTS,
 }
 """All faults, by the part of Slack that they change."""
 FAULTS = {fault.name: fault for group in GROUPS.values() for fault in group}

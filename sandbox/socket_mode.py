@@ -13,7 +13,7 @@ How it works:
 6. From time to time Slack refreshes connections: it sends a `disconnect` warning, sends nothing else to that
    connection, and closes it a few seconds later.
 
-Faults cut connections, refresh them, drop acknowledgements and repeat events.
+Faults cut connections, refresh them, end them right after `hello`, drop acknowledgements and repeat events.
 """
 
 import asyncio
@@ -150,6 +150,11 @@ class SocketMode:
         try:
             if self.setup.sends_hello:
                 await socket.send_json(self._hello())
+            if fault := self.faults.take("end_after_hello"):
+                connection.accepting = False
+                await socket.send_json(_disconnect(fault.error))
+                await socket.close()
+                return socket
             self.changed()
             await self._receive(connection)
         finally:

@@ -37,7 +37,7 @@ class Probes:
     database: Callable[[], Awaitable[None]] = _not_open
     """Checks the database. Raises TypistError if it doesn't answer."""
     connections: Callable[[], Awaitable[int]] = _none_up
-    """How many connections to Slack are up."""
+    """How many connections to Slack are up and last."""
     live: Callable[[], int] = lambda: 0
     """How many answers are under way."""
     problem: Callable[[], str] = lambda: ""
@@ -55,7 +55,7 @@ class Health:
     database: str
     """"ok", or a sentence that says what is wrong."""
     slack: int
-    """Connections that are up."""
+    """Connections that are up and last."""
     live: int
     """Answers under way."""
     problem: str = ""

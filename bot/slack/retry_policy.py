@@ -58,8 +58,12 @@ class RetryPolicy:
             return now + min(max(error.retry_after_s, self.first_wait_s), self.longest_retry_after_s)
         if not (error.reason.may_pass or self.retries_any_refusal):
             return None
+        return now + self.wait_s(failures)
+
+    def wait_s(self, failures: Failures) -> float:
+        """Returns how long to wait after these failures, if the next try is allowed."""
         doublings = min(failures.count - 1, _MOST_DOUBLINGS)
-        return now + min(self.first_wait_s * 2.0**doublings, self.longest_wait_s)
+        return min(self.first_wait_s * 2.0**doublings, self.longest_wait_s)
 
 
 REPLY_CALLS = RetryPolicy(0.5, 8.0, within_s=180.0)
@@ -74,3 +78,5 @@ OUTSIDE_THREAD_DELETION = RetryPolicy(0.5, 8.0, most_tries=6)
 """Deleting a post that Slack put outside its thread."""
 CONNECTION = RetryPolicy(1.0, 30.0, longest_retry_after_s=300.0, retries_any_refusal=True)
 """Connecting to Slack: tried for as long as the process runs, unless Slack says that a token is bad."""
+SHORT_LIVED_CONNECTION = RetryPolicy(1.0, 60.0)
+"""Connecting again after a connection that Slack took, and ended before it lasted."""

@@ -1,9 +1,14 @@
-"""Socket Mode: keeps two connections to Slack open, so that refreshing one leaves no gap."""
+"""Socket Mode: keeps two connections to Slack open, so that refreshing one leaves no gap.
+
+Slack can end each connection right after its hello: too many processes, or Socket Mode is off. So a connection counts
+as a success only after STEADY_S. Until then each further try waits longer, up to a minute, and /health says why.
+"""
 
 import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import aiohttp
 from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
@@ -14,16 +19,28 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.core.surrogates import paired_json
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
+from bot.ports.clock import Clock
 from bot.slack.client import SlackClient
 from bot.slack.credentials import LOOK_S, Credential
+from bot.slack.retry_policy import NO_FAILURES, SHORT_LIVED_CONNECTION
 
 CONNECTIONS = 2
 PING_INTERVAL_S = 5
 WATCH_S = 0.5
 CONNECT_TIMEOUT_S = 10
+STEADY_S = 30.0
+"""A connection that ends sooner is a failure."""
 CLOSE_TIMEOUT_S = 1.0
 """A Slack that hangs doesn't answer a close, and a process that ends has little time."""
 OPEN = "apps.connections.open"
+REFRESH = frozenset({"warning", "refresh_requested"})
+"""Slack's reasons to end a connection that ask for another one and mean nothing else."""
+ADVICE = {
+    "too_many_websockets": "An app has 10 connections at most. Stop other processes that use this SLACK_APP_TOKEN.",
+    "link_disabled": "Turn Socket Mode on: api.slack.com/apps → your app → Socket Mode.",
+}
+OTHER_ADVICE = "If this goes on, check that a firewall or proxy lets WebSockets (wss) through."
+MAX_REASON_CHARS = 50
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +48,14 @@ log = logging.getLogger(__name__)
 class SocketConnection(SocketModeClient):
     """The SDK's client, with our own timeouts and errors. It reconnects only on request."""
 
-    def __init__(self, app: AsyncApp, web: SlackClient, app_token: str) -> None:
+    opened_at: float = 0.0
+    """When the connection was opened, in the clock's monotonic seconds."""
+    end_reason: str = ""
+    """Why Slack ended the connection; "" if it is open, or was cut."""
+    problem: str = ""
+    """Why connections don't last, as a sentence, from the second in a row until one lasts; else ""."""
+
+    def __init__(self, app: AsyncApp, web: SlackClient, app_token: str, clock: Clock) -> None:
         super().__init__(
             app_token,
             logger=app.logger,
@@ -40,6 +64,34 @@ class SocketConnection(SocketModeClient):
             auto_reconnect_enabled=False,
         )
         self._web = web
+        self._clock = clock
+        self._ended = asyncio.Event()
+
+    async def run_message_listeners(self, message: dict[str, Any], raw_message: str) -> None:
+        """Handles a message from Slack. The SDK's own answers each `disconnect` with a new connection, at once."""
+        if message.get("type") != "disconnect":
+            await super().run_message_listeners(message, raw_message)
+            return
+        self.end_reason, self.stale = str(message.get("reason") or "")[:MAX_REASON_CHARS], True
+        self._ended.set()
+
+    async def look(self) -> bool:
+        """Returns whether the connection is up, after WATCH_S or as soon as Slack ends it."""
+        try:
+            async with asyncio.timeout(WATCH_S):
+                await self._ended.wait()
+        except TimeoutError:
+            pass
+        return await self.is_connected()
+
+    async def leave(self) -> None:
+        """Closes the connection within CLOSE_TIMEOUT_S, so that it counts no longer among the app's connections."""
+        if self.current_session is not None:
+            await _within(CLOSE_TIMEOUT_S, self.current_session.close)
+
+    def is_steady(self) -> bool:
+        """Returns whether the connection has lasted long enough to count as a success."""
+        return self._clock.monotonic() - self.opened_at >= STEADY_S
 
     async def issue_new_wss_url(self) -> str:
         """Raises RateLimited and Refused; the SDK's own waits for a rate limit inside of the call, again and again."""
@@ -50,13 +102,14 @@ class SocketConnection(SocketModeClient):
 
     async def connect(self) -> None:
         """Connects once. The SDK's own method retries the same address forever, though its ticket is valid once."""
-        if self.current_session is not None:
-            await _within(CLOSE_TIMEOUT_S, self.current_session.close)
+        await self.leave()
         assert self.wss_uri is not None, "connect_to_new_endpoint asks for it"
         session = await self.aiohttp_client_session.ws_connect(
             self.wss_uri, autoping=False, heartbeat=self.ping_interval, proxy=self.proxy
         )
-        self.current_session, self.stale = session, False
+        self.current_session, self.stale, self.end_reason = session, False, ""
+        self.opened_at = self._clock.monotonic()
+        self._ended.clear()
         await session.ping(f"sdk-ping-pong:{time.time()}".encode())
         for task in (self.current_session_monitor, self.message_receiver):
             if task is not None:
@@ -82,8 +135,7 @@ class SocketConnection(SocketModeClient):
             if task is not None:
                 task.cancel()
         try:
-            if self.current_session is not None:
-                await _within(CLOSE_TIMEOUT_S, self.current_session.close)
+            await self.leave()
         finally:
             await self.aiohttp_client_session.close()
 
@@ -91,10 +143,11 @@ class SocketConnection(SocketModeClient):
 class Sockets:
     """Receives Slack's events for a Bolt app. `web` calls with the app-level token, whose state is in `credential`."""
 
-    def __init__(self, app: AsyncApp, web: SlackClient, app_token: str, credential: Credential) -> None:
+    def __init__(self, app: AsyncApp, web: SlackClient, app_token: str, credential: Credential, clock: Clock) -> None:
         self._app = app
         self._credential = credential
-        self._connections = [SocketConnection(app, web, app_token) for _ in range(CONNECTIONS)]
+        self._clock = clock
+        self._connections = [SocketConnection(app, web, app_token, clock) for _ in range(CONNECTIONS)]
         for connection in self._connections:
             connection.socket_mode_request_listeners.append(self._handle)
         self._watches: list[asyncio.Task[None]] = []
@@ -113,8 +166,12 @@ class Sockets:
         await asyncio.gather(*(connection.end() for connection in self._connections))
 
     async def up(self) -> int:
-        """Returns how many connections are up."""
-        return sum([await connection.is_connected() for connection in self._connections])
+        """Returns how many connections are up. After one that didn't last, the next counts only once it lasts."""
+        return sum([await connection.is_connected() and not connection.problem for connection in self._connections])
+
+    def problem(self) -> str:
+        """Returns why connections don't last, as a sentence; "" if they do."""
+        return next((connection.problem for connection in self._connections if connection.problem), "")
 
     async def _handle(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         """Hands an event to the app and acknowledges it. Slack sends unacknowledged events again."""
@@ -127,11 +184,24 @@ class Sockets:
 
     async def _watch(self, connection: SocketConnection) -> None:
         """Reconnects until canceled, sooner than the SDK would, and waits longer after each failure."""
+        failures = NO_FAILURES
         while True:
-            await asyncio.sleep(WATCH_S)
-            if await connection.is_connected():
+            is_up = await connection.look()
+            if connection.is_steady():
+                failures = NO_FAILURES
+                self._set_problem(connection, "")
+            if is_up:
                 continue
-            log.warning("connection to Slack lost, opening a new one")
+            if connection.end_reason in REFRESH:
+                log.info("connection to Slack ended for a refresh, opening a new one")
+            elif not failures.count:
+                log.warning("connection to Slack lost, opening a new one")
+            if not connection.is_steady():
+                failures = failures.and_one(self._clock.monotonic())
+                if failures.count > 1:
+                    self._set_problem(connection, _problem_of(connection.end_reason))
+                await connection.leave()
+                await self._clock.sleep(SHORT_LIVED_CONNECTION.wait_s(failures))
             try:
                 await self._credential.insist(connection.renew)
             except SlackSetupError as error:
@@ -139,12 +209,26 @@ class Sockets:
                 log.error("%s", error)
                 await asyncio.sleep(LOOK_S)
 
+    def _set_problem(self, connection: SocketConnection, problem: str) -> None:
+        """Logs a problem once, not for each try and each connection."""
+        before = self.problem()
+        connection.problem = problem
+        if problem and problem != before:
+            log.error("%s", problem)
+        elif before and not self.problem():
+            log.info("connections to Slack last again")
+
     async def _try_once(self, connection: SocketConnection) -> None:
         """Connects once. After a failure, the watch tries again."""
         try:
             await self._credential.used(connection.renew)
         except (RateLimited, Refused, SlackSetupError) as error:
             log.warning("connection to Slack failed: %s", error)
+
+
+def _problem_of(end_reason: str) -> str:
+    why = f"({end_reason})" if end_reason else "without a reason"
+    return f"Connections to Slack end right after they open {why}. {ADVICE.get(end_reason, OTHER_ADVICE)}"
 
 
 async def _within(timeout_s: float, close: Callable[[], Awaitable[object]]) -> None:

@@ -46,6 +46,24 @@ async def test_connection_is_refused_while_socket_mode_is_off(session: aiohttp.C
         assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
 
 
+@pytest.mark.parametrize("reason", ["too_many_websockets", "link_disabled"])
+async def test_fault_ends_each_connection_right_after_its_hello(
+    sandbox: Sandbox, session: aiohttp.ClientSession, reason: str
+) -> None:
+    sandbox.faults.start("end_after_hello", error=reason)
+    for _ in range(2):
+        async with session.ws_connect(await open_url(sandbox, session)) as socket:
+            assert (await socket.receive_json())["type"] == "hello"
+            message = await socket.receive_json()
+            assert (message["type"], message["reason"]) == ("disconnect", reason)
+            assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+    await sandbox.wait_for(lambda: not sandbox.sockets.connections)
+    sandbox.faults.stop_all()
+    async with session.ws_connect(await open_url(sandbox, session)) as socket:
+        assert (await socket.receive_json())["type"] == "hello"
+        assert len(sandbox.sockets.connections) == 1
+
+
 async def test_socket_of_another_app_gets_no_event(session: aiohttp.ClientSession) -> None:
     async with Sandbox(setup=Setup(app_token_app_id="A0OTHER")) as sandbox:
         url = await open_url(sandbox, session)

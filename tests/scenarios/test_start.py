@@ -21,8 +21,8 @@ from bot.settings import Settings
 from bot.slack import credentials
 from bot.slack.credentials import Credential
 from bot.slack.manifest import app_manifest
-from bot.slack.retry_policy import CONNECTION, Failures
-from bot.slack.socket import WATCH_S
+from bot.slack.retry_policy import CONNECTION, SHORT_LIVED_CONNECTION, Failures
+from bot.slack.socket import CONNECTIONS, STEADY_S, WATCH_S
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox, find_port
 from sandbox.setup import Setup
@@ -281,6 +281,42 @@ async def test_revoked_app_token_is_reported_and_not_retried_in_a_tight_loop(
         assert (status, health["slack"]) == (503, 0)
         assert str(health["problem"]).startswith("Slack does not accept SLACK_APP_TOKEN (token_revoked).")
     assert [record for record in caplog.records if "SLACK_APP_TOKEN (token_revoked)" in record.getMessage()]
+
+
+@pytest.mark.skips_waits
+@pytest.mark.parametrize(
+    ("reason", "advice"), [("too_many_websockets", "Stop other processes"), ("link_disabled", "Turn Socket Mode on")]
+)
+async def test_connections_that_end_after_hello_are_opened_ever_more_rarely(
+    sandbox: Sandbox,
+    vendor: VendorServer,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+    reason: str,
+    advice: str,
+) -> None:
+    stage, port = Stage(sandbox, vendor), find_port(24_100)
+
+    def opened_at() -> list[float]:
+        return [call.at_monotonic_s for call in sandbox.calls if call.method == "apps.connections.open"]
+
+    async with running(replace(settings, health_port=port)):
+        sandbox.faults.start("end_after_hello", error=reason)
+        sandbox.faults.start("refresh")
+        await asyncio.sleep(STEADY_S)
+        before = len(opened_at())
+        await asyncio.sleep(300)
+        assert len(opened_at()) - before <= CONNECTIONS * (300 / SHORT_LIVED_CONNECTION.longest_wait_s + 1)
+        status, health = await _health(port)
+        assert (status, health["slack"]) == (503, 0)
+        assert f"({reason}). " in str(health["problem"])
+        assert advice in str(health["problem"])
+        sandbox.faults.stop_all()
+        await asyncio.sleep(SHORT_LIVED_CONNECTION.longest_wait_s + 2 * STEADY_S)
+        status, health = await _health(port)
+        assert (status, health["slack"], health.get("problem")) == (200, 2, None)
+        await stage.answers("general", await stage.mention())
+    assert sum(reason in record.getMessage() for record in caplog.records) == 1
 
 
 @pytest.mark.skips_waits
