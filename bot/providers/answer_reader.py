@@ -6,12 +6,13 @@ from typing import Any
 
 from bot.core.stream import Citation, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
 from bot.core.surrogates import paired, paired_json
+from bot.errors import Failure
 from bot.providers.failures import RequestAttempt
 from bot.providers.text_parts import TextParts
 from bot.providers.think_tags import ThinkTags
 
 Delta = str | Thinking | Searching | Citation
-"""What an event of a stream says. "" if it says nothing."""
+"""What an event of a stream says. "" if it says nothing. Readers collect citations in a list of their own."""
 
 
 class AnswerReader(ABC):
@@ -31,6 +32,7 @@ class AnswerReader(ABC):
         """
         self.citations: list[Citation] = []
         """The sources found so far, each URL once."""
+        self._cited: set[str] = set()
         self._attempt = attempt
         self._parts = TextParts()
         self._calls: list[ToolCall] = []
@@ -73,12 +75,17 @@ class AnswerReader(ABC):
     def go_on(self) -> None:  # noqa: B027 - only Anthropic pauses
         """Prepares for the rest of a paused answer, which comes with the response to another request."""
 
-    def _cite(self, url: object, title: object) -> Delta:
-        """Returns a new source; "" if there is no URL, or if it was cited before."""
-        if not isinstance(url, str) or any(citation.url == paired(url) for citation in self.citations):
-            return ""
-        self.citations.append(Citation(paired(url), paired(title) if isinstance(title, str) else ""))
-        return self.citations[-1]
+    def _known(self, reasons: Mapping[str, FinishReason], reason: str) -> FinishReason:
+        """Returns a vendor's finish reason by our name. Raises ProviderError for others: they are no good end."""
+        if reason not in reasons:
+            raise self._attempt.failed(Failure.CUT, f"finish reason {reason}")
+        return reasons[reason]
+
+    def _cite(self, url: object, title: object) -> None:
+        """Notes a source if it has a URL and was not cited before."""
+        if isinstance(url, str) and paired(url) not in self._cited:
+            self._cited.add(paired(url))
+            self.citations.append(Citation(paired(url), paired(title) if isinstance(title, str) else ""))
 
 
 class TaggedAnswerReader(AnswerReader):

@@ -23,7 +23,11 @@ from bot.providers.vendor_model import LIMITS, TIMEOUT, ApiVendor, content_of, p
 VENDOR = "anthropic"
 FETCHED_TOKENS = 10_000
 """How much of a page the model reads."""
-_FINISH_REASONS = {"max_tokens": FinishReason.LENGTH, "pause_turn": FinishReason.PAUSED}
+_FINISH_REASONS = {
+    **dict.fromkeys(("end_turn", "stop_sequence", "tool_use", "stop"), FinishReason.STOP),
+    "max_tokens": FinishReason.LENGTH,
+    "pause_turn": FinishReason.PAUSED,
+}
 _FAILURES = {
     "refusal": Failure.REFUSED,
     "model_context_window_exceeded": Failure.CONTEXT_TOO_LONG,
@@ -202,7 +206,7 @@ class MessagesReader(AnswerReader):
             case "citations_delta":
                 citation = delta["citation"]
                 self._block["citations"] = [*(self._block.get("citations") or ()), citation]
-                return self._cite(citation.get("url"), citation.get("title"))
+                self._cite(citation.get("url"), citation.get("title"))
         return ""
 
     def _read_stop(self) -> Delta:
@@ -246,7 +250,7 @@ class MessagesReader(AnswerReader):
             raise self._attempt.failed(_FAILURES[self._stop_reason], self._stop_reason)
         if self._stop_reason is None:
             return
-        self.finish_reason = _FINISH_REASONS.get(self._stop_reason, FinishReason.STOP)
+        self.finish_reason = self._known(_FINISH_REASONS, self._stop_reason)
         cached = self._counts.get("cache_read_input_tokens", 0)
         written = self._counts.get("cache_creation_input_tokens", 0)
         # Anthropic's input_tokens are only those past the cache.

@@ -2,12 +2,18 @@
 
 A comment (`: keepalive`) shows that a silent model is at work, and the closing `[DONE]` shows that an answer without a
 finish reason is whole. The format: https://html.spec.whatwg.org/multipage/server-sent-events.html
+
+Servers end a stream without the empty line that ends its last event. So an object that is whole counts without one.
 """
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from enum import Enum, auto
 from typing import Any
+
+MAX_EVENT_BYTES = 8 * 2**20
+"""The longest event: the last one of a response repeats the whole answer, with its encrypted reasoning."""
+_BOM = b"\xef\xbb\xbf"
 
 
 class Mark(Enum):
@@ -19,31 +25,59 @@ class Mark(Enum):
     """`[DONE]`: nothing follows."""
 
 
+class EventTooLongError(ValueError):
+    """An event is longer than MAX_EVENT_BYTES. The rest of its stream is not read."""
+
+
 async def read_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[Any, None]:
     """Yields the JSON of each event's data, and a Mark for each comment and for [DONE].
 
-    Raises UnicodeDecodeError and json.JSONDecodeError for data that is neither, and the transport's errors.
+    Raises UnicodeDecodeError and json.JSONDecodeError for data that is neither, EventTooLongError, and the transport's
+    errors.
     """
-    rest, data, after_cr = b"", list[bytes](), False
+    data, data_bytes = list[bytes](), 0
+    async for line in _lines(chunks):
+        if line.startswith(b"data:"):
+            data.append(line[6:] if line.startswith(b"data: ") else line[5:])
+            data_bytes += len(line)
+            if data_bytes > MAX_EVENT_BYTES:
+                raise EventTooLongError
+        elif line.startswith(b":"):
+            yield Mark.COMMENT
+        elif not line and data:
+            value, data, data_bytes = b"\n".join(data), [], 0
+            if value:
+                yield _parsed(value)
+    last = b"\n".join(data).strip()
+    if last == b"[DONE]":
+        yield Mark.DONE
+    elif last.startswith(b"{"):
+        try:
+            event = _parsed(last)
+        except ValueError:
+            # The stream was cut within this event.
+            return
+        yield event
+
+
+async def _lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """Yields the lines of a stream, at last the one that has no end. Each byte is looked at a fixed number of times."""
+    pieces, held_bytes, after_cr, is_first = list[bytes](), 0, False, True
     async for chunk in chunks:
         # CR LF ends one line, also where a chunk ends between the two.
-        block = rest + (chunk[1:] if after_cr and chunk.startswith(b"\n") else chunk)
-        after_cr = chunk.endswith(b"\r")
-        lines = block.splitlines()
-        rest = b"" if block.endswith((b"\n", b"\r")) else lines.pop() if lines else b""
-        for line in lines:
-            if line.startswith(b"data:"):
-                data.append(line[6:] if line.startswith(b"data: ") else line[5:])
-            elif line.startswith(b":"):
-                yield Mark.COMMENT
-            elif not line and data:
-                value, data = b"\n".join(data), []
-                if value:
-                    yield _parsed(value)
-    # Only an empty line ends an event, but [DONE] counts without one.
-    data.append(rest.removeprefix(b"data:").strip())
-    if b"".join(data) == b"[DONE]":
-        yield Mark.DONE
+        block = chunk[1:] if after_cr and chunk.startswith(b"\n") else chunk
+        after_cr = chunk.endswith(b"\r") if chunk else after_cr
+        for line in block.splitlines(keepends=True):
+            pieces.append(line)
+            held_bytes += len(line)
+            if held_bytes > MAX_EVENT_BYTES:
+                raise EventTooLongError
+            if line.endswith((b"\n", b"\r")):
+                whole, pieces, held_bytes = b"".join(pieces).rstrip(b"\r\n"), [], 0
+                yield whole.removeprefix(_BOM) if is_first else whole
+                is_first = False
+    if pieces:
+        yield b"".join(pieces).removeprefix(_BOM if is_first else b"")
 
 
 def _parsed(data: bytes) -> Any:

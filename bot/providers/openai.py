@@ -135,7 +135,7 @@ class ResponsesReader(TaggedAnswerReader):
             case "response.output_text.delta" | "response.refusal.delta":
                 return self._read_text(event)
             case "response.output_text.annotation.added":
-                return self._read_annotation(event.get("annotation"))
+                self._read_annotation(event.get("annotation"))
             case "response.function_call_arguments.delta":
                 return Thinking(len(event["delta"]))
             # A summary from OpenAI, the reasoning itself from servers of open models.
@@ -187,10 +187,9 @@ class ResponsesReader(TaggedAnswerReader):
                 return Searching(paired(words or ""), done=True)
         return ""
 
-    def _read_annotation(self, annotation: Any) -> Delta:
-        if not annotation or annotation.get("type") != "url_citation":
-            return ""
-        return self._cite(annotation.get("url"), annotation.get("title"))
+    def _read_annotation(self, annotation: Any) -> None:
+        if annotation and annotation.get("type") == "url_citation":
+            self._cite(annotation.get("url"), annotation.get("title"))
 
     def _read_text(self, event: Any) -> str | Thinking:
         place = event.get("output_index"), event.get("content_index")
@@ -318,8 +317,10 @@ class ChatReader(TaggedAnswerReader):
         if not choices:
             return ""
         if reason := choices[0].get("finish_reason"):
-            self._finish(reason)
-        message = choices[0].get("delta") or choices[0].get("message") or {}
+            self._finish(str(reason))
+        # Perplexity's events have both: the message holds the whole text so far.
+        message = choices[0].get("delta" if "delta" in choices[0] else "message") or {}
+        self._read_sources(event, message)
         called_chars = self._read_calls(message)
         if text := _text_in(message.get("content")) or message.get("refusal"):
             if self._offers_tools:
@@ -346,13 +347,29 @@ class ChatReader(TaggedAnswerReader):
                 self._own[name] = self._own[name] + reasoning if name in self._own else reasoning
         return sum(self._chat_calls.add(piece) for piece in message.get("tool_calls") or ())
 
+    def _read_sources(self, event: Any, message: Any) -> None:
+        """Notes what a search found: Perplexity's models have it in each event, others as annotations of the text."""
+        for result in event.get("search_results") or ():
+            self._cite(result.get("url"), result.get("title"))
+        for url in event.get("citations") or ():
+            self._cite(url, "")
+        for annotation in message.get("annotations") or ():
+            if annotation.get("type") == "url_citation":
+                self._cite(annotation["url_citation"].get("url"), annotation["url_citation"].get("title"))
+
     def _finish(self, reason: str) -> None:
-        if reason == "content_filter":
+        if reason.lower() in _FILTERED:
             raise self._attempt.failed(Failure.REFUSED, reason)
-        # Servers have their own words for a good end (eos_token, end_turn).
-        self.finish_reason = FinishReason.LENGTH if reason == "length" else FinishReason.STOP
+        if reason.lower() == "insufficient_system_resource":
+            raise self._attempt.failed(Failure.OVERLOADED, reason)
+        self.finish_reason = self._known(_FINISH_REASONS, reason.lower())
 
 
+# Servers have their own words for a good end. Others (error, network_error, abort) are none.
+_GOOD_ENDS = ("stop", "tool_calls", "function_call", "tool_use", "eos", "eos_token", "end_turn", "stop_sequence")
+_LENGTH_LIMITS = ("length", "max_tokens", "model_length", "max_output_tokens")
+_FINISH_REASONS = dict.fromkeys(_GOOD_ENDS, FinishReason.STOP) | dict.fromkeys(_LENGTH_LIMITS, FinishReason.LENGTH)
+_FILTERED = ("content_filter", "safety", "refusal")
 # DeepSeek and OpenRouter refuse the result of a call, or answer worse, without the reasoning before the call.
 _RETURNED_REASONING = ("reasoning_content", "reasoning_details")
 
@@ -450,9 +467,13 @@ def _reasoning_in(message: Mapping[str, Any]) -> str:
 
 def _usage(usage: Mapping[str, Any], input_name: str, output_name: str) -> Usage:
     details = usage.get(f"{input_name}_tokens_details") or {}
+    input_tokens, output_tokens = usage.get(f"{input_name}_tokens") or 0, usage.get(f"{output_name}_tokens") or 0
+    if input_tokens:
+        # xAI and Gemini leave reasoning out of the output's tokens. It is billed as such, and part of the total.
+        output_tokens = max(output_tokens, (usage.get("total_tokens") or 0) - input_tokens)
     return Usage(
-        input_tokens=usage.get(f"{input_name}_tokens") or 0,
-        output_tokens=usage.get(f"{output_name}_tokens") or 0,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
         cached_input_tokens=details.get("cached_tokens") or 0,
         cache_write_tokens=details.get("cache_write_tokens") or 0,
     )

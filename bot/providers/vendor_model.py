@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import cache
@@ -26,7 +26,7 @@ from bot.core.stream import SIGNS_OF_WORK, Completion, FinishReason, Opaque, Str
 from bot.core.surrogates import Pairing
 from bot.errors import Failure, ProviderError
 from bot.providers.answer_reader import AnswerReader, Delta
-from bot.providers.event_stream import Mark, read_events
+from bot.providers.event_stream import MAX_EVENT_BYTES, EventTooLongError, Mark, read_events
 from bot.providers.failures import RequestAttempt
 from bot.providers.optional_parameters import WEB, OptionalParameter, refused_parameters
 
@@ -35,6 +35,11 @@ _MEDIA_FAILURES = (Failure.UNEXPECTED, Failure.CONTEXT_TOO_LONG, Failure.UNKNOWN
 MOST_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
 _DRAIN_S = 0.1
+MAX_BLANK_BYTES = 4096
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+"""What may stand before JSON and events: a byte order mark and whitespace."""
+_STREAM_BEGINS = (b":", b"d", b"e", b"i", b"r")
+"""A comment, or a field of an event: data, event, id, retry. No JSON of an answer begins like this."""
 # No read timeout: a model may think for long, and pings would keep a read alive that stalls. stall.py limits silence.
 TIMEOUT = httpx2.Timeout(None, connect=5.0)
 # Follow-up questions come within a minute or two: a kept connection saves them the handshakes.
@@ -247,17 +252,33 @@ async def _read(
     response: httpx2.Response, reader: AnswerReader, attempt: RequestAttempt
 ) -> AsyncGenerator[Delta, None]:
     media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
+    body: AsyncIterator[bytes] = response.aiter_bytes()
     if media_type == "application/json":
-        # Also the answer of a server that cannot stream, or an error under a status of 200.
-        for delta in _read_whole(reader, json.loads(await response.aread())):
-            yield delta
-        return
+        # Also the answer of a server that cannot stream, or an error under a status of 200; but some call streams so.
+        beginning = await _beginning(body)
+        if beginning.lstrip(_BLANK)[:1] not in _STREAM_BEGINS:
+            for delta in _read_whole(reader, json.loads(beginning + await _rest(body))):
+                yield delta
+            return
+        body = _joined(beginning, body)
     has_events = False
+    async with aclosing(_read_stream(body, reader)) as deltas:
+        async for delta in deltas:
+            has_events = True
+            if delta:
+                yield delta
+    if text := reader.withheld_text():
+        yield text
+    if not has_events and media_type != "text/event-stream":
+        raise attempt.failed(Failure.UNEXPECTED, f"no stream of events but {media_type or 'no content type'}")
+
+
+async def _read_stream(body: AsyncIterator[bytes], reader: AnswerReader) -> AsyncGenerator[Delta, None]:
+    """Yields what each event says, "" for most."""
     try:
-        async with aclosing(read_events(response.aiter_bytes())) as events:
+        async with aclosing(read_events(body)) as events:
             async for event in events:
-                has_events = True
-                if delta := _delta(reader, event):
+                for delta in _deltas(reader, event):
                     yield delta
                 if reader.is_complete or event is Mark.DONE:
                     await _drain(events)
@@ -266,10 +287,32 @@ async def _read(
         # After the terminal marker the answer is whole, however the vendor hangs up.
         if reader.finish_reason is None:
             raise
-    if text := reader.withheld_text():
-        yield text
-    if not has_events and media_type != "text/event-stream":
-        raise attempt.failed(Failure.UNEXPECTED, f"no stream of events but {media_type or 'no content type'}")
+
+
+async def _beginning(body: AsyncIterator[bytes]) -> bytes:
+    """Returns a body up to the first chunk that is not blank."""
+    beginning = b""
+    async for chunk in body:
+        beginning += chunk
+        if beginning.lstrip(_BLANK) or len(beginning) > MAX_BLANK_BYTES:
+            break
+    return beginning
+
+
+async def _rest(body: AsyncIterator[bytes]) -> bytes:
+    chunks, read_bytes = list[bytes](), 0
+    async for chunk in body:
+        chunks.append(chunk)
+        read_bytes += len(chunk)
+        if read_bytes > MAX_EVENT_BYTES:
+            raise EventTooLongError
+    return b"".join(chunks)
+
+
+async def _joined(beginning: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield beginning
+    async for chunk in rest:
+        yield chunk
 
 
 def _read_whole(reader: AnswerReader, body: Any) -> Iterator[Delta]:
@@ -279,16 +322,18 @@ def _read_whole(reader: AnswerReader, body: Any) -> Iterator[Delta]:
     yield from reader.citations[cited:]
 
 
-def _delta(reader: AnswerReader, event: Any) -> Delta:
-    """Returns what an event says, or a sign of work where it says nothing and the model is at work."""
-    was_at_work = reader.at_work
+def _deltas(reader: AnswerReader, event: Any) -> Iterator[Delta]:
+    """Yields what an event says, or a sign of work where it says nothing and the model is at work."""
+    was_at_work, cited = reader.at_work, len(reader.citations)
     if event is Mark.DONE:
         reader.read_done()
-        return ""
+        yield ""
+        return
     delta = "" if event is Mark.COMMENT else reader.read_event(event)
     if not delta and (was_at_work or reader.at_work):
-        return Thinking(ended=not reader.at_work)
-    return delta
+        delta = Thinking(ended=not reader.at_work)
+    yield delta
+    yield from reader.citations[cited:]
 
 
 async def _drain(events: AsyncGenerator[Any, None]) -> None:

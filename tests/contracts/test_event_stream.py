@@ -3,13 +3,15 @@
 import json
 from collections.abc import AsyncIterator
 from itertools import pairwise
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
-from bot.providers.event_stream import Mark, read_events
+from bot.providers.event_stream import MAX_EVENT_BYTES, EventTooLongError, Mark, read_events
+from tests.streams import speech
 
 
 async def read(chunks: list[bytes]) -> list[object]:
@@ -31,7 +33,15 @@ async def read(chunks: list[bytes]) -> list[object]:
         (b"data: 1\n\ndata: [DONE]\n\n", [1, Mark.DONE]),
         (b"data: 1\n\ndata: [DONE]\n", [1, Mark.DONE]),
         (b"data: 1\n\ndata:[DONE]", [1, Mark.DONE]),
+        (b'data: 1\n\ndata: {"a":2}', [1, {"a": 2}]),
+        (b'data: 1\n\ndata: {"a":2}\n', [1, {"a": 2}]),
+        (b'data: 1\n\ndata: {"a":\ndata: 2}\r\n', [1, {"a": 2}]),
+        (b'data: 1\n\ndata: {"a":2', [1]),
+        (b'data: 1\n\ndata: {"a":"\xc3', [1]),
         (b"data: 1\n\ndata: 2", [1]),
+        (b'\xef\xbb\xbfdata: {"a":1}\n\n', [{"a": 1}]),
+        (b"\xef\xbb\xbf: keepalive\n\ndata: 1\n\n", [Mark.COMMENT, 1]),
+        (b'\xef\xbb\xbfdata: {"a":1}', [{"a": 1}]),
         (b"event: ping\n\ndata:\n\n\n\ndata: 1\n\n", [1]),
         (b'data: "\\ud83d"\n\n', ["\ud83d"]),
         (b"", []),
@@ -46,6 +56,37 @@ async def test_stream_is_decoded_at_any_chunk_boundary(stream: bytes, events: li
 async def test_invalid_json_is_an_error(data: bytes) -> None:
     with pytest.raises(ValueError):
         await read([b"data: " + data + b"\n\n"])
+
+
+@pytest.mark.parametrize("data", [b"x", b"\xef\xbb\xbf"])
+async def test_line_without_end_is_an_error_after_linear_work(data: bytes) -> None:
+    read_bytes = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read_bytes
+        yield b"data: "
+        for _ in range(2**20):
+            yield data * 16
+            read_bytes += len(data) * 16
+
+    began = process_time()
+    with pytest.raises(EventTooLongError):
+        [event async for event in read_events(body())]
+    assert read_bytes <= MAX_EVENT_BYTES
+    # Joining the line at each of its 500,000 pieces would take minutes.
+    assert process_time() - began < 15
+
+
+async def test_event_of_many_lines_is_bounded_too() -> None:
+    lines = [b"data: " + b"x" * 2**16 + b"\n"] * (MAX_EVENT_BYTES // 2**16 + 1)
+    with pytest.raises(EventTooLongError):
+        await read(lines)
+
+
+async def test_event_within_the_bound_is_read_whole() -> None:
+    words = "x" * (MAX_EVENT_BYTES - 100)
+    stream = b'data: {"a":"' + words.encode() + b'"}\n\n'
+    assert await read(speech.split(stream, 2**16)) == [{"a": words}]
 
 
 LINES = st.sampled_from(

@@ -18,6 +18,7 @@ from bot.ports.clock import SystemClock
 from bot.ports.models import Provider
 from bot.providers.answer_reader import AnswerReader
 from bot.providers.anthropic import MessagesReader
+from bot.providers.event_stream import MAX_EVENT_BYTES
 from bot.providers.failures import RequestAttempt
 from bot.providers.fallback import Fallback
 from bot.providers.openai import ChatReader, ResponsesReader
@@ -123,6 +124,25 @@ class TestAnAnswer:
         async with connected(api, vendor) as model:
             received = await collect(model)
         assert received.deltas == [TEXT]
+
+    @ALL_APIS
+    @pytest.mark.parametrize("size", [1, 100_000])
+    @pytest.mark.parametrize("beginning", [b"", b"\n", b"\xef\xbb\xbf", b": hello\n\n"])
+    @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
+    async def test_stream_is_read_whatever_it_is_called_and_begins_with(
+        self, vendor: VendorServer, api: VendorApi, beginning: bytes, content_type: str, size: int
+    ) -> None:
+        stream = beginning + b"".join(api.speak(["one", " two"]))
+        vendor.script(VendorResponse(speech.split(stream, size), content_type=content_type))
+        async with connected(api, vendor) as model:
+            assert (await collect(model)).text == "one two"
+
+    @ALL_APIS
+    async def test_json_may_follow_what_keeps_the_connection(self, vendor: VendorServer, api: VendorApi) -> None:
+        chunks = [b" \n"] * 3_000 + [api.speak_whole("one")]
+        vendor.script(VendorResponse(chunks, content_type="application/json"))
+        async with connected(api, vendor) as model:
+            assert (await collect(model)).text == "one"
 
     @ALL_APIS
     async def test_answer_is_complete_after_its_marker_even_if_the_connection_is_reset(
@@ -362,6 +382,29 @@ class TestWhatIsCut:
         vendor.script(VendorResponse([stream]))
         async with connected(CHAT, vendor) as model:
             assert (await collect(model)).completions[0].finish_reason is FinishReason.STOP
+
+    @ALL_APIS
+    async def test_last_event_counts_without_its_empty_line(self, vendor: VendorServer, api: VendorApi) -> None:
+        # Chat Completions: neither usage nor [DONE] follows.
+        events = api.speak(["one"])[: -2 if api is CHAT else None]
+        vendor.script(VendorResponse([b"".join(events).rstrip(b"\n")]))
+        async with connected(api, vendor) as model:
+            received = await collect(model)
+        assert (received.text, received.error) == ("one", None)
+
+    @ALL_APIS
+    @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
+    @pytest.mark.parametrize("beginning", [b"data: ", b'{"a": "'])
+    async def test_event_without_end_is_a_failure_that_costs_little(
+        self, vendor: VendorServer, api: VendorApi, content_type: str, beginning: bytes
+    ) -> None:
+        chunks = [beginning, *[b"x" * 2**16] * (MAX_EVENT_BYTES // 2**16 + 1)]
+        vendor.script(VendorResponse(chunks, content_type=content_type, ending=ResponseEnd.HANG))
+        async with connected(api, vendor) as model:
+            received = await collect(model)
+        assert received.failure is Failure.UNEXPECTED
+        assert received.error is not None
+        assert received.error.detail == "EventTooLongError"
 
     @ALL_APIS
     async def test_answer_is_complete_even_if_the_vendor_keeps_the_connection(
