@@ -1,12 +1,13 @@
 """Chaos test: bot processes answer many questions while random faults hit everything that they depend on.
 
 Run: python -m benchmarks.chaos [--processes 3] [--questions 200] [--threads 40] [--minutes 9] [--seed 1] [--seeds 1]
-                                [--database postgresql|sqlite] [--tools]
+                                [--database postgresql|sqlite] [--tools] [--posts strict]
 
 Processes are killed, paused and replaced; sockets drop; events are delivered twice; PostgreSQL restarts; Slack refuses
 calls, is slow or loses responses; the model's streams are cut or stall. The sandbox enforces Slack's budgets all the
-time. People edit and delete some of their questions. With `--tools`, the model calls tools of an MCP server before it
-answers some of them: tools that write and tools that read, of which some take seconds, and some need an approval.
+time, and with `--posts strict` five posts in 5 s for each channel. People edit and delete some of their questions. With
+`--tools`, the model calls tools of an MCP server before it answers some of them: tools that write and tools that read,
+of which some take seconds, and some need an approval.
 
 At the end, benchmarks/invariants.py checks that each question has one complete answer to its newest text, in its thread
 and in order, or none if it was deleted, and that Slack and the database agree. benchmarks/tool_invariants.py checks
@@ -16,6 +17,7 @@ violation. Each run leaves the processes' logs and a timeline in a folder.
 
 import argparse
 import asyncio
+import math
 import random
 import sys
 import tempfile
@@ -29,7 +31,7 @@ from typing import Any
 
 from benchmarks.approver import Approver
 from benchmarks.databases import Database, Engine, database
-from benchmarks.faults import COMMON_FAULTS, POSTGRESQL_FAULTS, FaultTargets, inject_faults
+from benchmarks.faults import COMMON_FAULTS, POSTGRESQL_FAULTS, FaultTargets, RateLimitFault, inject_faults
 from benchmarks.fleet import Fleet, Spawn, spawn_interpreter
 from benchmarks.invariants import (
     LIVE_STATES,
@@ -50,6 +52,7 @@ from benchmarks.timeline import write_timeline
 from benchmarks.tool_invariants import tool_figures, tool_violations
 from benchmarks.tool_server import let_use, tool_server
 from sandbox.server import Sandbox
+from sandbox.web_api.budgets import POST_RULES
 
 EDITS_A_MINUTE = 50
 STALL_TIMEOUT_S = 14
@@ -85,6 +88,8 @@ class Run:
     """Short, so that some answers are handed over at shutdown."""
     tools: bool = False
     """Whether models use tools for some questions."""
+    posts: str = "generous"
+    """How many posts a channel takes."""
 
     @property
     def idle_within_s(self) -> float:
@@ -108,7 +113,9 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn_interpreter) -> Rep
     report = Report(folder)
     limits = {"chat.update": EDITS_A_MINUTE}
     async with (
-        Sandbox(budgets=limits, redelivery_delays_s=REDELIVERIES_S, seed=run.seed) as sandbox,
+        Sandbox(
+            budgets=limits, posts=POST_RULES[run.posts], redelivery_delays_s=REDELIVERIES_S, seed=run.seed
+        ) as sandbox,
         ScriptedModel() as model,
         database(run.engine, folder) as store,
         AsyncExitStack() as stack,
@@ -140,7 +147,7 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn_interpreter) -> Rep
                 histories=list(recorder.histories.values()),
                 model_requests=model.requests,
                 calls=list(sandbox.calls),
-                rate_limit_faults=targets.rate_limit_faults,
+                rate_limit_faults=[*targets.rate_limit_faults, *_expected_limits(run)],
                 outages=store.outages,
                 jobs=await store.jobs(),
                 began_s=began_s,
@@ -160,6 +167,12 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn_interpreter) -> Rep
         report.violations += [*violations(evidence), *tool_violations(evidence)]
         report.violations += [*process_faults(fleet.bots, store.outages, secrets)]
     return report
+
+
+def _expected_limits(run: Run) -> list[RateLimitFault]:
+    """Returns the 429s that a run costs because each process learns how many posts a channel takes."""
+    methods = POST_RULES["strict"].methods if run.posts == "strict" else ()
+    return [RateLimitFault(method, -math.inf, math.inf) for method in methods]
 
 
 def environment(
@@ -337,13 +350,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="decides the questions and the faults")
     parser.add_argument("--seeds", type=int, default=1, help="number of runs, each with the next seed")
     parser.add_argument("--database", choices=("postgresql", "sqlite"), default="postgresql")
+    parser.add_argument("--posts", choices=list(POST_RULES), default="generous", help="how many posts a channel takes")
     parser.add_argument("--tools", action="store_true", help="let the model use tools for some questions")
     options = parser.parse_args()
     processes = options.processes or (3 if options.database == "postgresql" else 1)
     failed = 0
     for seed in range(options.seed, options.seed + options.seeds):
         asked = options.questions, options.threads, options.minutes
-        run = Run(seed, options.database, processes, *asked, tools=options.tools)
+        run = Run(seed, options.database, processes, *asked, tools=options.tools, posts=options.posts)
         if processes == 1:
             run = replace(run, pause_s=SINGLE_PROCESS_PAUSE_S)
         report = asyncio.run(chaos(run, Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))))

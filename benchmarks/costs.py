@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.numbered_model import NumberedModel, question, word
@@ -24,6 +24,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.reply.state import Ending, Post, Reply, Update
 from bot.slack.format import reply_blocks
 from sandbox.server import Sandbox
+from sandbox.web_api.budgets import GENEROUS
 
 BOT = ("-m", "bot", "run")
 CHANNEL_ID = "C0GENERAL"
@@ -47,6 +48,7 @@ LINEAR_WITHIN = 1.25
 UNLIMITED = dict.fromkeys(
     ("chat.postMessage", "chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream"), 100_000
 )
+ANY_POSTS = replace(GENEROUS, burst=1_000)
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ async def memory_per_reply(carrier: str) -> Figure:
     """Measures the bot's memory for each live reply, by comparing few with many."""
     few_replies, many_replies = FEW_AND_MANY[carrier]
     async with (
-        Sandbox(budgets=UNLIMITED, post_burst=1_000) as sandbox,
+        Sandbox(budgets=UNLIMITED, posts=ANY_POSTS) as sandbox,
         NumberedModel(LIVE_WORDS_PER_S) as model,
         running(BOT, sandbox, model.url, settings={"BOT_CARRIER": carrier}) as process,
     ):
@@ -142,7 +144,7 @@ async def carriers_cpu() -> list[Figure]:
 async def _live_reply_cpu_s(carrier: str) -> float:
     """Returns the bot's CPU for a reply that is live alone, after an answer that warms it up."""
     async with (
-        Sandbox(budgets=UNLIMITED, post_burst=1_000) as sandbox,
+        Sandbox(budgets=UNLIMITED, posts=ANY_POSTS) as sandbox,
         NumberedModel(WORDS_PER_S) as model,
         running(BOT, sandbox, model.url, settings={"BOT_CARRIER": carrier}) as process,
     ):
@@ -172,7 +174,7 @@ async def answer_cpu() -> list[Figure]:
     """Measures the CPU of the bot's process for complete answers: SDK, store and Slack calls."""
     costs_us = {}
     async with (
-        Sandbox(budgets=UNLIMITED, post_burst=1_000) as sandbox,
+        Sandbox(budgets=UNLIMITED, posts=ANY_POSTS) as sandbox,
         NumberedModel(FAST_WORDS_PER_S) as model,
         running(BOT, sandbox, model.url) as process,
     ):

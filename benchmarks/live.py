@@ -1,17 +1,19 @@
 """Measures how fresh live answers are, within Slack's budgets, with a model that sends 40 words/s.
 
-Run: python -m benchmarks.live [--rows 1,8,20,50,20-a-minute,60-a-minute] [--carriers auto,edit] [--rivals] [--seed 1]
+Run: python -m benchmarks.live [--rows 1,8,20,50,20-a-minute,60-a-minute] [--carriers auto,edit]
+    [--posts generous,strict] [--rivals] [--seed 1]
 
 A row is a number of simultaneous questions, or so many a minute at random over some minutes. Each answer has 600 words.
 Each row runs once with each carrier (BOT_CARRIER), one after the other, with a new bot process and a new sandbox, so
-that all budgets are unused. The sandbox enforces the budgets of all methods, and of posts in each channel.
+that all budgets are unused. The sandbox enforces the budgets of all methods, and of posts in each channel. How many
+posts a channel takes isn't known, so each row also runs with each rule for posts (sandbox/web_api/budgets.py).
 
 Half of the questions start threads in channels, the other half are asked in the app's direct messages, where an agent
 answers each question in a thread of its own. Each thread has one person. Only there may answers come as native streams:
 in a channel's thread with several people, only one of them would see a stream grow.
 
-With --rivals, two simpler rules (rivals.py) are measured as well. Exits with 1 if a carrier misses a target, gets a
-429, or loses or doubles a word.
+With --rivals, two simpler rules (rivals.py) are measured as well. Exits with 1 if a carrier misses a target, gets too
+many 429s (none with the generous rule for posts), or loses or doubles a word.
 """
 
 import argparse
@@ -25,6 +27,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 from benchmarks.freshness import Lags, lags
@@ -32,6 +35,7 @@ from benchmarks.numbered_model import NumberedModel, question
 from benchmarks.process import Process, running
 from benchmarks.readers import Place, Readers
 from sandbox.server import Sandbox
+from sandbox.web_api.budgets import POST_RULES
 
 WORDS = 600
 WORDS_PER_S = 40
@@ -49,6 +53,10 @@ MANIFEST = Path(__file__).parent.parent / "manifest.agent.json"
 CHANNELS = ("C0GENERAL", "C0RANDOM", "C0PROJECTX")
 PEOPLE = ("ada", "grace", "alan")
 
+POSTS_LIMITED = 2
+"""429s of posts that the strict rule may cost: Typist tries longer bursts of posts until Slack refuses one."""
+EVERY_PLACEHOLDER_S = 0.5
+
 Targets = Mapping[str, float]
 """The most of a figure of LiveResult, in seconds."""
 
@@ -65,6 +73,8 @@ class LiveRow:
     targets: Mapping[str, Targets]
     slow_s: float = 0.0
     """About how much longer the row takes because calls run out."""
+    strict_targets: Targets = field(default_factory=lambda: {"placeholder max": EVERY_PLACEHOLDER_S})
+    """The targets of all carriers with the strict rule for posts."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +112,16 @@ class LiveResult:
     peak_bytes: int
 
     def figure(self, name: str) -> float:
-        """Returns `stale`, or `placeholder`, `first`, `final`, `doubled` with ` p50` or ` p95`; infinite if missing."""
+        """Returns `stale`, or `placeholder`, `first`, `final`, `doubled` with ` p50`, ` p95` or ` max`.
+
+        Infinite if it is missing.
+        """
         what, _, which = name.partition(" ")
         if what == "stale":
             return _finite(statistics.fmean(answer.staleness_s for answer in self.lags))
         field = {"first": "first_word_s"}.get(what, f"{what}_s")
         values = sorted(_finite(getattr(answer, field)) for answer in self.lags)
-        return values[math.ceil(len(values) * (0.5 if which == "p50" else 0.95)) - 1]
+        return values[math.ceil(len(values) * {"p50": 0.5, "p95": 0.95, "max": 1.0}[which]) - 1]
 
     @property
     def broken(self) -> int:
@@ -119,17 +132,19 @@ class LiveResult:
 def rows(seed: int) -> dict[str, LiveRow]:
     """Returns all rows by their name on the command line."""
     first, stale, final = "first p95", "stale", "final p95"
+    shown = {"placeholder max": EVERY_PLACEHOLDER_S}
     alone = {"placeholder p95": 0.3, first: 0.3, stale: 0.75, final: 0.3}
-    at_8, at_20 = {first: 0.5, stale: 1.2}, {first: 1.0, stale: 3.0}
-    at_8_edits, at_20_edits = {first: 1.0, stale: 2.4, final: 1.0}, {stale: 7.5, final: 2.0}
-    at_50, at_20_a_minute = {final: 2.0, stale: 7.5}, {first: 1.0, stale: 3.0, final: 1.0}
+    at_8, at_20 = {**shown, first: 0.5, stale: 1.2}, {**shown, first: 1.0, stale: 3.0}
+    at_8_edits = {**shown, first: 1.0, stale: 2.4, final: 1.0}
+    at_20_edits = {**shown, stale: 7.5, final: 2.0}
+    at_50, at_20_a_minute = {final: 2.0, stale: 7.5}, {**shown, first: 1.0, stale: 3.0, final: 1.0}
     return {
         "1": LiveRow("1 at once", (0.0,), 1, {"auto": alone, "edit": alone}),
         "8": LiveRow("8 at once", (0.0,) * 8, 8, {"auto": at_8, "edit": at_8_edits}),
         "20": LiveRow("20 at once", (0.0,) * 20, 20, {"auto": at_20, "edit": at_20_edits}, 5),
-        "50": LiveRow("50 at once", (0.0,) * 50, 50, {"auto": at_50}, 20),
+        "50": LiveRow("50 at once", (0.0,) * 50, 50, {"auto": at_50}, 20, {}),
         "20-a-minute": LiveRow("20 a minute", _scattered(seed, 20, 3), 20, {"auto": at_20_a_minute}),
-        "60-a-minute": LiveRow("60 a minute", _scattered(seed, 60, 2), 60, {"auto": {final: 2.0}}, 10),
+        "60-a-minute": LiveRow("60 a minute", _scattered(seed, 60, 2), 60, {"auto": {final: 2.0}}, 10, {}),
     }
 
 
@@ -138,10 +153,11 @@ def _scattered(seed: int, a_minute: int, minutes: int) -> tuple[float, ...]:
     return tuple(sorted(rng.uniform(0, 60 * minutes) for _ in range(a_minute * minutes)))
 
 
-async def measure(contender: Contender, row: LiveRow) -> LiveResult:
-    """Measures one contender in one row, with its own sandbox and model."""
+async def measure(contender: Contender, row: LiveRow, posts: str) -> LiveResult:
+    """Measures one contender in one row, with its own sandbox and model. `posts`: the rule for posts."""
+    limits = {"chat.update": EDITS_A_MINUTE}
     async with (
-        Sandbox(manifest=json.loads(MANIFEST.read_text()), budgets={"chat.update": EDITS_A_MINUTE}) as sandbox,
+        Sandbox(manifest=json.loads(MANIFEST.read_text()), budgets=limits, posts=POST_RULES[posts]) as sandbox,
         NumberedModel(WORDS_PER_S, FIRST_WORD_S) as model,
         running(contender.arguments, sandbox, model.url, settings=contender.settings) as process,
     ):
@@ -206,20 +222,20 @@ def _finite(value: float) -> float:
 
 
 HEADER = (
-    f"{'row':<12} {'who':<15} {'429s':>5} {'edits':>5} {'appends':>7} {'deletes':>7}  {'placeholder':>12}  "
-    f"{'first word':>12}  {'staleness':>9} {'bound':>5}  {'final':>13}  {'doubled':>7}  {'CPU':>6} {'memory':>7} "
-    f"{'broken':>6}\n"
-    f"{'':<28} {'':>5} {'':>5} {'':>7} {'':>7}  {'p50   p95':>12}  {'p50   p95':>12}  {'mean':>9} {'':>5}  "
+    f"{'row':<12} {'posts':<8} {'who':<15} {'429s':>5} {'edits':>5} {'appends':>7} {'deletes':>7}  "
+    f"{'placeholder':>12}  {'first word':>12}  {'staleness':>9} {'bound':>5}  {'final':>13}  {'doubled':>7}  "
+    f"{'CPU':>6} {'memory':>7} {'broken':>6}\n"
+    f"{'':<37} {'':>5} {'':>5} {'':>7} {'':>7}  {'p50   p95':>12}  {'p50   p95':>12}  {'mean':>9} {'':>5}  "
     f"{'p50    p95':>13}  {'p95':>7}"
 )
 
 
-def line(row: LiveRow, contender: Contender, result: LiveResult) -> str:
+def line(row: LiveRow, contender: Contender, posts: str, result: LiveResult) -> str:
     """Formats one line of the table."""
     figure, calls = result.figure, result.calls
     bound_s = WORDS / WORDS_PER_S * row.counted / (2 * EDITS_A_MINUTE)
     return (
-        f"{row.name:<12} {contender.name:<15} {result.limited.total():>5} {calls['chat.update']:>5} "
+        f"{row.name:<12} {posts:<8} {contender.name:<15} {result.limited.total():>5} {calls['chat.update']:>5} "
         f"{calls['chat.appendStream']:>7} {calls['chat.delete']:>7}  "
         f"{figure('placeholder p50'):5.2f} {figure('placeholder p95'):6.2f}  "
         f"{figure('first p50'):5.2f} {figure('first p95'):6.2f}  {figure('stale'):9.2f} {bound_s:5.2f}  "
@@ -228,30 +244,38 @@ def line(row: LiveRow, contender: Contender, result: LiveResult) -> str:
     )
 
 
-def misses(row: LiveRow, contender: Contender, result: LiveResult) -> list[str]:
-    """Returns a sentence for each missed target."""
-    missed, what = [], f"{row.name}, {contender.name}"
-    for name, target_s in row.targets.get(contender.name, {}).items():
+def misses(row: LiveRow, contender: Contender, posts: str, result: LiveResult) -> list[str]:
+    """Returns a sentence for each missed target. `posts`: the rule for posts."""
+    missed, what = [], f"{row.name}, {posts} posts, {contender.name}"
+    targets = row.strict_targets if posts == "strict" else row.targets.get(contender.name, {})
+    for name, target_s in targets.items():
         value_s = result.figure(name)
         if value_s > target_s:
             over = (value_s - target_s) / target_s
             missed.append(f"{what}: {name} is {value_s:.2f} s, {over:.0%} over its target of {target_s:g} s")
-    missed += [f"{what}: {count} calls of {method} got 429; none may" for method, count in result.limited.items()]
+    may_be_limited = POST_RULES["strict"].methods if posts == "strict" else frozenset[str]()
+    if (posts_limited := sum(result.limited[method] for method in may_be_limited)) > POSTS_LIMITED:
+        missed.append(f"{what}: {posts_limited} posts got 429; at most {POSTS_LIMITED} may")
+    for method, count in result.limited.items():
+        if method not in may_be_limited:
+            missed.append(f"{what}: {count} calls of {method} got 429; none may")
     if result.broken:
         missed.append(f"{what}: {result.broken} answers are not shown whole and once")
     return missed
 
 
-async def run(chosen: Sequence[LiveRow], bots: Sequence[Contender], rivals: Sequence[Contender]) -> list[str]:
+async def run(
+    chosen: Sequence[LiveRow], rules: Sequence[str], bots: Sequence[Contender], rivals: Sequence[Contender]
+) -> list[str]:
     """Measures the rows, prints the table and returns the missed targets of the bots."""
     missed = []
     print(HEADER, flush=True)
     for row in chosen:
-        for contender in (*bots, *rivals):
-            result = await measure(contender, row)
-            print(line(row, contender, result), flush=True)
+        for posts, contender in product(rules, (*bots, *rivals)):
+            result = await measure(contender, row, posts)
+            print(line(row, contender, posts, result), flush=True)
             if contender in bots:
-                missed += misses(row, contender, result)
+                missed += misses(row, contender, posts, result)
     return missed
 
 
@@ -271,16 +295,18 @@ def main() -> int:
     names = list(rows(1))
     parser.add_argument("--rows", default=",".join(names), help=f"comma-separated: {', '.join(names)}")
     parser.add_argument("--carriers", default="auto,edit", help=f"comma-separated: {', '.join(CARRIERS)}")
+    parser.add_argument("--posts", default=",".join(POST_RULES), help=f"comma-separated: {', '.join(POST_RULES)}")
     parser.add_argument("--rivals", action="store_true", help="measure simpler rules, too")
     parser.add_argument("--seed", type=int, default=1, help="decides when the questions of a minute are asked")
     options = parser.parse_args()
     known = rows(options.seed)
     chosen = [known[name] for name in _chosen(parser, "row", options.rows, names)]
     bots = [typist(carrier) for carrier in _chosen(parser, "carrier", options.carriers, CARRIERS)]
+    rules = _chosen(parser, "rule for posts", options.posts, list(POST_RULES))
     rivals = RIVALS if options.rivals else ()
     print(f"{WORDS} words an answer at {WORDS_PER_S} a second, {EDITS_A_MINUTE} edits a minute; seconds.")
-    print(f"This takes about {_expected_s(chosen, len(bots) + len(rivals)) / 60:.0f} minutes.\n")
-    missed = asyncio.run(run(chosen, bots, rivals))
+    print(f"This takes about {_expected_s(chosen, len(rules) * (len(bots) + len(rivals))) / 60:.0f} minutes.\n")
+    missed = asyncio.run(run(chosen, rules, bots, rivals))
     print("\n" + ("\n".join(missed) if missed else "All targets are met."))
     return 1 if missed else 0
 

@@ -75,6 +75,7 @@ ANSWER_FAULTS = (
 """Faults that replace a call's response. The first active one in this order applies."""
 CALL_FAULTS = (
     Fault("rate_limit", "Rate limited", "chat.update"),
+    Fault("strict_posts", "Five posts in 5 s for each channel, and a stream's start counts"),
     Fault("slow", "Slow responses"),
     Fault("close_stream", "Native streams closed by Slack", "chat.appendStream"),
     *ANSWER_FAULTS,

@@ -33,7 +33,7 @@ from sandbox.setup import WELL_SET_UP, Setup
 from sandbox.socket_mode import Delivery, SocketMode
 from sandbox.triggers import Triggers
 from sandbox.views import Views
-from sandbox.web_api.budgets import Budgets
+from sandbox.web_api.budgets import GENEROUS, STRICT, Budgets, PostRule
 from sandbox.web_api.http import SCOPES, CallRecord, Tokens, WebApi
 from sandbox.web_api.method import App
 from sandbox.workspace import APP_ID, TEAM_ID, Change, Json, Message, Revision, Stream, Workspace
@@ -82,8 +82,8 @@ class Sandbox:
     """What the page says about the app."""
     budgets: Mapping[str, int] = field(default_factory=dict)
     """Calls a minute by method, where they differ from Slack's limits."""
-    post_burst: int = 10
-    """Posts that one channel accepts at once before the limit of one a second applies."""
+    posts: PostRule = GENEROUS
+    """How many posts one channel takes. The fault strict_posts replaces the rule."""
     stream_capacity_bytes: int | None = 10_000
     """The most text in a native stream's message, in UTF-8; None: no such limit. Reports on it are in conflict."""
     scopes: AbstractSet[str] = SCOPES - {"assistant:write"}
@@ -153,7 +153,8 @@ class Sandbox:
             self.manifest,
             self.stream_capacity_bytes,
         )
-        self._budgets = Budgets(self.budgets, self.post_burst, self.monotonic)
+        self._budgets = Budgets(self.budgets, self.posts, self.monotonic)
+        self.faults.listeners.append(self._set_post_rule)
         tokens = Tokens(self.bot_token, self.app_token, self.config_token)
         self._web = WebApi(app, self._budgets, self.faults, tokens, self._on_call)
         self._responses = Responses(self.workspace, self.monotonic, lambda: self.url)
@@ -361,6 +362,9 @@ class Sandbox:
     def _on_call(self, call: CallRecord) -> None:
         self._page.record(call)
         self._wake_waiters()
+
+    def _set_post_rule(self) -> None:
+        self._budgets.posts = STRICT if self.faults.active("strict_posts") else self.posts
 
     def _on_sockets_changed(self) -> None:
         self._page.send_bot_state()

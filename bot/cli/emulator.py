@@ -61,17 +61,25 @@ def read_manifest(path: Path) -> Any:
 
 
 async def start(
-    stack: AsyncExitStack, port: int | None, manifest: Any, *, note: str = "", guide: "Guide | None" = None
+    stack: AsyncExitStack,
+    port: int | None,
+    manifest: Any,
+    *,
+    note: str = "",
+    guide: "Guide | None" = None,
+    strict_posts: bool = False,
 ) -> "Sandbox":
     """Serves a sandbox until the stack closes, at the port or the first free one. Raises SettingsError.
 
-    `note` and `guide` are texts on its page.
+    `note` and `guide` are texts on its page. `strict_posts` starts the fault of this name.
     """
     from sandbox.page.guide import Guide
     from sandbox.server import Sandbox, find_port
 
     port = port or find_port(PREFERRED_PORT)
     sandbox = Sandbox(port=port, note=note, guide=guide or Guide(), keep_revisions=False, manifest=manifest)
+    if strict_posts:
+        sandbox.faults.start("strict_posts")
     try:
         return await stack.enter_async_context(sandbox)
     except OSError as error:
@@ -79,17 +87,17 @@ async def start(
         raise SettingsError([f"Can't listen on port {port}: {reason}. Choose another --port."]) from error
 
 
-def run(port: int | None, manifest: Any) -> int:
+def run(port: int | None, manifest: Any, *, strict_posts: bool = False) -> int:
     """Serves until the process gets a signal to stop, and returns the exit code."""
-    asyncio.run(until_signaled(lambda shutdown: _serve(port, manifest, shutdown), drain_s=0))
+    asyncio.run(until_signaled(lambda shutdown: _serve(port, manifest, shutdown, strict_posts), drain_s=0))
     return 0
 
 
-async def _serve(port: int | None, manifest: Any, shutdown: "Shutdown") -> None:
+async def _serve(port: int | None, manifest: Any, shutdown: "Shutdown", strict_posts: bool) -> None:
     from sandbox.manifest import NEVER_SENT
 
     async with AsyncExitStack() as stack:
-        sandbox = await start(stack, port, manifest, note=NOTE)
+        sandbox = await start(stack, port, manifest, note=NOTE, strict_posts=strict_posts)
         addresses = {"url": sandbox.url, "api_url": sandbox.api_url}
         tokens = {"bot_token": sandbox.bot_token, "app_token": sandbox.app_token}
         print(READY.format(app=sandbox.config.app_name, **addresses, **tokens), flush=True)

@@ -69,11 +69,14 @@ class ModelChoice:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the port, the model and the app's manifest."""
+    """Adds the port, the model, the rule for posts and the app's manifest."""
     parser.add_argument("--port", help="port of its page (default: 3000, or the next free port)")
     parser.add_argument("--model", help="local, scripted, or vendor/model such as openai/gpt-6-luna")
     parser.add_argument("--agent", action="store_true", help="run as a Slack agent (manifest.agent.json)")
     parser.add_argument("--no-bot", action="store_true", help="start no bot: connect one of your own")
+    parser.add_argument(
+        "--posts", choices=("generous", "strict"), default="generous", help="how many posts a channel takes"
+    )
     parser.add_argument("--manifest", type=Path, metavar="FILE", help="the app's manifest (default: Typist's)")
 
 
@@ -84,17 +87,22 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     port, model = getattr(options, "port", None), getattr(options, "model", None)
     path: Path | None = getattr(options, "manifest", None)
     emulator.require_packages()
+    strict_posts = getattr(options, "posts", "generous") == "strict"
     manifest = emulator.read_manifest(path) if path else app_manifest(agent=getattr(options, "agent", False))
     if getattr(options, "no_bot", False):
         if model is not None:
             raise SettingsError(["--model chooses Typist's model: leave it out with --no-bot."])
-        return emulator.run(None if port is None else parse_port(port), manifest)
+        return emulator.run(None if port is None else parse_port(port), manifest, strict_posts=strict_posts)
     ours = settings.read(env)
     port = None if port is None else parse_port(port)
     logs.set_up(ours.log_level)
     if "DATABASE_URL" not in env:
         ours = replace(ours, database_url="sqlite://")
-    asyncio.run(until_signaled(lambda shutdown: _sandbox(ours, shutdown, port, model, manifest), ours.drain_s))
+
+    async def serve(shutdown: "Shutdown") -> None:
+        await _sandbox(ours, shutdown, port, model, manifest, strict_posts=strict_posts)
+
+    asyncio.run(until_signaled(serve, ours.drain_s))
     return 0
 
 
@@ -105,7 +113,9 @@ def parse_port(text: str) -> int:
     return int(text)
 
 
-async def _sandbox(ours: Settings, shutdown: "Shutdown", port: int | None, model: str | None, manifest: Any) -> None:
+async def _sandbox(
+    ours: Settings, shutdown: "Shutdown", port: int | None, model: str | None, manifest: Any, *, strict_posts: bool
+) -> None:
     """Runs until `shutdown`. `model` is local, scripted or vendor/name; None chooses one."""
     async with AsyncExitStack() as stack:
         # The small model loads while Python imports the bot.
@@ -113,7 +123,7 @@ async def _sandbox(ours: Settings, shutdown: "Shutdown", port: int | None, model
         from bot import app
         from bot.providers.showcase import Showcase
 
-        sandbox = await emulator.start(stack, port, manifest, guide=guide_of(choice))
+        sandbox = await emulator.start(stack, port, manifest, guide=guide_of(choice), strict_posts=strict_posts)
         connected = replace(
             choice.settings,
             slack_bot_token=sandbox.bot_token,

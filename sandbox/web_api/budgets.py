@@ -1,10 +1,14 @@
-"""Slack's rate limits: a number of calls of each method within any 60 seconds, counted on arrival."""
+"""Slack's rate limits, counted on arrival: calls of each method within any 60 seconds, and posts to each channel.
+
+How many posts a channel takes isn't documented beyond "about one a second, and short bursts", so two rules exist.
+"""
 
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 WINDOW_S = 60.0
 _TIER_2, _TIER_3, _TIER_4 = 20, 50, 100
@@ -53,23 +57,43 @@ FLOORS: Mapping[str, int] = {
 }
 
 
+@dataclass(frozen=True)
+class PostRule:
+    """How many posts one channel takes."""
+
+    burst: int
+    """Posts at once."""
+    window_s: float | None
+    """How long a post counts. None: posts stop counting one after the other, one a second."""
+    methods: frozenset[str]
+    """What counts as a post."""
+
+    def back_at_s(self, posts: Iterable[float]) -> list[float]:
+        """Returns when posts at these times stop counting, in their order."""
+        if self.window_s is not None:
+            return [at_s + self.window_s for at_s in posts]
+        return list(accumulate(posts, lambda back_s, at_s: max(back_s, at_s) + 1.0, initial=0.0))[1:]
+
+
+GENEROUS = PostRule(10, None, frozenset({"chat.postMessage"}))
+STRICT = PostRule(5, 5.0, frozenset({"chat.postMessage", "chat.startStream"}))
+POST_RULES: Mapping[str, PostRule] = {"generous": GENEROUS, "strict": STRICT}
+
+
 @dataclass
 class Budgets:
-    """Counts calls of each method against its limit.
-
-    chat.postMessage is also limited to one call a second in each channel.
-    """
+    """Counts calls of each method against its limit, and posts against the limit of their channel."""
 
     limits: Mapping[str, int] = field(default_factory=dict)
     """Limits that replace those in FLOORS."""
-    post_burst: int = 10
-    """Posts that one channel accepts at once before the limit of one a second applies."""
+    posts: PostRule = GENEROUS
     monotonic: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         self._limits = {**FLOORS, **self.limits}
         self._spent: dict[str, deque[float]] = {method: deque() for method in self._limits}
-        self._post_due_s: dict[str, float] = {}
+        self._posts: dict[str, list[tuple[float, str]]] = {}
+        """The posts of the last minute, by channel: when, and by which method."""
 
     def spend(self, method: str, channel: str = "") -> int | None:
         """Counts a call and returns None, or returns the seconds for Retry-After if the call exceeds the budget.
@@ -78,14 +102,15 @@ class Budgets:
         """
         now_s = self.monotonic()
         wait_s = self._window_wait_s(method, now_s)
-        if method == "chat.postMessage":
+        if method in self.posts.methods:
             wait_s = max(wait_s, self._channel_wait_s(channel, now_s))
         if wait_s > 0:
             return max(1, math.ceil(wait_s))
         if method in self._spent:
             self._spent[method].append(now_s)
-        if method == "chat.postMessage":
-            self._post_due_s[channel] = max(self._post_due_s.get(channel, now_s), now_s) + 1.0
+        if any(method in rule.methods for rule in POST_RULES.values()):
+            recent = [post for post in self._posts.get(channel, ()) if post[0] > now_s - WINDOW_S]
+            self._posts[channel] = [*recent, (now_s, method)]
         return None
 
     def used(self) -> dict[str, tuple[int, int]]:
@@ -95,9 +120,9 @@ class Budgets:
 
     def used_in_channels(self) -> dict[str, tuple[int, int]]:
         """Returns how much of its burst of posts each channel has used, and the burst. Unused channels are left out."""
-        now_s = self.monotonic()
-        ahead = {channel: math.ceil(due_s - now_s) for channel, due_s in self._post_due_s.items() if due_s > now_s}
-        return {channel: (min(used, self.post_burst), self.post_burst) for channel, used in ahead.items()}
+        now_s, burst = self.monotonic(), self.posts.burst
+        counting = {channel: len(self._counting_until_s(channel, now_s)) for channel in self._posts}
+        return {channel: (min(used, burst), burst) for channel, used in counting.items() if used}
 
     def _window(self, method: str, now_s: float) -> deque[float]:
         spent = self._spent[method]
@@ -113,6 +138,12 @@ class Budgets:
             return 0.0
         return window[0] + WINDOW_S - now_s if limit else WINDOW_S
 
+    def _counting_until_s(self, channel: str, now_s: float) -> list[float]:
+        """Returns when each post that counts now stops counting, in order."""
+        posts = [at_s for at_s, method in self._posts.get(channel, ()) if method in self.posts.methods]
+        return [back_s for back_s in self.posts.back_at_s(posts) if back_s > now_s]
+
     def _channel_wait_s(self, channel: str, now_s: float) -> float:
-        ahead_s = self._post_due_s.get(channel, now_s) - now_s
-        return max(0.0, ahead_s - (self.post_burst - 1))
+        counting = self._counting_until_s(channel, now_s)
+        excess = len(counting) - self.posts.burst
+        return counting[excess] - now_s if excess >= 0 else 0.0

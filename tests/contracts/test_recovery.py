@@ -20,6 +20,7 @@ from bot.slack.posted_replies import LOOK_BACK_MESSAGES, PostedReplies
 from bot.slack.workspace import Workspace
 from bot.store import Stores
 from sandbox.server import Sandbox
+from sandbox.web_api.budgets import GENEROUS
 
 TEXT = "# Title\n\nSome **bold** words.\n\n- one\n- two\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\nThe end of it"
 
@@ -27,7 +28,10 @@ TEXT = "# Title\n\nSome **bold** words.\n\n- one\n- two\n\n| a | b |\n| --- | --
 @asynccontextmanager
 async def posting() -> AsyncIterator[tuple[Sandbox, MessageTransport, SlackHistory]]:
     clock = SystemClock()
-    async with Sandbox(subscribed=frozenset(), post_burst=1_000) as sandbox, new_session() as session:
+    async with (
+        Sandbox(subscribed=frozenset(), posts=replace(GENEROUS, burst=1_000)) as sandbox,
+        new_session() as session,
+    ):
         store = await Stores.open("sqlite://", "w1", clock)
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
         try:

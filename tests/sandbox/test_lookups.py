@@ -8,6 +8,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
+from sandbox.web_api.budgets import GENEROUS
 from sandbox.workspace import Json
 from tests.sandbox.test_conversations import error_of
 
@@ -16,7 +17,7 @@ GENERAL = "C0GENERAL"
 
 @pytest.fixture
 async def few_posts(session: aiohttp.ClientSession) -> Any:
-    async with Sandbox(post_burst=1) as sandbox:
+    async with Sandbox(posts=replace(GENEROUS, burst=1)) as sandbox:
         yield AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
 
 

@@ -171,6 +171,30 @@ async def test_posts_in_one_channel_are_limited_to_one_a_second_after_a_burst(
     assert [await post(), await post()] == [None, 1]
 
 
+async def test_strict_rule_takes_five_posts_and_starts_in_any_five_seconds(
+    clock: ManualTime, sandbox: Sandbox, web: AsyncWebClient
+) -> None:
+    thread = await web.chat_postMessage(channel=GENERAL, text="x")
+    start = {"thread_ts": thread["ts"], "recipient_user_id": "U0ADA", "recipient_team_id": sandbox.team_id}
+
+    async def post(channel: str = GENERAL) -> int | None:
+        return await retry_after(web, "chat.postMessage", channel=channel, text="x")
+
+    async def stream() -> int | None:
+        return await retry_after(web, "chat.startStream", channel=GENERAL, **start)
+
+    sandbox.faults.start("strict_posts")
+    assert [await stream(), await post(), await post(), await stream()] == [None] * 4
+    assert [await post(), await stream()] == [5, 5]
+    assert await post("C0RANDOM") is None
+    clock.now_s += 4.9
+    assert await post() == 1, "no post comes back before five seconds have passed"
+    clock.now_s += 0.1
+    assert [await post() for _ in range(6)] == [None] * 5 + [5]
+    sandbox.faults.stop("strict_posts")
+    assert await post() is None
+
+
 FAULTS: list[tuple[str, FaultSettings, tuple[int, str | None]]] = [
     ("rate_limit", {"retry_after_s": 9}, (429, "ratelimited")),
     ("error_500", {}, (500, None)),
