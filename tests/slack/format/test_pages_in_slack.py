@@ -165,7 +165,15 @@ def test_wide_table_is_shown_as_code_with_all_its_columns() -> None:
         assert shown_text(block["elements"][0]) == wide
 
 
-@pytest.mark.parametrize("heading", ["# {}", "### {} ###", "{}\n---", "- # {}", "> # {}", "Before\n# {}\nafter"])
+@pytest.mark.parametrize("underlined", ["{}\n---", "{}\n===\nafter", "> {}\n> ---", "- {}\n  ---"])
+def test_long_paragraph_with_an_underline_stays_a_paragraph(underlined: str) -> None:
+    words = ("word " * 40).strip()
+    blocks = stored(PageView(underlined.format(words) + "\n"))
+    assert "header" not in kinds(blocks)
+    assert [leaf.get("style") for leaf in leaves(blocks) if words in leaf["text"]] == [None]
+
+
+@pytest.mark.parametrize("heading", ["# {}", "### {} ###", "- # {}", "> # {}", "Before\n# {}\nafter"])
 def test_long_heading_is_shown_as_a_bold_paragraph(heading: str) -> None:
     words = ("word " * 40).strip()
     for growing in (False, True):

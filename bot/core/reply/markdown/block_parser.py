@@ -217,7 +217,7 @@ class BlockParser:
             self._add_code(line, incomplete)
             return
         opened = self._open_containers(line)
-        if incomplete and _AMBIGUOUS.match(self.markdown, line.content, line.end):
+        if incomplete and (self._is_blank(line) or _AMBIGUOUS.match(self.markdown, line.content, line.end)):
             self.blocks.ambiguous_line = line.start
             return
         may_be_lazy = (

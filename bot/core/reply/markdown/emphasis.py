@@ -25,15 +25,15 @@ def begins_with_url(text: str, start: int) -> bool:
     return bool(_URL_START.match(text, start))
 
 
-def start_of_last_url(text: str, end: int, *, growing: bool = False) -> int:
-    """Returns the offset of the bare URL that ends at `end`, or 0 where none ends.
+def start_of_last_url(text: str, end: int, *, growing: bool = False) -> int | None:
+    """Returns the offset of the bare URL that ends at `end`, or None where none ends.
 
     `growing`: the text may continue, so the beginning of a URL counts too.
     """
     start = max(0, end - _MAX_WORD_CHARS)
     if not growing and text.rfind("://", start, end) < 0:
-        return 0
+        return None
     word = _LAST_WORD.search(text, start, end)
     if word and (_INCOMPLETE_URL.fullmatch(word[1]) if growing else _URL_START.match(word[1])):
         return word.start(1)
-    return 0
+    return None

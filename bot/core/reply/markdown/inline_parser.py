@@ -38,10 +38,11 @@ from bot.core.reply.markdown.replacement import Replacement, with_replacements
 
 MAX_HELD_LABEL_CHARS = 120
 """How long a `[` without its `]` is held back. After that it is shown as text."""
-MAX_UNDECIDED_CHARS = 400
-"""How long a construct that is open counts as undecided. Later text hardly ever closes it then."""
-MAX_LABEL_CHARS = 1_000
-"""A link with a longer label is sent as text."""
+MAX_CONSTRUCT_CHARS = 400
+"""A longer code span or link's label is sent as text, and longer emphasis as it is written.
+
+So nothing that is open for longer can change how its beginning is sent (`decided_inlines`).
+"""
 MAX_OPENERS = 100
 """How many open delimiter runs are considered for one that closes."""
 
@@ -49,14 +50,14 @@ _SPECIAL = re.compile(r"\\|`+|\*+|_+|~+|!\[|\[|\]|<")
 _BACKTICKS = re.compile(r"`+")
 _AUTOLINK = re.compile(r"<(https?://[^\s<>|]*)>", re.IGNORECASE)
 _OTHER_AUTOLINK = re.compile(r"<(?:[a-zA-Z][a-zA-Z0-9+.-]{1,31}:[^\s<>]*|([\w.+-]+@[\w.-]+))>")
-_INCOMPLETE_AUTOLINK = re.compile(r"<(?:h|ht|htt|https?|https?:[^\s<>|]*)?$", re.IGNORECASE)
-_OPEN_ANGLE_BRACKET = re.compile(r"<[^\s<>]*\Z")
-_DESTINATION_START = re.compile(r"\]\(\s*$")
+_INCOMPLETE_AUTOLINK = re.compile(r"<[^\s<>]*\Z")
+_DESTINATION_START = re.compile(r"\]\([ \t]*$")
 _INCOMPLETE_ENTITY = re.compile(r"(?:&#?\w{0,8}|(?<!\S)!)$")
 """Matches half an entity, or a `!` that may become an image's, at the end."""
 _REFERENCE = re.compile(r"\[([^\[\]\\]*(?:\\.[^\[\]\\]*)*)\]")
 _TITLE = re.compile(r"""\s+(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\((?:[^()\\]|\\.)*\))""", re.DOTALL)
 _POINTED_DESTINATION = re.compile(r"<((?:[^<>\\\n]|\\.)*)>")
+_INCOMPLETE_POINTED_DESTINATION = re.compile(r"<(?:[^<>\\\n]|\\.)*\\?\Z")
 _DESTINATION = re.compile(r"(?:[^\s()\\]|\\.|\((?:[^\s()\\]|\\.|\((?:[^\s()\\]|\\.)*\))*\))*")
 """Matches a destination with balanced parentheses, up to three levels deep."""
 _ENCODED = re.compile(r"<|&#?\w+;")
@@ -64,6 +65,9 @@ _ENCODED = re.compile(r"<|&#?\w+;")
 _POINTED_DEFINITION = re.compile(r"\]:\s*(<([^<>\s]+)>)")
 _SPACE = re.compile(r"\s")
 _SPACES = re.compile(r"\s*")
+_LAST_WORD = re.compile(r"[!-~]+\Z")
+_TEXT_BACKTICK = "ˋ"
+"""Stands for a backtick that Slack would take for the beginning of a code span that is too long."""
 
 
 LinkDestinations = Mapping[str, Sequence[str]]
@@ -105,8 +109,16 @@ class InlineStructure:
     """Of a growing text: the offset from which the text is held back. -1 while that isn't decided."""
     closing: str = ""
     """The delimiters that close for show what is open at `shown_end`."""
-    decided_end: int = -1
-    """Of a growing text: the offset up to which no later text changes a replacement (see `MAX_UNDECIDED_CHARS`)."""
+
+
+class DecidedInlines(NamedTuple):
+    """The beginning of a growing text that is sent in the same way whatever follows."""
+
+    end: int
+    """The offset behind its last whole word."""
+    is_open: bool
+    """Whether a construct is open at the end of the text, so that later text is read differently behind it."""
+    replacements: list[Replacement]
 
 
 def parse_inlines(text: str, destinations: LinkDestinations, *, growing: bool, start: int = 0) -> InlineStructure:
@@ -116,6 +128,11 @@ def parse_inlines(text: str, destinations: LinkDestinations, *, growing: bool, s
     `start`: the offset behind the text's link reference definitions.
     """
     return _InlineParser(text, destinations, growing).parse(start)
+
+
+def decided_inlines(text: str) -> DecidedInlines:
+    """Returns the beginning of a growing text that no later text changes, unless that defines a link."""
+    return _InlineParser(text, {}, growing=True).parse_decided()
 
 
 def normalized_label(label: str) -> str:
@@ -135,27 +152,53 @@ class _InlineParser:
         """How many brackets, from the bottom of the stack, are around a link. They can't be links themselves."""
         self.images: list[Replacement] = []
         """The images so far and their labels, in order; none is within another."""
-        self._code_span_start = -1
-        """Where a code span begins that is open at the end of a growing text, or closed by what may still grow."""
+        self._undecided_start = -1
+        """Where a code span or autolink begins that the end of a growing text closes, or leaves open."""
+        self._last_end = 0
+        """Where the last code span, link or autolink ends."""
         self.inlines = InlineStructure()
 
     def parse(self, position: int) -> InlineStructure:
         inlines = self.inlines
         for definition in _POINTED_DEFINITION.finditer(self.text, 0, position):
             inlines.replacements.append(Replacement(*definition.span(1), bare_url(definition[2])))
-        while inlines.shown_end < 0 and (special := _SPECIAL.search(self.text, position)):
-            position = self._parse_special(special)
+        self._read(position)
         if self.growing:
-            inlines.decided_end = self._decided_end()
             self._end_growing_text()
-        end = inlines.shown_end if self.growing else len(self.text)
+        inlines.replacements = self._safe_replacements(inlines.shown_end if self.growing else len(self.text))
+        return inlines
+
+    def parse_decided(self) -> DecidedInlines:
+        self._read(0)
+        size, stop = len(self.text), self.inlines.shown_end
+        if self._undecided_start >= 0 or stop < 0:
+            stop = self._undecided_start if self._undecided_start >= 0 else size
+        starts = [self._start_of(bracket) for bracket in self._active_brackets()]
+        run = self.last_run
+        is_open = bool(run or starts or stop < size)
+        while run:
+            starts += [run.start] if run.delimiter == "*" else []
+            run = run.previous
+        end = min([stop, *(start for start in starts if stop - start <= MAX_CONSTRUCT_CHARS)])
+        if end == size and (word := _LAST_WORD.search(self.text, self._last_end)):
+            end = word.start()
+        replacements = self._safe_replacements(end)
+        return DecidedInlines(end, is_open, [replaced for replaced in replacements if replaced.end <= end])
+
+    def _read(self, position: int) -> None:
+        """Reads the text to its end, or to the first construct that isn't shown before more of it is known."""
+        while self.inlines.shown_end < 0 and (special := _SPECIAL.search(self.text, position)):
+            position = self._parse_special(special)
+
+    def _safe_replacements(self, end: int) -> list[Replacement]:
+        """Returns all replacements in order, with those that escape `<` before an offset."""
+        inlines = self.inlines
         escapes = escaping.escape_prose(self.text, inlines.code_spans, inlines.replacements)
         shown_escapes = [escape for escape in escapes if escape.end <= end]
         safe = [
             replacement._replace(text=replacement.text.replace("<", "&lt;")) for replacement in inlines.replacements
         ]
-        inlines.replacements = sorted([*safe, *shown_escapes])
-        return inlines
+        return sorted([*safe, *shown_escapes])
 
     def _parse_special(self, special: re.Match[str]) -> int:
         """Parses what a special character begins or ends; returns the offset to go on from."""
@@ -180,21 +223,30 @@ class _InlineParser:
         return start + 2
 
     def _parse_code_span(self, opening: re.Match[str]) -> int:
-        backticks = opening[0]
-        for closing in _BACKTICKS.finditer(self.text, opening.end()):
-            if closing[0] == backticks:
-                if closing.end() == len(self.text) and self._code_span_start < 0:
-                    # The run may become longer, and close nothing then.
-                    self._code_span_start = opening.start()
+        backticks, start = opening[0], opening.end()
+        # The character behind the last run that may close it says whether that run is as long as this one.
+        search_end = start + MAX_CONSTRUCT_CHARS + len(backticks) + 1
+        for closing in _BACKTICKS.finditer(self.text, start, search_end):
+            if closing[0] == backticks and closing.start() - start <= MAX_CONSTRUCT_CHARS:
+                self._end_construct(opening.start(), closing.end())
                 self.inlines.code_spans.append((opening.start(), closing.end()))
                 return closing.end()
-        if self.growing:
+        if search_end <= len(self.text):
+            text = _TEXT_BACKTICK * len(backticks)
+            self.inlines.replacements.append(Replacement(opening.start(), start, text))
+        elif self.growing:
             end = len(self.text.rstrip("` \t\n"))
-            has_content = bool(self.text[opening.end() : end].strip())
+            has_content = bool(self.text[start:end].strip())
             self.inlines.code_spans += [(opening.start(), end)] * has_content
-            self._code_span_start = max(self._code_span_start, opening.start())
+            self._undecided_start = opening.start()
             self.inlines.shown_end, self.inlines.closing = (end, backticks) if has_content else (opening.start(), "")
-        return opening.end()
+        return start
+
+    def _end_construct(self, start: int, end: int) -> None:
+        """Notes where a code span or autolink ends. At the text's end, the next character may still change it."""
+        self._last_end = end
+        if end == len(self.text):
+            self._undecided_start = start
 
     def _parse_delimiter_run(self, match: re.Match[str]) -> int:
         start, end = match.span()
@@ -244,10 +296,10 @@ class _InlineParser:
     def _separate_emphasis(self, opener: DelimiterRun, closer: DelimiterRun) -> None:
         """Adds the spaces that Slack needs around emphasis, or removes delimiters that it wouldn't read."""
         start, end, last = opener.start, opener.start + opener.length, closer.start + closer.length
-        if opener.delimiter != "*":
+        if opener.delimiter != "*" or closer.start - opener.start > MAX_CONSTRUCT_CHARS:
             return
         if closer.length == opener.length and (
-            emphasis.begins_with_url(self.text, end) or emphasis.start_of_last_url(self.text, closer.start)
+            emphasis.begins_with_url(self.text, end) or emphasis.start_of_last_url(self.text, closer.start) is not None
         ):
             self.inlines.replacements += [Replacement(start, end, ""), Replacement(closer.start, last, "")]
             return
@@ -266,14 +318,15 @@ class _InlineParser:
         if autolink := _AUTOLINK.match(self.text, start):
             url = bare_url(autolink[1])
             self.inlines.replacements.append(Replacement(*autolink.span(), self._spaced(autolink, url)))
-            return autolink.end()
-        if autolink := _OTHER_AUTOLINK.match(self.text, start):
+        elif autolink := _OTHER_AUTOLINK.match(self.text, start):
             if autolink[1]:
                 self.inlines.replacements.append(Replacement(*autolink.span(), self._spaced(autolink, autolink[1])))
-            return autolink.end()
-        if self.growing and _INCOMPLETE_AUTOLINK.match(self.text, start):
-            self.inlines.shown_end = start
-        return start + 1
+        else:
+            if self.growing and _INCOMPLETE_AUTOLINK.match(self.text, start):
+                self.inlines.shown_end = start
+            return start + 1
+        self._end_construct(*autolink.span())
+        return autolink.end()
 
     def _spaced(self, autolink: re.Match[str], url: str) -> str:
         """Returns the bare URL of an autolink, with spaces where the characters next to it would join it."""
@@ -289,6 +342,8 @@ class _InlineParser:
         self.inactive_brackets = min(self.inactive_brackets, len(self.brackets))
         if is_inactive and not bracket.is_image:
             return end + 1
+        if end - bracket.start > MAX_CONSTRUCT_CHARS:
+            return self._end_long_label(end)
         after, destinations = self._parse_target(bracket, end)
         if after < 0:
             self.inlines.shown_end = bracket.start
@@ -299,7 +354,16 @@ class _InlineParser:
         elif bracket.is_image and self.destinations:
             # Slack may still find a definition for it, in a form that isn't recognized here.
             self.inlines.replacements.append(Replacement(bracket.start, bracket.start, "\\"))
+        self._last_end = max(self._last_end, after)
         return after if after > 0 else end + 1
+
+    def _end_long_label(self, end: int) -> int:
+        """Escapes the `]` of a label that is too long for a link, if it would be one's."""
+        if self.growing and end + 1 == len(self.text):
+            self.inlines.shown_end = end
+        elif self.destinations or self.text.startswith(("(", "["), end + 1):
+            self.inlines.replacements.append(Replacement(end, end, "\\"))
+        return end + 1
 
     def _parse_target(self, bracket: Bracket, end: int) -> tuple[int, Sequence[str]]:
         """Returns the end of a link and its possible destinations, which are none if it is no link.
@@ -335,7 +399,7 @@ class _InlineParser:
         spaced_images = [image._replace(text=f" {image.text} ") for image in images]
         spaced_label = with_replacements(self.text, spaced_images, label_start, end)
         readings = f"{shown_label} {spaced_label}" if images else shown_label
-        deceptive = len(readings) > MAX_LABEL_CHARS or is_deceptive(readings, *destinations)
+        deceptive = is_deceptive(readings, *destinations)
         if deceptive:
             self.inlines.replacements += self._label_and_destination(bracket, end, after, destinations[0])
         elif bracket.is_image and not label.strip():
@@ -384,40 +448,30 @@ class _InlineParser:
         """Whether a link has its own destination. A reference link is one only where Slack finds its definition."""
         return self.text.startswith("(", end + 1)
 
-    def _decided_end(self) -> int:
-        """Returns where the first construct begins that is open and may still change what is sent of it."""
-        size, shown_end = len(self.text), self.inlines.shown_end
-        starts = [self._code_span_start, *(self._start_of(bracket) for bracket in self.brackets)]
-        run = self.last_run
-        while run:
-            starts += [run.start] if run.delimiter == "*" else []
-            run = run.previous
-        if angle_bracket := _OPEN_ANGLE_BRACKET.search(self.text):
-            starts.append(angle_bracket.start())
-        undecided = [start for start in starts if start >= 0 and size - start <= MAX_UNDECIDED_CHARS]
-        return min([size if shown_end < 0 else shown_end, *undecided])
+    def _active_brackets(self) -> list[Bracket]:
+        """Returns the open brackets that may become a link's or an image's."""
+        first = self.inactive_brackets
+        return [bracket for bracket in self.brackets[:first] if bracket.is_image] + self.brackets[first:]
 
     def _start_of(self, bracket: Bracket) -> int:
         """Returns where a bracket's replacement may begin: `!` before `![` is escaped together with it."""
-        return bracket.start - (bracket.is_image and self.text[: bracket.start].endswith("!"))
+        return bracket.start - (bracket.is_image and bracket.start > 0 and self.text[bracket.start - 1] == "!")
 
     def _end_growing_text(self) -> None:
         """Decides what is held back at the end of a growing text, and what closes the rest for show."""
         text, inlines = self.text, self.inlines
         shown_end = len(text) if inlines.shown_end < 0 else inlines.shown_end
-        active = [
-            bracket
-            for depth, bracket in enumerate(self.brackets)
-            if bracket.is_image or depth >= self.inactive_brackets
-        ]
-        held = next((bracket for bracket in active if shown_end - bracket.start <= MAX_HELD_LABEL_CHARS), None)
+        held = next(
+            (bracket for bracket in self._active_brackets() if shown_end - bracket.start <= MAX_HELD_LABEL_CHARS), None
+        )
         if held:
             shown_end, self.last_run, inlines.closing = held.start, held.last_run, ""
         elif entity := _INCOMPLETE_ENTITY.search(text, 0, shown_end):
             shown_end = shown_end if inlines.closing else entity.start()
         run = self.last_run
         if run and run.delimiter == "*" and not inlines.closing:
-            shown_end = emphasis.start_of_last_url(text, shown_end, growing=True) or shown_end
+            url_start = emphasis.start_of_last_url(text, shown_end, growing=True)
+            shown_end = shown_end if url_start is None else url_start
         shown_end = len(text[:shown_end].rstrip())
         while run and not inlines.closing and run.start + run.length >= shown_end:
             # Nothing is shown behind the run's delimiters yet.
@@ -463,11 +517,12 @@ def _parse_inline_target(text: str, start: int) -> tuple[int, str | None]:
     if pointed := _POINTED_DESTINATION.match(text, at):
         at, destination = pointed.end(), pointed[1]
     elif text.startswith("<", at):
-        return (-1 if "\n" not in text[at:] and ">" not in text[at:] else 0), None
+        return (-1 if _INCOMPLETE_POINTED_DESTINATION.match(text, at) else 0), None
     else:
         match = _DESTINATION.match(text, at)
         at, destination = match.end() if match else at, match[0] if match else ""
-        if at == len(text) or (text[at] == "(" and not _SPACE.search(text, at)):
+        is_half_escape = at == len(text) - 1 and text[at] == "\\"
+        if at == len(text) or is_half_escape or (text[at] == "(" and not _SPACE.search(text, at)):
             return -1, None
     if title := _TITLE.match(text, at):
         at = title.end()

@@ -1,6 +1,8 @@
 """Headings and tables that are too large for Slack's `header` and `table` blocks.
 
-A heading that is too long becomes a bold paragraph, and a table that is too wide or too long becomes code.
+A heading that is too long becomes a bold paragraph, and a table that is too wide or too long becomes code. A long
+paragraph with an underline stays a plain paragraph: a model that writes one most likely means a thematic break, and
+what a native stream has shown of the paragraph stays.
 """
 
 import re
@@ -14,7 +16,6 @@ MAX_TABLE_CHARS = 10_000
 """The most characters that Slack takes in the cells of a message's tables."""
 
 _ATX_MARKER = re.compile(r" {0,3}#{1,6}[ \t]+")
-_CLOSING_SEQUENCE = re.compile(r"(?:[ \t]+#+)?[ \t]*$")
 _MARKER_CHAR = re.compile(r"[^>\s]")
 _BACKTICKS = re.compile(r"`+")
 
@@ -30,30 +31,37 @@ class Substitute:
 def oversize_substitute(markdown: str, leaf: LeafBlock) -> Substitute | None:
     """Returns how a heading or table that is too large is sent, or None for any other leaf block."""
     if leaf.kind is LeafKind.HEADING:
-        return _bold_paragraph(markdown, leaf)
+        return _paragraph(markdown, leaf)
     return _code(markdown, leaf) if leaf.kind is LeafKind.TABLE else None
 
 
-def _bold_paragraph(markdown: str, heading: LeafBlock) -> Substitute | None:
+def _paragraph(markdown: str, heading: LeafBlock) -> Substitute | None:
     first, last = heading.lines[0], heading.lines[-1]
     marker = _ATX_MARKER.match(markdown, first.content, first.end)
-    start = marker.end() if marker else first.content
-    closing_sequence = _CLOSING_SEQUENCE.search(markdown, start, last.end) if marker else None
-    end = closing_sequence.start() if closing_sequence else last.end
-    if counted_chars(markdown[start:end]) <= HEADING_CHARS:
-        return None
-    heading_end = last.end
-    if marker is None:
+    start, end, heading_end = first.content, last.end, last.end
+    if marker:
+        start = marker.end()
+        end = _without_closing_sequence(markdown, start, last.end)
+    else:
         # The underline of a setext heading isn't among its lines.
         heading_end = markdown.find("\n", last.end + 1)
         heading_end = len(markdown) if heading_end < 0 else heading_end
-    bold = "" if "*" in markdown[start:end] else "**"
+    if counted_chars(markdown[start:end]) <= HEADING_CHARS:
+        return None
     blank_line = "\n" + _continuation_prefix(markdown, heading)
     line_above = markdown[: first.start - 1].rpartition("\n")[2] if first.start else ""
     line_below = markdown[heading_end + 1 :].partition("\n")[0]
-    before = blank_line if _has_content(line_above) else ""
+    before = blank_line if marker and _has_content(line_above) else ""
     after = blank_line if _has_content(line_below) else ""
+    bold = "**" if marker and "*" not in markdown[start:end] else ""
     return Substitute(Replacement(first.content, start, before + bold), Replacement(end, heading_end, bold + after))
+
+
+def _without_closing_sequence(markdown: str, start: int, end: int) -> int:
+    """Returns where the text of an ATX heading ends that may have `#` behind it."""
+    text = markdown[start:end].rstrip(" \t")
+    before = text.rstrip("#")
+    return start + len(before.rstrip(" \t") if before.endswith((" ", "\t")) else text)
 
 
 def _code(markdown: str, table: LeafBlock) -> Substitute | None:

@@ -37,7 +37,12 @@ from bot.core.reply.markdown.block_parser import (
 )
 from bot.core.reply.markdown.emphasis import CJK
 from bot.core.reply.markdown.escaping import escape_code
-from bot.core.reply.markdown.inline_parser import LinkDestinations, normalized_label, parse_inlines
+from bot.core.reply.markdown.inline_parser import (
+    MAX_CONSTRUCT_CHARS,
+    LinkDestinations,
+    normalized_label,
+    parse_inlines,
+)
 from bot.core.reply.markdown.oversize import oversize_substitute
 from bot.core.reply.markdown.replacement import Replacement, with_replacements
 
@@ -239,6 +244,8 @@ def replacements_of(markdown: str, leaf_blocks: Iterable[LeafBlock], definitions
 
 def _needs_parsing(text: str) -> bool:
     """Whether a text may contain anything that is replaced. Most text doesn't, and this is quick to find out."""
+    if len(text) > MAX_CONSTRUCT_CHARS and "`" in text:
+        return True
     return bool(_NEEDS_PARSING.search(text)) or (not text.isascii() and bool(_EMPHASIS_BESIDE_CJK.search(text)))
 
 

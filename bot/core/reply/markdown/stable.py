@@ -1,31 +1,38 @@
 """What of a growing page can be appended to a native stream: the beginning that no later text takes back.
 
 An edit shows a page as it looks so far, and the next edit may show it otherwise. What was appended to a stream stays.
-So of a page's rendering (`render.py`) only that part is appended in which nothing is undecided:
+So appended is only what is known to be final. The page is read forward once, and cut where that ends:
 
-- nothing is closed for show: Slack reads code to its end, and bold until it is closed;
-- a construct that is open is held back, because its end may change how it is sent: half a link, half an image, `*`
-  without its partner, code within a line, half an entity, `<`;
-- lines are held back whose next line says what they are, as for edits; headings, and the last row of a table, until
-  they are complete; a table that is sent as code, until it ends;
-- so are the last word and white space at the end.
+- **Blocks.** The block parser reads line by line. A later line changes only a block at the end of what was read: it may
+  turn a paragraph's last line into a table's header. A complete line of code is final. So is a heading or thematic
+  break, a row of a table that has a complete row, and any block that another follows. A heading or table that is sent
+  as something else, because it is too large for Slack, is final once another block follows.
+- **Text.** In a paragraph the inline parser reads forward too, and whole words are final up to the first construct that
+  is open: a link without its end, `*` without its partner, half a code span. Nothing else that is sent differently from
+  the source reaches back behind its own first character, and no construct that is open for more than
+  `MAX_CONSTRUCT_CHARS` is sent differently (`decided_inlines`).
+- **A line that may become a table's header** is read alone then, and as a part of its paragraph now. Both are the same
+  if nothing is open where it begins; otherwise the line waits. A line that begins with `|` always waits, because a
+  table may be sent as code.
 
-Three things can still change what was appended, and the page is edited then: link reference definitions, an underline
-that makes a heading of a paragraph that is too long for one, and a construct that is open for more than
-`MAX_UNDECIDED_CHARS`.
+Two things can still change what was appended, and the page is edited then: a link reference definition, and a table
+that is too wide or too long for Slack and whose header doesn't begin with `|`.
 """
 
-import re
-
-from bot.core.reply.markdown.block_parser import LeafBlock, LeafKind, is_ambiguous, parse_blocks
-from bot.core.reply.markdown.inline_parser import parse_inlines
+from bot.core.reply.markdown.block_parser import (
+    BlockStructure,
+    LeafBlock,
+    LeafKind,
+    SourceLine,
+    is_ambiguous,
+    parse_blocks,
+)
+from bot.core.reply.markdown.inline_parser import DecidedInlines, decided_inlines
 from bot.core.reply.markdown.oversize import oversize_substitute
 from bot.core.reply.markdown.render import (
     DEFINITION,
     DROPPED,
-    MAYBE_DELIMITER_ROW,
     NO_DEFINITIONS,
-    first_held_line,
     in_source,
     render_complete,
     replacements_of,
@@ -35,7 +42,8 @@ from bot.core.reply.markdown.render import (
 )
 from bot.core.reply.markdown.replacement import Replacement, with_replacements
 
-_LAST_WORD = re.compile(r"[!-~]+\Z")
+FINAL_TABLE_LINES = 3
+"""A table's header, delimiter row and first row. Pages end before a further row makes the table too long."""
 
 
 def stable_prefix(markdown: str) -> str:
@@ -56,49 +64,51 @@ def has_definitions(markdown: str) -> bool:
     return "]:" in markdown and bool(DEFINITION.search(markdown))
 
 
-def _stable_part(segment: str, open_fence: str, held_back: str | None = None) -> str:
-    """Returns the stable beginning of the page's last segment; `held_back`: lines behind it that are held back."""
+def _stable_part(segment: str, open_fence: str) -> str:
+    """Returns the stable beginning of the page's last segment, as it is sent."""
     incomplete = not segment.endswith("\n")
     blocks = parse_blocks(segment, last_line_incomplete=incomplete, open_fence=open_fence)
-    is_decided = held_back is not None and not MAYBE_DELIMITER_ROW.match(held_back.strip())
-    held_from = first_held_line(segment, blocks, incomplete=incomplete, is_decided=is_decided)
-    if held_from is not None:
-        return _stable_part(segment[:held_from], open_fence, segment[held_from:]) if held_from else ""
     replacements = replacements_of(segment, blocks.leaf_blocks, NO_DEFINITIONS)
-    leaf, end = blocks.leaf_blocks[-1] if blocks.leaf_blocks else None, len(segment)
-    if leaf and (leaf is blocks.open_leaf or (incomplete and leaf.lines[-1].end == end)):
-        if leaf.kind is LeafKind.PARAGRAPH:
-            end, inner = _stable_text(segment, leaf, incomplete=incomplete)
-            replacements = [span for span in replacements if span.start < leaf.lines[0].content] + inner
-        else:
-            end = _stable_end(segment, leaf, incomplete=incomplete)
-    if end == len(segment) and (word := _LAST_WORD.search(segment)):
-        end = word.start()
-    shown = segment[:end].rstrip()
+    end = segment.rfind("\n") + 1
+    if blocks.leaf_blocks:
+        last = blocks.leaf_blocks[-1]
+        if last.kind is LeafKind.PARAGRAPH and last is blocks.open_leaf:
+            end, inner = _stable_text(segment, last, incomplete=incomplete)
+            replacements = [span for span in replacements if span.start < last.lines[0].content] + inner
+        elif last.kind in (LeafKind.HEADING, LeafKind.TABLE) and not _is_final(segment, blocks, last):
+            end = min(end, last.lines[0].start)
     # What is inserted exactly at the end may belong to what follows.
-    return with_replacements(
-        shown, [span for span in replacements if span.start < span.end <= len(shown) or span.end < len(shown)]
-    )
+    stable = [span for span in replacements if span.start < span.end <= end or span.end < end]
+    return with_replacements(segment, stable, 0, end)
 
 
-def _stable_text(segment: str, leaf: LeafBlock, *, incomplete: bool) -> tuple[int, list[Replacement]]:
-    """Returns where the stable part of a paragraph ends, and the paragraph's replacements."""
-    text = text_of(segment, leaf.lines) + "\n" * (not incomplete)
-    inlines = parse_inlines(text, NO_DEFINITIONS.destinations, growing=True)
-    end = source_offsets(leaf.lines, [inlines.decided_end])[0]
-    line = next(line for line in reversed(leaf.lines) if line.content <= end or line is leaf.lines[0])
-    if end < leaf.lines[-1].end and is_ambiguous(segment[line.content : end]):
-        end = line.start
-    return end, in_source(leaf.lines, inlines.replacements)
+def _is_final(segment: str, blocks: BlockStructure, last: LeafBlock) -> bool:
+    """Whether the last heading or table will be sent as itself, or is a table that has ended."""
+    if last.kind is LeafKind.TABLE and last is not blocks.open_leaf:
+        return True
+    is_too_short = last.kind is LeafKind.TABLE and segment.count("\n", last.lines[0].start) < FINAL_TABLE_LINES
+    return not is_too_short and oversize_substitute(segment, last) is None
 
 
-def _stable_end(segment: str, leaf: LeafBlock, *, incomplete: bool) -> int:
-    """Returns where the stable part of a growing leaf block ends that isn't a paragraph."""
-    match leaf.kind:
-        case LeafKind.HEADING:
-            return leaf.lines[0].start
-        case LeafKind.TABLE if oversize_substitute(segment, leaf):
-            return leaf.lines[0].start
-        case LeafKind.TABLE if incomplete:
-            return leaf.lines[-1].start
-    return len(segment)
+def _stable_text(segment: str, paragraph: LeafBlock, *, incomplete: bool) -> tuple[int, list[Replacement]]:
+    """Returns where the stable part of a paragraph that may continue ends, and the replacements in it."""
+    lines, last = paragraph.lines, paragraph.lines[-1]
+    is_growing = incomplete and last.end == len(segment)
+    if not is_growing and "|" not in segment[last.content : last.end]:
+        end, _, replacements = _decided(segment, lines, ends_line=True)
+    else:
+        end, is_open, replacements = _decided(segment, lines[:-1], ends_line=True)
+        if not is_open and not segment[last.content : last.end].lstrip().startswith("|"):
+            end, _, inner = _decided(segment, [last], ends_line=not is_growing)
+            replacements += inner
+    line = next((line for line in reversed(lines) if line.content <= end), lines[0])
+    # What is left of a line could be read as another block.
+    return line.start if is_ambiguous(segment[line.content : end]) else end, replacements
+
+
+def _decided(segment: str, lines: list[SourceLine], *, ends_line: bool) -> DecidedInlines:
+    """Returns the decided inlines of a paragraph's lines, in offsets of the source."""
+    if not lines:
+        return DecidedInlines(0, False, [])
+    end, is_open, replacements = decided_inlines(text_of(segment, lines) + "\n" * ends_line)
+    return DecidedInlines(source_offsets(lines, [end])[0], is_open, in_source(lines, replacements))
