@@ -21,7 +21,7 @@ from bot.providers.lookup import Lookup, LookupOutcome, day_of, look_up
 from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.optional_parameters import OptionalParameter
 from bot.providers.text_parts import TextParts
-from bot.providers.tool_calls import ChatToolCalls, arguments_text, chat_message, tool_call
+from bot.providers.tool_calls import ChatReasoning, ChatToolCalls, arguments_text, chat_message, tool_call
 from bot.providers.vendor_model import LIMITS, TIMEOUT, Api, ApiVendor, content_of, parts_for, tls
 
 VENDOR = "openai"
@@ -96,6 +96,8 @@ class ResponsesApi:
             body["max_tool_calls"] = MOST_SEARCHES
         if tools:
             body["tools"] = tools
+        if prompt.tools and OptionalParameter.ENCRYPTED_REASONING in parameters:
+            body["include"] = ["reasoning.encrypted_content"]
         return body
 
     async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
@@ -283,8 +285,7 @@ class ChatReader(TaggedAnswerReader):
         super().__init__(attempt)
         self._offers_tools = offers_tools
         self._chat_calls = ChatToolCalls()
-        self._own: dict[str, Any] = {}
-        """Fields that the server wants back with the calls."""
+        self._reasoning = ChatReasoning()
         self._text: list[str] = []
 
     def read_done(self) -> None:
@@ -300,8 +301,9 @@ class ChatReader(TaggedAnswerReader):
         self._calls = self._chat_calls.calls()
         extras = self._chat_calls.extras()
         # Without data of the server's own, the calls can go on at any other server.
-        if self._own or any(extras):
-            self._items = [chat_message(self._calls, extras, paired("".join(self._text)), **self._own)]
+        own = self._reasoning.fields()
+        if own or any(extras):
+            self._items = [chat_message(self._calls, extras, paired("".join(self._text)), **own)]
         return super().read_end()
 
     def read_response(self, body: Any) -> str:
@@ -342,9 +344,7 @@ class ChatReader(TaggedAnswerReader):
             if message.get("tool_calls"):
                 self._parts.start_part()
             return 0
-        for name in _RETURNED_REASONING:
-            if reasoning := message.get(name):
-                self._own[name] = self._own[name] + reasoning if name in self._own else reasoning
+        self._reasoning.add(message)
         return sum(self._chat_calls.add(piece) for piece in message.get("tool_calls") or ())
 
     def _read_sources(self, event: Any, message: Any) -> None:
@@ -370,8 +370,6 @@ _GOOD_ENDS = ("stop", "tool_calls", "function_call", "tool_use", "eos", "eos_tok
 _LENGTH_LIMITS = ("length", "max_tokens", "model_length", "max_output_tokens")
 _FINISH_REASONS = dict.fromkeys(_GOOD_ENDS, FinishReason.STOP) | dict.fromkeys(_LENGTH_LIMITS, FinishReason.LENGTH)
 _FILTERED = ("content_filter", "safety", "refusal")
-# DeepSeek and OpenRouter refuse the result of a call, or answer worse, without the reasoning before the call.
-_RETURNED_REASONING = ("reasoning_content", "reasoning_details")
 
 
 def _function(tool: ToolDefinition) -> dict[str, Any]:
@@ -389,7 +387,10 @@ def _responses_items(turn: Turn) -> list[Mapping[str, Any]]:
     if not turn.parts:
         return [{"role": turn.role, "content": content_of(turn, _responses_part, "input_text")}]
     items: list[Mapping[str, Any]] = []
-    for part in parts_for(turn, lambda opaque: opaque.vendor == VENDOR and "type" in opaque.item):
+    own = [part.item for part in turn.parts if isinstance(part, Opaque) and part.vendor == VENDOR]
+    # A bare one is refused, and so is an item that names one. Then the text and the calls go back without ids.
+    complete = not any(_is_bare_reasoning(item) for item in own)
+    for part in parts_for(turn, lambda opaque: opaque.vendor == VENDOR and "type" in opaque.item and complete):
         match part:
             case Opaque():
                 items.append(part.item)
@@ -403,10 +404,15 @@ def _responses_items(turn: Turn) -> list[Mapping[str, Any]]:
     return items
 
 
+def _is_bare_reasoning(item: Mapping[str, Any]) -> bool:
+    """Returns whether an item only names reasoning that the server doesn't keep, because requests aren't stored."""
+    return item.get("type") == "reasoning" and not (item.get("encrypted_content") or item.get("content"))
+
+
 def _chat_messages(turn: Turn) -> list[Mapping[str, Any]]:
     if not turn.parts:
         return [{"role": turn.role, "content": content_of(turn, _chat_part)}]
-    parts = parts_for(turn, lambda opaque: opaque.vendor == VENDOR and "role" in opaque.item)
+    parts = parts_for(turn, lambda opaque: opaque.vendor == VENDOR and "type" not in opaque.item)
     texts = [part.text for part in parts if isinstance(part, TextPart)]
     if calls := [part for part in parts if isinstance(part, ToolCall)]:
         return [chat_message(calls, [{}] * len(calls), "\n\n".join(texts))]

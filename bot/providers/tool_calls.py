@@ -9,6 +9,7 @@ index says which call a piece belongs to. Compatible servers deviate from this:
 - vLLM passes on what the model wrote, which may not be JSON. Such a call has no arguments, and the model is told.
 - Ids may repeat or be empty. A result must name its call, so each call gets an id of its own.
 - Google's layer keeps data of its own beside the function, which must be sent back (`extra_content`).
+- DeepSeek and OpenRouter refuse the result of a call, or answer worse, without the reasoning before the call.
 """
 
 import json
@@ -117,6 +118,67 @@ class ChatToolCalls:
             self._calls.append(known)
         known.name = known.name or name
         return known
+
+
+@dataclass
+class _Detail:
+    """One of OpenRouter's `reasoning_details` as its fragments arrive."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    """The pieces of the fields that grow."""
+
+    def takes(self, fragment: Mapping[str, Any]) -> bool:
+        """Returns whether a fragment of the same index and type is of this item: Gemini's differ only in their ids."""
+        ids = self.fields.get("id"), fragment.get("id")
+        return not all(ids) or ids[0] == ids[1]
+
+    def add(self, fragment: Mapping[str, Any]) -> None:
+        """Adds a fragment."""
+        for name, value in fragment.items():
+            if name in _GROWING and isinstance(value, str):
+                self.texts.setdefault(name, []).append(value)
+                self.fields.setdefault(name, "")
+            elif value or name not in self.fields:
+                # The signature comes last, after empty ones.
+                self.fields[name] = value
+
+    def whole(self) -> dict[str, Any]:
+        """Returns the item."""
+        return self.fields | {name: "".join(pieces) for name, pieces in self.texts.items()}
+
+
+_GROWING = ("text", "summary", "data")
+
+
+class ChatReasoning:
+    """The reasoning of one answer that its server wants back with the calls, from its pieces.
+
+    Anthropic refuses a signature whose text came in fragments, so OpenRouter's fragments are joined to items.
+    """
+
+    def __init__(self) -> None:
+        self._content: list[str] = []
+        self._details: list[_Detail] = []
+        self._growing: dict[tuple[object, object], _Detail] = {}
+        """The last item of each index and type."""
+
+    def add(self, message: Mapping[str, Any]) -> None:
+        """Adds what a message or a delta has of it."""
+        if reasoning := message.get("reasoning_content"):
+            self._content.append(reasoning)
+        for place, fragment in enumerate(message.get("reasoning_details") or ()):
+            key = fragment.get("index", place), fragment.get("type")
+            if key not in self._growing or not self._growing[key].takes(fragment):
+                self._growing[key] = _Detail()
+                self._details.append(self._growing[key])
+            self._growing[key].add(fragment)
+
+    def fields(self) -> dict[str, Any]:
+        """Returns the fields of the message to send back."""
+        content = {"reasoning_content": "".join(self._content)} if self._content else {}
+        details = {"reasoning_details": [item.whole() for item in self._details]} if self._details else {}
+        return content | details
 
 
 def chat_message(calls: list[ToolCall], extras: list[Mapping[str, Any]], text: str, **own: Any) -> dict[str, Any]:

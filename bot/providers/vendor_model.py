@@ -208,7 +208,7 @@ class VendorModel:
 def _unused_by(prompt: Prompt) -> frozenset[OptionalParameter]:
     """Returns the parameters that a prompt doesn't need, whatever an error seems to say of them."""
     web = frozenset() if prompt.web_search else WEB
-    return web if prompt.tools else web | {OptionalParameter.TOOLS}
+    return web if prompt.tools else web | {OptionalParameter.TOOLS, OptionalParameter.ENCRYPTED_REASONING}
 
 
 def content_of(

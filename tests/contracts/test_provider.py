@@ -28,7 +28,7 @@ from bot.providers.stall import Stall
 from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONSES, ErrorRow, VendorApi
 from tests.fast import FastClock
-from tests.streams import speech
+from tests.streams import speech, steps
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
 THOUGHT = Usage(37, 75, cached_input_tokens=12, cache_write_tokens=8)
@@ -163,6 +163,49 @@ class TestAnAnswer:
         assert len({request.connection for request in vendor.requests}) == 1
 
 
+class TestFinishReasons:
+    """An answer is good only if its model stopped for a reason that is known to be good."""
+
+    @pytest.mark.parametrize(
+        ("reason", "finish_reason"),
+        [("stop", "stop"), ("eos_token", "stop"), ("STOP", "stop"), ("model_length", "length")],
+    )
+    async def test_servers_words_for_a_good_end_are_known(
+        self, vendor: VendorServer, reason: str, finish_reason: str
+    ) -> None:
+        vendor.script(VendorResponse(steps.chat({"content": "one"}, finish_reason=reason)))
+        async with connected(CHAT, vendor) as model:
+            [completion] = (await collect(model)).completions
+        assert completion.finish_reason == finish_reason
+
+    @pytest.mark.parametrize(
+        ("reason", "failure"),
+        [
+            ("error", Failure.CUT),
+            ("network_error", Failure.CUT),
+            ("abort", Failure.CUT),
+            ("something_new", Failure.CUT),
+            ("insufficient_system_resource", Failure.OVERLOADED),
+            ("content_filter", Failure.REFUSED),
+        ],
+    )
+    async def test_other_chat_finish_reason_is_a_failure(
+        self, vendor: VendorServer, reason: str, failure: Failure
+    ) -> None:
+        vendor.script(VendorResponse(steps.chat({"content": "one"}, finish_reason=reason)))
+        async with connected(CHAT, vendor) as model:
+            received = await collect(model)
+        assert (received.text, received.failure) == ("one", failure)
+        assert received.error is not None
+        assert reason in received.error.detail
+
+    async def test_other_stop_reason_of_anthropic_is_a_failure(self, vendor: VendorServer) -> None:
+        vendor.script(VendorResponse(steps.messages(steps.text("one"), stop_reason="something_new")))
+        async with connected(ANTHROPIC, vendor) as model:
+            received = await collect(model)
+        assert (received.text, received.failure) == ("one", Failure.CUT)
+
+
 class TestTheDocumentedStreams:
     """The streams that each server documents, byte for byte."""
 
@@ -193,6 +236,9 @@ class TestTheDocumentedStreams:
             (CHAT, "gateway_chat_parts", "Let me see.\n\nHello there!", "stop", Usage(18, 9)),
             (CHAT, "gateway_chat_split_pair", "Hi 😀 there", "stop", Usage(18, 9)),
             (CHAT, "gateway_chat_lone_half", "Hi \ufffd there \ufffd\ufffd", "stop", Usage(18, 9)),
+            (CHAT, "perplexity_chat", "Hello there![1][2]", "stop", Usage(10, 4)),
+            (CHAT, "perplexity_chat_search_results", "Hello there!", "stop", Usage(10, 3)),
+            (CHAT, "openrouter_chat_citations", "Hello there!", "stop", Usage(1912, 4)),
             (CHAT, "deepseek_chat_keepalive", "Hello there!", "stop", Usage(18, 9)),
             (ANTHROPIC, "anthropic", "Hello there!", "stop", Usage(25, 15)),
             (

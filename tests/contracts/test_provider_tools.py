@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from time import process_time
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from bot.core.conversation import TextPart, ToolDefinition, ToolResult, Turn, TurnPart, WebSearch
 from bot.core.stream import MOST_SEARCHES, Citation, FinishReason, Opaque, Searching, ToolCall, Usage
 from bot.errors import Failure
+from bot.providers.failures import RequestAttempt
 from bot.providers.fallback import Fallback
+from bot.providers.openai import ChatReader
 from bot.providers.stall import Stall
 from bot.providers.vendor_model import MOST_PAUSES
 from tests.contracts.notifications import PROMPT, Received, collect, connected
@@ -50,6 +53,8 @@ class StepCase:
     sent_back: Sequence[object]
     """The step as the next request repeats it, before the results."""
     text: str = ""
+    usage: Usage | None = None
+    """None: as all scripted streams have it, or none."""
 
 
 def _responses(*items: steps.Item) -> Sequence[steps.Item]:
@@ -67,6 +72,12 @@ def _chat_back(*calls: tuple[str, str], content: str | None = None, **own: objec
 
 def chat_case(*deltas: steps.Item, ends: str = "tool_calls", calls: Any, back: Any, text: str = "") -> StepCase:
     return StepCase(CHAT, VendorResponse(steps.chat(*deltas, finish_reason=ends)), calls, back, text)
+
+
+def recorded_case(api: VendorApi, name: str, calls: Any, back: Any, usage: Usage, text: str = "") -> StepCase:
+    """Returns a step in a recorded form: its keys, their order, its framing."""
+    events = [event + b"\n\n" for event in speech.documented(name).removesuffix(b"\n\n").split(b"\n\n")]
+    return StepCase(api, VendorResponse(events), calls, back, text, usage)
 
 
 BROKEN = '{"zone": "Oslo"'
@@ -281,6 +292,95 @@ CASES = {
     ),
 }
 
+COMPACT = '{"zone":"Oslo"}'
+OPENROUTER_CALL, XAI_CALL = "toolu_vrtx_01HqWm3TzKd9Rb5XsVnYpLgQ", "call_40213976"
+OPENAI_CALL: Any = {"call_id": "call_V8kQ2mZrT5yXnB3wLpJdHs7c", "name": "time__now"}
+OPENAI_REASONING = {
+    "id": "rs_0a4c7e1b93d2f856006920f1c1a2b48194c0d9e8f7a6b5c4d3",
+    "type": "reasoning",
+    "encrypted_content": "gAAAAABpIPHBvQw7Zc-d0ne_k3Y5mTnXr2LpVhS8uJaEfGt==",
+    "summary": [],
+}
+OPENAI_ITEM = {
+    "id": "fc_0a4c7e1b93d2f856006920f1c2f3e08194e5d4c3b2a1f0e9d8",
+    "type": "function_call",
+    "status": "completed",
+    "arguments": COMPACT,
+    **OPENAI_CALL,
+}
+CLAUDES_REASONING = {
+    "type": "reasoning.text",
+    "text": "The user asks for the time, so I need the clock in Oslo.",
+    "signature": "EvABCkYIChgCKkAm1q7Tyb0Zc2XhVn9sLd4uRwKpJ5oE8iQfGa3xM6tNvSzBrWk0YlPj7HeCuD2gOmAq1FbIxT9R+w==",
+    "format": "anthropic-claude-v1",
+    "index": 0,
+}
+
+CASES |= {
+    "recorded: openai": recorded_case(
+        RESPONSES,
+        "openai_responses_tool",
+        [(OPENAI_CALL["call_id"], "time__now", IN_OSLO)],
+        [OPENAI_REASONING, OPENAI_ITEM],
+        Usage(61, 88),
+    ),
+    "recorded: openai, reasoning that is not kept": recorded_case(
+        RESPONSES,
+        "openai_responses_tool_bare",
+        [(OPENAI_CALL["call_id"], "time__now", IN_OSLO)],
+        [{"type": "function_call", **OPENAI_CALL, "arguments": OSLO}],
+        Usage(61, 88),
+    ),
+    "recorded: openrouter with claude, signed reasoning in fragments": recorded_case(
+        CHAT,
+        "openrouter_chat_claude_tool",
+        [(OPENROUTER_CALL, "time__now", IN_OSLO)],
+        _chat_back((OPENROUTER_CALL, OSLO), content="Let me look.", reasoning_details=[CLAUDES_REASONING]),
+        Usage(412, 96),
+        "Let me look.",
+    ),
+    "recorded: xai, reasoning outside of the output's tokens": recorded_case(
+        CHAT,
+        "xai_chat_tool",
+        [(XAI_CALL, "time__now", IN_OSLO)],
+        _chat_back((XAI_CALL, OSLO), reasoning_content="The clock knows."),
+        Usage(291, 222, cached_input_tokens=290),
+    ),
+    "gemini at openrouter: reasoning for each call": chat_case(
+        {"reasoning_details": [{"type": "reasoning.encrypted", "data": "e", "id": "c1", "index": 0}]},
+        {"reasoning_details": [{"type": "reasoning.encrypted", "data": "1", "index": 0}]},
+        {"reasoning_details": [{"type": "reasoning.encrypted", "data": "e2", "id": "c2", "index": 0}]},
+        steps.chat_call(OSLO, 0, **FIRST),
+        steps.chat_call(ROME, 1, **SECOND),
+        calls=TWO,
+        back=_chat_back(
+            ("c1", OSLO),
+            ("c2", ROME),
+            reasoning_details=[
+                {"type": "reasoning.encrypted", "data": "e1", "id": "c1", "index": 0},
+                {"type": "reasoning.encrypted", "data": "e2", "id": "c2", "index": 0},
+            ],
+        ),
+    ),
+    "openrouter, JSON: items without an index": StepCase(
+        CHAT,
+        json_answer(
+            steps.chat_whole(
+                reasoning_details=[{"type": "reasoning.summary", "summary": word} for word in ("a", "b")],
+                **steps.chat_call(OSLO, 0, **FIRST),
+            )
+        ),
+        ONE,
+        _chat_back(
+            ("c1", OSLO),
+            reasoning_details=[
+                {"type": "reasoning.summary", "summary": "a"},
+                {"type": "reasoning.summary", "summary": "b"},
+            ],
+        ),
+    ),
+}
+
 STREAMED = {name: case for name, case in CASES.items() if "JSON" not in name.split(", ")}
 
 
@@ -328,7 +428,7 @@ class TestToolCalls:
         assert [call.index for call in calls] == list(range(len(calls)))
         assert received.text == case.text
         assert [completion.finish_reason for completion in received.completions] == [FinishReason.TOOLS]
-        assert received.completions[0].usage in (USAGE, None)
+        assert received.completions[0].usage in ((case.usage,) if case.usage else (USAGE, None))
         assert went_on.text == "Noon."
         expected = [*case.sent_back, *result_bodies(case.api, case.calls)]
         assert json.dumps(sent_turns(case.api, vendor.requests[1].body)) == json.dumps(expected)
@@ -342,6 +442,31 @@ class TestToolCalls:
                 received = await collect(model, CALLING)
             assert received.failure is Failure.CUT
             assert not [event for event in received.others if isinstance(event, ToolCall)]
+
+    async def test_reasoning_is_asked_for_in_a_form_that_can_be_sent_back(self, vendor: VendorServer) -> None:
+        message = "Encrypted content is not supported with this model."
+        error = {"message": message, "type": "invalid_request_error", "param": "include", "code": None}
+        vendor.script(RESPONSES.streamed("one"), refusal(400, {"error": error}), RESPONSES.streamed("one"))
+        async with connected(RESPONSES, vendor) as model:
+            await collect(model, PROMPT)
+            assert (await collect(model, CALLING)).text == "one"
+            await collect(model, CALLING)
+        wanted = ["reasoning.encrypted_content"]
+        assert [request.body.get("include") for request in vendor.requests] == [None, wanted, None, None]
+
+    async def test_reasoning_of_a_million_characters_is_joined_in_linear_time(self) -> None:
+        piece = {"type": "reasoning.text", "text": "x" * 10, "index": 0}
+        deltas = [{"reasoning_content": "y" * 10, "reasoning_details": [piece]}] * 100_000
+        reader = ChatReader(RequestAttempt("openai/m", ""), offers_tools=True)
+        began = process_time()
+        for delta in (*deltas, steps.chat_call(OSLO, 0, **FIRST)):
+            reader.read_event({"choices": [{"delta": delta}]})
+        reader.read_done()
+        *_, opaque = reader.read_end()
+        assert process_time() - began < 10
+        assert isinstance(opaque, Opaque)
+        assert opaque.item["reasoning_content"] == "y" * 1_000_000
+        assert opaque.item["reasoning_details"] == [piece | {"text": "x" * 1_000_000}]
 
     @ALL_APIS
     async def test_functions_are_offered_in_the_vendors_form(self, vendor: VendorServer, api: VendorApi) -> None:
@@ -584,6 +709,24 @@ class TestWebSearch:
         [completion] = received.completions
         assert completion.finish_reason is FinishReason.STOP
         assert completion.usage == replace(USAGE, web_searches=searches)
+
+    @pytest.mark.parametrize(
+        ("name", "text", "titles"),
+        [
+            ("perplexity_chat", "Hello there![1][2]", ["", ""]),
+            ("perplexity_chat_search_results", "Hello there!", ["Typist", "Slack’s APIs"]),
+            ("openrouter_chat_citations", "Hello there!", ["Typist", "Slack’s APIs", ""]),
+        ],
+    )
+    async def test_chat_answer_has_the_sources_of_its_server(
+        self, vendor: VendorServer, name: str, text: str, titles: Sequence[str]
+    ) -> None:
+        vendor.script(VendorResponse([speech.documented(name)]))
+        async with connected(CHAT, vendor) as model:
+            received = await collect(model)
+        urls = [*(url for url, _ in SOURCES), "https://example.org/untitled"]
+        assert received.text == text
+        assert received.others == [Citation(*source) for source in zip(urls, titles, strict=False)]
 
     async def test_search_that_failed_does_not_fail_the_answer(self, vendor: VendorServer) -> None:
         blocks = (steps.SERVER_SEARCH, steps.SEARCH_ERROR, steps.text("I can't search now."))
