@@ -28,6 +28,7 @@ class OutboxEntries(Protocol):
     async def unshown_end(self, entry: OutboxEntry) -> Job | None:
         """Returns the ended job whose end Slack did not accept, with its checkpoint; None if it needs no showing.
 
+        The job comes without the other questions that it answered: showing an end takes no prompt.
         While the entry is held, nobody claims the job, and no other entry about it is handed out.
         """
         ...

@@ -38,7 +38,7 @@ async def waiting_job(connection: AsyncConnection, entry: OutboxEntry) -> Job | 
 
 
 async def _with_text(connection: AsyncConnection, row: sa.Row[Any]) -> Job:
-    """Returns the job as the next attempt would get it."""
+    """Returns the job as the next attempt would get it, without the other questions: they are for its prompt only."""
     job = replace(job_of(row), attempts=row.attempts + 1, may_have_posts=True)
     [whole] = await checkpoints.with_checkpoints(connection, await recorded_answers.with_versions(connection, [job]))
     return whole

@@ -509,12 +509,12 @@ class StoreModel:
         return [key for key, due in self.entries.items() if (due.id, due.due_at) == (entry.id, entry.due_at)]
 
     def unshown_end(self, entry: OutboxEntry) -> Job | None:
-        """The job as the next attempt would get it, as long as there is an end to show."""
+        """The job with its text, as long as there is an end to show. That takes no prompt, so no other questions."""
         job = self.jobs.get(entry.job_id)
         if job is None or job.live or job.withdrawn or job.checkpoint.closing is None:
             return None
-        claimed = replace(self.job(entry.job_id), attempts=job.attempts + 1, may_have_posts=True, earlier=())
-        return replace(claimed, checkpoint=job.checkpoint)
+        alone = replace(self.job(entry.job_id), earlier=(), follow_ups=())
+        return replace(alone, attempts=job.attempts + 1, may_have_posts=True, checkpoint=job.checkpoint)
 
     def record_shown_pages(self, entry: OutboxEntry, page_ts: tuple[str, ...]) -> None:
         job = self.jobs.get(entry.job_id)

@@ -56,6 +56,31 @@ async def test_unshown_end_stays_recorded_until_it_is_shown(database_url: str, c
     await store.close()
 
 
+async def test_unshown_end_of_an_answer_to_several_questions_is_the_whole_answer_without_the_other_questions(
+    database_url: str, clock: LateClock
+) -> None:
+    store = await Stores.open(database_url, "w1", clock)
+    for number in (1, 2):
+        await enqueued(store, asked(number))
+    job = await one(store)
+    await enqueued(store, asked(3))
+    assert [follow_up.question for follow_up in await store.tool_steps.take_follow_ups(job, 0)] == [asked(3)]
+    assert (job.question, job.earlier) == (asked(2), (asked(1),))
+    assert await store.worker_queue.finish(job, WHOLE, leftover=UNSHOWN)
+    to_show = await store.outbox.unshown_end(await taken_end(store, clock))
+    assert to_show is not None
+    assert (to_show.id, to_show.checkpoint.text) == (job.id, "The answer.")
+    assert (to_show.earlier, to_show.follow_ups) == ((), ())
+    await store.close()
+
+
+async def taken_end(store: Stores, clock: LateClock) -> OutboxEntry:
+    """Takes the entry of an unshown end, among those that clear placeholders."""
+    clock.ahead_s += OUTBOX_HOLD_S + 1
+    [entry] = [entry for entry in await store.outbox.take(10) if entry.kind is OutboxKind.SHOW_END]
+    return entry
+
+
 async def test_messages_that_show_an_end_are_recorded_by_the_process_that_took_the_entry(
     database_url: str, clock: LateClock
 ) -> None:
