@@ -10,16 +10,25 @@ PIP := $(BIN)/python -m pip --require-virtualenv install --quiet --disable-pip-v
 # Where the tests find @slack/bolt, the framework for bots in JavaScript.
 NODE := .node
 
-.PHONY: run test node check format mutants requirements clean
+.PHONY: run test test-long test-all node check format mutants requirements clean
 
 run: $(VENV)/run
 	$(BIN)/python -m bot
 
 # PYTHONDONTWRITEBYTECODE would make each worker compile every test module again: 6 s each. Empty means unset.
-test: $(VENV)/dev
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist worksteal
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist worksteal
 
-# Installs @slack/bolt with npm: without it `make test` skips the tests of bots in JavaScript, and says so.
+# Before each commit: everything but the tests marked `long`. Under three minutes on two cores.
+test: $(VENV)/dev
+	$(PYTEST) -m "not long"
+
+# What `make test` leaves out, and Hypothesis with ten times as many examples.
+test-long: $(VENV)/dev
+	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long
+
+test-all: test test-long
+
+# Installs @slack/bolt with npm: without it `make test-long` skips the tests of bots in JavaScript, and says so.
 node: $(NODE)/done
 
 $(NODE)/done: tests/sandbox/other_bots/package.json tests/sandbox/other_bots/package-lock.json

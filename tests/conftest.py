@@ -10,9 +10,13 @@ from hypothesis import HealthCheck, settings
 from bot.store import engine
 from tests.dealing import dealt
 
-# The time of an example depends on the machine's load, so there is no deadline.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
+# `make test` runs few examples and `make test-long` more; "soak" is for one module at a time. The time of an example
+# depends on the machine's load, so there is no deadline.
+for profile, examples in {"daily": 50, "long": 500, "soak": 10_000}.items():
+    settings.register_profile(
+        profile, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+settings.load_profile("daily")
 
 # Other work on the machine may hold up a test's database for longer than people wait for an answer.
 engine._POOL_TIMEOUT_S = 30.0
@@ -35,8 +39,9 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deals the modules over the run (tests/dealing.py)."""
+    """Deals the modules of the tests that are left over the run (tests/dealing.py)."""
     place = {module: number for number, module in enumerate(dealt(map(_module, items)))}
     items.sort(key=lambda item: place[_module(item)])
 

@@ -139,7 +139,11 @@ def new_schema(server_url: str) -> str:
     return f"{server_url}&options={quote(f'-c search_path={name}')}"
 
 
-@pytest.fixture(params=["memory", "file", "postgresql"])
+ON_FILES = pytest.param("file", marks=pytest.mark.long)
+"""SQL on a file is what it is in memory. Locks and erased text differ, and have tests of their own on files."""
+
+
+@pytest.fixture(params=["memory", ON_FILES, "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
     if request.param == "memory":
         return "sqlite://"

@@ -9,7 +9,7 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.stream import Completion, FinishReason, Usage
@@ -479,7 +479,6 @@ JSON = st.recursive(
 class TestNonsense:
     """Whatever JSON a vendor sends, an attempt raises ProviderError or nothing."""
 
-    @settings(max_examples=200, deadline=None)
     @given(body=JSON)
     @pytest.mark.parametrize("reader", [ResponsesReader, ChatReader, MessagesReader])
     def test_any_json_in_an_answer_is_handled(
@@ -489,7 +488,6 @@ class TestNonsense:
             with suppress(ProviderError), RequestAttempt("openai/m", KEY) as attempt:
                 getattr(reader(attempt), read)(body)
 
-    @settings(max_examples=200, deadline=None)
     @given(body=JSON, status=st.integers(200, 599), wait=st.text(max_size=12))
     def test_any_json_in_an_error_is_handled(self, body: object, status: int, wait: str) -> None:
         error = RequestAttempt("openai/m", KEY).reported({"error": body}, status, {"retry-after": wait})

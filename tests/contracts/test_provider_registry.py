@@ -52,6 +52,7 @@ async def test_silence_before_an_answer_is_no_stall_without_streaming() -> None:
             assert (await collect(models)).text == "one"
 
 
+@pytest.mark.long
 async def test_new_vendor_needs_one_registry_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[VendorSettings] = []
 

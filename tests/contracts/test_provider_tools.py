@@ -863,6 +863,7 @@ class TestSilence:
             received = await collect(model, CALLING)
         assert received.thought >= len(speech.tokens(OSLO * 4))
 
+    @pytest.mark.long
     async def test_search_that_never_ends_stalls(self, vendor: VendorServer) -> None:
         chunks = steps.messages(*ANTHROPIC_FOUND)
         at = next(number for number, chunk in enumerate(chunks) if b'"type": "web_search_tool_result"' in chunk)

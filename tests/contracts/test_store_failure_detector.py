@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.store.liveness.failure_detector import LEASE_S, LOCK_GRACE_S, FailureDetector, Observation
@@ -69,7 +69,6 @@ def test_checks_are_due_only_while_others_hold_jobs() -> None:
     assert detector.next_check_s(2.7) == pytest.approx(0.3)
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0.25, 4), st.integers(0, 2), st.booleans()), max_size=40),
     st.sampled_from([0.0, LOCK_GRACE_S]),

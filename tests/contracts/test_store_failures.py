@@ -40,6 +40,7 @@ async def works_within(call: Callable[[], Awaitable[object]], limit_s: float) ->
         raise AssertionError(f"waited {limit_s:g} s for the call to work; its last error: {last!r}") from None
 
 
+@pytest.mark.long
 async def test_server_restart_fails_a_few_calls_and_loses_no_job(own_server: PostgresqlServer) -> None:
     owner = await Stores.open(own_server.url, "w1", SystemClock())
     other = await Stores.open(own_server.url, "w2", SystemClock())
@@ -77,6 +78,7 @@ def short_time_limits(*stores: Stores) -> Iterator[None]:
         yield
 
 
+@pytest.mark.long
 async def test_calls_give_up_on_a_frozen_server_and_work_afterwards(
     own_server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +129,7 @@ async def wakes(waiting: Stores, acting: Stores) -> None:
     assert time.monotonic() - began < 50
 
 
+@pytest.mark.long
 async def test_calls_fail_quickly_while_the_server_is_down(own_server: PostgresqlServer) -> None:
     store = await Stores.open(own_server.url, "w1", SystemClock())
     await asyncio.to_thread(own_server.stop)

@@ -37,6 +37,7 @@ def test_lock_is_held_from_take_to_release(database: Path) -> None:
     assert (theirs.held, ours.is_free("w2")) == (False, True)
 
 
+@pytest.mark.long
 def test_lock_of_a_killed_process_is_free_though_its_file_stays(database: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLDING, str(database)], stdout=subprocess.PIPE) as process:
         try:

@@ -3,6 +3,7 @@
 import os
 import signal
 
+import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import Job
@@ -13,6 +14,8 @@ from bot.store.schema import turns
 from tests.contracts.holding import holder, wait_for_output
 from tests.contracts.pooler import pooler
 from tests.contracts.stores import DONE, apart, claimed_within, enqueued
+
+pytestmark = pytest.mark.long
 
 
 async def test_jobs_of_a_killed_process_are_taken_over(shared_url: str) -> None:

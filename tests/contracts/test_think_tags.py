@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.texts import for_error
@@ -69,7 +69,6 @@ TEXTS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(texts=TEXTS, cuts=st.lists(st.integers(0, 60)), model=st.sampled_from([PLAIN, UNOPENED]))
 def test_chunking_makes_no_difference(texts: list[str], cuts: list[int], model: str) -> None:
     text = "".join(texts)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.limits.caps import (
@@ -91,7 +91,6 @@ answers = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 400)), max_size
 
 
 @given(answers=answers, ends=st.randoms(use_true_random=False))
-@settings(max_examples=200, deadline=None)
 def test_at_most_one_answer_passes_a_cap_in_any_order(answers: list[tuple[int, int]], ends: Random) -> None:
     spent, under_way, used = 0, list[tuple[int, int]](), list[int]()
     for most, less in answers:

@@ -4,7 +4,7 @@ import io
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from PIL import Image
@@ -87,14 +87,12 @@ class TestContentDetection:
     def test_media_type_is_detected_by_the_first_bytes(self, content: bytes, kind: str) -> None:
         assert files.detect_media_type(content) == kind
 
-    @settings(max_examples=100, deadline=None)
     @given(st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufeff")))
     def test_text_is_decoded_from_unicode_encodings(self, text: str) -> None:
         assert files.decode_text(text.encode()) == text
         assert files.decode_text(text.encode("utf-8-sig")) == text
         assert files.decode_text(text.encode("utf-16")) == text
 
-    @settings(max_examples=200, deadline=None)
     @given(st.binary())
     def test_decoded_text_has_no_nul(self, content: bytes) -> None:
         text = files.decode_text(content)
@@ -142,7 +140,6 @@ class TestImages:
         with pytest.raises(ValueError, match="pixels"):
             images.prepared(picture("PNG", (7000, 7000), "1"), "image/gif")
 
-    @settings(max_examples=50, deadline=None)
     @given(st.binary(max_size=60))
     def test_damaged_image_is_refused(self, content: bytes) -> None:
         with pytest.raises(ValueError):
@@ -150,7 +147,6 @@ class TestImages:
 
 
 class TestLabelsAndNotices:
-    @settings(max_examples=100, deadline=None)
     @given(name=st.text(), text=st.text("`~a\n ", max_size=60).filter(str.strip))
     def test_text_of_a_file_never_ends_its_fence(self, name: str, text: str) -> None:
         label = files.file_label(OpenedFile(File("F1", name), text))
@@ -159,7 +155,6 @@ class TestLabelsAndNotices:
         assert fence.map is not None
         assert fence.map[1] == len(label.splitlines())
 
-    @settings(max_examples=50, deadline=None)
     @given(st.lists(st.text(max_size=300), max_size=40))
     def test_notice_about_unread_files_is_one_short_line(self, names: list[str]) -> None:
         opened = [OpenedFile(File(f"F{n}", name), Unread.KIND) for n, name in enumerate(names)]
@@ -203,7 +198,6 @@ class TestShared:
         assert first.text == "first"
         assert "All is well." in again.text
 
-    @settings(max_examples=100, deadline=None)
     @given(
         texts=st.lists(st.text("aé世 \n", min_size=1).map(lambda text: text * 50), max_size=MOST_FILES),
         limit=st.integers(50, 5_000),

@@ -4,7 +4,7 @@ import re
 from itertools import takewhile
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -128,7 +128,6 @@ def test_link_shows_its_destination_if_its_label_is_deceptive(source: str, sent:
     assert rendered(f"{source}\n\nand on", growing=True) == f"{sent}\n\nand on"
 
 
-@settings(max_examples=150, deadline=None)
 @given(markdown_texts, st.booleans())
 @example("[a]:`\n![a]", True)
 @example("``![]()` `", True)
@@ -151,7 +150,6 @@ def test_rendering_leaves_no_image_and_no_deceptive_link(text: str, growing: boo
                 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(markdown_texts)
 @example("```\n")
 def test_only_the_end_is_held_back(text: str) -> None:

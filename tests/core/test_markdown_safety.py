@@ -1,7 +1,7 @@
 """Nothing that a model writes has an effect in Slack, and readers see what it wrote, in prose and in code."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.job import EndReason
@@ -127,7 +127,6 @@ def test_destination_is_decoded_before_it_is_sent(written: str, url: str) -> Non
     assert [leaf["url"] for leaf in leaves(stored(PageView(written))) if leaf["type"] == "link"] == [url]
 
 
-@settings(max_examples=150, deadline=None)
 @given(markdown_texts, st.integers(1, 40), st.booleans())
 def test_no_frame_notifies_anyone(text: str, step: int, plain: bool) -> None:
     """`stored` checks each frame, for any deltas."""

@@ -1,7 +1,7 @@
 """Mentions of people and channels in the text of a message."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.entities import escape
@@ -39,7 +39,6 @@ def test_mentions_become_names(text: str, shown: str) -> None:
     assert with_names(text, NAMES) == shown
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.text("<>&@#|UADA:/ht\n;lgamp", max_size=60))
 def test_escaped_text_mentions_nobody_and_is_read_unchanged(text: str) -> None:
     assert mentioned_users(escape(text)) == []

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.pacing import (
@@ -299,7 +299,6 @@ def assert_no_minute_over(budget: int, calls: list[Call]) -> None:
         assert beyond - first >= WINDOW_S
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(1, 12), ACTIONS)
 def test_budget_is_never_exceeded_at_slack(budget: int, actions: list[Action]) -> None:
     world = World(budget)
@@ -308,7 +307,6 @@ def test_budget_is_never_exceeded_at_slack(budget: int, actions: list[Action]) -
     assert_no_minute_over(budget, world.calls)
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.integers(1, 5),
     st.lists(st.tuples(st.sampled_from([0.0, 0.1, 5.0, 70.0]), st.sampled_from([0.0, 0.5, 1.0])), max_size=25),
@@ -325,7 +323,6 @@ def test_budget_is_never_exceeded_at_slack_by_calls_sent_as_soon_as_allowed(
     assert_no_minute_over(budget, world.calls)
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.integers(1, 12), ACTIONS)
 def test_final_never_waits_if_its_call_could_be_held_back(budget: int, actions: list[Action]) -> None:
     world = World(budget)
@@ -336,7 +333,6 @@ def test_final_never_waits_if_its_call_could_be_held_back(budget: int, actions: 
             assert world.pacer.ready_at(world.now, FINAL, key) <= world.now
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(1, 12), ACTIONS, st.sampled_from(list(Urgency)))
 def test_single_reply_gets_calls_again_after_any_history(budget: int, actions: list[Action], urgency: Urgency) -> None:
     world = World(budget)
@@ -558,7 +554,6 @@ def test_finals_have_a_larger_budget_that_other_processes_have_learned() -> None
     assert not may_go(pacer, 100.0, FINAL)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(1, 12), st.integers(0, 12), ACTIONS)
 def test_slack_never_sees_more_than_the_budget_as_learned_so_far(
     guaranteed: int, more: int, actions: list[Action]
@@ -607,7 +602,6 @@ def test_final_is_posted_anew_only_if_that_is_sooner_and_an_edit_too_late(
     assert is_posted_anew(100.0, edit_at, post_at) is is_posted
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["C1", "C2"]), st.floats(0, 3)), max_size=60))
 def test_channel_never_gets_more_posts_than_a_burst_and_one_a_second(waits: list[tuple[str, float]]) -> None:
     posts, now, sent = ChannelPosts(), 0.0, list[tuple[str, float]]()

@@ -2,7 +2,7 @@
 
 import pytest
 import regex
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.reply.attachments import long_code
@@ -171,7 +171,6 @@ MARKDOWN = st.lists(
 TEXTS = MARKDOWN | st.text(max_size=300) | st.text("ab `~|-1.\n#>\u0301\u200d🇩👩", max_size=300)
 
 
-@settings(max_examples=300, deadline=None)
 @given(TEXTS, st.integers(20, 120), st.integers(1, 40))
 def test_pages_fit_and_join_to_the_text_for_any_deltas(text: str, limit: int, step: int) -> None:
     pages = paged(text, limit)
@@ -181,7 +180,6 @@ def test_pages_fit_and_join_to_the_text_for_any_deltas(text: str, limit: int, st
     assert paged(text, limit, step) == pages
 
 
-@settings(max_examples=200, deadline=None)
 @given(TEXTS, st.integers(30, 120))
 def test_page_break_cuts_no_grapheme(text: str, limit: int) -> None:
     begins, at = {0}, 0

@@ -2,7 +2,7 @@
 
 import random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -80,7 +80,6 @@ def words(source: str) -> dict[str, tuple[object, ...]]:
     return places
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([500, 800]))
 def test_pages_show_each_word_as_the_whole_text_does(seed: int, limit: int) -> None:
     text = Author(seed).text()

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.conversation import Message, Prompt, Turn
@@ -226,7 +226,6 @@ texts = st.text(st.sampled_from("ab \n\t\u3000é<@U>&"), max_size=12)
 histories = st.lists(st.tuples(speakers, texts, st.booleans()), max_size=12)
 
 
-@settings(max_examples=100, deadline=None)
 @given(histories, st.integers(0, 200), st.booleans())
 def test_every_history_obeys_anthropics_message_rules(
     history: list[tuple[str | None, str, bool]], limit: int, first: bool
@@ -244,7 +243,6 @@ def test_every_history_obeys_anthropics_message_rules(
     assert turns[-1].text.endswith("why?")
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(speakers, st.text("ab", min_size=1, max_size=300)), max_size=9), st.integers(150, 700))
 def test_truncated_history_is_its_first_and_newest_messages_within_the_limit(
     history: list[tuple[str | None, str]], limit: int

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.conversation import ThreadKey, Turn
@@ -59,7 +59,6 @@ def test_most_prompts_begin_like_the_one_before(look_back: int | None, limit: in
     assert sum(same) / len(same) > 0.7
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.integers(0, 30), st.integers(2, TURNS), st.integers(300, 6_000))
 def test_at_most_a_third_more_than_necessary_is_left_out(seed: int, turns: int, limit: int) -> None:
     messages = conversation(seed)[: 2 * turns + 1]
@@ -74,7 +73,6 @@ def test_at_most_a_third_more_than_necessary_is_left_out(seed: int, turns: int, 
     assert not before or chars + longest + len(MESSAGES_OMITTED) >= limit - limit // 3 - longest
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 30), st.integers(30, TURNS), st.integers(0, 40))
 def test_prompt_does_not_depend_on_how_far_back_the_history_was_read(seed: int, turns: int, cut: int) -> None:
     messages = conversation(seed)[: 2 * turns + 1]

@@ -294,4 +294,4 @@ class RefusedReplyMachine(RuleBasedStateMachine):
 
 
 TestRefusedReply = RefusedReplyMachine.TestCase
-TestRefusedReply.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestRefusedReply.settings = settings(stateful_step_count=30)

@@ -4,7 +4,7 @@ import json
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.surrogates import Pairing, paired, paired_json
@@ -40,7 +40,6 @@ def test_adjacent_halves_are_joined_and_lone_halves_replaced(text: str, repaired
     assert paired(text) == repaired
 
 
-@settings(max_examples=300, deadline=None)
 @given(UNITS, st.lists(st.integers(0, 12)))
 def test_deltas_are_repaired_as_the_whole_text_is(units: list[str], cuts: list[int]) -> None:
     text = "".join(units)

@@ -60,6 +60,7 @@ class TestRealServers:
             result, _ = await server.call("get_current_time", nowhere, timeout_s=30, read_only=True)
             assert (result.outcome, result.is_error) == (DONE, True)
 
+    @pytest.mark.long
     async def test_http_server_gets_its_headers_and_is_reached_again_after_a_restart(self, clock: HurriedClock) -> None:
         async with http_server() as (config, process), open_servers([config], clock) as servers:
             server = servers.by_name["web"]
@@ -238,6 +239,7 @@ class TestCalls:
         result, _ = await server.call("it", {}, timeout_s=30, read_only=False)
         assert (result.outcome, result.text) == (FAILED, SERVER_DOWN)
 
+    @pytest.mark.long
     async def test_canceled_call_leaves_the_server_usable(self, clock: HurriedClock) -> None:
         async with http_server() as (config, _), open_servers([config], clock) as servers:
             server = servers.by_name["web"]

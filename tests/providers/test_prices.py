@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.limits.prices import parse_prices
@@ -116,7 +116,6 @@ def test_impossible_usage_still_has_a_cost(reported: Usage, counted: Usage) -> N
     assert cost("openai/gpt-6-luna", reported) == cost("openai/gpt-6-luna", counted)
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     plain=st.integers(0, 400_000),
     cached=st.integers(0, 400_000),

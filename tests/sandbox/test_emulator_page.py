@@ -180,6 +180,7 @@ def javascript_bot(folder: Path, env: Mapping[str, str]) -> AbstractAsyncContext
     return node_process(program, env)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("start", [python_bot, javascript_bot])
 async def test_example_of_the_page_runs_on_the_command(
     emulator: dict[str, str],

@@ -14,6 +14,7 @@ from openai.types.chat import ChatCompletionChunk
 from sandbox.local_model import LocalModel, LocalModelError, available
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(available() is not None, reason=available() or ""),
 ]

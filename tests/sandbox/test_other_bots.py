@@ -11,6 +11,8 @@ from tests.sandbox.conftest import ManualTime
 from tests.sandbox.other_bots.blocks import MANIFEST
 from tests.sandbox.other_bots.running import BOTS
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(params=list(BOTS))
 async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:

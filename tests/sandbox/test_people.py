@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sandbox.control import unescape
@@ -49,7 +49,6 @@ def test_typed_text_is_stored_as_mrkdwn(people: People, typed: str, stored: str)
     assert people.typed(typed)[0] == stored
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.text("<>&@#!| \nabUW0:", max_size=40))
 def test_text_and_block_have_the_same_content(typed: str) -> None:
     assume(not re.search("^> ", typed, re.MULTILINE))

@@ -5,7 +5,7 @@ from html import unescape
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.blocks.stored import stored_markdown
@@ -155,7 +155,6 @@ PIECES = st.sampled_from(
 ) | st.sampled_from(["javascript:", "https://a.b", "<@U1>", "<!here>", '"', "'", " ", "a", "onerror=", "\ue000"])
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(PIECES, max_size=30).map("".join))
 def test_any_markdown_is_rendered_harmless(markdown: str) -> None:
     assert_harmless(to_html(markdown))
@@ -164,7 +163,6 @@ def test_any_markdown_is_rendered_harmless(markdown: str) -> None:
 LANGUAGES = st.sampled_from(["python", "js", "rust", "json", "bash", "html", "diff", "sql", "nothing", ""])
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(PIECES | st.text(max_size=5), max_size=20).map("".join), LANGUAGES)
 def test_highlighting_preserves_the_code(code: str, language: str) -> None:
     html = code_html(code, language)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.blocks.sizes import text_length
@@ -350,7 +350,6 @@ MARKS = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), MARKS)))
 def test_translation_keeps_every_word(marks: list[tuple[bool, str]]) -> None:
     parts = [f"{newline * chr(10)}{mark} w{number}w " for number, (newline, mark) in enumerate(marks)]

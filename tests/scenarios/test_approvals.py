@@ -216,6 +216,7 @@ async def test_approval_expires_with_a_sentence_and_comes_too_late_after_that(
     assert calls_made() == 0
 
 
+@pytest.mark.long
 @real_servers
 async def test_approval_survives_a_restart(
     sandbox: Sandbox, vendor: VendorServer, server: CalledServer, settings: Settings, calls_made: Callable[[], int]
@@ -282,6 +283,7 @@ async def fleet(
         yield Fleet(Stage(sandbox, vendor), tmp_path, env, stack)
 
 
+@pytest.mark.long
 async def test_press_that_reaches_another_process_decides(fleet: Fleet, server: CalledServer) -> None:
     stage, sockets = fleet.stage, fleet.stage.sandbox.sockets
     await fleet.start(be_patient)
@@ -303,6 +305,7 @@ async def test_press_that_reaches_another_process_decides(fleet: Fleet, server: 
     assert len(stage.vendor.requests) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("database_url", "server"), [("sqlite", "stdio"), ("postgresql", "http")], indirect=True)
 async def test_deployment_while_an_approval_waits_leaves_it_to_the_next_process(
     fleet: Fleet, server: CalledServer
@@ -322,6 +325,7 @@ async def test_deployment_while_an_approval_waits_leaves_it_to_the_next_process(
     assert len(stage.vendor.requests) == 2, "the model isn't asked again for the step on record"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_asker_is_mentioned_once_if_the_process_is_killed_meanwhile(fleet: Fleet, settings: Settings) -> None:
     stage, sandbox = fleet.stage, fleet.stage.sandbox

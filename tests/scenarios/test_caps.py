@@ -108,6 +108,7 @@ async def test_failure_before_the_first_word_costs_nothing(stage: Stage, setting
             assert text == texts.model_failure(Failure.OVERLOADED, "openai/test")
 
 
+@pytest.mark.long
 async def test_simultaneous_questions_pass_a_cap_by_at_most_one_answer_and_all_get_a_reply(
     stage: Stage, settings: Settings
 ) -> None:

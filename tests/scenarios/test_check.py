@@ -721,6 +721,7 @@ async def test_something_to_mend_exits_1_without_a_traceback(tmp_path: Path) -> 
     assert out.endswith("1 problem, 0 warnings.\n")
 
 
+@pytest.mark.long
 async def test_a_terminal_without_these_marks_gets_a_report_too(tmp_path: Path) -> None:
     async with Sandbox(manifest=app_manifest()) as sandbox:
         env = {**connected(sandbox), "PYTHONIOENCODING": "latin-1"}

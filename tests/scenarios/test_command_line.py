@@ -74,6 +74,7 @@ async def test_ask_searches_the_web_and_lists_its_sources(
     assert vendor.requests[0].body["tools"][0]["allowed_domains"] == ["example.com", "slack.dev"]
 
 
+@pytest.mark.long
 async def test_ask_without_web_search_offers_none(tmp_path: Path, vendor: VendorServer) -> None:
     vendor.script(VendorResponse(speech.messages(["Done."])))
     env = {"ANTHROPIC_BASE_URL": vendor.url, "ANTHROPIC_API_KEY": "key", "BOT_MODELS": "anthropic/m"}
@@ -103,6 +104,7 @@ async def test_ctrl_c_closes_the_vendors_stream_and_ends_the_process(tmp_path: P
         assert b"Traceback" not in await process.stderr.read()
 
 
+@pytest.mark.long
 async def test_ask_ends_quietly_when_its_stdout_is_closed(tmp_path: Path, vendor: VendorServer) -> None:
     vendor.script(says("word " * 200, pause_s=0.01))
     reading, writing = os.pipe()
@@ -157,6 +159,7 @@ async def test_help_and_version_are_printed(tmp_path: Path, argument: str, words
     assert code == 0
 
 
+@pytest.mark.long
 async def test_installed_command_is_named_typist(tmp_path: Path) -> None:
     """Tests a script as pip writes it, which calls the function named in [project.scripts]."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
@@ -170,6 +173,7 @@ async def test_installed_command_is_named_typist(tmp_path: Path) -> None:
     assert (process.returncode, "typist: No model is configured" in err) == (2, True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("package", ["markdown_it", "pygments"])
 async def test_sandbox_without_its_packages_says_how_to_install_them(tmp_path: Path, package: str) -> None:
     (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError(name='{package}')\n")
@@ -181,6 +185,7 @@ async def test_sandbox_without_its_packages_says_how_to_install_them(tmp_path: P
     ]
 
 
+@pytest.mark.long
 async def test_sigterm_lets_a_live_answer_end_and_exits_0(
     tmp_path: Path, sandbox: Sandbox, vendor: VendorServer
 ) -> None:
@@ -209,6 +214,7 @@ async def test_second_signal_ends_at_once(tmp_path: Path, sandbox: Sandbox, vend
         assert await asyncio.wait_for(process.wait(), 60) in (0, -signal.SIGINT)
 
 
+@pytest.mark.long
 async def test_tokens_are_not_logged(tmp_path: Path, sandbox: Sandbox, vendor: VendorServer) -> None:
     env = {**connected(sandbox, vendor), "OPENAI_API_KEY": "sk-proj-abcdefghijklmnop", "BOT_LOG_LEVEL": "debug"}
     stage = Stage(sandbox, vendor)

@@ -272,6 +272,7 @@ async def test_usage_as_csv_has_its_header_without_a_database(folder: Path) -> N
     assert (code, out.count("\n"), out.split(",")[0], err) == (0, 1, "day", "")
 
 
+@pytest.mark.long
 async def test_sandbox_and_ask_need_no_folder_that_can_be_written_to(folder: Path) -> None:
     read_only(folder)
     async with forked_bot(folder, *SCRIPTED, env={}, before=obey_permissions) as process, asyncio.timeout(30):
@@ -303,6 +304,7 @@ async def test_ctrl_c_while_modules_are_imported_is_quiet(tmp_path: Path, argume
     assert (process.returncode, out_and_err) == (-signal.SIGINT, ("", ""))
 
 
+@pytest.mark.long
 async def test_ctrl_c_while_ask_reads_its_question_is_quiet(folder: Path) -> None:
     reading, writing = os.pipe()
     async with bot_process(folder, "ask", env={"BOT_MODELS": "scripted/demo"}, stdin=reading) as process:
@@ -315,6 +317,7 @@ async def test_ctrl_c_while_ask_reads_its_question_is_quiet(folder: Path) -> Non
     assert (process.returncode, out_and_err) == (-signal.SIGINT, ("", ""))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("arguments", [["--help"], ["usage", "--csv"], ["migrate"]])
 async def test_broken_pipe_is_quiet(folder: Path, arguments: list[str]) -> None:
     reading, writing = os.pipe()
@@ -325,6 +328,7 @@ async def test_broken_pipe_is_quiet(folder: Path, arguments: list[str]) -> None:
     assert (process.returncode in (0, 1), err) == (True, "")
 
 
+@pytest.mark.long
 async def test_full_disk_behind_stdout_is_told(folder: Path) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     async with bot_process(folder, "usage", stdout=full) as process:
@@ -335,6 +339,7 @@ async def test_full_disk_behind_stdout_is_told(folder: Path) -> None:
     assert "No space left on device" in err
 
 
+@pytest.mark.long
 async def test_closed_stdout_is_no_error(folder: Path) -> None:
     start = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, '-m', 'bot', 'usage'])"
     async with bot_process(folder, program=["-c", start]) as process:

@@ -100,6 +100,7 @@ async def test_stopped_answer_goes_on_as_one_answer(stage: Stage, settings: Sett
     assert stage.prompts()[2][1] == {"role": "assistant", "content": f"{FIRST} {REST}"}
 
 
+@pytest.mark.long
 async def test_answer_is_stopped_and_continued_again_and_again(stage: Stage, settings: Settings) -> None:
     asked, message = await stopped(stage, settings, "One, two, thr")
     whole = "One, two, thr"
@@ -120,6 +121,7 @@ async def test_answer_is_stopped_and_continued_again_and_again(stage: Stage, set
     assert whole in str(stage.sandbox.workspace.ephemerals[-1].sent_blocks)
 
 
+@pytest.mark.long
 async def test_continuation_that_is_stopped_before_its_first_word_leaves_the_answer_as_it_was(
     stage: Stage, settings: Settings
 ) -> None:
@@ -169,6 +171,7 @@ async def test_continue_that_is_pressed_three_times_at_once_asks_the_model_once(
     assert len(stage.vendor.requests) == 2
 
 
+@pytest.mark.long
 async def test_another_process_continues_what_was_stopped_before_a_restart(
     tmp_path: Path, sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:

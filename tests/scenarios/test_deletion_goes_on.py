@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import pytest
+
 from bot import app
 from bot.core.reply.actions import ReplyAction
 from sandbox.server import Sandbox
@@ -13,6 +15,8 @@ from tests.scenarios.conftest import Stage, buttons, settings_of
 from tests.scenarios.test_unforeseen import CODE, until
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
+
+pytestmark = pytest.mark.long
 
 RATE_LIMIT_S = 300
 

@@ -86,6 +86,7 @@ def trust_silence() -> None:
     failure_detector.LEASE_S = 3600.0
 
 
+@pytest.mark.long
 async def test_another_process_takes_over_from_a_crashed_one_before_its_lease_ends(fleet: Fleet) -> None:
     first = await fleet.start()
     asked = await fleet.stage.mention()
@@ -97,6 +98,7 @@ async def test_another_process_takes_over_from_a_crashed_one_before_its_lease_en
     assert never_shrinks(shown_texts(fleet, reply))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_crash_before_a_placeholder_is_recorded_leaves_no_second_message(fleet: Fleet) -> None:
     process = await fleet.start()
@@ -110,6 +112,7 @@ async def test_crash_before_a_placeholder_is_recorded_leaves_no_second_message(f
     assert await fleet.stage.answers("general", asked) == [LONG.rstrip()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_process_paused_during_a_take_over_neither_edits_nor_finishes(fleet: Fleet) -> None:
     paused = await fleet.start()
@@ -129,6 +132,7 @@ async def test_process_paused_during_a_take_over_neither_edits_nor_finishes(flee
     assert never_shrinks(shown_texts(fleet, reply))
 
 
+@pytest.mark.long
 async def test_answer_that_outlasts_the_drain_is_handed_over(fleet: Fleet) -> None:
     leaving = await fleet.start(BOT_DRAIN_S="1")
     asked = await fleet.stage.mention()
@@ -141,6 +145,7 @@ async def test_answer_that_outlasts_the_drain_is_handed_over(fleet: Fleet) -> No
     assert never_shrinks(shown_texts(fleet, reply))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_three_interruptions_end_the_job_with_its_part_and_a_notice(fleet: Fleet) -> None:
     events = speech.chat(speech.tokens("Half an answer. "))
@@ -158,6 +163,7 @@ async def test_three_interruptions_end_the_job_with_its_part_and_a_notice(fleet:
     assert len(fleet.stage.vendor.requests) == 3
 
 
+@pytest.mark.long
 async def test_two_processes_answer_each_question_once_and_each_thread_in_order(fleet: Fleet) -> None:
     fleet.stage.vendor.script(lambda request: says(f"To {' and '.join(asked_in(request))}.", pause_s=0.02))
     for _ in range(2):
@@ -184,6 +190,7 @@ def whole(fleet: Fleet, channel: str, asked: str, last: str) -> list[str]:
     return answers if last in str(answers) and not any(map(growing, messages)) else []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_questions_beyond_the_process_limit_are_queued_behind_placeholders(fleet: Fleet) -> None:
     asked_both = asyncio.Event()
@@ -200,6 +207,7 @@ async def test_questions_beyond_the_process_limit_are_queued_behind_placeholders
         assert await fleet.stage.answers("general", asked) == [("word " * 60).rstrip()]
 
 
+@pytest.mark.long
 async def test_stop_by_another_process_reaches_the_owner_and_keeps_the_text(fleet: Fleet, database_url: str) -> None:
     await fleet.start()
     asked = await fleet.stage.mention()
@@ -218,6 +226,7 @@ def asked_in(request: VendorRequest) -> list[str]:
     return re.findall(r"q\d-\d", request.body["messages"][-1]["content"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_answers_continue_and_new_questions_are_redelivered_during_a_database_outage(
     fleet: Fleet, tmp_path: Path
@@ -308,6 +317,7 @@ async def check_whole(fleet: Fleet, asked: str, reply: Message) -> None:
     check_growth(places(fleet, message))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("word", [-1, 3, 50, 62, 75, 110, 130, 158, 175], ids=lambda word: f"word {word}")
 async def test_answer_killed_at_any_point_continues_without_shrinking(fleet: Fleet, word: int) -> None:
@@ -322,6 +332,7 @@ async def test_answer_killed_at_any_point_continues_without_shrinking(fleet: Fle
     await check_whole(fleet, asked, reply)
 
 
+@pytest.mark.long
 async def test_answer_killed_twice_is_resumed_without_repeating_text(fleet: Fleet) -> None:
     words = (75, 140)
     fleet.stage.vendor.script(resuming(fleet, MARKDOWN, *words))
@@ -341,6 +352,7 @@ async def test_answer_killed_twice_is_resumed_without_repeating_text(fleet: Flee
     assert len(first) == 1
 
 
+@pytest.mark.long
 async def test_question_edited_while_no_process_runs_is_answered_from_the_beginning(fleet: Fleet) -> None:
     sandbox = fleet.stage.sandbox
     fleet.stage.vendor.script(resuming(fleet, MARKDOWN, 110))
@@ -361,6 +373,7 @@ async def test_question_edited_while_no_process_runs_is_answered_from_the_beginn
     assert fleet.stage.prompts()[-1][-1]["content"].endswith("new words?")
 
 
+@pytest.mark.long
 async def test_handed_over_answer_continues_after_its_last_word(fleet: Fleet) -> None:
     half = MARKDOWN[: MARKDOWN.index("| word080")]
     hanging = VendorResponse(speech.chat(speech.tokens(half))[:-3], ending=ResponseEnd.HANG)
@@ -376,6 +389,7 @@ async def test_handed_over_answer_continues_after_its_last_word(fleet: Fleet) ->
     assert fleet.stage.prompts()[1][1] == {"role": "assistant", "content": half.rstrip()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("says_so", [NOTHING_MISSING, "", MARKDOWN], ids=["says so", "says nothing", "repeats it"])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_complete_answer_gets_no_additional_text_after_a_crash(fleet: Fleet, says_so: str) -> None:
@@ -390,6 +404,7 @@ async def test_complete_answer_gets_no_additional_text_after_a_crash(fleet: Flee
     await check_whole(fleet, asked, reply)
 
 
+@pytest.mark.long
 async def test_answer_missing_only_its_last_edit_is_not_requested_again(fleet: Fleet, database_url: str) -> None:
     failing = asyncio.Event()
     gates = {MARKDOWN.index("word150") + AHEAD_CHARS: failing.wait}
@@ -424,6 +439,7 @@ async def until_end_is_recorded(database_url: str) -> None:
         await engine.dispose()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_answer_killed_during_a_database_outage_does_not_shrink(fleet: Fleet, tmp_path: Path) -> None:
     gone = asyncio.Event()

@@ -63,6 +63,7 @@ def clean(log: str) -> bool:
     return not re.search("Traceback|Unclosed|never retrieved|was destroyed|shutdown took too long", log)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("live", [False, True], ids=["idle", "with a live answer"])
 @pytest.mark.parametrize("drain_s", [0, 2])
 async def test_frozen_slack_does_not_delay_the_shutdown(
@@ -82,6 +83,7 @@ async def test_frozen_slack_does_not_delay_the_shutdown(
     assert clean(end.log), end.log
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("frozen", ["database", "database and Slack"])
 @pytest.mark.parametrize("live", [False, True], ids=["idle", "with a live answer"])
 async def test_frozen_database_does_not_delay_the_shutdown(
@@ -125,6 +127,7 @@ async def test_second_signal_ends_at_once_although_slack_is_frozen(
     assert end.code == 0, end.log
 
 
+@pytest.mark.long
 async def test_answer_cut_off_by_a_frozen_slack_is_completed_by_the_next_process(
     tmp_path: Path, slack: SlackProcess, vendor: VendorServer
 ) -> None:

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from bot import app
 from bot.core.carriers import CarrierSetting
 from bot.core.reply.actions import ReplyAction
@@ -18,6 +20,8 @@ from tests.fast import FastClock, run_fast
 from tests.scenarios.conftest import Stage, buttons, footer, says, settings_of, shown
 from tests.scenarios.test_unforeseen import until
 from tests.streams.server import VendorServer
+
+pytestmark = pytest.mark.long
 
 TEXT = " ".join(f"word{number}" for number in range(40))
 

@@ -78,6 +78,7 @@ async def processes(
         yield Stage(sandbox, vendor), stack, env
 
 
+@pytest.mark.long
 async def test_killed_between_the_post_and_the_deletion_nothing_stays_doubled(
     processes: tuple[Stage, AsyncExitStack, dict[str, str]], tmp_path: Path
 ) -> None:

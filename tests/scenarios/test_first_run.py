@@ -13,7 +13,7 @@ from tests.processes import bot_process, wait_for_line
 
 __all__ = ["browser", "visit"]
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
 # Keeps what the thread's last message shows each time the page changes: a short answer may end between two looks.
 _RECORD_BODIES = """() => {

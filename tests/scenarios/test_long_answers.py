@@ -131,6 +131,7 @@ async def bots(
         yield start
 
 
+@pytest.mark.long
 async def test_pages_left_by_a_crash_are_recovered_as_text(
     bots: Callable[[], Awaitable[ForkedBot]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:
@@ -154,6 +155,7 @@ async def test_pages_left_by_a_crash_are_recovered_as_text(
     assert files(messages, sandbox) == {"code-1.py": CODE}
 
 
+@pytest.mark.long
 async def test_crash_between_file_and_last_edit_leaves_one_file_and_no_second_request(
     bots: Callable[[], Awaitable[ForkedBot]], sandbox: Sandbox, vendor: VendorServer
 ) -> None:
@@ -174,6 +176,7 @@ async def test_crash_between_file_and_last_edit_leaves_one_file_and_no_second_re
     assert len(pages(messages)) == MOST_PAGES
 
 
+@pytest.mark.long
 async def test_crash_between_last_edit_and_its_record_loses_no_text_of_many_pages(
     bots: Callable[[], Awaitable[ForkedBot]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:
@@ -192,6 +195,7 @@ async def test_crash_between_last_edit_and_its_record_loses_no_text_of_many_page
     assert len(vendor.requests) == 1
 
 
+@pytest.mark.long
 async def test_message_without_blocks_left_by_a_crash_is_recovered_as_text(
     bots: Callable[[], Awaitable[ForkedBot]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:

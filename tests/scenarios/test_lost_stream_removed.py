@@ -3,12 +3,16 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from bot import app
 from sandbox.server import Sandbox
 from tests.fast import FastClock, run_fast
 from tests.scenarios.conftest import Stage, footer, says, settings_of, shown
 from tests.scenarios.test_unforeseen import until
 from tests.streams.server import VendorServer
+
+pytestmark = pytest.mark.long
 
 START, STOP = "chat.startStream", "chat.stopStream"
 TEXT = " ".join(f"word{number}" for number in range(40))

@@ -116,6 +116,7 @@ async def test_tool_that_changed_between_question_and_press_is_not_called(
     assert "changed" in stage.prompts()[-1][-1]["content"]
 
 
+@pytest.mark.long
 async def test_tool_on_http_that_changed_between_question_and_press_is_not_called(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores
 ) -> None:
@@ -145,6 +146,7 @@ async def test_server_that_is_down_costs_no_answer(
         assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
 
 
+@pytest.mark.long
 async def test_server_that_dies_in_a_call_is_started_again_for_the_next_step(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores, tmp_path: Path
 ) -> None:
@@ -189,6 +191,7 @@ async def test_model_that_repeats_hostile_results_notifies_and_fetches_nothing(
     assert raw.calls == [["look", {}]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("start", ["", "stubborn"], ids=["a well-behaved process", "a process that only SIGKILL ends"])
 async def test_sigterm_ends_the_processes_of_servers_in_time(tmp_path: Path, vendor: VendorServer, start: str) -> None:
     raw = RawServer(tmp_path / "script.json")

@@ -27,7 +27,7 @@ from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, manifest, running
 from tests.streams.server import VendorServer
 
-pytestmark = pytest.mark.usefixtures("with_frequent_looks")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("with_frequent_looks")]
 
 BEFORE_POST = ("bot.slack.surfaces", "SlackSurfaces", "post_question", False)
 AFTER_POST = ("bot.slack.surfaces", "SlackSurfaces", "post_question", True)

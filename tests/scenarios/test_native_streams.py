@@ -163,7 +163,13 @@ def spoil(sandbox: Sandbox, case: int) -> None:
 
 
 @pytest.mark.skips_waits
-@pytest.mark.parametrize("cases", [range(start, len(CASES), 5) for start in range(5)], ids=list(PLACES))
+@pytest.mark.parametrize(
+    "cases",
+    [
+        pytest.param(range(start, len(CASES), 5), id=place, marks=() if place == "middle append" else pytest.mark.long)
+        for start, place in enumerate(PLACES)
+    ],
+)
 async def test_reader_ends_with_the_whole_answer_once_whatever_fails_in_a_stream(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, cases: range
 ) -> None:
@@ -253,6 +259,7 @@ async def test_edits_carry_where_not_all_readers_would_see_a_stream_grow(streams
     assert calls(streams, START) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_killed_at_any_call_of_a_stream_the_answer_is_whole_and_shown_once(
@@ -282,6 +289,7 @@ async def test_killed_at_any_call_of_a_stream_the_answer_is_whole_and_shown_once
         assert sandbox._web.app.streams == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_killed_on_a_streams_second_page_the_first_page_stays_as_it_is(
     sandbox: Sandbox, vendor: VendorServer, tmp_path: Path, database_url: str

@@ -102,6 +102,7 @@ async def test_question_and_thread_work_by_keyboard_alone(page: Page, sandbox: S
     await expect(asked).to_be_focused()
 
 
+@pytest.mark.long
 async def test_tab_reaches_everything_with_visible_focus(page: Page, sandbox: Sandbox) -> None:
     await sandbox.say("ada", GENERAL, "something to look at")
     await expect(messages(page)).to_have_count(1)
@@ -144,6 +145,7 @@ async def test_arrow_keys_move_between_conversations(page: Page) -> None:
     await expect(page.get_by_role("button", name="random")).to_have_attribute("aria-current", "page")
 
 
+@pytest.mark.long
 async def test_each_of_several_people_sees_their_own_conversations(page: Page, sandbox: Sandbox) -> None:
     await sandbox.say("ada", sandbox.dm("ada"), "between us")
     await page.keyboard.type("I am Ada")
@@ -163,6 +165,7 @@ async def test_each_of_several_people_sees_their_own_conversations(page: Page, s
     await expect(page.get_by_role("button", name="typist, Ada")).to_have_count(0)
 
 
+@pytest.mark.long
 async def test_own_messages_can_be_edited_and_deleted(page: Page, sandbox: Sandbox) -> None:
     await sandbox.say("grace", GENERAL, "not yours")
     await page.keyboard.type("a < b @grace")
@@ -213,6 +216,7 @@ async def test_answer_grows_in_place(page: Page, sandbox: Sandbox, app: AsyncWeb
     await expect(page.locator("#announcer")).to_contain_text("and more")
 
 
+@pytest.mark.long
 async def test_scroll_position_is_kept(page: Page, sandbox: Sandbox, app: AsyncWebClient) -> None:
     for index in range(30):
         await sandbox.say("ada", GENERAL, f"message {index}")
@@ -233,6 +237,7 @@ async def test_scroll_position_is_kept(page: Page, sandbox: Sandbox, app: AsyncW
     await expect(message(page, "below the fold")).to_be_in_viewport()
 
 
+@pytest.mark.long
 async def test_newest_message_stays_visible_while_the_input_grows(page: Page, sandbox: Sandbox) -> None:
     for number in range(40):
         await sandbox.say("grace", "general", f"line {number}\nand another")
@@ -330,6 +335,7 @@ async def test_unread_conversation_is_marked_until_it_is_opened(page: Page, sand
     await expect(page.get_by_role("button", name="random unread")).to_have_count(0)
 
 
+@pytest.mark.long
 async def test_conversations_slide_in_on_a_narrow_window(sandbox: Sandbox, visit: Visit) -> None:
     page = await visit(sandbox.url, viewport={"width": 390, "height": 740})
     await expect(page.get_by_role("heading", name="general", exact=True)).to_be_visible()
@@ -346,6 +352,7 @@ async def test_conversations_slide_in_on_a_narrow_window(sandbox: Sandbox, visit
     await expect(random).to_be_hidden()
 
 
+@pytest.mark.long
 async def test_page_reconnects_when_the_sandbox_is_back(visit: Visit) -> None:
     async with Sandbox() as first:
         page = await visit(first.url)
@@ -359,6 +366,7 @@ async def test_page_reconnects_when_the_sandbox_is_back(visit: Visit) -> None:
         await expect(page.get_by_role("status").first).to_contain_text("typist is not connected")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [360, 768, 1024, 1440])
 async def test_long_answer_fits_any_window(sandbox: Sandbox, app: AsyncWebClient, visit: Visit, width: int) -> None:
     asked = await sandbox.say("ada", GENERAL, "@typist a long one")

@@ -59,6 +59,7 @@ async def test_assistant_pane_follows_the_open_channel(visit: Visit) -> None:
             await expect(pane).to_be_hidden()
 
 
+@pytest.mark.long
 async def test_agents_prompts_and_slacks_own_stop_button_work(visit: Visit) -> None:
     async with Sandbox(manifest=manifests.agent()) as sandbox:
         bolt = new_app(sandbox)
@@ -91,6 +92,7 @@ async def test_agents_prompts_and_slacks_own_stop_button_work(visit: Visit) -> N
             await expect(thread.get_by_role("button", name="Stop")).to_be_hidden()
 
 
+@pytest.mark.long
 async def test_channel_threads_status_is_shown_below_its_question_and_in_the_thread(visit: Visit) -> None:
     async with Sandbox(manifest=manifests.agent()) as sandbox:
         bolt = new_app(sandbox)
@@ -121,6 +123,7 @@ async def test_channel_threads_status_is_shown_below_its_question_and_in_the_thr
             await expect(question.get_by_role("button", name="1 reply")).to_be_visible()
 
 
+@pytest.mark.long
 async def test_channel_thread_whose_session_began_before_the_page_opened_shows_stop_and_loading_messages(
     visit: Visit,
 ) -> None:
@@ -138,6 +141,7 @@ async def test_channel_thread_whose_session_began_before_the_page_opened_shows_s
         await expect(thread.get_by_role("status")).to_have_text("typist is counting…")
 
 
+@pytest.mark.long
 async def test_button_below_a_question_keeps_the_focus_when_a_reply_or_a_status_changes_it(visit: Visit) -> None:
     async with Sandbox(manifest=manifests.agent()) as sandbox:
         ts = await sandbox.say("ada", "general", "@typist why?")

@@ -90,6 +90,7 @@ async def test_files_are_attached_and_sent_by_keyboard(page: Page, sandbox: Sand
     assert sandbox.files.get(message.files[0]["id"]).content == png()
 
 
+@pytest.mark.long
 async def test_dropped_and_pasted_files_stay_with_their_draft(page: Page, sandbox: Sandbox) -> None:
     await page.keyboard.type("@typist look")
     await page.keyboard.press("Escape")
@@ -106,6 +107,7 @@ async def test_dropped_and_pasted_files_stay_with_their_draft(page: Page, sandbo
     assert [sandbox.files.get(file["id"]).content for file in message.files] == [b"one", b"two"]
 
 
+@pytest.mark.long
 async def test_file_that_cannot_be_sent_is_kept_with_an_error(page: Page) -> None:
     await hand_over(page, "drop", "empty.txt", "")
     await page.locator("#main-box").press("Enter")
@@ -144,6 +146,7 @@ async def test_file_name_and_content_are_only_text(page: Page, sandbox: Sandbox)
     assert await page.evaluate("window.caught") is None
 
 
+@pytest.mark.long
 async def test_deleted_file_is_shown_as_deleted(page: Page, sandbox: Sandbox) -> None:
     app = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
     answer = await app.files_upload_v2(channel="C0GENERAL", content="x", filename="a.txt")
@@ -197,6 +200,7 @@ async def test_invalid_upload_is_refused(
         assert answer.status == status
 
 
+@pytest.mark.long
 async def test_forwarded_message_shows_its_author_and_files(page: Page, sandbox: Sandbox) -> None:
     original = await sandbox.share("grace", "random", "Here *it* is:\n- one", [UploadedFile("picture.png", png())])
     await sandbox.forward("ada", "random", original, "general", "look")

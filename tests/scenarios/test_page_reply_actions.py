@@ -74,6 +74,7 @@ async def test_answer_is_stopped_by_keyboard_and_regenerated_by_click(view: Repl
     await expect(ephemeral).to_contain_text("A long answer.")
 
 
+@pytest.mark.long
 async def test_answer_is_rated_and_deleted(view: ReplyPage) -> None:
     view.vendor.script(says("A good answer."))
     await view.ask()
@@ -94,6 +95,7 @@ async def test_answer_is_rated_and_deleted(view: ReplyPage) -> None:
     await expect(view.page.locator("#main .message").filter(has_text="A good answer.")).to_have_count(0)
 
 
+@pytest.mark.long
 async def test_answer_is_stopped_by_click_and_regenerated_by_keyboard(view: ReplyPage) -> None:
     view.vendor.script(says("A long answer. " * 200, pause_s=0.02), says("A short answer."))
     await view.ask()
@@ -107,6 +109,7 @@ async def test_answer_is_stopped_by_click_and_regenerated_by_keyboard(view: Repl
     await expect(ephemeral).to_contain_text("A long answer.")
 
 
+@pytest.mark.long
 async def test_answer_cut_for_length_is_continued_by_click_and_by_keyboard(view: ReplyPage) -> None:
     view.vendor.script(cut("An answer: one, t"), cut("wo, thr"), says("ee."))
     await view.ask()

@@ -48,6 +48,7 @@ def answer(page: Page) -> Locator:
     return page.get_by_role("region", name="Thread").locator(".message").last
 
 
+@pytest.mark.long
 async def test_answer_with_headings_table_and_code_streams_and_is_regenerated(
     sandbox: Sandbox, visit: Visit, hurried: None
 ) -> None:
@@ -70,6 +71,7 @@ async def test_answer_with_headings_table_and_code_streams_and_is_regenerated(
     await expect(answer(page)).to_contain_text("The model's own words.")
 
 
+@pytest.mark.long
 async def test_long_answer_is_stopped_and_another_one_is_continued(
     sandbox: Sandbox, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +96,7 @@ async def test_shared_file_is_read(sandbox: Sandbox, visit: Visit, hurried: None
     await expect(answer(page).get_by_role("row", name="Total")).to_contain_text("1946")
 
 
+@pytest.mark.long
 async def test_three_people_ask_at_once_and_the_edit_meter_moves(sandbox: Sandbox, visit: Visit) -> None:
     page = await opened(visit, sandbox, "C0PROJECTX")
     await page.locator(".card", has_text="Three people").click()
@@ -108,11 +111,13 @@ async def test_three_people_ask_at_once_and_the_edit_meter_moves(sandbox: Sandbo
     assert int(await meter.get_attribute("aria-valuenow") or 0) > before
 
 
+@pytest.mark.long
 async def test_card_for_several_people_is_not_offered_where_there_are_too_few(sandbox: Sandbox, visit: Visit) -> None:
     page = await opened(visit, sandbox, "C0MPDM")
     await expect(page.locator(".card")).to_have_count(3)
 
 
+@pytest.mark.long
 async def test_showcase_stays_above_the_box_until_it_is_hidden(sandbox: Sandbox, visit: Visit, hurried: None) -> None:
     page = await opened(visit, sandbox, sandbox.dm("ada"))
     row = page.get_by_role("group", name="Showcase")

@@ -13,6 +13,8 @@ from sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, says
 from tests.scenarios.test_reply_actions import answered, on_record, press, reply
 
+pytestmark = pytest.mark.long
+
 FIRST = "The **first** answer, with `<!channel>` and [a link](https://example.com/a)."
 
 

@@ -135,6 +135,7 @@ async def process(settings: Settings) -> AsyncIterator[tuple[Bot, app.Shutdown]]
         await task
 
 
+@pytest.mark.long
 async def test_process_that_takes_over_beside_the_other_has_its_token(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, postgresql_url: str
 ) -> None:
@@ -168,6 +169,7 @@ async def test_take_over_after_a_search_does_not_have_its_result(
     assert sum(call.method == search.METHOD for call in sandbox.calls) == 1
 
 
+@pytest.mark.long
 async def test_tool_that_an_admin_allows_is_asked_about_once_the_model_has_read_slack(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

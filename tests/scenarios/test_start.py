@@ -129,6 +129,7 @@ async def test_process_with_an_invalid_token_says_so_and_exits_1(
     assert line.startswith(f"typist: Slack does not accept {token} (invalid_auth).")
 
 
+@pytest.mark.long
 async def test_process_waits_for_an_unavailable_slack(tmp_path: Path, vendor: VendorServer) -> None:
     port = find_port(20_000)
     api_url = f"http://127.0.0.1:{port}/api/"

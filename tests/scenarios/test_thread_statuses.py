@@ -191,6 +191,7 @@ async def test_agents_answer_has_typists_stop_if_slack_shows_none(vendor: Vendor
         await shows(stage, asked, None)
 
 
+@pytest.mark.long
 async def test_process_that_takes_over_replaces_and_removes_the_status(
     sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:

@@ -27,7 +27,7 @@ from tests.scenarios.test_message_shortcut_killed import Step, die_at
 from tests.scenarios.test_tools import by_results, calls
 from tests.streams.server import VendorServer
 
-pytestmark = pytest.mark.usefixtures("with_frequent_looks")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("with_frequent_looks")]
 
 DONE, UNKNOWN = StepState.DONE, StepState.UNKNOWN
 WRITE, READ = "raw__add", "raw__list"

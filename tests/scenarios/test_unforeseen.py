@@ -394,7 +394,13 @@ async def answered_next(case: PersonCase, way: Way) -> None:
     await until(is_answered, f"the next answer of {case}")
 
 
-@pytest.mark.parametrize("method", WAYS)
+SHORT = {"chat.update", "chat.postMessage", "conversations.replies"}
+"""Methods in `make test`: one that shows, one that begins and one that reads. The others are left to the long tests."""
+
+
+@pytest.mark.parametrize(
+    "method", [pytest.param(method, marks=() if method in SHORT else pytest.mark.long) for method in WAYS]
+)
 def test_each_answer_ends_and_the_next_question_is_answered(method: str) -> None:
     results = run_fast(outcomes(method))
     assert len(results) == len(KINDS) * 3

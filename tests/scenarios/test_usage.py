@@ -36,7 +36,7 @@ async def use(store: Stores, question: Question, outcome: Outcome) -> int:
     return job_id
 
 
-@pytest.fixture(params=["sqlite_url", "postgresql_url"])
+@pytest.fixture(params=["sqlite_url", pytest.param("postgresql_url", marks=pytest.mark.long)])
 async def used(request: pytest.FixtureRequest) -> str:
     """Returns a database with two days of usage, a month ago, whose texts are gone."""
     url: str = request.getfixturevalue(request.param)

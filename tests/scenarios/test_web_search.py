@@ -199,6 +199,7 @@ async def test_deleted_answer_leaves_no_sources_on_record(stage: Stage, settings
     assert (turn.answer, turn.sources) == ("", None)
 
 
+@pytest.mark.long
 async def test_answer_that_another_process_continues_keeps_its_sources(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:

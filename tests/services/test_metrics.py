@@ -5,7 +5,7 @@ import logging
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.conversation import Job, Question, ThreadKey
@@ -50,7 +50,6 @@ def test_metrics_contain_no_text_and_no_asker() -> None:
 
 
 @given(model=st.text(min_size=1), reason=st.sampled_from(EndReason))
-@settings(max_examples=100, deadline=None)
 def test_any_model_name_is_parsed_back_from_one_line(model: str, reason: EndReason) -> None:
     written = line(life(Outcome(reason, "", model)))
     assert len(written.splitlines()) == 1

@@ -271,7 +271,7 @@ def markdown_of(message: Message) -> str:
     return "".join(block["text"] for block in message.sent_blocks if block["type"] == "markdown") or message.text
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(suppress_health_check=[HealthCheck.data_too_large])
 @given(stories())
 def test_what_was_said_is_shown_once_and_in_order_within_the_budgets(story: Story) -> None:
     check(story)

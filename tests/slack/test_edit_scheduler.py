@@ -148,6 +148,7 @@ async def test_other_methods_do_not_wait_for_a_method_whose_calls_are_all_in_fli
         assert schedule.times(Update) == [0]
 
 
+@pytest.mark.long
 @simulated
 async def test_unexpected_error_gives_the_budgets_call_back_after_a_minute() -> None:
     transport = SimulatedTransport(latency_s=0.0, error_of=fails_for(5, ValueError("unforeseen")))

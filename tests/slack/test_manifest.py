@@ -25,6 +25,7 @@ async def test_file_in_the_repository_is_the_commands_output(
     assert out == (ROOT / file).read_text()
 
 
+@pytest.mark.long
 async def test_hooks_of_the_slack_cli_print_the_manifest_and_start_the_bot(tmp_path: Path) -> None:
     assert HOOKS["runtime"] == "python"
     python, *get_manifest = HOOKS["hooks"]["get-manifest"].split()

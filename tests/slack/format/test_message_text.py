@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.inbound.mentions import with_names
@@ -342,7 +342,6 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(KEYS), trees, max_size=6))
 def test_no_persons_mention_is_left_in_any_tree(message: Json) -> None:
     shown = with_names("\n".join((body_of(message), attached_to(message), app_name(message) or "")), {})
@@ -355,7 +354,6 @@ elements = st.lists(st.sampled_from([*PIECES, ADA, {"type": "link", "url": "http
 parts = st.builds(lambda kind, inner: {"type": kind, "elements": inner}, st.sampled_from(PARTS), elements)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(parts, max_size=4))
 def test_no_word_of_a_rich_text_block_is_lost(written: list[Json]) -> None:
     shown = "".join(with_names(body_of(typed(*written) | {"text": ""}), {}).split())

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.entities import escape
@@ -82,7 +82,6 @@ def test_link_shows_its_label_and_its_address(url: str, label: str, shown: str) 
     assert as_shown(link(url, label), NAMES) == shown
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.text("<>&@#!|^UADA:/ht\n;lgamp", max_size=60))
 def test_escaped_text_comes_back_unchanged(text: str) -> None:
     assert as_shown(escape(text), NAMES) == text
@@ -91,7 +90,6 @@ def test_escaped_text_comes_back_unchanged(text: str) -> None:
 unescaped = [markup for markup, _ in READ_AS.values() if "&" not in markup]
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from([*unescaped, "<", ">", "|", "<@", "<!", "x"])))
 def test_no_persons_mention_is_left_in_any_markup(parts: list[str]) -> None:
     assert not re.search(r"<@[UW]\w+", as_shown("".join(parts), NAMES))
@@ -122,7 +120,6 @@ def test_parsing_time_is_linear_in_the_text() -> None:
     assert time.process_time() - began < 2
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_can_be_parsed(text: str) -> None:
     assert isinstance(as_shown(text, {}), str)

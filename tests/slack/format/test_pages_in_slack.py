@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.job import EndReason
@@ -55,7 +55,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
-@pytest.mark.parametrize("step", [397, 10**9])
+@pytest.mark.parametrize("step", [pytest.param(397, marks=pytest.mark.long), 10**9])
 def test_every_frame_of_every_page_fits(text: str, step: int) -> None:
     slack = StoredMessages()
     reply = grow(text, step, slack)
@@ -110,7 +110,6 @@ def answer(seed: int) -> str:
     return "".join(chance.choices(pieces, k=chance.randint(5, 150)))
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([127, 700]))
 def test_no_frame_of_any_answer_is_refused(seed: int, step: int) -> None:
     text, slack = answer(seed), StoredMessages()
@@ -120,7 +119,6 @@ def test_no_frame_of_any_answer_is_refused(seed: int, step: int) -> None:
     assert paged(text, PAGE_CHARS, 17) == paged(text, PAGE_CHARS)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6))
 def test_slack_makes_no_more_blocks_than_were_counted(seed: int) -> None:
     """Pages are cut by a count that is never below Slack's own."""

@@ -1,7 +1,7 @@
 """A question that the bot posts for a person is attributed to that person."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.entities import escape
@@ -33,7 +33,6 @@ def test_posted_question_has_its_asker_and_text(quote: str, question: str, words
 
 
 @given(st.text(min_size=1, max_size=200).filter(str.strip))
-@settings(max_examples=50, deadline=None)
 def test_any_question_is_read_back_unchanged(question: str) -> None:
     message = posted_question(ask(question), elsewhere=False)
     asker_and_text = asked_in(message)
@@ -47,7 +46,6 @@ texts = st.text(st.characters(codec="utf-8") | st.sampled_from("<>&;lgtamp@#|\n 
 
 
 @given(texts.filter(bool), texts, st.booleans())
-@settings(max_examples=100, deadline=None)
 def test_history_reads_the_same_question_as_the_record(question: str, quote: str, elsewhere: bool) -> None:
     posted = ask(question, quote)
     text = text_of_post(posted.about, question, elsewhere=elsewhere)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core import texts
@@ -89,7 +89,6 @@ views = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(views, views)
 def test_no_transition_is_a_block_mismatch(before: PageView, after: PageView) -> None:
     first, second = (paged_view(view) for view in (before, after))
