@@ -54,21 +54,31 @@ def shorter_gap(prospect: Prospect) -> Carrier:
 
 
 def least_marginal_staleness(prospect: Prospect) -> Carrier:
-    return choose_carrier(
-        prospect.edits,
-        prospect.appends,
-        spare_starts=prospect.spare_starts,
-        spare_stops=prospect.spare_stops,
-    )
+    """The bot's rule where Slack shows its own Stop."""
+    return _chosen(prospect, has_stop=True)
+
+
+def edits_while_fresh(prospect: Prospect) -> Carrier:
+    """The bot's rule elsewhere: its Stop button needs a message above a stream."""
+    return _chosen(prospect, has_stop=False)
+
+
+def _chosen(prospect: Prospect, *, has_stop: bool) -> Carrier:
+    starts, stops = prospect.spare_starts, prospect.spare_stops
+    return choose_carrier(prospect.edits, prospect.appends, spare_starts=starts, spare_stops=stops, has_stop=has_stop)
 
 
 class CarrierBudgets:
     """All budgets of a workspace, under one rule; the simulation asks it as it asks a Pacer."""
 
-    def __init__(self, rule: CarrierRule, *, posts_first_words: bool = False, streamed_of: int = 1) -> None:
+    def __init__(
+        self, rule: CarrierRule, *, posts_first_words: bool = False, streamed_of: int = 1, points_below: bool = False
+    ) -> None:
         self._rule = rule
         self._streamed_of = streamed_of
         """Of so many replies, one may be streamed: a stream shows its growth to one person only."""
+        self._points_below = points_below
+        """The message above a stream is edited once, if an edit may go."""
         self._posts_first_words = posts_first_words
         """A thread's status stands for the placeholder, so first words are a post and no edit."""
         self._edits, self._appends = Pacer(EDITS), Pacer(APPENDS, holds_back=False)
@@ -129,6 +139,9 @@ class CarrierBudgets:
         if self._starts in pacers:
             self._started.add(key)
             self._starts.closed(key, now)
+            if self._points_below and self._edits.ready_at(now, Urgency.FIRST, key) <= now:
+                self._edits.sent(now, key)
+                self._edits.answered(now)
         if self._posts in pacers:
             self._in_channel.sent(_channel(key), now)
         self._waiting.pop(key, None)

@@ -24,6 +24,7 @@ from typing import Protocol
 
 from benchmarks.carriers import (
     CarrierBudgets,
+    edits_while_fresh,
     least_marginal_staleness,
     only_edits,
     shorter_gap,
@@ -318,10 +319,11 @@ CARRIERS: dict[str, Callable[[], Rule]] = {
     "streams, 4 appends each": lambda: CarrierBudgets(streams_with_four_appends_each),
     "shorter gap": lambda: CarrierBudgets(shorter_gap),
     "least marginal": lambda: CarrierBudgets(least_marginal_staleness),
+    "edits while fresh": lambda: CarrierBudgets(edits_while_fresh, points_below=True),
     "+ first words posted too": lambda: CarrierBudgets(least_marginal_staleness, posts_first_words=True),
     "+ every second streamed": lambda: CarrierBudgets(least_marginal_staleness, posts_first_words=True, streamed_of=2),
 }
-CHOSEN = "least marginal"
+CHOSEN = "edits while fresh"
 MINUTES_3 = [named(f"20 a minute for 3, seed {seed}", a_minute(20, seed, minutes=3)) for seed in range(1, 7)]
 TARGETS = {
     "8 at once, 15 s": PacingResult(1.2, 0.5, NEVER_S),

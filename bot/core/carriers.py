@@ -4,6 +4,9 @@ Slack counts the two apart: 50 edits a minute, and 20 starts, 100 appends and 20
 it, is given to a carrier once, when it begins:
 
 - A stream needs a start now, and a stop that no other live stream needs. If one of the two is missing, edits carry.
+- A stream has no buttons. Where Slack shows no Stop of its own, a message above the stream has ours: two posts, two
+  notifications and a deletion for one answer. There, edits carry as long as they leave the answer's newest words
+  fresher than `FRESH_S`.
 - Otherwise the carrier is taken that makes all readers wait less. Of n replies that share r calls a second, each gets a
   call every n / r seconds, and its newest words are half of that old on average: n * n / (2 r) for all of them. One
   more reply adds (2 n + 1) / (2 r). `marginal_staleness_s` is that, from what the pacers expect.
@@ -23,6 +26,9 @@ STREAM_LIFE_S = 240.0
 """After this a stream is stopped, and edits go on. Slack closes a stream after about five minutes."""
 STREAM_BYTES = 9_000
 """The most text of a page that a stream carries. Slack takes about 10,000 bytes."""
+FRESH_S = 1.0
+"""While edits leave an answer's newest words younger than this on average, one message that is edited reads better than
+a stream below a message with the Stop button. Two or three answers at once are that fresh."""
 MOST_CONFLICTS = 2
 """How often a stream is stopped again because Slack says that it still grows. Then a new message replaces it."""
 
@@ -44,6 +50,11 @@ class CarrierRoom:
     """The replies that it carries."""
     gap_s: float
     """The time between two of its calls for the newcomer, as far as can be expected."""
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the newcomer's newest words would be fresh: they are half a gap old on average."""
+        return self.gap_s / 2 <= FRESH_S
 
     @property
     def marginal_staleness_s(self) -> float:
@@ -76,14 +87,17 @@ def choose_carrier(
     *,
     spare_starts: int,
     spare_stops: int,
+    has_stop: bool = False,
     setting: CarrierSetting = CarrierSetting.AUTO,
 ) -> Carrier:
     """Returns what carries a reply that begins now and may be streamed.
 
-    `spare_stops`: stops beyond one for each live stream.
+    `spare_stops`: stops beyond one for each live stream. `has_stop`: Slack shows its own Stop in the thread.
     """
     if setting is CarrierSetting.EDIT or spare_starts <= 0 or spare_stops <= 0:
         return Carrier.EDITS
     if setting is CarrierSetting.STREAM:
         return Carrier.STREAM
+    if edits.is_fresh and not has_stop:
+        return Carrier.EDITS
     return Carrier.STREAM if appends.marginal_staleness_s < edits.marginal_staleness_s else Carrier.EDITS

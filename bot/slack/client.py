@@ -123,10 +123,22 @@ class SlackClient:
         if thread_ts is not None and message.get("thread_ts") is None:
             raise Refused(method, "posted outside of its thread", Refusal.OUTSIDE_THREAD, ts)
         if thread_ts is not None:
-            # In a context of its own: timers and tasks that the listener starts would inherit `only_while`, and their
-            # calls would be withheld once the post's job has ended.
-            Context().run(self.posted, channel, str(thread_ts))
+            self._tell_of_post(channel, str(thread_ts))
         return channel, ts
+
+    async def start_stream(self, channel: str, thread_ts: str | None, **arguments: Any) -> str:
+        """Starts a native stream in a thread; returns its message's ts."""
+        method = "chat.startStream"
+        answer = await self.call(method, channel=channel, thread_ts=thread_ts, **arguments)
+        if not isinstance(answer.get("ts"), str):
+            raise Refused(method, "no message", Refusal.TRANSIENT)
+        self._tell_of_post(channel, str(thread_ts))
+        return str(answer["ts"])
+
+    def _tell_of_post(self, channel: str, thread_ts: str) -> None:
+        # In a context of its own: timers and tasks that the listener starts would inherit `only_while`, and their
+        # calls would be withheld once the post's job has ended.
+        Context().run(self.posted, channel, thread_ts)
 
     async def _answer(self, method: str, arguments: dict[str, Any]) -> AsyncSlackResponse:
         # As a form: the one encoding that every method takes.

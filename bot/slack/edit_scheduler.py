@@ -44,14 +44,14 @@ from bot.core.carriers import STREAM_LIFE_S, Carrier, CarrierSetting
 from bot.core.conversation import Job, ThreadKey
 from bot.core.lease import Lease
 from bot.core.outbox import OutboxKind
-from bot.core.pacing import FINAL_WAIT_S, ChannelPosts, is_posted_anew
+from bot.core.pacing import FINAL_WAIT_S, ChannelPosts, Urgency, is_posted_anew
 from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
 from bot.core.reply.state import Call, Ending, Post, Reply, Shown, StartStream, Streaming, Update
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
 from bot.ports.clock import Clock
 from bot.ports.queue import ReplyRecord
-from bot.slack.rate_budget import RateBudget
+from bot.slack.rate_budget import REPLIES, RateBudget
 from bot.slack.reply_transport import ReplyTransport
 from bot.slack.retry_policy import REPLY_CALLS
 from bot.slack.scheduled_reply import ScheduledReply
@@ -311,11 +311,15 @@ class EditScheduler:
         if isinstance(call, Post | Update) and scheduled.may_stream and scheduled.reply.may_start_stream(call):
             # A stream's message would stand below the placeholder of a question that was queued meanwhile.
             is_last = self._queued_since.get(call.question.thread, -math.inf) < scheduled.opened_at
-            carrier = self._budget.carrier(scheduled, self._carrier) if is_last else Carrier.EDITS
+            has_stop = scheduled.reply.has_stop
+            carrier = self._budget.carrier(scheduled, self._carrier, has_stop=has_stop) if is_last else Carrier.EDITS
             scheduled.reply.carry(call.page, carrier)
             if carrier is Carrier.STREAM:
                 call = scheduled.next_call(now)
                 self._budget.streams(scheduled, scheduled.reply.streaming)
+        pointer = None if scheduled.abandoned else scheduled.reply.pointer_below()
+        if pointer is not None and self._budget.ready_at(REPLIES, now, Urgency.FIRST, scheduled) <= now:
+            return pointer
         return call
 
     def _edit_or_post(self, scheduled: ScheduledReply, call: Call, now: float, ahead: int) -> tuple[Call, float]:

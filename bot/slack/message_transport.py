@@ -143,17 +143,13 @@ class MessageTransport:
     async def start(self, call: StartStream) -> str:
         """Starts a page as a stream; returns the message's ts."""
         thread = call.question.thread
-        answer = await self._client.call(
-            STARTS,
-            channel=thread.channel_id,
-            thread_ts=thread.thread_ts,
+        return await self._client.start_stream(
+            thread.channel_id,
+            thread.thread_ts,
             recipient_team_id=thread.team_id,
             recipient_user_id=call.question.user_id,
             markdown_text=call.text,
         )
-        if not isinstance(answer.get("ts"), str):
-            raise Refused(STARTS, "no message", Refusal.TRANSIENT)
-        return str(answer["ts"])
 
     async def append(self, call: AppendStream) -> None:
         """Appends text to a page."""

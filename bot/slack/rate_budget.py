@@ -96,15 +96,17 @@ class RateBudget:
             if method not in _USED[before]:
                 self._pacers[method].joined(key, since, self._clock.monotonic())
 
-    def carrier(self, key: Hashable, setting: CarrierSetting) -> Carrier:
-        """Returns what carries a live reply from its first words on."""
+    def carrier(self, key: Hashable, setting: CarrierSetting, *, has_stop: bool = False) -> Carrier:
+        """Returns what carries a live reply from its first words on. `has_stop`: Slack shows its own Stop there."""
         now, since = self._clock.monotonic(), self._live[key][0]
         edits, appends = self._pacers[REPLIES], self._pacers[APPENDS]
         edits.left(key)
         room, stream_room = (CarrierRoom(pacer.live, pacer.newcomers_gap_s(now)) for pacer in (edits, appends))
         edits.joined(key, since, now)
         starts, stops = (self._spare(method, now) for method in (STARTS, STOPS))
-        return choose_carrier(room, stream_room, spare_starts=starts, spare_stops=stops, setting=setting)
+        return choose_carrier(
+            room, stream_room, spare_starts=starts, spare_stops=stops, has_stop=has_stop, setting=setting
+        )
 
     def _spare(self, method: str, now: float) -> int:
         return self._pacers[method].spare(now) if self._denied_until.get(method, now) <= now else 0

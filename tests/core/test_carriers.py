@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.carriers import Carrier, CarrierRoom, CarrierSetting, choose_carrier, may_be_streamed
+from bot.core.carriers import FRESH_S, Carrier, CarrierRoom, CarrierSetting, choose_carrier, may_be_streamed
 from bot.core.conversation import Question, ThreadKey
 from bot.core.pacing import OWN_GAP_S, Pacer, Urgency
 
@@ -22,8 +22,28 @@ def test_edits_carry_where_both_are_idle() -> None:
     assert choose_carrier(IDLE, IDLE, spare_starts=20, spare_stops=20) is Carrier.EDITS
 
 
-def test_stream_carries_where_edits_have_become_rare() -> None:
-    assert choose_carrier(CarrierRoom(3, 2.0), IDLE, spare_starts=1, spare_stops=1) is Carrier.STREAM
+@pytest.mark.parametrize(
+    ("gap_s", "has_stop", "carrier"),
+    [
+        (2 * FRESH_S, False, Carrier.EDITS),
+        (2 * FRESH_S + 0.1, False, Carrier.STREAM),
+        (2 * FRESH_S, True, Carrier.STREAM),
+    ],
+    ids=["edits keep the words fresh", "edits are rare", "Slack shows its own Stop"],
+)
+def test_stream_below_a_stop_button_carries_only_where_edits_are_rare(
+    gap_s: float, has_stop: bool, carrier: Carrier
+) -> None:
+    assert choose_carrier(CarrierRoom(3, gap_s), IDLE, spare_starts=1, spare_stops=1, has_stop=has_stop) is carrier
+
+
+@pytest.mark.parametrize(("live", "carrier"), [(2, Carrier.EDITS), (3, Carrier.STREAM)])
+def test_fourth_answer_at_once_is_streamed(live: int, carrier: Carrier) -> None:
+    edits = Pacer(50)
+    for number in range(live):
+        edits.opened(number, 0.0)
+    room = CarrierRoom(live, edits.newcomers_gap_s(0.0))
+    assert choose_carrier(room, IDLE, spare_starts=20, spare_stops=20) is carrier
 
 
 @pytest.mark.parametrize(
@@ -52,7 +72,7 @@ def test_marginal_staleness_counts_what_the_other_replies_lose(live: int, stalen
 
 @given(ROOMS, ROOMS, st.integers(1, 20), st.integers(1, 20))
 def test_reply_goes_where_it_adds_least(edits: CarrierRoom, appends: CarrierRoom, starts: int, stops: int) -> None:
-    carrier = choose_carrier(edits, appends, spare_starts=starts, spare_stops=stops)
+    carrier = choose_carrier(edits, appends, spare_starts=starts, spare_stops=stops, has_stop=True)
     chosen, other = (appends, edits) if carrier is Carrier.STREAM else (edits, appends)
     assert chosen.marginal_staleness_s <= other.marginal_staleness_s
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bot.core import texts
 from bot.core.carriers import MOST_CONFLICTS, STREAM_BYTES, Carrier
 from bot.core.job import EndReason
 from bot.core.pacing import Urgency
@@ -159,6 +160,49 @@ def test_placeholder_with_its_stop_stands_above_a_stream_until_the_end(words_fir
     show_all(reply, thread)
     assert [type(call) for call in thread.sent[-2:]] == [StopStream, Delete]
     assert (thread.texts, reply.page_ts) == ({"2.0": "One two three"}, ("2.0",))
+
+
+def test_placeholder_above_a_stream_says_that_the_answer_is_below() -> None:
+    reply, thread = Reply(question()), StreamingThread()
+    advance(reply, thread)
+    reply.append("One two ")
+    assert reply.pointer_below() is None
+    advance(reply, thread)
+    edit = reply.pointer_below()
+    assert edit is not None
+    assert (edit.ts, edit.view.activity) == ("1.0", texts.WRITING_BELOW)
+    assert edit.view.live, "it keeps its Stop button"
+    assert reply.urgency_of(edit) is Urgency.FIRST
+    reply.confirmed(edit, thread.take(edit))
+    assert reply.pointer_below() is None
+    reply.finish(Ending())
+    show_all(reply, thread)
+    assert reply.finished
+
+
+@pytest.mark.parametrize("reason", list(Refusal))
+def test_stream_goes_on_if_the_placeholder_above_it_is_not_edited(reason: Refusal) -> None:
+    reply, thread = Reply(question()), StreamingThread()
+    advance(reply, thread)
+    reply.append("One two ")
+    advance(reply, thread)
+    edit = reply.pointer_below()
+    assert edit is not None
+    reply.refused(edit, reason)
+    assert (reply.pointer_below(), reply.streaming, reply.gone, reply.unshown) == (None, Streaming.OPEN, False, False)
+
+
+@pytest.mark.parametrize("over", ["the answer has ended", "the stream is left", "Slack shows its own Stop"])
+def test_no_placeholder_points_below(over: str) -> None:
+    reply, thread = Reply(question(), has_stop=over == "Slack shows its own Stop"), StreamingThread()
+    advance(reply, thread)
+    reply.append("One two ")
+    advance(reply, thread)
+    if over == "the answer has ended":
+        reply.finish(Ending())
+    elif over == "the stream is left":
+        reply.leave_stream()
+    assert reply.pointer_below() is None
 
 
 def test_page_that_edits_carry_starts_no_stream() -> None:

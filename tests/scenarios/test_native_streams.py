@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.core import texts
 from bot.core.reply.actions import ReplyAction
 from bot.settings import Settings
 from sandbox.faults import FaultSettings
@@ -51,6 +52,10 @@ async def only(stage: Stage, asked: str, channel: str = "general") -> Message:
     return (await stage.sandbox.wait_for(ended))[0]
 
 
+def shows_words(stage: Stage, channel: str, asked: str) -> bool:
+    return any("word3 " in shown(message) for message in stage.bots(channel, asked))
+
+
 async def streaming(stage: Stage, asked: str, words: str = "word3 ") -> Message:
     """The message that grows as a stream, once it shows these words."""
     messages = await stage.sandbox.wait_for(
@@ -68,9 +73,40 @@ async def test_stream_carries_an_answer_and_ends_it_with_footer_and_buttons(stre
     assert shown(message) == TEXT.rstrip()
     assert footer(message) == "openai/test"
     assert ReplyAction.REGENERATE in buttons(message)
-    assert (calls(streams, START), calls(streams, STOP), calls(streams, "chat.update")) == (1, 1, 0)
+    assert (calls(streams, START), calls(streams, STOP)) == (1, 1)
+    assert calls(streams, "chat.update") == 1, "of the placeholder"
     assert calls(streams, APPEND) >= 2
     assert calls(streams, "chat.delete") == 1, "the placeholder"
+
+
+@pytest.mark.skips_waits
+async def test_status_says_writing_below_a_stream_that_has_started(streams: Stage) -> None:
+    done = asyncio.Event()
+    streams.vendor.script(grows(TEXT, gates={TEXT.index("word80"): done.wait}))
+    streams.sandbox.faults.start("slow", method=START, delay_s=2, times=1)
+    asked = await streams.mention()
+    await streaming(streams, asked)
+    await streams.sandbox.wait_for(lambda: streams.sandbox.workspace.status("C0GENERAL", asked) == texts.STATUS_WRITING)
+    done.set()
+    await only(streams, asked)
+    await streams.sandbox.wait_for(lambda: streams.sandbox.workspace.status("C0GENERAL", asked) is None)
+
+
+@pytest.mark.skips_waits
+async def test_three_answers_at_once_are_one_edited_message_each(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    """A stream below a Stop button would be two messages, two notifications and a deletion."""
+    stage, done = Stage(sandbox, vendor), asyncio.Event()
+    vendor.script(grows(TEXT, gates={TEXT.index("word80"): done.wait}))
+    async with running(replace(settings, carrier="auto")):
+        threads = [await stage.mention(channel=channel) for channel in CHANNELS]
+        for channel, asked in zip(CHANNELS, threads, strict=True):
+            await sandbox.wait_for(partial(shows_words, stage, channel, asked))
+        done.set()
+        for channel, asked in zip(CHANNELS, threads, strict=True):
+            assert shown(await only(stage, asked, channel)) == TEXT.rstrip()
+    assert (calls(stage, START), calls(stage, "chat.postMessage"), calls(stage, "chat.delete")) == (0, 3, 0)
 
 
 CHANNELS = ("general", "random", "project-x")
@@ -196,12 +232,14 @@ async def test_stop_below_the_placeholder_ends_a_stream(streams: Stage) -> None:
     growing_message = await streaming(streams, asked)
     placeholder, message = streams.bots("general", asked)
     assert message.ts == growing_message.ts
+    await streams.sandbox.wait_for(lambda: texts.WRITING_BELOW in shown(streams.bots("general", asked)[0]))
+    placeholder = streams.bots("general", asked)[0]
     assert buttons(placeholder) == [ReplyAction.STOP]
     assert await streams.sandbox.client("ada").press("general", placeholder.ts, ReplyAction.STOP.value)
     message = await only(streams, asked)
     assert footer(message).endswith("stopped")
     assert TEXT.startswith(shown(message))
-    assert calls(streams, "chat.update") == 0
+    assert calls(streams, "chat.update") == 1, "of the placeholder"
 
 
 @pytest.mark.skips_waits

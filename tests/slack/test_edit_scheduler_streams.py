@@ -81,7 +81,21 @@ async def test_placeholder_stays_above_a_stream_where_slack_shows_no_stop() -> N
         reply = await schedule.open(1)
         schedule.scheduler.allow_stream(job_of(1))
         await tell(reply)
-    assert kinds(schedule) == ["Post", *STREAMED, "Delete"]
+    assert kinds(schedule) == ["Post", "StartStream", "Update", "AppendStream", "StopStream", "Delete"]
+    assert schedule.times(Update) == schedule.times(StartStream), "the placeholder points below at once"
+
+
+@simulated
+async def test_stream_waits_for_no_edit_of_the_placeholder_above() -> None:
+    def error_of(call: Call) -> RateLimited | None:
+        return RateLimited("chat.update", 30.0) if isinstance(call, Update) else None
+
+    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=error_of), carrier=STREAM) as schedule:
+        reply = await schedule.open(1)
+        schedule.scheduler.allow_stream(job_of(1))
+        await tell(reply)
+    assert kinds(schedule) == ["Post", "StartStream", "Update", "AppendStream", "StopStream", "Delete"]
+    assert schedule.times(AppendStream) == [2]
 
 
 @simulated

@@ -246,7 +246,8 @@ class Reply:
         has_stop: bool = False,
     ) -> None:
         self.question = question
-        self._has_stop = has_stop
+        self.has_stop = has_stop
+        """Slack shows its own Stop while the answer grows."""
         self._version = version
         self._outdated = shown.outdated
         self.gone = False
@@ -288,6 +289,8 @@ class Reply:
         """The page that a stream is about to carry."""
         self._stop_ts: list[str] = []
         """The placeholder above a stream: its button stops the answer, because a stream has no buttons."""
+        self._points_below = True
+        """The placeholder above a stream says that the answer is being written below, or never will."""
         self._conflicts = 0
         """How often Slack refused an edit because the message still grows as a stream."""
         self._stream_page = shown.stream_page
@@ -352,7 +355,12 @@ class Reply:
         """Returns the urgency of a call."""
         if self.ended or isinstance(call, StopStream):
             return Urgency.FINAL
-        is_edit = isinstance(call, Update) and (self.begun or call.view.activity) and not call.view.asks
+        is_edit = (
+            isinstance(call, Update)
+            and not self._is_pointer(call)
+            and (self.begun or call.view.activity)
+            and not call.view.asks
+        )
         if is_edit and self._edits_since_step < EDITS_AFTER_A_STEP:
             return Urgency.STEP
         is_progress = is_edit or (isinstance(call, AppendStream) and self.begun)
@@ -393,6 +401,20 @@ class Reply:
             return None
         return self._next_page() or self._next_other_call()
 
+    def pointer_below(self) -> Update | None:
+        """Returns the edit by which the placeholder above a stream says where the answer is; None if it needs none.
+
+        It is no part of `next_call`, because nothing waits for it: without it, the placeholder says "Thinking…".
+        """
+        stream = self._stream
+        if self._points_below or stream is None or stream.is_broken or self.ended or self.gone or self.unshown:
+            return None
+        view = PageView("", growing=True, activity=texts.WRITING_BELOW, version=self._version)
+        return Update(self.question, 0, self._stop_ts[0], view)
+
+    def _is_pointer(self, call: Call) -> bool:
+        return isinstance(call, Update) and call.ts in self._stop_ts
+
     def _next_page(self) -> Call | None:
         may_edit = self.ended or self._form.may_edit
         stream = self._stream
@@ -405,7 +427,7 @@ class Reply:
                     return StopStream(self.question, page, stream.ts, view)
                 return AppendStream(self.question, page, stream.ts, view) if self._shown[page] != view else None
             if page == self._starts_page and view.growing:
-                if not (self._has_stop or self.page_ts):
+                if not (self.has_stop or self.page_ts):
                     return Post(self.question, page, PageView("", growing=True, version=self._version))
                 return StartStream(self.question, page, view)
             if page >= len(self._ts):
@@ -420,7 +442,7 @@ class Reply:
             return Upload(self.question, missing)
         if self._skips_deletions:
             return None
-        is_needed = self._stream and not (self.ended or self._has_stop)
+        is_needed = self._stream and not (self.ended or self.has_stop)
         buttons = [] if is_needed else self._stop_ts
         if surplus := self._replaced_ts or self._ts[self._last + 1 :] or buttons:
             return Delete(self.question, surplus[0])
@@ -428,6 +450,9 @@ class Reply:
 
     def confirmed(self, call: Call, ts: str) -> None:
         """Records that Slack did a call; `ts` is the message's, "" if it isn't known."""
+        if self._is_pointer(call):
+            self._points_below = True
+            return
         if isinstance(call, Post | Update):
             self._succeeded()
             self._starts_page = -1 if call.view.markdown else self._starts_page
@@ -454,6 +479,7 @@ class Reply:
                 if page < len(self._ts):
                     self._stop_ts.append(self._ts.pop())
                     self._shown.pop()
+                    self._points_below = self.has_stop
                 self._ts.append(ts)
                 self._shown.append(view)
                 self._stream, self._starts_page = OpenStream(page, ts, text), -1
@@ -482,16 +508,13 @@ class Reply:
 
     def refused(self, call: Call, reason: Refusal) -> None:
         """Records that Slack refused a call: the next call has another form, or is the same again."""
-        if isinstance(call, Upload):
-            self._refused_upload(reason)
+        if isinstance(call, Upload | Delete) or self._is_pointer(call):
+            self._refused_other(call, reason)
         elif isinstance(call, StartStream | AppendStream | StopStream):
             self._refused_in_stream(call, reason)
         elif reason is Refusal.STREAM_OPEN and isinstance(call, Update) and self._conflicts < MOST_CONFLICTS:
             self._conflicts += 1
             self._stream = OpenStream(call.page, call.ts, "", is_broken=True)
-        elif isinstance(call, Delete):
-            if not reason.may_pass:
-                self._forget(call.ts)
         elif reason.may_pass:
             self._escalate(call, reason)
         elif reason.is_gone:
@@ -502,6 +525,16 @@ class Reply:
             self._reform(call.page)
         else:
             self.unshown = True
+
+    def _refused_other(self, call: Call, reason: Refusal) -> None:
+        """Records that Slack refused a call that is not about a page."""
+        match call:
+            case Upload():
+                self._refused_upload(reason)
+            case Update():
+                self._points_below = True
+            case Delete() if not reason.may_pass:
+                self._forget(call.ts)
 
     def _refused_in_stream(self, call: StartStream | AppendStream | StopStream, reason: Refusal) -> None:
         """Records that Slack refused a call of a stream: edits go on, once the stream is stopped."""
@@ -528,7 +561,7 @@ class Reply:
         if isinstance(call, Update):
             shown = self._shown[call.page]
             return call.page == 0 and shown is not None and shown.growing and not (shown.markdown or shown.queued)
-        return self._has_stop or bool(self._stop_ts) or not self._ts
+        return self.has_stop or bool(self._stop_ts) or not self._ts
 
     def carry(self, page: int, carrier: Carrier) -> None:
         """Records what carries a page that begins."""
@@ -650,8 +683,8 @@ class Reply:
             view = replace(view, ended=self._ending.end, previous=self._ending.previous)
             return replace(view, sources=self._ending.sources, details=self._ending.details)
         if page < len(self._pages.full):
-            return replace(view, notice=texts.WRITING_LONG, has_stop=self._has_stop)
-        view = replace(view, growing=True, queued=self.queued, has_stop=self._has_stop)
+            return replace(view, notice=texts.WRITING_LONG, has_stop=self.has_stop)
+        view = replace(view, growing=True, queued=self.queued, has_stop=self.has_stop)
         return replace(view, activity=self._activity, asks=self._asks)
 
     def _page(self, page: int) -> Page:
