@@ -40,6 +40,8 @@ class Panes:
     streams: dict[tuple[str, str], Stream]
     action_tokens: ActionTokens
     emit: Callable[[Json], None]
+    stop_stream: Callable[[str, str], None]
+    """Closes a stream by channel and ts, because a person stopped it."""
     changed: list[Callable[[str], None]] = field(default_factory=list)
     _suggestions: dict[tuple[str, str | None], Suggestions] = field(default_factory=dict)
     """Suggestions by DM and thread. An agent's suggestions are for the DM as a whole."""
@@ -104,7 +106,7 @@ class Panes:
         replies = {message.ts for message in self.workspace.replies(channel, thread_ts)}
         streaming = [ts for stream_channel, ts in self.streams if stream_channel == channel and ts in replies]
         for ts in streaming:
-            del self.streams[channel, ts]
+            self.stop_stream(channel, ts)
         fields = {"channel": channel, "thread_ts": thread_ts, "user": user_id, "streaming_message_ts": streaming}
         self._emit({"type": "agent_session_stopped", **fields})
 

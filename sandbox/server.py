@@ -36,6 +36,7 @@ from sandbox.views import Views
 from sandbox.web_api.budgets import GENEROUS, STRICT, Budgets, PostRule
 from sandbox.web_api.http import SCOPES, CallRecord, Tokens, WebApi
 from sandbox.web_api.method import App
+from sandbox.web_api.streams import STOPPED_BY_USER, close
 from sandbox.workspace import APP_ID, TEAM_ID, Change, Json, Message, Revision, Stream, Workspace
 
 T = TypeVar("T")
@@ -136,7 +137,15 @@ class Sandbox:
         )
         self.views, triggers, streams = Views(bot), Triggers(self.monotonic), dict[tuple[str, str], Stream]()
         action_tokens = ActionTokens(self.monotonic)
-        self.panes = Panes(self.workspace, self.config, self.views, streams, action_tokens, self._emit)
+        self.panes = Panes(
+            self.workspace,
+            self.config,
+            self.views,
+            streams,
+            action_tokens,
+            self._emit,
+            lambda channel, ts: close(app, channel, ts, STOPPED_BY_USER),
+        )
         app = App(
             self.workspace,
             self.monotonic,
@@ -149,6 +158,7 @@ class Sandbox:
             self.views,
             self.panes,
             streams,
+            {},
             self.setup,
             self.manifest,
             self.stream_capacity_bytes,

@@ -21,7 +21,7 @@ def message_json(workspace: Workspace, message: Message, *, all_metadata: bool =
     """
     fields: Json = {"type": "message", "ts": message.ts, "text": message.text}
     fields |= _author(workspace, message) | _team(workspace, message)
-    for key in ("subtype", "client_msg_id", "app_id"):
+    for key in ("subtype", "client_msg_id", "app_id", "streaming_state"):
         if value := getattr(message, key):
             fields[key] = value
     for key in ("blocks", "attachments"):

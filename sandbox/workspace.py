@@ -106,10 +106,19 @@ class Message:
     """The blocks as the app sent them, empty for text alone. Only tests and benchmarks see them."""
     reactions: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Pairs of a reaction's name and the users who added it."""
+    streaming_state: Literal["in_progress", "completed"] | None = None
+    """Whether a native stream still grows, None for other messages."""
+    stream_recipient: str | None = None
+    """The only person in a channel who sees a native stream grow. Everybody sees it after its stop."""
 
     @property
     def root_ts(self) -> str:
         return self.thread_ts or self.ts
+
+    @property
+    def only_for(self) -> str | None:
+        """The only person who sees the message now, None if all members of the channel do."""
+        return self.stream_recipient if self.streaming_state == "in_progress" else self.ephemeral_to
 
 
 @dataclass(frozen=True, slots=True)

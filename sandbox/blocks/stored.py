@@ -16,7 +16,7 @@ from typing import Any, Final
 from sandbox.blocks.elements import interactive
 from sandbox.text.inline import merge_texts, text_elements
 from sandbox.text.mrkdwn import mrkdwn_blocks
-from sandbox.text.translation import translate
+from sandbox.text.translation import before_a_block, translate
 from sandbox.workspace import Json
 
 _DEFAULTS: Final[Mapping[str, Json]] = {
@@ -29,7 +29,11 @@ _HANDLE: Final = re.compile(r"(?<![\w<!@])@(here|channel|everyone)\b")
 
 def stored(blocks: Sequence[Json]) -> tuple[Json, ...]:
     """Returns the blocks that Slack stores for an app's blocks."""
-    return with_ids([stored_block for block in blocks for stored_block in _stored_block(block)])
+    translated = [_stored_block(block) for block in blocks]
+    for index, parts in enumerate(translated[:-1]):
+        if blocks[index]["type"] == "markdown" and parts:
+            translated[index] = before_a_block(parts)
+    return with_ids([block for parts in translated for block in parts])
 
 
 def stored_text(text: str) -> tuple[Json, ...]:
@@ -55,11 +59,26 @@ def with_ids(blocks: Sequence[Json]) -> tuple[Json, ...]:
             stored_block = json.loads(json.dumps(block))
             for _, element in interactive([stored_block]):
                 element.setdefault("action_id", _generated_id(str(element), set()))
+        if stored_block["type"] == "table":
+            stored_block = {**stored_block, "rows": _cells_with_ids(stored_block["rows"], str(index))}
         if "block_id" not in stored_block:
             stored_block = {**stored_block, "block_id": _generated_id(f"{index} {stored_block}", used_ids)}
             used_ids.add(stored_block["block_id"])
         result.append(stored_block)
     return tuple(result)
+
+
+def _cells_with_ids(rows: Sequence[Sequence[Json]], seed: str) -> list[list[Json]]:
+    """Returns a table's rows; each cell of rich_text gets a block_id."""
+    return [
+        [
+            {**cell, "block_id": _generated_id(f"{seed} {row} {column}", set())}
+            if cell.get("type") == "rich_text" and "block_id" not in cell
+            else cell
+            for column, cell in enumerate(cells)
+        ]
+        for row, cells in enumerate(rows)
+    ]
 
 
 def _stored_block(block: Json) -> Sequence[Json]:
@@ -107,8 +126,10 @@ def _leaves(elements: Sequence[Json]) -> Iterator[Json]:
 
 
 def _generated_id(seed: str, used_ids: set[str | None]) -> str:
+    """Returns an id of 3 to 6 characters, as Slack's are."""
     for number in range(len(used_ids) + 1):
-        block_id = base64.b64encode(hashlib.sha256(f"{number}{seed}".encode(errors="replace")).digest()).decode()[:5]
+        digest = hashlib.sha256(f"{number}{seed}".encode(errors="replace")).digest()
+        block_id = base64.b64encode(digest).decode()[: 3 + digest[-1] % 4]
         if block_id not in used_ids:
             break
     return block_id

@@ -56,8 +56,9 @@ class RichTextRenderer:
                 return _with_border(element, self._code(element))
             case "rich_text_quote":
                 return f"<blockquote>{self._inline(children)}</blockquote>"
-        # A line break before the next element would show as an empty line.
-        return "".join(f"<p>{self._inline(part).removesuffix('<br>')}</p>" for part in _paragraphs(children))
+        # A line break at the edge of another element would show as an empty line.
+        paragraphs = (self._inline(part).removeprefix("<br>").removesuffix("<br>") for part in _paragraphs(children))
+        return "".join(f"<p>{html}</p>" for html in paragraphs if html)
 
     def _code(self, element: Json) -> str:
         language = str(element.get("language", ""))

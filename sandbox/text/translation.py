@@ -8,6 +8,8 @@ What becomes what:
 - A heading becomes a `header`, a thematic break a `divider`, a table a `table`.
 - Everything between two of those becomes one `rich_text` block, however many paragraphs it has.
 - In a `rich_text` block, paragraphs become sections, and lists, quotes and code blocks become elements of their own.
+- An empty line is a text element of its own: between paragraphs, behind one that anything else follows, and behind the
+  last one before the next block. A section behind a list begins with a line break.
 
 markdown-it parses Markdown into a flat list of tokens, such as `list_item_open` and `list_item_close`. `_Translation`
 walks that list once:
@@ -39,12 +41,22 @@ from sandbox.workspace import Json
 _ALIGN: Final = re.compile(r"text-align:(left|center|right)")
 _TASK: Final = re.compile(r"\[([ xX])\] ")
 _BLANK: Final[Json] = {"type": "text", "text": "\n\n"}
+_BREAK: Final[Json] = {"type": "text", "text": "\n"}
 
 
 @lru_cache(maxsize=256)
 def translate(markdown: str) -> tuple[Json, ...]:
     """Returns the blocks that Slack stores for Markdown, none if it shows nothing. Callers must not change them."""
     return tuple(_Translation(*parse(markdown)).blocks())
+
+
+def before_a_block(blocks: Sequence[Json]) -> Sequence[Json]:
+    """Returns a translation as Slack stores it above another block: an empty line ends its last paragraph."""
+    *above, last = blocks
+    if last["type"] != "rich_text" or last["elements"][-1]["type"] != "rich_text_section":
+        return blocks
+    *elements, section = last["elements"]
+    return [*above, {**last, "elements": [*elements, {**section, "elements": [*section["elements"], _BLANK]}]}]
 
 
 @dataclass(slots=True)
@@ -90,12 +102,12 @@ class _Translation:
         token = self.tokens[index]
         match token.type:
             case "heading_open":
-                self._heading(self.tokens[index + 1])
+                self._heading(self.tokens[index + 1], int(token.tag.removeprefix("h")))
                 return index + 3
             case "table_open":
                 return self._table(index)
             case "hr":
-                self._end_rich_text()
+                self._begin_block()
                 self._blocks.append({"type": "divider"})
             case "fence" | "code_block":
                 self._code(token)
@@ -131,32 +143,40 @@ class _Translation:
         if self._items and not self._items[-1].is_shown:
             self._item([])
 
-    def _heading(self, inline: Token) -> None:
-        self._end_rich_text()
+    def _heading(self, inline: Token, level: int) -> None:
+        self._begin_block()
         if text := plain_text(inline.content, self.references):
-            self._blocks.append({"type": "header", "text": {"type": "plain_text", "text": text, "emoji": True}})
+            title = {"type": "plain_text", "text": text, "emoji": True}
+            self._blocks.append({"type": "header", "text": title, "level": level})
 
     def _paragraph(self, elements: list[Json]) -> None:
         if not elements:
             return
         if not self._items:
-            self._append("rich_text_quote" if self._quotes else "rich_text_section", elements, _BLANK)
+            self._append("rich_text_quote" if self._quotes else "rich_text_section", elements)
         elif not self._items[-1].is_shown:
             self._item(_with_checkbox(elements))
         elif self._shown_list is self._lists[-1]:
             section = self._elements[-1]["elements"][-1]
             section["elements"] = merge_texts(iter([*section["elements"], {"type": "text", "text": "\n"}, *elements]))
         else:
-            self._append("rich_text_section", elements, _BLANK)
+            self._append("rich_text_section", elements)
 
-    def _append(self, kind: str, elements: list[Json], separator: Json) -> None:
+    def _append(self, kind: str, elements: list[Json]) -> None:
         """Adds a paragraph. A paragraph after one of the same kind is merged with it."""
         self._shown_list = None
-        if self._elements and self._elements[-1]["type"] == kind:
-            last = self._elements[-1]
-            last["elements"] = merge_texts(iter([*last["elements"], separator, *elements]))
-        else:
-            self._elements.append({"type": kind, "elements": elements})
+        last: Json = self._elements[-1] if self._elements else {"type": ""}
+        if last["type"] == kind:
+            last["elements"] = [*last["elements"], _BLANK, *elements]
+            return
+        self._end_paragraph()
+        first = [_BREAK] if last["type"] == "rich_text_list" and kind == "rich_text_section" else []
+        self._elements.append({"type": kind, "elements": [*first, *elements]})
+
+    def _end_paragraph(self) -> None:
+        """Ends the last paragraph with an empty line, because another element or block follows."""
+        if self._elements and self._elements[-1]["type"] == "rich_text_section":
+            self._elements[-1]["elements"] = [*self._elements[-1]["elements"], _BLANK]
 
     def _item(self, elements: list[Json]) -> None:
         self._items[-1].is_shown = True
@@ -164,7 +184,10 @@ class _Translation:
         if self._shown_list is current:
             self._elements[-1]["elements"].append(section)
             return
-        attributes: Json = {"style": current.style, "indent": len(self._lists) - 1, "border": int(self._quotes > 0)}
+        self._end_paragraph()
+        attributes: Json = {"style": current.style, "indent": len(self._lists) - 1}
+        if self._quotes:
+            attributes["border"] = 1
         if current.style == "ordered" and current.number > 1:
             attributes["offset"] = current.number - 1
         self._elements.append({"type": "rich_text_list", **attributes, "elements": [section]})
@@ -173,6 +196,7 @@ class _Translation:
     def _code(self, token: Token) -> None:
         self._show_empty_item()
         self._shown_list = None
+        self._end_paragraph()
         code, language = token.content.removesuffix("\n"), token.info.strip().partition(" ")[0]
         elements = [{"type": "text", "text": code}] if code else []
         element: Json = {"type": "rich_text_preformatted", "elements": elements, "border": int(self._quotes > 0)}
@@ -180,7 +204,7 @@ class _Translation:
 
     def _table(self, index: int) -> int:
         self._show_empty_item()
-        self._end_rich_text()
+        self._begin_block()
         rows, alignments = list[list[Json]](), list[str]()
         while self.tokens[index].type != "table_close":
             token = self.tokens[index]
@@ -196,6 +220,10 @@ class _Translation:
             table["column_settings"] = [{"align": alignment or "left"} for alignment in alignments]
         self._blocks.append(table)
         return index + 1
+
+    def _begin_block(self) -> None:
+        self._end_paragraph()
+        self._end_rich_text()
 
     def _end_rich_text(self) -> None:
         self._shown_list = None
@@ -214,8 +242,6 @@ def _with_checkbox(elements: list[Json]) -> list[Json]:
 
 
 def _cell(elements: list[Json]) -> Json:
-    if all(element["type"] == "text" and "style" not in element for element in elements):
-        return {"type": "raw_text", "text": "".join(element["text"] for element in elements)}
     return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": elements}]}
 
 

@@ -67,7 +67,8 @@ def update(app: App, args: Json) -> Json:
 def delete(app: App, args: Json) -> Json:
     channel = app.joined(args)
     message = _own_message(app, channel, required(args, "ts"), "cant_delete_message")
-    app.streams.pop((channel.id, message.ts), None)
+    if is_open(app, channel.id, message.ts):
+        raise SlackError("cant_delete_message")
     app.workspace.delete(message)
     return {"channel": channel.id, "ts": message.ts}
 

@@ -39,6 +39,8 @@ class App:
     panes: Panes
     streams: dict[tuple[str, str], Stream]
     """Open streams by channel and ts."""
+    closed_streams: dict[tuple[str, str], str]
+    """By channel and ts: what Slack answers to calls for a stream that the app didn't stop itself."""
     setup: Setup
     manifest: Json | None
     """As the app was made from it; None where it was made without one."""

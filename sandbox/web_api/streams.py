@@ -1,8 +1,8 @@
 """Slack's native streams: chat.startStream, chat.appendStream and chat.stopStream.
 
 A stream is a message that grows by appends until it is stopped. Its content is either `markdown_text` or `chunks`; the
-first call with content decides, and Slack refuses the other from then on. While it is open, chat.update is refused.
-Slack closes it about five minutes after its start, whatever is appended.
+first call with content decides, and Slack refuses the other from then on. While it is open, chat.update and chat.delete
+are refused. Slack closes it five minutes after its start, whatever is appended.
 """
 
 import re
@@ -13,16 +13,20 @@ from typing import Any, Literal
 from sandbox.blocks import rules
 from sandbox.blocks.sizes import check_stored
 from sandbox.blocks.stored import stored
+from sandbox.text.fallback import fallback_text
 from sandbox.web_api.method import App, Method, required
 from sandbox.wire import message_json
 from sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError, Stream, Task
 
 LIFE_S = 300.0
-"""Slack closes a stream about five minutes after its start."""
+"""Slack closes a stream five minutes after its start."""
+CLOSED = "message_not_in_streaming_state"
+STOPPED_BY_USER = "stopped_by_user"
+"""What Slack says of a stream after a person has pressed its own Stop."""
 BLOCKS = 62
 """The most blocks in a stream's message. An ordinary message may have 50."""
 CHUNK_TEXT = 256
-"""The most characters in each text of a task or plan update."""
+"""The most characters in the title of a task or plan update. Details and output took 40,000."""
 DISPLAY_MODES = ("timeline", "plan")
 STATUSES = ("pending", "in_progress", "complete", "error")
 _PERSON = re.compile(r"[UW]\w+")
@@ -32,13 +36,23 @@ def start(app: App, args: Json) -> Json:
     channel = app.joined(args)
     if channel.archived:
         raise SlackError("is_archived")
+    if args.get("thread_ts") == "":
+        raise SlackError("invalid_thread_ts")
     root = app.workspace.message(channel.id, required(args, "thread_ts"))
     _check_recipient(app, args)
     display_mode = str(args.get("task_display_mode") or "timeline")
     if display_mode not in DISPLAY_MODES:
         raise SlackError("invalid_arguments")
     stream = _with_content(Stream(app.monotonic(), display_mode=display_mode), args)
-    draft = Message(channel.id, app.workspace.next_ts(), app.workspace.bot.id, "", thread_ts=root.root_ts)
+    draft = Message(
+        channel.id,
+        app.workspace.next_ts(),
+        app.workspace.bot.id,
+        "",
+        thread_ts=root.root_ts,
+        streaming_state="in_progress",
+        stream_recipient=str(args["recipient_user_id"]),
+    )
     message = app.workspace.post(_shown(app, draft, stream))
     app.streams[channel.id, message.ts] = stream
     return {"channel": channel.id, "ts": message.ts}
@@ -61,7 +75,7 @@ def stop(app: App, args: Json) -> Json:
     stream = _with_content(stream, args)
     blocks = args.get("blocks") or []
     rules.check_blocks(blocks)
-    ended = _shown(app, message, _ended(stream), blocks)
+    ended = replace(_shown(app, message, _ended(stream), blocks), streaming_state="completed")
     if "metadata" in args:
         ended = replace(ended, metadata=rules.check_metadata(args["metadata"]))
     del app.streams[channel.id, message.ts]
@@ -77,11 +91,16 @@ def is_open(app: App, channel: str, ts: str) -> bool:
     return (channel, ts) in app.streams
 
 
-def close(app: App, channel: str, ts: str) -> None:
-    """Closes a stream as Slack does by itself: its message keeps what was appended."""
+def close(app: App, channel: str, ts: str, error: str = CLOSED) -> None:
+    """Closes a stream as Slack does by itself: its message keeps what was appended.
+
+    Appends and stops are refused with `error` from then on.
+    """
     stream = app.streams.pop((channel, ts), None)
     if stream is not None:
-        app.workspace.change(_shown(app, app.workspace.message(channel, ts), _ended(stream)))
+        ended = _shown(app, app.workspace.message(channel, ts), _ended(stream))
+        app.workspace.change(replace(ended, streaming_state="completed"))
+        app.closed_streams[channel, ts] = error
 
 
 def _check_recipient(app: App, args: Json) -> None:
@@ -107,7 +126,7 @@ def _streaming(app: App, args: Json) -> tuple[Channel, Message, Stream]:
     if message.user_id != app.workspace.bot.id:
         raise SlackError("message_not_owned_by_app")
     if not is_open(app, channel.id, message.ts):
-        raise SlackError("message_not_in_streaming_state")
+        raise SlackError(app.closed_streams.get((channel.id, message.ts), CLOSED))
     return channel, message, app.streams[channel.id, message.ts]
 
 
@@ -117,7 +136,7 @@ def _with_content(stream: Stream, args: Json) -> Stream:
     if not text and not chunks:
         return stream
     if text and chunks:
-        raise SlackError("invalid_arguments")
+        raise SlackError("cannot_provide_both_markdown_text_and_chunks")
     mode: Literal["text", "chunks"] = "text" if text else "chunks"
     if stream.mode not in (None, mode):
         raise SlackError("streaming_mode_mismatch")
@@ -150,14 +169,14 @@ def _with_chunks(stream: Stream, chunks: Any) -> Stream:
 
 
 def _with_task(stream: Stream, task: Task) -> Stream:
-    """Returns the stream with a task added, or changed in place if its id is known."""
+    """Returns the stream with a task added, or changed in place if its id is known: details and output are appended."""
     is_known = task.id in stream.tasks
     if is_known:
         before = stream.tasks[task.id]
         task = replace(
             task,
-            details=task.details or before.details,
-            output=task.output or before.output,
+            details=before.details + task.details,
+            output=before.output + task.output,
             sources=task.sources or before.sources,
         )
     return replace(
@@ -175,17 +194,17 @@ def _task(chunk: Json) -> Task:
         _chunk_text(chunk, "id", required_text=True),
         _chunk_text(chunk, "title", required_text=True, limit=CHUNK_TEXT),
         chunk["status"],
-        _chunk_text(chunk, "details", limit=CHUNK_TEXT),
-        _chunk_text(chunk, "output", limit=CHUNK_TEXT),
+        _chunk_text(chunk, "details"),
+        _chunk_text(chunk, "output"),
         tuple(sources),
     )
 
 
-def _chunk_text(chunk: Json, key: str, *, required_text: bool = False, limit: int = rules.MARKDOWN) -> str:
+def _chunk_text(chunk: Json, key: str, *, required_text: bool = False, limit: int | None = None) -> str:
     text = chunk.get(key) or ""
     if not isinstance(text, str) or (required_text and not text):
         raise SlackError("invalid_chunks")
-    if limit < rules.MARKDOWN and len(text) > limit:
+    if limit is not None and len(text) > limit:
         raise SlackError("invalid_chunks")
     return text
 
@@ -203,9 +222,9 @@ def _joined(parts: Sequence[Any], text: str) -> tuple[Any, ...]:
 
 
 def _ended(stream: Stream) -> Stream:
-    """Returns a closed stream: tasks that were still in progress show a warning."""
+    """Returns a closed stream: tasks that were left open are stored as errors."""
     tasks = {
-        id_: replace(task, status="error") if task.status == "in_progress" else task
+        id_: replace(task, status="error") if task.status in ("pending", "in_progress") else task
         for id_, task in stream.tasks.items()
     }
     return replace(stream, tasks=tasks)
@@ -219,7 +238,7 @@ def _shown(app: App, message: Message, stream: Stream, blocks: Sequence[Json] = 
     sent = (*_sent_blocks(stream), *blocks)
     stored_blocks = stored(sent)
     check_stored(stored_blocks, BLOCKS)
-    return replace(message, text=stream.text, blocks=stored_blocks, sent_blocks=sent)
+    return replace(message, text=fallback_text(stored_blocks), blocks=stored_blocks, sent_blocks=sent)
 
 
 def _sent_blocks(stream: Stream) -> Iterator[Json]:
@@ -239,7 +258,8 @@ def _sent_blocks(stream: Stream) -> Iterator[Json]:
 
 
 def _card(task: Task) -> Json:
-    card: Json = {"type": "task_card", "task_id": task.id, "title": task.title, "status": task.status}
+    card: Json = {"type": "task_card", "block_id": f"task-{task.id}", "task_id": task.id}
+    card |= {"title": task.title, "status": task.status}
     for key, text in (("details", task.details), ("output", task.output)):
         if text:
             section = {"type": "rich_text_section", "elements": [{"type": "text", "text": text}]}

@@ -109,7 +109,7 @@ async def test_stop_button_closes_streams_and_notifies_the_agent(
     expected = {"type": "agent_session_stopped", "channel": dm, "thread_ts": ts, "user": "U0ADA"}
     assert expected.items() <= stopped.items()
     assert stopped["streaming_message_ts"] == [streaming]
-    with pytest.raises(SlackApiError, match="message_not_in_streaming_state"):
+    with pytest.raises(SlackApiError, match="stopped_by_user"):
         await web.chat_appendStream(channel=dm, ts=streaming, markdown_text="more")
     await web.agents_sessions_setStatus(channel_id=dm, thread_ts=ts, status="active")
     await web.agents_sessions_rename(channel_id=dm, thread_ts=ts, title="Renamed")

@@ -121,7 +121,6 @@ async def test_task_left_in_progress_shows_an_error_after_the_stop(sandbox: Sand
         {**SEARCH, "status": "done"},
         {**SEARCH, "id": ""},
         {**SEARCH, "title": "x" * 257},
-        {**SEARCH, "details": "x" * 257},
         {**SEARCH, "sources": ["https://typist.example"]},
         {"type": "plan_update", "title": "x" * 257},
     ],
@@ -134,7 +133,8 @@ async def test_invalid_chunk_is_refused_and_changes_nothing(sandbox: Sandbox, we
 
 async def test_text_and_chunks_in_one_call_are_refused(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await start(sandbox, web)
-    assert await error_of(web, "chat.appendStream", ts=ts, **TEXT, **CHUNKS) == "invalid_arguments"
+    both = await error_of(web, "chat.appendStream", ts=ts, **TEXT, **CHUNKS)
+    assert both == "cannot_provide_both_markdown_text_and_chunks"
     assert await error_of(web, "chat.appendStream", ts=ts) == "no_text"
 
 
@@ -176,16 +176,67 @@ async def test_stream_without_that_limit_takes_what_a_message_takes(uncapped: tu
     await web.chat_appendStream(channel=GENERAL, ts=ts, markdown_text="x" * 1_200)
 
 
-async def test_stream_takes_62_blocks(sandbox: Sandbox, web: AsyncWebClient) -> None:
-    ts = await start(sandbox, web, markdown_text="text\n\n---\n\n" * 31)
+async def test_stream_takes_62_blocks_and_an_edit_of_it_50(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    text = "text\n\n---\n\n" * 31
+    ts = await start(sandbox, web, markdown_text=text)
     assert len(blocks_of(sandbox, ts)) == 62
     assert await error_of(web, "chat.appendStream", ts=ts, markdown_text="text") == "invalid_blocks"
+    await web.chat_stopStream(channel=GENERAL, ts=ts)
+    blocks = [{"type": "markdown", "text": text}]
+    assert await error_of(web, "chat.update", ts=ts, text="text", blocks=blocks) == "invalid_blocks"
+
+
+async def read_back(sandbox: Sandbox, web: AsyncWebClient, ts: str) -> Any:
+    root = sandbox.workspace.message(GENERAL, ts).root_ts
+    replies = await web.conversations_replies(channel=GENERAL, ts=root)
+    return next(message for message in replies["messages"] if message["ts"] == ts)
+
+
+async def test_stream_is_read_back_as_a_translation_with_its_state(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    ts = await start(sandbox, web, markdown_text="## Why\n\n**It** is `so` <&\n\n1. one\n2. two\n\nThen.\n\n")
+    assert (await read_back(sandbox, web, ts))["streaming_state"] == "in_progress"
+    table = "| a |\n|---|\n| b |"
+    stopped = await web.chat_stopStream(channel=GENERAL, ts=ts, markdown_text=table)
+    message = await read_back(sandbox, web, ts)
+    assert message["streaming_state"] == stopped["message"]["streaming_state"] == "completed"
+    assert message["text"] == ("Why *It* is `so` &lt;&amp;\n\n1. one\n2. two\nThen., with interactive elements")
+    header, rich_text, read_table = message["blocks"]
+    assert header["level"] == 2
+    assert rich_text["elements"][-1]["elements"][-1] == {"type": "text", "text": "\n\n"}
+    assert {cell["type"] for row in read_table["rows"] for cell in row} == {"rich_text"}
+
+
+async def test_stream_has_no_metadata_before_its_stop(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    metadata = {"event_type": "reply", "event_payload": {"page": 0}}
+    ts = await start(sandbox, web, metadata=metadata, markdown_text="x")
+    await web.chat_appendStream(channel=GENERAL, ts=ts, markdown_text="y", metadata=metadata)
+    assert "metadata" not in await read_back(sandbox, web, ts)
+    await web.chat_stopStream(channel=GENERAL, ts=ts, metadata=metadata)
+    assert (await read_back(sandbox, web, ts))["metadata"]["event_type"] == "reply"
+
+
+async def test_open_stream_can_be_neither_edited_nor_deleted(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    ts = await start(sandbox, web, markdown_text="x")
+    assert await error_of(web, "chat.delete", ts=ts) == "cant_delete_message"
+    assert await error_of(web, "chat.update", ts=ts, text="y") == "streaming_state_conflict"
+    await web.chat_stopStream(channel=GENERAL, ts=ts)
+    await web.chat_delete(channel=GENERAL, ts=ts)
+
+
+async def test_details_and_output_of_a_task_are_appended(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    ts = await start(sandbox, web, chunks=[{**SEARCH, "details": "Three ", "output": "x" * 20_000}])
+    update = {**SEARCH, "title": "Read", "status": "complete", "details": "pages", "output": "x" * 20_000}
+    await web.chat_appendStream(channel=GENERAL, ts=ts, chunks=[update])
+    (card,) = blocks_of(sandbox, ts)
+    details, output = (card[key]["elements"][0]["elements"][0]["text"] for key in ("details", "output"))
+    assert (card["title"], card["status"], details, output) == ("Read", "complete", "Three pages", "x" * 40_000)
 
 
 @pytest.mark.parametrize(
     ("changed", "error"),
     [
         ({"thread_ts": None}, "invalid_arguments"),
+        ({"thread_ts": ""}, "invalid_thread_ts"),
         ({"recipient_team_id": None}, "missing_recipient_team_id"),
         ({"recipient_user_id": None}, "missing_recipient_user_id"),
         ({"recipient_user_id": "C0GENERAL"}, "invalid_arguments"),
@@ -237,8 +288,8 @@ async def test_lost_call_of_a_stream_takes_effect_only_if_its_request_arrived(
     sandbox.faults.start(fault, method=method, times=1)
     with pytest.raises(aiohttp.ClientError):
         await call(sandbox, web, method, ts)
-    grown = "begun, text" if is_done else "begun, "
-    started_again = ["begun, "] + (["text"] if is_done else [])
+    grown = "begun, text" if is_done else "begun,"
+    started_again = ["begun,"] + (["text"] if is_done else [])
     assert streamed(sandbox) == (started_again if method == "chat.startStream" else [grown])
 
 
@@ -248,7 +299,7 @@ async def test_stream_can_be_refused_at_any_call(sandbox: Sandbox, web: AsyncWeb
     sandbox.faults.start("refuse", method=method, times=1, error="not_allowed")
     with pytest.raises(SlackApiError, match="not_allowed"):
         await call(sandbox, web, method, ts)
-    assert streamed(sandbox) == ["begun, "]
+    assert streamed(sandbox) == ["begun,"]
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -102,7 +102,7 @@ BLOCK = ByType(
         "context_actions": {**_ID, "elements": [ELEMENT]},
         "table": {**_ID, "rows": [[CELL]], "column_settings?": [_COLUMN]},
         "task_card": {**_ID, **_TASK},
-        "plan": {**_ID, "title": str, "tasks": [{"type": "task_card", **_TASK}]},
+        "plan": {**_ID, "title": str, "tasks": [{"type": "task_card", **_ID, **_TASK}]},
         "input": {
             **_ID,
             "label": PLAIN_TEXT,

@@ -144,6 +144,7 @@ BY_BOT: Shape = {
     **_REACTIONS,
     **_METADATA,
     "edited?": {"user": BOT, "ts": WHOLE_TS},
+    "streaming_state?": ("in_progress", "completed"),
 }
 BY_CLASSIC_APP: Shape = {
     **_SAID,

@@ -137,4 +137,4 @@ def test_previous_version_is_shown_below_a_sentence(text: str) -> None:
 
 def test_history_reads_only_the_answer_of_a_message() -> None:
     view = PageView("Words.", notice="It failed.", ended=EndReason.CUT, footer="openai/gpt-test")
-    assert shown_text(reply_blocks.answer_of({"blocks": stored(view)})["blocks"]) == "Words."
+    assert shown_text(reply_blocks.answer_of({"blocks": stored(view)})["blocks"]).strip() == "Words."
