@@ -31,6 +31,13 @@ class FinishReason(StrEnum):
     """The vendor paused a long step. Providers go on by themselves, so no stream ends like this."""
 
 
+class Feature(StrEnum):
+    """What a prompt may offer, and a model may refuse. The value is a name for readers."""
+
+    TOOLS = "tools"
+    WEB_SEARCH = "web search"
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """The use of one request as the vendor reported it, or of several. Tokens of a cache are input tokens too."""
@@ -123,6 +130,8 @@ class Completion:
     """None where a compatible server reports none."""
     left_out: tuple[str, ...] = ()
     """Names of images and PDFs that were not sent, because the model can't take them."""
+    refused: tuple[Feature, ...] = ()
+    """What the prompt offered and the model refused, so that it answered without."""
 
 
 StreamEvent = str | Thinking | Searching | Citation | ToolCall | Opaque | Completion

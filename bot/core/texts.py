@@ -12,7 +12,7 @@ The lines of `typist check` are in `core/check_texts.py`. Other messages for ope
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 from bot.errors import Failure, NotShown, ProviderError, TypistError
@@ -107,6 +107,12 @@ FOOTER_INCOMPLETE = "incomplete"
 def work_done(searches: int, tools: int) -> str:
     """Sums up what an answer used; "" if nothing."""
     return ", ".join(filter(None, (_count(searches, "search", "searches"), _count(tools, "tool", "tools"))))
+
+
+def without(features: Iterable[str]) -> str:
+    """Names what the model refused; "" if nothing."""
+    named = " and ".join(features)
+    return f"answered without {named}, which this model refuses" if named else ""
 
 
 def _count(number: int, one: str, many: str) -> str:

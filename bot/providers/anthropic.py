@@ -78,6 +78,7 @@ class MessagesApi:
     # Most Claude models think by default. Summaries aren't requested: that would turn thinking on in the others. Pings
     # come throughout.
     optional_parameters = frozenset({OptionalParameter.ROOM_TO_THINK, *WEB})
+    other = None
 
     def __init__(self, sdk: AsyncAnthropic, options: RequestOptions) -> None:
         self._sdk = sdk

@@ -66,7 +66,12 @@ class ResponsesApi:
     """https://developers.openai.com/api/reference/resources/responses/methods/create"""
 
     max_media_bytes = MAX_MEDIA_BYTES
-    optional_parameters = frozenset(OptionalParameter)
+    optional_parameters = frozenset(OptionalParameter) - {
+        OptionalParameter.OLD_LIMIT,
+        OptionalParameter.TOOLS_WITH_REASONING,
+        OptionalParameter.WEB_FETCH,
+    }
+    other = None
 
     def __init__(self, sdk: AsyncOpenAI, options: RequestOptions) -> None:
         self._sdk = sdk
@@ -233,8 +238,11 @@ class ChatApi:
         self._at_openai = at_openai
         # The models of other servers may not think, and would use the extra tokens for text. Such servers may
         # also refuse unknown parameters in words that no pattern matches.
-        known = {OptionalParameter.ROOM_TO_THINK, OptionalParameter.CACHE_KEY} if at_openai else set()
-        self.optional_parameters = frozenset({*known, OptionalParameter.TOOLS})
+        openais = {OptionalParameter.ROOM_TO_THINK, OptionalParameter.CACHE_KEY}
+        known = openais if at_openai else {OptionalParameter.OLD_LIMIT}
+        tools = {OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING}
+        self.optional_parameters = frozenset(known | tools)
+        self.other = ResponsesApi(sdk, options)
 
     def accepts(self, media: Media) -> bool:
         # Compatible servers know images in OpenAI's form, where their model can see. PDFs are OpenAI's alone.
@@ -243,8 +251,7 @@ class ChatApi:
     def request(self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, Any]:
         messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
         turns = [message for turn in prompt.turns for message in _chat_messages(turn)]
-        # Compatible servers all know the older name of the output limit; OpenAI takes only the newer one.
-        limit = "max_completion_tokens" if self._at_openai else "max_tokens"
+        limit = "max_tokens" if OptionalParameter.OLD_LIMIT in parameters else "max_completion_tokens"
         body: dict[str, Any] = {
             "model": model,
             "messages": [*messages, *turns],
@@ -256,6 +263,8 @@ class ChatApi:
             body["stream_options"] = {"include_usage": True}
         if prompt.tools and OptionalParameter.TOOLS in parameters:
             body["tools"] = [{"type": "function", "function": _function(tool)} for tool in prompt.tools]
+            if OptionalParameter.TOOLS_WITH_REASONING not in parameters:
+                body["reasoning_effort"] = "none"
         return body
 
     async def post(self, body: Mapping[str, Any]) -> httpx2.Response:

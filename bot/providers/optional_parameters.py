@@ -1,7 +1,9 @@
 """Request parameters that improve an answer, and that some models and servers refuse.
 
 Which models take them changes with every new model, so there is no list of models. A parameter is sent until a model
-refuses it by name; then the request is sent again without it, and the refusal is remembered while the process runs.
+refuses it by name; then the request is sent again without it. If that helps, the refusal is remembered while the
+process runs: the error "'rs_…' of type 'reasoning' was provided without its required following item" names a parameter
+and means something else.
 """
 
 import re
@@ -26,12 +28,30 @@ class OptionalParameter(Enum):
     """The vendor's own tool that opens a web page."""
     CACHE_KEY = r"prompt_cache_key"
     """Leads a conversation's requests to the machine that has their common beginning in its cache."""
-    TOOLS = r"does not support tools|auto-tool-choice|tools param requires|unsupported param: tools"
-    """The definitions of functions: Ollama, vLLM and llama.cpp refuse them for models or settings without tools."""
+    TOOLS = (
+        r"not support (tools|function)|support tool use|auto-tool-choice|tools param requires|unsupported param: tools"
+        r"|(tool|function).calling is not (supported|enabled)"
+    )
+    """The definitions of functions: Ollama, vLLM, llama.cpp and OpenRouter refuse them for models without tools."""
+    TOOLS_WITH_REASONING = r"/v1/responses"
+    """Functions for a model that reasons: OpenAI's refuse them at Chat Completions, also behind gateways."""
+    OLD_LIMIT = r"max_completion_tokens"
+    """The older name of Chat Completions' output limit. All compatible servers know it; OpenAI's models refuse it."""
 
 
 WEB = frozenset((OptionalParameter.WEB_SEARCH, OptionalParameter.WEB_FETCH))
 """Parameters of requests that may search the web."""
+OF_TOOLS = frozenset(
+    (OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING, OptionalParameter.ENCRYPTED_REASONING)
+)
+"""Parameters of requests that offer tools."""
+_NO_SUCH_API = (400, 403, 404, 405, 501)
+
+
+def is_no_such_api(error: Exception) -> bool:
+    """Returns whether this may be how a server refuses a request to an API that it lacks."""
+    response = error_response(error)
+    return response is not None and response.status in _NO_SUCH_API
 
 
 def refused_parameters(parameters: Iterable[OptionalParameter], error: Exception) -> frozenset[OptionalParameter]:

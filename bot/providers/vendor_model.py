@@ -13,7 +13,7 @@ import logging
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Protocol
 
@@ -22,19 +22,20 @@ import httpx2
 from bot.core.conversation import Media, Prompt, TextPart, ToolResult, Turn, TurnPart
 from bot.core.inbound.files import newest_media_within, without_media
 from bot.core.inbound.tokens import prompt_texts
-from bot.core.stream import SIGNS_OF_WORK, Completion, FinishReason, Opaque, StreamEvent, Thinking
+from bot.core.stream import SIGNS_OF_WORK, Completion, Feature, FinishReason, Opaque, StreamEvent, Thinking
 from bot.core.surrogates import Pairing
 from bot.errors import Failure, ProviderError
 from bot.providers.answer_reader import AnswerReader, Delta
 from bot.providers.event_stream import MAX_EVENT_BYTES, EventTooLongError, Mark, read_events
 from bot.providers.failures import RequestAttempt
-from bot.providers.optional_parameters import WEB, OptionalParameter, refused_parameters
+from bot.providers.optional_parameters import OF_TOOLS, WEB, OptionalParameter, is_no_such_api, refused_parameters
 
 # How servers report that a model can't take a file: a bad request, too much of it, no such endpoint.
 _MEDIA_FAILURES = (Failure.UNEXPECTED, Failure.CONTEXT_TOO_LONG, Failure.UNKNOWN_MODEL)
 MOST_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
 _DRAIN_S = 0.1
+_FEATURES = {OptionalParameter.TOOLS: Feature.TOOLS, OptionalParameter.WEB_SEARCH: Feature.WEB_SEARCH}
 MAX_BLANK_BYTES = 4096
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 """What may stand before JSON and events: a byte order mark and whitespace."""
@@ -61,6 +62,11 @@ class Api(Protocol):
     """Of base64, in one request."""
     optional_parameters: frozenset[OptionalParameter]
     """Parameters that are sent until the model refuses them."""
+
+    @property
+    def other(self) -> "Api | None":
+        """An API of the same server that takes tools where this one refuses them."""
+        ...
 
     def accepts(self, media: Media) -> bool:
         """Returns whether a model may be sent this kind of file, as far as is documented."""
@@ -107,6 +113,20 @@ class ApiVendor:
         await self._sdk.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """A response that has begun, and what the request for it was."""
+
+    response: httpx2.Response
+    api: Api
+    parameters: frozenset[OptionalParameter]
+
+    def refused(self, prompt: Prompt) -> tuple[Feature, ...]:
+        """Returns what the prompt asks for and the model refused."""
+        missing = self.api.optional_parameters - self.parameters - _unused_by(prompt)
+        return tuple(feature for parameter, feature in _FEATURES.items() if parameter in missing)
+
+
 class VendorModel:
     """The Provider for one model of an API."""
 
@@ -151,12 +171,12 @@ class VendorModel:
         An answer without a word and without a tool call fails as EMPTY or ONLY_THOUGHT.
         """
         with RequestAttempt(self.model, self._api_key, _private_texts(prompt)) as attempt:
-            response, parameters = await self._send(prompt)
-            reader, has_text, pauses = self._api.reader(attempt, prompt, parameters), False, 0
+            answered = await self._send(prompt)
+            reader, has_text, pauses = answered.api.reader(attempt, prompt, answered.parameters), False, 0
             while True:
-                async with aclosing(response):
+                async with aclosing(answered.response):
                     attempt.connected = True
-                    async with aclosing(_encodable(_read(response, reader, attempt))) as deltas:
+                    async with aclosing(_encodable(_read(answered.response, reader, attempt))) as deltas:
                         async for delta in deltas:
                             if isinstance(delta, str):
                                 attempt.received(delta)
@@ -166,11 +186,12 @@ class VendorModel:
                     break
                 pauses += 1
                 paused = Turn("assistant", "", parts=tuple(reader.opaque_items()))
-                response, _ = await self._send(replace(prompt, turns=(*prompt.turns, paused)))
+                answered = await self._send(replace(prompt, turns=(*prompt.turns, paused)))
                 reader.go_on()
             for event in reader.read_end():
                 yield event
-            yield Completion(self.model, self._finish_reason(attempt, reader, has_text), reader.usage, left_out)
+            finish_reason, refused = self._finish_reason(attempt, reader, has_text), answered.refused(prompt)
+            yield Completion(self.model, finish_reason, reader.usage, left_out, refused)
 
     def _finish_reason(self, attempt: RequestAttempt, reader: AnswerReader, has_text: bool) -> FinishReason:
         """Returns why the model stopped. Raises ProviderError if that makes no answer."""
@@ -184,31 +205,44 @@ class VendorModel:
             raise attempt.failed(failure, f"no text, finish reason {reason}")
         return reason
 
-    async def _send(self, prompt: Prompt) -> tuple[httpx2.Response, frozenset[OptionalParameter]]:
-        """Returns the response and the optional parameters that the model did not refuse."""
+    async def _send(self, prompt: Prompt) -> _Answered:
+        """Returns the response to a request without what the model refuses.
+
+        A refusal is remembered only if the request without it succeeds, because an error may name a parameter and mean
+        something else.
+        """
+        api, refused = self._api, frozenset[OptionalParameter]()
         while True:
-            parameters = self._api.optional_parameters - self._refused - _unused_by(prompt)
+            parameters = api.optional_parameters - self._refused - refused - _unused_by(prompt)
             try:
-                body = self._api.request(self._name, prompt, parameters)
-                return await self._api.post(body), parameters
+                response = await api.post(api.request(self._name, prompt, parameters))
             except Exception as error:
-                refused = refused_parameters(parameters, error)
-                if not refused:
+                named = refused_parameters(parameters, error)
+                if api.other is not None and OptionalParameter.TOOLS_WITH_REASONING in named:
+                    log.warning("%s: refuses tools at this API, asking the other one of the server", self.model)
+                    api = api.other
+                elif named:
+                    refused |= named
+                    self._log_refused(named)
+                elif api is not self._api and is_no_such_api(error):
+                    log.warning("%s: the server lacks the other API, asking without reasoning", self.model)
+                    api, refused = self._api, refused | {OptionalParameter.TOOLS_WITH_REASONING}
+                else:
                     raise
-            self._refused |= refused
-            names = ", ".join(sorted(parameter.name.lower() for parameter in refused))
-            log.log(
-                logging.WARNING if refused & {*WEB, OptionalParameter.TOOLS} else logging.INFO,
-                "%s: asking again without %s",
-                self.model,
-                names,
-            )
+            else:
+                self._api, self._refused = api, self._refused | refused
+                return _Answered(response, api, parameters)
+
+    def _log_refused(self, refused: Collection[OptionalParameter]) -> None:
+        names = ", ".join(sorted(parameter.name.lower() for parameter in refused))
+        is_missed = not {*WEB, OptionalParameter.TOOLS}.isdisjoint(refused)
+        log.log(logging.WARNING if is_missed else logging.INFO, "%s: asking again without %s", self.model, names)
 
 
 def _unused_by(prompt: Prompt) -> frozenset[OptionalParameter]:
     """Returns the parameters that a prompt doesn't need, whatever an error seems to say of them."""
     web = frozenset() if prompt.web_search else WEB
-    return web if prompt.tools else web | {OptionalParameter.TOOLS, OptionalParameter.ENCRYPTED_REASONING}
+    return web if prompt.tools else web | OF_TOOLS
 
 
 def content_of(

@@ -517,12 +517,13 @@ def _closing(ending: Ending, outcome: Outcome) -> Closing:
 
 
 def _footer(attempt: AnswerAttempt) -> str:
-    """Returns the model that wrote the answer, or was asked, and how many tools it used."""
+    """Returns the model that wrote the answer, or was asked, how many tools it used, and what it refused."""
     completion = attempt.completion
     model = attempt.model or ""
     if completion is not None and completion.model != attempt.model:
         model = texts.fell_back(completion.model)
-    return " · ".join(filter(None, (model, texts.work_done(attempt.searches, calls_made(attempt.rounds)))))
+    refused = texts.without(completion.refused) if completion is not None else ""
+    return " · ".join(filter(None, (model, texts.work_done(attempt.searches, calls_made(attempt.rounds)), refused)))
 
 
 def _stopped(attempt: AnswerAttempt) -> tuple[Ending, Outcome]:

@@ -2,18 +2,20 @@
 
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
 
-from bot.core.conversation import Prompt
-from bot.core.stream import THINKING_TOKENS
+from bot.core.conversation import Prompt, TextPart, ToolDefinition, ToolResult, Turn
+from bot.core.stream import THINKING_TOKENS, Opaque, ToolCall
 from bot.errors import Failure
 from bot.providers import openai
 from bot.providers.hosts import speaks_responses
 from bot.providers.model_setup import VendorSettings
 from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, VendorApi, options
+from tests.streams import steps
 from tests.streams.server import VendorResponse, VendorServer, refusal
 
 CACHED = Prompt(PROMPT.system, PROMPT.turns, "c0ffee")
@@ -168,6 +170,94 @@ async def test_refused_parameters_are_left_out_and_remembered(
     assert {name for name in first if again.get(name) != first[name]} == names
     assert later == again
     assert again.get("max_output_tokens", again.get("max_tokens")) in (16_384, 16_384 + THINKING_TOKENS)
+
+
+async def test_refusal_is_remembered_only_if_the_request_without_it_succeeds(vendor: VendorServer) -> None:
+    # It names reasoning, and means the conversation.
+    orphan = "Item 'rs_1' of type 'reasoning' was provided without its required following item."
+    error = refusal(400, {"error": {"message": orphan, "type": "invalid_request_error", "param": "input"}})
+    vendor.script(error, error, RESPONSES.streamed("one"))
+    async with connected(RESPONSES, vendor) as model:
+        assert (await collect(model)).failure is Failure.UNEXPECTED
+        assert (await collect(model)).text == "one"
+    assert ["reasoning" in request.body for request in vendor.requests] == [True, False, True]
+
+
+# As gateways pass on what OpenAI says of its models that reason.
+OLD_LIMIT = _unsupported(
+    "max_tokens",
+    "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+)
+NO_TOOLS_HERE = _unsupported(
+    "reasoning_effort",
+    "Function tools with reasoning_effort are not supported for gpt-6-luna in /v1/chat/completions. "
+    "Please use /v1/responses or set reasoning_effort to 'none'.",
+    "invalid_value",
+)
+CHAT_PATH, RESPONSES_PATH = CHAT.path, RESPONSES.path
+OFFERING = replace(PROMPT, tools=(ToolDefinition("time__now", "The time", {"type": "object"}),))
+
+
+async def test_gateways_model_that_refuses_tools_at_chat_completions_is_asked_by_responses(
+    vendor: VendorServer,
+) -> None:
+    vendor.script(OLD_LIMIT, NO_TOOLS_HERE, RESPONSES.streamed("one"))
+    client = CHAT.connect(vendor.url, True)
+    model, other = client.model("gpt-6-luna"), client.model("m")
+    received = await collect(model, OFFERING)
+    assert (received.text, received.completions[0].refused) == ("one", ())
+    assert (await collect(model, OFFERING)).text == "one"
+    vendor.script(CHAT.streamed("two"))
+    assert (await collect(other, OFFERING)).text == "two"
+    await client.aclose()
+    paths = [request.path for request in vendor.requests]
+    assert paths == [CHAT_PATH, CHAT_PATH, RESPONSES_PATH, RESPONSES_PATH, CHAT_PATH], "remembered for this model"
+    first, renamed, switched, later, others = (request.body for request in vendor.requests)
+    assert (first["max_tokens"], renamed["max_completion_tokens"]) == (16_384, 16_384)
+    assert "max_tokens" not in renamed
+    assert switched["tools"][0]["name"] == "time__now"
+    assert later == switched
+    assert "max_tokens" in others
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+async def test_gateway_without_responses_is_asked_for_no_reasoning(vendor: VendorServer, status: int) -> None:
+    vendor.script(NO_TOOLS_HERE, refusal(status, {"detail": "Not Found"}), OLD_LIMIT, CHAT.streamed("one"))
+    async with connected(CHAT, vendor) as model:
+        received = await collect(model, OFFERING)
+        assert (received.text, received.completions[0].refused) == ("one", ())
+        await collect(model, OFFERING)
+        await collect(model, PROMPT)
+    paths = [request.path for request in vendor.requests]
+    assert paths == [CHAT_PATH, RESPONSES_PATH, CHAT_PATH, CHAT_PATH, CHAT_PATH, CHAT_PATH]
+    *_, last, later, plain = (request.body for request in vendor.requests)
+    assert (last["reasoning_effort"], last["max_completion_tokens"]) == ("none", 16_384)
+    assert later == last
+    assert "reasoning_effort" not in plain, "without tools it may reason"
+
+
+async def test_gateway_whose_responses_are_overloaded_keeps_reasoning(vendor: VendorServer) -> None:
+    vendor.script(NO_TOOLS_HERE, refusal(503, {"error": {"message": "No."}}), NO_TOOLS_HERE, RESPONSES.streamed("one"))
+    async with connected(CHAT, vendor) as model:
+        assert (await collect(model, OFFERING)).failure is Failure.OVERLOADED
+        assert (await collect(model, OFFERING)).text == "one"
+    assert [request.path for request in vendor.requests] == [CHAT_PATH, RESPONSES_PATH] * 2
+    assert not [request for request in vendor.requests if "reasoning_effort" in request.body]
+
+
+async def test_step_of_responses_can_go_on_at_chat_completions(vendor: VendorServer) -> None:
+    items = (steps.REASONING, steps.message("Let me see."), steps.function_call("c1", "time__now", "{}"))
+    call, opaque = ToolCall(0, "c1", "time__now", {}), [Opaque("openai", item) for item in items]
+    step = Turn("assistant", "Let me see.", parts=(TextPart("Let me see."), call, *opaque))
+    result = Turn("user", "", parts=(ToolResult("c1", "time__now", "12:00", False),))
+    vendor.script(CHAT.streamed("Noon."))
+    async with connected(CHAT, vendor) as model:
+        assert (await collect(model, replace(OFFERING, turns=(*PROMPT.turns, step, result)))).text == "Noon."
+    called = {"id": "c1", "type": "function", "function": {"name": "time__now", "arguments": "{}"}}
+    assert vendor.requests[0].body["messages"][-2:] == [
+        {"role": "assistant", "content": "Let me see.", "tool_calls": [called]},
+        {"role": "tool", "tool_call_id": "c1", "content": "12:00"},
+    ]
 
 
 async def test_requests_refused_for_other_reasons_are_not_repeated(vendor: VendorServer) -> None:

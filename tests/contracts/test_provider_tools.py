@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.core.conversation import TextPart, ToolDefinition, ToolResult, Turn, TurnPart, WebSearch
-from bot.core.stream import MOST_SEARCHES, Citation, FinishReason, Opaque, Searching, ToolCall, Usage
+from bot.core.stream import MOST_SEARCHES, Citation, Feature, FinishReason, Opaque, Searching, ToolCall, Usage
 from bot.errors import Failure
 from bot.providers.failures import RequestAttempt
 from bot.providers.fallback import Fallback
@@ -490,17 +490,20 @@ class TestToolCalls:
             (400, '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'),
             (500, "tools param requires --jinja flag"),
             (500, "Unsupported param: tools"),
+            (404, 'No endpoints found that support tool use. Try disabling "time__now".'),
         ],
-        ids=["ollama", "vllm", "llama.cpp", "llama.cpp, older"],
+        ids=["ollama", "vllm", "llama.cpp", "llama.cpp, older", "openrouter"],
     )
     async def test_server_that_refuses_tools_is_asked_without_them_from_then_on(
         self, vendor: VendorServer, status: int, message: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         vendor.script(refusal(status, {"error": {"message": message, "type": "api_error"}}), CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
-            assert (await collect(model, CALLING)).text == "one"
-            assert (await collect(model, CALLING)).text == "one"
-        assert ["tools" in request.body for request in vendor.requests] == [True, False, False]
+            for _ in range(2):
+                received = await collect(model, CALLING)
+                assert (received.text, received.completions[0].refused) == ("one", (Feature.TOOLS,))
+            assert (await collect(model, PROMPT)).completions[0].refused == (), "nothing was offered"
+        assert ["tools" in request.body for request in vendor.requests] == [True, False, False, False]
         assert "asking again without tools" in caplog.text
 
     @pytest.mark.parametrize(("status", "message"), [(500, "The tools broke."), (400, "tools.0: bad schema")])
@@ -757,21 +760,33 @@ class TestWebSearch:
         assert len(chat["tools"]) == 1
 
     @pytest.mark.parametrize(
-        ("api", "message", "left"),
+        ("api", "message", "left", "told"),
         [
-            (RESPONSES, "Hosted tool 'web_search' is not supported with gpt-6-luna.", []),
-            (ANTHROPIC, "tools.0: web_search is not enabled for this organization.", ["web_fetch"]),
-            (ANTHROPIC, "tools.1: Input tag 'web_fetch_20250910' found", ["web_search"]),
+            (RESPONSES, "Hosted tool 'web_search' is not supported with gpt-6-luna.", [], [Feature.WEB_SEARCH]),
+            (
+                ANTHROPIC,
+                "tools.0: web_search is not enabled for this organization.",
+                ["web_fetch"],
+                [Feature.WEB_SEARCH],
+            ),
+            (ANTHROPIC, "tools.1: Input tag 'web_fetch_20250910' found", ["web_search"], []),
         ],
     )
     async def test_answer_goes_without_what_its_model_lacks(
-        self, vendor: VendorServer, api: VendorApi, message: str, left: list[str], caplog: pytest.LogCaptureFixture
+        self,
+        vendor: VendorServer,
+        api: VendorApi,
+        message: str,
+        left: list[str],
+        told: list[Feature],
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         error = {"type": "invalid_request_error", "message": message}
         vendor.script(refusal(400, {"type": "error", "error": error}), api.streamed("one"))
         async with connected(api, vendor) as model:
-            assert (await collect(model, SEARCHING)).text == "one"
-            await collect(model, SEARCHING)
+            for _ in range(2):
+                received = await collect(model, SEARCHING)
+                assert (received.text, list(received.completions[0].refused)) == ("one", told)
         assert [[tool["name"] for tool in request.body.get("tools", ())] for request in vendor.requests[1:]] == [
             left,
             left,

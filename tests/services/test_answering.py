@@ -23,7 +23,7 @@ from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
 from bot.core.reply.resuming import SHORTEST_CHARS
 from bot.core.reply.state import Ending, Shown
-from bot.core.stream import Citation, Completion, FinishReason, Searching, StreamEvent, Thinking, Usage
+from bot.core.stream import Citation, Completion, Feature, FinishReason, Searching, StreamEvent, Thinking, Usage
 from bot.errors import Failure, ProviderError
 from bot.ports.tools import Tools
 from bot.providers.prices import ModelPrices
@@ -660,6 +660,14 @@ async def test_model_that_took_over_is_recorded_and_named(alone: AnsweringStage)
     await attempt_at(alone)
     assert (await turn(alone)).model == "anthropic/claude"
     assert ending(alone) == Ending("", EndReason.WHOLE, texts.fell_back("anthropic/claude"))
+
+
+async def test_footer_says_what_the_model_refused(alone: AnsweringStage) -> None:
+    refused = (Feature.TOOLS, Feature.WEB_SEARCH)
+    alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(10, 2), refused=refused))
+    await attempt_at(alone)
+    footer = f"{MODEL} · answered without tools and web search, which this model refuses"
+    assert ending(alone) == Ending("", EndReason.WHOLE, footer)
 
 
 async def test_answer_without_reported_usage_counts_text_and_thinking_by_estimate(alone: AnsweringStage) -> None:
