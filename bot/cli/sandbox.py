@@ -1,16 +1,18 @@
 """`typist sandbox`: starts the bot in a Slack on this machine, with a real model even if no API key is set.
 
-The page's cards are answered by a script (bot/providers/showcase.py). All other questions go to the first of these:
-the models of the settings, a model server on this machine, the small model that is installed with the sandbox, a
-script.
+The page's cards are answered by a script (bot/providers/showcase.py). One of them calls a tool of an MCP server on this
+machine (sandbox/notes_server.py). All other questions go to the first of these: the models of the settings, a model
+server on this machine, the small model that is installed with the sandbox, a script.
 """
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +21,14 @@ from bot.cli import emulator
 from bot.cli.run import exit_on_sigterm, until_signaled
 from bot.core.limits.access import UserKind
 from bot.errors import SettingsError
+from bot.mcp.config import MOST_SERVERS, McpSetup, ServerConfig, StdioTransport
 from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings, missing_keys, models_in_use, parse_model_option
 from bot.slack.manifest import app_manifest
 
 if TYPE_CHECKING:
     from bot.app import Shutdown
+    from bot.ports.models import Models
     from bot.wiring import Bot
     from sandbox.model_servers import RunningServer, Server
     from sandbox.page.guide import Guide
@@ -55,7 +59,9 @@ ROLES = {
     "app": UserKind.BOT,
 }
 """The sandbox's roles that are answered only if the settings say so."""
-CARDS_NOTE = "The answers are scripted, and the real bot streams them."
+ADMINS = frozenset({"U0ADA"})
+"""Ada owns the sandbox's workspace."""
+CARDS_NOTE = "The answers are scripted. The real bot receives the questions and shows the answers."
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,7 @@ async def _sandbox(
 
         sandbox = await emulator.start(stack, port, manifest, guide=guide_of(choice), strict_posts=strict_posts)
         connected = replace(
-            choice.settings,
+            for_sandbox(choice.settings),
             slack_bot_token=sandbox.bot_token,
             slack_app_token=sandbox.app_token,
             slack_api_url=sandbox.api_url,
@@ -136,7 +142,32 @@ async def _sandbox(
             print(f"Its cards show scripted answers. Your own questions go to {choice.description}.")
             print(*([] if choice.is_real else [REAL_ANSWERS]), NEXT_STEP, sep="\n", flush=True)
 
-        await app.run(connected, shutdown, ready, wrap_models=lambda models: Showcase(models, app.MACHINES_CLOCK))
+        def wrapped(models: "Models") -> Showcase:
+            return Showcase(models, app.MACHINES_CLOCK, models_use_tools=choice.is_real)
+
+        await app.run(connected, shutdown, ready, wrap_models=wrapped)
+
+
+def for_sandbox(settings: Settings) -> Settings:
+    """Returns the settings with Ada as a Typist admin, and with the sandbox's MCP server for direct messages."""
+    settings = replace(settings, admins=settings.admins | ADMINS)
+    server, theirs = notes_server(settings), settings.mcp
+    if server is None:
+        return settings
+    mcp = McpSetup((*theirs.servers, server), theirs.rules, (*theirs.in_direct_messages, server.name))
+    return replace(settings, mcp=mcp)
+
+
+def notes_server(settings: Settings) -> ServerConfig | None:
+    """Returns the sandbox's MCP server; None without the SDK, or where BOT_MCP_CONFIG leaves no room for it."""
+    from bot.providers.scenes import TOOL_SERVER
+
+    names, program = settings.mcp.names, find_spec("sandbox.notes_server")
+    if find_spec("mcp") is None or TOOL_SERVER in names or len(names) >= MOST_SERVERS:
+        return None
+    assert program is not None
+    assert program.origin is not None
+    return ServerConfig(TOOL_SERVER, StdioTransport(sys.executable, ("-I", "-S", program.origin)))
 
 
 def guide_of(choice: ModelChoice) -> "Guide":
@@ -144,9 +175,15 @@ def guide_of(choice: ModelChoice) -> "Guide":
     from bot.providers.scenes import SCENES
     from sandbox.page.guide import Card, Guide
 
-    cards = tuple(Card(scene.title, scene.detail, tuple(scene.scripts), scene.file) for scene in SCENES)
+    has_tools = notes_server(choice.settings) is not None
+    cards = tuple(
+        Card(scene.title, scene.detail, tuple(scene.scripts), scene.file, scene.call is not None)
+        for scene in SCENES
+        if has_tools or scene.call is None
+    )
     also = choice.settings.allow_also
-    notes = dict.fromkeys(("owner", "admin", "member"), "Typist answers.")
+    notes = dict.fromkeys(("admin", "member"), "Typist answers.")
+    notes["owner"] = "Typist answers. In the sandbox, also a Typist admin."
     for role, kind in ROLES.items():
         notes[role] = (
             f"Typist answers, because BOT_ALLOW_ALSO has {kind}."

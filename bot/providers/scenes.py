@@ -2,13 +2,31 @@
 
 import csv
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from bot.core.tools import full_name, label_of
+
+TOOL_SERVER = "notes"
+"""The name under which the sandbox's MCP server (sandbox/notes_server.py) has to be configured."""
 Script = Callable[[str], str]
 """Takes a question with its files, as a model reads it, and returns the answer."""
 
 _ATTACHED = re.compile(r"\(Attached: (?P<name>[^\n]+)\)\n(?P<fence>`{3,})\w*\n(?P<content>.*?)\n(?P=fence)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool that a scene's answer calls after its script, and what it says then."""
+
+    tool: str
+    arguments: Mapping[str, str]
+    made: Script
+    """Takes the tool's result, and returns the rest of the answer."""
+    not_made: Script
+    """The same for a call that was denied or failed."""
+    not_offered: str
+    """The rest of the answer if the asker may not use the tool, or its server isn't running yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +43,8 @@ class Scene:
     """A file that is shared with the question: name and text."""
     limited: bool = False
     """Whether its answer stops at a length limit, so that Continue is offered."""
+    call: Call | None = None
+    """The page asks a question with a call in the direct message with the bot."""
 
 
 def _says(text: str) -> Script:
@@ -57,8 +77,8 @@ def _total(cells: Iterable[list[str]]) -> int:
 _STREAMING = """\
 ## How an answer appears
 
-A model writes word by word. Typist shows that by **editing one message** again and again. Slack allows about \
-50 edits a minute in a workspace, so each edit carries everything that was written since the one before.
+A model writes word by word. Typist shows the words **while the model writes**. Slack allows about 50 edits a minute \
+in a workspace, so each call carries everything that was written since the one before.
 
 | Answers at once | Edits a minute for each |
 |:--|--:|
@@ -76,8 +96,8 @@ def next_call(shown: str, desired: str) -> str | None:
 
 ### So do lists
 
-1. A failed edit isn't repeated. The next one carries the newest text.
-2. The last edit is never skipped:
+1. A failed call isn't repeated. The next one carries the newest text.
+2. The last call is never skipped:
    - it adds the buttons below,
    - and the footer with the model's name.
 
@@ -99,26 +119,26 @@ _CHAPTERS = (
     ),
     (
         "The model writes",
-        "Each piece of text goes into a draft. Nothing pushes the text at Slack. An edit is computed from two things: "
+        "Each piece of text goes into a draft. Nothing pushes the text at Slack. A call is computed from two things: "
         "what Slack should show, and what it does show. If they are equal, no call is made.",
     ),
     (
-        "Edits are paced",
+        "Calls are paced",
         "About fifty edits fit into a minute, for the whole workspace. Typist shares them among the answers that are "
         "growing now, holds one back for the end of each answer, and keeps a few for the first words of new ones. "
-        "Long answers get slower edits as they grow, short ones finish quickly.",
+        "Slack's native streams have limits of their own. Typist can use them where edits get scarce.",
     ),
     (
         "You may stop it",
         "The Stop button ends an answer in mid-sentence. The text so far stays, and the model is disconnected, so that "
         "it costs nothing more. Only the person who asked, or a Typist admin, can stop an answer. You can try that: "
-        "choose Grace at the lower left, and press Stop on an answer to Ada.",
+        "choose Grace under Writing as (☰ on a small screen), and press Stop on an answer to Ada.",
     ),
     (
         "Slack fails",
         "Requests get lost, responses get lost, and Slack asks for patience with HTTP 429. A call that failed is not "
         "recorded as shown, so the next one carries the newest text anyway. The panel Simulate Slack failures has a "
-        "switch for each of these failures. Turn one on while an answer grows, and watch the answer recover.",
+        "switch for each of these failures. Turn one on while an answer grows, turn it off, and the answer recovers.",
     ),
     (
         "A process dies",
@@ -131,9 +151,9 @@ _CHAPTERS = (
         "notice and with a button. Continue asks the model to go on exactly where it stopped, in the same message.",
     ),
     (
-        "The last edit",
+        "The last call",
         "The end of an answer is recorded in the database and shown in Slack, in this order. If Slack doesn't take the "
-        "last edit, an outbox entry repeats it until Slack does. If you waited for more than a minute, Typist mentions "
+        "last call, an outbox entry repeats it until Slack does. If you waited for more than a minute, Typist mentions "
         "you when the answer is ready.",
     ),
 )
@@ -145,9 +165,9 @@ _SHARING = (
     (
         "How are edits shared?",
         "### Edits go where they are needed\n\n"
-        "Three answers grow right now, and they share about 50 edits a minute. Each one "
-        "gets an edit every few seconds. Watch the meter of `chat.update` in the panel: it moves, and it stays below "
-        "its limit.\n\n",
+        "Three answers grow right now. Slack allows about 50 edits a minute in the workspace, and the answers share "
+        "them. The meters count the calls: `chat.update` is an edit, `chat.appendStream` adds to a native stream. "
+        "None of them reaches its limit.\n\n",
     ),
     (
         "Who gets the next edit?",
@@ -157,31 +177,53 @@ _SHARING = (
     ),
     (
         "What if Slack says slow down?",
-        "### Typist waits as long as Slack asks\n\nA response of HTTP 429 names a number of seconds. Typist makes no "
-        "edit before that, slows down a little afterwards, and then shows everything that was written in the "
-        "meantime.\n\n",
+        "### Typist waits as long as Slack asks\n\nA response of HTTP 429 names a number of seconds. Typist doesn't "
+        "repeat the call before that. Then it shows everything that was written in the meantime, and goes on a "
+        "little slower.\n\n",
     ),
 )
 _COUNTED = "".join(
     f"- Line {number} of 12: {text}\n"
     for number, text in enumerate(
         (
-            "this line came with the first edits,",
+            "this line came first,",
             "and this one while two other answers grew as well.",
-            "Each edit carries all the text so far,",
-            "so a lost edit costs a moment and no words.",
+            "Each call to Slack carries all the words since the last one,",
+            "so a lost call costs a moment and no words.",
             "The answers of the other two people are in threads of their own.",
             "Open them from the channel, and they are just as far.",
-            "The panel lists what each answer has cost so far:",
-            "one chat.postMessage for the placeholder,",
-            "one chat.update for each edit,",
-            "and a few calls to read the thread.",
-            "The last edit is reserved for each answer,",
+            "The panel lists the calls of each answer so far:",
+            "one `chat.postMessage` for the placeholder,",
+            "and edits or appends for the words.",
+            "The more answers grow, the fewer calls each one gets.",
+            "The last call is reserved for each answer,",
             "so this line and the buttons below come on time.",
         ),
         1,
     )
 )
+
+NOTE_TOOL = full_name(TOOL_SERVER, "add_note")
+_ASKING = f"""\
+To note that, I need the tool `{label_of(NOTE_TOOL)}`. It belongs to an MCP server on this machine, which keeps notes \
+until the sandbox stops. The tool changes something, so it runs only if you approve it.
+
+"""
+_NOTE_TOOL_MISSING = (
+    "I can't use the tool: its server is still starting, or you may not use tools. **Regenerate** tries again."
+)
+
+
+def _note_added(result: str) -> str:
+    return (
+        f"\n\nYou approved the call, and the server ran it. A model reads the result as data:\n\n```\n{result}\n```\n\n"
+        "**Details** below lists the call and who approved it. Press **Regenerate** to try *Deny*."
+    )
+
+
+def _note_not_added(result: str) -> str:
+    return f"\n\nThe server added no note. A model reads this in place of a result:\n\n```\n{result}\n```"
+
 
 SCENES = (
     Scene(
@@ -209,8 +251,17 @@ SCENES = (
     ),
     Scene(
         "Three people ask at once",
-        "Their answers share Slack's edit limit. Watch its meter.",
-        "how answers share Slack's edit limit",
+        "Their answers share Slack's limits. Watch the meters.",
+        "how answers share Slack's limits",
         {question: _says(text + _COUNTED) for question, text in _SHARING},
+    ),
+    Scene(
+        "Approve a tool call",
+        "The answer asks you before it runs a tool. Opens your direct message.",
+        "a tool call with an approval",
+        {"Please note that the export failed on Tuesday.": _says(_ASKING)},
+        call=Call(
+            NOTE_TOOL, {"text": "The export failed on Tuesday."}, _note_added, _note_not_added, _NOTE_TOOL_MISSING
+        ),
     ),
 )

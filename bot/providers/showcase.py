@@ -6,14 +6,14 @@ others go to the models. Only `typist sandbox` wraps its models like this. Each 
 
 import re
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bot.core.conversation import Prompt
+from bot.core.conversation import Prompt, ToolResult
 from bot.core.inbound.prompt import CONTINUE_REQUEST, RESUME_REQUEST
-from bot.core.stream import Completion, FinishReason, StreamEvent, Usage
+from bot.core.stream import Completion, FinishReason, StreamEvent, ToolCall, Usage
 from bot.ports.clock import Clock
 from bot.ports.models import Models, Provider
-from bot.providers.scenes import SCENES, Scene
+from bot.providers.scenes import SCENES, Call, Scene
 from bot.providers.scripted import Attempts, spoken, words
 
 MODEL = "scripted/showcase"
@@ -28,9 +28,10 @@ _SEAM_CHARS = 60
 class Showcase:
     """The models in use, with the scenes' scripts before them."""
 
-    def __init__(self, models: Models, clock: Clock) -> None:
+    def __init__(self, models: Models, clock: Clock, *, models_use_tools: bool = True) -> None:
         self.names = models.names
         self._models = models
+        self._models_use_tools = models_use_tools
         self._clock = clock
         self._attempts = Attempts()
 
@@ -38,14 +39,18 @@ class Showcase:
         """Returns a scripted provider for a question of a scene, else the one that the models choose."""
         asked = _asked(prompt)
         if asked is None:
-            return self._models.led_by(model, prompt)
-        answer = f"> *Scripted answer: shows {asked.scene.shows}. No model wrote it.*\n\n{asked.answer}"
+            chosen = self._models.led_by(model, prompt)
+            return chosen if self._models_use_tools else _WithoutTools(chosen)
+        label = f"> *Scripted answer: shows {asked.scene.shows}. No model wrote it.*\n\n"
+        answer = label + asked.answer
         if asked.so_far:
             return _ScriptedText(self._clock, _rest(answer, asked.so_far), limited=False)
-        attempt = self._attempts.next(prompt.cache_key, asked.question)
+        # An answer with a call goes on as another request when a person has decided.
+        attempt = 1 if asked.scene.call else self._attempts.next(prompt.cache_key, asked.question)
         if attempt > 1:
             answer = answer.replace("Scripted answer: ", f"Scripted answer, attempt {attempt}: ", 1)
-        return _ScriptedText(self._clock, answer, asked.scene.limited)
+        text = _ScriptedText(self._clock, answer, asked.scene.limited)
+        return text if asked.scene.call is None else _ScriptedCall(self._clock, label, text, asked.scene.call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,45 @@ class _ScriptedText:
             yield token
         given = sum(len(words(turn.text)) for turn in prompt.turns)
         yield Completion(self.model, self._reason, Usage(given, len(self._tokens)))
+
+
+class _ScriptedCall:
+    """Streams a text and a call of a tool; then, when the call is over, the rest of the answer."""
+
+    def __init__(self, clock: Clock, label: str, text: Provider, call: Call) -> None:
+        self.model = MODEL
+        self._clock = clock
+        self._label = label
+        self._text = text
+        self._call = call
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+        """Yields one step of the answer."""
+        results = [part for part in prompt.turns[-1].parts if isinstance(part, ToolResult)]
+        if results:
+            say = self._call.not_made if results[0].is_error else self._call.made
+            step: Provider = _ScriptedText(self._clock, say(results[0].text), limited=False)
+        elif self._call.tool in {tool.name for tool in prompt.tools}:
+            step = self._text
+        else:
+            step = _ScriptedText(self._clock, self._label + self._call.not_offered, limited=False)
+        async for event in step.stream(prompt):
+            if isinstance(event, Completion) and step is self._text:
+                yield ToolCall(0, "call_1", self._call.tool, self._call.arguments)
+                event = replace(event, finish_reason=FinishReason.TOOLS)
+            yield event
+
+
+class _WithoutTools:
+    """A model that isn't offered tools, because it is too small to use them."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.model = provider.model
+        self._provider = provider
+
+    def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+        """Streams the model's answer."""
+        return self._provider.stream(replace(prompt, tools=()))
 
 
 def _asked(prompt: Prompt) -> _AskedScene | None:

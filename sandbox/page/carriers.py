@@ -1,4 +1,4 @@
-"""How each message of the app gets its text: by edits, by a native stream, or posted anew in place of a deleted one."""
+"""How each message of the app gets its text: by edits, by a native stream, or by replacing a deleted one."""
 
 from collections import Counter
 from collections.abc import Callable

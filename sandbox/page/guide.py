@@ -15,6 +15,8 @@ class Card:
     questions: tuple[str, ...]
     file: tuple[str, str] | None = None
     """A file that is shared with the first question: name and text."""
+    in_direct_message: bool = False
+    """Whether it is asked in the person's direct message with the app."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Guide:
                 "detail": card.detail,
                 "questions": card.questions,
                 "file": {"name": card.file[0], "text": card.file[1]} if card.file else None,
+                "in_direct_message": card.in_direct_message,
             }
             for card in self.cards
         ]

@@ -1,13 +1,14 @@
 """The sandbox's showcase: which questions a script answers, what it says, and what goes to the models."""
 
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
-from bot.core.conversation import File, Prompt, Turn
+from bot.core.conversation import File, Prompt, ToolDefinition, ToolResult, Turn
 from bot.core.inbound.files import OpenedFile, Unread, file_label
 from bot.core.inbound.prompt import CONTINUE_REQUEST, RESUME_REQUEST
-from bot.core.stream import Completion, FinishReason
+from bot.core.stream import Completion, FinishReason, StreamEvent, ToolCall
 from bot.providers.fallback import Fallback
 from bot.providers.scenes import SCENES, Scene
 from bot.providers.scripted import Scripted
@@ -15,7 +16,7 @@ from bot.providers.showcase import LIMIT_TOKENS, MODEL, Showcase
 from tests.providers.scripts import END, ScriptedProvider
 from tests.simulated_time import SimulatedClock, run_simulated
 
-STREAMING, LONG, FILE, _ = SCENES
+STREAMING, LONG, FILE, _, CALL = SCENES
 
 
 def question_of(scene: Scene) -> str:
@@ -116,3 +117,48 @@ def test_totals_come_from_the_files_text_in_the_prompt() -> None:
 def test_file_that_was_not_read_is_not_answered_as_if_it_were() -> None:
     label = file_label(OpenedFile(File("F1", "mine.csv"), Unread.FAILED))
     assert "did not reach the prompt" in heard(showcase(), prompt(f"{question_of(FILE)}\n\n{label}"))[0]
+
+
+def offered(*turns: Turn) -> Prompt:
+    """A prompt with the scene's question and the sandbox's tool, and with turns after it."""
+    assert CALL.call is not None
+    tool = ToolDefinition(CALL.call.tool, "Adds a note.", {"type": "object"})
+    return replace(prompt(question_of(CALL)), turns=(Turn("user", question_of(CALL)), *turns), tools=(tool,))
+
+
+def steps(showcase: Showcase, *asked: Prompt) -> list[list[StreamEvent]]:
+    """The events of an answer's steps."""
+
+    async def hear() -> list[list[StreamEvent]]:
+        provider = showcase.led_by(None, asked[0])
+        return [[event async for event in provider.stream(step)] for step in asked]
+
+    return run_simulated(hear())
+
+
+@pytest.mark.parametrize(("is_error", "says"), [(False, "You approved the call"), (True, "The server added no note.")])
+def test_scene_with_a_tool_asks_for_its_call_and_then_tells_how_it_ended(is_error: bool, says: str) -> None:
+    assert CALL.call is not None
+    result = ToolResult("call_1", CALL.call.tool, "What came back.", is_error)
+    first, second = steps(showcase(), offered(), offered(Turn("assistant", ""), Turn("user", "", parts=(result,))))
+    assert first[-2:] == [
+        ToolCall(0, "call_1", CALL.call.tool, CALL.call.arguments),
+        Completion(MODEL, FinishReason.TOOLS, first[-1].usage if isinstance(first[-1], Completion) else None),
+    ]
+    rest = "".join(event for event in second if isinstance(event, str))
+    assert says in rest
+    assert "What came back." in rest
+
+
+def test_scene_with_a_tool_says_so_where_the_tool_is_not_offered() -> None:
+    answer, completion = heard(showcase(), prompt(question_of(CALL)))
+    assert "I can't use the tool:" in answer
+    assert completion.finish_reason is FinishReason.STOP
+
+
+@pytest.mark.parametrize("models_use_tools", [True, False])
+def test_model_that_is_too_small_for_tools_is_offered_none(models_use_tools: bool) -> None:
+    model = ScriptedProvider(("The model's answer.", END), model="openai/m")
+    asked = replace(offered(), turns=(Turn("user", "why?"),))
+    steps(Showcase(Fallback([model]), SimulatedClock(), models_use_tools=models_use_tools), asked)
+    assert [len(heard.tools) for heard in model.prompts] == [1 if models_use_tools else 0]

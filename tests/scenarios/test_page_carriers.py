@@ -63,7 +63,7 @@ async def test_message_tells_its_carrier_while_the_meters_are_shown(
     page = await opened(sandbox, visit, asked)
     await expect(carrier(page, "It grows by appends.")).to_be_hidden()
     await open_panel(page)
-    await expect(carrier(page, "It grows by appends.")).to_have_text("native stream, 3 appends")
+    await expect(carrier(page, "It grows by appends.")).to_have_text("streamed, 3 appends")
     for text in ("It grows", "It grows by", "It grows by edits."):
         await app.chat_update(channel=GENERAL, ts=edited, text=text)
     await expect(carrier(page, "It grows by edits.")).to_have_text("3 edits")
@@ -74,7 +74,7 @@ async def test_message_tells_its_carrier_while_the_meters_are_shown(
 
 
 @pytest.mark.long
-async def test_message_that_takes_the_place_of_a_deleted_one_is_posted_anew(
+async def test_message_that_takes_the_place_of_a_deleted_one_says_so(
     sandbox: Sandbox, app: AsyncWebClient, visit: Visit
 ) -> None:
     asked = await sandbox.say("ada", "general", "@typist why?")
@@ -84,7 +84,7 @@ async def test_message_that_takes_the_place_of_a_deleted_one_is_posted_anew(
     await app.chat_postMessage(channel=GENERAL, thread_ts=asked, text="The whole answer.")
     await expect(carrier(page, "The whole answer.")).to_have_text("")
     await app.chat_delete(channel=GENERAL, ts=before)
-    await expect(carrier(page, "The whole answer.")).to_have_text("posted anew")
+    await expect(carrier(page, "The whole answer.")).to_have_text("replaces a deleted message")
     await sandbox.say("ada", "general", "@typist and then?", asked)
     await app.chat_postMessage(channel=GENERAL, thread_ts=asked, text="Another answer.")
     await expect(carrier(page, "Another answer.")).to_have_text("")

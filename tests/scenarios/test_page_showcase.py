@@ -3,18 +3,22 @@
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
 from bot import app
-from bot.cli.sandbox import ModelChoice, guide_of
+from bot.cli.sandbox import ModelChoice, for_sandbox, guide_of
 from bot.core import texts
 from bot.providers import showcase
 from bot.providers.showcase import Showcase
+from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
+from tests.mcp.servers import PATIENCE_S
 from tests.scenarios.conftest import manifest, running, says, settings_of
 from tests.streams.server import VendorServer
 
@@ -29,15 +33,33 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         vendor.script(says("The model's own words."))
         guide = guide_of(ModelChoice(settings_of(Sandbox(), vendor), "a small model"))
         async with Sandbox(guide=guide, manifest=manifest()) as sandbox:
-            settings = replace(settings_of(sandbox, vendor), drain_s=0)
+            settings = for_sandbox(replace(settings_of(sandbox, vendor), drain_s=0))
             async with running(settings, wrap_models=lambda models: Showcase(models, app.MACHINES_CLOCK)):
                 yield sandbox
+
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+ZOOMED = {"viewport": {"width": 640, "height": 400}}
+"""A window of 1280 × 800 at 200% zoom."""
+CUT_OFF = """() => [...document.querySelectorAll("body *")].filter((node) => {
+  const { overflowX, overflowY } = getComputedStyle(node), isOut = (way) => ["hidden", "clip"].includes(way);
+  return node.checkVisibility() && node.clientWidth > 1 &&
+    ((isOut(overflowX) && node.scrollWidth > node.clientWidth + 1) ||
+     (isOut(overflowY) && node.scrollHeight > node.clientHeight + 1));
+}).map((node) => node.outerHTML.slice(0, 100))"""
+"""The nodes whose content is cut off and can't be scrolled."""
 
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The script says three times as many words a second."""
     monkeypatch.setattr(showcase, "TOKENS_PER_S", 3 * showcase.TOKENS_PER_S)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers wait for a server that starts slowly beside other tests."""
+    monkeypatch.setattr("bot.mcp.tools.OFFERED_WITHIN_S", PATIENCE_S)
 
 
 async def opened(visit: Visit, sandbox: Sandbox, channel: str) -> Page:
@@ -54,7 +76,7 @@ async def test_answer_with_headings_table_and_code_streams_and_is_regenerated(
 ) -> None:
     page = await opened(visit, sandbox, "C0GENERAL")
     cards = page.locator(".card")
-    await expect(cards).to_have_count(4)
+    await expect(cards).to_have_count(5)
     await expect(page.locator("#main")).to_contain_text("Your own questions go to a small model.")
     await cards.filter(has_text="Watch an answer stream").press("Enter")
     await expect(answer(page)).to_contain_text("Scripted answer: shows how streaming looks.")
@@ -84,7 +106,7 @@ async def test_long_answer_is_stopped_and_another_one_is_continued(
     await page.get_by_role("group", name="Showcase").get_by_role("button", name="Stop or continue").click()
     await expect(answer(page)).to_contain_text(texts.LENGTH_LIMIT)
     await answer(page).get_by_role("button", name="Continue").click()
-    await expect(answer(page)).to_contain_text("The last edit")
+    await expect(answer(page)).to_contain_text("The last call")
     await expect(answer(page)).to_contain_text("mentions you when the answer is ready.")
     await expect(answer(page)).not_to_contain_text(texts.LENGTH_LIMIT)
 
@@ -114,18 +136,73 @@ async def test_three_people_ask_at_once_and_the_edit_meter_moves(sandbox: Sandbo
 @pytest.mark.long
 async def test_card_for_several_people_is_not_offered_where_there_are_too_few(sandbox: Sandbox, visit: Visit) -> None:
     page = await opened(visit, sandbox, "C0MPDM")
-    await expect(page.locator(".card")).to_have_count(3)
+    await expect(page.locator(".card")).to_have_count(4)
 
 
 @pytest.mark.long
 async def test_showcase_stays_above_the_box_until_it_is_hidden(sandbox: Sandbox, visit: Visit, hurried: None) -> None:
     page = await opened(visit, sandbox, sandbox.dm("ada"))
     row = page.get_by_role("group", name="Showcase")
-    await expect(page.locator(".card")).to_have_count(3)
+    await expect(page.locator(".card")).to_have_count(4)
     await expect(row).to_be_hidden()
     await page.locator(".card", has_text="Share a file").click()
-    await expect(row.get_by_role("button")).to_have_count(4)
+    await expect(row.get_by_role("button")).to_have_count(5)
     await row.get_by_role("button", name="Hide showcase").click()
     await page.reload()
     await expect(page.locator("#main .file")).to_be_visible()
     await expect(row).to_be_hidden()
+
+
+@pytest.mark.parametrize("screen", [PHONE, ZOOMED], ids=["phone", "zoomed"])
+async def test_on_a_small_screen_a_card_opens_its_thread_and_nothing_is_out_of_reach(
+    sandbox: Sandbox, visit: Visit, hurried: None, screen: dict[str, Any]
+) -> None:
+    page = await visit(f"{sandbox.url}/?channel=C0PROJECTX", **screen)
+    everywhere = page.locator(".card, .offers button")
+    await expect(everywhere.filter(has_text="Three people").first).to_be_attached()
+    assert await page.evaluate(CUT_OFF) == []
+    await everywhere.filter(has_text="Three people").filter(visible=True).click()
+    await expect(page.get_by_role("region", name="Thread")).to_be_in_viewport()
+    await expect(page.get_by_role("meter", name="chat.postMessage")).to_be_in_viewport()
+    await expect(answer(page)).to_contain_text("Line 3 of 12")
+    assert await page.evaluate(CUT_OFF) == []
+    if screen is PHONE:
+        assert not await page.locator("textarea:focus").count(), "a focused box opens the keyboard"
+    assert "lower left" not in await page.inner_text("body")
+
+
+@pytest.mark.parametrize("screen", [{"viewport": {"width": 1280, "height": 800}}, PHONE], ids=["desktop", "phone"])
+async def test_tool_runs_only_when_it_is_approved(
+    sandbox: Sandbox, visit: Visit, hurried: None, patient: None, screen: dict[str, Any]
+) -> None:
+    page = await visit(f"{sandbox.url}/?channel=C0GENERAL", **screen)
+    await page.locator(".card, .offers button").filter(has_text="Approve a tool call").filter(visible=True).click()
+    messages = page.locator("#main .message")
+    await expect(page.locator("#members")).to_have_text("Direct message")
+    await expect(messages.last).to_contain_text("Scripted answer: shows a tool call with an approval.")
+    await expect(messages.last).to_contain_text("Run notes.add_note?")
+    await expect(messages.last).to_contain_text("it runs only if you approve it")
+    await expect(messages.last).not_to_contain_text("Note 1")
+    await page.get_by_role("button", name="Deny", exact=True).click()
+    await expect(messages.last).to_contain_text("The server added no note.")
+    await messages.last.get_by_role("button", name="Regenerate").click()
+    await page.get_by_role("button", name="Approve", exact=True).click()
+    await expect(messages.last).to_contain_text(re.compile(r"Note \d: The export failed on Tuesday\."))
+    await messages.last.get_by_role("button", name="Details").click()
+    await expect(page.locator("#main")).to_contain_text("notes.add_note: done, approved by ada")
+
+
+async def test_ada_is_a_typist_admin_who_chooses_the_tools_of_a_channel(sandbox: Sandbox, visit: Visit) -> None:
+    page = await opened(visit, sandbox, "C0RANDOM")
+    await expect(page.locator("#person-about")).to_contain_text("In the sandbox, also a Typist admin.")
+    await page.locator("#main-box").fill("/typist model")
+    await page.locator("#main-box").press("Enter")
+    modal = page.get_by_role("dialog", name=texts.SETTINGS_TITLE)
+    await expect(modal.get_by_role("checkbox", name="notes")).to_be_visible()
+    await page.locator("body").press("Escape")
+
+
+async def test_sandbox_without_the_mcp_sdk_has_no_card_with_a_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.cli.sandbox.find_spec", lambda name: None if name == "mcp" else find_spec(name))
+    assert len(guide_of(ModelChoice(Settings(), "a model")).cards) == 4
+    assert for_sandbox(Settings()).mcp.names == ()

@@ -41,7 +41,12 @@ byId("thread").append(thread.node, threadBox.node);
 mainBox.tray.acceptDrops(byId("main"));
 threadBox.tray.acceptDrops(byId("thread"));
 thread.hint.hidden = true;
-const showcase = new Showcase(world, { say, complain, watch: () => failures.show(ROOM_FOR_THREAD.matches) });
+const showcase = new Showcase(world, {
+  show: openChannel,
+  say: (text, files, channel) => say(text, files, null, { channel, opensAnswer: true }),
+  complain,
+  watch: () => failures.show(true),
+});
 const surfaces = new Surfaces(world, {
   complain, say, actions, closeThread, names: namesToOffer, messages: [main.node, mainBox.node, showcase.node],
 });
@@ -50,7 +55,8 @@ const threadWorking = new Working(world, threadBox.status, complain);
 
 // ---- people's actions
 
-async function say(text, chosen, threadTs, channel = open.channel) {
+/** Send a message. `opensAnswer`: also where the thread covers the channel. */
+async function say(text, chosen, threadTs, { channel = open.channel, opensAnswer = false } = {}) {
   const { me } = world;
   try {
     if (text.startsWith("/")) {
@@ -68,7 +74,7 @@ async function say(text, chosen, threadTs, channel = open.channel) {
     });
     (threadTs ? thread : main).toBottom();
     if (threadTs) return;
-    lastSaid = ts;
+    lastSaid = { ts, opensAnswer: opensAnswer || ROOM_FOR_THREAD.matches };
     world.thread(channel, ts).forEach(openAnswer);
   } catch (error) {
     complain(error);
@@ -185,7 +191,7 @@ function showHint() {
   });
   const lines = channel.type === "im"
     ? [el("h3", {}, `Just you and ${world.title(channel)}`), el("p", {}, "You need no mention here. Ask anything, for instance:")]
-    : [el("h3", {}, `Nothing in ${world.title(channel)} yet`), el("p", {}, "Mention the app. Its answer grows in a thread:")];
+    : [el("h3", {}, `Nothing in ${world.title(channel)} yet`), el("p", {}, "Mention the app to ask it something, for instance:")];
   main.hint.replaceChildren(avatar(world.bot), ...lines, button, otherWay(channel));
 }
 
@@ -193,7 +199,7 @@ function otherWay(channel) {
   const me = world.users.get(world.me);
   if (me.is_bot) return el("p", { class: "aside" }, `You write as ${me.real_name}. ${me.about}`);
   const direct = world.mine().find((other) => other.type === "im" && other.id !== channel.id);
-  if (!direct) return el("p", { class: "aside" }, "To write as somebody else, choose a person at the lower left.");
+  if (!direct) return el("p", { class: "aside" }, "To write as somebody else, choose a person under Writing as.");
   const link = el("button", { type: "button", class: "link" }, "a direct message");
   link.addEventListener("click", () => {
     openChannel(direct.id);
@@ -273,15 +279,17 @@ function showMessage(message, isNew) {
   if (message.user_id !== world.me) announce(message);
 }
 
-// Where there is room beside the channel, the answer to a new question opens by itself.
+// Where there is room beside the channel, the answer to a new question opens by itself. A card's answer always does.
 function openAnswer(message) {
-  const isAwaited = message.is_bot && !isRoot(message) && message.thread_ts === lastSaid;
-  if (!isAwaited || !ROOM_FOR_THREAD.matches) return;
+  const isAwaited = message.is_bot && !isRoot(message) && message.thread_ts === lastSaid?.ts;
+  if (!isAwaited || !lastSaid.opensAnswer) return;
   lastSaid = null;
   if (open.thread === message.thread_ts || threadBox.text) return;
   const focused = document.activeElement;
   openThread(message.thread_ts);
-  focused.focus();
+  // The pressed card is gone. On a phone, the thread's box would open the keyboard.
+  if (focused === document.body) document.activeElement.blur();
+  else focused.focus();
 }
 
 function refreshRoot(message) {

@@ -303,7 +303,8 @@ export class MessageList {
 function carrierText(carrier) {
   if (!carrier) return "";
   const { stream, anew, appends, edits } = carrier;
-  const parts = [anew && "posted anew", stream && `native stream, ${counted(appends, "append")}`, edits && counted(edits, "edit")];
+  const way = stream ? "streamed" : anew && "replaces a deleted message";
+  const parts = [way, appends && counted(appends, "append"), edits && counted(edits, "edit")];
   return parts.filter(Boolean).join(", ");
 }
 

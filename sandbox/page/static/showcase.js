@@ -6,7 +6,7 @@ const DISMISSED = "showcase-dismissed";
 const CAN_HOVER = window.matchMedia("(hover: hover)");
 
 export class Showcase {
-  /** `page`: say(text, files, threadTs, channel), complain(error), and watch(), which shows the meters. */
+  /** `page`: show(channel), say(text, files, channel), complain(error), and watch(), which shows the meters. */
   constructor(world, page) {
     this.world = world;
     this.page = page;
@@ -24,8 +24,9 @@ export class Showcase {
 
   /** The cards for a channel. A card with several questions needs as many people. */
   cards(channel) {
-    const isHere = channel.members.includes(this.world.bot.id);
-    return isHere ? this.world.guide.cards.filter((card) => card.questions.length <= this.#askers(channel).length) : [];
+    if (!channel.members.includes(this.world.bot.id)) return [];
+    const isPossible = (card) => (card.in_direct_message ? this.#direct() : card.questions.length <= this.#askers(channel).length);
+    return this.world.guide.cards.filter(isPossible);
   }
 
   /** The cards for an empty channel. */
@@ -61,7 +62,14 @@ export class Showcase {
     return [this.world.me, ...members.filter(isPerson)];
   }
 
-  async #play(card, channel) {
+  /** The current person's direct message with the app. */
+  #direct() {
+    return this.world.mine().find((channel) => channel.type === "im" && channel.members.includes(this.world.bot.id));
+  }
+
+  async #play(card, here) {
+    const channel = card.in_direct_message ? this.#direct() : here;
+    if (channel.id !== here.id) this.page.show(channel.id);
     const [first, ...others] = card.questions.map((question) =>
       (channel.type === "im" ? question : `@${this.world.bot.name} ${question}`));
     const files = card.file ? [new File([card.file.text], card.file.name, { type: "text/plain" })] : [];
@@ -70,7 +78,7 @@ export class Showcase {
     // The card that has the focus disappears. On a phone, focusing the box would open the keyboard.
     if (CAN_HOVER.matches) byId("main-box").focus();
     try {
-      await this.page.say(first, files, null, channel.id);
+      await this.page.say(first, files, channel.id);
       await Promise.all(others.map((text, index) =>
         post("/sandbox/say", { user_id: askers[index + 1], channel: channel.id, text }).catch(this.page.complain)));
     } catch {

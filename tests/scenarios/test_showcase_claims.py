@@ -1,0 +1,182 @@
+"""What the cards, their answers and README.md say about calls to Slack is what happens, whatever carries an answer."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from bot import app
+from bot.core import texts
+from bot.providers import showcase
+from bot.providers.scenes import SCENES, Scene
+from bot.providers.showcase import Showcase
+from sandbox.faults import SHOWING
+from sandbox.server import Sandbox
+from sandbox.web_api.budgets import FLOORS
+from sandbox.web_api.http import CallRecord
+from tests.scenarios.conftest import Stage, manifest, running, says, settings_of
+from tests.streams.server import VendorServer
+
+README = re.sub(r"\s+", " ", (Path(__file__).parents[2] / "README.md").read_text())
+STREAMING, LONG, _, SHARING, _ = SCENES
+PEOPLE = ("ada", "grace", "alan")
+IN_THE_STAGES_LOOP = pytest.mark.asyncio(loop_scope="module")
+
+
+@dataclass(frozen=True)
+class Watched:
+    """An answer and the calls that it took."""
+
+    text: str
+    asked_at: float
+    calls: Sequence[CallRecord]
+
+    def named(self, *methods: str) -> list[CallRecord]:
+        return [call for call in self.calls if call.method in methods]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["edit", "stream"])
+async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(showcase, "TOKENS_PER_S", 3 * showcase.TOKENS_PER_S)
+        async with VendorServer() as vendor, Sandbox(manifest=manifest()) as sandbox:
+            vendor.script(says("The model's own words."))
+            settings = replace(settings_of(sandbox, vendor), carrier=request.param)
+            async with running(settings, wrap_models=lambda models: Showcase(models, app.MACHINES_CLOCK)):
+                yield Stage(sandbox, vendor)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def watched(stage: Stage) -> dict[str, list[Watched]]:
+    """The answers of two scenes, by the scene's title. The questions of a scene are asked at once."""
+    return {scene.title: await asked_at_once(stage, scene) for scene in (STREAMING, SHARING)}
+
+
+async def asked_at_once(stage: Stage, scene: Scene) -> list[Watched]:
+    begun = len(stage.sandbox.calls)
+    asked = [await stage.mention(text, user=person) for person, text in zip(PEOPLE, scene.scripts, strict=False)]
+    answers = [(await stage.answers("general", ts))[-1] for ts in asked]
+    calls = list(stage.sandbox.calls)[begun:]
+    return [Watched(text, float(ts), of_thread(calls, ts)) for ts, text in zip(asked, answers, strict=True)]
+
+
+def of_thread(calls: Sequence[CallRecord], thread_ts: str) -> list[CallRecord]:
+    posted = {call.ts for call in calls if call.arguments.get("thread_ts") == thread_ts}
+    return [call for call in calls if call.ts in posted and call.method.startswith("chat.")]
+
+
+def shown_in(call: CallRecord) -> str:
+    """The words of a call, without marks: a growing table or code block is closed, and opened again."""
+    arguments = {key: value for key, value in call.arguments.items() if key in ("blocks", "chunks", "markdown_text")}
+    return " ".join(re.findall(r"\w{4,}", str(arguments)))
+
+
+def placeholder_comes_at_once(answer: Watched) -> None:
+    assert [call.arguments["text"] for call in answer.named("chat.postMessage")] == [texts.THINKING]
+    assert answer.calls[0].at_wall - answer.asked_at < 2, "seconds, on a loaded machine"
+
+
+def words_follow_while_the_model_writes(answer: Watched) -> None:
+    written_s = len(answer.text.split()) / showcase.TOKENS_PER_S
+    growing = answer.named(*SHOWING)
+    assert len(growing) >= 3
+    assert growing[-1].at_monotonic_s - growing[0].at_monotonic_s > written_s / 3
+
+
+def each_call_carries_what_was_written_since_the_one_before(answer: Watched) -> None:
+    assert len(answer.named(*SHOWING)) < len(answer.text.split()) / 5, "calls are fewer than words"
+    edits = answer.named("chat.update")
+    if answer.named("chat.startStream"):
+        carried = " ".join(map(shown_in, answer.named("chat.startStream", "chat.appendStream", "chat.stopStream")))
+        assert "Regenerate" in carried
+    else:
+        assert "Regenerate" in shown_in(edits[-1])
+        sizes = [len(shown_in(call)) for call in edits[:-1]]
+        assert sizes == sorted(sizes)
+
+
+def last_call_adds_buttons_and_footer(answer: Watched) -> None:
+    *earlier, last = answer.named(*SHOWING)
+    assert showcase.MODEL in str(last.arguments)
+    assert not any(showcase.MODEL in str(call.arguments) for call in earlier)
+
+
+def no_limit_is_reached(answer: Watched) -> None:
+    assert [call.error for call in answer.calls if not call.ok] == []
+
+
+def edits_are_50_a_minute(_: Watched) -> None:
+    assert FLOORS["chat.update"] == 50
+    assert [f"| {count} | {50 // count} at most |" in script(STREAMING) for count in (1, 3, 20)] == [True] * 3
+
+
+def is_in_a_thread_of_its_own(answer: Watched) -> None:
+    assert {call.arguments["thread_ts"] for call in answer.named("chat.postMessage", "chat.startStream")} == {
+        f"{answer.asked_at:.6f}"
+    }
+
+
+def script(scene: Scene) -> str:
+    return "".join(answer(question) for question, answer in scene.scripts.items())
+
+
+CLAIMS: Sequence[tuple[str, str, Callable[[Watched], None]]] = (
+    ("A placeholder appears at once", README, placeholder_comes_at_once),
+    ("the words follow while the model writes", README, words_follow_while_the_model_writes),
+    ("Slack allows about 50 edits a minute. All live answers share them", README, edits_are_50_a_minute),
+    ("Typist shows the words **while the model writes**.", script(STREAMING), words_follow_while_the_model_writes),
+    (
+        "each call carries everything that was written since the one before.",
+        script(STREAMING),
+        each_call_carries_what_was_written_since_the_one_before,
+    ),
+    ("it adds the buttons below,\n   - and the footer", script(STREAMING), last_call_adds_buttons_and_footer),
+    ("None of them reaches its limit.", script(SHARING), no_limit_is_reached),
+    ("the other two people are in threads of their own.", script(SHARING), is_in_a_thread_of_its_own),
+    ("one `chat.postMessage` for the placeholder,", script(SHARING), placeholder_comes_at_once),
+    ("and edits or appends for the words.", script(SHARING), words_follow_while_the_model_writes),
+    (
+        "Each call to Slack carries all the words",
+        script(SHARING),
+        each_call_carries_what_was_written_since_the_one_before,
+    ),
+    ("so this line and the buttons below come on time.", script(SHARING), last_call_adds_buttons_and_footer),
+)
+
+
+@IN_THE_STAGES_LOOP
+@pytest.mark.parametrize(("claim", "place", "check"), CLAIMS, ids=[claim for claim, _, _ in CLAIMS])
+async def test_claim_is_made_and_holds(
+    watched: dict[str, list[Watched]], claim: str, place: str, check: Callable[[Watched], None]
+) -> None:
+    assert claim in place
+    scenes = [scene for scene in (STREAMING, SHARING) if claim in script(scene)] or [STREAMING, SHARING]
+    for scene in scenes:
+        for answer in watched[scene.title]:
+            check(answer)
+
+
+@pytest.mark.parametrize("text", [README, *map(script, SCENES), *(scene.detail for scene in SCENES)])
+def test_nothing_is_said_that_holds_for_edits_alone(text: str) -> None:
+    said = re.findall(r"editing one message|meter of `?chat\.update|for each edit|grows? in it|lower left", text)
+    assert said == []
+
+
+@IN_THE_STAGES_LOOP
+@pytest.mark.parametrize("fault", ["rate_limit", "drop_request", "lose_response"])
+async def test_answer_recovers_once_a_failure_is_turned_off(stage: Stage, fault: str) -> None:
+    """The third chapter of the long answer: "Turn one on while an answer grows, turn it off, and it recovers."."""
+    sandbox, question = stage.sandbox, next(iter(STREAMING.scripts))
+    assert "Turn one on while an answer grows, turn it off, and the answer recovers." in script(LONG)
+    begun = len(sandbox.calls)
+    sandbox.faults.start(fault, retry_after_s=1)
+    try:
+        asked = await stage.mention(question)
+        hit = await sandbox.wait_for(lambda: [c for c in list(sandbox.calls)[begun:] if c.method in SHOWING])
+    finally:
+        sandbox.faults.stop(fault)
+    assert hit[0].ok is (fault == "lose_response"), "a call whose response is lost takes effect"
+    assert "Previous" in (await stage.answers("general", asked))[-1]
