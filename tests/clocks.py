@@ -1,9 +1,12 @@
-"""Clocks that tests set."""
+"""Clocks that tests set, and the limit for what is awaited in real time."""
 
 import asyncio
 from dataclasses import dataclass, field
 
 from bot.ports.clock import SystemClock
+
+WITHIN_S = 120.0
+"""The longest wait for what must happen. What takes ten seconds beside other work takes a minute on another machine."""
 
 
 @dataclass

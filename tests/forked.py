@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from tests.processes import END_WITHIN_S, INHERITED_VARIABLES
+from tests.clocks import WITHIN_S
+from tests.processes import INHERITED_VARIABLES
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.preloaded"])
@@ -96,7 +97,7 @@ async def forked_command(
 ) -> tuple[int, str, str]:
     """Runs a command to its end and returns its exit code and what it wrote to stdout and stderr."""
     async with (
-        asyncio.timeout(END_WITHIN_S),
+        asyncio.timeout(WITHIN_S),
         forked_bot(folder, *arguments, env=env, before=before, piped=piped) as process,
         asyncio.TaskGroup() as tasks,
     ):

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.clocks import WITHIN_S
+
 REPOSITORY = Path(__file__).parent.parent
-LINE_WITHIN_S, END_WITHIN_S = 60, 60
 INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
 
 
@@ -43,26 +44,26 @@ async def bot_process(
 
 
 async def wait_for_line(stream: asyncio.StreamReader | None, words: str) -> str:
-    """Waits for a line with these words in a process's stream and returns it. After 30 s, fails with all lines."""
+    """Waits for a line with these words in a process's stream and returns it. After WITHIN_S, fails with all lines."""
     assert stream is not None
     seen: list[str] = []
     reason = "the stream ended"
     try:
-        async with asyncio.timeout(LINE_WITHIN_S):
+        async with asyncio.timeout(WITHIN_S):
             while line := (await stream.readline()).decode():
                 seen.append(line)
                 if words in line:
                     return line
     except TimeoutError:
-        reason = f"waited {LINE_WITHIN_S} s"
+        reason = f"waited {WITHIN_S:g} s"
     raise AssertionError(f"{reason} without a line with {words!r}; lines so far:\n{''.join(seen)}")
 
 
 async def output(process: asyncio.subprocess.Process, piped: bytes = b"") -> tuple[str, str]:
     """Sends `piped` to stdin and returns what the process writes to stdout and stderr until it ends."""
     try:
-        async with asyncio.timeout(END_WITHIN_S):
+        async with asyncio.timeout(WITHIN_S):
             out, err = await process.communicate(piped if process.stdin else None)
     except TimeoutError:
-        raise AssertionError(f"waited {END_WITHIN_S} s for process {process.pid} to end") from None
+        raise AssertionError(f"waited {WITHIN_S:g} s for process {process.pid} to end") from None
     return (out or b"").decode(), err.decode()

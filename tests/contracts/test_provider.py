@@ -25,6 +25,7 @@ from bot.providers.openai import ChatReader, ResponsesReader
 from bot.providers.retry import Retry
 from bot.providers.scripted import Scripted, answer
 from bot.providers.stall import Stall
+from tests.clocks import WITHIN_S
 from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONSES, ErrorRow, VendorApi
 from tests.fast import FastClock
@@ -104,7 +105,7 @@ class TestAnAnswer:
     async def test_deltas_arrive_as_they_are_sent(self, vendor: VendorServer, api: VendorApi) -> None:
         vendor.script(VendorResponse(api.unended("one", " two"), ending=ResponseEnd.HANG))
         async with connected(api, vendor) as model, aclosing(model.stream(PROMPT)) as stream:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(WITHIN_S):
                 assert [await anext(stream), await anext(stream)] == ["one", " two"]
 
     @ALL_APIS
@@ -457,7 +458,7 @@ class TestWhatIsCut:
         self, vendor: VendorServer, api: VendorApi
     ) -> None:
         vendor.script(VendorResponse(api.speak(["one"]), ending=ResponseEnd.HANG))
-        async with connected(api, vendor) as model, asyncio.timeout(30):
+        async with connected(api, vendor) as model, asyncio.timeout(WITHIN_S):
             assert (await collect(model)).text == "one"
 
 
@@ -515,7 +516,7 @@ class TestHangingUp:
         vendor.script(VendorResponse(ending=ResponseEnd.HANG))
         async with connected(api, vendor) as model:
             listening = asyncio.create_task(collect(model))
-            request = await asyncio.wait_for(vendor.request(0), 5)
+            request = await asyncio.wait_for(vendor.request(0), WITHIN_S)
             listening.cancel()
             await asyncio.wait([listening])
             assert listening.cancelled()

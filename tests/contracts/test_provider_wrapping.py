@@ -13,6 +13,7 @@ from bot.providers import stall
 from bot.providers.fallback import Fallback
 from bot.providers.retry import Retry
 from bot.providers.stall import Stall
+from tests.clocks import WITHIN_S
 from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
 from tests.streams import speech
@@ -79,7 +80,7 @@ class TestStall:
         async with connected(api, vendor) as model:
             received = await collect(Stall(model, stall_timeout_s=5))
             assert (received.text, received.failure) == ("".join(deltas), Failure.STALLED)
-            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 30)
+            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), WITHIN_S)
 
     @THINKING
     async def test_thinking_counts_as_activity(self, vendor: VendorServer, api: VendorApi, name: str) -> None:
@@ -118,7 +119,7 @@ class TestStall:
         vendor.script(VendorResponse([before, b""], pause_s=300))
         async with connected(api, vendor) as model:
             received = await collect(Stall(model, stall_timeout_s=10))
-            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 30)
+            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), WITHIN_S)
         assert received.error is not None
         assert (received.text, received.failure, received.error.detail) == ("", Failure.STALLED, "nothing for 100 s")
 

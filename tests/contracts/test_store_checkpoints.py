@@ -15,6 +15,7 @@ from bot.store import checkpoints as texts
 from bot.store.liveness.failure_detector import Observation
 from bot.store.queue import claim
 from bot.store.schema import checkpoints, jobs, workers
+from tests.clocks import WITHIN_S
 from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, Workers, apart, asked, count, enqueued
 
 CLOSING = Closing(
@@ -184,7 +185,7 @@ class TestFence:
 
     async def _until_one_waits(self, store: Stores) -> None:
         waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        async with asyncio.timeout(30), store.database.engine.connect() as connection:
+        async with asyncio.timeout(WITHIN_S), store.database.engine.connect() as connection:
             while not await connection.scalar(waiting):
                 pass
 

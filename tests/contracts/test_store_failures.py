@@ -19,6 +19,7 @@ from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.database import ANSWER_WITHIN_S
 from bot.store.schema import workers
+from tests.clocks import WITHIN_S
 from tests.contracts.databases import PostgresqlServer, cut_all_connections
 from tests.contracts.stores import DONE, apart, asked, enqueued
 
@@ -95,7 +96,7 @@ async def test_calls_give_up_on_a_frozen_server_and_work_afterwards(
         ):
             with pytest.raises(StoreError, match="it does not answer"):
                 await call
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WITHIN_S):
             await other.close()
     await works_within(lambda: store.queue.enqueue("Ev2", apart(3)), 60)
     await works_within(lambda: locks(store, job), 60)
@@ -122,11 +123,11 @@ async def unclaimed(store: Stores) -> None:
 async def wakes(waiting: Stores, acting: Stores) -> None:
     """Waits until one process is notified of another's change again."""
     await waiting.worker_queue.wait(0)
-    woken = asyncio.create_task(waiting.worker_queue.wait(60))
+    woken = asyncio.create_task(waiting.worker_queue.wait(2 * WITHIN_S))
     began = time.monotonic()
     await enqueued(acting, apart(2))
     await woken
-    assert time.monotonic() - began < 50
+    assert time.monotonic() - began < WITHIN_S
 
 
 @pytest.mark.long

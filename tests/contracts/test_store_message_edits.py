@@ -11,6 +11,7 @@ from bot.core.outbox import OutboxKind
 from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.queue import edit
+from tests.clocks import WITHIN_S
 from tests.contracts.stores import DONE, THREAD, Workers, answered, asked, enqueued, one, outbox_kinds
 
 EDITED = replace(asked(1), text="Why not?")
@@ -22,7 +23,7 @@ async def delete_question(store: Stores, number: int) -> bool:
 
 async def wait_for_lock(store: Stores) -> None:
     waiting = sa.text("SELECT count(*) FROM pg_locks, pg_sleep(0.01) WHERE NOT granted")
-    async with asyncio.timeout(30), store.database.engine.connect() as connection:
+    async with asyncio.timeout(WITHIN_S), store.database.engine.connect() as connection:
         while not await connection.scalar(waiting):
             pass
 

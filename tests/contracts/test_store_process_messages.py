@@ -11,6 +11,7 @@ from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.process_messages import LONGEST_BYTES
 from bot.store.schema import metadata
+from tests.clocks import WITHIN_S
 
 SECRET = "s3cret-token 'quoted' \N{SNOWMAN}"
 
@@ -33,7 +34,7 @@ def heard_by(stores: Stores) -> asyncio.Queue[str]:
 
 async def test_all_others_hear_a_text_and_the_sender_does_not(three: list[Stores]) -> None:
     first, second, third = map(heard_by, three)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WITHIN_S):
         await three[0].process_messages.send("one")
         await three[2].process_messages.send("two")
         assert [await second.get(), await second.get()] == ["one", "two"]
@@ -44,7 +45,7 @@ async def test_all_others_hear_a_text_and_the_sender_does_not(three: list[Stores
 async def test_nothing_is_stored(three: list[Stores]) -> None:
     heard = heard_by(three[1])
     await three[0].process_messages.send(SECRET)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WITHIN_S):
         assert await heard.get() == SECRET
     async with three[0].database.begin_read() as connection:
         for table in metadata.tables.values():
@@ -55,7 +56,7 @@ async def test_text_that_is_too_long_is_not_sent(three: list[Stores]) -> None:
     heard = heard_by(three[1])
     await three[0].process_messages.send("x" * LONGEST_BYTES)
     await three[0].process_messages.send("next")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WITHIN_S):
         assert await heard.get() == "next"
 
 

@@ -14,7 +14,7 @@ from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.queue.claim import PLACEHOLDER_HOLD_S
 from bot.store.schema import jobs
-from tests.clocks import LateClock
+from tests.clocks import WITHIN_S, LateClock
 from tests.contracts.stores import (
     DONE,
     OTHER_THREAD,
@@ -145,7 +145,7 @@ class TestManyAtOnce:
         async def enqueue_all(store: Stores, order: Sequence[int]) -> list[Enqueued | None]:
             return await asyncio.gather(*(store.queue.enqueue(f"Ev{number}", apart(number)) for number in order))
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WITHIN_S):
             taken = await asyncio.gather(*map(enqueue_all, stores, orders))
         ids = [result.job_id for results in taken for result in results if result]
         assert len(ids) == len(set(ids)) == 300

@@ -131,7 +131,7 @@ class Machine(RuleBasedStateMachine):
         yield
         # A worker that claimed a job before it was adopted tells the team as it was; the others look by themselves.
         if self.database_url.startswith("postgresql") and self.model.news() - before and not self.adopted:
-            self.runner.run(asyncio.wait_for(self.listener.worker_queue.wait(30), 5))
+            self.runner.run(asyncio.wait_for(self.listener.worker_queue.wait(60), 20))
 
     @contextmanager
     def _moving(self, *also: Event) -> Iterator[dict[int, Event]]:

@@ -17,6 +17,7 @@ from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.schema import jobs, turns
 from bot.store.schema import workers as workers_table
+from tests.clocks import WITHIN_S
 from tests.contracts.stores import (
     DIRECT,
     DONE,
@@ -123,7 +124,7 @@ class TestClaim:
                     assert await store.worker_queue.finish(job, DONE)
                     done.extend((*job.earlier, job.question))
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WITHIN_S):
             await asyncio.gather(*(work(store) for store in workers))
         assert len(set(done)) == 24
         for thread in threads:
@@ -138,7 +139,7 @@ class TestClaim:
             await enqueued(store, asked(1))
             claim = asyncio.create_task(store.worker_queue.claim(1))
             blocked = sa.text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(WITHIN_S):
                 while not await other.scalar(blocked):
                     pass
         assert await claim == []
@@ -261,9 +262,9 @@ class TestWait:
         }
         while await was_notified(store):
             pass
-        woken = asyncio.create_task(store.worker_queue.wait(60))
+        woken = asyncio.create_task(store.worker_queue.wait(2 * WITHIN_S))
         await changes[what]()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WITHIN_S):
             await woken
         await store.close()
         await other.close()
@@ -295,7 +296,7 @@ class TestPresence:
         after = await Stores.open(sqlite_url, "w2", SystemClock())
         claimed = [job.id for job in await after.worker_queue.claim(3)]
         assert claimed == ids[:3]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WITHIN_S):
             while len(claimed) < 5:
                 claimed += [job.id for job in await after.worker_queue.claim(3)]
                 await after.worker_queue.wait(0.3)

@@ -8,6 +8,7 @@ from bot.errors import StoreError
 from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.schema import jobs, seen_events
+from tests.clocks import WITHIN_S
 from tests.contracts.stores import DONE, THREAD, asked, count, enqueued
 
 
@@ -41,7 +42,7 @@ class TestDurability:
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WITHIN_S):
             while await count(store, jobs) < 10:
                 pass
         assert await count(store, seen_events) == 10

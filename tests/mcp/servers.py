@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
+from tests.clocks import WITHIN_S
 
 TOKEN = "secret-of-the-test"
 """What the server on HTTP wants to see."""
@@ -96,7 +97,7 @@ async def http_server(
     process = await asyncio.create_subprocess_exec(sys.executable, *program, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WITHIN_S):
             url = (await process.stdout.readline()).decode().strip()
         yield ServerConfig("web", HttpTransport(url, {"Authorization": f"Bearer {TOKEN}"})), process
     finally:

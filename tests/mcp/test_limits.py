@@ -16,6 +16,7 @@ from bot.mcp.failures import CALL_LOST_READ_ONLY, RESULT_TOO_LONG, SERVER_DOWN
 from bot.mcp.limits import LONGEST_MESSAGE_BYTES
 from bot.mcp.server import McpServer, open_servers
 from bot.ports.clock import SystemClock
+from tests.clocks import WITHIN_S
 from tests.mcp import flood
 from tests.mcp.flood import WEB_TOOLS, Web, flooding_web
 from tests.mcp.servers import RawServer, text_result, tool
@@ -102,7 +103,7 @@ async def test_process_that_ended_between_two_calls_is_replaced_before_the_next(
         await server.tools()
         first = raw.pid
         os.kill(first, signal.SIGKILL)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WITHIN_S):
             # The list is trusted for a minute: only a new process makes another one.
             while raw.pid == first:
                 await server.tools()

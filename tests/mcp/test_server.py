@@ -14,7 +14,7 @@ from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.connection import ServerDown
 from bot.mcp.failures import CALL_LOST, CALL_LOST_READ_ONLY, RESULT_UNREADABLE, SERVER_DOWN
 from bot.mcp.server import BACKOFF_S, McpServer, open_servers
-from tests.clocks import HurriedClock
+from tests.clocks import WITHIN_S, HurriedClock
 from tests.mcp.servers import TIME, Json, RawServer, http_server, text_result, tool
 
 DONE, FAILED, UNKNOWN = CallOutcome.DONE, CallOutcome.FAILED, CallOutcome.UNKNOWN
@@ -42,7 +42,7 @@ async def outcome(server: McpServer, name: str, *, read_only: bool = False, time
 
 
 async def started(raw: RawServer) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WITHIN_S):
         while not raw.has_started:  # noqa: ASYNC110 another process writes the file
             await asyncio.sleep(0.01)
 

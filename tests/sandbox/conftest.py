@@ -14,6 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
+from tests.clocks import WITHIN_S
 
 
 @dataclass
@@ -48,7 +49,7 @@ class SdkApp:
 
     async def events(self, count: int) -> list[Json]:
         """Returns all events as soon as there are at least `count`."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WITHIN_S):
             while len(self.requests) < count:
                 await self._received.wait()
                 self._received.clear()

@@ -23,6 +23,7 @@ from sandbox.server import find_port
 from sandbox.web_api import search, streams
 from sandbox.web_api.budgets import FLOORS
 from sandbox.web_api.http import METHODS
+from tests.clocks import WITHIN_S
 from tests.processes import REPOSITORY, bot_process, wait_for_line
 from tests.sandbox.other_bots.running import node_process
 
@@ -164,7 +165,7 @@ async def emulator(tmp_path: Path) -> AsyncIterator[dict[str, str]]:
         printed = [await wait_for_line(process.stdout, f"{name}=") for name in ("BOT_TOKEN", "APP_TOKEN", "API_URL")]
         yield dict(line.strip().split("=", 1) for line in printed)
         process.terminate()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WITHIN_S):
             assert await process.wait() == 0
 
 
@@ -199,14 +200,14 @@ async def test_example_of_the_page_runs_on_the_command(
             return await response.json()
 
     async def wait_for(shows: Callable[[Any], bool]) -> Any:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WITHIN_S):
             # Another process: nothing here tells of its changes.
             while not (replies := [message for message in await messages() if message["is_bot"] and shows(message)]):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         return replies[0]
 
     async with start(tmp_path, emulator) as process:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WITHIN_S):
             while not (await (await session.get(f"{url}sandbox/state")).json())["bot"]["connected"]:
                 assert process.returncode is None, await process.communicate()
                 await asyncio.sleep(0.05)

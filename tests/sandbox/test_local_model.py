@@ -12,6 +12,7 @@ import pytest_asyncio
 from openai.types.chat import ChatCompletionChunk
 
 from sandbox.local_model import LocalModel, LocalModelError, available
+from tests.clocks import WITHIN_S
 
 pytestmark = [
     pytest.mark.long,
@@ -147,7 +148,7 @@ async def test_server_ends_with_its_parent_process() -> None:
         await client.models.list()
         parent.kill()
         await parent.communicate()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WITHIN_S):
             while True:
                 try:
                     await client.models.list()

@@ -13,6 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox, find_port
 from sandbox.workspace import Json
+from tests.clocks import WITHIN_S
 from tests.sandbox.conftest import ManualTime, SdkApp
 
 GENERAL = "C0GENERAL"
@@ -26,7 +27,7 @@ class UpdateStream:
 
     async def next(self, event: str) -> Any:
         """Returns the data of the next event of this name. Skips other events."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WITHIN_S):
             name = ""
             while line := (await self._response.content.readline()).decode():
                 field, _, value = line.rstrip("\n").partition(": ")

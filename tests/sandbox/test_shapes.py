@@ -15,6 +15,7 @@ from sandbox.people import Content
 from sandbox.server import Sandbox
 from sandbox.web_api.http import SCOPES
 from sandbox.workspace import Json, SlackError
+from tests.clocks import WITHIN_S
 from tests.sandbox import manifests
 from tests.sandbox.bolt import actions, button, option, plain
 from tests.sandbox.shapes import events, interactivity, messages, web_api
@@ -83,7 +84,7 @@ class Wire:
         def matching() -> list[Json]:
             return [envelope for envelope in self.envelopes if envelope["type"] == kind]
 
-        async with asyncio.timeout(30), self.received:
+        async with asyncio.timeout(WITHIN_S), self.received:
             await self.received.wait_for(lambda: len(matching()) >= count)
         return matching()
 

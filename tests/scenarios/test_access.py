@@ -259,7 +259,7 @@ async def test_two_bots_that_answer_each_other_stop_after_some_rounds(others: St
 async def test_question_beyond_the_persons_limit_is_queued_behind_a_placeholder(
     others: Stage, settings: Settings
 ) -> None:
-    others.vendor.script(says("word " * 60, pause_s=0.02))
+    others.vendor.script(says("word " * 60, pause_s=0.06))
     async with running(replace(settings, max_concurrent_per_user=1)):
         first = await others.mention("first?")
         await others.sandbox.wait_for(lambda: others.bots("general", first))
@@ -275,7 +275,7 @@ async def test_question_beyond_the_persons_limit_is_queued_behind_a_placeholder(
 
 
 async def test_denied_guest_gets_a_notice_and_no_placeholder(others: Stage, settings: Settings) -> None:
-    others.vendor.script(says("word " * 60, pause_s=0.02))
+    others.vendor.script(says("word " * 60, pause_s=0.06))
     async with running(settings):
         root = await others.mention("first?")
         await others.sandbox.wait_for(lambda: others.bots("general", root))

@@ -28,9 +28,9 @@ from bot.settings import Settings
 from bot.store import Stores
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
-from tests.clocks import LateClock
+from tests.clocks import WITHIN_S, LateClock
 from tests.mcp.servers import PATIENCE_S, TIME, RawServer, be_patient, http_server, text_result, tool
-from tests.processes import END_WITHIN_S, wait_for_line
+from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, running, says, shown
 from tests.scenarios.fleet import Fleet
 from tests.scenarios.test_tools import DECISIONS, asking, calls, ended, press, value_of
@@ -315,7 +315,7 @@ async def test_deployment_while_an_approval_waits_leaves_it_to_the_next_process(
     asked = await stage.mention()
     message = await asking(stage, asked)
     leaving.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(END_WITHIN_S):
+    async with asyncio.timeout(WITHIN_S):
         assert await leaving.wait() == 0
     assert buttons(message) == DECISIONS
     await fleet.start(be_patient)

@@ -12,6 +12,7 @@ from bot import __version__
 from bot.core import texts
 from bot.errors import Failure
 from sandbox.server import Sandbox
+from tests.clocks import WITHIN_S
 from tests.forked import forked_bot, forked_command
 from tests.processes import REPOSITORY, bot_process, output, wait_for_line
 from tests.scenarios.conftest import Stage, asking, connected, says
@@ -26,7 +27,7 @@ async def test_ask_streams_the_answer_and_writes_usage_to_stderr(tmp_path: Path,
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.close()
-        assert await asyncio.wait_for(process.stdout.readexactly(15), 60) == b"The first half,"
+        assert await asyncio.wait_for(process.stdout.readexactly(15), WITHIN_S) == b"The first half,"
         assert process.returncode is None
     vendor.script(says("The whole answer."))
     code, out, err = await forked_command(tmp_path, "ask", "why?", env=asking(vendor))
@@ -96,10 +97,10 @@ async def test_ctrl_c_closes_the_vendors_stream_and_ends_the_process(tmp_path: P
         assert process.stdout is not None
         assert process.stdin is not None
         process.stdin.close()
-        await asyncio.wait_for(process.stdout.readexactly(4), 60)
+        await asyncio.wait_for(process.stdout.readexactly(4), WITHIN_S)
         process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGINT
-        await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 60)
+        assert await asyncio.wait_for(process.wait(), WITHIN_S) == -signal.SIGINT
+        await asyncio.wait_for(vendor.requests[0].hung_up.wait(), WITHIN_S)
         assert process.stderr is not None
         assert b"Traceback" not in await process.stderr.read()
 
@@ -196,7 +197,7 @@ async def test_sigterm_lets_a_live_answer_end_and_exits_0(
         asked = await stage.mention()
         await vendor.request(0)
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 60) == 0
+        assert await asyncio.wait_for(process.wait(), WITHIN_S) == 0
     assert await stage.answers("general", asked, timeout_s=1) == [("word " * 60).rstrip()]
     assert (tmp_path / "typist.db").exists()
 
@@ -211,7 +212,7 @@ async def test_second_signal_ends_at_once(tmp_path: Path, sandbox: Sandbox, vend
         process.send_signal(signal.SIGINT)
         await sandbox.wait_for(lambda: not sandbox.sockets.connections)
         process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(process.wait(), 60) in (0, -signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), WITHIN_S) in (0, -signal.SIGINT)
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tests.clocks import WITHIN_S
 from tests.forked import forked_bot, forked_command
 from tests.processes import bot_process, output
 
@@ -275,7 +276,7 @@ async def test_usage_as_csv_has_its_header_without_a_database(folder: Path) -> N
 @pytest.mark.long
 async def test_sandbox_and_ask_need_no_folder_that_can_be_written_to(folder: Path) -> None:
     read_only(folder)
-    async with forked_bot(folder, *SCRIPTED, env={}, before=obey_permissions) as process, asyncio.timeout(30):
+    async with forked_bot(folder, *SCRIPTED, env={}, before=obey_permissions) as process, asyncio.timeout(WITHIN_S):
         assert b"Typist's sandbox is at" in await process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0

@@ -19,6 +19,7 @@ from bot.store.engine import create_engine
 from bot.store.schema import jobs, turns
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
+from tests.clocks import WITHIN_S
 from tests.forked import forked_bot
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, footer, says, shown
@@ -48,7 +49,7 @@ async def recorded(settings: Settings, query: sa.Select[Any], are_there: Callabl
     """What the database returns for a query, as soon as it is so: a person is never so quick, a test is."""
     engine = create_engine(settings.database_url)
     try:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(WITHIN_S):
             while True:
                 async with engine.connect() as connection:
                     rows: Rows = (await connection.execute(query)).all()
@@ -188,5 +189,5 @@ async def test_another_process_continues_what_was_stopped_before_a_restart(
         asked, message = await stopped(stage, settings)
     async with process():
         assert await press(stage, message, ReplyAction.CONTINUE) is None
-        await stage.sandbox.wait_for(lambda: shown(stage.bots("general", asked)[0]) == f"{FIRST} {REST}", 20)
+        await stage.sandbox.wait_for(lambda: shown(stage.bots("general", asked)[0]) == f"{FIRST} {REST}")
         assert (await ended(settings, 2))[-1] == (f"{FIRST} {REST}", EndReason.WHOLE)

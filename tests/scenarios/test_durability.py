@@ -24,6 +24,7 @@ from bot.store.liveness import failure_detector
 from bot.store.schema import checkpoints
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
+from tests.clocks import WITHIN_S
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, footer, growing, grows, says, shown
 from tests.scenarios.fleet import Fleet
@@ -139,7 +140,7 @@ async def test_answer_that_outlasts_the_drain_is_handed_over(fleet: Fleet) -> No
     reply = await fleet.visible(asked, "word9 ")
     await fleet.start()
     leaving.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(leaving.wait(), 40) == 0
+    assert await asyncio.wait_for(leaving.wait(), WITHIN_S) == 0
     assert await fleet.stage.answers("general", asked) == [LONG.rstrip()]
     assert [message.ts for message in fleet.stage.bots("general", asked)] == [reply.ts]
     assert never_shrinks(shown_texts(fleet, reply))
@@ -175,7 +176,7 @@ async def test_two_processes_answer_each_question_once_and_each_thread_in_order(
         for n, (channel, asked) in enumerate(threads):
             await fleet.stage.sandbox.say("ada", channel, f"@typist q{n}-{follow_up}", asked)
     for n, (channel, asked) in enumerate(threads):
-        answers = await fleet.stage.sandbox.wait_for(partial(whole, fleet, channel, asked, f"q{n}-3"), 40)
+        answers = await fleet.stage.sandbox.wait_for(partial(whole, fleet, channel, asked, f"q{n}-3"))
         questions = " and ".join(answer.removeprefix("To ").rstrip(".") for answer in answers)
         assert questions == " and ".join(f"q{n}-{number}" for number in range(4))
     assert not [
@@ -214,7 +215,7 @@ async def test_stop_by_another_process_reaches_the_owner_and_keeps_the_text(flee
     await fleet.visible(asked, "word9 ")
     other = await Stores.open(database_url, "another", SystemClock())
     assert await other.queue.request_stop(1)
-    await asyncio.wait_for(fleet.stage.vendor.requests[0].hung_up.wait(), 40)
+    await asyncio.wait_for(fleet.stage.vendor.requests[0].hung_up.wait(), WITHIN_S)
     await other.close()
     (text,) = await fleet.stage.answers("general", asked)
     assert text.startswith("word0 word1 ")
@@ -246,7 +247,7 @@ async def test_answers_continue_and_new_questions_are_redelivered_during_a_datab
     away.execute("COMMIT")
     away.close()
     assert await fleet.stage.answers("general", asked) == [LONG.rstrip()]
-    assert await fleet.stage.answers("general", later, timeout_s=40) == [LONG.rstrip()]
+    assert await fleet.stage.answers("general", later) == [LONG.rstrip()]
 
 
 AHEAD_CHARS = 64
@@ -384,7 +385,7 @@ async def test_handed_over_answer_continues_after_its_last_word(fleet: Fleet) ->
     reply = await shows(fleet, asked, 79)
     await fleet.start()
     leaving.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(leaving.wait(), 40) == 0
+    assert await asyncio.wait_for(leaving.wait(), WITHIN_S) == 0
     await check_whole(fleet, asked, reply)
     assert fleet.stage.prompts()[1][1] == {"role": "assistant", "content": half.rstrip()}
 
@@ -427,7 +428,7 @@ async def until_end_is_recorded(database_url: str) -> None:
     engine = create_engine(database_url)
     ended = sa.select(sa.func.count()).where(sa.cast(checkpoints.c.closing, sa.Text).is_not(None))
     try:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(WITHIN_S):
             while True:
                 async with engine.begin() as connection:
                     if await connection.scalar(ended):

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.clocks import WITHIN_S
 from tests.contracts import databases
 from tests.forked import ForkedBot, forked_bot
-from tests.processes import END_WITHIN_S, wait_for_line
+from tests.processes import wait_for_line
 from tests.scenarios.conftest import asking, says
 from tests.slack_process import SlackProcess, slack_process
 from tests.streams import speech
@@ -51,7 +52,7 @@ async def end_of(process: ForkedBot) -> End:
     """Sends SIGTERM and waits for the end."""
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(END_WITHIN_S):
+    async with asyncio.timeout(WITHIN_S):
         code = await process.wait()
         took_s = time.monotonic() - began
         log = await process.stdout.read() + await process.stderr.read()

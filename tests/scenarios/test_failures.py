@@ -12,6 +12,7 @@ from bot.errors import Failure
 from bot.settings import Settings
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
+from tests.clocks import WITHIN_S
 from tests.scenarios.conftest import Stage, running, says
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
@@ -167,7 +168,7 @@ async def test_answer_is_shown_once_under_any_slack_fault(stage: Stage, name: st
     stage.vendor.script(says(LONG, pause_s=0.01))
     stage.sandbox.faults.start(name, **fault)
     await stage.sandbox.say("ada", "general", "@typist why?", root)
-    assert await stage.answers("general", root, timeout_s=25) == [LONG.rstrip()]
+    assert await stage.answers("general", root) == [LONG.rstrip()]
     assert len(stage.vendor.requests) == 1
 
 
@@ -175,7 +176,7 @@ async def test_answer_is_shown_once_under_any_slack_fault(stage: Stage, name: st
 async def test_question_is_answered_across_lost_connections(stage: Stage, fault: str) -> None:
     stage.sandbox.faults.start(fault)
     asked = await stage.mention()
-    assert await stage.answers("general", asked, timeout_s=25) == ["The whole answer."]
+    assert await stage.answers("general", asked) == ["The whole answer."]
 
 
 async def test_deleted_reply_is_left_alone_and_its_stream_is_closed(stage: Stage) -> None:
@@ -184,7 +185,7 @@ async def test_deleted_reply_is_left_alone_and_its_stream_is_closed(stage: Stage
     (reply,) = await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
     stage.sandbox.faults.start("refuse", error="message_not_found")
     await stage.vendor.request(0)
-    await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 40)
+    await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), WITHIN_S)
     assert [message.ts for message in stage.bots("general", asked)] == [reply.ts]
 
 

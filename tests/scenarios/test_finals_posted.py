@@ -10,6 +10,7 @@ import pytest
 from bot.core.reply.actions import ReplyAction
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
+from tests.clocks import WITHIN_S
 from tests.forked import ForkedBot, forked_bot
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, growing, says, shown
@@ -98,7 +99,7 @@ async def test_killed_between_the_post_and_the_deletion_nothing_stays_doubled(
         lambda: messages if len(messages := stage.bots("general", asked)) == 2 else []
     )
     process.kill()
-    await asyncio.wait_for(process.wait(), 40)
+    await asyncio.wait_for(process.wait(), WITHIN_S)
     stage.sandbox.faults.stop("drop_request")
     await start()
     message = await left_alone(stage, asked)

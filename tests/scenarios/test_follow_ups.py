@@ -1,5 +1,6 @@
 """Follow-ups in a thread: which ones the bot answers, and what happens to those asked during an answer."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from bot.core import texts
 from bot.core.inbound.prompt import MESSAGES_OMITTED
 from bot.settings import Settings
 from sandbox.server import Sandbox
-from tests.scenarios.conftest import Stage, running, says, shown
+from tests.scenarios.conftest import Stage, grows, running, says, shown
 from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.skips_waits
@@ -87,14 +88,16 @@ async def queued_placeholders(stage: Stage, count: int, channel: str, thread: st
 async def test_queued_questions_are_answered_together_below_the_newest_with_their_askers(
     stage: Stage,
 ) -> None:
-    stage.vendor.script(says("First. " * 40, pause_s=0.02), says("To both."))
+    are_queued = asyncio.Event()
+    stage.vendor.script(grows("First. " * 40, gates={250: are_queued.wait}), says("To both."))
     asked = await stage.mention("first?")
     await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
     await stage.sandbox.say("grace", "general", "@typist what of mine?", asked)
     await queued_placeholders(stage, 1, "general", asked)
     newest = await stage.sandbox.say("ada", "general", "@typist and mine?", asked)
     placeholders = await queued_placeholders(stage, 2, "general", asked)
-    await stage.sandbox.wait_for(lambda: len(stage.bots("general", asked)) == 2, 15)
+    are_queued.set()
+    await stage.sandbox.wait_for(lambda: len(stage.bots("general", asked)) == 2)
     assert await stage.answers("general", asked, count=2) == [("First. " * 40).rstrip(), "To both."]
     last = stage.bots("general", asked)[-1]
     assert last.ts == placeholders[1] > newest
@@ -109,25 +112,29 @@ async def test_queued_questions_are_answered_together_below_the_newest_with_thei
 
 async def test_queued_questions_at_a_dms_root_are_answered_together(stage: Stage) -> None:
     place = stage.sandbox.dm("ada")
-    stage.vendor.script(says("First. " * 40, pause_s=0.02), says("To all."))
+    are_queued = asyncio.Event()
+    stage.vendor.script(grows("First. " * 40, gates={250: are_queued.wait}), says("To all."))
     await stage.sandbox.say("ada", place, "first?")
     await stage.sandbox.wait_for(lambda: stage.bots(place))
     for number, text in enumerate(("second?", "third?", "fourth?"), start=1):
         await stage.sandbox.say("ada", place, text)
         await queued_placeholders(stage, number, place, None)
-    await stage.sandbox.wait_for(lambda: len(stage.bots(place)) == 2, 15)
+    are_queued.set()
+    await stage.sandbox.wait_for(lambda: len(stage.bots(place)) == 2)
     assert await stage.answers(place, None, count=2) == [("First. " * 40).rstrip(), "To all."]
     assert stage.prompts()[1][-1] == {"role": "user", "content": "second?\n\nthird?\n\nfourth?"}
 
 
 async def test_question_without_an_event_is_in_the_prompt(stage: Stage) -> None:
     place = stage.sandbox.dm("ada")
-    stage.vendor.script(says("First. " * 40, pause_s=0.02), says("To both."))
+    are_queued = asyncio.Event()
+    stage.vendor.script(grows("First. " * 40, gates={250: are_queued.wait}), says("To both."))
     await stage.sandbox.say("ada", place, "first?")
     await stage.vendor.request(0)
     stage.sandbox.faults.start("refuse", method="conversations.history", error="missing_scope")
     for number, text in enumerate(("second?", "third?"), start=1):
         await stage.sandbox.say("ada", place, text)
         await queued_placeholders(stage, number, place, None)
-    assert (await stage.answers(place, None, count=2, timeout_s=20))[-1] == "To both."
+    are_queued.set()
+    assert (await stage.answers(place, None, count=2))[-1] == "To both."
     assert stage.prompts()[1] == [{"role": "user", "content": f"{MESSAGES_OMITTED}\n\nsecond?\n\nthird?"}]

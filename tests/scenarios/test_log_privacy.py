@@ -78,10 +78,10 @@ async def talk(stage: Stage) -> None:
     for fault in ("error_500", "html_200", "text_200", "list_200", "empty_200", "stream_timeout"):
         sandbox.faults.start(fault, times=2)
         lost = await stage.mention(f"{LOST} in {fault}?")
-        await stage.answers("general", lost, timeout_s=30)
+        await stage.answers("general", lost)
     await sandbox.delete("general", other)
     sandbox.faults.start("drop_socket")
-    await stage.answers("general", await stage.mention(f"{LOST}?"), timeout_s=30)
+    await stage.answers("general", await stage.mention(f"{LOST}?"))
 
 
 async def test_no_user_text_is_logged(

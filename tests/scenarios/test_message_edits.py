@@ -11,6 +11,7 @@ from bot.core import texts
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
+from tests.clocks import WITHIN_S
 from tests.scenarios.conftest import Stage, growing, running, says, shown
 from tests.scenarios.test_follow_ups import queued_placeholders
 from tests.streams import speech
@@ -46,7 +47,7 @@ async def test_edit_of_a_running_question_restarts_its_answer_in_the_same_reply(
     asked = await stage.mention("old words?")
     reply = await growing_reply(stage, asked)
     await stage.sandbox.edit("general", asked, "@typist new words?")
-    await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 40)
+    await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), WITHIN_S)
     await growing_reply(stage, asked, "The new answer.")
     assert await stage.answers("general", asked) == ["The new answer."]
     assert [message.ts for message in stage.bots("general", asked)] == [reply.ts]
@@ -58,7 +59,7 @@ async def test_edit_of_a_running_question_restarts_its_answer_in_the_same_reply(
 
 
 async def test_edited_queued_question_is_answered_in_its_newest_text(stage: Stage) -> None:
-    stage.vendor.script(says("First. " * 40, pause_s=0.02), says("Second."))
+    stage.vendor.script(says("First. " * 40, pause_s=0.06), says("Second."))
     asked = await stage.mention("first?")
     await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
     second = await stage.sandbox.say("ada", "general", "@typist secnod?", asked)
@@ -106,7 +107,7 @@ async def test_deleting_a_running_question_deletes_its_reply(stage: Stage) -> No
     asked = await stage.sandbox.say("ada", "general", "@typist why?", root)
     await growing_reply(stage, root)
     await stage.sandbox.delete("general", asked)
-    await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 40)
+    await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), WITHIN_S)
     await stage.sandbox.wait_for(lambda: not stage.bots("general", root))
     await stage.sandbox.say("ada", "general", "@typist never mind", root)
     await stage.answers("general", root)
@@ -156,7 +157,7 @@ async def pinging(sandbox: Sandbox, vendor: VendorServer, settings: Settings) ->
 async def test_asker_of_a_long_answer_is_mentioned_once(pinging: Stage, channel: str) -> None:
     stage = pinging
     place = stage.sandbox.dm("ada") if channel == "dm" else channel
-    stage.vendor.script(says("word " * 60, pause_s=0.02), says("Quick."))
+    stage.vendor.script(says("word " * 60, pause_s=0.06), says("Quick."))
     asked = await stage.sandbox.say("ada", place, "@typist why?")
     thread = None if channel == "dm" else asked
     answer, ping = await stage.answers(place, thread, count=2)

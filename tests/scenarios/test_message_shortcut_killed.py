@@ -21,7 +21,7 @@ from bot.slack.format.modals import ASK_ABOUT
 from sandbox.client import Client
 from sandbox.server import Sandbox
 from sandbox.workspace import Channel
-from tests.clocks import LateClock
+from tests.clocks import WITHIN_S, LateClock
 from tests.forked import forked_bot
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, manifest, running
@@ -87,7 +87,7 @@ async def killed_while_asking(sandbox: Sandbox, vendor: VendorServer, url: str, 
         client = sandbox.client("ada")
         assert await client.use_message_shortcut(channel, ts, ASK_ABOUT)
         submitting = asyncio.create_task(client.submit({"question": "why?"}))
-        assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+        assert await asyncio.wait_for(process.wait(), WITHIN_S) == -signal.SIGKILL
         await asyncio.gather(submitting, return_exceptions=True)
     return ts
 

@@ -17,6 +17,7 @@ from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
 from sandbox.web_api.http import CallRecord
 from sandbox.workspace import Message
+from tests.clocks import WITHIN_S
 from tests.forked import ForkedBot, forked_bot
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import PACE_S, Stage, buttons, connected, footer, growing, grows, running, shown
@@ -320,7 +321,7 @@ async def test_killed_at_any_call_of_a_stream_the_answer_is_whole_and_shown_once
         asked = await stage.mention("case 0.")
         await sandbox.wait_for(lambda: calls_with(sandbox, method, word))
         process.kill()
-        await asyncio.wait_for(process.wait(), 40)
+        await asyncio.wait_for(process.wait(), WITHIN_S)
         await start()
         message = await only(stage, asked)
         assert shown(message) == text_of(0)
@@ -357,7 +358,7 @@ async def test_killed_on_a_streams_second_page_the_first_page_stays_as_it_is(
         first = next(message for message in stage.bots("general", asked) if "p0w0 " in shown(message))
         before = shown(first)
         process.kill()
-        await asyncio.wait_for(process.wait(), 40)
+        await asyncio.wait_for(process.wait(), WITHIN_S)
         await start()
         messages = await sandbox.wait_for(ended)
         assert len(messages) >= 2

@@ -79,7 +79,7 @@ async def test_edited_message_is_read_as_edited_and_deleted_one_is_not_read(stag
 
 
 async def test_queued_question_is_answered_as_edited(stage: Stage) -> None:
-    stage.vendor.script(says("First. " * 40, pause_s=0.02), says("Second."))
+    stage.vendor.script(says("First. " * 40, pause_s=0.06), says("Second."))
     root = await stage.mention("first?")
     await stage.sandbox.wait_for(lambda: stage.bots("general", root))
     waiting = await stage.sandbox.say("ada", "general", "@typist secnd?", root)

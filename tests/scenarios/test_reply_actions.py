@@ -20,6 +20,7 @@ from bot.store.schema import feedback, turns
 from sandbox.events import EVENTS
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
+from tests.clocks import WITHIN_S
 from tests.scenarios.conftest import Stage, buttons, footer, growing, running, says, shown
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
@@ -110,7 +111,7 @@ async def test_stop_by_asker_or_admin_keeps_the_text(stage: Stage, settings: Set
     async with growing_answer(stage) as (asked, message):
         assert buttons(message) == [ReplyAction.STOP]
         assert await press(stage, message, ReplyAction.STOP, user) is None
-        await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 40)
+        await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), WITHIN_S)
         (text,) = await stage.answers("general", asked)
     assert text.startswith("Once there was a bot")
     assert texts.STOPPED not in text
@@ -182,7 +183,7 @@ async def test_simultaneous_presses_regenerate_once(stage: Stage, settings: Sett
 
 async def test_regenerated_answer_is_queued_behind_its_threads_running_one(stage: Stage, settings: Settings) -> None:
     asked, message = await answered(stage, settings)
-    stage.vendor.script(says("The next one. " * 40, pause_s=0.02), says("Once more."))
+    stage.vendor.script(says("The next one. " * 40, pause_s=0.06), says("Once more."))
     await stage.sandbox.say("ada", "general", "next?", asked)
     await reply(stage, asked, "The next")
     assert await press(stage, message, ReplyAction.REGENERATE) is None
@@ -244,7 +245,7 @@ async def test_delete_removes_the_answer_from_slack_prompts_and_database(stage: 
 async def test_delete_of_a_growing_answer_stops_it_first(stage: Stage, settings: Settings) -> None:
     async with growing_answer(stage) as (asked, message):
         assert await press(stage, message, ReplyAction.DELETE, value="") is None
-        await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 40)
+        await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), WITHIN_S)
         await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
     (turn,) = await rows(settings, turns)
     assert (turn.answer, turn.output_tokens > 10) == ("", True)
@@ -354,7 +355,7 @@ async def test_slacks_own_stop_stops_the_answer_in_its_thread(vendor: VendorServ
             event = {"type": "agent_session_stopped", "channel": "C0GENERAL", "thread_ts": asked}
             for user in ("U0ALAN", "U0ADA"):
                 sandbox._emit({**event, "user": user, "streaming_message_ts": [], "event_ts": "1.0"})
-            await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 40)
+            await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), WITHIN_S)
             await stage.answers("general", asked)
             assert footer(stage.bots("general", asked)[0]) == "openai/test · stopped"
 
@@ -368,7 +369,7 @@ async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer
             await sandbox.wait_for(lambda: any(texts.QUEUED in shown(reply) for reply in stage.bots("general", asked)))
             stop = {"type": "agent_session_stopped", "channel": "C0GENERAL", "thread_ts": asked, "user": "U0ADA"}
             sandbox._emit({**stop, "streaming_message_ts": []})
-            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 40)
+            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), WITHIN_S)
             await sandbox.wait_for(lambda: footer(stage.bots("general", asked)[0]) == "openai/test · stopped")
             await vendor.request(1)
             assert vendor.requests[1].body["messages"][-1]["content"] == "and after that?"
@@ -383,7 +384,7 @@ async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer
             assert growing(stage.bots("general", asked)[-1])
             assert message.ts < queued
             sandbox._emit({**stop, "streaming_message_ts": []})
-            await asyncio.wait_for(vendor.requests[1].hung_up.wait(), 40)
+            await asyncio.wait_for(vendor.requests[1].hung_up.wait(), WITHIN_S)
 
 
 async def test_database_failure_is_reported_to_the_presser(stage: Stage, settings: Settings) -> None:

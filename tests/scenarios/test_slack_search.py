@@ -19,6 +19,7 @@ from bot.slack import search
 from bot.store import Stores
 from bot.wiring import Bot
 from sandbox.server import Sandbox
+from tests.clocks import WITHIN_S
 from tests.mcp.servers import PATIENCE_S, TIME
 from tests.scenarios.conftest import Stage, growing, manifest, running, says, settings_of, shown
 from tests.scenarios.test_mcp import let_use, using
@@ -69,7 +70,7 @@ async def answered(stage: Stage, channel: str = "C0GENERAL") -> str:
         ]
         return shown(messages[-1]) if messages and not any(map(growing, messages)) else ""
 
-    return await stage.sandbox.wait_for(ended, 40)
+    return await stage.sandbox.wait_for(ended)
 
 
 def tool_results(stage: Stage, request: int) -> list[str]:
@@ -128,7 +129,7 @@ async def process(settings: Settings) -> AsyncIterator[tuple[Bot, app.Shutdown]]
     shutdown, ready = app.Shutdown(), asyncio.get_running_loop().create_future()
     task = asyncio.create_task(app.run(settings, shutdown, ready.set_result))
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WITHIN_S):
             yield await ready, shutdown
     finally:
         shutdown.requested.set()

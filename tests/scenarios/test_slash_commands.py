@@ -17,6 +17,7 @@ from bot.store import Stores
 from sandbox.client import Client
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
+from tests.clocks import WITHIN_S
 from tests.scenarios.conftest import Stage, running, settings_of
 from tests.streams.server import VendorServer
 
@@ -166,7 +167,7 @@ async def test_guest_is_denied(stage: Stage) -> None:
 async def test_usage_is_shown_with_its_quotas(stage: Stage) -> None:
     asked = await stage.mention()
     await stage.answers("general", asked)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WITHIN_S):
         # Usage is recorded a moment after the answer is shown.
         while "*Today (UTC)*: 0 tokens" in (response := await response_to(stage, "ada", "/typist usage")):
             continue

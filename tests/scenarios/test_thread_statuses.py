@@ -16,6 +16,7 @@ from bot.services import thread_statuses
 from bot.services.thread_statuses import ThreadStatuses
 from bot.settings import Settings
 from sandbox.server import Sandbox
+from tests.clocks import WITHIN_S
 from tests.forked import forked_bot
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, manifest, running, says, settings_of, shown
@@ -90,7 +91,7 @@ async def test_status_that_is_shown_has_no_task(stage: Stage) -> None:
     threads = [await stage.mention(f"question {number}?") for number in range(3)]
     for asked in threads:
         await shows(stage, asked, texts.STATUS_THINKING)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WITHIN_S):
         await asyncio.gather(*tasks_of(ThreadStatuses))
     for asked in threads:
         await stop(stage, asked)

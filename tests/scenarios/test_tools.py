@@ -100,7 +100,7 @@ async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings, note
 
 async def asking(stage: Stage, asked: str) -> Message:
     """Waits until a reply asks for an approval."""
-    return (await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if _asks(m)], 40))[0]
+    return (await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if _asks(m)]))[0]
 
 
 def _asks(message: Message) -> bool:
@@ -122,7 +122,7 @@ async def ended(stage: Stage, asked: str) -> Message:
     def over() -> list[Message]:
         return [m for m in stage.bots("general", asked) if ReplyAction.REGENERATE in buttons(m)]
 
-    return (await stage.sandbox.wait_for(over, 40))[0]
+    return (await stage.sandbox.wait_for(over))[0]
 
 
 async def status(stage: Stage, asked: str, wanted: str | None) -> None:

@@ -19,6 +19,7 @@ from bot.ports.clock import SystemClock
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.server import Sandbox
+from tests.clocks import WITHIN_S
 from tests.forked import ForkedBot, forked_bot
 from tests.mcp.servers import PATIENCE_S, RawServer, be_patient, text_result, tool
 from tests.processes import wait_for_line
@@ -125,7 +126,7 @@ async def test_killed_process_leaves_an_answer_and_repeats_no_write(
 
 async def killed(process: ForkedBot, called: RawServer | None) -> None:
     """Waits until the process has killed itself, or kills it once the server has a call."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WITHIN_S):
         while called and not called.calls:  # noqa: ASYNC110 another process writes the file
             await asyncio.sleep(0.01)
         if called:

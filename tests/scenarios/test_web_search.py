@@ -120,7 +120,7 @@ async def test_placeholder_says_what_is_searched_for(stage: Stage) -> None:
     stage.vendor.script(VendorResponse([b"".join(chunks[:at]), b"".join(chunks[at:])], pause_s=1.5))
     asked = await stage.mention()
     searching = texts.searching("Typist Slack bot")
-    await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if searching in shown(m)], 15)
+    await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if searching in shown(m)])
     message = await with_sources(stage, asked, 1)
     assert searching not in shown(message)
     assert len(stage.bots("general", asked)) == 1
@@ -161,7 +161,7 @@ async def test_regenerated_answer_lists_its_own_sources(stage: Stage, settings: 
     message = await with_sources(stage, asked, 1)
     await on_record(settings)
     await press(stage, message, ReplyAction.REGENERATE)
-    await stage.sandbox.wait_for(lambda: "Into Slack." in shown(stage.bots("general", asked)[0]), 40)
+    await stage.sandbox.wait_for(lambda: "Into Slack." in shown(stage.bots("general", asked)[0]))
     assert sources(await with_sources(stage, asked, 1)) == [label(SLACK)]
 
 
@@ -174,7 +174,7 @@ async def test_previous_version_is_shown_with_its_sources(stage: Stage, settings
     message = await with_sources(stage, asked, 1)
     await on_record(settings)
     await press(stage, message, ReplyAction.REGENERATE)
-    await stage.sandbox.wait_for(lambda: "Into Slack." in shown(stage.bots("general", asked)[0]), 40)
+    await stage.sandbox.wait_for(lambda: "Into Slack." in shown(stage.bots("general", asked)[0]))
     message = await with_sources(stage, asked, 1)
     await on_record(settings)
     if is_refused:
@@ -194,7 +194,7 @@ async def test_deleted_answer_leaves_no_sources_on_record(stage: Stage, settings
     message = await with_sources(stage, asked, 1)
     await on_record(settings)
     await press(stage, message, ReplyAction.DELETE)
-    await stage.sandbox.wait_for(lambda: not stage.bots("general", asked), 40)
+    await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
     [turn] = await rows(settings, turns)
     assert (turn.answer, turn.sources) == ("", None)
 
@@ -208,7 +208,7 @@ async def test_answer_that_another_process_continues_keeps_its_sources(
     vendor.script(VendorResponse(cited, ending=ResponseEnd.HANG, ping=b'event: ping\ndata: {"type": "ping"}\n\n'))
     async with running(replace(settings, drain_s=0)):
         asked = await stage.mention()
-        await sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if "paced edits" in shown(m)], 40)
+        await sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if "paced edits" in shown(m)])
     vendor.script(search_answer(steps.text("Into Slack.", SLACK)))
     async with running(settings):
         message = await with_sources(stage, asked, 2)

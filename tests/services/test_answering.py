@@ -40,7 +40,7 @@ from bot.services.tool_calls import ToolCalls
 from bot.services.worker import Capacity, Worker
 from bot.store import Stores
 from bot.store.schema import jobs, turns
-from tests.clocks import InstantClock
+from tests.clocks import WITHIN_S, InstantClock
 
 BEGAN_S = 1_000_000.0
 MODEL = "openai/gpt-6-luna"
@@ -281,7 +281,7 @@ class AnsweringStage:
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         try:
-            async with asyncio.timeout(40):
+            async with asyncio.timeout(WITHIN_S):
                 while not condition():  # noqa: ASYNC110
                     await asyncio.sleep(0.002)
         except TimeoutError:

@@ -11,7 +11,7 @@ from bot.core.job import EndReason, Outcome
 from bot.services.retention import DAY_S, EVERY_S, expire_texts
 from bot.store import Stores
 from bot.store.schema import jobs
-from tests.clocks import SteppedClock
+from tests.clocks import WITHIN_S, SteppedClock
 
 DAYS = 30
 ASKED_AT = 1_700_000_000.0
@@ -35,10 +35,10 @@ async def test_text_is_emptied_within_an_hour_of_its_retention_time(tmp_path: Pa
     store = await ended_question(tmp_path / "typist.db", clock)
     clock.now_s = ASKED_AT + DAYS * DAY_S
     retention = asyncio.create_task(expire_texts(store.erasure, clock, DAYS))
-    assert await asyncio.wait_for(clock.slept.get(), 5) == EVERY_S
+    assert await asyncio.wait_for(clock.slept.get(), WITHIN_S) == EVERY_S
     assert await texts(store) == ["why?"]
     clock.advance(EVERY_S)
-    await asyncio.wait_for(clock.slept.get(), 5)
+    await asyncio.wait_for(clock.slept.get(), WITHIN_S)
     assert await texts(store) == [""]
     retention.cancel()
     await store.close()
@@ -53,12 +53,12 @@ async def test_retention_is_retried_in_an_hour_after_a_database_failure(
     async with store.database.engine.begin() as connection:
         await connection.execute(sa.text("ALTER TABLE jobs RENAME TO away"))
     retention = asyncio.create_task(expire_texts(store.erasure, clock, DAYS))
-    await asyncio.wait_for(clock.slept.get(), 5)
+    await asyncio.wait_for(clock.slept.get(), WITHIN_S)
     assert "retrying in an hour" in caplog.text
     async with store.database.engine.begin() as connection:
         await connection.execute(sa.text("ALTER TABLE away RENAME TO jobs"))
     clock.advance(EVERY_S)
-    await asyncio.wait_for(clock.slept.get(), 5)
+    await asyncio.wait_for(clock.slept.get(), WITHIN_S)
     assert await texts(store) == [""]
     retention.cancel()
     await store.close()

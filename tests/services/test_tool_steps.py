@@ -21,7 +21,7 @@ from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
 from bot.services.worker import Worker
 from bot.store import Stores
 from bot.store.schema import jobs, turns
-from tests.clocks import InstantClock
+from tests.clocks import WITHIN_S, InstantClock
 from tests.services.test_answering import BEGAN_S, MODEL, QUESTION, AnsweringStage
 
 READ, WRITE = "notes__list", "notes__add"
@@ -128,7 +128,7 @@ async def staged(
 
 async def ended(stage: AnsweringStage) -> None:
     """Waits until the job has ended."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(WITHIN_S):
         while (await stage.row()).status != "ended":  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     await stage.ended()
@@ -136,7 +136,7 @@ async def ended(stage: AnsweringStage) -> None:
 
 async def waiting(stage: AnsweringStage) -> ToolStep:
     """Waits until the job waits for a person; returns the call that it asks about."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(WITHIN_S):
         while (await stage.row()).status != "waiting":  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     await stage.ended()
@@ -501,7 +501,7 @@ async def test_what_the_asker_writes_while_a_tool_runs_is_read_at_the_next_step(
 
 
 async def ended_all(stage: AnsweringStage) -> None:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(WITHIN_S):
         while await _live(stage):  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     await stage.ended()
@@ -514,7 +514,7 @@ async def _live(stage: AnsweringStage) -> int:
 
 
 async def ended_or_waiting(stage: AnsweringStage) -> None:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(WITHIN_S):
         while (await stage.row()).status not in ("ended", "waiting"):  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     await stage.ended()

@@ -14,7 +14,7 @@ from bot.services.answer_attempt import AnswerAttempt
 from bot.services.worker import Capacity, Worker
 from bot.store import Stores
 from bot.store.queue.worker import SqlWorkerQueue
-from tests.clocks import ManualClock
+from tests.clocks import WITHIN_S, ManualClock
 
 BEGAN_S = 1_000.0
 NO_PIECES: Mapping[Job, Piece] = {}
@@ -81,7 +81,7 @@ def worker_of(
 
 async def until(condition: Callable[[], bool], what: str) -> None:
     try:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(WITHIN_S):
             while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
     except TimeoutError:

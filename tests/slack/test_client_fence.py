@@ -7,6 +7,7 @@ import pytest
 from bot.errors import Refusal, Refused
 from bot.slack.client import SlackClient, new_session, only_while
 from sandbox.server import Sandbox
+from tests.clocks import WITHIN_S
 
 
 @pytest.mark.parametrize("reused", [False, True], ids=["new connection", "reused connection"])
@@ -37,6 +38,6 @@ async def test_call_that_a_posts_listener_begins_outlives_the_posts_job() -> Non
         with only_while(lambda: not job_ended.is_set()):
             await web.post(channel="C0GENERAL", text="ours", thread_ts=root)
         job_ended.set()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WITHIN_S):
             await asyncio.gather(*begun)
         assert sandbox.calls[-1].method == "assistant.threads.setStatus"

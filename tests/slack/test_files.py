@@ -13,6 +13,7 @@ from bot.slack.files import MemoryRoom, SlackFiles, may_have_token
 from bot.slack.format.files import files_of
 from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
+from tests.clocks import WITHIN_S
 
 
 async def test_take_waits_until_memory_is_free() -> None:
@@ -22,7 +23,7 @@ async def test_take_waits_until_memory_is_free() -> None:
     await asyncio.sleep(0)
     assert not any(task.done() for task in waiting)
     room.give_back(20)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WITHIN_S):
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         assert sum(task.done() for task in waiting) == 1
         room.give_back(40)
@@ -35,7 +36,7 @@ async def test_canceled_take_takes_no_memory() -> None:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(room.take(50), 0.01)
     room.give_back(60)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WITHIN_S):
         await room.take(100)
 
 

@@ -18,6 +18,7 @@ from bot.slack.search import DEFINITION, METHOD, MOST_TOKENS, NAME, SlackSearch
 from bot.slack.workspace import Workspace
 from handlers.payloads import action_token_of
 from sandbox.server import Sandbox
+from tests.clocks import WITHIN_S
 from tests.sandbox import manifests
 from tests.slack.schedules import LoneLedger, RecordsInMemory
 
@@ -146,7 +147,7 @@ async def test_search_that_exceeds_the_budget_fails_in_time(stage: SearchStage) 
 async def test_answer_that_does_not_come_fails_in_time(stage: SearchStage) -> None:
     question = await stage.asked()
     stage.sandbox.faults.start("no_answer", method=METHOD)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WITHIN_S):
         assert (await stage.result(question, timeout_s=0.2)).is_error
 
 
