@@ -17,6 +17,10 @@ class SettingsError(TypistError):
         super().__init__("\n".join(problems))
 
 
+class PayloadError(TypistError):
+    """Slack sent a payload in a form that Typist can't read. It would be no better if Slack sent it again."""
+
+
 class Failure(StrEnum):
     """How a model can fail to answer."""
 

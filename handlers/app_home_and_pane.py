@@ -7,27 +7,28 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.services.app_home import AppHome
 from bot.services.assistant_pane import AssistantPane
-from handlers.payloads import channel_in_view
+from handlers.payloads import channel_in_view, home_tab_of, pane_thread_of, viewer_of
 
 
 def register(app: AsyncApp, home: AppHome, pane: AssistantPane) -> None:
     """Registers the listeners. With assistant_view, Slack reports threads; with agent_view, the Messages tab."""
 
     async def on_home(event: Mapping[str, Any]) -> None:
-        if event.get("tab") == "messages":
-            await pane.look(event["user"], channel_in_view(event))
-            pane.suggest(event["channel"], None)
+        tab, user_id, channel_id = home_tab_of(event)
+        if tab == "messages":
+            await pane.look(user_id, channel_in_view(event))
+            pane.suggest(channel_id, None)
         else:
-            home.opened(event["user"])
+            home.opened(user_id)
 
     async def on_thread(event: Mapping[str, Any]) -> None:
-        thread = event["assistant_thread"]
-        await pane.look(thread["user_id"], channel_in_view(thread))
+        user_id, (channel_id, thread_ts), channel_in_view = pane_thread_of(event)
+        await pane.look(user_id, channel_in_view)
         if event["type"] == "assistant_thread_started":
-            pane.suggest(thread["channel_id"], thread["thread_ts"])
+            pane.suggest(channel_id, thread_ts)
 
-    async def on_context(event: Mapping[str, Any]) -> None:
-        await pane.look(event["user"], channel_in_view(event))
+    async def on_context(body: Mapping[str, Any]) -> None:
+        await pane.look(viewer_of(body), channel_in_view(body["event"]))
 
     app.event("app_home_opened")(on_home)
     app.event("assistant_thread_started")(on_thread)

@@ -2,18 +2,19 @@
 
 import logging
 import re
+import traceback
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.response import BoltResponse
 
-from bot.errors import TypistError
+from bot.errors import PayloadError, TypistError, trace_of
 from bot.services.intake import Intake
 from bot.services.message_edits import MessageEdits
 from bot.services.message_shortcut import MessageShortcut
 from bot.slack.format.shortcut_question import view_of
-from handlers.payloads import action_token_of, message_of, messages_of_edit
+from handlers.payloads import action_token_of, changed_at, edited_ts_of, event_in, message_of, messages_of_edit
 
 log = logging.getLogger(__name__)
 
@@ -30,15 +31,15 @@ def register(app: AsyncApp, intake: Intake, edits: MessageEdits, shortcut: Messa
     team_id = shortcut.me.team_id
 
     async def on_message(body: dict[str, Any]) -> None:
-        event, event_id = body["event"], body["event_id"]
+        event_id, event = event_in(body)
         match event.get("subtype"):
             case "message_changed":
                 before, after = messages_of_edit(event, team_id)
                 if after is not None:
-                    await edits.edited(event_id, before, after, event["ts"])
+                    await edits.edited(event_id, before, after, changed_at(event))
             case "message_deleted":
                 await edits.deleted(messages_of_edit(event, team_id)[0])
-            case _ if edited_ts := (event.get("edited") or {}).get("ts"):
+            case _ if edited_ts := edited_ts_of(event):
                 await edits.mentioned_again(event_id, message_of(event, team_id), edited_ts)
             case _ if view_id := view_of(event):
                 await shortcut.seen(view_id, message_of(event, team_id))
@@ -49,19 +50,32 @@ def register(app: AsyncApp, intake: Intake, edits: MessageEdits, shortcut: Messa
         """Returns no options: no menu of Typist requests any, but a forged or outdated one may."""
         await ack(options=[])
 
-    async def on_error(error: Exception) -> BoltResponse | None:
-        """Leaves a failed event unacknowledged, so that Slack sends it again; unexpected errors get a traceback."""
-        if isinstance(error, BoltUnhandledRequestError):
-            log.debug("event acknowledged without a listener: %s", error.body.get("type"))
-            return BoltResponse(status=200)
-        log.error(
-            "event not processed, Slack will redeliver it: %s",
-            error,
-            exc_info=None if isinstance(error, TypistError) else error,
-        )
-        return None
-
     app.error(on_error)
     app.event("app_mention")(on_message)
     app.event("message")(on_message)
     app.options(ANY_ACTION_ID)(on_options)
+
+
+async def on_error(error: Exception) -> BoltResponse | None:
+    """Leaves a failed event unacknowledged, so that Slack sends it again; unexpected errors get a traceback.
+
+    A payload that can't be read is acknowledged: it would come back the same.
+    """
+    if isinstance(error, BoltUnhandledRequestError):
+        log.debug("event acknowledged without a listener: %s", error.body.get("type"))
+        return BoltResponse(status=200)
+    if isinstance(error, PayloadError) or _raised_by_bolt(error):
+        log.warning("payload ignored: %s", error if isinstance(error, PayloadError) else trace_of(error))
+        return BoltResponse(status=200)
+    log.error(
+        "event not processed, Slack will redeliver it: %s",
+        error,
+        exc_info=None if isinstance(error, TypistError) else error,
+    )
+    return None
+
+
+def _raised_by_bolt(error: Exception) -> bool:
+    """Returns whether Bolt's own code failed, which reads the payload before any listener does."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return bool(frames) and str(frames[-1][0].f_globals.get("__name__")).startswith("slack_bolt.")

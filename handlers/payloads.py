@@ -1,39 +1,79 @@
-"""Parses Slack's payloads into our types."""
+"""Parses Slack's payloads into our types.
 
-from collections.abc import Mapping
-from typing import Any
+Slack's payloads change without notice. A parser returns values of the declared types or raises PayloadError, whatever
+it is given; such a payload is acknowledged and logged (handlers/messages.py), because it would come back the same.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from bot.core.conversation import Message, ThreadKey
+from bot.core.inbound.channel_settings import ChannelSettings, SettingsPlace
+from bot.core.message_question import QuotedMessage
 from bot.core.reply.actions import ReplyAction
 from bot.core.slash_command import TypedCommand
+from bot.errors import PayloadError
 from bot.services.reply_actions import Press
 from bot.services.slash_commands import Invocation
 from bot.slack.format.files import files_of
 from bot.slack.format.message_text import app_name, attached_to, body_of
+from bot.slack.format.modals import submitted_question, submitted_settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
 
 
+def parser(parse: Callable[P, T]) -> Callable[P, T]:
+    """Has a parser raise PayloadError for a payload that lacks something, or has another type somewhere."""
+
+    @wraps(parse)
+    def parsed(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return parse(*args, **kwargs)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            # The error's own words may be a person's.
+            raise PayloadError(f"{parse.__name__} can't read the payload: {type(error).__name__}") from error
+
+    return parsed
+
+
+@parser
+def event_in(body: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Returns the event's id and the event in an envelope."""
+    return _string(body, "event_id"), _object(body, "event")
+
+
+@parser
 def message_of(event: Mapping[str, Any], team_id: str) -> Message:
     """Returns the message in an event of type app_mention or message.
 
     `team_id` is the bot's: in a channel shared by Slack Connect, the envelope and the message name the workspace that
     hosts the channel, or the writer's.
     """
-    root = event.get("root") or {}
+    return _message(event, _ts(event, "ts"), team_id)
+
+
+def _message(event: Mapping[str, Any], ts: str, team_id: str) -> Message:
+    root = _object_or_empty(event, "root")
     return Message(
         team_id=team_id,
-        channel_id=event["channel"],
-        ts=event["ts"],
+        channel_id=_string(event, "channel"),
+        ts=ts,
         text=body_of(event),
         attached=attached_to(event),
-        channel_type=event.get("channel_type", "channel"),
-        thread_ts=event.get("thread_ts"),
-        user_id=event.get("user"),
-        bot_id=event.get("bot_id"),
+        channel_type=_string_or_none(event, "channel_type") or "channel",
+        thread_ts=_ts(event, "thread_ts") if event.get("thread_ts") is not None else None,
+        user_id=_string_or_none(event, "user"),
+        bot_id=_string_or_none(event, "bot_id"),
         app_name=app_name(event),
         # Only people's own clients give messages an id.
         by_app="app_id" in event and "client_msg_id" not in event,
-        subtype=event.get("subtype"),
-        parent_user_id=event.get("parent_user_id") or root.get("user"),
+        subtype=_string_or_none(event, "subtype"),
+        parent_user_id=_string_or_none(event, "parent_user_id") or _string_or_none(root, "user"),
         files=files_of(event),
     )
 
@@ -49,64 +89,168 @@ def action_token_of(event: Mapping[str, Any]) -> str:
     return token if isinstance(token, str) else ""
 
 
+@parser
+def edited_ts_of(event: Mapping[str, Any]) -> str:
+    """Returns when the message in an event was edited; "" if it never was."""
+    edited = _object_or_empty(event, "edited")
+    return _ts(edited, "ts") if edited.get("ts") is not None else ""
+
+
+@parser
 def messages_of_edit(event: Mapping[str, Any], team_id: str) -> tuple[Message, Message | None]:
     """Returns a message before and after an edit, in an event of subtype message_changed or message_deleted."""
     where = {name: event[name] for name in ("channel", "channel_type") if name in event}
     # When the last reply below a tombstone is deleted, Slack sends an empty list as the previous message.
-    before = {"ts": event.get("deleted_ts", ""), **(event.get("previous_message") or {}), **where}
-    after = message_of({**event["message"], **where}, team_id) if "message" in event else None
-    return message_of(before, team_id), after
+    before = {**(event.get("previous_message") or {}), **where}
+    ts = before.get("ts", event.get("deleted_ts", ""))
+    after = message_of({**_object(event, "message"), **where}, team_id) if "message" in event else None
+    return _message(before, ts if ts == "" else _ts({"ts": ts}, "ts"), team_id), after
 
 
+@parser
+def changed_at(event: Mapping[str, Any]) -> str:
+    """Returns when a message was edited, in an event of subtype message_changed."""
+    return _ts(event, "ts")
+
+
+@parser
+def viewer_of(body: Mapping[str, Any]) -> str:
+    """Returns who views something beside the pane, in an event of type app_context_changed.
+
+    The event names nobody; the person is the one in whose name it was delivered. Slack's types for Node do name a user.
+    """
+    _, event = event_in(body)
+    return _string_or_none(event, "user") or _string(body["authorizations"][0], "user_id")
+
+
+@parser
+def home_tab_of(event: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Returns the tab, the person and the channel of an event of type app_home_opened."""
+    return _string_or_none(event, "tab") or "home", _string(event, "user"), _string(event, "channel")
+
+
+@parser
+def pane_thread_of(event: Mapping[str, Any]) -> tuple[str, tuple[str, str], str]:
+    """Returns the person, the thread's channel and ts, and the channel in view, of an assistant's thread."""
+    thread = _object(event, "assistant_thread")
+    place = _string(thread, "channel_id"), _ts(thread, "thread_ts")
+    return _string(thread, "user_id"), place, channel_in_view(thread)
+
+
+@parser
+def stop_of(body: Mapping[str, Any], team_id: str) -> tuple[ThreadKey, str, str]:
+    """Returns the thread, the person and the event's id of a press of Slack's own Stop."""
+    event_id, event = event_in(body)
+    thread_ts = _ts(event, "thread_ts") if event.get("thread_ts") is not None else None
+    return ThreadKey(team_id, _string(event, "channel"), thread_ts), _string_or_none(event, "user") or "", event_id
+
+
+@parser
 def invocation_of_command(command: Mapping[str, Any]) -> Invocation:
     """Returns who used the slash command, and where."""
-    return Invocation(command["user_id"], command["channel_id"], command["trigger_id"], command["response_url"])
+    user_id, channel_id = _string(command, "user_id"), _string(command, "channel_id")
+    return Invocation(user_id, channel_id, _string(command, "trigger_id"), _string(command, "response_url"))
 
 
+@parser
 def command_of(command: Mapping[str, Any]) -> TypedCommand:
     """Returns what somebody typed: the command's name, as the manifest has it, and the text behind it."""
-    return TypedCommand(command["command"], command.get("text") or "")
+    return TypedCommand(_string(command, "command"), _string_or_none(command, "text") or "")
 
 
+@parser
 def invocation_of_shortcut(shortcut: Mapping[str, Any]) -> Invocation:
     """Returns who used the message shortcut, and where."""
-    user_id, channel_id = shortcut["user"]["id"], shortcut["channel"]["id"]
-    return Invocation(user_id, channel_id, shortcut["trigger_id"], shortcut["response_url"])
+    user_id, channel_id = _string(shortcut["user"], "id"), _string(shortcut["channel"], "id")
+    return Invocation(user_id, channel_id, _string(shortcut, "trigger_id"), _string(shortcut, "response_url"))
 
 
+@parser
 def message_of_shortcut(shortcut: Mapping[str, Any], team_id: str) -> Message:
     """Returns the message that the shortcut was used on; `team_id` is the bot's."""
-    return message_of({**shortcut["message"], "channel": shortcut["channel"]["id"]}, team_id)
+    return message_of({**_object(shortcut, "message"), "channel": shortcut["channel"]["id"]}, team_id)
+
+
+@parser
+def settings_in(body: Mapping[str, Any]) -> tuple[str, SettingsPlace, ChannelSettings]:
+    """Returns who submitted the settings modal, for which channel, and the settings."""
+    return _string(_object(body, "user"), "id"), *submitted_settings(_object(body, "view"))
+
+
+@parser
+def question_in(body: Mapping[str, Any]) -> tuple[str, str, QuotedMessage, str]:
+    """Returns who submitted the modal of *Ask Typist about this*, the modal's id, the message and the question."""
+    view = _object(body, "view")
+    return _string(_object(body, "user"), "id"), _string(view, "id"), *submitted_question(view)
 
 
 def channel_in_view(holder: Mapping[str, Any]) -> str:
     """Returns the channel that a person views beside the pane, "" if none; events of both views are understood."""
-    context = holder.get("context") or {}
-    if "channel_id" in context:
-        return str(context["channel_id"])
-    for entity in context.get("entities") or ():
-        match entity:
-            case {"type": "slack#/types/channel_id", "value": str(channel_id)}:
-                return channel_id
-            case {"type": "slack#/types/message_context", "value": {"channel_id": str(channel_id)}}:
-                return channel_id
+    match holder.get("context"):
+        case {"channel_id": str(channel_id)}:
+            return channel_id
+        case {"entities": [*entities]}:
+            return next(filter(None, map(_channel_of_entity, entities)), "")
     return ""
 
 
+def _channel_of_entity(entity: Any) -> str:
+    match entity:
+        case {"type": "slack#/types/channel_id", "value": str(channel_id)}:
+            return channel_id
+        case {"type": "slack#/types/message_context", "value": {"channel_id": str(channel_id)}}:
+            return channel_id
+    return ""
+
+
+@parser
 def press_of(body: Mapping[str, Any], team_id: str) -> Press:
     """Returns the press of a button, in a payload of type block_actions."""
-    action, container = body["actions"][0], body.get("container", {})
-    message_ts = str(container.get("message_ts", ""))
-    thread_ts = container.get("thread_ts") or body.get("message", {}).get("thread_ts")
-    channel_id = str(container.get("channel_id") or body.get("channel", {}).get("id", ""))
+    action, container = body["actions"][0], _object_or_empty(body, "container")
+    message_ts = _string_or_none(container, "message_ts") or ""
+    thread_ts = container.get("thread_ts") or _object_or_empty(body, "message").get("thread_ts")
+    channel_id = _string_or_none(container, "channel_id") or _string_or_none(_object_or_empty(body, "channel"), "id")
     return Press(
         action=ReplyAction(action["action_id"]),
         # In a direct message, a message with replies names itself as the root of its thread.
-        thread=ThreadKey(team_id, channel_id, thread_ts if thread_ts != message_ts else None),
+        thread=ThreadKey(
+            team_id,
+            channel_id or "",
+            _ts({"ts": thread_ts}, "ts") if thread_ts is not None and thread_ts != message_ts else None,
+        ),
         message_ts=message_ts,
-        user_id=body["user"]["id"],
-        value=str(action.get("value", "")),
+        user_id=_string(_object(body, "user"), "id"),
+        value=_string_or_none(action, "value") or "",
         private=bool(container.get("is_ephemeral")),
-        response_url=str(body.get("response_url", "")),
-        trigger_id=str(body.get("trigger_id", "")),
+        response_url=_string_or_none(body, "response_url") or "",
+        trigger_id=_string_or_none(body, "trigger_id") or "",
     )
+
+
+def _string(holder: Mapping[str, Any], key: str) -> str:
+    value = holder[key]
+    if not isinstance(value, str):
+        raise TypeError(key)
+    return value
+
+
+def _string_or_none(holder: Mapping[str, Any], key: str) -> str | None:
+    return None if holder.get(key) is None else _string(holder, key)
+
+
+def _ts(holder: Mapping[str, Any], key: str) -> str:
+    value = _string(holder, key)
+    if not _TS.fullmatch(value):
+        raise ValueError(key)
+    return value
+
+
+def _object(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = holder[key]
+    if not isinstance(value, Mapping):
+        raise TypeError(key)
+    return value
+
+
+def _object_or_empty(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    return _object(holder, key) if holder.get(key) else {}

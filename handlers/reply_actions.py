@@ -4,10 +4,9 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.core.conversation import ThreadKey
 from bot.core.reply.actions import ReplyAction
 from bot.services.reply_actions import ReplyActions
-from handlers.payloads import press_of
+from handlers.payloads import press_of, stop_of
 
 
 def register(app: AsyncApp, actions: ReplyActions, team_id: str) -> None:
@@ -18,9 +17,7 @@ def register(app: AsyncApp, actions: ReplyActions, team_id: str) -> None:
         await actions.pressed(press_of(body, team_id))
 
     async def on_stop(body: dict[str, Any]) -> None:
-        event = body["event"]
-        thread = ThreadKey(team_id, event["channel"], event.get("thread_ts"))
-        await actions.stop_session(thread, event.get("user", ""), body["event_id"])
+        await actions.stop_session(*stop_of(body, team_id))
 
     for action in ReplyAction:
         app.action(action.value)(on_press)

@@ -11,12 +11,19 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot.core import texts
 from bot.core.inbound.channel_settings import SettingsField
 from bot.core.slash_command import CommandResponse
-from bot.errors import TypistError
+from bot.errors import PayloadError, TypistError
 from bot.services.message_shortcut import MessageShortcut
 from bot.services.slash_commands import SlashCommands
 from bot.slack.format.command_responses import command_message
-from bot.slack.format.modals import ASK_ABOUT, QUESTION, SETTINGS, submitted_question, submitted_settings
-from handlers.payloads import command_of, invocation_of_command, invocation_of_shortcut, message_of_shortcut
+from bot.slack.format.modals import ASK_ABOUT, QUESTION, SETTINGS
+from handlers.payloads import (
+    command_of,
+    invocation_of_command,
+    invocation_of_shortcut,
+    message_of_shortcut,
+    question_in,
+    settings_in,
+)
 
 COMMAND = re.compile(".*")
 """Slack sends the app its own commands only, and the manifest may name the command in another way."""
@@ -48,18 +55,19 @@ def register(app: AsyncApp, commands: SlashCommands, shortcut_questions: Message
             await commands.tell(invocation.response_url, CommandResponse(_sentence(error)))
         await ack()
 
-    async def on_settings(ack: AsyncAck, body: Mapping[str, Any], view: Mapping[str, Any]) -> None:
+    async def on_settings(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         try:
-            problems = await _in_time(commands.save(body["user"]["id"], *submitted_settings(view)))
+            problems = await _in_time(commands.save(*settings_in(body)))
         except (TypistError, TimeoutError) as error:
             problems = {SettingsField.MODEL: _sentence(error)}
         await (ack(response_action="errors", errors=problems) if problems else ack())
 
-    async def on_question(ack: AsyncAck, body: Mapping[str, Any], view: Mapping[str, Any]) -> None:
-        about, question = submitted_question(view)
+    async def on_question(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         try:
             async with asyncio.timeout(ASKED_WITHIN_S):
-                problem = await shortcut_questions.ask(body["user"]["id"], str(view["id"]), about, question)
+                problem = await shortcut_questions.ask(*question_in(body))
+        except PayloadError as error:
+            problem = _sentence(error)
         except TimeoutError:
             # The question is processed in the background, which tells the person if it fails.
             problem = ""

@@ -83,9 +83,12 @@ class Events:
                 events = []
         return [self._payload(event) for event in events]
 
-    def payload(self, event: Json) -> Json | None:
-        """Returns the payload for an event other than a message, None if the app isn't subscribed to it."""
-        return self._payload(event) if event["type"] in self.subscribed else None
+    def payload(self, event: Json, person_id: str | None) -> Json | None:
+        """Returns the payload for an event other than a message, None if the app isn't subscribed to it.
+
+        `person_id`: in whose name it is sent; None for the bot's.
+        """
+        return self._payload(event, person_id) if event["type"] in self.subscribed else None
 
     def _posted(self, message: Message) -> list[Json]:
         channel = self.workspace.channel(message.channel)
@@ -180,13 +183,13 @@ class Events:
         }
         return [event]
 
-    def _payload(self, event: Json) -> Json:
+    def _payload(self, event: Json, person_id: str | None = None) -> Json:
         number = next(self._numbers)
         authorization = {
             "enterprise_id": None,
             "team_id": TEAM_ID,
-            "user_id": self.workspace.bot.id,
-            "is_bot": True,
+            "user_id": person_id or self.workspace.bot.id,
+            "is_bot": person_id is None,
             "is_enterprise_install": False,
         }
         payload = {

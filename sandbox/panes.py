@@ -32,14 +32,17 @@ class Session:
 
 @dataclass
 class Panes:
-    """The state of all panes. `emit` sends an event to the app; `changed` has listeners for the id of a changed DM."""
+    """The state of all panes. `changed` has listeners for the id of a changed direct message.
+
+    `emit` sends an event to the app, in a person's name or, for None, in the bot's.
+    """
 
     workspace: Workspace
     config: Manifest
     views: Views
     streams: dict[tuple[str, str], Stream]
     action_tokens: ActionTokens
-    emit: Callable[[Json], None]
+    emit: Callable[[Json, str | None], None]
     stop_stream: Callable[[str, str], None]
     """Closes a stream by channel and ts, because a person stopped it."""
     changed: list[Callable[[str], None]] = field(default_factory=list)
@@ -93,8 +96,8 @@ class Panes:
             return
         self._looking_at[user_id] = channel, message_ts
         if self.config.pane == "agent":
-            fields = {"user": user_id, "channel": self._dm(user_id).id, **self._context(user_id)}
-            self._emit({"type": "app_context_changed", **fields})
+            # The event names nobody: no user, no channel, no event_ts.
+            self.emit({"type": "app_context_changed", **self._context(user_id)}, user_id)
         elif user_id in self._threads:
             self._emit({"type": "assistant_thread_context_changed", "assistant_thread": self._thread(user_id)})
 
@@ -183,7 +186,7 @@ class Panes:
         return self.workspace.dm(user_id)
 
     def _emit(self, event: Json) -> None:
-        self.emit({**event, "event_ts": self.workspace.next_ts()})
+        self.emit({**event, "event_ts": self.workspace.next_ts()}, None)
 
     def _notify(self, channel: str) -> None:
         for listener in self.changed:

@@ -85,7 +85,7 @@ class People:
         draft = replace(self._draft(user, channel, "", thread_ts), text=content.text, blocks=stored(content.blocks))
         return self.workspace.post(replace(draft, attachments=tuple(content.attachments))).ts
 
-    def paste(self, user: str, channel: str, text: str, rows: Sequence[Sequence[str | float]]) -> str:
+    def paste(self, user: str, channel: str, text: str, rows: Sequence[Sequence[str]]) -> str:
         """Posts a message with a pasted table and returns its ts. The first row is the heading."""
         draft = self._draft(user, channel, text, None)
         table = {"id": 1, "fallback": "[no preview available]", "blocks": [pasted_table(rows)]}

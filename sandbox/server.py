@@ -273,7 +273,7 @@ class Sandbox:
         message = self.workspace.message(self.workspace.channel(channel).id, ts)
         return self.people.forward(user, message, to, comment)
 
-    async def paste(self, user: str, channel: str, text: str, rows: Sequence[Sequence[str | float]]) -> str:
+    async def paste(self, user: str, channel: str, text: str, rows: Sequence[Sequence[str]]) -> str:
         """Posts a pasted table as a person, and returns the message's ts."""
         return self.people.paste(user, channel, text, rows)
 
@@ -359,8 +359,8 @@ class Sandbox:
     def _with_mention(self, text: str) -> str:
         return text.replace("<@BOT>", f"@{self.workspace.bot.name}")
 
-    def _emit(self, event: Json) -> None:
-        payload = self._events.payload(event)
+    def _emit(self, event: Json, person_id: str | None = None) -> None:
+        payload = self._events.payload(event, person_id)
         if payload is not None:
             self.sockets.send(payload)
 

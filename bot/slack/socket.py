@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
 from slack_bolt.async_app import AsyncApp
+from slack_bolt.response import BoltResponse
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
@@ -174,9 +175,17 @@ class Sockets:
         return next((connection.problem for connection in self._connections if connection.problem), "")
 
     async def _handle(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
-        """Hands an event to the app and acknowledges it. Slack sends unacknowledged events again."""
-        request.payload = paired_json(request.payload)
-        response = await run_async_bolt_app(self._app, request)
+        """Hands an event to the app and acknowledges it. Slack sends unacknowledged events again.
+
+        The app handles the errors of its listeners. What it raises itself means that it can't read the payload, which
+        would come back the same.
+        """
+        try:
+            request.payload = paired_json(request.payload)
+            response = await run_async_bolt_app(self._app, request)
+        except Exception as error:
+            log.warning("payload ignored: Bolt can't read it: %s", type(error).__name__)
+            response = BoltResponse(status=200)
         try:
             await send_async_response(client, request, response, time.time())
         except ConnectionError:

@@ -32,7 +32,7 @@ class RichTextRenderer:
             f'<div class="table" tabindex="0"><table><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'
         )
 
-    def _row(self, cells: Iterable[Json], columns: Sequence[Json], tag: str) -> str:
+    def _row(self, cells: Iterable[Json | None], columns: Sequence[Json], tag: str) -> str:
         # Alignment is a class because the content security policy forbids style attributes.
         aligned = [str((column or {}).get("align", "")) for column in columns]
         html = ""
@@ -41,7 +41,9 @@ class RichTextRenderer:
             html += f"<{tag}{f' class={chr(34)}{align}{chr(34)}' if align else ''}>{self._cell(cell)}</{tag}>"
         return f"<tr>{html}</tr>"
 
-    def _cell(self, cell: Json) -> str:
+    def _cell(self, cell: Json | None) -> str:
+        if cell is None:
+            return ""
         if cell.get("type") == "rich_text":
             return "<br>".join(self._inline(element.get("elements", ())) for element in cell.get("elements", ()))
         return _lines(str(cell.get("text", cell.get("value", ""))))

@@ -58,20 +58,22 @@ def compose(text: str, user_id: UserId) -> tuple[str, tuple[Json, ...]]:
     return mrkdwn + rest, (block,)
 
 
-def pasted_table(rows: Sequence[Sequence[str | float]]) -> Json:
-    """Returns the table block for pasted rows. The first row is bold; numbers stay numbers."""
-    heading, *others = [[_cell(cell) for cell in row] for row in rows]
-    bold = [_bold(cell) if cell["type"] == "raw_text" else cell for cell in heading]
-    return {"type": "table", "block_id": uuid.uuid4().hex[:5], "rows": [bold, *others]}
+def pasted_table(rows: Sequence[Sequence[str]]) -> Json:
+    """Returns the table block for pasted rows: the first row is bold, numbers are text, and an empty cell is None."""
+    heading, *others = rows
+    cells = [list(map(_heading_cell, heading)), *(list(map(_cell, row)) for row in others)]
+    return {"type": "table", "block_id": uuid.uuid4().hex[:5], "rows": cells}
 
 
-def _cell(value: str | float) -> Json:
-    return {"type": "raw_text", "text": value} if isinstance(value, str) else {"type": "raw_number", "value": value}
+def _cell(text: str) -> Json | None:
+    return {"type": "raw_text", "text": text} if text else None
 
 
-def _bold(cell: Json) -> Json:
-    text = {"type": "text", "text": cell["text"], "style": {"bold": True}}
-    return {"type": "rich_text", "elements": [_section([text])]}
+def _heading_cell(text: str) -> Json | None:
+    if not text:
+        return None
+    bold = {"type": "text", "text": text, "style": {"bold": True}}
+    return {"type": "rich_text", "block_id": uuid.uuid4().hex[:5], "elements": [_section([bold])]}
 
 
 def _paragraphs(text: str, user_id: UserId) -> tuple[str, list[Json]]:

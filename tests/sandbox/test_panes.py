@@ -84,7 +84,9 @@ async def test_agent_receives_events_about_its_messages_tab(agent: Sandbox, sess
     ada.open_tab("messages")
     changed, opened = events(agent)
     entity = {"type": "slack#/types/channel_id", "value": "C0GENERAL", "team_id": agent.team_id}
-    assert (changed["type"], changed["context"]) == ("app_context_changed", {"entities": [entity]})
+    assert changed == {"type": "app_context_changed", "context": {"entities": [entity]}}
+    (authorization,) = agent.deliveries[0].payload["authorizations"]
+    assert (authorization["user_id"], authorization["is_bot"]) == ("U0ADA", False)
     assert (opened["type"], opened["tab"], opened["channel"]) == ("app_home_opened", "messages", dm)
     assert opened["context"] == {"entities": [entity]}
     await web.assistant_threads_setSuggestedPrompts(channel_id=dm, prompts=[ASK])

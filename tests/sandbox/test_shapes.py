@@ -165,7 +165,7 @@ async def a_file_from_another_organisation(wire: Wire) -> None:
 
 
 async def a_table(wire: Wire) -> None:
-    await wire.sandbox.paste("ada", "general", "Which?", [["Name", "Units"], ["QB55C", 3]])
+    await wire.sandbox.paste("ada", "general", "Which?", [["Name", "Units"], ["QB55C", "3"], ["", "0"]])
 
 
 async def a_forwarded_message(wire: Wire) -> None:

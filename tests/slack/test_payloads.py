@@ -1,6 +1,7 @@
 """Payloads in Slack's forms (tests/payloads): each has its declared shape, and our parsers read it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from bot.core.conversation import Message
 from bot.core.inbound.triage import Identity, by_person
 from bot.core.limits.access import UserKind
 from bot.core.reply.actions import ReplyAction
+from bot.errors import PayloadError
 from bot.slack.format.files import files_of
 from bot.slack.format.message_text import app_name, attached_to, body_of
 from bot.slack.format.modals import submitted_question, submitted_settings
@@ -17,13 +19,22 @@ from bot.slack.format.shortcut_question import asked_in
 from bot.slack.users import kind_of, name_of
 from handlers.payloads import (
     channel_in_view,
+    command_of,
+    event_in,
+    home_tab_of,
     invocation_of_command,
     invocation_of_shortcut,
     message_of,
     message_of_shortcut,
     messages_of_edit,
+    pane_thread_of,
     press_of,
+    question_in,
+    settings_in,
+    stop_of,
+    viewer_of,
 )
+from tests.mutations import mutations
 from tests.sandbox.shapes import events, interactivity, web_api
 from tests.sandbox.shapes.shape import Shape, problems
 
@@ -78,11 +89,14 @@ MESSAGES = {
     "app_mention_grid": "<@U0TYPIST> please",
     "app_mention_shared_channel": "<@U0TYPIST> what is due?",
     "app_mention_with_file": "<@U0TYPIST> what does the plan say?",
+    "app_mention_grid_multi_workspace": "<@U0TYPIST> please",
     "message_bot_message": "The build is green.",
     "message_channel": "<@U0TYPIST> what is due today?",
     "message_channel_join": "<@U0ADA> has joined the channel",
     "message_file_share": "Here is the plan.",
+    "message_file_share_audio_clip": "",
     "message_file_share_in_thread": "The query, in full",
+    "message_file_share_private_channel": "What is on this photo?",
     "message_im": "Good morning",
     "message_im_app_context": "what was decided here?",
     "message_im_from_slack": "<@U0ADA> archived the channel <#C0GENERAL>",
@@ -92,9 +106,13 @@ MESSAGES = {
     "message_of_app_without_bot_id": "<@U0TYPIST> deployed",
     "message_of_other_bot": "The build is green.",
     "message_of_own_bot": "Writing…",
+    "message_of_own_bot_header_buttons": "**Which planet?**",
     "message_shared_channel": "<@U0TYPIST> what is due?",
     "message_shared_channel_with_file": "<@U0TYPIST> what is due?",
+    "message_stream_start": "",
+    "message_stream_whole": "<@U0TYPIST> how far is **the moon**?",
     "message_thread_broadcast": "Here is the plan.",
+    "message_thread_broadcast_private_channel": "The plan is here.",
     "message_with_pasted_table": "Which planets have rings?",
     "message_with_snippet": "The query",
 }
@@ -102,6 +120,9 @@ CHANGES = {
     "message_changed_assistant_root": ("New chat", "New chat"),
     "message_changed_by_person": ("How far is the moon?", "How far is the moon, in miles?"),
     "message_changed_own_edit": ("**The moon**", "**The moon**"),
+    "message_changed_root_metadata": ("<@U0TYPIST> how far is **the moon**?",) * 2,
+    "message_changed_stream_end": ("", "<@U0TYPIST> how far is **the moon**?"),
+    "message_changed_thread_broadcast": ("The plan is here.",) * 2,
     "message_changed_to_tombstone": ("Who has a spare key?", "This message was deleted."),
     "message_changed_tombstone_last_reply_gone": ("", "This message was deleted."),
     "message_changed_with_files": ("The notes", "The notes, and more to come"),
@@ -115,18 +136,27 @@ NOT_BY_PEOPLE = {
     "message_of_app_without_bot_id",
     "message_of_other_bot",
     "message_of_own_bot",
+    "message_of_own_bot_header_buttons",
+    "message_stream_start",
+    "message_stream_whole",
 }
 IN_THREADS = {
     "message_file_share_in_thread",
     "message_im_in_thread",
     "message_in_thread",
     "message_of_own_bot",
+    "message_of_own_bot_header_buttons",
+    "message_stream_start",
+    "message_stream_whole",
     "message_thread_broadcast",
+    "message_thread_broadcast_private_channel",
 }
 WITH_FILES = {
     "app_mention_with_file": ("plan.png", "visible"),
     "message_file_share": ("plan.png", ""),
+    "message_file_share_audio_clip": ("Audio clip (2026-10-09 10:35:15).m4a", "visible"),
     "message_file_share_in_thread": ("notes.txt", ""),
+    "message_file_share_private_channel": ("photo.png", "visible"),
     "message_shared_channel_with_file": ("a file", "check_file_info"),
     "message_with_snippet": ("notes.txt", ""),
 }
@@ -164,9 +194,45 @@ def test_edit_in_an_event_is_parsed(name: str, words: tuple[str, str | None]) ->
     assert before.team_id == "T0OURS"
 
 
-def test_pasted_table_is_read_with_its_numbers() -> None:
+PARSERS: dict[str, Callable[[Any], Any]] = {
+    "app_context_changed": viewer_of,
+    "app_home_opened": lambda body: home_tab_of(event_in(body)[1]),
+    "agent_session_stopped": lambda body: stop_of(body, "T0OURS"),
+    "app_mention": lambda body: message_of(event_in(body)[1], "T0OURS"),
+    "assistant_thread": lambda body: pane_thread_of(event_in(body)[1]),
+    "block_actions": lambda body: press_of(body, "T0OURS"),
+    "message_action": lambda body: (invocation_of_shortcut(body), message_of_shortcut(body, "T0OURS")),
+    "message_changed": lambda body: messages_of_edit(event_in(body)[1], "T0OURS"),
+    "message_deleted": lambda body: messages_of_edit(event_in(body)[1], "T0OURS"),
+    "message": lambda body: message_of(event_in(body)[1], "T0OURS"),
+    "slash_command": lambda body: (invocation_of_command(body), command_of(body)),
+    "view_submission_question": question_in,
+    "view_submission": settings_in,
+}
+
+
+@pytest.mark.parametrize("name", [*named("events"), *named("interactivity")])
+def test_parsers_return_their_types_or_raise_one_error_whatever_the_shape(name: str) -> None:
+    parse = next((parser for prefix, parser in PARSERS.items() if name.partition("/")[2].startswith(prefix)), None)
+    if parse is None:
+        pytest.skip("no listener reads it")
+    for where, body in mutations(load(name)):
+        try:
+            parsed = parse(body)
+        except PayloadError:
+            continue
+        hash(parsed)
+        assert "[None]" not in repr(parsed), where
+
+
+def test_pasted_table_is_read_with_its_empty_cells() -> None:
     message = message_of(event_of("message_with_pasted_table"), "T0OURS")
-    rows = ["| **Planet** | Rings | Moons |", "| --- | --- | --- |", "| Saturn | yes | 146 |"]
+    rows = [
+        "| **Planet** | **Rings** | **Moons** |",
+        "| --- | --- | --- |",
+        "| Saturn | yes | 146 |",
+        "| Venus |  | 0 |",
+    ]
     assert message.attached.replace("> ", "").split("\n") == rows
 
 
@@ -189,6 +255,7 @@ def test_translated_answer_is_read_with_its_structure() -> None:
     ("name", "channel"),
     [
         ("app_context_changed", "C0GENERAL"),
+        ("app_context_changed_with_user", "C0GENERAL"),
         ("app_home_opened", ""),
         ("app_home_opened_messages", "C0GENERAL"),
         ("assistant_thread_context_changed", "C0GENERAL"),
@@ -198,6 +265,11 @@ def test_translated_answer_is_read_with_its_structure() -> None:
 def test_channel_in_view_is_parsed(name: str, channel: str) -> None:
     event = event_of(name)
     assert channel_in_view(event.get("assistant_thread", event)) == channel
+
+
+@pytest.mark.parametrize("name", ["app_context_changed", "app_context_changed_with_user"])
+def test_viewer_is_the_person_in_whose_name_the_event_came(name: str) -> None:
+    assert viewer_of(load(f"events/{name}")) == "U0ADA"
 
 
 def test_app_context_of_a_message_names_its_channel() -> None:

@@ -9,18 +9,27 @@ from bot.core.conversation import File
 
 def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
     """Returns the files of a message and of the messages that it forwards."""
-    holders = (message, *(message.get("attachments") or ()))
-    return tuple(file_of(file) for holder in holders for file in holder.get("files") or ())
+    holders = (message, *_objects(message.get("attachments")))
+    return tuple(file_of(file) for holder in holders for file in _objects(holder.get("files")))
 
 
 def file_of(file: Mapping[str, Any]) -> File:
     """Returns a file object as our file. https://docs.slack.dev/reference/objects/file-object"""
     return File(
-        id=str(file.get("id") or ""),
-        name=str(file.get("name") or file.get("title") or texts.FILE_UNNAMED),
-        mimetype=str(file.get("mimetype") or ""),
-        filetype=str(file.get("filetype") or ""),
-        mode=str(file.get("mode") or ""),
-        access=str(file.get("file_access") or ""),
-        url=str(file.get("url_private_download") or file.get("url_private") or ""),
+        id=_string(file, "id"),
+        name=_string(file, "name") or _string(file, "title") or texts.FILE_UNNAMED,
+        mimetype=_string(file, "mimetype"),
+        filetype=_string(file, "filetype"),
+        mode=_string(file, "mode"),
+        access=_string(file, "file_access"),
+        url=_string(file, "url_private_download") or _string(file, "url_private"),
     )
+
+
+def _string(file: Mapping[str, Any], key: str) -> str:
+    value = file.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []

@@ -136,7 +136,10 @@ def _table(block: Json, labels: Mapping[str, str]) -> str:
     rows = block.get("rows")
     lines = []
     for row in rows if isinstance(rows, list) else []:
-        cells = [_cell(cell, labels) for cell in dicts(row)]
+        # An empty cell is null.
+        cells = (
+            [_cell(cell, labels) if isinstance(cell, Mapping) else "" for cell in row] if isinstance(row, list) else []
+        )
         lines.append(f"| {' | '.join(cells)} |")
         if len(lines) == 1:
             lines.append("|" + " --- |" * len(cells))

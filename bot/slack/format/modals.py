@@ -184,8 +184,8 @@ def _values(view: Mapping[str, Any]) -> dict[str, str]:
     for name, elements in view["state"]["values"].items():
         for element in elements.values():
             value = (element.get("selected_option") or {}).get("value") or element.get("value")
-            if value:
-                values[name] = str(value)
+            if isinstance(value, str) and value:
+                values[name] = value
     return values
 
 

@@ -41,7 +41,7 @@ def mark_of(view_id: str) -> str:
 
 def view_of(message: Mapping[str, Any]) -> str | None:
     """Returns the id of the modal in which a message of ours was asked, None for any other message."""
-    ids = (str(block.get("block_id", "")) for block in message.get("blocks") or ())
+    ids = (str(block.get("block_id", "")) for block in rich_text.dicts(message.get("blocks")))
     return next((id_.removeprefix(_MARK) for id_ in ids if id_.startswith(_MARK)), None)
 
 
@@ -50,10 +50,12 @@ def asked_in(message: Mapping[str, Any]) -> tuple[str, str] | None:
 
     None for any other message.
     """
-    parts = [block for block in message.get("blocks") or () if str(block.get("block_id", "")).startswith(_BLOCK)]
+    parts = [
+        block for block in rich_text.dicts(message.get("blocks")) if str(block.get("block_id", "")).startswith(_BLOCK)
+    ]
     if not parts:
         return None
-    user_id = parts[-1]["block_id"].removeprefix(_BLOCK)
+    user_id = str(parts[-1]["block_id"]).removeprefix(_BLOCK)
     quoted = ["\n".join(f"&gt; {line}" for line in _text(part).splitlines()) for part in parts[:-1]]
     return user_id, mrkdwn.message_text("\n\n".join((*quoted, _text(parts[-1]))))
 

@@ -61,7 +61,11 @@ ELEMENT = ByType(
         "radio_buttons": {**_CHOOSER, "options": [OPTION], "initial_option?": OPTION},
         "checkboxes": {**_CHOOSER, "options": [OPTION], "initial_options?": [OPTION]},
         "users_select": {**_CHOOSER, "initial_user?": str},
-        "plain_text_input": {**_TYPED, "multiline": bool},
+        "plain_text_input": {
+            **_TYPED,
+            "multiline?": bool,
+            "dispatch_action_config?": {"trigger_actions_on": [str]},
+        },
         "number_input": {**_TYPED, "is_decimal_allowed": bool},
     }
 )
@@ -100,7 +104,7 @@ BLOCK = ByType(
         "context": {**_ID, "elements": [(PLAIN_TEXT, MRKDWN, _IMAGE)]},
         "actions": {**_ID, "elements": [ELEMENT]},
         "context_actions": {**_ID, "elements": [ELEMENT]},
-        "table": {**_ID, "rows": [[CELL]], "column_settings?": [_COLUMN]},
+        "table": {**_ID, "rows": [[(CELL, None)]], "column_settings?": [_COLUMN]},
         "task_card": {**_ID, **_TASK},
         "plan": {**_ID, "title": str, "tasks": [{"type": "task_card", **_ID, **_TASK}]},
         "input": {

@@ -65,7 +65,13 @@ _PANE_CONTEXT: Shape = ({"channel_id": CHANNEL, "team_id": TEAM, "enterprise_id"
 _THREAD: Shape = {"user_id": USER, "context": _PANE_CONTEXT, "channel_id": CHANNEL, "thread_ts": TS}
 HOME: Shape = {**_HOME, "tab": "home", "view?": VIEW, "context?": CONTEXT}
 MESSAGES_TAB: Shape = {**_HOME, "tab": "messages", "context?": CONTEXT}
-LOOKED: Shape = {"type": "app_context_changed", "user": USER, "channel": CHANNEL, "context": CONTEXT, "event_ts": TS}
+LOOKED: Shape = {  # docs; the person is in the envelope. Slack's types for Node name a user, a channel and a time.
+    "type": "app_context_changed",
+    "context": CONTEXT,
+    "user?": USER,
+    "channel?": CHANNEL,
+    "event_ts?": TS,
+}
 PANE_OPENED: Shape = {"type": "assistant_thread_started", "assistant_thread": _THREAD, "event_ts": TS}
 PANE_MOVED: Shape = {**PANE_OPENED, "type": "assistant_thread_context_changed"}
 STOPPED: Shape = {  # docs
@@ -86,11 +92,20 @@ REACTION: Shape = {
     "event_ts": TS,
 }
 
+FILE_CHANGE: Shape = {
+    "type": "file_change",
+    "file_id": messages.FILE_ID,
+    "file": {"id": messages.FILE_ID},
+    "event_ts": TS,
+}
+REVOKED: Shape = {"type": "tokens_revoked", "tokens": {"oauth?": [USER], "bot?": [USER]}}
+UNINSTALLED: Shape = {"type": "app_uninstalled"}
+
 _AUTHORIZATION: Shape = {
     "enterprise_id": (None, str),
     "team_id": TEAM,
     "user_id": USER,
-    "is_bot": True,
+    "is_bot": bool,
     "is_enterprise_install": bool,
 }
 _ENVELOPE: Shape = {
@@ -104,17 +119,19 @@ _ENVELOPE: Shape = {
     "authorizations": [_AUTHORIZATION],
     "is_ext_shared_channel?": bool,
     "event_context?": str,
+    "authed_users?": [USER],
+    "authed_teams?": [TEAM],
 }
 _OF_MESSAGES: Shape = {"context_team_id?": TEAM, "context_enterprise_id?": (None, str)}
 
 
 def envelope(event: Shape) -> Shape:
     """An event in its envelope; `context_team_id` comes with messages alone, and not with all of them."""
-    return {**_ENVELOPE, **(_OF_MESSAGES if event["type"] == "message" else {}), "event": event}
+    return {**_ENVELOPE, **(_OF_MESSAGES if event["type"] in ("message", "file_change") else {}), "event": event}
 
 
 EVENTS = (*MESSAGES, *CHANGED, TOMBSTONE_GONE, DELETED, *MENTIONS, MENTION_BY_CLASSIC_APP)
-OTHERS = (HOME, MESSAGES_TAB, LOOKED, PANE_OPENED, PANE_MOVED, STOPPED, REACTION)
+OTHERS = (HOME, MESSAGES_TAB, LOOKED, PANE_OPENED, PANE_MOVED, STOPPED, REACTION, FILE_CHANGE, REVOKED, UNINSTALLED)
 EVENT = tuple(map(envelope, (*EVENTS, *OTHERS)))
 
 # ---- Socket Mode

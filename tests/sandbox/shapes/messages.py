@@ -43,6 +43,7 @@ _FILE: Shape = {
     "skipped_shares?": bool,
     "has_rich_preview": bool,
     "file_access?": "visible",
+    "is_modified_by_ai?": bool,
     "alt_txt?": str,  # docs
 }
 _SIZES = (64, 80, 160, 360, 480, 720, 800, 960, 1024)
@@ -64,6 +65,17 @@ SNIPPET: Shape = {
     "lines_more": int,
     "preview_is_truncated": bool,
 }
+AUDIO_CLIP: Shape = {
+    **_FILE,
+    "mode": "hosted",
+    "subtype": "slack_audio",
+    "is_transcription_region_supported": bool,
+    "transcription": {"status": str, "locale?": str, "preview?": {"content": str, "has_more": bool}},
+    "vtt?": URL,
+    "duration_ms": int,
+    "audio_wave_samples": [int],
+    "media_display_type": "audio",
+}
 CHECK_FILE_INFO: Shape = {  # docs, and a report of 2023
     "id": FILE_ID,
     "created": 0,
@@ -73,7 +85,7 @@ CHECK_FILE_INFO: Shape = {  # docs, and a report of 2023
     "file_access": "check_file_info",
 }
 DELETED_FILE: Shape = {"id": FILE_ID, "mode": "tombstone"}  # docs
-FILE = (HOSTED, SNIPPET, CHECK_FILE_INFO, DELETED_FILE)
+FILE = (HOSTED, SNIPPET, AUDIO_CLIP, CHECK_FILE_INFO, DELETED_FILE)
 
 SHARES: Shape = {"channels": [CHANNEL], "groups": [CHANNEL], "ims": [CHANNEL], "shares": dict}
 _COUNTS: Shape = {"comments_count": int, "has_more_shares": bool}
@@ -95,6 +107,13 @@ COMPLETED_FILE: Shape = {
 _SAID: Shape = {"type": "message", "text": str, "ts": TS, "blocks?": [BLOCK], "attachments?": [ATTACHMENT]}
 _FILES: Shape = {"files?": [FILE], "upload?": bool, "display_as_bot?": bool}
 IN_THREAD: Shape = {"thread_ts?": TS, "parent_user_id?": USER}
+_SESSION_STATUS: Shape = {"status": ("active", "processing", "suspended"), "date_status_processing_expire?": int}
+AGENT_SESSION: Shape = {
+    **_SESSION_STATUS,
+    "agent_bot_user_ids": [USER],
+    "title": str,
+    "agent_statuses": [{**_SESSION_STATUS, "agent_bot_user_id": USER, "is_stoppable": bool}],
+}
 COUNTED: Shape = {
     "reply_count?": int,
     "reply_users?": [str],
@@ -103,6 +122,7 @@ COUNTED: Shape = {
     "is_locked?": bool,
     "subscribed?": bool,
     "last_read?": TS,
+    "agent_session?": AGENT_SESSION,
 }
 _REACTIONS: Shape = {"reactions?": [{"name": str, "users": [USER], "count": int}]}
 _METADATA: Shape = {"metadata?": {"event_type": str, "event_payload?": dict}}
