@@ -47,14 +47,19 @@ _BY_CODE = {
     "context_length_exceeded": Failure.CONTEXT_TOO_LONG,
     "exceed_context_size_error": Failure.CONTEXT_TOO_LONG,
     "request_too_large": Failure.CONTEXT_TOO_LONG,
+    "too_many_prompt_tokens": Failure.CONTEXT_TOO_LONG,
     "content_filter": Failure.REFUSED,
     "invalid_prompt": Failure.REFUSED,
     "bio_policy": Failure.REFUSED,
     "misalignment_policy_violation": Failure.REFUSED,
 }
-# Anthropic, vLLM and llama.cpp have no code for these; nor has OpenAI where one request is over a minute's limit.
+# Anthropic, vLLM, llama.cpp and Ollama have no code for these; nor has OpenAI where one request is over a minute's
+# limit. xAI says 400 of a bad key.
 _BY_PHRASE = {
+    "incorrect api key": Failure.BAD_KEY,
     "prompt is too long": Failure.CONTEXT_TOO_LONG,
+    "prompt too long": Failure.CONTEXT_TOO_LONG,
+    "max context length": Failure.CONTEXT_TOO_LONG,
     "maximum context length": Failure.CONTEXT_TOO_LONG,
     "context window": Failure.CONTEXT_TOO_LONG,
     "context size": Failure.CONTEXT_TOO_LONG,
@@ -78,6 +83,9 @@ _TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
 # Vendors show a wrong key in part, with stars in it: sk-proj-****abcd.
 _KEY_SHAPED = re.compile(r"\b(?:sk|xai|gsk|AIza)[-_][\w*.-]{4,}")
 _DETAIL_CHARACTERS = 300
+_MAX_PROBLEMS = 5
+# Groq: the model wrote a call that can't be parsed. It seldom does so twice.
+_PASSING_CODES = {"tool_use_failed"}
 _WORD = re.compile(r"\w{3,}")
 
 
@@ -140,7 +148,8 @@ class RequestAttempt:
         """Returns the error to raise for an error that the vendor reported, in a response or as an event."""
         codes, message = _codes_and_message(body)
         detail = " ".join(str(part) for part in (status, *codes, self._unquoted(message)) if part)
-        return self.failed(_failure(codes, message, status), detail, _retry_after_s(headers or {}))
+        retry_after_s = 0.0 if _PASSING_CODES.intersection(codes) else _retry_after_s(headers or {})
+        return self.failed(_failure(codes, message, status), detail, retry_after_s)
 
     def _unquoted(self, message: str) -> str:
         """Returns a vendor's sentence without the words that it shares with the question or the answer."""
@@ -165,14 +174,48 @@ class RequestAttempt:
 
 
 def _codes_and_message(body: object) -> tuple[list[str], str]:
-    """Returns the vendor's names for an error, the most exact first, and the vendor's sentence."""
-    error = body.get("error", body) if isinstance(body, dict) else body
+    """Returns the vendor's names for an error, the most exact first, and the vendor's sentence.
+
+    A gateway's sentence is followed by that of the server behind it, which has the reason.
+    """
+    # Gemini's errors are lists of one.
+    first = body[0] if isinstance(body, list) and body else body
+    error = first.get("error", first) if isinstance(first, dict) else first
     if not isinstance(error, dict):
-        return [], str(error or "")
+        return [], error if isinstance(error, str) else ""
     details: Any = error.get("details")
     exact = details.get("error_code") if isinstance(details, dict) else None
     codes = [str(code) for code in (exact, error.get("code"), error.get("type")) if code]
-    return codes, str(error.get("message") or "")
+    message = error.get("message")
+    # Mistral's details may be the message.
+    reason = message if isinstance(message, dict) else error
+    sentences = [message if isinstance(message, str) else "", _mistrals_detail(reason.get("detail"))]
+    metadata = error.get("metadata")
+    if isinstance(metadata, dict) and metadata.get("raw"):
+        behind, sentence = _codes_and_message(_json_or_text(metadata["raw"]))
+        codes, sentences = [*behind, *codes], [*sentences, sentence]
+    return codes, ": ".join(filter(None, sentences))
+
+
+def _mistrals_detail(detail: object) -> str:
+    """Returns what was wrong and where. What stood there may be a user's text, and is left out."""
+    if not isinstance(detail, list):
+        return detail if isinstance(detail, str) else ""
+    problems = [problem for problem in detail[:_MAX_PROBLEMS] if isinstance(problem, dict)]
+    places = [problem["loc"] if isinstance(problem.get("loc"), list) else [] for problem in problems]
+    return "; ".join(
+        f"{'.'.join(map(str, place))} {problem.get('msg') or ''}".strip()
+        for place, problem in zip(places, problems, strict=True)
+    )
+
+
+def _json_or_text(raw: object) -> object:
+    if not isinstance(raw, str):
+        return raw
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return raw
 
 
 def _failure(codes: list[str], message: str, status: int | None) -> Failure:

@@ -1,7 +1,8 @@
 """Sends a request to the same model once more if the failure may pass within seconds.
 
-Three failures are worth a second request: a rate limit whose Retry-After is short, an overloaded vendor, and a vendor
-that was not reached (most often because it closed an idle connection). No text may appear twice, so a failure after
+Four failures are worth a second request: a rate limit or another error whose Retry-After is short, an overloaded
+vendor, a vendor that was not reached (most often because it closed an idle connection), and a model that wrote a tool
+call which its vendor can't parse. No text may appear twice, so a failure after
 the first piece of text is raised. Thinking and searching don't count: they are not part of the answer.
 
 There is one retry. If the vendor fails twice within seconds, the fallback takes over, or the asker sees the failure.
@@ -54,7 +55,8 @@ class Retry:
 def _wait_s(error: ProviderError) -> float | None:
     """Returns how long to wait before the second request; None if a retry is useless or the wait too long."""
     match error.failure:
-        case Failure.RATE_LIMITED:
+        # Unexpected errors are repeated only if the vendor says when.
+        case Failure.RATE_LIMITED | Failure.UNEXPECTED:
             wait_s = error.retry_after_s
         case Failure.OVERLOADED:
             wait_s = _SHORT_WAIT_S if error.retry_after_s is None else error.retry_after_s

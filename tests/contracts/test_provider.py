@@ -30,7 +30,7 @@ from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONSES, ErrorRow, VendorApi
 from tests.fast import FastClock
 from tests.streams import speech, steps
-from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 
 THOUGHT = Usage(37, 75, cached_input_tokens=12, cache_write_tokens=8)
 TEXT = "Grüße, **世界** 👋🏽 — und `Code`:\n\n1. one\n2. two\n"
@@ -333,6 +333,71 @@ class TestAFailure:
             attempt.received(delta)
         error = attempt.reported({"error": {"message": "invalid token elephant after Animal"}})
         assert error.detail == "invalid token … after …"
+
+    @pytest.mark.parametrize(
+        ("status", "body", "detail"),
+        [
+            (
+                422,
+                {
+                    "detail": [
+                        {"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Not permitted", "input": "secret"},
+                        {
+                            "type": "missing",
+                            "loc": ["body", 0],
+                            "msg": "Field required",
+                            "input": {"content": "secret"},
+                        },
+                    ]
+                },
+                "422 body.seed Not permitted; body.0 Field required",
+            ),
+            (
+                422,
+                {
+                    "object": "error",
+                    "message": {"detail": [{"loc": ["body", "seed"], "msg": "Not permitted", "input": "secret"}]},
+                    "type": "invalid_request_error",
+                    "code": None,
+                },
+                "422 invalid_request_error body.seed Not permitted",
+            ),
+            (401, {"detail": "Unauthorized"}, "401 Unauthorized"),
+            (
+                502,
+                {
+                    "error": {
+                        "message": "Provider returned error",
+                        "code": 502,
+                        "metadata": {"raw": "upstream connect error before headers", "provider_name": "Novita"},
+                    }
+                },
+                "502 502 Provider returned error: upstream connect error before headers",
+            ),
+            (
+                400,
+                {
+                    "error": {
+                        "message": "Provider returned error",
+                        "code": 400,
+                        "metadata": {"raw": '{"error":{"message":"Invalid signature","code":"bad"},"input":"secret"}'},
+                    }
+                },
+                "400 bad 400 Provider returned error: Invalid signature",
+            ),
+            (400, {"error": {"message": "No", "metadata": {"raw": '{"input": "secret"}'}}}, "400 No"),
+            (400, {"error": {"message": "No", "metadata": {"raw": "[" * 100_000}}}, f"400 No: {'[' * 292}"),
+        ],
+        ids=["mistral", "mistral, in the message", "a string", "openrouter, text", "openrouter", "no reason", "deep"],
+    )
+    async def test_operator_reads_the_reason_and_no_text_of_a_user(
+        self, vendor: VendorServer, status: int, body: object, detail: str
+    ) -> None:
+        vendor.script(refusal(status, body))
+        async with connected(CHAT, vendor) as model:
+            error = (await collect(model)).error
+        assert error is not None
+        assert error.detail == detail
 
     @ALL_APIS
     @pytest.mark.parametrize("ending", [ResponseEnd.END, ResponseEnd.CUT, ResponseEnd.RESET])

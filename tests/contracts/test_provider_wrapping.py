@@ -1,6 +1,7 @@
 """Stall, Retry and Fallback, around the real SDKs over real HTTP."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -177,8 +178,36 @@ class TestStall:
         assert text == "one two."
 
 
+GROQ_FAILED = {
+    "error": {
+        "message": "Failed to call a function. Please adjust your prompt. See 'failed_generation' for more details.",
+        "type": "invalid_request_error",
+        "code": "tool_use_failed",
+        "failed_generation": "<function=time__now>{",
+    }
+}
+
+
 class TestRetry:
     """Retry asks the same model once more after a temporary failure."""
+
+    @pytest.mark.parametrize(
+        "failed",
+        [
+            refusal(400, GROQ_FAILED),
+            VendorResponse([f"event: error\ndata: {json.dumps(GROQ_FAILED)}\n\n".encode()]),
+        ],
+        ids=["refused", "in the stream"],
+    )
+    async def test_tool_call_that_the_vendor_cannot_parse_is_asked_for_once_more(
+        self, vendor: VendorServer, failed: VendorResponse
+    ) -> None:
+        vendor.script(failed, CHAT.streamed("one"))
+        async with connected(CHAT, vendor) as model:
+            assert (await collect(Retry(model, SystemClock()))).text == "one"
+            vendor.script(failed)
+            assert (await collect(Retry(model, SystemClock()))).failure is Failure.UNEXPECTED
+        assert len(vendor.requests) == 4
 
     @ALL_APIS
     @pytest.mark.parametrize(

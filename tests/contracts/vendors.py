@@ -128,6 +128,41 @@ _COMPATIBLE = [
         503,
         {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}},
     ),
+    # xAI
+    ErrorRow(
+        Failure.BAD_KEY,
+        400,
+        {
+            "code": "Client specified an invalid argument",
+            "error": "Incorrect API key provided: xa***ij. You can obtain an API key from https://console.x.ai.",
+        },
+    ),
+    ErrorRow(Failure.BAD_KEY, 400, {"error": f"Incorrect API key provided: {KEY}."}),
+    # Ollama, GitHub Models
+    ErrorRow(Failure.CONTEXT_TOO_LONG, 400, {"error": "prompt too long; exceeded max context length by 9000 tokens"}),
+    ErrorRow(
+        Failure.CONTEXT_TOO_LONG,
+        413,
+        {"error": {"code": "too_many_prompt_tokens", "message": "Prompt contains 90000 tokens.", "param": None}},
+    ),
+    # Gemini
+    ErrorRow(Failure.RATE_LIMITED, 429, [{"error": {"code": 429, "message": "No.", "status": "RESOURCE_EXHAUSTED"}}]),
+    # OpenRouter
+    ErrorRow(
+        Failure.CONTEXT_TOO_LONG,
+        400,
+        {
+            "error": {
+                "message": "Provider returned error",
+                "code": 400,
+                "metadata": {
+                    "raw": '{"type":"error","error":{"type":"x","message":"prompt is too long: 9 > 8"}}',
+                    "provider_name": "Anthropic",
+                },
+            },
+            "user_id": "user_1",
+        },
+    ),
     # Gateways, under a status of 200
     ErrorRow(Failure.RATE_LIMITED, 200, {"error": {"code": 429, "message": "No."}}),
     ErrorRow(Failure.UNEXPECTED, 400, {"error": "no"}),

@@ -18,7 +18,7 @@ from sandbox.workspace import TEAM_ID, Message
 from tests.scenarios.conftest import Stage, running, shown
 from tests.scenarios.test_reply_actions import on_record, press, rows
 from tests.streams import speech, steps
-from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 
 pytestmark = pytest.mark.skips_waits
 
@@ -68,6 +68,19 @@ async def with_sources(stage: Stage, asked: str, count: int, timeout_s: float = 
         return [message for message in stage.bots("general", asked) if len(sources(message)) == count]
 
     return (await stage.sandbox.wait_for(listing, timeout_s))[0]
+
+
+async def test_footer_says_that_the_model_refuses_to_search(stage: Stage) -> None:
+    error = {"type": "invalid_request_error", "message": "tools.0: web_search is not enabled for this organization."}
+    stage.vendor.script(
+        refusal(400, {"type": "error", "error": error}), VendorResponse(steps.messages(steps.text("By heart.")))
+    )
+    asked = await stage.mention()
+    told = "answered without web search, which this model refuses"
+    [message] = await stage.sandbox.wait_for(
+        lambda: [message for message in stage.bots("general", asked) if told in str(message.sent_blocks)], 40
+    )
+    assert shown(message).startswith("By heart.")
 
 
 async def test_answer_lists_its_sources_with_honest_links(stage: Stage, settings: Settings) -> None:
