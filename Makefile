@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --require-virtualenv install --quiet --disable-pip-v
 # Where the tests find @slack/bolt, the framework for bots in JavaScript.
 NODE := .node
 
-.PHONY: run test test-long test-all node check format mutants requirements clean
+.PHONY: run test test-long test-all test-repeatedly node check format mutants requirements clean
 
 run: $(VENV)/run
 	$(BIN)/python -m bot
@@ -27,6 +27,10 @@ test-long: $(VENV)/dev
 	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long
 
 test-all: test test-long
+
+# `make test` ten times in a row, three of them beside two busy loops: which tests fail by chance?
+test-repeatedly: $(VENV)/dev
+	$(BIN)/python -m benchmarks.repeated_tests
 
 # Installs @slack/bolt with npm: without it `make test-long` skips the tests of bots in JavaScript, and says so.
 node: $(NODE)/done

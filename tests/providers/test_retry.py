@@ -84,7 +84,7 @@ def test_whole_answer_is_passed_on_as_it_comes() -> None:
     model = ScriptedProvider(["Hello", 2.0, " there", END])
     received = received_from(model)
     assert received.events == [(0.0, "Hello"), (2.0, " there"), (2.0, END)]
-    assert (len(model.prompts), model.closed) == (1, 1)
+    assert {"requests": len(model.prompts), "closed": model.closed} == {"requests": 1, "closed": 1}
 
 
 def test_retry_has_the_name_of_its_model() -> None:

@@ -228,7 +228,7 @@ async def test_model_that_never_stops_asking_for_tools_reaches_the_step_limit(
         await ended(stage)
         row = await stage.row()
     assert row.end_reason == EndReason.STEP_LIMIT
-    assert (len(prompts_of(stage)), len(notes.calls)) == (3, 2)
+    assert {"requests": len(prompts_of(stage)), "calls": len(notes.calls)} == {"requests": 3, "calls": 2}
     assert stage.replies.opened[0].ending is not None
     assert stage.replies.opened[0].ending.notice == notice
     assert "last step" in prompts_of(stage)[-1].turns[-1].text

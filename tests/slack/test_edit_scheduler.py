@@ -293,7 +293,8 @@ async def test_ends_that_come_together_share_the_edits_and_the_posts_that_are_le
             reply.append("Hello.")
         await asyncio.gather(*(reply.finish(Ending()) for reply in replies))
     assert max(schedule.times(Update) + schedule.times(Post)) <= 30 + 2
-    assert (len(schedule.times(Update)), len(schedule.times(Post)), len(schedule.times(Delete))) == (10, 8, 8)
+    made = {call.__name__: len(schedule.times(call)) for call in (Update, Post, Delete)}
+    assert made == {"Update": 10, "Post": 8, "Delete": 8}
     assert not any(reply.unshown for reply in replies)
 
 
@@ -347,8 +348,8 @@ async def test_final_does_not_wait_for_the_next_try_of_an_edit() -> None:
     assert schedule.times(Update)[-1] == pytest.approx(17)
 
 
-async def prepared_slowly(slow: Callable[[SimulatedTransport, LoneLedger], None]) -> tuple[int, int, int]:
-    """Lets the lease expire before an edit; returns the edits that left, that reached Slack, and that are in flight."""
+async def prepared_slowly(slow: Callable[[SimulatedTransport, LoneLedger], None]) -> dict[str, int]:
+    """Lets the lease expire before an edit; returns how many edits left, reached Slack and are in flight."""
     transport, ledger = SimulatedTransport(latency_s=0.0), LoneLedger()
     async with scheduling(transport, ledger=ledger, keep_lease=False) as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
@@ -356,7 +357,8 @@ async def prepared_slowly(slow: Callable[[SimulatedTransport, LoneLedger], None]
         reply.append("Hello.")
         await asyncio.sleep(LEASE_S + 10)
         edits = len(schedule.times(Update))
-        return transport.withheld + edits, edits, schedule.scheduler._in_flight["chat.update"]
+        in_flight = schedule.scheduler._in_flight["chat.update"]
+        return {"left": transport.withheld + edits, "reached Slack": edits, "in flight": in_flight}
 
 
 @pytest.mark.parametrize(
@@ -370,7 +372,7 @@ async def prepared_slowly(slow: Callable[[SimulatedTransport, LoneLedger], None]
 def test_lease_that_expires_before_a_call_leaves_withholds_it(
     slow: Callable[[SimulatedTransport, LoneLedger], None], left_calls: int
 ) -> None:
-    assert run_simulated(prepared_slowly(slow)) == (left_calls, 0, 0)
+    assert run_simulated(prepared_slowly(slow)) == {"left": left_calls, "reached Slack": 0, "in flight": 0}
 
 
 @simulated
