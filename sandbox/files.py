@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -17,8 +18,9 @@ from sandbox.workspace import TEAM_ID, Json, Message, SlackError, Workspace
 
 MAX_BYTES = 64 * 1024 * 1024
 """The most bytes in one request. Slack accepts a gigabyte; the sandbox keeps files in memory."""
-SHARED_AFTER_S = 0.05
-"""The delay between files.completeUploadExternal's response and the message. Slack's own delay is not known."""
+SHARED_AFTER_S = 3.0
+"""The delay between files.completeUploadExternal's response and the message. Slack takes 1.8 to 5.4 s, and longer for
+larger files."""
 _CHUNK_BYTES = 64 * 1024
 _PREVIEW_LINES = 5
 _PREVIEW_CHARS = 500
@@ -26,7 +28,7 @@ _SIGN_IN = (
     '<!DOCTYPE html><html lang="en-US"><head><title>Sign in | Slack</title></head>'
     "<body><h1>Sign in to your workspace</h1></body></html>"
 )
-"""Slack's response, with status 200, to a download without a valid token or without files:read."""
+"""The page that Slack redirects to from a download without a valid token or without files:read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class Files:
     url: Callable[[], str]
     bot_token: str = field(repr=False)
     granted: AbstractSet[str]
+    shared_after_s: float = SHARED_AFTER_S
     downloads: deque[Download] = field(default_factory=lambda: deque(maxlen=1_000))
     _files: dict[str, File] = field(default_factory=dict)
     _deleted: set[str] = field(default_factory=set)
@@ -112,6 +115,7 @@ class Files:
     def routes(self) -> list[web.RouteDef]:
         return [
             web.post("/upload/v1/{file_id}", self._receive),
+            web.get("/signin", _sign_in),
             web.get(f"/files-pri/{TEAM_ID}-{{file_id}}/{{name}}", self._serve),
             web.get(f"/files-pri/{TEAM_ID}-{{file_id}}/download/{{name}}", self._serve),
         ]
@@ -173,7 +177,7 @@ class Files:
             self._sharing.discard(timer)
             self.share(replace(draft, ts=self.workspace.next_ts()), files)
 
-        timer = asyncio.get_running_loop().call_later(SHARED_AFTER_S, share)
+        timer = asyncio.get_running_loop().call_later(self.shared_after_s, share)
         self._sharing.add(timer)
 
     def delete(self, file: File) -> None:
@@ -274,7 +278,8 @@ class Files:
             download.status = refused.status
             return web.Response(status=refused.status)
         if not download.authorized:
-            return web.Response(text=_SIGN_IN, content_type="text/html")
+            download.status = 302
+            return web.Response(status=302, headers={"Location": f"{self.url()}/signin?redir={quote(request.path)}"})
         file = self._files.get(file_id)
         if file is None:
             download.status = 404
@@ -297,6 +302,11 @@ class Files:
                 return response
             download.sent_bytes += len(chunk)
         return response
+
+
+async def _sign_in(request: web.Request) -> web.Response:
+    del request
+    return web.Response(text=_SIGN_IN, content_type="text/html")
 
 
 async def _body(request: web.Request) -> bytes:

@@ -90,6 +90,8 @@ class Sandbox:
     scopes: AbstractSet[str] = SCOPES - {"assistant:write"}
     """The bot's initial scopes; `granted` has the current ones. Only apps with a pane have assistant:write."""
     subscribed: frozenset[str] = EVENTS
+    shared_after_s: float = 0.05
+    """How long Slack takes to share an app's files: less than the real one (files.SHARED_AFTER_S), for fast tests."""
     twin_order: TwinOrder = "either"
     seed: int = 0
     """Seed for the order of a mention's two events."""
@@ -117,7 +119,9 @@ class Sandbox:
         self.faults = Faults()
         self.granted = set(self.config.scopes)
         self.workspace.declared_metadata = self.config.metadata
-        self.files = Files(self.workspace, self.faults, lambda: self.url, self.bot_token, self.granted)
+        self.files = Files(
+            self.workspace, self.faults, lambda: self.url, self.bot_token, self.granted, self.shared_after_s
+        )
         self.people = People(self.workspace, self.files)
         self.sockets = SocketMode(
             self.faults,

@@ -73,18 +73,25 @@ async def start(
 
     `note` and `guide` are texts on its page. `strict_posts` starts the fault of this name.
     """
+    from sandbox.files import SHARED_AFTER_S
     from sandbox.page.guide import Guide
     from sandbox.server import Sandbox, find_port
 
-    port = port or find_port(PREFERRED_PORT)
-    sandbox = Sandbox(port=port, note=note, guide=guide or Guide(), keep_revisions=False, manifest=manifest)
+    sandbox = Sandbox(
+        port=port or find_port(PREFERRED_PORT),
+        note=note,
+        guide=guide or Guide(),
+        shared_after_s=SHARED_AFTER_S,
+        keep_revisions=False,
+        manifest=manifest,
+    )
     if strict_posts:
         sandbox.faults.start("strict_posts")
     try:
         return await stack.enter_async_context(sandbox)
     except OSError as error:
         reason = os.strerror(error.errno or 0)
-        raise SettingsError([f"Can't listen on port {port}: {reason}. Choose another --port."]) from error
+        raise SettingsError([f"Can't listen on port {sandbox.port}: {reason}. Choose another --port."]) from error
 
 
 def run(port: int | None, manifest: Any, *, strict_posts: bool = False) -> int:

@@ -48,6 +48,8 @@ def interactive(blocks: Sequence[Json]) -> Iterator[tuple[Json, Json]]:
     """Yields each block and element that people can interact with."""
     for block in blocks:
         elements: list[Json] = []
+        if block.get("type") == "container":
+            yield from interactive(block.get("child_blocks", []))
         if block.get("type") in ("actions", "context_actions"):
             elements = block.get("elements", [])
         elif block.get("type") == "section" and "accessory" in block:

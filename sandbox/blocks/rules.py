@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sandbox.blocks.elements import IDENTIFIER, INPUT_LABEL, element_problems, length_problems, text_object_problems
+from sandbox.blocks.newer_rules import CHARTS, chart_problems, container_problems, data_table_problems
 from sandbox.blocks.sizes import BLOCKS, HEADER_TEXT, check_stored, refusal
 from sandbox.blocks.stored import stored, stored_markdown
 from sandbox.workspace import Json, SlackError
@@ -17,7 +18,7 @@ MARKDOWN = 12_000
 SECTION_TEXT = 3_000
 SECTION_FIELD = 2_000
 
-_PLAIN_TYPES = ("alert", "card", "carousel", "data_table", "divider", "file", "image", "plan")
+_PLAIN_TYPES = ("alert", "card", "carousel", "divider", "file", "image", "plan")
 _TYPES = frozenset({*_PLAIN_TYPES, "task_card", "video"})
 """Known block types whose content isn't checked. Those with checks are in _CHECKS."""
 _RICH_TEXT = frozenset({"rich_text_section", "rich_text_list", "rich_text_quote", "rich_text_preformatted"})
@@ -66,10 +67,12 @@ def check_metadata(metadata: Any) -> Json | None:
     return dict(metadata)
 
 
-def _problems(blocks: Sequence[Json]) -> Iterator[str]:
+def _problems(blocks: Sequence[Json], path: str = "/blocks") -> Iterator[str]:
     block_ids: set[str] = set()
+    if sum(block.get("type") == "data_visualization" for block in blocks) > CHARTS:
+        yield f"no more than {CHARTS} data_visualization blocks allowed [json-pointer:{path}]"
     for index, block in enumerate(blocks):
-        pointer = f"/blocks/{index}"
+        pointer = f"{path}/{index}"
         if block.get("type") not in _TYPES and block.get("type") not in _CHECKS:
             yield f"unsupported type: {block.get('type')} [json-pointer:{pointer}/type]"
             continue
@@ -168,7 +171,24 @@ def _table(block: Json, pointer: str) -> Iterator[str]:
                 yield from _rich_text(cell, child_pointer)
 
 
+def _container(block: Json, pointer: str) -> Iterator[str]:
+    yield from container_problems(block, pointer)
+    children = block.get("child_blocks")
+    if isinstance(children, list) and all(isinstance(child, dict) for child in children):
+        yield from _problems(children, f"{pointer}/child_blocks")
+
+
+def _data_table(block: Json, pointer: str) -> Iterator[str]:
+    if problems := list(_table(block, pointer)):
+        yield from problems
+    else:
+        yield from data_table_problems(block, pointer)
+
+
 _CHECKS: dict[str, Callable[[Json, str], Iterator[str]]] = {
+    "container": _container,
+    "data_table": _data_table,
+    "data_visualization": chart_problems,
     "actions": _elements(25),
     "context": _context,
     "context_actions": _elements(5),

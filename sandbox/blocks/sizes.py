@@ -19,6 +19,7 @@ TABLE_TEXT = 10_000
 ONE_TABLE = True
 """Whether a second table is refused, as in 2025. Slack's current rule is not known."""
 
+_TABLES = ("table", "data_table")
 UNCOUNTED = ("task_card", "plan")
 """Blocks whose text isn't counted: a task's output took 40,000 characters."""
 
@@ -28,7 +29,7 @@ _COUNTED = ("text", "alt_text")
 
 def check_stored(blocks: Sequence[Json], limit: int = BLOCKS) -> None:
     """Raises SlackError if stored blocks exceed a limit: invalid_blocks, invalid_attachments, msg_blocks_too_long."""
-    tables = [(index, block) for index, block in enumerate(blocks) if block["type"] == "table"]
+    tables = [(index, block) for index, block in enumerate(blocks) if block["type"] in _TABLES]
     if problems := [*_too_many(blocks, limit), *_long_headers(blocks), *_large_tables(tables)]:
         raise refusal("invalid_blocks", problems)
     if ONE_TABLE and len(tables) > 1:
@@ -78,7 +79,7 @@ def _long_headers(blocks: Sequence[Json]) -> Iterator[str]:
 def _large_tables(tables: Sequence[tuple[int, Json]]) -> Iterator[str]:
     for index, table in tables:
         rows = table.get("rows") or []
-        if len(rows) > TABLE_ROWS:
+        if table["type"] == "table" and len(rows) > TABLE_ROWS:
             yield f"no more than {TABLE_ROWS} items allowed [json-pointer:/blocks/{index}/rows]"
         for number, row in enumerate(rows):
             if len(row) > TABLE_COLUMNS:

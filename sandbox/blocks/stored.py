@@ -59,7 +59,9 @@ def with_ids(blocks: Sequence[Json]) -> tuple[Json, ...]:
             stored_block = json.loads(json.dumps(block))
             for _, element in interactive([stored_block]):
                 element.setdefault("action_id", _generated_id(str(element), set()))
-        if stored_block["type"] == "table":
+        if stored_block["type"] == "container":
+            stored_block = {**stored_block, "child_blocks": list(stored(stored_block["child_blocks"]))}
+        if stored_block["type"] in ("table", "data_table"):
             stored_block = {**stored_block, "rows": _cells_with_ids(stored_block["rows"], str(index))}
         if "block_id" not in stored_block:
             stored_block = {**stored_block, "block_id": _generated_id(f"{index} {stored_block}", used_ids)}

@@ -113,9 +113,18 @@ class Renderer:
             case "rich_text" | "table":
                 rich_text = self._rich_text
                 return rich_text.table(block) if block["type"] == "table" else rich_text.html(block)
-            case "task_card" | "plan":
-                return self._tasks(block)
+            case "data_table" | "container" | "data_visualization" | "task_card" | "plan":
+                return self._tasks(block) if block["type"] in ("task_card", "plan") else self._newer(block)
         return f'<div class="context">[{escape(block["type"])}]</div>'
+
+    def _newer(self, block: Json) -> str:
+        """Returns a container with its blocks, a data table with its caption, or a chart's title."""
+        if block["type"] == "container":
+            title = self._text(block["title"]) if "title" in block else self.blocks([block["rich_text_title"]])
+            return f'<div class="attachment"><strong>{title}</strong>{self.blocks(block["child_blocks"])}</div>'
+        if block["type"] == "data_table":
+            return f'<div class="context">{escape(block["caption"])}</div>{self._rich_text.table(block)}'
+        return f'<div class="context">[{escape(block["chart"]["type"])} chart] {escape(block["title"])}</div>'
 
     def _tasks(self, card: Json) -> str:
         """Returns a task, or a plan with its tasks."""

@@ -36,6 +36,26 @@ SCOPES = frozenset(scope for method in METHODS.values() for scope in method.scop
 _POLL_S = 0.2
 """How often a call without a response checks whether its client has disconnected."""
 _EDGE_HEADERS = {"Server": "Apache", "Vary": "Accept-Encoding", "Via": "envoy-www-sandbox, envoy-edge-sandbox"}
+FORM_ONLY = frozenset(
+    {
+        "bots.info",
+        "chat.getPermalink",
+        "conversations.history",
+        "conversations.info",
+        "conversations.list",
+        "conversations.members",
+        "conversations.replies",
+        "files.getUploadURLExternal",
+        "files.info",
+        "reactions.get",
+        "team.info",
+        "users.info",
+        "users.list",
+        "users.lookupByEmail",
+        "users.profile.get",
+    }
+)
+"""Methods that read. Slack takes their arguments from the query and from forms, and doesn't look into a JSON body."""
 _JSON_FIELDS = ("blocks", "metadata", "attachments", "chunks", "files", "prompts", "view")
 
 
@@ -203,7 +223,8 @@ async def _arguments(request: web.Request) -> Json:
             raise SlackError("invalid_json") from None
         if not isinstance(body, dict):
             raise SlackError("json_not_object")
-        arguments |= body
+        if request.match_info["method"] not in FORM_ONLY:
+            arguments |= body
     elif request.can_read_body:
         arguments |= dict(await request.post())
     for key in _JSON_FIELDS:

@@ -240,14 +240,16 @@ async def test_shared_file_is_described_and_can_be_downloaded(
 
 
 @pytest.mark.parametrize(("token", "revoked_scope"), [("xoxb-wrong", ""), ("", ""), (Sandbox.bot_token, "files:read")])
-async def test_download_without_token_or_scope_gets_a_sign_in_page(
+async def test_download_without_token_or_scope_is_redirected_to_a_sign_in_page(
     sandbox: Sandbox, session: aiohttp.ClientSession, token: str, revoked_scope: str
 ) -> None:
     file = await share_file(sandbox, UploadedFile("a.png", PNG))
     sandbox.granted.discard(revoked_scope)
-    status, content_type, body = await download_file(session, file["url_private_download"], token)
-    assert (status, content_type) == (200, "text/html")
-    assert b"Sign in" in body
+    assert (await download_file(session, file["url_private_download"], token))[0] == 302
+    headers = {"Authorization": f"Bearer {token}"}
+    async with session.get(file["url_private_download"], headers=headers) as answer:
+        assert (answer.status, answer.content_type, answer.url.path) == (200, "text/html", "/signin")
+        assert b"Sign in" in await answer.read()
 
 
 FAULTS: list[tuple[str, FaultSettings, int, int]] = [

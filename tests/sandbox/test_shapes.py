@@ -13,7 +13,7 @@ import pytest
 from sandbox.files import UploadedFile
 from sandbox.people import Content
 from sandbox.server import Sandbox
-from sandbox.web_api.http import SCOPES
+from sandbox.web_api.http import FORM_ONLY, SCOPES
 from sandbox.workspace import Json, SlackError
 from tests.clocks import WITHIN_S
 from tests.sandbox import manifests
@@ -65,7 +65,12 @@ class Wire:
 
     async def call(self, method: str, *, token: str = Sandbox.bot_token, **arguments: Any) -> Json:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        async with self.session.post(f"{self.sandbox.api_url}{method}", json=arguments, headers=headers) as answer:
+        body = (
+            {"params": {key: str(value) for key, value in arguments.items()}}
+            if method in FORM_ONLY
+            else {"json": arguments}
+        )
+        async with self.session.post(f"{self.sandbox.api_url}{method}", headers=headers, **body) as answer:
             response: Json = await answer.json()
         return response
 

@@ -33,6 +33,21 @@ def table(rows: int = 1, columns: int = 1, cell: str = "x") -> str:
     return "\n".join([row, "|-" * columns + "|", *[row] * (rows - 1)])
 
 
+CHART: Json = {
+    "type": "data_visualization",
+    "title": "Answers",
+    "chart": {"type": "pie", "segments": [{"label": "long", "value": 1}]},
+}
+
+
+def data_table(rows: int = 2) -> Json:
+    return {"type": "data_table", "caption": "c", "rows": [[{"type": "raw_text", "text": "a"}]] * rows}
+
+
+def container(*blocks: Json) -> Json:
+    return {"type": "container", "title": {"type": "plain_text", "text": "t"}, "child_blocks": list(blocks)}
+
+
 def refusal(blocks: Sequence[Json]) -> str | None:
     """Returns the error's name with its first message, None if the blocks are accepted."""
     try:
@@ -99,6 +114,38 @@ SIZES: dict[str, tuple[Sequence[Json], str | None]] = {
     "a table's empty cell, the app's own": (
         [{"type": "table", "rows": [[{"type": "raw_text", "text": ""}]]}],
         "invalid_blocks [ERROR] must be more than 0 characters [json-pointer:/blocks/0/rows/0/0/text]",
+    ),
+    "a data table, a container with Markdown and two charts": (
+        [data_table(), {**container(*markdown("a")), "subtitle": {"type": "mrkdwn", "text": "b"}}, CHART, CHART],
+        None,
+    ),
+    "a data table shares the limit of one table": (
+        [*markdown(table()), data_table()],
+        "invalid_attachments [ERROR] only_one_table_allowed [json-pointer:/blocks/1]",
+    ),
+    "a data table without rows below its header": (
+        [data_table(rows=1)],
+        "invalid_blocks [ERROR] must have 2 to 101 rows [json-pointer:/blocks/0/rows]",
+    ),
+    "a data table without a caption": (
+        [{**data_table(), "caption": ""}],
+        "invalid_blocks [ERROR] missing required field: caption [json-pointer:/blocks/0]",
+    ),
+    "a container of 11 blocks": (
+        [container(*[{"type": "divider"}] * 11)],
+        "invalid_blocks [ERROR] must have 1 to 10 blocks [json-pointer:/blocks/0/child_blocks]",
+    ),
+    "an invalid block in a container": (
+        [container({"type": "header", "text": {"type": "plain_text", "text": "x" * 151}})],
+        "invalid_blocks [ERROR] must be less than 151 characters [json-pointer:/blocks/0/child_blocks/0/text/text]",
+    ),
+    "three charts": (
+        [CHART] * 3,
+        "invalid_blocks [ERROR] no more than 2 data_visualization blocks allowed [json-pointer:/blocks]",
+    ),
+    "a chart of an unknown type": (
+        [{**CHART, "chart": {"type": "radar"}}],
+        "invalid_blocks [ERROR] value must be one of pie, bar, area, line [json-pointer:/blocks/0/chart/type]",
     ),
     "rich_text without elements": (
         [{"type": "rich_text"}],

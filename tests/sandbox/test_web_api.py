@@ -19,6 +19,17 @@ from tests.sandbox.conftest import ManualTime
 GENERAL = "C0GENERAL"
 
 
+@pytest.mark.parametrize("method", ["conversations.replies", "conversations.info", "users.info", "chat.getPermalink"])
+async def test_method_that_reads_takes_no_json(sandbox: Sandbox, session: aiohttp.ClientSession, method: str) -> None:
+    ts = await sandbox.say("ada", "general", "hi")
+    arguments = {"channel": "C0GENERAL", "ts": ts, "message_ts": ts, "user": "U0ADA"}
+    headers = {"Authorization": f"Bearer {sandbox.bot_token}"}
+    async with session.post(f"{sandbox.api_url}{method}", headers=headers, json=arguments) as refused:
+        assert (await refused.json())["error"] == "invalid_arguments"
+    async with session.post(f"{sandbox.api_url}{method}", headers=headers, data=arguments) as taken:
+        assert (await taken.json())["ok"]
+
+
 async def test_auth_test_returns_the_bots_identity(sandbox: Sandbox, web: AsyncWebClient) -> None:
     answer = await web.auth_test()
     assert (answer["user_id"], answer["bot_id"], answer["team_id"]) == ("U0TYPIST", "B0TYPIST", "T0SANDBOX")
@@ -57,7 +68,7 @@ async def test_call_requires_a_scope(method: str, channel: str, needed: str) -> 
     async with Sandbox(scopes=frozenset({"im:history"})) as sandbox:
         web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
         with pytest.raises(SlackApiError) as caught:
-            await web.api_call(method, json={"channel": channel, "text": "x"})
+            await web.api_call(method, params={"channel": channel, "text": "x"})
     assert (caught.value.response["error"], caught.value.response["needed"]) == ("missing_scope", needed)
 
 
@@ -126,7 +137,7 @@ async def test_body_must_be_a_json_object(
 
 async def retry_after(web: AsyncWebClient, method: str, **arguments: str) -> int | None:
     try:
-        await web.api_call(method, json=arguments)
+        await web.api_call(method, params=arguments)
     except SlackApiError as error:
         if error.response.status_code != 429 or error.response["error"] != "ratelimited":
             raise

@@ -1,0 +1,68 @@
+"""Slack's rules for the blocks of 2026: containers, data tables and charts, as its documentation states them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sandbox.blocks.elements import length_problems, text_object_problems
+from sandbox.workspace import Json
+
+CONTAINER_TITLE = 150
+CONTAINER_BLOCKS = 10
+CONTAINER_WIDTHS = ("narrow", "standard", "wide", "full")
+DATA_TABLE_ROWS = 101
+"""The first row is the header."""
+DATA_TABLE_PAGE = 100
+CHART_TITLE = 50
+CHART_PARTS = 6
+"""The most segments of a pie, or series of another chart."""
+CHARTS = 2
+"""The most charts in a message."""
+_CHART_PARTS = {"pie": "segments", "bar": "series", "area": "series", "line": "series"}
+
+
+def container_problems(block: Json, pointer: str) -> Iterator[str]:
+    """Yields Slack's objections to a container itself. Its child blocks are checked like any others."""
+    children = block.get("child_blocks")
+    if not isinstance(children, list) or not 1 <= len(children) <= CONTAINER_BLOCKS:
+        yield f"must have 1 to {CONTAINER_BLOCKS} blocks [json-pointer:{pointer}/child_blocks]"
+    if "title" not in block and "rich_text_title" not in block:
+        yield f"missing required field: title or rich_text_title [json-pointer:{pointer}]"
+    if "title" in block:
+        yield from text_object_problems(block["title"], CONTAINER_TITLE, f"{pointer}/title", plain=True)
+    if "subtitle" in block:
+        yield from text_object_problems(block["subtitle"], CONTAINER_TITLE, f"{pointer}/subtitle")
+    if block.get("width", "standard") not in CONTAINER_WIDTHS:
+        yield f"value must be one of {', '.join(CONTAINER_WIDTHS)} [json-pointer:{pointer}/width]"
+
+
+def data_table_problems(block: Json, pointer: str) -> Iterator[str]:
+    """Yields Slack's objections to a data table beyond those to its cells."""
+    rows: Sequence[Any] = block["rows"]
+    if not isinstance(block.get("caption"), str) or not block["caption"]:
+        yield f"missing required field: caption [json-pointer:{pointer}]"
+    if not 2 <= len(rows) <= DATA_TABLE_ROWS:
+        yield f"must have 2 to {DATA_TABLE_ROWS} rows [json-pointer:{pointer}/rows]"
+    if len({len(row) for row in rows}) > 1:
+        yield f"rows must have the same number of cells [json-pointer:{pointer}/rows]"
+    if any(isinstance(cell, dict) and cell.get("type") == "rich_text" for cell in rows[0]):
+        yield f"unsupported type: rich_text [json-pointer:{pointer}/rows/0]"
+    size = block.get("page_size", 5)
+    if not isinstance(size, int) or not 1 <= size <= DATA_TABLE_PAGE:
+        yield f"must be from 1 to {DATA_TABLE_PAGE} [json-pointer:{pointer}/page_size]"
+
+
+def chart_problems(block: Json, pointer: str) -> Iterator[str]:
+    """Yields Slack's objections to a data_visualization."""
+    if not isinstance(block.get("title"), str) or not block["title"]:
+        yield f"missing required field: title [json-pointer:{pointer}]"
+    yield from length_problems(block, "title", CHART_TITLE, pointer)
+    chart = block.get("chart")
+    kind = str(chart.get("type")) if isinstance(chart, dict) else ""
+    if not isinstance(chart, dict) or kind not in _CHART_PARTS:
+        yield f"value must be one of {', '.join(_CHART_PARTS)} [json-pointer:{pointer}/chart/type]"
+        return
+    parts = chart.get(_CHART_PARTS[kind])
+    if not isinstance(parts, list) or not 1 <= len(parts) <= CHART_PARTS:
+        yield f"must have 1 to {CHART_PARTS} items [json-pointer:{pointer}/chart/{_CHART_PARTS[kind]}]"
+    if kind != "pie" and not isinstance(chart.get("axis_config"), dict):
+        yield f"missing required field: axis_config [json-pointer:{pointer}/chart]"
