@@ -97,6 +97,11 @@ class Refusal(StrEnum):
         return self in (Refusal.TRANSIENT, Refusal.UNKNOWN)
 
     @property
+    def is_unavailable(self) -> bool:
+        """Whether Slack refuses the method there, whatever the arguments are: then it may be left alone for a while."""
+        return self in (Refusal.FORBIDDEN, Refusal.CHANNEL_GONE)
+
+    @property
     def is_gone(self) -> bool:
         """Whether the readers' place is gone, so that nobody could read a message."""
         return self in (Refusal.MESSAGE_GONE, Refusal.CHANNEL_GONE)

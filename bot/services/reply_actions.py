@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 1.0
 """A message is shown a moment before it is on record. Slack waits for three seconds until a press has its effect."""
+LOOK_FOR_END_S = 0.2
+LOOKS_FOR_END = 8
+"""How often a press of a button that only ended answers have looks for the answer's end."""
 _JOB_ID = re.compile("[0-9]{1,18}")
 """Digits that fit into a database's integer."""
 
@@ -97,8 +100,7 @@ class ReplyActions:
 
     async def press(self, press: Press) -> ActionResponse | None:  # noqa: PLR0911
         """Performs the action. Returns the response to the presser, None if the reply shows it. Raises StoreError."""
-        answer = await self._answer_of(press)
-        sentence = refusal(press.action, answer, press.user_id, self.admins)
+        answer, sentence = await self._judged(press)
         if sentence is not None or answer is None:
             log.info("action %s by user %s refused: %s", press.action, press.user_id, sentence)
             return ActionResponse(sentence or texts.ANSWER_UNKNOWN)
@@ -157,6 +159,19 @@ class ReplyActions:
         await self._stop(answer)
         await self.answers.event_handled(message)
         return True
+
+    async def _judged(self, press: Press) -> tuple[RecordedAnswer | None, str | None]:
+        """Returns the answer, and the sentence that refuses the press.
+
+        An answer's last buttons are shown a moment before its end is on record, so that is waited for.
+        """
+        for look in range(LOOKS_FOR_END):
+            answer = await self._answer_of(press)
+            sentence = refusal(press.action, answer, press.user_id, self.admins)
+            if sentence != texts.ANSWER_UNFINISHED or look + 1 == LOOKS_FOR_END:
+                break
+            await self.clock.sleep(LOOK_FOR_END_S)
+        return answer, sentence
 
     async def _answer_of(self, press: Press) -> RecordedAnswer | None:
         if not press.private:

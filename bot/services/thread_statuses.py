@@ -3,7 +3,8 @@
 A thread has one timer for its next call, and a task only while the call is made: most of the time a status costs next
 to no memory. Slack removes a status with each post of ours and after two minutes, so it is sent again after posts and
 every REFRESH_S, until none is wanted. Every call is bounded, and none is repeated before the next change or refresh.
-Where Slack refuses statuses, the channel gets none for REFUSED_S, and a question there costs no call.
+Where Slack forbids statuses, the channel gets none for REFUSED_S, and a question there costs no call. An error about
+one status, such as invalid_arguments, ends only that call.
 
 A thread's status belongs to the process that answers in it. As long as nothing is answered in its thread, a queued
 question has the status of its place, and a reply that asks for an approval has a status that says so; the database says
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 
 from bot.core import texts
 from bot.core.conversation import QueuedThreads, ThreadKey
-from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
+from bot.errors import RateLimited, Refused, StoreError, trace_of
 from bot.ports.assistant_pane import Pane
 from bot.ports.clock import Clock
 from bot.ports.queue import ThreadQueue
@@ -178,7 +179,7 @@ class ThreadStatuses:
             thread_status.confirmed = status
         except Refused as error:
             log.warning("status of thread %s not set: %s", thread_status.thread, error)
-            if error.reason not in (Refusal.TRANSIENT, Refusal.MESSAGE_GONE):
+            if error.reason.is_unavailable:
                 self._refused_until[thread_status.thread.channel_id] = self.clock.monotonic() + REFUSED_S
             if not error.reason.may_pass:
                 thread_status.wanted = thread_status.may_show = ""

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import regex
+
 from bot.core import texts
 from bot.core.assistant_pane import Suggestion
 from bot.core.conversation import ThreadKey
 from bot.core.pacing import WINDOW_S
-from bot.core.reply.markdown.escaping import mrkdwn
 from bot.errors import Refused
 from bot.slack.paced_client import PacedClient
 
@@ -19,6 +20,8 @@ SESSIONS_A_MINUTE = 20
 NO_AGENT = ("not_allowed", "not_authorized")
 """What Slack says to apps without agent_view; the second one was observed (kirodotdev/KiroCrew#9822)."""
 STOP_EVENT_MISSING = "missing_agent_session_stopped_event_subscription"
+LOADING_MESSAGE_CHARS = 50
+"""Slack refuses a status with a longer loading message (letta-ai/letta-code#3553)."""
 
 
 class SlackPane:
@@ -40,13 +43,14 @@ class SlackPane:
         )
 
     async def set_status(self, thread: ThreadKey, status: str) -> None:
-        """Without loading messages, Slack shows phrases of its own in channels (slack-go/slack#1487).
+        """Sends plain text: Slack decodes nothing in a status, and shows no emoji for their names.
 
-        In a form, commas divide loading messages.
+        Without loading messages, Slack shows phrases of its own in channels (slack-go/slack#1487).
         """
-        text = mrkdwn(status)
-        loading = text.replace(",", "") or None
-        await self._client.call("assistant.threads.setStatus", status=text, loading_messages=loading, **_place(thread))
+        loading = loading_message(status) or None
+        await self._client.call(
+            "assistant.threads.setStatus", status=status, loading_messages=loading, **_place(thread)
+        )
 
     async def set_title(self, thread: ThreadKey, title: str) -> None:
         await self._client.call("assistant.threads.setTitle", title=title, **_place(thread))
@@ -75,6 +79,27 @@ class SlackPane:
 
     async def _set_session(self, thread: ThreadKey, status: str) -> dict[str, Any]:
         return await self._client.call("agents.sessions.setStatus", status=status, **_place(thread))
+
+
+def loading_message(status: str) -> str:
+    """Returns a status as a loading message: without commas, which divide them in a form, and cut at a whole character.
+
+    Slack doesn't say which characters it counts; UTF-16 has the most.
+    """
+    text = status.replace(",", "").strip()
+    if _utf16_units(text) <= LOADING_MESSAGE_CHARS:
+        return text
+    kept, units = [], 1  # of the ellipsis
+    for grapheme in regex.findall(r"\X", text[:LOADING_MESSAGE_CHARS]):
+        units += _utf16_units(grapheme)
+        if units > LOADING_MESSAGE_CHARS:
+            break
+        kept.append(grapheme)
+    return f"{''.join(kept).rstrip(' …')}…"
+
+
+def _utf16_units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _place(thread: ThreadKey) -> dict[str, str | None]:

@@ -73,7 +73,7 @@ class MessageTransport:
 
     def stream_refused(self, question: Question, error: Refused) -> None:
         """Notes that Slack refused to start a stream: the next answers to this person in this channel are edited."""
-        if error.reason in (Refusal.FORBIDDEN, Refusal.UNKNOWN):
+        if error.reason.is_unavailable:
             self._refuses_streams.add(_place(question))
 
     def delivery(self, job: Job, reply: Reply) -> "MessageDelivery":

@@ -6,6 +6,8 @@ from sandbox.web_api.method import App, Method, required
 from sandbox.workspace import Channel, Json, SlackError
 
 MAX_LOADING_MESSAGES = 10
+LOADING_MESSAGE_CHARS = 50
+"""Of one loading message. Which characters Slack counts isn't known; here they are UTF-16's, the strictest reading."""
 SESSION_TITLE = 200
 _STATUSES: tuple[SessionStatus, ...] = ("active", "processing", "suspended", "closed")
 _STOP_EVENT = "agent_session_stopped"
@@ -20,9 +22,15 @@ def set_status(app: App, args: Json) -> Json:
         loading_messages = [part.strip() for part in loading_messages.split(",")]
     if len(loading_messages) > MAX_LOADING_MESSAGES:
         raise SlackError("invalid_arguments")
+    if not all(0 < _utf16_units(str(entry)) <= LOADING_MESSAGE_CHARS for entry in loading_messages):
+        raise SlackError("invalid_arguments")
     text = str(args.get("status") or "")
     app.workspace.set_status(channel.id, root.root_ts, text, tuple(map(str, loading_messages)))
     return {}
+
+
+def _utf16_units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def set_title(app: App, args: Json) -> Json:

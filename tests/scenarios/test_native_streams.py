@@ -94,6 +94,25 @@ async def test_status_says_writing_below_a_stream_that_has_started(streams: Stag
 
 
 @pytest.mark.skips_waits
+async def test_press_of_a_last_button_that_has_just_appeared_is_served(streams: Stage) -> None:
+    """The placeholder above a stream is deleted before the answer's end is on record."""
+    streams.sandbox.faults.start("slow", method="chat.delete", delay_s=0.8)
+    asked = await streams.mention()
+
+    def ended() -> Message | None:
+        return next((m for m in streams.bots("general", asked) if ReplyAction.REGENERATE in buttons(m)), None)
+
+    await streams.sandbox.wait_for(lambda: ended() is not None)
+    message = ended()
+    assert message is not None
+    assert len(streams.bots("general", asked)) == 2, "the placeholder still stands there"
+    streams.vendor.script(grows("Once more."))
+    assert await streams.sandbox.client("ada").press("general", message.ts, ReplyAction.REGENERATE.value)
+    await streams.sandbox.wait_for(lambda: [shown(m) for m in streams.bots("general", asked)] == ["Once more."])
+    assert not streams.sandbox.workspace.ephemerals
+
+
+@pytest.mark.skips_waits
 async def test_three_answers_at_once_are_one_edited_message_each(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:

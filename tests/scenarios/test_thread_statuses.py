@@ -119,6 +119,19 @@ async def test_refused_status_is_remembered_for_its_channel_and_delays_no_answer
 
 
 @pytest.mark.skips_waits
+@pytest.mark.parametrize("error", ["invalid_arguments", "flux_capacitor_drained", "thread_not_found"])
+async def test_refusal_of_one_status_costs_the_channel_no_other(stage: Stage, error: str) -> None:
+    stage.sandbox.faults.start("refuse", method=METHOD, error=error, times=1)
+    stage.vendor.script(SILENT)
+    asked = await stage.mention()
+    await stage.sandbox.wait_for(lambda: calls(stage.sandbox) == 1)
+    elsewhere = await stage.mention("and this?")
+    await shows(stage, elsewhere, texts.STATUS_THINKING)
+    for thread in (asked, elsewhere):
+        await stop(stage, thread)
+
+
+@pytest.mark.skips_waits
 async def test_answer_waits_for_no_status(stage: Stage) -> None:
     stage.sandbox.faults.start("slow", method=METHOD, delay_s=120)
     assert await stage.answers("general", await stage.mention(), timeout_s=60) == ["The whole answer."]

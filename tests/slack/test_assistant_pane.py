@@ -1,4 +1,4 @@
-"""SlackPane: an agent's sessions leave room for their ends in the budget."""
+"""SlackPane: statuses as Slack takes them, and an agent's sessions that leave room for their ends in the budget."""
 
 from collections.abc import AsyncIterator
 
@@ -7,7 +7,7 @@ import pytest
 
 from bot.core.conversation import ThreadKey
 from bot.ports.clock import SystemClock
-from bot.slack.assistant_pane import SESSIONS_A_MINUTE, SlackPane
+from bot.slack.assistant_pane import SESSIONS_A_MINUTE, SlackPane, loading_message
 from bot.slack.client import SlackClient
 from bot.slack.paced_client import PacedClient
 from bot.slack.rate_budget import RateBudget
@@ -21,6 +21,43 @@ async def budget() -> AsyncIterator[RateBudget]:
     stores = await Stores.open("sqlite://", "w1", SystemClock())
     yield RateBudget(stores.rate_ledger, SystemClock())
     await stores.close()
+
+
+FAMILY = "👨‍👩‍👧"
+"""One character for its reader, and eight for UTF-16."""
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [
+        ("is thinking…", "is thinking…"),
+        ("is running " + "x" * 38 + "…", "is running " + "x" * 38 + "…"),
+        ("is running " + "x" * 39 + "…", "is running " + "x" * 38 + "…"),
+        ("is searching a, b", "is searching a b"),
+        ("is searching " + "word " * 20, "is searching word word word word word word word w…"),
+        ("x" * 42 + FAMILY, "x" * 42 + FAMILY),
+        ("x" * 43 + FAMILY, "x" * 43 + "…"),
+        ("", ""),
+        (",", ""),
+    ],
+)
+async def test_slack_takes_every_status_as_a_loading_message(budget: RateBudget, status: str, shown: str) -> None:
+    assert loading_message(status) == shown
+    async with Sandbox(manifest=manifests.agent()) as sandbox, aiohttp.ClientSession() as session:
+        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+        pane = SlackPane(PacedClient(client, budget, SystemClock()))
+        thread = ThreadKey(sandbox.team_id, "C0GENERAL", await sandbox.say("ada", "general", "hi"))
+        await pane.set_status(thread, status)
+        assert sandbox.workspace.loading_messages("C0GENERAL", str(thread.thread_ts)) == ((shown,) if shown else ())
+
+
+async def test_status_is_plain_text(budget: RateBudget) -> None:
+    async with Sandbox(manifest=manifests.agent()) as sandbox, aiohttp.ClientSession() as session:
+        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+        pane = SlackPane(PacedClient(client, budget, SystemClock()))
+        thread = ThreadKey(sandbox.team_id, "C0GENERAL", await sandbox.say("ada", "general", "hi"))
+        await pane.set_status(thread, "is searching R&amp;D <b>…")
+        assert sandbox.workspace.status("C0GENERAL", str(thread.thread_ts)) == "is searching R&amp;D <b>…"
 
 
 @pytest.mark.parametrize("is_agent", [True, False])
