@@ -38,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CHANNEL",
         help="also post a message in this channel (an ID such as C0123ABCD), wait for its event, and delete it",
     )
+    parser.add_argument(
+        "--probe-models", action="store_true", help="also ask each model to call a tool, which costs a short answer"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
@@ -57,17 +60,17 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         # Ctrl-C elsewhere ends the process at once. Here it would leave the probe's message behind.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        report = asyncio.run(checked(ours, probe))
+        report = asyncio.run(checked(ours, probe, probe_models=options.probe_models))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     _print(report, as_json=options.json)
     return 0 if report.is_ok else EXIT_PROBLEMS
 
 
-async def checked(ours: Settings, probe: str | None = None) -> CheckReport:
-    """Returns the report on these settings; `probe` is a channel to post in."""
+async def checked(ours: Settings, probe: str | None = None, *, probe_models: bool = False) -> CheckReport:
+    """Returns the report on these settings; `probe` is a channel to post in, `probe_models` has models call a tool."""
     from bot.ports.clock import SystemClock
-    from bot.providers.checks import check_id, check_model
+    from bot.providers.checks import check_id, check_model, probe_id, probe_model
     from bot.services.setup_checks import Step, run_checks
     from bot.slack import checks as slack
     from bot.slack.client import SlackClient, new_session
@@ -105,6 +108,11 @@ async def checked(ours: Settings, probe: str | None = None) -> CheckReport:
                 Step(slack.PROBE_DELETE, in_slack.probe_delete, needs=[slack.PROBE_POST], after=[slack.PROBE_EVENT]),
             ]
         steps += [Step(check_id(model), partial(check_model, setup, model, today)) for model in setup.models]
+        if probe_models:
+            steps += [
+                Step(probe_id(model), partial(probe_model, setup, model), needs=[check_id(model)])
+                for model in setup.models
+            ]
         steps += [
             Step(database.CONNECTION, store.connection),
             Step(database.WRITE, store.write, needs=[database.CONNECTION]),

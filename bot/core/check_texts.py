@@ -203,6 +203,10 @@ def probe_not_deleted(error: str) -> str:
 # Models
 
 MODEL_FAILED_FIX = "Try again in a few minutes."
+TOOLS_FIX = (
+    "Choose a model that calls tools, or turn them on at its server: --enable-auto-tool-choice and --tool-call-parser "
+    "for vLLM, --jinja for llama.cpp."
+)
 
 
 def model(model: str, retires: str = "") -> str:
@@ -238,6 +242,31 @@ def model_unlisted_fix(model: str) -> str:
 def model_served(model: str) -> str:
     """Says that a server without keys has the model."""
     return f"{model}: the server has this model."
+
+
+def model_calls_tools(model: str) -> str:
+    """Says that the model called the tool of the probe."""
+    return f"{model} calls tools."
+
+
+def model_refuses_tools(model: str) -> str:
+    """Says that the model or its server refuses tools."""
+    return f"{model} refuses tools, so Typist asks it without them."
+
+
+def model_calls_no_tool(model: str) -> str:
+    """Says that the model answered and did not call the tool of the probe."""
+    return f"{model} did not call the tool that it was asked to call."
+
+
+def model_silent(model: str, reason: str) -> str:
+    """Says that the model did not answer the probe; `reason` is a failure with the vendor's words."""
+    return f"{model} did not answer ({reason})."
+
+
+def model_silent_fix(model: str) -> str:
+    """Says how to try a model that did not answer."""
+    return f"The reason is the server's own. Try again: typist ask --model {model} hello"
 
 
 def key_refused(model: str, status: str) -> str:

@@ -1,18 +1,56 @@
 """The checks of `typist check` that concern models."""
 
 from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import replace
 from datetime import date
 
 from bot.core import check_texts
 from bot.core.checks import Check, fail, ok, warn
+from bot.core.conversation import Prompt, ToolDefinition, Turn
+from bot.core.stream import Completion, Feature, ToolCall
+from bot.errors import Failure, ProviderError
 from bot.providers.lookup import Lookup, LookupOutcome
 from bot.providers.model_setup import ModelSetup
-from bot.providers.registry import VENDORS, VendorEntry, resolved
+from bot.providers.registry import VENDORS, VendorEntry, open_models, resolved
 
 
 def check_id(model: str) -> str:
     """Returns the id of a model's check."""
     return f"model.{model}"
+
+
+_PING = ToolDefinition("ping", "Answers pong.", {"type": "object", "properties": {}})
+_PROBE = Prompt("You test a connection.", (Turn("user", "Call the tool ping once, now."),), tools=(_PING,))
+
+
+def probe_id(model: str) -> str:
+    """Returns the id of the check that has a model call a tool."""
+    return f"model.{model}.tools"
+
+
+async def probe_model(setup: ModelSetup, model: str) -> Check:
+    """Asks a model to call a tool, which no look-up can tell: servers refuse tools, or leave them out, in silence.
+
+    It costs a short answer.
+    """
+    line, called, refused = probe_id(model), False, False
+    try:
+        async with (
+            open_models(replace(setup, models=(model,))) as provider,
+            aclosing(provider.stream(_PROBE)) as events,
+        ):
+            async for event in events:
+                called = called or isinstance(event, ToolCall)
+                refused = refused or (isinstance(event, Completion) and Feature.TOOLS in event.refused)
+    except ProviderError as error:
+        if error.failure is not Failure.EMPTY:
+            reason = f"{error.failure}: {error.detail}" if error.detail else str(error.failure)
+            return fail(line, check_texts.model_silent(model, reason), check_texts.model_silent_fix(model))
+    if called:
+        return ok(line, check_texts.model_calls_tools(model))
+    message = check_texts.model_refuses_tools(model) if refused else check_texts.model_calls_no_tool(model)
+    return warn(line, message, check_texts.TOOLS_FIX)
 
 
 async def check_model(setup: ModelSetup, model: str, today: date) -> Check:

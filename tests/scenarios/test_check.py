@@ -41,6 +41,7 @@ from tests.forked import forked_command
 from tests.mcp.servers import RawServer, tool
 from tests.processes import bot_process, output
 from tests.scenarios.conftest import ROOT
+from tests.streams import speech, steps
 from tests.streams.server import VendorResponse, VendorServer
 
 PAGE = ROOT / "docs/check.md"
@@ -295,6 +296,7 @@ class ModelCase(FaultCase):
     own: bool = False
     """The vendor's own server, by its name in the address."""
     never: bool = False
+    probes: bool = False
 
 
 def as_json(body: object, status: int = 200) -> VendorResponse:
@@ -331,6 +333,13 @@ def warning(*answers: VendorResponse, **more: Any) -> ModelCase:
     return ModelCase(f"model.{more.get('vendor', 'openai')}/test", WARN, answers=answers, **more)
 
 
+def probing(status: CheckStatus, *answers: VendorResponse) -> ModelCase:
+    return ModelCase("model.openai/test.tools", status, answers=(model(), *answers), probes=True)
+
+
+CALL = VendorResponse(steps.chat(steps.chat_call("{}", 0, id="c1", name="ping")))
+PONG = VendorResponse(speech.chat(["Pong."]))
+
 MODELS: Mapping[str, ModelCase] = {
     "OpenAI: a wrong key (401)": failing(error(401, code="invalid_api_key"), own=True),
     "OpenAI: a key without this right (403)": failing(error(403), own=True),
@@ -357,6 +366,16 @@ MODELS: Mapping[str, ModelCase] = {
         claude(lifecycle="deprecated", retires_at="2999-02-01T00:00:00Z"), vendor="anthropic"
     ),
     "Anthropic: a wrong base URL (200, HTML)": failing(html(200), vendor="anthropic"),
+    "`--probe-models`: a server that refuses tools": probing(
+        WARN, as_json({"error": {"message": '"test" does not support tools'}}, 400), PONG
+    ),
+    "`--probe-models`: a model that calls no tool": probing(WARN, PONG),
+    "`--probe-models`: a model that says nothing": probing(WARN, VendorResponse(speech.chat([""]))),
+    "`--probe-models`: a server that fails (500)": probing(FAIL, error(500)),
+    "`--probe-models`: a key without this right (403)": probing(FAIL, error(403, code="permission_denied")),
+    "`--probe-models`: a model that doesn't exist": replace(
+        failing(error(404), listed("other")), others=skips("model.openai/test.tools"), probes=True
+    ),
 }
 GOOD_MODELS: Mapping[str, tuple[ModelCase, str]] = {
     "OpenAI": (failing(model(), own=True), "openai/test: the key is accepted, and the model exists."),
@@ -366,6 +385,7 @@ GOOD_MODELS: Mapping[str, tuple[ModelCase, str]] = {
         failing(error(404), listed("other", "test")),
         "openai/test: the server has this model.",
     ),
+    "a model that calls tools": (ModelCase("", FAIL, answers=(model(), CALL), probes=True), "openai/test calls tools."),
 }
 
 
@@ -380,7 +400,7 @@ async def model_report(case: ModelCase) -> CheckReport:
             f"{named}_BASE_URL": case.base_url or vendor.url + path,
         }
         with patient(case.never):
-            return await checked(read(connected(sandbox), env))
+            return await checked(read(connected(sandbox), env), probe_models=case.probes)
 
 
 # Databases
