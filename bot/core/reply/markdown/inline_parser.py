@@ -65,7 +65,7 @@ _ENCODED = re.compile(r"<|&#?\w+;")
 _POINTED_DEFINITION = re.compile(r"\]:\s*(<([^<>\s]+)>)")
 _SPACE = re.compile(r"\s")
 _SPACES = re.compile(r"\s*")
-_LAST_WORD = re.compile(r"[!-~]+\Z")
+_WORD_CHARS = "".join(map(chr, range(ord("!"), ord("~") + 1)))
 _TEXT_BACKTICK = "ˋ"
 """Stands for a backtick that Slack would take for the beginning of a code span that is too long."""
 
@@ -180,8 +180,8 @@ class _InlineParser:
             starts += [run.start] if run.delimiter == "*" else []
             run = run.previous
         end = min([stop, *(start for start in starts if stop - start <= MAX_CONSTRUCT_CHARS)])
-        if end == size and (word := _LAST_WORD.search(self.text, self._last_end)):
-            end = word.start()
+        if end == size:
+            end = self._last_end + len(self.text[self._last_end :].rstrip(_WORD_CHARS))
         replacements = self._safe_replacements(end)
         return DecidedInlines(end, is_open, [replaced for replaced in replacements if replaced.end <= end])
 
@@ -432,8 +432,10 @@ class _InlineParser:
         """Removes the `!` that makes a link an image, so that nothing before it makes another construct of the link."""
         if mark and self.text[mark - 1] == "]":
             return Replacement(mark, mark + 1, " ")
-        before = self.text[:mark]
-        if before.endswith("!") and (len(before) - len(before[:-1].rstrip("\\"))) % 2:
+        escapes = mark - 1
+        while escapes > 0 and self.text[escapes - 1] == "\\":
+            escapes -= 1
+        if self.text.startswith("!", mark - 1) and mark and (mark - escapes) % 2:
             return Replacement(mark - 1, mark + 1, "\\!")
         return Replacement(mark, mark + 1, "")
 

@@ -18,12 +18,19 @@ from urllib.parse import unquote, urlsplit
 MAX_DESTINATIONS = 8
 """A link that may have more destinations counts as deceptive if its label names any host."""
 
-_HOST = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*://|(?<![\w:])//)?(?:[^\s/@]*@)?"
-    r"(?P<host>(?:[\w-]+\.)+(?P<tld>[^\W\d_]{2,}|xn--[a-z0-9-]+))(?![\w-])",
+MAX_NAMED_HOSTS = 20
+"""A label that names more hosts counts as deceptive."""
+MAX_USER_CHARS = 200
+"""How far before a host its scheme is looked for, across a user name."""
+
+_DOTTED_NAME = re.compile(r"(?<![\w-])[\w-]++(?:\.[\w-]++)++")
+_TLD = re.compile(r"[^\W\d_]{2,}|xn--[a-z0-9-]+", re.IGNORECASE)
+_URL = re.compile(
+    r"(?<=[a-z0-9+.-])://(?:[^\s/@]*+@)?(?P<host>\[[0-9a-f:.]++\]|[^\s/:?#@\])>]++)",
     re.IGNORECASE,
 )
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^\s/@]*@)?(?P<host>\[[0-9a-f:.]+\]|[^\s/:?#@\])>]+)", re.IGNORECASE)
+_USER_START = re.compile(r"[\s/@]")
+_NO_RELATIVE_SCHEME = re.compile(r"[\w:]")
 _COUNTRY_TLDS = (
     "ac ad ae af ag ai al am ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bm bn bo br bs bt bw by bz ca cc "
     "cd cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj dk dm do dz ec ee eg er es et eu fi fj fk fm fo fr ga "
@@ -71,7 +78,7 @@ def is_deceptive(label: str, *destinations: str) -> bool:
     A reference link has several possible destinations if its label is defined more than once; each must be honest.
     """
     hosts = _named_hosts(label)
-    if not hosts or len(destinations) > MAX_DESTINATIONS:
+    if not hosts or len(destinations) > MAX_DESTINATIONS or len(hosts) > MAX_NAMED_HOSTS:
         return bool(hosts)
     urls = [url for destination in destinations for url in _readings(destination) if _host(url)]
     return any(not _leads_to(url, host) for url in urls for host in hosts)
@@ -120,23 +127,42 @@ def _decoded(destination: str) -> str:
 def _named_hosts(label: str) -> list[NamedHost]:
     written = _visible(label)
     latin = written.translate(_LOOKALIKES)
-    hosts = [host for host in _HOST.finditer(latin) if _is_host(host, written)]
-    named = [NamedHost(_as_read(host, written), bool(host["scheme"])) for host in hosts]
-    return named + [NamedHost(_as_read(url, written), True) for url in _URL.finditer(latin)]
+    named = []
+    for name in _DOTTED_NAME.finditer(latin):
+        labels = name[0].split(".")
+        count = next((count for count in range(len(labels), 1, -1) if _TLD.fullmatch(labels[count - 1])), 0)
+        host = slice(name.start(), name.start() + len(".".join(labels[:count])))
+        is_user = latin.startswith("@", name.end())
+        has_scheme = _has_scheme(latin, name.start())
+        if count and not is_user and (has_scheme or _is_host(latin[host], written[host])):
+            named.append(NamedHost(_as_read(latin[host], written[host]), has_scheme))
+    urls = [slice(*url.span("host")) for url in _URL.finditer(latin)]
+    return named + [NamedHost(_as_read(latin[host], written[host]), True) for host in urls]
 
 
-def _is_host(match: re.Match[str], written: str) -> bool:
+def _has_scheme(text: str, host_start: int) -> bool:
+    """Whether `https://`, `//` or the like stands before a host, or before its user name."""
+    before = text[max(0, host_start - MAX_USER_CHARS) : host_start]
+    if before.endswith("@"):
+        starts = [start.end() for start in _USER_START.finditer(before, 0, len(before) - 1)]
+        before = before[: starts[-1]] if starts else ""
+    if not before.endswith("//"):
+        return False
+    return before.endswith("://") or not _NO_RELATIVE_SCHEME.fullmatch(before[-3:-2])
+
+
+def _is_host(latin: str, written: str) -> bool:
     """Whether readers take a name with dots for a host."""
-    if match["scheme"] or match["host"].lower().startswith("www.") or match["tld"].lower() in _TLDS:
+    tld = latin.rpartition(".")[2]
+    if latin.lower().startswith("www.") or tld.lower() in _TLDS:
         return True
     # A name that mixes Latin letters with lookalikes is meant to be taken for another.
-    return not written[slice(*match.span("tld"))].isascii() and bool(_LATIN.search(written, *match.span("host")))
+    return not written[-len(tld) :].isascii() and bool(_LATIN.search(written))
 
 
-def _as_read(match: re.Match[str], written: str) -> str:
-    """Returns the host as readers take it: in Latin letters, if all of it looks Latin."""
-    host = match["host"] if match["host"].isascii() else written[slice(*match.span("host"))]
-    return host.lower()
+def _as_read(latin: str, written: str) -> str:
+    """Returns a host as readers take it: in Latin letters, if all of it looks Latin."""
+    return (latin if latin.isascii() else written).lower()
 
 
 def _visible(label: str) -> str:

@@ -12,7 +12,7 @@ that:
   its last line (`-`, or a row that needs the next line to be a table), or the line of a fence.
 
 When a line is held back, the text before it is rendered in its place as the end of the page. That may hold back another
-line, so `_render_last` calls itself.
+line, unless the line behind that one is complete. So the end of a page is parsed four times at most.
 
 An edit should cost what the newest text costs, not what the page costs. So the page is split at blank lines into
 segments that can be parsed apart. All segments but the last are complete, and their rendering is cached.
@@ -50,8 +50,9 @@ DROPPED = re.compile(r"\r(?=\n)|[\u202d\u202e]")
 """Matches invisible characters. U+202D and U+202E would make a label read backwards, as another host than it names."""
 _NEEDS_PARSING = re.compile(r"<|\]\(|\]\[|!\[|\]:|\*https?:|://[^\s*]*\*", re.IGNORECASE)
 _EMPHASIS_BESIDE_CJK = re.compile(rf"\*{CJK.pattern}|{CJK.pattern}\*")
-DEFINITION = re.compile(r"\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
+DEFINITION = re.compile(r"(?<!\\)\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
 """Matches more than CommonMark's definitions: a destination too many only makes more links deceptive."""
+_SEGMENT_START = re.compile(r"(?<=\n\n)(?=\S)")
 _INCOMPLETE_TASK_MARKER = re.compile(r"\[[ xX]?\]?$")
 MAYBE_DELIMITER_ROW = re.compile(r"[|: \t-]*$")
 _CELL_END = re.compile(r"(?<!\\)\|")
@@ -94,15 +95,7 @@ def rendered(markdown: str, *, growing: bool) -> str:
 
 def segments(markdown: str) -> list[str]:
     """Splits a source at the blank lines before unindented lines, where no block but fenced code continues."""
-    segments: list[str] = []
-    for part in markdown.split("\n\n"):
-        if segments and (not part or part[0].isspace()):
-            segments[-1] += f"\n\n{part}"
-        else:
-            if segments:
-                segments[-1] += "\n\n"
-            segments.append(part)
-    return segments
+    return _SEGMENT_START.split(markdown)
 
 
 @lru_cache(maxsize=1024)
@@ -119,25 +112,35 @@ def render_complete(segment: str, open_fence: str, definitions: LinkDefinitions)
     return with_replacements(segment, replacements_of(segment, blocks.leaf_blocks, definitions)), fence_after
 
 
-def _render_last(
-    segment: str, open_fence: str, definitions: LinkDefinitions, *, growing: bool, held_back: str | None = None
-) -> tuple[str, str]:
-    """Returns the page's last segment, rendered, and what closes it for show.
-
-    `held_back`: lines behind the segment that are held back already.
-    """
-    incomplete = growing and not segment.endswith("\n")
-    blocks = parse_blocks(segment, last_line_incomplete=incomplete, open_fence=open_fence)
-    # A line that waits for the next line is shown once that line has begun as something other than a delimiter row.
-    is_decided = held_back is not None and not MAYBE_DELIMITER_ROW.match(held_back.strip())
-    held_from = first_held_line(segment, blocks, incomplete=incomplete, is_decided=is_decided) if growing else None
-    if held_from is not None:
+def _render_last(segment: str, open_fence: str, definitions: LinkDefinitions, *, growing: bool) -> tuple[str, str]:
+    """Returns the page's last segment, rendered, and what closes it for show."""
+    held_back = ""
+    while growing:
+        incomplete = not segment.endswith("\n")
+        blocks = parse_blocks(segment, last_line_incomplete=incomplete, open_fence=open_fence)
+        held_from = first_held_line(segment, blocks, held_back, incomplete=incomplete)
+        if held_from is None:
+            shown = _render_growing(segment, blocks, definitions, incomplete=incomplete)
+            if isinstance(shown, tuple):
+                return shown
+            if held_back:
+                break
+            held_from = shown
         if not held_from:
             return "", open_fence and f"\n{open_fence}"
-        return _render_last(segment[:held_from], open_fence, definitions, growing=True, held_back=segment[held_from:])
+        held_back, segment = segment[held_from:], segment[:held_from]
+    blocks = parse_blocks(segment, last_line_incomplete=False, open_fence=open_fence)
+    replacements = replacements_of(segment, blocks.leaf_blocks, definitions)
+    return with_replacements(segment.rstrip(), replacements), _closing_fence(blocks.open_leaf)
+
+
+def _render_growing(
+    segment: str, blocks: BlockStructure, definitions: LinkDefinitions, *, incomplete: bool
+) -> tuple[str, str] | int:
+    """Returns a growing segment, rendered, and what closes it; or the start of a line that must be held back whole."""
     replacements = replacements_of(segment, blocks.leaf_blocks, definitions)
     end, closing = len(segment), _closing_fence(blocks.open_leaf)
-    if growing_lines := _growing_text(segment, blocks, incomplete=incomplete) if growing else None:
+    if growing_lines := _growing_text(segment, blocks, incomplete=incomplete):
         leaf = blocks.leaf_blocks[-1]
         text = text_of(segment, growing_lines) + "\n" * (not incomplete)
         start = definitions_end(text) if leaf.kind is LeafKind.PARAGRAPH else 0
@@ -145,13 +148,8 @@ def _render_last(
         end, closing = source_offsets(growing_lines, [inlines.shown_end])[0], inlines.closing
         last_shown = next(line for line in reversed(leaf.lines) if line.content <= end or line is leaf.lines[0])
         if end < growing_lines[-1].end and is_ambiguous(segment[last_shown.content : end]):
-            # The rest of the line could be read as another block, so the whole line is held back.
-            if held_back is not None:
-                return _render_last(segment, open_fence, definitions, growing=False)
-            line_start = last_shown.start
-            return _render_last(
-                segment[:line_start], open_fence, definitions, growing=True, held_back=segment[line_start:]
-            )
+            # The rest of the line could be read as another block.
+            return last_shown.start
         before = [replacement for replacement in replacements if replacement.start < growing_lines[0].content]
         replacements = before + in_source(growing_lines, inlines.replacements)
         substitute = oversize_substitute(segment, leaf)
@@ -161,18 +159,20 @@ def _render_last(
     return with_replacements(segment[:end].rstrip(), replacements), closing
 
 
-def first_held_line(markdown: str, blocks: BlockStructure, *, incomplete: bool, is_decided: bool) -> int | None:
+def first_held_line(markdown: str, blocks: BlockStructure, held_back: str, *, incomplete: bool) -> int | None:
     """Returns the offset of the first line that is held back, because the next line says what it is.
 
-    `is_decided`: the next line has begun, and doesn't make this one the header of a table.
+    `held_back`: the text behind the source, which is held back already.
     """
+    next_line, is_complete, _ = held_back.partition("\n")
+    is_decided = bool(is_complete or (next_line and not MAYBE_DELIMITER_ROW.match(next_line.strip())))
     leaf = blocks.open_leaf
     if blocks.ambiguous_line is not None or leaf is None:
         return blocks.ambiguous_line
     last = leaf.lines[-1]
     content = markdown[last.content : last.end].strip()
     if leaf.kind is LeafKind.FENCED_CODE:
-        has_code = bool(markdown[leaf.lines[0].end :].strip())
+        has_code = is_complete or markdown[leaf.lines[0].end :].strip()
         return None if has_code else leaf.lines[0].start
     if leaf.kind is not LeafKind.PARAGRAPH:
         return None
