@@ -14,6 +14,9 @@ def received_from(model: ScriptedProvider) -> TimedEvents:
     return run_simulated(receive(Retry(model, SimulatedClock())))
 
 
+PASSING = ("rate_limited", "overloaded", "unreachable", "unexpected")
+
+
 @pytest.mark.parametrize(
     ("failure", "retry_after_s", "waits_s"),
     [
@@ -26,6 +29,8 @@ def received_from(model: ScriptedProvider) -> TimedEvents:
         (Failure.OVERLOADED, 5.0, 5.0),
         (Failure.UNREACHABLE, None, 0.5),
         (Failure.UNREACHABLE, 9.0, 0.5),
+        (Failure.UNEXPECTED, 0.0, 0.0),
+        (Failure.UNEXPECTED, 5.0, 5.0),
     ],
 )
 def test_failure_that_may_pass_is_retried_once_after_its_wait(
@@ -45,7 +50,9 @@ def test_failure_that_may_pass_is_retried_once_after_its_wait(
         (Failure.RATE_LIMITED, None),
         (Failure.RATE_LIMITED, 5.01),
         (Failure.OVERLOADED, 5.01),
-        *((failure, 1.0) for failure in Failure if failure not in ("rate_limited", "overloaded", "unreachable")),
+        (Failure.UNEXPECTED, None),
+        (Failure.UNEXPECTED, 5.01),
+        *((failure, 1.0) for failure in Failure if failure not in PASSING),
     ],
 )
 def test_failure_that_lasts_is_raised_at_once(failure: Failure, retry_after_s: float | None) -> None:
