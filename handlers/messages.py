@@ -3,6 +3,7 @@
 import logging
 import re
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -14,7 +15,16 @@ from bot.services.intake import Intake
 from bot.services.message_edits import MessageEdits
 from bot.services.message_shortcut import MessageShortcut
 from bot.slack.format.shortcut_question import view_of
-from handlers.payloads import action_token_of, changed_at, edited_ts_of, event_in, message_of, messages_of_edit
+from handlers.payloads import (
+    action_token_of,
+    changed_at,
+    edited_ts_of,
+    event_in,
+    is_growing,
+    is_stream_end,
+    message_of,
+    messages_of_edit,
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +43,10 @@ def register(app: AsyncApp, intake: Intake, edits: MessageEdits, shortcut: Messa
     async def on_message(body: dict[str, Any]) -> None:
         event_id, event = event_in(body)
         match event.get("subtype"):
+            case _ if is_growing(event):
+                log.debug("message ignored until its stream ends: %s", event_id)
             case "message_changed":
-                before, after = messages_of_edit(event, team_id)
-                if after is not None:
-                    await edits.edited(event_id, before, after, changed_at(event))
+                await _take_change(event_id, event, team_id, intake, edits)
             case "message_deleted":
                 await edits.deleted(messages_of_edit(event, team_id)[0])
             case _ if edited_ts := edited_ts_of(event):
@@ -54,6 +64,17 @@ def register(app: AsyncApp, intake: Intake, edits: MessageEdits, shortcut: Messa
     app.event("app_mention")(on_message)
     app.event("message")(on_message)
     app.options(ANY_ACTION_ID)(on_options)
+
+
+async def _take_change(
+    event_id: str, event: Mapping[str, Any], team_id: str, intake: Intake, edits: MessageEdits
+) -> None:
+    """Hands an edit to message edits. The end of another app's stream is no edit: its message is there only now."""
+    before, after = messages_of_edit(event, team_id)
+    if after is not None and is_stream_end(event):
+        await intake.take(event_id, after)
+    elif after is not None:
+        await edits.edited(event_id, before, after, changed_at(event))
 
 
 async def on_error(error: Exception) -> BoltResponse | None:

@@ -107,6 +107,19 @@ def messages_of_edit(event: Mapping[str, Any], team_id: str) -> tuple[Message, M
     return _message(before, ts if ts == "" else _ts({"ts": ts}, "ts"), team_id), after
 
 
+def is_growing(event: Mapping[str, Any]) -> bool:
+    """Returns whether an event shows a message that another app still streams: its text isn't there yet."""
+    return event.get("streaming_state") == "in_progress"
+
+
+@parser
+def is_stream_end(event: Mapping[str, Any]) -> bool:
+    """Returns whether an event of subtype message_changed is the end of a stream, which is no edit."""
+    before, after = event.get("previous_message") or {}, _object(event, "message")
+    is_completed = after.get("streaming_state") == "completed" and not after.get("edited")
+    return is_completed and before.get("streaming_state") != "completed"
+
+
 @parser
 def changed_at(event: Mapping[str, Any]) -> str:
     """Returns when a message was edited, in an event of subtype message_changed."""

@@ -111,7 +111,7 @@ class Events:
         return [self._mention(message)] if is_edit and self._mentions(message, channel, joined) else []
 
     def _message_event(self, message: Message) -> Json:
-        return message_json(self.workspace, message) | {"channel": message.channel, "event_ts": message.ts}
+        return _as_sent(message_json(self.workspace, message)) | {"channel": message.channel, "event_ts": message.ts}
 
     def _mention(self, message: Message) -> Json:
         fields = {key: value for key, value in self._message_event(message).items() if key not in _NOT_IN_MENTIONS}
@@ -151,7 +151,7 @@ class Events:
         if "user" in fields.get("edited", ()):
             team = team_of(self.workspace, message.user_id)
             fields |= {"source_team": team, "user_team": team}
-        before = message_json(self.workspace, previous)
+        before = _as_sent(message_json(self.workspace, previous))
         return {"subtype": "message_changed", "message": fields, "previous_message": before}
 
     def _tombstone_removed(self, message: Message) -> Json:
@@ -217,3 +217,10 @@ class Events:
         holder = event.get("item") or event
         channel = self.workspace.channels.get(str(holder.get("channel")))
         return channel is not None and channel.shared_with is not None
+
+
+def _as_sent(message: Json) -> Json:
+    """Returns a message as an event shows it: an open stream is empty, and gets its content with its end."""
+    if message.get("streaming_state") != "in_progress":
+        return message
+    return {key: value for key, value in message.items() if key != "blocks"} | {"text": ""}

@@ -57,11 +57,27 @@ class People:
 
         `old`: as an old-style integration, with the subtype bot_message and without a user.
         """
+        draft = self._draft(self._bot(name, channel).id, channel, text, thread_ts)
+        return self.workspace.post(replace(draft, subtype="bot_message", username=name) if old else draft).ts
+
+    def _bot(self, name: str, channel: str) -> User:
+        """Returns another bot of this name, as a member of the channel."""
         bot = User(f"U0BOT{name.upper()}", name, name.title(), "#64748b", bot_id=f"B0{name.upper()}")
         self.workspace.users.setdefault(bot.id, bot)
         self.workspace.join(channel, bot.id)
-        draft = self._draft(bot.id, channel, text, thread_ts)
-        return self.workspace.post(replace(draft, subtype="bot_message", username=name) if old else draft).ts
+        return bot
+
+    def stream_as_bot(self, name: str, channel: str, thread_ts: str) -> str:
+        """Starts a stream of another bot in a thread, and returns the message's ts."""
+        bot = self._bot(name, channel)
+        draft = self._draft(bot.id, channel, "", thread_ts)
+        return self.workspace.post(replace(draft, blocks=(), streaming_state="in_progress")).ts
+
+    def end_stream_as_bot(self, channel: str, ts: str, text: str) -> None:
+        """Ends a stream of another bot with its whole text."""
+        mrkdwn, blocks = self.typed(text)
+        message = self.workspace.message(channel, ts)
+        self.workspace.change(replace(message, text=mrkdwn, blocks=blocks, streaming_state="completed"))
 
     def say_through(self, app_id: str, user: str, channel: str, text: str) -> str:
         """Posts a message that an app writes on behalf of a person, and returns its ts."""

@@ -264,6 +264,14 @@ class Sandbox:
         """Posts as another bot and returns the message's ts. `old`: as an old-style integration (bot_message)."""
         return self.people.say_as_bot(name, channel, text, thread_ts, old=old)
 
+    async def stream_as_bot(self, name: str, channel: str, thread_ts: str) -> str:
+        """Starts a stream as another bot and returns the message's ts."""
+        return self.people.stream_as_bot(name, self.workspace.channel(channel).id, thread_ts)
+
+    async def end_stream_as_bot(self, channel: str, ts: str, text: str) -> None:
+        """Ends another bot's stream with its whole text."""
+        self.people.end_stream_as_bot(self.workspace.channel(channel).id, ts, self._with_mention(text))
+
     async def say_through(self, app_id: str, user: str, channel: str, text: str) -> str:
         """Posts as an app that acts for a person, without a bot_id, and returns the message's ts."""
         return self.people.say_through(app_id, user, channel, self._with_mention(text))

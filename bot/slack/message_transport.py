@@ -41,6 +41,7 @@ from bot.slack.retry_policy import RECOVERY
 from bot.slack.retrying import Retrying
 
 SHARE = "files.completeUploadExternal"
+CANT_DELETE = "cant_delete_message"
 NOT_SHARED = "not_shared"
 """Our own error name: Slack reported shared files, but no message shows them."""
 SHARED_LOOKS_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -189,13 +190,22 @@ class MessageTransport:
 
     async def delete(self, call: Delete) -> None:
         """Deletes a message, whose budget is taken already, and its files."""
-        await self._delete_files(call.file_ids)
-        await self._client.call("chat.delete", channel=call.question.thread.channel_id, ts=call.ts)
+        await self._delete(call, self._client)
 
     async def delete_paced(self, call: Delete) -> None:
         """Deletes a message and its files."""
+        await self._delete(call, self._paced)
+
+    async def _delete(self, call: Delete, client: SlackClient | PacedClient) -> None:
+        """Deletes a message and its files. An open stream is stopped first: Slack says cant_delete_message of it."""
         await self._delete_files(call.file_ids)
-        await self._paced.call("chat.delete", channel=call.question.thread.channel_id, ts=call.ts)
+        place = {"channel": call.question.thread.channel_id, "ts": call.ts}
+        try:
+            await client.call("chat.delete", **place)
+        except Refused as error:
+            if error.error != CANT_DELETE or not await self.stop_paced(call.question, call.ts):
+                raise
+            await self._paced.call("chat.delete", **place)
 
     async def stage(self, upload: Upload) -> list[str]:
         """Sends the files' bytes, which nobody sees yet; returns the files' ids."""

@@ -36,7 +36,8 @@ MOST_TOKENS = 5_000
 _DESCRIPTION = (
     "Searches the messages in the workspace's public channels, with the permissions of the person who asks. Returns "
     f"up to {MOST_RESULTS} messages with author, time and link. Use a few keywords that the messages would contain, "
-    "and search again with other words if nothing fits. Cite each message that you use by its link."
+    "and search again with other words if nothing fits. Slack's index lags: messages of the last hours, or even of "
+    "yesterday, may be missing. Cite each message that you use by its link."
 )
 _PARAMETERS = {
     "type": "object",
@@ -59,9 +60,13 @@ NO_SCOPE = (
 BUSY = "Slack takes no more searches this minute. Answer without, and say that you could not search Slack."
 NO_ANSWER = "Slack did not answer. Answer without, and say that you could not search Slack."
 NO_QUERY = "The search needs a query: a few keywords."
-NOTHING_FOUND = "No message in public channels fits. Other or fewer words may find one."
+NOTHING_FOUND = (
+    "The search returned no message. That doesn't mean that there is none: Slack's index may lag by hours. Other or "
+    "fewer words may find one. If none do, say that you found nothing and that newer messages may be missing from the "
+    "search; never say that there is nothing."
+)
 NO_SUCH_TOOL = "There is no such tool."
-CITE = "Cite each message that you use by its link."
+CITE = "Cite each message that you use by its link. Newer messages may be missing: Slack's index may lag by hours."
 
 _SENTENCES: Mapping[str, str] = {
     "invalid_action_token": TOKEN_GONE,

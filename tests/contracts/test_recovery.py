@@ -291,3 +291,16 @@ async def show_everything(transport: MessageTransport, reply: Reply) -> None:
             await delivery.send(call, lambda: True)
         except Refused as error:
             delivery.refused(call, error)
+
+
+@pytest.mark.parametrize("paced", [True, False])
+async def test_stream_that_is_still_open_is_stopped_before_it_is_deleted(paced: bool) -> None:
+    async with posting() as (sandbox, transport, _):
+        question = await asked(sandbox)
+        ts = await transport.start(StartStream(question, 0, PageView(markdown="Some words"), "Some words"))
+        delete = transport.delete_paced if paced else transport.delete
+        await delete(Delete(question, ts))
+        assert [message.ts for message in sandbox.messages("general", question.ts)] == [question.ts]
+        with pytest.raises(Refused) as caught:
+            await delete(Delete(question, question.ts))
+        assert caught.value.error == "cant_delete_message", "another one's message isn't deleted"

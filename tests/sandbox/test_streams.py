@@ -342,3 +342,15 @@ async def test_status_ends_after_two_minutes_or_when_the_bot_posts(
     await set_status()
     await web.chat_postMessage(channel=GENERAL, text="answer", thread_ts=root)
     assert sandbox.workspace.status(GENERAL, root) is None
+
+
+async def test_events_show_a_stream_of_another_bot_empty_and_then_whole(sandbox: Sandbox) -> None:
+    root = await sandbox.say("ada", "general", "a thread")
+    ts = await sandbox.stream_as_bot("hal", "general", root)
+    await sandbox.end_stream_as_bot("general", ts, "All of it")
+    start, end = (delivery.payload["event"] for delivery in list(sandbox.deliveries)[-2:])
+    assert (start["text"], start["streaming_state"], start.get("blocks")) == ("", "in_progress", None)
+    assert (end["subtype"], end["hidden"], end["message"]["streaming_state"]) == ("message_changed", True, "completed")
+    assert (end["message"]["text"], end["previous_message"]["text"]) == ("All of it", "")
+    assert end["previous_message"]["streaming_state"] == "in_progress"
+    assert not {"edited", "source_team"} & end["message"].keys()

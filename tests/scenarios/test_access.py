@@ -240,6 +240,23 @@ async def test_other_bots_are_ignored_unless_allowed(others: Stage, settings: Se
             assert await others.answers("general", asked) == ["The whole answer."]
 
 
+async def test_question_that_another_bot_streams_is_answered_once_when_it_is_complete(
+    others: Stage, settings: Settings
+) -> None:
+    sandbox = others.sandbox
+    root = await sandbox.say("ada", "general", "a thread")
+    async with running(replace(settings, allow_also=frozenset([UserKind.BOT]))):
+        streamed = await sandbox.stream_as_bot("hal", "general", root)
+        await sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in sandbox.deliveries))
+        assert others.vendor.requests == []
+        await sandbox.end_stream_as_bot("general", streamed, "@typist why?")
+        assert await others.answers("general", root) == ["The whole answer."]
+        for delivery in list(sandbox.deliveries):
+            sandbox.sockets.redeliver(delivery)
+        await sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in sandbox.deliveries))
+    assert len(others.vendor.requests) == 1
+
+
 async def test_two_bots_that_answer_each_other_stop_after_some_rounds(others: Stage, settings: Settings) -> None:
     async with running(replace(settings, allow_also=frozenset([UserKind.BOT]))):
         root = await others.mention("talk to hal")

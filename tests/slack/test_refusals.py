@@ -36,6 +36,15 @@ NAMED = {
     "edit_window_closed": Refusal.UNEDITABLE,
     "msg_too_long": Refusal.TOO_LONG,
     "invalid_blocks": Refusal.UNREADABLE,
+    "cant_delete_message": Refusal.FORBIDDEN,
+    "streaming_state_conflict": Refusal.STREAM_OPEN,
+    "message_not_in_streaming_state": Refusal.STREAM_CLOSED,
+    "stopped_by_user": Refusal.STREAM_CLOSED,
+    "cannot_provide_both_markdown_text_and_chunks": Refusal.FORBIDDEN,
+    "streaming_mode_mismatch": Refusal.FORBIDDEN,
+    "invalid_thread_ts": Refusal.FORBIDDEN,
+    "missing_recipient_team_id": Refusal.FORBIDDEN,
+    "missing_recipient_user_id": Refusal.FORBIDDEN,
     "something_of_next_year": Refusal.UNKNOWN,
 }
 
