@@ -17,6 +17,7 @@ from sandbox.workspace import (
     Channel,
     ChannelType,
     Deleted,
+    Joined,
     Json,
     Message,
     Posted,
@@ -79,6 +80,8 @@ class Events:
                 events = self._edit(message.channel, self._tombstone_removed(message))
             case Reacted():
                 events = self._reacted(change)
+            case Joined():
+                events = self._joined(change)
             case _:
                 events = []
         return [self._payload(event) for event in events]
@@ -182,6 +185,16 @@ class Events:
             "event_ts": self.workspace.next_ts(),
         }
         return [event]
+
+    def _joined(self, change: Joined) -> list[Json]:
+        channel = self.workspace.channel(change.channel)
+        if "member_joined_channel" not in self.subscribed or self.workspace.bot.id not in channel.members:
+            return []
+        kind = "C" if channel.type == "channel" else "G"
+        place = {"channel": channel.id, "channel_type": kind, "team": team_of(self.workspace, change.user_id)}
+        return [
+            {"type": "member_joined_channel", "user": change.user_id, **place, "event_ts": self.workspace.next_ts()}
+        ]
 
     def _payload(self, event: Json, person_id: str | None = None) -> Json:
         number = next(self._numbers)

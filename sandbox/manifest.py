@@ -19,6 +19,7 @@ EVENT_SCOPES: Mapping[str, str | None] = {
     "message.mpim": "mpim:history",
     "reaction_added": "reactions:read",
     "reaction_removed": "reactions:read",
+    "member_joined_channel": "channels:read",
     "app_home_opened": None,
     "assistant_thread_started": "assistant:write",
     "assistant_thread_context_changed": "assistant:write",
@@ -34,7 +35,7 @@ NEVER_SENT = frozenset(
     emoji_changed entity_details_requested file_change file_created file_deleted file_public file_shared
     file_unshared function_executed grid_migration_finished grid_migration_started group_archive group_close
     group_deleted group_history_changed group_left group_open group_rename group_unarchive im_close im_created
-    im_history_changed im_open invite_requested link_shared member_joined_channel member_left_channel
+    im_history_changed im_open invite_requested link_shared member_left_channel
     message_metadata_deleted message_metadata_posted message_metadata_updated pin_added pin_removed
     shared_channel_invite_accepted shared_channel_invite_approved shared_channel_invite_declined
     shared_channel_invite_received shared_channel_invite_requested star_added star_removed subteam_created

@@ -27,6 +27,7 @@ from sandbox.page.guide import Guide
 from sandbox.page.routes import PageApi
 from sandbox.panes import Panes
 from sandbox.people import Content, People
+from sandbox.problems import Problems
 from sandbox.responses import Responses
 from sandbox.sample_workspace import bot_user, populate
 from sandbox.setup import WELL_SET_UP, Setup
@@ -123,6 +124,7 @@ class Sandbox:
             self.workspace, self.faults, lambda: self.url, self.bot_token, self.granted, self.shared_after_s
         )
         self.people = People(self.workspace, self.files)
+        self.problems = Problems()
         self.sockets = SocketMode(
             self.faults,
             self.setup,
@@ -130,6 +132,7 @@ class Sandbox:
             self.redelivery_delays_s,
             self.monotonic,
             self._on_sockets_changed,
+            not_acknowledged=self.problems.not_acknowledged,
         )
         chooser = random.Random(self.seed)  # noqa: S311 - not used for secrets
         self._events = Events(
@@ -150,6 +153,7 @@ class Sandbox:
             self._emit,
             lambda channel, ts: close(app, channel, ts, STOPPED_BY_USER),
         )
+        self._scheduled: list[asyncio.TimerHandle] = []
         app = App(
             self.workspace,
             self.monotonic,
@@ -163,6 +167,8 @@ class Sandbox:
             self.panes,
             streams,
             {},
+            self._scheduled,
+            set(),
             self.setup,
             self.manifest,
             self.stream_capacity_bytes,
@@ -191,6 +197,7 @@ class Sandbox:
             self.note,
             self._surfaces,
             self.guide,
+            self.problems,
         )
         self.workspace.listeners.append(self._on_change)
         self._waiters: set[asyncio.Event] = set()
@@ -214,6 +221,8 @@ class Sandbox:
 
     async def __aexit__(self, *exc_info: object) -> None:
         self.files.close()
+        for timer in self._scheduled:
+            timer.cancel()
         await self.sockets.close()
         await self._page.updates.close()
         if self._runner is not None:
@@ -382,6 +391,7 @@ class Sandbox:
         self._wake_waiters()
 
     def _on_call(self, call: CallRecord) -> None:
+        self.problems.call_refused(call)
         self._page.record(call)
         self._wake_waiters()
 

@@ -85,6 +85,8 @@ class SocketMode:
     monotonic: Callable[[], float] = time.monotonic
     changed: Callable[[], None] = lambda: None
     """Called when connections or deliveries change."""
+    not_acknowledged: Callable[[str], None] = lambda what: None
+    """Called with what the app left without an acknowledgement."""
     deliveries: deque[Delivery] = field(default_factory=lambda: deque(maxlen=5_000))
 
     def __post_init__(self) -> None:
@@ -115,7 +117,11 @@ class SocketMode:
         connection = self._next()
         if connection is None:
             return None
-        return await self._exchange(connection, {"type": kind, "payload": payload, "accepts_response_payload": True})
+        envelope = {"type": kind, "payload": payload, "accepts_response_payload": True}
+        acknowledged = await self._exchange(connection, envelope)
+        if acknowledged is None:
+            self.not_acknowledged(str(payload.get("type", kind)))
+        return acknowledged
 
     def redeliver(self, delivery: Delivery) -> None:
         """Delivers an event again, as after a lost acknowledgement."""
@@ -210,6 +216,7 @@ class SocketMode:
         delivery.sent_at_s.append(self.monotonic())
         self.changed()
         if await self._exchange(connection, envelope) is None:
+            self.not_acknowledged(f"the event {delivery.payload['event']['type']}")
             return False
         delivery.acked_at_s = self.monotonic()
         self.changed()

@@ -205,7 +205,15 @@ class Reacted:
     added: bool
 
 
-Change = Posted | Changed | Deleted | TombstoneRemoved | StatusSet | Reacted
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A user who became a member of a channel."""
+
+    channel: str
+    user_id: str
+
+
+Change = Joined | Posted | Changed | Deleted | TombstoneRemoved | StatusSet | Reacted
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +290,7 @@ class Workspace:
         members = self.channel(channel).members
         if (user_id := self.user(user).id) not in members:
             members.append(user_id)
+            self._notify(Joined(self.channel(channel).id, user_id))
 
     def leave(self, channel: str, user: str) -> None:
         """Removes a user from a channel. Raises SlackError."""

@@ -107,6 +107,7 @@ async def _serve(port: int | None, manifest: Any, shutdown: "Shutdown", strict_p
         sandbox = await start(stack, port, manifest, note=NOTE, strict_posts=strict_posts)
         addresses = {"url": sandbox.url, "api_url": sandbox.api_url}
         tokens = {"bot_token": sandbox.bot_token, "app_token": sandbox.app_token}
+        sandbox.problems.added.append(lambda text: print(text, flush=True))
         print(READY.format(app=sandbox.config.app_name, **addresses, **tokens), flush=True)
         if unsent := sorted(sandbox.config.events & NEVER_SENT):
             print(f"The sandbox never sends these events of the manifest: {', '.join(unsent)}.", flush=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from sandbox.blocks.elements import interactive
 from sandbox.workspace import Json, SlackError
@@ -17,6 +18,7 @@ _KEYS: Mapping[str, str] = {
     **{f"multi_{name}s_select": f"selected_{name}s" for name in ("user", "channel", "conversation")},
     "datepicker": "selected_date",
     "timepicker": "selected_time",
+    "datetimepicker": "selected_date_time",
 }
 """The payload field that holds an element's choice, by element type. Typed text is in `value`."""
 
@@ -88,7 +90,10 @@ def state_json(element: Json, choice: Choice) -> Json:
         return {"type": element_type, "selected_options": [_option(element, value) for value in values]}
     if element_type.startswith("multi_"):
         return {"type": element_type, _KEYS[element_type]: values}
-    return {"type": element_type, _KEYS.get(element_type, "value"): values[0] if values else None}
+    value: str | int | None = values[0] if values else None
+    if value is not None and element_type == "datetimepicker":
+        value = _unix_s(str(value))
+    return {"type": element_type, _KEYS.get(element_type, "value"): value}
 
 
 def initial_choice(element: Json) -> Choice:
@@ -97,7 +102,18 @@ def initial_choice(element: Json) -> Choice:
         return str(option["value"])
     if options := element.get("initial_options"):
         return [str(option["value"]) for option in options]
-    for key in ("value", "user", "users", "channel", "channels", "conversation", "conversations", "date", "time"):
+    for key in (
+        "value",
+        "user",
+        "users",
+        "channel",
+        "channels",
+        "conversation",
+        "conversations",
+        "date",
+        "time",
+        "date_time",
+    ):
         if (choice := element.get(f"initial_{key}")) is not None:
             return list(choice) if isinstance(choice, list) else str(choice)
     return None
@@ -113,6 +129,11 @@ def state_values(blocks: Sequence[Json], choices: Mapping[tuple[str, str], Choic
         choice = choices[key] if key in choices else initial_choice(element)
         values.setdefault(key[0], {})[key[1]] = state_json(element, choice)
     return values
+
+
+def _unix_s(chosen: str) -> int:
+    """Returns a time as Slack's payloads give it, from the page's input (in UTC) or from seconds."""
+    return int(chosen) if chosen.isdecimal() else int(datetime.fromisoformat(chosen).replace(tzinfo=UTC).timestamp())
 
 
 def _option(element: Json, value: str) -> Json:

@@ -27,7 +27,7 @@ MAX_SUGGESTED_OPTIONS = 100
 SELECTS = frozenset({"users_select", "channels_select", "conversations_select"})
 MULTI_SELECTS = frozenset(f"multi_{name}" for name in SELECTS)
 TEXT_INPUTS = frozenset({"plain_text_input", "email_text_input", "url_text_input", "number_input"})
-PICKERS = frozenset({"datepicker", "timepicker"})
+PICKERS = frozenset({"datepicker", "timepicker", "datetimepicker"})
 _CHOOSERS = frozenset(
     {"static_select", "multi_static_select", "checkboxes", "radio_buttons"}
     | EXTERNAL_SELECTS

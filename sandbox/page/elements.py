@@ -13,6 +13,7 @@ _ICONS = {"trash": "🗑"}
 _INPUT_TYPES = {
     "datepicker": "date",
     "timepicker": "time",
+    "datetimepicker": "datetime-local",
 }
 _PREFIXES: Mapping[str, tuple[str, ...]] = {"users": ("U",), "channels": ("C",), "conversations": ("C", "D")}
 

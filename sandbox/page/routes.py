@@ -18,6 +18,7 @@ from sandbox.page.render import Renderer
 from sandbox.page.surfaces import PageSurfaces
 from sandbox.page.updates import PageUpdates
 from sandbox.people import People
+from sandbox.problems import Problems
 from sandbox.socket_mode import SocketMode
 from sandbox.web_api.budgets import Budgets
 from sandbox.web_api.http import CallRecord
@@ -39,13 +40,18 @@ class PageApi:
     note: str
     surfaces: Surfaces
     guide: Guide
+    problems: Problems
 
     def __post_init__(self) -> None:
         self._renderer = Renderer(self.workspace.names)
         self._files = PageFiles(self.workspace, self.people.files)
         self._last_bot_state: Json = {}
         self._answer_calls = AnswerCalls(self.workspace)
-        polled = {"budgets": self.budgets_json, "answers": self._answer_calls.newest_json}
+        polled = {
+            "budgets": self.budgets_json,
+            "answers": self._answer_calls.newest_json,
+            "problems": self.problems.newest_json,
+        }
         self.updates = PageUpdates(self.workspace, self.message_json, polled)
         self._carriers = CarrierCounts(self.workspace, self._answer_calls, self.updates.refresh)
         self.page_surfaces = PageSurfaces(self.surfaces, self.updates, self._renderer)
@@ -99,6 +105,7 @@ class PageApi:
             "files": self._files.message_files(message),
             "edited": message.edited_ts is not None and not is_bot,
             "ephemeral_to": message.ephemeral_to,
+            "only_for": message.only_for,
             "reactions": [{"name": name, "count": len(users)} for name, users in message.reactions],
             "reply_count": len(self.workspace.replies(message.channel, message.ts)),
             "deleted": message.subtype == "tombstone",
@@ -162,6 +169,7 @@ class PageApi:
             "messages": [self.message_json(message) for message in [*messages, *self.workspace.ephemerals]],
             "budgets": self.budgets_json(),
             "answers": self._answer_calls.newest_json(),
+            "problems": self.problems.newest_json(),
             "faults": self.faults_json(),
             "guide": self.guide.state(),
             **self.page_surfaces.state(),

@@ -1,6 +1,7 @@
-"""chat.postMessage, chat.update, chat.delete, chat.postEphemeral and chat.getPermalink."""
+"""chat.postMessage, chat.scheduleMessage, chat.update, chat.delete, chat.postEphemeral and chat.getPermalink."""
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,8 @@ from sandbox.web_api.streams import is_open
 from sandbox.wire import message_json, permalink, updated_message_json
 from sandbox.workspace import Channel, Json, Message, Notification, SlackError
 
+SCHEDULED_WITHIN_S = 120 * 24 * 3_600
+"""How far ahead a message can be scheduled."""
 _TS = re.compile(r"\d{6,}\.\d{1,6}")
 _LINKED_NAMES = re.compile(r"(?<!\w)@(?:channel|here|everyone)\b")
 
@@ -37,6 +40,30 @@ def post_message(app: App, args: Json) -> Json:
         "ts": message.ts,
         "message": message_json(app.workspace, message),
     }
+
+
+def schedule_message(app: App, args: Json) -> Json:
+    channel = writable(app, app.channel_id(required(args, "channel")))
+    post_at, thread_ts = required(args, "post_at"), thread_of(app, channel, args)
+    delay_s = float(post_at) - time.time() if post_at.isdecimal() else -1.0
+    if delay_s <= 0:
+        raise SlackError("time_in_past" if post_at.isdecimal() else "invalid_time")
+    if delay_s > SCHEDULED_WITHIN_S:
+        raise SlackError("time_too_far")
+    content = _message_body(args)
+    draft = Message(
+        channel.id,
+        "",
+        app.workspace.bot.id,
+        content.text[: rules.POST_TEXT],
+        content.blocks,
+        sent_blocks=content.sent,
+        thread_ts=thread_ts,
+    )
+    number = app.post_later(draft, delay_s)
+    fields = {key: value for key, value in message_json(app.workspace, draft).items() if key != "ts"}
+    scheduled = {"scheduled_message_id": f"Q{number:010d}", "post_at": int(post_at)}
+    return {"channel": channel.id, **scheduled, "message": fields | {"type": "delayed_message"}}
 
 
 def update(app: App, args: Json) -> Json:
@@ -174,6 +201,7 @@ def _note_linked_names(app: App, message: Message, args: Json) -> None:
 _WRITE = ("chat:write",)
 METHODS = {
     "chat.postMessage": Method(post_message, _WRITE),
+    "chat.scheduleMessage": Method(schedule_message, _WRITE),
     "chat.update": Method(update, _WRITE),
     "chat.delete": Method(delete, _WRITE),
     "chat.postEphemeral": Method(post_ephemeral, _WRITE),

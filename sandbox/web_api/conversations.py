@@ -82,6 +82,30 @@ def channels(app: App, args: Json) -> Json:
     return {"channels": listed, "response_metadata": {"next_cursor": ""}, **metadata}
 
 
+def join(app: App, args: Json) -> Json:
+    channel = app.readable(args)
+    if channel.type != "channel":
+        raise SlackError("method_not_supported_for_channel_type")
+    if channel.archived:
+        raise SlackError("is_archived")
+    already = app.workspace.bot.id in channel.members
+    app.workspace.join(channel.id, app.workspace.bot.id)
+    answer: Json = {"channel": channel_json(app.workspace, channel)}
+    return answer | ({"warning": "already_in_channel"} if already else {})
+
+
+def pin(app: App, args: Json) -> Json:
+    channel = app.joined(args)
+    ts = str(args.get("timestamp") or "")
+    if not ts:
+        raise SlackError("no_item_specified")
+    app.workspace.message(channel.id, ts)
+    if (channel.id, ts) in app.pins:
+        raise SlackError("already_pinned")
+    app.pins.add((channel.id, ts))
+    return {}
+
+
 def members(app: App, args: Json) -> Json:
     channel = app.readable(args)
     app.need(f"{_SCOPES[channel.type]}:read")
@@ -203,6 +227,8 @@ METHODS = {
     "conversations.info": Method(info, _READ),
     "conversations.list": Method(channels, _READ),
     "conversations.members": Method(members, _READ),
+    "conversations.join": Method(join, ("channels:join",)),
+    "pins.add": Method(pin, ("pins:write",)),
     "conversations.open": Method(open_dm, ("im:write", "mpim:write")),
     "users.info": Method(user_info, ("users:read",)),
     "users.list": Method(users, ("users:read",)),

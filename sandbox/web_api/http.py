@@ -33,6 +33,8 @@ SCOPES = frozenset(scope for method in METHODS.values() for scope in method.scop
     "app_mentions:read",
     "commands",
 }
+LACKS_METHOD = "not_in_this_sandbox"
+"""The sandbox's own error for methods that it doesn't have. Slack never gives it."""
 _POLL_S = 0.2
 """How often a call without a response checks whether its client has disconnected."""
 _EDGE_HEADERS = {"Server": "Apache", "Vary": "Accept-Encoding", "Via": "envoy-www-sandbox, envoy-edge-sandbox"}
@@ -72,6 +74,8 @@ class CallRecord:
     """The ts of the posted message, or of the message that the call names."""
     error: str | None
     arguments: Json
+    explanation: str = ""
+    """What the refusal says beside the error's name."""
 
     @property
     def ok(self) -> bool:
@@ -122,7 +126,8 @@ class WebApi:
             error, answer = refusal.error, refusal.fields
         fields = arguments | answer
         channel, ts = fields.get("channel", fields.get("channel_id")), fields.get("ts")
-        self._log(CallRecord(name, at_s, at_wall, _text(channel), _text(ts), error, arguments))
+        explanation = _explanation(answer) if error else ""
+        self._log(CallRecord(name, at_s, at_wall, _text(channel), _text(ts), error, arguments, explanation))
         if fault is not None:
             return await self._fault_response(request, name, fault)
         return self._response(name, error, answer)
@@ -131,7 +136,8 @@ class WebApi:
         """Returns the method if token, scopes and budget allow the call. Raises SlackError."""
         method = METHODS.get(name)
         if method is None:
-            raise SlackError("unknown_method", req_method=name)
+            lack = f"The sandbox has no method {name}. Slack may have it. docs/emulator.md lists what there is."
+            raise SlackError(LACKS_METHOD, req_method=name, response_metadata={"messages": [lack]})
         self._check_token(method, str(arguments.pop("token", "")), authorization)
         storm = self.faults.take("rate_limit", name, arguments)
         channel_id = self.app.channel_id(str(arguments.get("channel", "")))
@@ -234,6 +240,13 @@ async def _arguments(request: web.Request) -> Json:
             except ValueError:
                 raise SlackError("invalid_blocks_format" if key == "blocks" else "invalid_arguments") from None
     return arguments
+
+
+def _explanation(refusal: Json) -> str:
+    """Returns what a refusal says beside its name: a missing scope, or what is wrong with an argument."""
+    if needed := refusal.get("needed"):
+        return f"the app needs the scope {needed}"
+    return "; ".join((refusal.get("response_metadata") or {}).get("messages", ()))
 
 
 def _text(value: object) -> str | None:

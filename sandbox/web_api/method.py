@@ -1,10 +1,11 @@
 """The parts that all Web API methods share: their context, their declaration and argument checks."""
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from sandbox.action_tokens import ActionTokens
@@ -14,7 +15,7 @@ from sandbox.panes import Panes
 from sandbox.setup import Setup
 from sandbox.triggers import Triggers
 from sandbox.views import Views
-from sandbox.workspace import Channel, Json, SlackError, Stream, Workspace
+from sandbox.workspace import Channel, Json, Message, SlackError, Stream, Workspace
 
 T = TypeVar("T")
 TokenKind = Literal["bot", "app", "config"]
@@ -41,11 +42,24 @@ class App:
     """Open streams by channel and ts."""
     closed_streams: dict[tuple[str, str], str]
     """By channel and ts: what Slack answers to calls for a stream that the app didn't stop itself."""
+    scheduled: list[asyncio.TimerHandle]
+    """Timers of scheduled messages, those that are posted included."""
+    pins: set[tuple[str, str]]
+    """Pinned messages by channel and ts."""
     setup: Setup
     manifest: Json | None
     """As the app was made from it; None where it was made without one."""
     stream_capacity_bytes: int | None
     """The most text in a stream's message, in UTF-8. None: only the limits of messages apply."""
+
+    def post_later(self, draft: Message, delay_s: float) -> int:
+        """Posts a message of the bot after a delay. Returns how many were scheduled so far, this one included."""
+
+        def post() -> None:
+            self.workspace.post(replace(draft, ts=self.workspace.next_ts()))
+
+        self.scheduled.append(asyncio.get_running_loop().call_later(delay_s, post))
+        return len(self.scheduled)
 
     def readable(self, args: Json, key: str = "channel") -> Channel:
         """Returns a channel that the bot can see: a public one, or one that it is a member of. Raises SlackError."""

@@ -45,7 +45,7 @@ async def test_auth_test_returns_the_bots_identity(sandbox: Sandbox, web: AsyncW
         (Sandbox.bot_token, "apps.connections.open", "not_allowed_token_type"),
         (Sandbox.bot_token, "apps.manifest.export", "not_allowed_token_type"),
         (Sandbox.config_token, "auth.test", "not_allowed_token_type"),
-        (Sandbox.bot_token, "chat.sing", "unknown_method"),
+        (Sandbox.bot_token, "chat.sing", "not_in_this_sandbox"),
     ],
 )
 async def test_call_requires_the_right_token(

@@ -361,6 +361,7 @@ function show(state) {
   sidebar.showBot(state.bot);
   failures.showBudgets(state.budgets);
   failures.showAnswers(state.answers);
+  failures.showProblems(state.problems);
   failures.showFaults(state.faults);
 }
 
@@ -368,6 +369,7 @@ const onEvent = {
   message: onMessage,
   deleted: onDeleted,
   budgets: (budgets) => failures.showBudgets(budgets),
+  problems: (problems) => failures.showProblems(problems),
   answers: (answers) => failures.showAnswers(answers),
   faults: (faults) => failures.showFaults(faults),
   bot: (bot) => sidebar.showBot(bot),

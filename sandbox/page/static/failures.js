@@ -65,6 +65,12 @@ export class Failures {
     }));
   }
 
+  /** Show why calls of the app were refused, and what it left unacknowledged. */
+  showProblems(problems) {
+    byId("problems-part").hidden = !problems.length;
+    byId("problems").replaceChildren(...problems.map(({ text, times }) => el("li", {}, times > 1 ? `${text} (${times} times)` : text)));
+  }
+
   showFaults(faults) {
     for (const fault of faults) {
       if (!this.switches.has(fault.name)) this.#addSwitch(fault);

@@ -36,7 +36,8 @@ export class World {
   put(message) {
     if (!this.messages.has(message.channel)) this.messages.set(message.channel, new Map());
     const known = this.messages.get(message.channel);
-    const isNew = !known.has(message.ts);
+    // In a channel, a native stream grows for one reader. To the others it comes at its stop.
+    const isNew = !known.has(message.ts) || !this.sees(known.get(message.ts));
     known.set(message.ts, message);
     if (!isRoot(message)) this.#replies(message.channel, message.thread_ts).set(message.ts, message);
     if (message.status) this.setStatus({ ...message, thread_ts: message.thread_ts || message.ts, text: message.status });
@@ -94,7 +95,7 @@ export class World {
   }
 
   sees(message) {
-    return !message.ephemeral_to || message.ephemeral_to === this.me;
+    return !message.only_for || message.only_for === this.me;
   }
 
   /** A channel's messages without replies. */
