@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot import __version__
 from bot.ports.clock import Clock, SystemClock
 from bot.ports.models import Models
 from bot.ports.tools import Tools
@@ -96,6 +97,7 @@ async def _run(bot: Bot, shutdown: Shutdown, ready: Callable[[Bot], None]) -> No
         ended, _ = await asyncio.wait((stop, opening, working, *others), return_when=asyncio.FIRST_COMPLETED)
         if opening in ended:
             opening.result()
+            log.info("started: typist=%s team=%s", __version__, bot.me.team_id)
             ready(bot)
             ended, _ = await asyncio.wait((stop, working, *others), return_when=asyncio.FIRST_COMPLETED)
         for task in ended:
@@ -106,6 +108,8 @@ async def _run(bot: Bot, shutdown: Shutdown, ready: Callable[[Bot], None]) -> No
 
 async def _end(bot: Bot, working: asyncio.Task[None], others: list[asyncio.Task[Any]], shutdown: Shutdown) -> None:
     """Ends the bot in bounded steps, so that it ends in time even if Slack, a model or the database doesn't answer."""
+    if shutdown.requested.is_set():
+        log.info("stopping: live=%d", bot.worker.live)
     bot.worker.stop()
     closing = asyncio.create_task(bot.sockets.close())
     await bot.worker.drain(working, shutdown.at_once)

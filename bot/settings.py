@@ -8,6 +8,7 @@ import difflib
 import importlib.util
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from io import StringIO
@@ -330,12 +331,30 @@ def _mcp(path: str | None, env: Mapping[str, str], problems: list[str]) -> McpSe
     if path is None:
         return McpSetup()
     if importlib.util.find_spec("mcp") is None:
-        problems.append("BOT_MCP_CONFIG needs the extra mcp. Install it: pip install '.[mcp]'.")
+        problems.append(f"BOT_MCP_CONFIG needs the extra mcp. Install it: {install_command('mcp')}")
     try:
         return read_setup(Path(path), env)
     except SettingsError as error:
         problems += error.problems
         return McpSetup()
+
+
+def install_command(extra: str) -> str:
+    """Returns the command that installs an extra's packages beside Typist, however Typist itself is installed."""
+    # Only now: the import takes 20 ms.
+    from importlib import metadata
+
+    try:
+        requirements = metadata.requires("typist") or []
+    except metadata.PackageNotFoundError:
+        # A clone whose requirements.txt is installed, and nothing else.
+        return f"pip install --editable '.[{extra}]'"
+    packages = [
+        text
+        for text, _, marker in (line.partition("; ") for line in requirements)
+        if extra in re.findall(r"\w+", marker)
+    ]
+    return f"pip install {' '.join(map(shlex.quote, packages))}"
 
 
 def _parsed(env: Mapping[str, str], variable: str, parse: Callable[[str], Any], problems: list[str]) -> Any:

@@ -86,3 +86,15 @@ def test_readme_names_what_a_channels_settings_have_and_nothing_else() -> None:
     ]
     assert said is not None
     assert re.split(", | and ", said[1]) == [label.lower() for label in labels]
+
+
+def test_command_for_operators_has_the_user_the_settings_and_the_database_of_the_unit() -> None:
+    unit = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / "deploy/typist.service").read_text(), re.MULTILINE))
+    page = (ROOT / "docs/deploy.md").read_text()
+    command = re.search(r"systemd-run .*?\"\$@\"", page, re.DOTALL)
+    assert command is not None
+    said = command[0].replace("\\\n", " ").split()
+    assert {"-p", f"User={unit['User']}", f"WorkingDirectory={unit['WorkingDirectory']}"} <= set(said)
+    assert f"EnvironmentFile={unit['EnvironmentFile']}" in said
+    assert unit["Environment"] in said
+    assert " ".join(said[-4:]) == unit["ExecStart"].removesuffix("run") + '"$@"'

@@ -1,11 +1,14 @@
 """Settings are validated: every problem is reported, and no secret is shown."""
 
 import json
+import shlex
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
+from packaging.requirements import Requirement
 
 from bot import settings
 from bot.core.limits.access import UserKind
@@ -13,7 +16,7 @@ from bot.core.stream import Usage
 from bot.errors import SettingsError
 from bot.providers.model_setup import VendorSettings
 from bot.providers.registry import VENDORS
-from bot.settings import Settings
+from bot.settings import Settings, install_command
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
 SLACK = {"SLACK_BOT_TOKEN": "xoxb-secret-1", "SLACK_APP_TOKEN": "xapp-secret-2"}
@@ -292,3 +295,12 @@ def test_wrong_file_of_prices_is_reported_in_one_line(tmp_path: Path, text: str,
     assert line.startswith(f"BOT_PRICES names {prices}, which can't be used: ")
     assert problem in line
     assert "\n" not in line
+
+
+@pytest.mark.parametrize("extra", ["mcp", "sandbox", "local"])
+def test_command_for_an_extra_installs_its_packages_and_never_typist_again(extra: str) -> None:
+    """A `pip install '.[extra]'` would replace an editable install by a copy, and needs the repository."""
+    program, verb, *packages = shlex.split(install_command(extra))
+    declared = tomllib.loads(EXAMPLE.with_name("pyproject.toml").read_text())["project"]["optional-dependencies"][extra]
+    assert [program, verb] == ["pip", "install"]
+    assert {Requirement(package) for package in packages} == {Requirement(package) for package in declared}

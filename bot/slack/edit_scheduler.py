@@ -100,7 +100,7 @@ class ReplyHandle:
         return self._scheduled.reply.leftover or (None if self._is_clean else OutboxKind.SHOW_END)
 
     @property
-    def edits(self) -> int:
+    def calls(self) -> int:
         return self._scheduled.calls
 
     @property

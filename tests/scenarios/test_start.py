@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bot import app
+from bot import __version__, app
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
 from bot.ports.clock import SystemClock
 from bot.settings import Settings
@@ -342,3 +342,15 @@ def test_waits_grow_up_to_a_limit() -> None:
     limited = RateLimited("auth.test", 1e9)
     assert CONNECTION.next_try_at(limited, Failures(1, 0.0), 0.0) == CONNECTION.longest_retry_after_s
     assert Credential("X", "Y.", SystemClock()).problem == ""
+
+
+async def test_start_and_stop_have_a_line_in_the_log(
+    sandbox: Sandbox, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "bot.app"):
+        async with running(settings):
+            pass
+    assert [record.getMessage() for record in caplog.records if record.name == "bot.app"] == [
+        f"started: typist={__version__} team={sandbox.team_id}",
+        "stopping: live=0",
+    ]

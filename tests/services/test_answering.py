@@ -86,7 +86,7 @@ class MemoryReply:
     may_finish: asyncio.Event
     shown: Shown = field(default_factory=Shown)
     page_ts: tuple[str, ...] = ("999991.000000",)
-    edits: int = 3
+    calls: int = 3
     gone: bool = False
     unshown: bool = False
     leftover: OutboxKind | None = None
@@ -567,7 +567,7 @@ async def test_metrics_of_an_answer_have_its_times(stage: AnsweringStage) -> Non
     await stage.ended()
     [life] = stage.lives
     assert (life.times.waited_s, life.times.first_token_s, life.times.total_s) == (10.0, 2.0, 5.0)
-    assert (life.end_reason, life.usage, life.edits) == (EndReason.WHOLE, Usage(10, 2), 3)
+    assert (life.end_reason, life.usage, life.calls) == (EndReason.WHOLE, Usage(10, 2), 3)
 
 
 # Ends, as readers see them and as they are recorded.

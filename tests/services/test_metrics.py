@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import EndReason, Outcome
 from bot.core.stream import Usage
-from bot.services.metrics import JobLife, Times, line, logged
+from bot.services.metrics import JobLife, Times, line, logged, waited_s
 
 PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^\s"=]+)(?: |$)')
 QUESTION = Question(ThreadKey("T1", "C1", "1.000100"), "2.000200", "U1", "a private question")
@@ -21,7 +22,7 @@ TIMES = Times(waited_s=0.031, total_s=12.345, first_token_s=0.789)
 
 
 def life(outcome: Outcome = DONE, times: Times = TIMES, cost_usd: float | None = 0.000164) -> JobLife:
-    return JobLife.of(JOB, outcome, times, cost_usd, edits=9)
+    return JobLife.of(JOB, outcome, times, cost_usd, calls=9)
 
 
 def pairs_of(logfmt: str) -> dict[str, str]:
@@ -35,13 +36,23 @@ def test_metrics_are_one_line_of_pairs() -> None:
     assert line(life()) == (
         "job=7 thread=T1/C1/1.000100 question=2.000200 attempt=2 end=whole model=openai/gpt-6-luna "
         "waited_s=0.03 first_token_s=0.79 total_s=12.35 "
-        "input_tokens=1000 output_tokens=200 cached_input_tokens=400 cost_usd=0.000164 edits=9"
+        "input_tokens=1000 output_tokens=200 cached_input_tokens=400 cost_usd=0.000164 calls=9"
     )
+
+
+@pytest.mark.parametrize(
+    ("attempts", "version", "waited"),
+    [(1, 0, 118.0), (2, 0, 20.0), (1, 1, 20.0)],
+    ids=["first attempt", "after an approval", "after an edit or Regenerate"],
+)
+def test_wait_is_that_of_the_attempt_and_not_the_questions_age(attempts: int, version: int, waited: float) -> None:
+    job = replace(JOB, attempts=attempts, version=version, asked_at=100.0)
+    assert waited_s(job, claimed_at=120.0002) == pytest.approx(waited, abs=0.01)
 
 
 def test_unknown_values_have_no_key() -> None:
     pairs = pairs_of(line(life(Outcome(EndReason.CUT, ""), Times(waited_s=0, total_s=1), None)))
-    assert set(pairs) == {"job", "thread", "question", "attempt", "end", "waited_s", "total_s", "edits"}
+    assert set(pairs) == {"job", "thread", "question", "attempt", "end", "waited_s", "total_s", "calls"}
 
 
 def test_metrics_contain_no_text_and_no_asker() -> None:

@@ -29,7 +29,7 @@ async def test_file_in_the_repository_is_the_commands_output(
 async def test_hooks_of_the_slack_cli_print_the_manifest_and_start_the_bot(tmp_path: Path) -> None:
     assert HOOKS["runtime"] == "python"
     python, *get_manifest = HOOKS["hooks"]["get-manifest"].split()
-    assert python == "python3"
+    assert python == ".venv/bin/python", "it has the packages after `make run`"
     async with bot_process(tmp_path, program=get_manifest) as process:
         out, _ = await output(process)
     assert (process.returncode, json.loads(out)) == (0, app_manifest())
