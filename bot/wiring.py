@@ -179,7 +179,12 @@ def _parts(
         carrier=CarrierSetting(settings.carrier),
     )
     access = AccessControl(
-        access_rules_of(settings), workspace.users, workspace.ephemeral, stores.notices, stores.bot_questions
+        access_rules_of(settings),
+        workspace.users,
+        workspace.ephemeral,
+        stores.notices,
+        stores.bot_questions,
+        settings.admins,
     )
     statuses = ThreadStatuses(workspace.pane, stores.queue, clock, me.team_id)
     client.posted = statuses.posted

@@ -21,8 +21,8 @@ from bot.settings import Settings, model_setup, models_in_use
 
 HELP = "check tokens, scopes, models, tools and the database"
 DESCRIPTION = (
-    "Checks what must be right before Typist can answer, and says how to mend what is wrong. It changes nothing. "
-    "Exits with 1 if something must be mended, with 2 if the settings can't be used."
+    "Checks what must be right before Typist can answer, and says how to fix what is wrong. It changes nothing. "
+    "Exits with 1 if something must be fixed, with 2 if the settings can't be used."
 )
 EXIT_PROBLEMS = 1
 EXIT_INTERRUPTED = 130

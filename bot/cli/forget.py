@@ -112,7 +112,7 @@ async def _erase(ours: Settings, target: ErasureTarget) -> None:
         count = await stores.erasure.erase(user_id=target.user_id, thread=thread)
     finally:
         await stores.close()
-    print(f"{count} questions and their answers are deleted. Answers being written are deleted when they end.")
+    print(f"{deleted(count)} Answers being written are deleted when they end.")
     print("Messages in Slack stay. Delete them there.")
 
 
@@ -145,3 +145,8 @@ async def _with_team(ours: Settings, thread: ThreadKey) -> ThreadKey:
         web = SlackClient(ours.slack_bot_token, ours.slack_api_url, session)
         me = await bot_credential(SystemClock()).used(web.identity)
     return replace(thread, team_id=me.team_id)
+
+
+def deleted(count: int) -> str:
+    """Says how many questions were deleted."""
+    return f"Deleted {'1 question and its answer' if count == 1 else f'{count:,} questions and their answers'}."

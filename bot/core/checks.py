@@ -14,7 +14,7 @@ class CheckStatus(StrEnum):
     WARN = "warn"
     """A feature does not work, or something will fail later."""
     FAIL = "fail"
-    """Questions stay unanswered until somebody mends it."""
+    """Questions stay unanswered until somebody fixes it."""
     SKIPPED = "skipped"
     """It could not be checked, or nobody asked for it."""
 
@@ -61,7 +61,7 @@ def warn(check_id: str, message: str, fix: str) -> Check:
 
 
 def fail(check_id: str, message: str, fix: str) -> Check:
-    """Returns a check that found something that must be mended."""
+    """Returns a check that found something that must be fixed."""
     return Check(check_id, CheckStatus.FAIL, message, fix)
 
 
@@ -78,7 +78,7 @@ class CheckReport:
 
     @property
     def is_ok(self) -> bool:
-        """Whether nothing must be mended."""
+        """Whether nothing must be fixed."""
         return not self._count(CheckStatus.FAIL)
 
     def text(self) -> str:

@@ -306,9 +306,17 @@ DENIED_EXTERNAL = "People from other organizations don't have access to this bot
 DENIED_BOT = "Other bots don't have access to this bot. Ask your Typist admin."
 DENIED_UNKNOWN = "I can't check your access right now. Please ask again in a few minutes."
 
+_ASK_AN_ADMIN = "Ask your Typist admin."
+
+
+def naming_admins(sentence: str, mentions: Sequence[str]) -> str:
+    """Names the admins, who are given as mentions, in a sentence that says to ask them."""
+    return sentence.replace(_ASK_AN_ADMIN, f"Ask {' or '.join(mentions)}.") if mentions else sentence
+
+
 # Quotas and usage
 
-NO_QUOTAS = "You have no quota."
+NO_QUOTAS = "Your usage isn't limited."
 _OWNERS = {"user": "your", "channel": "this channel's", "workspace": "this workspace's"}
 _OWNERS_FOR_ADMINS = {"user": "Each person's", "channel": "Each channel's", "workspace": "The workspace's"}
 _PERIODS = {"day": "Today (UTC)", "month": "This month (UTC)"}

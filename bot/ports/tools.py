@@ -11,7 +11,7 @@ class Tools(Protocol):
     """Offers tools and calls them."""
 
     async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
-        """Returns the tools that may be used to answer a question, within seconds; those that can't be had are missing.
+        """Returns the tools that may be used to answer a question, within seconds; unavailable tools are left out.
 
         Tools that an admin denies, and tools whose definition has changed since an admin agreed to it, are missing too.
         """

@@ -69,7 +69,7 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Check:
 
 
 def _problems(model: str, lookup: Lookup, entry: VendorEntry) -> Mapping[LookupOutcome, tuple[str, str]]:
-    """Returns the message and the remedy for each finding that must be mended."""
+    """Returns the message and the remedy for each finding that must be fixed."""
     choose = check_texts.model_fix(model, entry.api_key_variable)
     return {
         LookupOutcome.RETIRED: (check_texts.model_retired(model, _day(lookup)), choose),

@@ -6,7 +6,7 @@ the vendors' readers yield for whatever comes while a model thinks or writes a t
 other time is none. A model that thinks in silence gets ten times as long, at most ten minutes, and so does a search.
 
 Only waiting for the model counts. The reader's own time, such as a wait for the database, is neither limited nor
-canceled. If the process was paused, a wait begins anew.
+canceled. If the process was paused, a wait starts over.
 """
 
 import asyncio

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
 
+from bot.core import texts
 from bot.core.conversation import Question
 from bot.core.limits import access
 from bot.core.limits.access import AccessRules, Denial, UserKind
@@ -11,6 +13,8 @@ from bot.ports.access import BotQuestionCounts
 from bot.ports.ephemeral_messages import EphemeralMessages
 from bot.ports.notices import Notices
 from bot.ports.users import Users
+
+MOST_ADMINS_NAMED = 3
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +29,10 @@ class AccessControl:
         ephemeral: EphemeralMessages,
         notices: Notices,
         bot_questions: BotQuestionCounts,
+        admins: Iterable[str] = (),
     ) -> None:
+        """`admins`: the people whom a denied asker can turn to."""
+        self._admins = [f"<@{admin}>" for admin in sorted(admins)[:MOST_ADMINS_NAMED]]
         self._rules = rules
         self._users = users
         self._ephemeral = ephemeral
@@ -80,7 +87,7 @@ class AccessControl:
             log.error("user %s is not told of the denial: %s", question.user_id, error)
             return
         if due:
-            await self._ephemeral.tell(question, denial)
+            await self._ephemeral.tell(question, texts.naming_admins(denial, self._admins))
 
     def _must_ask(self, question: Question) -> bool:
         return access.depends_on_kind(self._rules, question)

@@ -27,13 +27,13 @@ class Toolbox:
         return (*ours, *theirs)
 
     def rule_for(self, name: str) -> ToolRule:
-        """Returns the rule of whoever has the tool."""
+        """Returns the rule of the tool's owner."""
         return self._tools_of(name).rule_for(name)
 
     async def call(
         self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
     ) -> CallResult:
-        """Calls the tool of whoever has it."""
+        """Has the owner of the tool call it."""
         return await self._tools_of(tool).call(question, tool, definition_hash, arguments, timeout_s=timeout_s)
 
     def _tools_of(self, name: str) -> Tools:

@@ -5,6 +5,7 @@ from datetime import date
 
 import pytest
 
+from bot.cli.forget import deleted
 from bot.core import check_texts, texts
 from bot.core.inbound.files import Unread
 from bot.core.limits.access import Denial
@@ -104,3 +105,15 @@ def test_queued_question_has_its_place_as_an_ordinal(place: int, words: str) -> 
 @pytest.mark.parametrize("status", [texts.STATUS_THINKING, texts.STATUS_WRITING, texts.status_queued(3)])
 def test_status_has_no_comma_which_would_divide_it(status: str) -> None:
     assert "," not in status
+
+
+def test_admins_are_named_where_there_are_any() -> None:
+    assert texts.naming_admins(texts.DENIED_USER, []) == texts.DENIED_USER
+    assert texts.naming_admins(texts.DENIED_USER, ["<@U1>", "<@U2>"]).endswith("Ask <@U1> or <@U2>.")
+
+
+def test_forget_counts_one_question_as_one() -> None:
+    assert [deleted(1), deleted(1_200)] == [
+        "Deleted 1 question and its answer.",
+        "Deleted 1,200 questions and their answers.",
+    ]

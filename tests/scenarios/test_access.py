@@ -67,6 +67,13 @@ async def test_guests_and_external_people_get_a_private_denial_where_they_ask_an
     assert all(len(delivery.sent_at_s) == 1 for delivery in others.sandbox.deliveries)
 
 
+async def test_denied_person_reads_whom_to_ask(others: Stage, settings: Settings) -> None:
+    async with running(replace(settings, deny_users=frozenset({"U0ALAN"}), admins=frozenset({"U0ADA"}))):
+        await others.mention(user="alan")
+        await others.sandbox.wait_for(lambda: ephemerals(others))
+    assert ephemerals(others) == [("U0ALAN", "You don't have access to this bot. Ask <@U0ADA>.")]
+
+
 async def test_persons_kind_is_looked_up_once(others: Stage, settings: Settings) -> None:
     async with running(settings):
         asked = [await others.mention(user="gus") for _ in range(3)]
