@@ -22,6 +22,7 @@ from sandbox.files import MAX_BYTES, Files, UploadedFile
 from sandbox.interactivity import Interactivity
 from sandbox.manifest import Manifest, read_manifest
 from sandbox.modals import Modals
+from sandbox.notifications import Notifications
 from sandbox.page.actions import PageActions
 from sandbox.page.guide import Guide
 from sandbox.page.routes import PageApi
@@ -125,6 +126,7 @@ class Sandbox:
         )
         self.people = People(self.workspace, self.files)
         self.problems = Problems()
+        self.notifications = Notifications(self.workspace)
         self.sockets = SocketMode(
             self.faults,
             self.setup,
@@ -198,6 +200,7 @@ class Sandbox:
             self._surfaces,
             self.guide,
             self.problems,
+            self.notifications,
         )
         self.workspace.listeners.append(self._on_change)
         self._waiters: set[asyncio.Event] = set()

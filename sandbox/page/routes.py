@@ -9,6 +9,7 @@ from aiohttp import web
 
 from sandbox.client import Surfaces
 from sandbox.faults import FAULTS, GROUPS, Fault, Faults, FaultSettings
+from sandbox.notifications import Notifications
 from sandbox.page.calls import AnswerCalls
 from sandbox.page.carriers import CarrierCounts
 from sandbox.page.files import PageFiles
@@ -41,6 +42,7 @@ class PageApi:
     surfaces: Surfaces
     guide: Guide
     problems: Problems
+    notifications: Notifications
 
     def __post_init__(self) -> None:
         self._renderer = Renderer(self.workspace.names)
@@ -51,6 +53,7 @@ class PageApi:
             "budgets": self.budgets_json,
             "answers": self._answer_calls.newest_json,
             "problems": self.problems.newest_json,
+            "notifications": self.notifications.counts_json,
         }
         self.updates = PageUpdates(self.workspace, self.message_json, polled)
         self._carriers = CarrierCounts(self.workspace, self._answer_calls, self.updates.refresh)
@@ -170,6 +173,7 @@ class PageApi:
             "budgets": self.budgets_json(),
             "answers": self._answer_calls.newest_json(),
             "problems": self.problems.newest_json(),
+            "notifications": self.notifications.counts_json(),
             "faults": self.faults_json(),
             "guide": self.guide.state(),
             **self.page_surfaces.state(),

@@ -362,6 +362,7 @@ function show(state) {
   failures.showBudgets(state.budgets);
   failures.showAnswers(state.answers);
   failures.showProblems(state.problems);
+  onEvent.notifications(state.notifications);
   failures.showFaults(state.faults);
 }
 
@@ -369,6 +370,10 @@ const onEvent = {
   message: onMessage,
   deleted: onDeleted,
   budgets: (budgets) => failures.showBudgets(budgets),
+  notifications: (counts) => {
+    world.notifications = new Map(counts.map(({ user_id: id, count }) => [id, count]));
+    sidebar.showPerson();
+  },
   problems: (problems) => failures.showProblems(problems),
   answers: (answers) => failures.showAnswers(answers),
   faults: (faults) => failures.showFaults(faults),

@@ -77,9 +77,11 @@ export class Sidebar {
     this.showPerson();
   }
 
-  /** Describe the rights of the current person. */
+  /** Describe the rights of the current person, and count their notifications. */
   showPerson() {
-    byId("person-about").textContent = this.world.users.get(this.world.me).about;
+    const count = this.world.notifications.get(this.world.me) || 0;
+    const notified = `Slack has notified you ${count === 1 ? "once" : `${count} times`}.`;
+    byId("person-about").textContent = `${this.world.users.get(this.world.me).about} ${notified}`;
   }
 
   showBot({ connected, note }) {

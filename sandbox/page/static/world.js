@@ -7,6 +7,7 @@ export class World {
     this.messages = new Map(); // channel id → ts → message
     this.threads = new Map(); // "channel thread" → ts → reply
     this.statuses = new Map(); // "channel thread" → the app's status
+    this.notifications = new Map(); // user id → how often Slack has notified them
     this.me = null;
   }
 
