@@ -60,10 +60,11 @@ def payload_message_json(workspace: Workspace, message: Message) -> Json:
     return {key: value for key, value in fields.items() if key not in _NOT_IN_PAYLOADS}
 
 
-def permalink(message: Message) -> str:
-    """Returns a message's URL. A reply's URL names its thread."""
+def permalink(message: Message, thread_ts: str | None = None) -> str:
+    """Returns a message's URL. A reply's URL names its thread; `thread_ts` names a root's own."""
     url = f"https://sandbox.slack.com/archives/{message.channel}/p{message.ts.replace('.', '')}"
-    return f"{url}?thread_ts={message.thread_ts}&cid={message.channel}" if message.thread_ts else url
+    thread_ts = message.thread_ts or thread_ts
+    return f"{url}?thread_ts={thread_ts}&cid={message.channel}" if thread_ts else url
 
 
 def channel_json(workspace: Workspace, channel: Channel) -> Json:
@@ -71,8 +72,9 @@ def channel_json(workspace: Workspace, channel: Channel) -> Json:
     fields: Json = {
         "id": channel.id,
         "created": _CREATED_AT_S,
-        "is_channel": channel.type == "channel",
-        "is_group": channel.type in ("group", "mpim"),
+        # A private channel is a channel, and no group.
+        "is_channel": channel.type in ("channel", "group"),
+        "is_group": channel.type == "mpim",
         "is_im": channel.type == "im",
         "is_mpim": channel.type == "mpim",
         "is_private": channel.type != "channel",

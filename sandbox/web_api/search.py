@@ -80,8 +80,10 @@ def _is_searched(app: App, args: Json, message: Message) -> bool:
 
 def _hit(app: App, channel: Channel, message: Message) -> Json:
     author = app.workspace.user(message.user_id)
+    replies = 0 if message.thread_ts else len(app.workspace.replies(channel.id, message.ts))
     return {
         "author_name": author.real_name,
+        **({"author_email": author.email} if author.email else {}),
         "author_user_id": author.id,
         "team_id": TEAM_ID,
         "channel_id": channel.id,
@@ -89,7 +91,8 @@ def _hit(app: App, channel: Channel, message: Message) -> Json:
         "message_ts": message.ts,
         "content": message.text,
         "is_author_bot": author.bot_id is not None,
-        "permalink": permalink(message),
+        "permalink": permalink(message, message.ts if replies > 0 else None),
+        **({"reply_count": replies} if replies > 0 else {}),
     }
 
 

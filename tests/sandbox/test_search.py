@@ -166,3 +166,16 @@ async def test_search_can_be_switched_off(agent: Sandbox, web: AsyncWebClient, e
     agent.faults.start("refuse", method=METHOD, error=error)
     with pytest.raises(SlackApiError, match=error):
         await search(web, query="launch", action_token=await asked(agent))
+
+
+async def test_hit_on_a_root_counts_its_replies_and_links_to_its_thread(agent: Sandbox, web: AsyncWebClient) -> None:
+    root = await agent.say("grace", "random", "the launch")
+    reply = await agent.say("ada", "random", "launch it", root)
+    lone = await agent.say("ada", "random", "another launch")
+    response = await web.api_call(METHOD, data={"query": "launch", "action_token": await asked(agent)})
+    hits: dict[str, Any] = {hit["message_ts"]: hit for hit in response["results"]["messages"]}
+    assert (hits[root]["reply_count"], hits[root]["author_email"]) == (1, agent.workspace.user("U0GRACE").email)
+    for ts in (root, reply):
+        assert hits[ts]["permalink"].endswith(f"?thread_ts={root}&cid=C0RANDOM")
+    assert "reply_count" not in hits[reply].keys() | hits[lone].keys()
+    assert "?" not in hits[lone]["permalink"]

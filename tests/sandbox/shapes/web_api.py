@@ -99,6 +99,8 @@ SEARCHED: Shape = {  # docs; author_name, channel_name and context_messages as p
         "messages": [
             {
                 "author_name": str,
+                "author_email?": str,
+                "reply_count?": int,
                 "author_user_id": USER,
                 "team_id": TEAM,
                 "channel_id": CHANNEL,
