@@ -95,7 +95,7 @@ class CarrierBudgets:
 
     def opened(self, key: int, now: float) -> None:
         if not self._posts_first_words:
-            self._in_channel.sent(_channel(key), now)
+            self._post(key, now)
         prospect = Prospect(
             CarrierRoom(self._live_edits, self._edits.newcomers_gap_s(now)),
             CarrierRoom(len(self._streams), self._appends.newcomers_gap_s(now)),
@@ -143,7 +143,7 @@ class CarrierBudgets:
                 self._edits.sent(now, key)
                 self._edits.answered(now)
         if self._posts in pacers:
-            self._in_channel.sent(_channel(key), now)
+            self._post(key, now)
         self._waiting.pop(key, None)
         self._flying.append(pacers)
 
@@ -151,10 +151,14 @@ class CarrierBudgets:
         for pacer in self._flying.popleft():
             pacer.answered(now)
 
+    def _post(self, key: int, now: float) -> None:
+        self._in_channel.sent(_channel(key), now)
+        self._in_channel.answered(_channel(key), now)
+
     def _edit_at(self, now: float, urgency: Urgency, key: int) -> float:
         if urgency is Urgency.FIRST and self._posts_first_words:
             at = self._ask(self._posts, now, Urgency.FINAL, key)
-            return max(at, self._in_channel.free_at(_channel(key), now))
+            return max(at, self._in_channel.free_at(_channel(key), "chat.postMessage", now))
         if urgency is not Urgency.FINAL:
             return self._ask(self._edits, now, urgency, key)
         waiting_since = self._waiting.setdefault(key, now)
@@ -162,7 +166,7 @@ class CarrierBudgets:
         if edit_at <= now:
             return self._ask(self._edits, now, urgency, key)
         # The old message may be deleted later than the new one is posted.
-        post_at = max(self._posts.final_at(now, 0), self._in_channel.free_at(_channel(key), now))
+        post_at = max(self._posts.final_at(now, 0), self._in_channel.free_at(_channel(key), "chat.postMessage", now))
         if is_posted_anew(waiting_since, edit_at, post_at) and post_at <= now:
             self._next[key] = [self._posts, self._deletes]
             return now

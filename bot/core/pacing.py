@@ -18,13 +18,18 @@ The rule:
    may use; finals and first words still get all that the minute has left. Each minute without a 429 raises the number
    again, beyond the guaranteed one up to a ceiling.
 
+Posts, and starts of streams, also have a budget for each channel (`ChannelPosts`). How many posts a channel takes is
+learned: five in five seconds are taken for granted, ten at once are tried.
+
 docs/decisions.md has the simulations behind the rule; `python -m benchmarks.pacing` runs this code.
 """
 
 import math
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from itertools import accumulate
 
 WINDOW_S = 60.0
 MARGIN_S = 0.05
@@ -67,9 +72,13 @@ FINALS_WEIGHT = 2.0
 """The weight of expected finals: a crowd is noticed only while its first questions are answered."""
 FINAL_WAIT_S = 1.5
 """A final that would wait longer for an edit is posted as a new message, so that it is shown within two seconds."""
+CERTAIN_POSTS = 5
+"""Posts that a channel takes in as many seconds, a stream's start counted, until Slack says otherwise."""
 POST_BURST = 10
-"""Posts that one channel takes at once. Slack's documentation speaks of short bursts, and of one a second."""
+"""Posts at once that are tried. Slack's documentation speaks of short bursts, and of one a second."""
 POST_GAP_S = 1.0
+LEARNED_FOR_S = 3_600.0
+"""How long a 429 keeps longer bursts of posts from being tried."""
 
 
 class Urgency(IntEnum):
@@ -191,21 +200,146 @@ class RateWindow:
         self._back_at = deque(sorted([*self._back_at, *returns]))
 
 
+@dataclass(frozen=True, slots=True)
+class PostRule:
+    """How many posts one channel takes, as far as Slack's answers tell."""
+
+    certain: int = CERTAIN_POSTS
+    """It takes so many posts in as many seconds."""
+    may_try: bool = True
+    """Whether more may be tried: a burst of POST_BURST and then one a second."""
+
+    def certain_at(self, posts: Sequence[float], now: float) -> float:
+        """Returns when a channel with posts at these times, oldest first, certainly takes another one."""
+        if len(posts) < self.certain:
+            return now
+        return max(now, posts[-self.certain] + self.certain * POST_GAP_S + MARGIN_S)
+
+    def free_at(self, posts: Sequence[float], now: float) -> float:
+        """Returns when another post may go, whether that is certain or tried."""
+        certain_at = self.certain_at(posts, now)
+        if not self.may_try or certain_at <= now:
+            return certain_at
+        counting_until = accumulate(posts, lambda until, at: max(until, at) + POST_GAP_S, initial=-math.inf)
+        counting = [until for until in counting_until if until > now]
+        excess = len(counting) - POST_BURST
+        return now if excess < 0 else min(certain_at, counting[excess])
+
+    def accepted(self, posts: Sequence[float], now: float) -> "PostRule":
+        """Returns the rule after Slack has accepted the last of these posts."""
+        taken = (n for n in range(self.certain, POST_BURST + 1) if _in_as_many_seconds(posts, now, n))
+        return replace(self, certain=max(taken, default=self.certain))
+
+    def refused(self, posts: Sequence[float], now: float) -> "PostRule":
+        """Returns the rule after Slack has refused another post than these."""
+        if self.certain_at(posts, now) > now:
+            return replace(self, may_try=False)
+        fewer = [n for n in range(2, self.certain) if _in_as_many_seconds(posts, now, n)]
+        return PostRule(max(fewer), may_try=False) if fewer else self
+
+
+def _in_as_many_seconds(posts: Sequence[float], now: float, number: int) -> bool:
+    return sum(at > now - number * POST_GAP_S - MARGIN_S for at in posts) >= number
+
+
+@dataclass(slots=True)
+class _Channel:
+    """The posts of the last minute in one channel."""
+
+    in_flight: int = 0
+    answered: list[float] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)
+    """Other processes' posts."""
+    refused_until: dict[str, float] = field(default_factory=dict)
+    """Until then Slack's Retry-After keeps calls of a method back, after a 429."""
+    denied_until: float = -math.inf
+    """The database has denied a post, and isn't asked again before this."""
+
+    def is_refused(self, now: float) -> bool:
+        """Returns whether any method is held back by a 429."""
+        return any(until > now for until in self.refused_until.values())
+
+    def posts(self, now: float) -> list[float]:
+        """Returns when the posts of the last minute arrived, oldest first. Those in flight arrive now."""
+        known = sorted(at for at in (*self.answered, *self.others) if at > now - WINDOW_S)
+        return [*known, *[now] * self.in_flight]
+
+
 class ChannelPosts:
-    """Tells how soon a channel takes another post: about one a second, and short bursts."""
+    """Tells how soon each channel takes another post, and learns how many of them Slack takes.
+
+    What is learned in one channel holds for all of them. A number of posts that Slack has not taken yet is tried by one
+    post at a time, so that a wrong guess costs one 429. After a 429, nothing is tried for an hour.
+    """
 
     def __init__(self) -> None:
-        self._next_at: dict[str, float] = {}
-        """When a steady post a second would have caught up with the posts so far, by channel."""
+        self._rule = PostRule()
+        self._channels: dict[str, _Channel] = {}
+        self._trying: str | None = None
+        """The channel of the post in flight that Slack may refuse."""
+        self._refused_at = -math.inf
 
-    def free_at(self, channel_id: str, now: float) -> float:
-        """Returns when a post may go."""
-        return max(now, self._next_at.get(channel_id, now) - (POST_BURST - 1) * POST_GAP_S)
+    def rule(self, now: float) -> PostRule:
+        """Returns what is known of all channels."""
+        is_outdated = not self._rule.may_try and now >= self._refused_at + LEARNED_FOR_S
+        return PostRule() if is_outdated else self._rule
+
+    def free_at(self, channel_id: str, method: str, now: float, kept: int = 0) -> float:
+        """Returns when a post may go and leave room for `kept` more; a time to ask again if that isn't known."""
+        rule, channel = self.rule(now), self._channels.get(channel_id) or _Channel()
+        posts = [*channel.posts(now), *[now] * kept]
+        free_at = max(rule.free_at(posts, now), channel.refused_until.get(method, now), channel.denied_until)
+        is_tried = free_at <= now < rule.certain_at(posts, now)
+        return now + ASK_AGAIN_S if is_tried and (self._trying is not None or channel.in_flight) else free_at
 
     def sent(self, channel_id: str, now: float) -> None:
-        """Notes a post."""
-        self._next_at = {channel: at for channel, at in self._next_at.items() if at > now}
-        self._next_at[channel_id] = self._next_at.get(channel_id, now) + POST_GAP_S
+        """Counts a post from now on."""
+        self._forget_old(now)
+        channel = self._channels.setdefault(channel_id, _Channel())
+        if self.rule(now).certain_at(channel.posts(now), now) > now:
+            self._trying = channel_id
+        channel.in_flight += 1
+
+    def answered(self, channel_id: str, now: float) -> None:
+        """Notes that a post which was `sent` has ended, however it ended."""
+        channel = self._channels[channel_id]
+        channel.in_flight -= 1
+        channel.answered.append(now)
+        if self._trying == channel_id:
+            self._trying = None
+            self._rule = self.rule(now).accepted(channel.posts(now), now)
+
+    def withdrawn(self, channel_id: str) -> None:
+        """Takes back a post that was `sent`, because it never left."""
+        self._channels[channel_id].in_flight -= 1
+        self._trying = None if self._trying == channel_id else self._trying
+
+    def limited(self, channel_id: str, method: str, now: float, retry_after_s: float) -> bool:
+        """Notes a 429 of a post in flight; returns whether other channels are refused, too.
+
+        Then the 429 isn't the channel's, but the workspace's.
+        """
+        channel = self._channels.setdefault(channel_id, _Channel())
+        before = channel.posts(now)[:-1]
+        self._rule, self._refused_at = self.rule(now).refused(before, now), now
+        self._trying = None if self._trying == channel_id else self._trying
+        channel.refused_until[method] = max(channel.refused_until.get(method, now), now + retry_after_s)
+        return any(other.is_refused(now) for other in self._channels.values() if other is not channel)
+
+    def shared(self, channel_id: str, now: float, ages_s: Iterable[float], *, denied: bool) -> None:
+        """Notes the ages of other processes' posts in a channel, and whether the database denied ours."""
+        channel = self._channels[channel_id]
+        channel.others = [now - age_s + OTHERS_MARGIN_S for age_s in ages_s]
+        channel.denied_until = now + ASK_AGAIN_S if denied else -math.inf
+
+    def _forget_old(self, now: float) -> None:
+        for channel in self._channels.values():
+            channel.answered = [at for at in channel.answered if at > now - WINDOW_S]
+        self._channels = {
+            channel_id: channel
+            for channel_id, channel in self._channels.items()
+            if channel.posts(now) or channel.is_refused(now)
+        }
 
 
 def is_posted_anew(waiting_since: float, edit_at: float, post_at: float) -> bool:

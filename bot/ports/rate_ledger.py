@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from bot.core.job import Reservation
+from bot.core.pacing import PostRule
 
 
 class RateLedger(Protocol):
@@ -18,4 +19,8 @@ class RateLedger(Protocol):
 
         `with_live`: the reservation also reports the other processes' live replies, which takes one more query.
         """
+        ...
+
+    async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
+        """Takes one post from a channel's budget, if the rule allows one. Raises StoreError."""
         ...

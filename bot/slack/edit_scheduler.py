@@ -44,7 +44,7 @@ from bot.core.carriers import STREAM_LIFE_S, Carrier, CarrierSetting
 from bot.core.conversation import Job, ThreadKey
 from bot.core.lease import Lease
 from bot.core.outbox import OutboxKind
-from bot.core.pacing import FINAL_WAIT_S, ChannelPosts, Urgency, is_posted_anew
+from bot.core.pacing import FINAL_WAIT_S, Urgency, is_posted_anew
 from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
 from bot.core.reply.state import Call, Ending, Post, Reply, Shown, StartStream, Streaming, Update
@@ -64,6 +64,8 @@ PLACEHOLDER_DELAY_S = 110.0
 """Slack removes a status after two minutes."""
 QUEUED_WITHIN_S = 3_600.0
 """How long a queued question's placeholder is remembered; answers rarely take longer to begin."""
+START_WAIT_S = 0.5
+"""A stream whose channel takes its start no sooner isn't started: its page is edited."""
 LAST_CALLS_S = 0.8
 """How long calls in flight may take once the process ends. The next process looks for those that are cut off."""
 LEASE_CHECK_S = 0.1
@@ -162,7 +164,6 @@ class EditScheduler:
         self._unrecorded_until = -math.inf
         self._live: list[ScheduledReply] = []
         self._in_flight: Counter[str] = Counter()
-        self._posts = ChannelPosts()
         self._queued_since: dict[ThreadKey, float] = {}
         """When the last placeholder of a queued question was posted, by thread."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -254,9 +255,7 @@ class EditScheduler:
             method = scheduled.delivery.method_of(call)
             scheduled.in_flight, scheduled.has_changed = True, False
             self._in_flight[method] += 1
-            self._budget.sent(method, now, scheduled)
-            if isinstance(call, Post | StartStream):
-                self._posts.sent(call.question.thread.channel_id, now)
+            self._budget.sent(method, now, scheduled, call.question.thread.channel_id)
             task = asyncio.create_task(self._send(scheduled, call))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -291,8 +290,7 @@ class EditScheduler:
                 continue
             budget_at = self._budget.ready_at(method, now, urgency, scheduled)
             ready_at = max(budget_at, scheduled.not_before, scheduled.placeholder_not_before)
-            if isinstance(call, Post | StartStream):
-                ready_at = max(ready_at, self._posts.free_at(call.question.thread.channel_id, now))
+            ready_at = max(ready_at, self._post_at(scheduled, call, now))
             if scheduled.reply.ended and ready_at > now + REPLY_CALLS.within_s:
                 # The outbox can wait for such a rate limit to end; the questions behind this one can't.
                 self._give_up(scheduled)
@@ -316,11 +314,26 @@ class EditScheduler:
             scheduled.reply.carry(call.page, carrier)
             if carrier is Carrier.STREAM:
                 call = scheduled.next_call(now)
-                self._budget.streams(scheduled, scheduled.reply.streaming)
+        may_edit = isinstance(call, StartStream) and scheduled.reply.page_ts
+        if call is not None and may_edit and self._post_at(scheduled, call, now) > now + START_WAIT_S:
+            scheduled.reply.rate_limited(call)
+            call = scheduled.next_call(now)
+        self._budget.streams(scheduled, scheduled.reply.streaming)
         pointer = None if scheduled.abandoned else scheduled.reply.pointer_below()
         if pointer is not None and self._budget.ready_at(REPLIES, now, Urgency.FIRST, scheduled) <= now:
             return pointer
         return call
+
+    def _post_at(self, scheduled: ScheduledReply, call: Call, now: float) -> float:
+        """Returns when a call may go as far as its channel is concerned.
+
+        A start leaves room for placeholders, unless it is itself the reply's first message.
+        """
+        channel_id, kept = call.question.thread.channel_id, 0
+        if isinstance(call, StartStream) and scheduled.reply.page_ts:
+            others = (live for live in self._live if live is not scheduled and live.needs_placeholder)
+            kept = 1 + sum(live.reply.question.thread.channel_id == channel_id for live in others)
+        return self._budget.post_at(scheduled.delivery.method_of(call), channel_id, now, kept)
 
     def _edit_or_post(self, scheduled: ScheduledReply, call: Call, now: float, ahead: int) -> tuple[Call, float]:
         """Returns the edit of an answer's end, or the post of a new message where edits are spent for too long.
@@ -331,7 +344,7 @@ class EditScheduler:
         if edit_at <= now or scheduled.not_before > now or not isinstance(call, Update):
             return call, math.inf
         scheduled.final_waits_since = min(scheduled.final_waits_since, now)
-        in_channel_at = self._posts.free_at(call.question.thread.channel_id, now)
+        in_channel_at = self._budget.post_at("chat.postMessage", call.question.thread.channel_id, now)
         post_at = max(self._budget.final_at("chat.postMessage", now, 0), in_channel_at)
         if not is_posted_anew(scheduled.final_waits_since, edit_at, post_at):
             return call, scheduled.final_waits_since + FINAL_WAIT_S
@@ -357,9 +370,10 @@ class EditScheduler:
     async def _try_to_send(self, scheduled: ScheduledReply, call: Call) -> bool:
         """Sends a call if it may still be sent; returns whether Slack did it."""
         method, has_left = scheduled.delivery.method_of(call), False
+        channel_id = call.question.thread.channel_id
         try:
             await self._record_text(scheduled)
-            if await self._budget.take(method) and self._may_send(scheduled):
+            if await self._budget.take(method, channel_id) and self._may_send(scheduled):
                 has_left = True
                 async with asyncio.timeout(CALL_TIMEOUT_S):
                     await scheduled.delivery.send(call, lambda: self._may_send(scheduled))
@@ -370,7 +384,7 @@ class EditScheduler:
         except RateLimited as error:
             # The budget of any other method has already noted its rate limit.
             if error.method == method:
-                self._budget.limited(method, error.retry_after_s)
+                self._budget.limited(method, error.retry_after_s, channel_id)
                 scheduled.reply.rate_limited(call)
             self._failed(scheduled, error)
         except Refused as error:
@@ -383,10 +397,10 @@ class EditScheduler:
         finally:
             self._in_flight[method] -= 1
             if has_left:
-                self._budget.answered(method)
+                self._budget.answered(method, channel_id)
                 scheduled.last_sent = self._clock.monotonic()
             else:
-                self._budget.withdrawn(method)
+                self._budget.withdrawn(method, channel_id)
         return False
 
     def _may_send(self, scheduled: ScheduledReply) -> bool:

@@ -1,5 +1,6 @@
 """Slack's Web API at the pace of its budgets, for every call that is not one of a live reply's."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from bot.ports.clock import Clock
@@ -20,14 +21,18 @@ class PacedClient:
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
         """Returns the method's answer. Arguments that are None are left out."""
-        async with self._budget.turn(method):
+        async with self._budget.turn(method, _channel_id(arguments)):
             return await self._client.call(method, **arguments)
 
     async def post(self, **arguments: Any) -> tuple[str, str]:
         """Posts a message; returns its channel and ts. Raises as SlackClient.post does."""
-        async with self._budget.turn("chat.postMessage"):
+        async with self._budget.turn("chat.postMessage", _channel_id(arguments)):
             return await self._client.post(**arguments)
 
     async def respond(self, response_url: str, message: dict[str, Any]) -> None:
         """Answers a command, a shortcut or a press; Slack counts these per address."""
         await self._client.respond(response_url, message)
+
+
+def _channel_id(arguments: Mapping[str, Any]) -> str:
+    return str(arguments.get("channel") or arguments.get("channel_id") or "")

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
 from bot.core.carriers import Carrier, CarrierRoom, CarrierSetting, choose_carrier
-from bot.core.pacing import ASK_AGAIN_S, Pacer, Urgency
+from bot.core.pacing import ASK_AGAIN_S, ChannelPosts, Pacer, Urgency
 from bot.core.reply.state import Streaming
 from bot.errors import RateLimited, StoreError
 from bot.ports.clock import Clock
@@ -35,6 +35,8 @@ CALLS_PER_MINUTE = {
 REPLIES = "chat.update"
 """The method whose budget live replies share, unless streams carry them."""
 STARTS, APPENDS, STOPS = "chat.startStream", "chat.appendStream", "chat.stopStream"
+POSTS = frozenset({"chat.postMessage", STARTS, "files.completeUploadExternal"})
+"""What shows a new message in a channel. Whether Slack counts all of them as posts isn't known."""
 _USED = {Streaming.NO: (REPLIES,), Streaming.STARTING: (STARTS, APPENDS, STOPS), Streaming.OPEN: (APPENDS, STOPS)}
 """The methods that a live reply still uses: a call of each is held back, except for appends."""
 FOLLOW_S = 1.0
@@ -61,6 +63,7 @@ class RateBudget:
         self._pacers = {method: Pacer(calls) for method, calls in CALLS_PER_MINUTE.items()}
         self._pacers[REPLIES] = Pacer(CALLS_PER_MINUTE[REPLIES], edit_budget)
         self._pacers[APPENDS] = Pacer(CALLS_PER_MINUTE[APPENDS], holds_back=False)
+        self._posts = ChannelPosts()
         self._live: dict[Hashable, tuple[float, Streaming]] = {}
         """When each live reply was opened, and where its stream stands."""
         self._unreported: Counter[str] = Counter()
@@ -118,41 +121,71 @@ class RateBudget:
             urgency = Urgency.FINAL
         return max(self._pacers[method].ready_at(now, urgency, key), self._denied_until.get(method, now))
 
+    def post_at(self, method: str, channel_id: str, now: float, kept: int = 0) -> float:
+        """Returns when a call may go as far as its channel is concerned, and leave room for `kept` more posts there."""
+        return self._posts.free_at(channel_id, method, now, kept) if method in POSTS else now
+
     def final_at(self, method: str, now: float, ahead: int) -> float:
         """Returns when a final can go behind so many others, as far as is known: no sooner than that."""
         return max(self._pacers[method].final_at(now, ahead), self._denied_until.get(method, now))
 
-    def sent(self, method: str, now: float, key: Hashable) -> None:
-        """Notes that a call is in flight, from asking the ledger on."""
+    def sent(self, method: str, now: float, key: Hashable, channel_id: str = "") -> None:
+        """Notes that a call is in flight, from asking the ledger on. `channel_id`: where it posts, if it does."""
         self._pacers[method].sent(now, key)
+        if method in POSTS:
+            self._posts.sent(channel_id, now)
 
-    def answered(self, method: str) -> None:
+    def answered(self, method: str, channel_id: str = "") -> None:
         """Notes that a call which was `sent` has ended, however it ended."""
-        self._pacers[method].answered(self._clock.monotonic())
+        now = self._clock.monotonic()
+        self._pacers[method].answered(now)
+        if method in POSTS:
+            self._posts.answered(channel_id, now)
 
-    def withdrawn(self, method: str) -> None:
+    def withdrawn(self, method: str, channel_id: str = "") -> None:
         """Notes that a call which was `sent` never left."""
         self._pacers[method].withdrawn()
+        if method in POSTS:
+            self._posts.withdrawn(channel_id)
 
-    def limited(self, method: str, retry_after_s: float) -> None:
-        """Notes that Slack answered 429."""
-        self._pacers[method].limited(self._clock.monotonic(), retry_after_s)
+    def limited(self, method: str, retry_after_s: float, channel_id: str = "") -> None:
+        """Notes that Slack answered 429 to a call which was `sent`.
 
-    async def take(self, method: str) -> bool:
+        The 429 of a post holds back its channel, and the method only if other channels are refused, too.
+        """
+        now = self._clock.monotonic()
+        if method not in POSTS or self._posts.limited(channel_id, method, now, retry_after_s):
+            self._pacers[method].limited(now, retry_after_s)
+
+    async def take(self, method: str, channel_id: str = "") -> bool:
         """Takes a call from the budget of all processes; returns whether it was granted.
 
         The call counts as `sent` already. While the ledger is away, this process's own knowledge decides.
         """
+        if method in POSTS and not await self._take_post(channel_id):
+            return False
         granted = await self._ask(method, self._pacers[method].budget(self._clock.monotonic()))
         if not granted:
             self._denied_until[method] = self._clock.monotonic() + ASK_AGAIN_S
         return granted
 
+    async def _take_post(self, channel_id: str) -> bool:
+        """Takes a post from a channel's budget. Its seconds are over before an outage is, so nothing is reported."""
+        try:
+            reservation = await self._ledger.reserve_post(channel_id, self._posts.rule(self._clock.monotonic()))
+        except StoreError as error:
+            log.debug("posts are counted for this process alone: %s", error)
+            return True
+        denied, ages_s = not reservation.granted, reservation.others.call_ages_s
+        self._posts.shared(channel_id, self._clock.monotonic(), ages_s, denied=denied)
+        return reservation.granted
+
     @asynccontextmanager
-    async def turn(self, method: str) -> AsyncIterator[None]:
+    async def turn(self, method: str, channel_id: str = "") -> AsyncIterator[None]:
         """Waits until a call that isn't a live reply's may go, and counts it; a method without a budget goes at once.
 
-        After a RateLimited that is raised inside, later calls wait for as long as Slack says.
+        `channel_id`: where it posts, if it does. After a RateLimited that is raised inside, later calls wait for as
+        long as Slack says.
         """
         if method not in CALLS_PER_MINUTE:
             yield
@@ -160,25 +193,26 @@ class RateBudget:
         while True:
             now = self._clock.monotonic()
             ready_at = self.ready_at(method, now, Urgency.FINAL, None)
-            if ready_at <= now and await self._taken(method, now):
+            ready_at = max(ready_at, self.post_at(method, channel_id, now))
+            if ready_at <= now and await self._taken(method, now, channel_id):
                 break
             await self._clock.sleep(max(0.0, ready_at - now))
         try:
             yield
         except RateLimited as error:
-            self.limited(method, error.retry_after_s)
+            self.limited(method, error.retry_after_s, channel_id)
             raise
         finally:
-            self.answered(method)
+            self.answered(method, channel_id)
 
-    async def _taken(self, method: str, now: float) -> bool:
-        self.sent(method, now, None)
+    async def _taken(self, method: str, now: float, channel_id: str) -> bool:
+        self.sent(method, now, None, channel_id)
         granted = False
         try:
-            granted = await self.take(method)
+            granted = await self.take(method, channel_id)
         finally:
             if not granted:
-                self.withdrawn(method)
+                self.withdrawn(method, channel_id)
         return granted
 
     async def watch(self) -> None:

@@ -115,6 +115,11 @@ class ScheduledReply:
         self._laid_out(lambda: self.reply.finish(ending))
 
     @property
+    def needs_placeholder(self) -> bool:
+        """Whether the reply's first message waits to be posted."""
+        return not self.reply.page_ts and not self.in_flight and self.placeholder_not_before == -math.inf
+
+    @property
     def is_over(self) -> bool:
         """Whether no call is left to send."""
         reply = self.reply

@@ -25,12 +25,15 @@ from bot.store.schema import (
     notices,
     pane_contexts,
     seen_events,
+    slack_calls,
     tool_steps,
     turns,
     usage_totals,
 )
 from bot.store.usage_totals import expire as expire_usage_totals
 
+CALLS_KEPT_S = 3600.0
+"""Of calls to Slack, only the last minute counts (rate_ledger.py)."""
 SLACK_RETRIES_S = 3600.0
 """How long Slack may send an event again. Its id must be known, or the question would be answered twice."""
 
@@ -135,4 +138,6 @@ async def expire(connection: AsyncConnection, before: float, now: float) -> int:
         sa.delete(message_questions).where(message_questions.c.created_at < now - MESSAGE_QUESTIONS_KEPT_S)
     )
     await connection.execute(sa.delete(seen_events).where(seen_events.c.seen_at < oldest))
+    # Posts are counted by channel, and many a channel gets no other post.
+    await connection.execute(sa.delete(slack_calls).where(slack_calls.c.sent_at < now - CALLS_KEPT_S))
     return count

@@ -1,9 +1,12 @@
 """The rate ledger: the Slack calls of all processes, so that together they stay within a minute's budget."""
 
+from collections.abc import Callable, Sequence
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.job import Others, Reservation
+from bot.core.pacing import PostRule
 from bot.ports.clock import Clock
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness
@@ -15,6 +18,10 @@ WINDOW_S = 61.0
 """Slack's minute, and a second for the way to Slack and for differing clocks."""
 OWN_WINDOW_S = 60.0
 """For a worker's own calls: its pacer knows when each was answered."""
+POSTS = "posts "
+"""Before a channel's ID: what its posts are counted as."""
+Allows = Callable[[Sequence[float], float], bool]
+"""Whether calls at these times, in order, allow another one now."""
 
 
 class SqlRateLedger:
@@ -32,42 +39,53 @@ class SqlRateLedger:
 
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
         """Takes one call from the method's budget, if one is left."""
-        return await self._database.write(self._reserve, method, calls_per_minute, with_live)
+        return await self._database.write(
+            self._reserve, method, lambda calls, now: len(calls) < calls_per_minute, with_live
+        )
 
-    async def _reserve(
-        self, connection: AsyncConnection, method: str, calls_per_minute: int, with_live: bool
-    ) -> Reservation:
+    async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
+        """Takes one post from a channel's budget, if the rule allows one."""
+        return await self._database.write(
+            self._reserve, POSTS + channel_id, lambda posts, now: rule.free_at(posts, now) <= now, False
+        )
+
+    async def _reserve(self, connection: AsyncConnection, counted: str, allows: Allows, with_live: bool) -> Reservation:
         # The time when the transaction began, not when it was requested, so that calls are in order.
         worker, now = self._worker.name, self._clock.now()
-        granted, call_ages_s = await _take_call(connection, worker, method, calls_per_minute, now)
+        granted, call_ages_s = await _take_call(connection, worker, counted, allows, now)
         live_ages_s = await _live_ages_s(connection, worker, now) if with_live else ()
         return Reservation(granted, Others(call_ages_s, live_ages_s))
 
 
 async def _take_call(
-    connection: AsyncConnection, worker: str, method: str, calls_per_minute: int, now: float
+    connection: AsyncConnection, worker: str, counted: str, allows: Allows, now: float
 ) -> tuple[bool, tuple[float, ...]]:
-    """Takes one call of a method, if the minute has one left; returns whether it did, and the ages of others' calls.
+    """Takes one call, if the calls of the last minute allow it; returns whether it did, and the ages of others' calls.
 
-    Processes take turns: SQLite has one writer, and PostgreSQL a lock for each method.
+    Processes take turns: SQLite has one writer, and PostgreSQL a lock for each method and each channel.
     """
     if on_postgresql(connection):
-        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key(f"calls {method}"))))
+        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key(f"calls {counted}"))))
     of_method = (
         sa.select(slack_calls.c.worker, slack_calls.c.sent_at)
-        .where(slack_calls.c.method == method)
+        .where(slack_calls.c.method == counted)
         .order_by(slack_calls.c.sent_at)
     )
     rows = (await connection.execute(of_method)).all()
     # A clock that was wrong for a while must not leave calls that count for years.
     counting = [row for row in rows if abs(now - row.sent_at) < (OWN_WINDOW_S if row.worker == worker else WINDOW_S)]
-    granted = len(counting) < calls_per_minute
+    # Others' calls count for longer, so they are taken for later.
+    times = sorted(row.sent_at + (0 if row.worker == worker else WINDOW_S - OWN_WINDOW_S) for row in counting)
+    granted = allows(times, now)
     if granted:
         if len(counting) < len(rows):
-            old = sa.or_(slack_calls.c.sent_at <= now - WINDOW_S, slack_calls.c.sent_at >= now + WINDOW_S)
-            await connection.execute(sa.delete(slack_calls).where(slack_calls.c.method == method, old))
-        await connection.execute(sa.insert(slack_calls).values(method=method, worker=worker, sent_at=now))
+            await connection.execute(sa.delete(slack_calls).where(slack_calls.c.method == counted, _is_old(now)))
+        await connection.execute(sa.insert(slack_calls).values(method=counted, worker=worker, sent_at=now))
     return granted, tuple(max(0.0, now - row.sent_at) for row in counting if row.worker != worker)
+
+
+def _is_old(now: float) -> sa.ColumnElement[bool]:
+    return sa.or_(slack_calls.c.sent_at <= now - WINDOW_S, slack_calls.c.sent_at >= now + WINDOW_S)
 
 
 async def _live_ages_s(connection: AsyncConnection, worker: str, now: float) -> tuple[float, ...]:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from bot.core.conversation import Job
 from bot.core.job import Spent
+from bot.core.pacing import PostRule
 from bot.errors import StoreError
 from bot.ports.clock import SystemClock
 from bot.store import Stores
@@ -140,6 +141,7 @@ async def test_calls_fail_quickly_while_the_server_is_down(own_server: Postgresq
         store.queue.enqueue("Ev1", asked(1)),
         store.worker_queue.claim(1),
         store.rate_ledger.reserve("m", 1),
+        store.rate_ledger.reserve_post("C1", PostRule()),
     ):
         with pytest.raises(StoreError, match="The database can't be used: "):
             await call

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from bot.core.job import Others
+from bot.core.job import Others, Reservation
+from bot.core.pacing import PostRule
 from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.rate_ledger import WINDOW_S
@@ -84,3 +85,39 @@ async def test_calls_of_ended_processes_count_as_others(shared_url: str) -> None
     assert not reservation.granted
     assert len(reservation.others.call_ages_s) == 3
     await after.close()
+
+
+async def test_processes_share_the_posts_of_each_channel(shared_url: str) -> None:
+    stores = [await Stores.open(shared_url, f"w{number}", SystemClock()) for number in range(2)]
+    rule = PostRule(certain=5, may_try=False)
+    asked = [store.rate_ledger.reserve_post(channel, rule) for store in stores for _ in range(4) for channel in "AB"]
+    granted = [reservation.granted for reservation in await asyncio.gather(*asked)]
+    assert (sum(granted[::2]), sum(granted[1::2])) == (5, 5)
+    for store in stores:
+        await store.close()
+
+
+async def test_channels_without_new_posts_are_forgotten(database_url: str) -> None:
+    clock = ManualClock()
+    store = await Stores.open(database_url, "w1", clock)
+    for number in range(10):
+        assert (await store.rate_ledger.reserve_post(f"C{number}", PostRule())).granted
+    clock.now_s += 2 * 3600
+    assert (await store.rate_ledger.reserve_post("C11", PostRule())).granted
+    await store.erasure.expire(before=0.0)
+    assert await count(store, slack_calls) == 1
+    await store.close()
+
+
+async def test_post_comes_back_after_its_seconds_and_another_process_learns_of_it(shared_url: str) -> None:
+    clock = ManualClock()
+    ours, theirs = [await Stores.open(shared_url, worker, clock) for worker in ("w1", "w2")]
+    rule = PostRule(certain=2, may_try=False)
+    assert (await ours.rate_ledger.reserve_post("A", rule)).granted
+    clock.now_s += 1
+    assert (await theirs.rate_ledger.reserve_post("A", rule)) == Reservation(granted=True, others=Others((1.0,)))
+    assert not (await ours.rate_ledger.reserve_post("A", rule)).granted
+    clock.now_s += 3.1
+    assert (await ours.rate_ledger.reserve_post("A", rule)).granted
+    await ours.close()
+    await theirs.close()

@@ -8,6 +8,7 @@ import pytest
 from bot.core import texts
 from bot.settings import Settings
 from sandbox.server import Sandbox
+from sandbox.web_api.http import CallRecord
 from tests.scenarios.conftest import Stage, growing, running, says, shown
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
@@ -192,6 +193,30 @@ async def test_twenty_simultaneous_questions_are_answered_within_slacks_budgets(
         answers = await asyncio.gather(*(stage.answers(("general", "random")[n % 2], ts) for n, ts in enumerate(asked)))
     assert answers == [[("word " * 60).rstrip()]] * 20
     assert not [call for call in stage.sandbox.calls if call.error == "ratelimited"]
+
+
+async def test_crowded_channel_delays_no_answer_elsewhere_where_slack_takes_few_posts(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    stage = Stage(sandbox, vendor)
+    sandbox.faults.start("strict_posts")
+    stage.vendor.script(says("word " * 20, pause_s=0.02))
+
+    def limited() -> list[CallRecord]:
+        return [call for call in sandbox.calls if call.error == "ratelimited"]
+
+    async with running(replace(settings, max_concurrent_per_user=20)):
+        crowd = [await stage.mention(f"{n}?") for n in range(12)]
+        await sandbox.wait_for(limited)
+        elsewhere = [
+            (channel, await stage.mention(f"{channel}?", channel=channel)) for channel in ("random", "project-x")
+        ]
+        for channel, ts in elsewhere:
+            # Slack's Retry-After is 5 s.
+            assert await stage.answers(channel, ts, timeout_s=4) == [("word " * 20).rstrip()]
+        for ts in crowd:
+            assert await stage.answers("general", ts) == [("word " * 20).rstrip()]
+    assert len(limited()) <= 2
 
 
 def test_sandbox_listens_on_this_machine_only(sandbox: Sandbox) -> None:

@@ -11,6 +11,7 @@ from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Others, Piece, Reservation
 from bot.core.lease import Lease
+from bot.core.pacing import PostRule
 from bot.core.reply.draft import Draft
 from bot.core.reply.state import AppendStream, Call, Delete, Post, Reply, Shown, StartStream, StopStream, Update
 from bot.errors import RateLimited, Refusal, Refused, StoreError
@@ -41,6 +42,16 @@ class LoneLedger:
     others: Others = NO_OTHERS
     failed_at: float = -math.inf
     counted: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
+        await asyncio.sleep(self.delay_s)
+        now = asyncio.get_running_loop().time()
+        if self.is_away:
+            raise StoreError("The database is away.")
+        granted = rule.free_at(self.counted[channel_id], now) <= now
+        if granted:
+            self.counted[channel_id].append(now)
+        return Reservation(granted, Others())
 
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
         await asyncio.sleep(self.delay_s)

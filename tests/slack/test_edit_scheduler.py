@@ -240,7 +240,7 @@ async def test_final_behind_a_long_rate_limit_goes_to_the_outbox_at_once() -> No
     async with scheduling() as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
         for method in ("chat.update", "chat.postMessage"):
-            schedule.budget.limited(method, REPLY_CALLS.within_s + 10)
+            schedule.budget.limited(method, REPLY_CALLS.within_s + 10, "C1")
         reply.append("Hello.")
         async with asyncio.timeout(1):
             await reply.finish(Ending())
@@ -570,7 +570,7 @@ async def test_nothing_is_sent_after_a_replys_until() -> None:
     question = Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", "why?")
     async with scheduling() as schedule:
         await asyncio.sleep(10)
-        schedule.budget.limited("chat.postMessage", 30.0)
+        schedule.budget.limited("chat.postMessage", 30.0, "D1")
         async with asyncio.timeout(21):
             await schedule.scheduler.post_placeholder(Job(1, question, 0), until=30.0)
         assert schedule.calls() == []
