@@ -253,7 +253,7 @@ def _worker(parts: _Parts, answering: Answering) -> Worker:
         capacity=Capacity(parts.settings.max_concurrent, parts.settings.drain_s),
         answer=answering.answer,
         admits=parts.access.admits,
-        queued=parts.statuses.queued,
+        queued=answering.pane.queued,
         token_refused=parts.token_refused,
     )
 

@@ -144,12 +144,23 @@ class Panes:
         return self._sessions.get((channel, thread_ts))
 
     def set_session(self, channel: str, thread_ts: str, status: SessionStatus, title: str = "") -> Session:
-        """Sets a session's status and returns the session. `title` is used only for a new session."""
+        """Sets a session's status and returns the session. `title` is used only for a new session.
+
+        Session and status share one place in the thread: this removes the status that the app has written.
+        """
         previous = self._sessions.get((channel, thread_ts))
         session = replace(previous, status=status) if previous else Session(status, title)
         self._sessions[channel, thread_ts] = session
+        self.workspace.set_status(channel, thread_ts, "")
         self._notify(channel)
         return session
+
+    def status_written(self, channel: str, thread_ts: str) -> None:
+        """Removes Slack's own Stop button, because the app has written a status of its own into the same place."""
+        session = self._sessions.get((channel, thread_ts))
+        if session is not None and session.status == "processing":
+            self._sessions[channel, thread_ts] = replace(session, status="active")
+            self._notify(channel)
 
     def sessions(self, channel: str) -> dict[str, Session]:
         """Returns a channel's sessions by thread."""

@@ -10,6 +10,11 @@ from bot.core.conversation import ThreadKey
 class Pane(Protocol):
     """Shows suggestions, statuses and titles in the pane's threads."""
 
+    @property
+    def has_sessions(self) -> bool:
+        """Whether the app has agent sessions, as far as is known."""
+        ...
+
     async def suggest(self, channel_id: str, thread_ts: str | None, prompts: Sequence[Suggestion]) -> None:
         """Shows suggested prompts in a thread, or without `thread_ts` in the whole direct message."""
         ...
@@ -26,6 +31,6 @@ class Pane(Protocol):
         """Shows Slack's own Stop in an agent's thread; returns False where Slack has none to show."""
         ...
 
-    async def end_session(self, thread: ThreadKey) -> None:
-        """Removes Slack's own Stop."""
+    async def end_session(self, thread: ThreadKey, *, waits: bool = False) -> None:
+        """Removes Slack's own Stop. With `waits`, the session says that it waits for a person."""
         ...

@@ -16,7 +16,7 @@ from bot.ports.pane_context import PaneContextWriter
 from bot.services.thread_statuses import ThreadStatuses
 
 STATUS_WITHIN_S = 1.0
-"""How long status and session may take before the placeholder and Typist's own Stop are shown instead."""
+"""How long a session, and then a status, may take before Typist's own Stop and the placeholder are shown instead."""
 WITHIN_S = 20.0
 END_WITHIN_S = 120.0
 """Longer than for other calls: Slack's Stop should disappear late rather than stay without effect."""
@@ -45,6 +45,10 @@ class AssistantPane:
     suggestions: tuple[Suggestion, ...]
     statuses: ThreadStatuses
     _sessions: dict[ThreadKey, asyncio.Task[bool]] = field(default_factory=dict, init=False)
+    _endings: dict[ThreadKey, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    """Sessions whose end isn't known to Slack yet."""
+    _has_stop: set[ThreadKey] = field(default_factory=set, init=False)
+    """Threads in which Slack's own Stop stands for ours. A status would take its place: Slack has one for both."""
     _calls: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def suggest(self, channel_id: str, thread_ts: str | None) -> None:
@@ -71,38 +75,57 @@ class AssistantPane:
         if in_pane:
             self._start(self._name(question))
         session = self._sessions[thread] = asyncio.create_task(self._begin_session(thread))
-        has_status, _ = await asyncio.gather(
-            self.statuses.confirmed(thread, texts.STATUS_THINKING, STATUS_WITHIN_S),
-            asyncio.wait((session,), timeout=STATUS_WITHIN_S),
-        )
-        has_stop = session.done() and session.result()
-        return Signs(status=has_status and (in_pane or has_stop), stop=has_stop)
+        await asyncio.wait((session,), timeout=STATUS_WITHIN_S)
+        if session.done() and session.result():
+            self._has_stop.add(thread)
+            return Signs(status=True, stop=True)
+        has_status = await self.statuses.confirmed(thread, texts.STATUS_THINKING, STATUS_WITHIN_S)
+        return Signs(status=has_status and in_pane)
+
+    def queued(self, thread: ThreadKey) -> None:
+        """Shows the place of a thread's queued question. An agent has its placeholder only.
+
+        Another process may begin the answer while the status is on its way, and Slack's own Stop would go.
+        """
+        if not (self.me.has_pane and self.pane.has_sessions):
+            self.statuses.queued(thread)
 
     def thinking(self, question: Question) -> None:
         """Shows that the model is asked again."""
-        self.statuses.answering(question.thread, texts.STATUS_THINKING)
+        self.show_status(question, texts.STATUS_THINKING)
 
     def writing(self, question: Question) -> None:
         """Shows that the answer is being written."""
-        self.statuses.answering(question.thread, texts.STATUS_WRITING)
+        self.show_status(question, texts.STATUS_WRITING)
 
     def show_status(self, question: Question, status: str) -> None:
-        """Shows what the model does."""
-        self.statuses.answering(question.thread, status)
+        """Shows what the model does, unless Slack's own Stop stands there."""
+        if question.thread not in self._has_stop:
+            self.statuses.answering(question.thread, status)
 
     def end(self, question: Question, *, asks: bool) -> None:
         """Removes the status and Slack's own Stop in the background, once the question's attempt has ended.
 
-        If the reply `asks` for an approval, the status says so.
+        If the reply `asks` for an approval, the status or the session says so.
         """
-        self.statuses.ended(question.thread, asks=asks)
-        if session := self._sessions.pop(question.thread, None):
-            self._start(self._end_session(question.thread, session), END_WITHIN_S)
+        thread = question.thread
+        self.statuses.ended(thread, asks=asks and thread not in self._has_stop)
+        self._has_stop.discard(thread)
+        if session := self._sessions.pop(thread, None):
+            self._endings[thread] = self._start(self._end_session(thread, session, waits=asks), END_WITHIN_S)
 
     async def _begin_session(self, thread: ThreadKey) -> bool:
-        """Returns whether Slack shows its own Stop in the thread."""
+        """Returns whether Slack shows its own Stop in the thread.
+
+        Calls of an earlier answer come first: a late one would remove the button.
+        """
+        if not self.pane.has_sessions:
+            return False
         try:
             async with asyncio.timeout(WITHIN_S):
+                if ending := self._endings.pop(thread, None):
+                    await asyncio.wait((ending,))
+                await self.statuses.give_way(thread)
                 return await self.pane.begin_session(thread)
         except (RateLimited, Refused, TimeoutError) as error:
             log.warning("session of thread %s not begun: %s", thread, str(error) or "it took too long")
@@ -110,21 +133,26 @@ class AssistantPane:
             log.error("session of thread %s not begun: %s", thread, trace_of(error))
         return False
 
-    async def _end_session(self, thread: ThreadKey, begun: asyncio.Task[bool]) -> None:
+    async def _end_session(self, thread: ThreadKey, begun: asyncio.Task[bool], *, waits: bool) -> None:
         """Ends a session after it began: in the other order Slack's Stop would stay."""
-        await asyncio.wait((begun,))
-        await self.pane.end_session(thread)
+        try:
+            await asyncio.wait((begun,))
+            await self.pane.end_session(thread, waits=waits)
+        finally:
+            if self._endings.get(thread) is asyncio.current_task():
+                del self._endings[thread]
 
     async def _name(self, question: Question) -> None:
         """Names a thread by its first question, once over all processes."""
         if await self.notices.claim(self.me.team_id, "", f"title {question.thread}"):
             await self.pane.set_title(question.thread, assistant_pane.title_of(question))
 
-    def _start(self, call: Awaitable[None], within_s: float = WITHIN_S) -> None:
+    def _start(self, call: Awaitable[None], within_s: float = WITHIN_S) -> asyncio.Task[None]:
         """Makes a call to Slack in the background."""
         task = asyncio.create_task(_call(call, within_s))
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
+        return task
 
 
 async def _call(call: Awaitable[None], within_s: float) -> None:

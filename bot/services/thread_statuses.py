@@ -99,6 +99,14 @@ class ThreadStatuses:
         else:
             self._remove(thread)
 
+    async def give_way(self, thread: ThreadKey) -> None:
+        """Leaves the thread to Slack's own Stop: returns once no call of ours is under way that would remove it."""
+        self._answered.add(thread)
+        thread_status = self._statuses.get((thread.channel_id, thread.thread_ts or ""))
+        self._remove(thread, is_others=True)
+        if thread_status is not None and thread_status.sending:
+            await thread_status.tried.wait()
+
     def queued(self, thread: ThreadKey) -> None:
         """Shows the place of a thread's queued question while nothing is answered in the thread."""
         self._follow(thread)
@@ -158,6 +166,7 @@ class ThreadStatuses:
         thread_status.next_call = None
         if thread_status.wanted or thread_status.may_show:
             thread_status.sending, thread_status.delay_s = True, REFRESH_S
+            thread_status.tried.clear()
             self._start(self._update(thread_status))
         else:
             del self._statuses[thread_status.thread.channel_id, thread_status.thread.thread_ts or ""]

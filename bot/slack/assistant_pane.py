@@ -29,7 +29,7 @@ class SlackPane:
 
     def __init__(self, client: PacedClient) -> None:
         self._client = client
-        self._has_sessions = True
+        self.has_sessions = True
         self._begun_at = deque([-math.inf] * SESSIONS_A_MINUTE, maxlen=SESSIONS_A_MINUTE)
         """When the last sessions began, by the monotonic clock."""
 
@@ -61,7 +61,7 @@ class SlackPane:
         Slack shows no Stop to apps that aren't subscribed to its event.
         """
         now = self._client.clock.monotonic()
-        if not self._has_sessions or now < self._begun_at[0] + WINDOW_S:
+        if not self.has_sessions or now < self._begun_at[0] + WINDOW_S:
             return False
         self._begun_at.append(now)
         try:
@@ -69,13 +69,13 @@ class SlackPane:
         except Refused as error:
             if error.error not in NO_AGENT:
                 raise
-            self._has_sessions = False
+            self.has_sessions = False
             return False
         return STOP_EVENT_MISSING not in str(answer.get("warning"))
 
-    async def end_session(self, thread: ThreadKey) -> None:
-        if self._has_sessions:
-            await self._set_session(thread, "active")
+    async def end_session(self, thread: ThreadKey, *, waits: bool = False) -> None:
+        if self.has_sessions:
+            await self._set_session(thread, "suspended" if waits else "active")
 
     async def _set_session(self, thread: ThreadKey, status: str) -> dict[str, Any]:
         return await self._client.call("agents.sessions.setStatus", status=status, **_place(thread))

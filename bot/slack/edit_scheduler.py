@@ -179,7 +179,7 @@ class EditScheduler:
         `until`: no call is sent after this, by the monotonic clock.
         """
         job = draft.job
-        shown = await self._transport.recover(job)
+        shown = await self._transport.recover(job, has_stop=has_stop)
         reply = Reply(job.question, shown, version=job.version, has_stop=has_stop)
         reply.append(draft.text)
         scheduled = self._schedule(job, reply, draft, until)

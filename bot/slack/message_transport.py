@@ -80,14 +80,14 @@ class MessageTransport:
     def delivery(self, job: Job, reply: Reply) -> "MessageDelivery":
         return MessageDelivery(self, self._posted, job, reply)
 
-    async def recover(self, job: Job) -> Shown:
+    async def recover(self, job: Job, *, has_stop: bool = False) -> Shown:
         if not job.may_have_posts or (job.attempts <= 1 and job.page_ts):
             return Shown(in_order(job.page_ts), outdated=job.version > 0)
         try:
             async with asyncio.timeout(RECOVERY_TIMEOUT_S):
                 retrying = Retrying(RECOVERY, self._paced.clock, f"job {job.id}: what Slack shows is not known")
                 shown, streams = await retrying.call(lambda: self._posted.shown(job))
-                await retrying.call(lambda: self._stop_earlier(job, shown, streams))
+                await retrying.call(lambda: self._stop_earlier(job, shown, streams, keeps_stop=has_stop))
                 return await self._without_replaced(job, shown)
         except (Refused, TimeoutError) as error:
             log.warning("job %d: recovery without Slack: %s", job.id, str(error) or "it took too long")
@@ -95,13 +95,14 @@ class MessageTransport:
             log.error("job %d: recovery without Slack: %s", job.id, trace_of(error))
         return _on_record(job)
 
-    async def _stop_earlier(self, job: Job, shown: Shown, streams: Sequence[FoundStream]) -> None:
+    async def _stop_earlier(self, job: Job, shown: Shown, streams: Sequence[FoundStream], *, keeps_stop: bool) -> None:
         """Stops the streams that an earlier attempt left open, and deletes those that aren't on record."""
         try:
             for stream in streams:
                 if stream.ts in shown.page_ts:
-                    await self.stop_paced(job.question, stream.ts)
-            await self._remove_streams(job.question, streams, shown.page_ts, job.checkpoint.text)
+                    await self.stop_paced(job.question, stream.ts, keeps_stop=keeps_stop)
+            text = job.checkpoint.text
+            await self._remove_streams(job.question, streams, shown.page_ts, text, keeps_stop=keeps_stop)
         except Refused as error:
             if error.reason.may_pass:
                 raise
@@ -159,7 +160,7 @@ class MessageTransport:
 
     async def stop(self, call: StopStream) -> None:
         """Stops a page's stream, with the rest of its text and what belongs below it."""
-        arguments: dict[str, Any] = {}
+        arguments = _session(call.keeps_stop)
         if call.view is not None:
             arguments["metadata"] = metadata_of(call.question, call.page, call.view)
             arguments["blocks"] = reply_blocks.blocks_below(call.view) or None
@@ -167,21 +168,31 @@ class MessageTransport:
             STOPS, channel=call.question.thread.channel_id, ts=call.ts, markdown_text=call.text or None, **arguments
         )
 
-    async def remove_streams(self, question: Question, known_ts: Collection[str], text: str) -> None:
+    async def remove_streams(
+        self, question: Question, known_ts: Collection[str], text: str, *, keeps_stop: bool
+    ) -> None:
         """Deletes the reply's streams that aren't on record: their starts got no answer. `text`: the answer's."""
-        await self._remove_streams(question, await self._posted.streams(question), known_ts, text)
+        await self._remove_streams(
+            question, await self._posted.streams(question), known_ts, text, keeps_stop=keeps_stop
+        )
 
     async def _remove_streams(
-        self, question: Question, streams: Sequence[FoundStream], known_ts: Collection[str], text: str
+        self,
+        question: Question,
+        streams: Sequence[FoundStream],
+        known_ts: Collection[str],
+        text: str,
+        *,
+        keeps_stop: bool,
     ) -> None:
-        for stream in streams:
-            if stream.ts not in known_ts and (await self.stop_paced(question, stream.ts) or stream.shows(text)):
+        for stream in [stream for stream in streams if stream.ts not in known_ts]:
+            if await self.stop_paced(question, stream.ts, keeps_stop=keeps_stop) or stream.shows(text):
                 await self.delete_paced(Delete(question, stream.ts))
 
-    async def stop_paced(self, question: Question, ts: str) -> bool:
-        """Stops a stream; returns whether it was open."""
+    async def stop_paced(self, question: Question, ts: str, *, keeps_stop: bool) -> bool:
+        """Stops a stream; returns whether it was open. `keeps_stop`: Slack's own Stop stays."""
         try:
-            await self._paced.call(STOPS, channel=question.thread.channel_id, ts=ts)
+            await self._paced.call(STOPS, channel=question.thread.channel_id, ts=ts, **_session(keeps_stop))
         except Refused as error:
             if error.reason.may_pass:
                 raise
@@ -203,7 +214,7 @@ class MessageTransport:
         try:
             await client.call("chat.delete", **place)
         except Refused as error:
-            if error.error != CANT_DELETE or not await self.stop_paced(call.question, call.ts):
+            if error.error != CANT_DELETE or not await self.stop_paced(call.question, call.ts, keeps_stop=False):
                 raise
             await self._paced.call("chat.delete", **place)
 
@@ -344,7 +355,9 @@ class MessageDelivery:
     async def _remove_lost_stream(self) -> None:
         """Deletes a stream whose start got no answer, before anything else shows the page."""
         try:
-            await self._transport.remove_streams(self._reply.question, self._known_ts, self._reply.text)
+            reply = self._reply
+            keeps_stop = reply.has_stop and not reply.ended
+            await self._transport.remove_streams(reply.question, self._known_ts, reply.text, keeps_stop=keeps_stop)
         except Refused as error:
             self._failed_searches += 1
             if error.reason.may_pass and self._failed_searches < POST_SEARCHES:
@@ -365,7 +378,7 @@ class MessageDelivery:
                 for call in await self._posted.late_messages(reply.question, reply.page_ts + reply.file_ts):
                     await self._transport.delete_paced(call)
                 if self._may_have_orphans:
-                    await self._transport.remove_streams(reply.question, self._known_ts, reply.text)
+                    await self._transport.remove_streams(reply.question, self._known_ts, reply.text, keeps_stop=False)
         except (Refused, RateLimited, TimeoutError) as error:
             log.warning("job %d: late messages are not deleted: %s", job_id, str(error) or "it took too long")
             may_pass = not isinstance(error, Refused) or error.reason.may_pass
@@ -411,6 +424,11 @@ class MessageDelivery:
             ts = await self._transport.share(call, ids, is_retry=is_retry)
         if ts is not None:
             self._reply.confirmed(call, ts)
+
+
+def _session(keeps_stop: bool) -> dict[str, Any]:
+    """Returns the argument of chat.stopStream that keeps Slack's own Stop: by default, a stop removes it."""
+    return {"session_status": "processing"} if keeps_stop else {}
 
 
 def _place(question: Question) -> tuple[str, str]:

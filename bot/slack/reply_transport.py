@@ -43,7 +43,7 @@ class ReplyDelivery(Protocol):
 class ReplyTransport(Protocol):
     """One way to show replies in Slack."""
 
-    async def recover(self, job: Job) -> Shown:
+    async def recover(self, job: Job, *, has_stop: bool = False) -> Shown:
         """Returns what Slack shows of a job's reply, or what is on record if Slack doesn't answer. Never raises."""
         ...
 

@@ -26,6 +26,7 @@ def set_status(app: App, args: Json) -> Json:
         raise SlackError("invalid_arguments")
     text = str(args.get("status") or "")
     app.workspace.set_status(channel.id, root.root_ts, text, tuple(map(str, loading_messages)))
+    app.panes.status_written(channel.id, root.root_ts)
     return {}
 
 
@@ -53,9 +54,9 @@ def set_suggested_prompts(app: App, args: Json) -> Json:
 
 def set_session_status(app: App, args: Json) -> Json:
     channel, thread_ts = _session(app, args)
-    status = next((known for known in _STATUSES if known == args.get("status")), None)
+    status = session_status(args.get("status"))
     title = str(args.get("title") or "")
-    if status is None or len(title) > SESSION_TITLE:
+    if len(title) > SESSION_TITLE:
         raise SlackError("invalid_arguments")
     response = _session_json(app.panes.set_session(channel.id, thread_ts, status, title))
     if _STOP_EVENT not in app.config.events:
@@ -70,6 +71,14 @@ def rename_session(app: App, args: Json) -> Json:
         raise SlackError("invalid_arguments" if len(title) > SESSION_TITLE else "session_not_found")
     app.panes.set_title(channel.id, thread_ts, title)
     return {"title": title}
+
+
+def session_status(name: object) -> SessionStatus:
+    """Returns a session's status by its name. Raises SlackError."""
+    for status in _STATUSES:
+        if status == name:
+            return status
+    raise SlackError("invalid_arguments")
 
 
 def _session(app: App, args: Json) -> tuple[Channel, str]:

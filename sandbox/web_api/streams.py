@@ -14,6 +14,7 @@ from sandbox.blocks import rules
 from sandbox.blocks.sizes import check_stored
 from sandbox.blocks.stored import stored
 from sandbox.text.fallback import fallback_text
+from sandbox.web_api.assistant import session_status
 from sandbox.web_api.method import App, Method, required
 from sandbox.wire import message_json
 from sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError, Stream, Task
@@ -55,6 +56,8 @@ def start(app: App, args: Json) -> Json:
     )
     message = app.workspace.post(_shown(app, draft, stream))
     app.streams[channel.id, message.ts] = stream
+    if app.config.pane == "agent":
+        app.panes.set_session(channel.id, root.root_ts, "processing")
     return {"channel": channel.id, "ts": message.ts}
 
 
@@ -70,6 +73,10 @@ def append(app: App, args: Json) -> Json:
 
 def stop(app: App, args: Json) -> Json:
     channel, message, stream = _streaming(app, args)
+    # What Slack says to apps that aren't agents isn't known: none should send it.
+    if args.get("session_status") and app.config.pane != "agent":
+        raise SlackError("invalid_arguments")
+    status = session_status(args.get("session_status") or "active")
     if args.get("blocks") and stream.mode == "chunks":
         raise SlackError("streaming_mode_mismatch")
     stream = _with_content(stream, args)
@@ -80,6 +87,8 @@ def stop(app: App, args: Json) -> Json:
         ended = replace(ended, metadata=rules.check_metadata(args["metadata"]))
     del app.streams[channel.id, message.ts]
     app.workspace.change(ended)
+    if app.config.pane == "agent":
+        app.panes.set_session(channel.id, message.root_ts, status)
     return {"channel": channel.id, "ts": message.ts, "message": message_json(app.workspace, ended)}
 
 

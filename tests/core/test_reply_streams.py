@@ -10,6 +10,7 @@ from bot.core import texts
 from bot.core.carriers import MOST_CONFLICTS, STREAM_BYTES, Carrier
 from bot.core.job import EndReason
 from bot.core.pacing import Urgency
+from bot.core.reply.approvals import Ask
 from bot.core.reply.forms import PLAIN_AT
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.state import (
@@ -203,6 +204,30 @@ def test_no_placeholder_points_below(over: str) -> None:
     elif over == "the stream is left":
         reply.leave_stream()
     assert reply.pointer_below() is None
+
+
+@pytest.mark.parametrize("has_stop", [True, False])
+def test_stop_of_a_stream_keeps_slacks_own_stop_while_the_answer_goes_on(has_stop: bool) -> None:
+    for is_over in (False, True):
+        reply, thread = Reply(question(), has_stop=has_stop), StreamingThread()
+        reply.append("One two three ")
+        while not isinstance(advance(reply, thread), StartStream):
+            pass
+        if is_over:
+            reply.finish(Ending())
+        else:
+            reply.leave_stream()
+        call = next_filled(reply)
+        assert isinstance(call, StopStream)
+        assert call.keeps_stop == (has_stop and not is_over)
+
+
+def test_reply_that_asks_for_an_approval_has_a_stop_of_its_own() -> None:
+    reply = Reply(question(), has_stop=True)
+    reply.show_activity("", (Ask("notes.add", "{}", "value"),))
+    call = reply.next_call()
+    assert isinstance(call, Post)
+    assert not call.view.has_stop
 
 
 def test_page_that_edits_carry_starts_no_stream() -> None:

@@ -10,7 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.manifest import SuggestedPrompt
 from sandbox.server import Sandbox
-from sandbox.workspace import Json
+from sandbox.workspace import Json, SlackError
 from tests.sandbox import manifests
 from tests.sandbox.conftest import ManualTime
 
@@ -95,6 +95,35 @@ async def test_agent_receives_events_about_its_messages_tab(agent: Sandbox, sess
     await web.assistant_threads_setSuggestedPrompts(channel_id=dm, prompts=[ASK, ASK], thread_ts=ts)
     assert len(agent.panes.suggestions(dm, None).prompts) == 1
     assert agent.panes.suggestions(dm, ts).prompts == (SuggestedPrompt(**manifests.PROMPTS[0]),)
+
+
+async def test_session_and_status_share_one_place(agent: Sandbox, session: aiohttp.ClientSession) -> None:
+    """The last writer wins: a status removes Slack's own Stop, and a stream sets and ends the session."""
+    web, dm = web_of(agent, session), agent.dm("ada")
+    ts = await agent.say("ada", dm, "hi")
+    place: Any = {"channel_id": dm, "thread_ts": ts}
+
+    def shown() -> tuple[str | None, str | None]:
+        agent_session = agent.panes.session(dm, ts)
+        return agent.workspace.status(dm, ts), agent_session.status if agent_session else None
+
+    await web.assistant_threads_setStatus(**place, status="is thinking…")
+    await web.agents_sessions_setStatus(**place, status="processing")
+    assert shown() == (None, "processing")
+    await web.assistant_threads_setStatus(**place, status="is thinking…")
+    assert shown() == ("is thinking…", "active")
+    with pytest.raises(SlackError, match="session_not_processing"):
+        agent.client("ada").stop(dm, ts)
+    stream: Any = {"channel": dm, "thread_ts": ts, "recipient_team_id": agent.team_id, "recipient_user_id": "U0ADA"}
+    for session_status, expected in ((None, "active"), ("processing", "processing"), ("suspended", "suspended")):
+        streaming = (await web.chat_startStream(**stream))["ts"]
+        assert shown() == (None, "processing")
+        arguments = {"session_status": session_status} if session_status else {}
+        await web.api_call("chat.stopStream", data={"channel": dm, "ts": streaming, **arguments})
+        assert shown() == (None, expected)
+    streaming = (await web.chat_startStream(**stream))["ts"]
+    with pytest.raises(SlackApiError, match="invalid_arguments"):
+        await web.api_call("chat.stopStream", data={"channel": dm, "ts": streaming, "session_status": "busy"})
 
 
 async def test_stop_button_closes_streams_and_notifies_the_agent(

@@ -82,6 +82,8 @@ async def test_suggested_prompts_can_be_configured(sandbox: Sandbox, vendor: Ven
 
 
 async def test_status_is_shown_until_the_first_words_and_removed_at_the_end(stage: Stage) -> None:
+    if stage.sandbox.config.pane == "agent":
+        return  # Slack's own Stop stands in the place of a status
     stage.vendor.script(says("The whole answer.", pause_s=0.3))
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
     await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.status(dm, thread_ts) == texts.STATUS_THINKING)
@@ -95,6 +97,8 @@ async def test_status_is_shown_until_the_first_words_and_removed_at_the_end(stag
 async def test_status_says_what_is_searched_for_until_the_first_words(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
+    if sandbox.config.pane == "agent":
+        return  # Slack's own Stop stands in the place of a status
     chunks = steps.messages(steps.SERVER_SEARCH, steps.SEARCH_RESULT, steps.text("The whole answer."))
     at = next(number for number, chunk in enumerate(chunks) if b'"type": "web_search_tool_result"' in chunk)
     vendor.script(VendorResponse([b"".join(chunks[:at]), b"".join(chunks[at:])], pause_s=1.5))
@@ -124,6 +128,7 @@ async def test_answer_grows_from_its_first_words(stage: Stage) -> None:
 
 async def test_placeholder_is_posted_if_the_status_fails(stage: Stage) -> None:
     stage.sandbox.faults.start("rate_limit", method="assistant.threads.setStatus", times=1)
+    stage.sandbox.faults.start("internal_error", method="agents.sessions.setStatus", times=1)
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
     replies = await stage.sandbox.wait_for(lambda: [m for m in stage.bots(dm, thread_ts) if m.ts != thread_ts])
     assert "Thinking" in str(stage.sandbox.revisions(dm, replies[0].ts)[0])
@@ -211,4 +216,4 @@ async def test_answer_is_shown_although_slack_refuses_every_status(
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
     answers = await stage.answers(dm, thread_ts, count=1 + (stage.sandbox.config.pane == "assistant"))
     assert answers[-1] == "The whole answer."
-    assert "status of thread" in caplog.text
+    assert ("status of thread" in caplog.text) == (stage.sandbox.config.pane == "assistant")

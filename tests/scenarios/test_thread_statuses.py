@@ -170,6 +170,29 @@ async def agent_sandbox(manifest_json: Any) -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
+def has_slacks_stop(sandbox: Sandbox, thread_ts: str) -> bool:
+    session = sandbox.panes.session(GENERAL, thread_ts)
+    return session is not None and session.status == "processing"
+
+
+@pytest.mark.skips_waits
+async def test_agents_thread_has_a_stop_whenever_slack_takes_its_own(vendor: VendorServer) -> None:
+    """A queued follow-up begins while the calls that end the answer before it are on their way."""
+    vendor.script(says("The whole answer."), SILENT)
+    async with agent_sandbox(manifest("manifest.agent.json")) as sandbox, running(settings_of(sandbox, vendor)):
+        stage = Stage(sandbox, vendor)
+        sandbox.faults.start("slow", method="agents.sessions.setStatus", delay_s=0.3)
+        asked = await stage.mention()
+        await vendor.request(0)
+        await sandbox.say("ada", "general", "@typist and?", asked)
+        await vendor.request(1)
+        await sandbox.wait_for(lambda: calls(sandbox, "agents.sessions.setStatus") >= 3)
+        replies = stage.bots("general", asked)
+        assert has_slacks_stop(sandbox, asked) or ReplyAction.STOP.value in buttons(replies[-1])
+        sandbox.client("ada").stop("general", asked)
+        await stage.answers("general", asked, count=2)
+
+
 @pytest.mark.skips_waits
 async def test_agents_channel_thread_has_slacks_stop_in_place_of_placeholder_and_button(vendor: VendorServer) -> None:
     chunks = speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60]
@@ -178,12 +201,14 @@ async def test_agents_channel_thread_has_slacks_stop_in_place_of_placeholder_and
     async with agent_sandbox(manifest("manifest.agent.json")) as sandbox, running(settings_of(sandbox, vendor)):
         stage = Stage(sandbox, vendor)
         asked = await stage.mention()
-        await shows(stage, asked, texts.STATUS_THINKING)
+        await sandbox.wait_for(lambda: has_slacks_stop(sandbox, asked))
         assert stage.bots("general", asked) == []
         thinking.set()
         [reply] = await sandbox.wait_for(lambda: stage.bots("general", asked))
         assert "Once" in shown(reply)
         assert buttons(reply) == []
+        await vendor.request(0)
+        assert (has_slacks_stop(sandbox, asked), calls(sandbox)) == (True, 0), "a status would remove it"
         sandbox.client("grace").stop("general", asked)
         [refusal] = await sandbox.wait_for(lambda: sandbox.workspace.ephemerals)
         assert (refusal.text, refusal.ephemeral_to) == (texts.ONLY_ASKER_STOPS, "U0GRACE")

@@ -192,7 +192,11 @@ class NoPane:
     async def begin_session(self, thread: ThreadKey) -> bool:
         raise AssertionError("there are no sessions")
 
-    set_title = end_session = suggest
+    has_sessions = False
+    set_title = suggest
+
+    async def end_session(self, thread: ThreadKey, *, waits: bool = False) -> None:
+        raise AssertionError("there are no sessions")
 
     async def set_status(self, thread: ThreadKey, status: str) -> None:
         return

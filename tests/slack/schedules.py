@@ -144,7 +144,7 @@ class SimulatedTransport:
     withheld: int = 0
     cleaned_up: list[int] = field(default_factory=list)
 
-    async def recover(self, job: Job) -> Shown:
+    async def recover(self, job: Job, *, has_stop: bool = False) -> Shown:
         return Shown(job.page_ts)
 
     def may_stream(self, question: Question) -> bool:

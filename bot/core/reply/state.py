@@ -204,6 +204,8 @@ class StopStream:
     ts: str
     view: PageView | None = None
     text: str = ""
+    keeps_stop: bool = field(default=False, compare=False)
+    """The answer goes on, and Slack's own Stop stays. Otherwise Slack removes it with the stream."""
 
 
 Call = Post | Update | Upload | Delete | StartStream | AppendStream | StopStream
@@ -417,14 +419,15 @@ class Reply:
 
     def _next_page(self) -> Call | None:
         may_edit = self.ended or self._form.may_edit
+        keeps_stop = self.has_stop and not self.ended
         stream = self._stream
         if stream and (stream.is_broken or stream.page > self._last):
-            return StopStream(self.question, stream.page, stream.ts)
+            return StopStream(self.question, stream.page, stream.ts, keeps_stop=keeps_stop)
         for page in range(self._settled, self._last + 1):
             view = self._view(page)
             if stream and page == stream.page:
                 if not view.growing:
-                    return StopStream(self.question, page, stream.ts, view)
+                    return StopStream(self.question, page, stream.ts, view, keeps_stop=keeps_stop)
                 return AppendStream(self.question, page, stream.ts, view) if self._shown[page] != view else None
             if page == self._starts_page and view.growing:
                 if not (self.has_stop or self.page_ts):
@@ -684,7 +687,8 @@ class Reply:
             return replace(view, sources=self._ending.sources, details=self._ending.details)
         if page < len(self._pages.full):
             return replace(view, notice=texts.WRITING_LONG, has_stop=self.has_stop)
-        view = replace(view, growing=True, queued=self.queued, has_stop=self.has_stop)
+        # While calls wait for a decision, nothing is processing, so Slack shows no Stop.
+        view = replace(view, growing=True, queued=self.queued, has_stop=self.has_stop and not self._asks)
         return replace(view, activity=self._activity, asks=self._asks)
 
     def _page(self, page: int) -> Page:
