@@ -306,6 +306,8 @@ DENIED_EXTERNAL = "People from other organizations don't have access to this bot
 DENIED_BOT = "Other bots don't have access to this bot. Ask your Typist admin."
 DENIED_UNKNOWN = "I can't check your access right now. Please ask again in a few minutes."
 
+MENTION_NEEDED = "Somebody else writes in this thread now. Please mention me when you ask me something here."
+
 _ASK_AN_ADMIN = "Ask your Typist admin."
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterable
 
 from bot.core import texts
 from bot.core.conversation import Question
 from bot.core.limits import access
-from bot.core.limits.access import AccessRules, Denial, UserKind
+from bot.core.limits.access import AccessRules, Denial, DenialNotice, UserKind
 from bot.errors import StoreError
 from bot.ports.access import BotQuestionCounts
 from bot.ports.ephemeral_messages import EphemeralMessages
@@ -75,19 +76,28 @@ class AccessControl:
         """Explains the denial to the asker in the background, unless they got an explanation lately."""
         log.info("user %s is denied: %s", question.user_id, denial.name.lower())
         if not question.from_bot:
-            task = asyncio.create_task(self._tell(question, denial))
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
+            sentence = texts.naming_admins(denial, self._admins)
+            self._tell_in_background(question, sentence, access.denial_notice(question))
 
-    async def _tell(self, question: Question, denial: Denial) -> None:
-        notice = access.denial_notice(question)
+    def tell_mention_needed(self, follow_up: Question) -> None:
+        """Says in the background, once in a thread, that questions need a mention since a second person joined it."""
+        thread = follow_up.thread
+        notice = DenialNotice(f"mention_needed {thread.channel_id}/{thread.thread_ts}", math.inf)
+        self._tell_in_background(follow_up, texts.MENTION_NEEDED, notice)
+
+    def _tell_in_background(self, question: Question, sentence: str, notice: DenialNotice) -> None:
+        task = asyncio.create_task(self._tell(question, sentence, notice))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _tell(self, question: Question, sentence: str, notice: DenialNotice) -> None:
         try:
             due = await self._notices.claim(question.thread.team_id, question.user_id, notice.name, notice.every_s)
         except StoreError as error:
-            log.error("user %s is not told of the denial: %s", question.user_id, error)
+            log.error("user %s is not told (%s): %s", question.user_id, notice.name, error)
             return
         if due:
-            await self._ephemeral.tell(question, texts.naming_admins(denial, self._admins))
+            await self._ephemeral.tell(question, sentence)
 
     def _must_ask(self, question: Question) -> bool:
         return access.depends_on_kind(self._rules, question)

@@ -87,6 +87,9 @@ class Intake:
         verdict = triage(message, self._me, participants, await self._rules_for(message, participants))
         if not isinstance(verdict, Answer):
             log.debug("message %s ignored: %s", message.ts, verdict.reason)
+            if verdict.is_missed_follow_up and message.thread_ts is not None:
+                thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
+                self._access_control.tell_mention_needed(Question(thread, message.ts, message.user_id or "", ""))
         elif denial := self._access_control.denial_at_once(verdict.question):
             self._access_control.tell(verdict.question, denial)
         elif await self._access_control.too_many(verdict.question):

@@ -45,11 +45,13 @@ async def participants_at(
     facts = sa.select(
         sa.exists().where(in_thread(thread), ~is_denied()),
         sa.exists().where(in_thread(thread), jobs.c.user_id != user_id, jobs.c.ts < ts),
+        sa.exists().where(in_thread(thread), jobs.c.user_id == user_id, jobs.c.ts < ts, ~is_denied()),
         sa.select(group_threads.c.since_ts).where(in_thread(thread, group_threads)).scalar_subquery(),
     )
-    takes_part, other_asked, since_ts = (await connection.execute(facts)).one()
+    takes_part, other_asked, asked, since_ts = (await connection.execute(facts)).one()
     is_group = since_ts is not None and since_ts <= ts
-    return Participants(takes_part, takes_part and (other_asked or is_group)), since_ts
+    others = takes_part and (other_asked or is_group)
+    return Participants(takes_part, others, asked_alone=asked and not other_asked), since_ts
 
 
 async def mark_group(connection: AsyncConnection, thread: ThreadKey, ts: str) -> None:

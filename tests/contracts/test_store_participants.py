@@ -29,6 +29,13 @@ class TestThread:
         )
         assert await store.participants.at_message(THREAD, "U1", LATER) == Participants(takes_part=True, others=True)
 
+    async def test_only_the_one_asker_asked_alone(self, store: Stores) -> None:
+        await enqueued(store, asked(1))
+        alone = [(await store.participants.at_message(THREAD, user, LATER)).asked_alone for user in ("U1", "U2")]
+        await enqueued(store, replace(asked(4), user_id="U2"))
+        both = [(await store.participants.at_message(THREAD, user, LATER)).asked_alone for user in ("U1", "U2")]
+        assert (alone, both) == ([True, False], [False, False])
+
     async def test_earlier_participants_may_be_recorded_before_the_first_question(self, store: Stores) -> None:
         await store.participants.mark_group(THREAD, BEFORE)
         await store.participants.mark_group(THREAD, BEFORE)

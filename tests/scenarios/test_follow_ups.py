@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,34 @@ async def test_questions_need_a_mention_once_someone_else_writes_in_the_thread(s
     await stage.sandbox.say("ada", "general", "@typist and why?", asked)
     await stage.answers("general", asked, count=2)
     await unanswered(stage, "ada", "thanks", asked)
+
+
+async def test_asker_is_told_once_and_privately_that_a_mention_is_needed_now(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, tmp_path: Path
+) -> None:
+    settings, stage = replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db"), Stage(sandbox, vendor)
+
+    def told() -> list[tuple[str | None, str | None, str]]:
+        return [(message.ephemeral_to, message.thread_ts, message.text) for message in sandbox.workspace.ephemerals]
+
+    async def say(user: str, text: str) -> None:
+        await sandbox.say(user, "general", text, asked)
+        await sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in sandbox.deliveries))
+
+    async with running(settings):
+        asked = await stage.mention()
+        await stage.answers("general", asked)
+        await say("grace", "Interesting!")
+        await say("grace", "I wonder.")
+        await say("ada", "<@U0GRACE> me too")
+        await say("ada", "and why not?")
+        await sandbox.wait_for(told)
+        await say("ada", "hello?")
+    async with running(settings):
+        await say("ada", "anybody?")
+        await sandbox.say("ada", "general", "@typist and now?", asked)
+        await stage.answers("general", asked, 2)
+    assert told() == [("U0ADA", asked, texts.MENTION_NEEDED)]
 
 
 async def test_two_askers_in_a_thread_need_mentions(stage: Stage) -> None:

@@ -5,7 +5,7 @@ person. Everything else is ignored, for a reason that the log names.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.mentions import begins_with_mention, mentioned_users, without_address
@@ -43,6 +43,8 @@ class Ignore:
     """The message is not answered."""
 
     reason: str
+    is_missed_follow_up: bool = False
+    """Whether its writer may wait for an answer: it would have been one before a second person joined the thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Participants:
     """Whether the bot was asked something in it before."""
     others: bool = False
     """Whether somebody other than the message's writer wrote in it."""
+    asked_alone: bool = field(default=False, compare=False)
+    """Whether the message's writer asked something in it before, and nobody else did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,11 @@ def _triage_person(message: Message, me: Identity, participants: Participants, m
     if me.user_id in mentioned_users(message.text):
         return _answer(message, message.thread_ts or message.ts)
     reason = _reason_to_ignore(message, me, participants, mention_only)
-    return Ignore(reason) if reason else _answer(message, message.thread_ts)
+    if not reason:
+        return _answer(message, message.thread_ts)
+    alone = replace(participants, others=False)
+    is_missed = participants.asked_alone and not _reason_to_ignore(message, me, alone, mention_only)
+    return Ignore(reason, is_missed)
 
 
 def _reason_to_ignore(message: Message, me: Identity, participants: Participants, mention_only: bool) -> str:
