@@ -148,7 +148,7 @@ BAD_ANSWER = "Bad answer"
 
 ONLY_ASKER_DECIDES = "Only the person who asked, or a Typist admin, can approve or deny this."
 ONLY_ADMIN_ALLOWS = "Only a Typist admin can always allow a tool."
-NOTHING_TO_DECIDE = "There is nothing to approve or deny here any more."
+NOTHING_TO_DECIDE = "There is nothing to approve or deny here anymore."
 
 
 def others_to_decide(calls: int) -> str:
@@ -209,7 +209,7 @@ ONLY_ASKER_DELETES = "Only the person who asked, or a Typist admin, can delete t
 
 APPROVAL_ASKED = "I asked for your approval above."
 ANSWER_READY = "your answer is ready."
-QUESTION_EDITED = "You edited your question after I answered it."
+QUESTION_EDITED = "You edited your question after I answered it. Shall I answer again?"
 
 
 def answer_ready(mentions: str) -> str:

@@ -90,9 +90,9 @@ class MessageTransport:
                 await retrying.call(lambda: self._stop_earlier(job, shown, streams, keeps_stop=has_stop))
                 return await self._without_replaced(job, shown)
         except (Refused, TimeoutError) as error:
-            log.warning("job %d: recovery without Slack: %s", job.id, str(error) or "it took too long")
+            log.warning("job %d: Slack not read, using the record: %s", job.id, str(error) or "it took too long")
         except Exception as error:
-            log.error("job %d: recovery without Slack: %s", job.id, trace_of(error))
+            log.error("job %d: Slack not read, using the record: %s", job.id, trace_of(error))
         return _on_record(job)
 
     async def _stop_earlier(self, job: Job, shown: Shown, streams: Sequence[FoundStream], *, keeps_stop: bool) -> None:
