@@ -1,4 +1,4 @@
-"""`typist mcp`: lists the tools of MCP servers, and lets an admin agree to definitions that have changed."""
+"""`typist mcp`: lists the tools of MCP servers, and lets an admin agree to tools that are new or have changed."""
 
 import argparse
 import asyncio
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bot import logs, settings
+from bot.core.tools import owner_of
 from bot.errors import SettingsError
 from bot.settings import Settings
 
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
     from bot.ports.tool_pins import Pin
     from bot.store import Stores
 
-HELP = "list the tools of MCP servers, and agree to changed ones"
+HELP = "list the tools of MCP servers, and agree to new and changed ones"
 DESCRIPTION = (
-    "Starts or reaches the servers in BOT_MCP_CONFIG and lists their tools. A tool whose name, description or "
-    "parameters have changed is not offered to models until you agree: typist mcp agree TOOL."
+    "Starts or reaches the servers in BOT_MCP_CONFIG and lists their tools. A tool that is new since a server's "
+    "first list, or whose name, description or parameters have changed, is not offered to models until you agree: "
+    "typist mcp agree TOOL."
 )
 LIST, AGREE = "list", "agree"
 EXIT_DECLINED = 1
@@ -34,13 +36,15 @@ class SeenTool:
 
     listed: "ListedTool"
     agreed: "Pin | None"
-    """None if no process has offered the tool yet: its first definition counts as agreed."""
+    """None if nobody has agreed to any."""
+    is_first: bool
+    """Whether no process has offered its server's tools yet: the first list counts as agreed."""
 
     @property
     def state(self) -> str:
         """One word for the list."""
         if self.agreed is None:
-            return "new"
+            return "first" if self.is_first else "new"
         return "agreed" if self.agreed.definition_hash == self.listed.hash else "changed"
 
 
@@ -106,7 +110,8 @@ async def _seen(ours: Settings, stores: "Stores") -> tuple[dict[str, SeenTool], 
             else:
                 listed.update(offered_names(name, result))
     agreed = await stores.tool_pins.read(listed)
-    return {name: SeenTool(tool, agreed.get(name)) for name, tool in listed.items()}, down
+    known = await stores.tool_pins.listed(ours.mcp.names)
+    return {name: SeenTool(tool, agreed.get(name), owner_of(name) not in known) for name, tool in listed.items()}, down
 
 
 def _print_list(ours: Settings, seen: Mapping[str, SeenTool], down: Mapping[str, str]) -> None:
@@ -115,8 +120,8 @@ def _print_list(ours: Settings, seen: Mapping[str, SeenTool], down: Mapping[str,
         print(f"{tool.state:8} {rule.permission:6} {'reads ' if rule.read_only else 'writes'} {name}")
     for server, reason in down.items():
         print(f"{server} is down: {reason}")
-    if changed := [name for name, tool in seen.items() if tool.state == "changed"]:
-        print(f"\nChanged tools are not offered. Read and agree: typist mcp agree {' '.join(changed)}")
+    if unagreed := [name for name, tool in seen.items() if tool.state in ("new", "changed")]:
+        print(f"\nNew and changed tools are not offered. Read and agree: typist mcp agree {' '.join(unagreed)}")
 
 
 def _confirmed(name: str, tool: SeenTool) -> bool:

@@ -1,4 +1,4 @@
-"""The tools of all MCP servers: who may use which, and that none has changed since an admin agreed to it."""
+"""The tools of all MCP servers: who may use which, and that none is new or changed since an admin agreed."""
 
 import asyncio
 import logging
@@ -40,7 +40,8 @@ class McpTools:
         self._servers = servers.by_name
         self._pins = pins
         self._channel_settings = channel_settings
-        self._quarantined: set[tuple[str, str]] = set()
+        self._quarantined: dict[str, set[tuple[str, str]]] = {}
+        """By server: the tools that are not offered, with their hashes, as of its last list."""
 
     async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
         """Returns the tools of the servers that the channel may use, as far as they can be had within seconds."""
@@ -109,17 +110,24 @@ class McpTools:
         ]
 
     async def _agreed(self, server: McpServer, max_age_s: float = LISTED_FOR_S) -> dict[str, ListedTool]:
-        """Returns a server's tools without those that have changed since an admin agreed to them.
+        """Returns a server's tools without those that are new or have changed since an admin agreed.
 
-        The server has listed them in the last so many seconds.
+        The server has listed them in the last so many seconds. Its first list counts as agreed.
         """
         named = offered_names(server.name, await server.tools(max_age_s))
-        pins = await self._pins.pin({name: Pin(tool.hash, tool.canonical) for name, tool in named.items()})
-        for name, tool in named.items():
-            if pins[name].definition_hash != tool.hash and (name, tool.hash) not in self._quarantined:
-                self._quarantined.add((name, tool.hash))
-                log.warning("MCP tool %s has changed and isn't offered until an admin agrees: typist mcp", name)
-        return {name: tool for name, tool in named.items() if pins[name].definition_hash == tool.hash}
+        pins = await self._pins.pin(server.name, {name: Pin(tool.hash, tool.canonical) for name, tool in named.items()})
+        agreed = {
+            name: tool for name, tool in named.items() if name in pins and pins[name].definition_hash == tool.hash
+        }
+        self._report({(name, tool.hash) for name, tool in named.items() if name not in agreed}, server.name)
+        return agreed
+
+    def _report(self, quarantined: set[tuple[str, str]], server: str) -> None:
+        """Logs the tools that have just been quarantined."""
+        before = self._quarantined.get(server, set())
+        self._quarantined[server] = quarantined
+        for name, _ in sorted(quarantined - before):
+            log.warning("MCP tool %s is new or has changed, and isn't offered until an admin agrees: typist mcp", name)
 
 
 def _not_made(text: str) -> CallResult:

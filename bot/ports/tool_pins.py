@@ -17,8 +17,11 @@ class Pin:
 class ToolPins(Protocol):
     """Remembers the definitions of tools, by the tools' names."""
 
-    async def pin(self, seen: Mapping[str, Pin]) -> Mapping[str, Pin]:
-        """Records the definitions of tools that were never seen before; returns what these tools may have now."""
+    async def pin(self, server: str, seen: Mapping[str, Pin]) -> Mapping[str, Pin]:
+        """Records a server's first list of tools; returns the definitions that the tools in `seen` may have.
+
+        A tool that came later, and that no admin has agreed to, is missing.
+        """
         ...
 
     async def agree(self, tool: str, definition: Pin) -> None:

@@ -1,10 +1,14 @@
-"""Definitions of tools that an admin has agreed to: the first one that was seen, or a later one that an admin read."""
+"""Definitions of tools that an admin has agreed to: those of a server's first list, or later ones that an admin read.
+
+A row named `server__*` says that the server has listed its tools. No tool has that name.
+"""
 
 from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.tools import full_name, owner_of
 from bot.ports.clock import Clock
 from bot.ports.tool_pins import Pin
 from bot.store.database import Database
@@ -19,15 +23,20 @@ class SqlToolPins:
         self._database = database
         self._clock = clock
 
-    async def pin(self, seen: Mapping[str, Pin]) -> Mapping[str, Pin]:
-        """Records the definitions of tools that were never seen before; returns what these tools may have now."""
-        pinned = await self._database.read(read, seen)
-        if pinned.keys() >= seen.keys():
-            return pinned
-        return await self._database.write(pin, seen, self._clock.now())
+    async def pin(self, server: str, seen: Mapping[str, Pin]) -> Mapping[str, Pin]:
+        """Records a server's first list; returns the definitions that the tools in `seen` may have."""
+        marker = _marker_of(server)
+        pinned = await self._database.read(read, (*seen, marker))
+        if marker not in pinned:
+            pinned = await self._database.write(pin, server, seen, self._clock.now())
+        return {tool: pin for tool, pin in pinned.items() if tool != marker}
+
+    async def listed(self, servers: Iterable[str]) -> frozenset[str]:
+        """Returns the servers whose first list is on record."""
+        return await self._database.read(listed, servers)
 
     async def read(self, tools: Iterable[str]) -> Mapping[str, Pin]:
-        """Returns the definitions that tools may have, without tools that were never seen."""
+        """Returns the definitions that tools may have, without tools that nobody has agreed to."""
         return await self._database.read(read, tools)
 
     async def agree(self, tool: str, definition: Pin) -> None:
@@ -36,17 +45,30 @@ class SqlToolPins:
 
 
 async def read(connection: AsyncConnection, tools: Iterable[str]) -> dict[str, Pin]:
-    """Returns the definitions that tools may have, without tools that were never seen."""
+    """Returns the definitions that tools may have, without tools that nobody has agreed to."""
     columns = sa.select(tool_pins.c.tool, tool_pins.c.definition_hash, tool_pins.c.definition)
     rows = await connection.execute(columns.where(tool_pins.c.tool.in_(list(tools))))
     return {row.tool: Pin(row.definition_hash, row.definition) for row in rows}
 
 
-async def pin(connection: AsyncConnection, seen: Mapping[str, Pin], now: float) -> dict[str, Pin]:
-    """Records what isn't on record; returns what is then. Of processes that see a tool at once, the first decides."""
-    row = insert_into(connection, tool_pins).on_conflict_do_nothing()
-    await connection.execute(row, [_values(tool, definition, now) for tool, definition in sorted(seen.items())])
+async def pin(connection: AsyncConnection, server: str, seen: Mapping[str, Pin], now: float) -> dict[str, Pin]:
+    """Records a server's first list; returns what is on record then. Of processes that list it at once, one decides."""
+    # Whoever inserts the marker is first: on PostgreSQL, others wait here until that is committed.
+    insert = insert_into(connection, tool_pins).on_conflict_do_nothing()
+    marker = insert.values(_values(_marker_of(server), Pin("", ""), now)).returning(tool_pins.c.tool)
+    of_server = tool_pins.c.tool.startswith(full_name(server, ""), autoescape=True)
+    is_known = sa.exists().where(of_server, tool_pins.c.tool != _marker_of(server))
+    is_first = (await connection.execute(marker)).first() is not None
+    # Versions without the marker have recorded tools alone.
+    if is_first and seen and not await connection.scalar(sa.select(is_known)):
+        await connection.execute(insert, [_values(tool, definition, now) for tool, definition in sorted(seen.items())])
     return await read(connection, seen)
+
+
+async def listed(connection: AsyncConnection, servers: Iterable[str]) -> frozenset[str]:
+    """Returns the servers whose first list is on record."""
+    tools = (await connection.scalars(sa.select(tool_pins.c.tool))).all()
+    return frozenset(servers) & {owner_of(tool) for tool in tools}
 
 
 async def agree(connection: AsyncConnection, tool: str, definition: Pin, now: float) -> None:
@@ -63,3 +85,7 @@ def _values(tool: str, definition: Pin, now: float) -> dict[str, object]:
         "definition": definition.definition,
         "agreed_at": now,
     }
+
+
+def _marker_of(server: str) -> str:
+    return full_name(server, "*")

@@ -156,11 +156,19 @@ class TestDefinitions:
         result = await tools.call(asked(), "raw__write", before["raw__write"].definition_hash, {}, timeout_s=30)
         assert (result.outcome, result.text, raw.calls) == (FAILED, DEFINITION_CHANGED, [])
 
-    async def test_tool_that_came_later_is_offered(self, tools: McpTools, raw: RawServer, clock: HurriedClock) -> None:
+    @pytest.mark.parametrize("later", ["count", "look2", "write_all"])
+    async def test_tool_that_came_later_is_quarantined_whatever_wildcard_fits_it(
+        self, tools: McpTools, raw: RawServer, stores: Stores, clock: HurriedClock, later: str
+    ) -> None:
         await tools.definitions(asked())
-        raw.script([*TOOLS, tool("count")])
+        raw.script([*TOOLS, tool(later)], {later: text_result("Ran.")})
         clock.ahead_s += 61
-        assert await names(tools, asked()) == ["raw__look", "raw__write", "raw__count"]
+        assert await names(tools, asked()) == ["raw__look", "raw__write"]
+        new = ListedTool(later, "Does it.", {"type": "object"})
+        result = await tools.call(asked(), f"raw__{later}", new.hash, {}, timeout_s=30)
+        assert (result.outcome, result.text, raw.calls) == (FAILED, DEFINITION_CHANGED, [])
+        await stores.tool_pins.agree(f"raw__{later}", Pin(new.hash, new.canonical))
+        assert f"raw__{later}" in await names(tools, asked())
 
 
 class TestResults:

@@ -1,4 +1,4 @@
-"""`typist mcp`: lists tools, and lets an admin agree to a definition that has changed."""
+"""`typist mcp`: lists tools, and lets an admin agree to those that are new or have changed."""
 
 import json
 import os
@@ -63,9 +63,21 @@ async def test_list_shows_rules_and_what_has_changed_and_pins_nothing(tmp_path: 
         "new      ask    writes it__write",
         "gone is down: its command was not found",
         "",
-        "Changed tools are not offered. Read and agree: typist mcp agree it__look",
+        "New and changed tools are not offered. Read and agree: typist mcp agree it__look it__write",
     ]
     assert await agreed(env) == {"it__look": EARLIER}
+
+
+async def test_tools_of_a_server_that_no_process_has_used_are_not_new(tmp_path: Path, env: dict[str, str]) -> None:
+    code, out, _ = await run(tmp_path, env=env)
+    assert (code, out.splitlines()) == (
+        0,
+        [
+            "first    allow  reads  it__look",
+            "first    ask    writes it__write",
+            "gone is down: its command was not found",
+        ],
+    )
 
 
 @pytest.mark.parametrize(("typed", "code"), [(b"y\n", 0), (b"\n", 1)])
