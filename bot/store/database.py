@@ -31,11 +31,13 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.errors import StoreError
 from bot.ports.clock import Clock
-from bot.store.engine import READS, answered_within, database_errors
+from bot.store.engine import READS, answered_within, database_errors, reason_of
+from bot.store.schema import metadata
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -112,6 +114,34 @@ class Database:
     async def ping(self) -> None:
         """Returns if the database answers. Raises StoreError."""
         await self.read(_select_one)
+
+    async def truncate_log(self) -> None:
+        """Empties SQLite's log, which keeps erased texts until then. Does nothing on a server.
+
+        Most is written before the lock is taken, so that writers wait for the rest only.
+        """
+        if self.on_server:
+            return
+        async with self.engine.connect() as connection:
+            sqlite = (await connection.get_raw_connection()).driver_connection
+            assert sqlite is not None
+            for mode in ("PASSIVE", "TRUNCATE"):
+                async with sqlite.execute(f"PRAGMA wal_checkpoint({mode})") as result:
+                    is_busy, *_ = await result.fetchone()
+        if is_busy:
+            log.warning("erasure: SQLite's log not emptied, because it is in use; the next hour's retention does it")
+
+    async def overwrite_deleted(self) -> None:
+        """Removes what deleted rows leave behind: SQLite's log, and on PostgreSQL what VACUUM frees."""
+        if not self.on_server:
+            return await self.truncate_log()
+        try:
+            async with self.engine.connect() as connection:
+                at_once = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                tables = ", ".join(table.name for table in metadata.sorted_tables)
+                await at_once.exec_driver_sql(f"VACUUM {tables}")
+        except SQLAlchemyError as error:
+            log.warning("erasure: VACUUM failed, PostgreSQL does it later by itself: %s", reason_of(error))
 
     def refuse_new(self) -> None:
         """Makes operations that begin from now on fail."""

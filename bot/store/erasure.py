@@ -5,10 +5,9 @@ stop, and the job's end removes the row (queue/finish.py). Rows that refer to a 
 """
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import ThreadKey
-from bot.core.limits.caps import Scope
 from bot.ports.clock import Clock
 from bot.store import checkpoints, pane_context, rounds
 from bot.store.database import Database
@@ -18,6 +17,7 @@ from bot.store.predicates import has_content, has_ended, in_thread, is_begun, is
 from bot.store.queue import batch
 from bot.store.rows import wake_others
 from bot.store.schema import (
+    allowed_tools,
     feedback,
     group_threads,
     jobs,
@@ -61,7 +61,7 @@ class SqlErasure:
         async with self._database.begin_write() as connection:
             count = await erase(connection, user_id, thread)
             await wake_others(connection, self._worker.name)
-        await overwrite(self._database.engine)
+        await self._database.overwrite_deleted()
         return count
 
     async def _expire(self, before: float) -> int:
@@ -70,7 +70,10 @@ class SqlErasure:
             await expire_usage_totals(connection, now)
             await expire_notices(connection, now)
             await pane_context.expire(connection, now)
-            return await expire(connection, before, now)
+            count = await expire(connection, before, now)
+        # Always: it also completes what a button, an edit or `forget` has erased since.
+        await self._database.truncate_log()
+        return count
 
 
 async def erase(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> int:
@@ -87,40 +90,49 @@ async def erase(connection: AsyncConnection, user_id: str | None, thread: Thread
         begun = sa.select(jobs.c.id).where(*where, is_begun())
         for job_id in (await connection.scalars(begun)).all():
             await batch.unbatch(connection, job_id, all_but_user=user_id)
+    if thread is None:
+        await _erase_person(connection, user_id)
     running = sa.update(jobs).where(*where, is_running()).values(stop_requested=True, erase_requested=True)
     others = sa.delete(jobs).where(*where, ~is_running())
     count = (await connection.execute(running)).rowcount + (await connection.execute(others)).rowcount
     if user_id is None:
         of_thread = sa.true() if thread is None else in_thread(thread, group_threads)
         await connection.execute(sa.delete(group_threads).where(of_thread))
-    if thread is None:
-        await _erase_person(connection, user_id)
+    await _erase_message_questions(connection, user_id, thread)
     if not where:
         # An event's id names neither people nor threads, so only "all" can mean it.
         await connection.execute(sa.delete(seen_events))
     return count
 
 
+async def _erase_message_questions(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> None:
+    """Removes questions about messages that are not jobs yet. They quote the message, so its thread counts."""
+    of_person = message_questions.c.user_id == user_id if user_id is not None else sa.true()
+    of_thread: sa.ColumnElement[bool] = sa.true()
+    if thread is not None:
+        about = {name: message_questions.c.about[name].as_string() for name in ("channel_id", "thread_ts")}
+        of_thread = sa.and_(
+            message_questions.c.team_id == thread.team_id,
+            about["channel_id"] == thread.channel_id,
+            about["thread_ts"] == (thread.thread_ts or ""),
+        )
+    await connection.execute(sa.delete(message_questions).where(of_person, of_thread))
+
+
 async def _erase_person(connection: AsyncConnection, user_id: str | None) -> None:
-    """Removes other data of a person (or of everybody) than their questions; sums without a name stay."""
-    person = sa.and_(usage_totals.c.scope == Scope.USER.value, usage_totals.c.scope_id == user_id)
-    await connection.execute(sa.delete(usage_totals).where(person if user_id else sa.true()))
-    await connection.execute(sa.delete(notices).where(notices.c.user_id == user_id if user_id else sa.true()))
-    await connection.execute(
-        sa.delete(pane_contexts).where(pane_contexts.c.user_id == user_id if user_id else sa.true())
-    )
-    await connection.execute(
-        sa.delete(message_questions).where(message_questions.c.user_id == user_id if user_id else sa.true())
-    )
-    await connection.execute(sa.delete(feedback).where(feedback.c.user_id == user_id if user_id else sa.true()))
+    """Removes other data of a person (or of everybody) than their questions; sums without a name stay.
 
-
-async def overwrite(engine: AsyncEngine) -> None:
-    """Has SQLite overwrite deleted rows: they stay in its file and its log until then. Does nothing on PostgreSQL."""
-    if engine.dialect.name == "sqlite":
-        async with engine.connect() as connection:
-            raw = await connection.get_raw_connection()
-            await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+    What a person decided about others' calls stays, without their name.
+    """
+    for column in (usage_totals.c.scope_id, notices.c.user_id, pane_contexts.c.user_id, feedback.c.user_id):
+        this = column == user_id if user_id else sa.true()
+        await connection.execute(sa.delete(column.table).where(this))
+    # A direct message's channel is as good as a name.
+    direct = sa.select(jobs.c.channel_id).where(jobs.c.user_id == user_id, jobs.c.channel_id.startswith("D"))
+    await connection.execute(sa.delete(usage_totals).where(usage_totals.c.scope_id.in_(direct)))
+    for column in (tool_steps.c.decided_by, allowed_tools.c.allowed_by):
+        this = column == user_id if user_id else column != ""
+        await connection.execute(sa.update(column.table).where(this).values({column: ""}))
 
 
 async def expire(connection: AsyncConnection, before: float, now: float) -> int:

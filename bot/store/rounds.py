@@ -78,7 +78,7 @@ async def drop(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> N
 
 
 async def empty(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> int:
-    """Empties the arguments and results of calls; returns of how many."""
+    """Empties the arguments and results of calls; returns of how many. A hash of short arguments can be guessed."""
     texts = sa.or_(tool_steps.c.arguments != "", tool_steps.c.result != "")
-    emptied = sa.update(tool_steps).where(texts, *which).values(arguments="", result="")
+    emptied = sa.update(tool_steps).where(texts, *which).values(arguments="", result="", binding="")
     return (await connection.execute(emptied)).rowcount

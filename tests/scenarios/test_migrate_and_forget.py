@@ -102,7 +102,7 @@ async def test_forget_removes_what_it_is_given_and_prints_the_count(
     tmp_path: Path, database: str, arguments: list[str], remaining: list[str]
 ) -> None:
     code, out, _ = await forked_command(tmp_path, "forget", *arguments, "--yes", env={"DATABASE_URL": database})
-    assert (code, out.split()[0]) == (0, str(3 - len(remaining)))
+    assert (code, out.split()[1]) == (0, str(3 - len(remaining)))
     assert await texts_left(database) == remaining
 
 

@@ -51,7 +51,16 @@ class Left:
     leftover: Leftover | None = None
 
 
-async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now: float, left: Left) -> bool:
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What became of a job that its worker gave up."""
+
+    is_over: bool
+    """Whether the job has ended; False if it has a newer version, or another worker."""
+    is_erased: bool = False
+
+
+async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now: float, left: Left) -> Finished:
     """Ends a job and records its turn; a job with a newer version is released instead (ClaimedJobs.finish)."""
     job, leftover = held.job, left.leftover
     outcome = await _counted_once(connection, job, outcome)
@@ -68,7 +77,7 @@ async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now:
     returning = ended.returning(jobs.c.erase_requested, jobs.c.stop_requested, jobs.c.status, jobs.c.answer_deleted)
     row = (await connection.execute(returning)).one_or_none()
     if row is None:
-        return False
+        return Finished(is_over=False)
     is_outdated = row.status == Status.QUEUED
     if is_outdated or not is_to_show:
         await checkpoints.drop(connection, jobs.c.id == job.id)
@@ -88,7 +97,7 @@ async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now:
     if left.ping and not leftover and not is_outdated and not row.stop_requested:
         await outbox.add(connection, OutboxKind.MENTION_ASKERS, [job.id], now)
     await wake_others(connection, held.worker, is_queued(), _held_up_by(job))
-    return not is_outdated
+    return Finished(not is_outdated, row.erase_requested)
 
 
 async def _counted_once(connection: AsyncConnection, job: Job, outcome: Outcome) -> Outcome:

@@ -142,9 +142,11 @@ class SqlWorkerQueue:
 
     async def _finish(self, job: Job, outcome: Outcome, left: Left) -> bool:
         async with self._database.begin_write() as connection:
-            ended = await finish.finish(connection, self._held(job), outcome, self._clock.now(), left)
+            finished = await finish.finish(connection, self._held(job), outcome, self._clock.now(), left)
         self._handed_out.discard((job.id, job.attempts))
-        return ended
+        if finished.is_erased:
+            await self._database.truncate_log()
+        return finished.is_over
 
     async def _release(self, job: Job, piece: Piece | None) -> bool:
         spent = self._spent.get(job, Spent())

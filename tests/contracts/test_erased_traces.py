@@ -1,0 +1,238 @@
+"""After erasure, no byte of the database names a person or repeats a word that a person or a model wrote.
+
+Each text column of the schema gets a marker. A new column is one more marker: it fails these tests until it is erased,
+or listed below with the reason why it may stay.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from bot.core.conversation import ThreadKey
+from bot.core.job import Spent
+from bot.ports.clock import SystemClock
+from bot.store import Stores
+from bot.store.schema import metadata
+from tests.clocks import WITHIN_S
+from tests.contracts.stores import DONE, THREAD, asked, enqueued
+
+PERSON, OTHER = "U0PERSON77", "U0OTHER88"
+NAMES_A_PERSON = {
+    "jobs.user_id",
+    "tool_steps.decided_by",
+    "allowed_tools.allowed_by",
+    "usage_totals.scope_id",
+    "notices.user_id",
+    "feedback.user_id",
+    "pane_contexts.user_id",
+    "message_questions.user_id",
+}
+CODES = {
+    # Names and numbers that Typist, Slack or a vendor makes, which say nothing of what was written.
+    *("jobs.status", "jobs.end_reason", "jobs.worker", "jobs.page_ts", "jobs.edited_ts", "jobs.mention_ts", "jobs.ts"),
+    *("turns.model", "turns.end_reason", "turns.prompt_version", "rounds.model", "feedback.model"),
+    *("feedback.prompt_version", "tool_steps.call_id", "tool_steps.tool", "tool_steps.definition_hash"),
+    *("tool_steps.state", "tool_steps.decision", "workers.worker", "workers.usage_so_far", "slack_calls.method"),
+    *("slack_calls.worker", "outbox_entries.kind", "notices.notice", "seen_events.event_id", "usage_totals.scope"),
+    *("message_questions.view_id", "message_questions.posted_ts", "message_questions.posted_channel_id"),
+    *("group_threads.since_ts", "pane_contexts.channel_id", "allowed_tools.tool", "allowed_tools.definition_hash"),
+    *("tool_pins.tool", "tool_pins.definition_hash", "channel_settings.model", "channel_settings.mcp_servers"),
+}
+PLACES = {"team_id", "channel_id", "thread_ts"}
+ADMINS_SETTINGS = {"channel_settings.system_prompt", "tool_pins.definition"}
+"""They hold until an admin changes them, and don't say who wrote them."""
+
+
+def marked_columns() -> set[str]:
+    """Returns all columns that can hold a person's or a model's words."""
+    columns = {f"{table.name}.{column.name}" for table, column in text_columns() if column.name not in PLACES}
+    return columns - NAMES_A_PERSON - CODES
+
+
+def text_columns() -> Iterable[tuple[sa.Table, sa.Column[Any]]]:
+    for table in metadata.sorted_tables:
+        for column in table.columns:
+            if isinstance(column.type, sa.Text | sa.JSON | sa.types.TypeDecorator):
+                yield table, column
+
+
+def marker(column: str, owner: str) -> str:
+    return f"~{column}~{owner}~"
+
+
+def values(table: sa.Table, owner: str, number: int, length: int) -> dict[str, Any]:
+    """Returns a row in which every text column is marked as the owner's; other values are as small as possible."""
+    row = {column.name: value(column, owner, number, length) for column in table.columns}
+    filled_in = {name: value for name, value in row.items() if value is not None}
+    fixed = FIXED[table.name](owner, number) if table.name in FIXED else {}
+    return {**filled_in, **fixed}
+
+
+def value(column: sa.Column[Any], owner: str, number: int, length: int) -> Any:
+    name = f"{column.table.name}.{column.name}"
+    if column.name in PLACES:
+        return place(owner)[column.name]
+    if name in marked_columns():
+        text = marker(name, owner) * length
+        return {**place(owner), "quote": text} if isinstance(column.type, sa.JSON) else text
+    if name in NAMES_A_PERSON:
+        return PERSON if owner == "theirs" or not column.primary_key else OTHER
+    match column.type:
+        case sa.Text():
+            return f"{owner}{number}"
+        case sa.JSON():
+            return []
+        case sa.Boolean():
+            return False
+    return number if column.name in {"id", "job_id"} else None if column.nullable else 1
+
+
+def place(owner: str) -> dict[str, Any]:
+    return {"team_id": "T1", "channel_id": "C1" if owner == "theirs" else "C2", "thread_ts": "1.000100"}
+
+
+FIXED: Mapping[str, Any] = {
+    "jobs": lambda owner, number: {
+        "user_id": PERSON if owner == "theirs" else OTHER,
+        "status": "ended",
+        "ts": f"1.{number:06d}",
+        "answered_with": None,
+    },
+    "usage_totals": lambda owner, number: {"scope": "user", "day": number},
+    "tool_steps": lambda owner, number: {"index": 0},
+    "message_questions": lambda owner, number: {"user_id": PERSON if owner == "theirs" else OTHER},
+}
+
+JOBS_OF_EACH = 40
+"""So many that SQLite's pages split and are balanced again when rows go."""
+
+
+async def filled(url: str) -> Stores:
+    """Returns a store with rows of the person ("theirs") and of others ("others") in every table."""
+    store = await Stores.open(url, "w1", SystemClock())
+    rows = [
+        (owner, 2 * number + place, (1, 3, 40, 200)[number % 4])
+        for number in range(JOBS_OF_EACH)
+        for place, owner in enumerate(("theirs", "others"))
+    ]
+    async with store.database.engine.begin() as connection:
+        for table in metadata.sorted_tables:
+            if table.name == "workers":
+                continue
+            seen = set()
+            for owner, number, length in rows:
+                row = values(table, owner, number + 1, length)
+                key = tuple(row[column.name] for column in table.primary_key)
+                if key not in seen:
+                    await connection.execute(sa.insert(table), row)
+                seen.add(key)
+    return store
+
+
+def contents(url: str) -> bytes:
+    """Returns all bytes of a SQLite database, or a dump of all tables of a PostgreSQL schema."""
+    if url.startswith("sqlite"):
+        folder = Path(url.removeprefix("sqlite:///")).parent
+        return b"\0".join(file.read_bytes() for file in sorted(folder.iterdir()))
+    dumped = b""
+    with psycopg.connect(url) as connection:
+        names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
+        for (name,) in names:
+            with connection.cursor().copy(f'COPY "{name}" TO STDOUT'.encode()) as rows:
+                dumped += b"".join(bytes(row) for row in rows)
+    return dumped
+
+
+def found(url: str, owner: str) -> set[str]:
+    """Returns the columns whose markers are in the database, with the columns that name the person as `PERSON`."""
+    everything = contents(url)
+    columns = {column for column in marked_columns() if marker(column, owner).encode() in everything}
+    return columns | ({PERSON} if PERSON.encode() in everything else set())
+
+
+def test_every_listed_column_exists() -> None:
+    existing = {f"{table.name}.{column.name}" for table, column in text_columns()}
+    assert existing >= NAMES_A_PERSON | CODES | ADMINS_SETTINGS
+
+
+async def test_every_column_is_filled_before_erasure(shared_url: str) -> None:
+    store = await filled(shared_url)
+    assert found(shared_url, "theirs") == marked_columns() | {PERSON}
+    await store.close()
+
+
+async def test_erasing_a_person_leaves_no_trace_of_them(shared_url: str) -> None:
+    store = await filled(shared_url)
+    await store.erasure.erase(user_id=PERSON)
+    assert found(shared_url, "theirs") <= ADMINS_SETTINGS
+    assert found(shared_url, "others") == marked_columns(), "other people's texts stay"
+    await store.close()
+
+
+async def test_erasing_a_person_leaves_no_sum_of_their_direct_messages(shared_url: str) -> None:
+    store = await Stores.open(shared_url, "w1", SystemClock())
+    await store.queue.enqueue("Ev1", asked(1, ThreadKey("T1", "D0DIRECT77", None)))
+    [job] = await store.worker_queue.claim(1)
+    await store.worker_queue.finish(job, DONE)
+    assert b"D0DIRECT77" in contents(shared_url)
+    await store.erasure.erase(user_id="U1")
+    assert b"D0DIRECT77" not in contents(shared_url)
+    await store.close()
+
+
+async def test_postgresql_is_asked_to_free_what_was_erased(postgresql_url: str) -> None:
+    store = await Stores.open(postgresql_url, "w1", SystemClock())
+    await store.erasure.erase(user_id=PERSON)
+    await_vacuum(postgresql_url)
+    await store.close()
+
+
+def await_vacuum(url: str) -> None:
+    """Returns once the server has counted a VACUUM of each table, which it does a moment later."""
+    vacuumed = "SELECT count(*) FROM pg_stat_user_tables WHERE schemaname = current_schema() AND vacuum_count > 0"
+    deadline = time.monotonic() + WITHIN_S
+    with psycopg.connect(url, autocommit=True) as connection:
+        while connection.execute(vacuumed).fetchone() != (len(metadata.tables),):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+async def test_erasing_a_thread_leaves_no_word_of_it(shared_url: str) -> None:
+    store = await filled(shared_url)
+    await store.erasure.erase(thread=ThreadKey("T1", "C1", "1.000100"))
+    assert found(shared_url, "theirs") <= ADMINS_SETTINGS | {PERSON}
+    assert found(shared_url, "others") == marked_columns() | {PERSON}
+    await store.close()
+
+
+async def test_erasing_everything_leaves_the_admins_settings_only(shared_url: str) -> None:
+    store = await filled(shared_url)
+    await store.erasure.erase()
+    assert found(shared_url, "theirs") | found(shared_url, "others") == ADMINS_SETTINGS
+    await store.close()
+
+
+async def test_no_word_is_left_after_its_retention_time(shared_url: str) -> None:
+    store = await filled(shared_url)
+    await store.erasure.expire(SystemClock().now() - 86_400)
+    assert found(shared_url, "theirs") <= ADMINS_SETTINGS | {PERSON}
+    assert found(shared_url, "others") <= ADMINS_SETTINGS | {PERSON}
+    await store.close()
+
+
+@pytest.mark.parametrize("by", ["user", "thread"])
+async def test_answer_under_way_leaves_no_trace_once_it_has_ended(sqlite_url: str, by: str) -> None:
+    store = await Stores.open(sqlite_url, "w1", SystemClock())
+    await enqueued(store, asked(1, text="a secret of mine"))
+    [job] = await store.worker_queue.claim(1)
+    await store.erasure.erase(user_id="U1" if by == "user" else None, thread=THREAD if by == "thread" else None)
+    await store.worker_queue.heartbeat({job: Spent()})
+    await store.worker_queue.finish(job, DONE)
+    assert b"a secret of mine" not in contents(sqlite_url)
+    assert DONE.answer.encode() not in contents(sqlite_url)
+    await store.close()
