@@ -1,6 +1,8 @@
-"""Holding back the end of a growing answer takes steps in proportion to its length, whatever the model writes.
+"""Whatever the model writes, what reads it takes steps in proportion to its length.
 
-`python -m benchmarks.hostile` measures the time of more functions.
+Calls are counted where Python does the work. A regular expression makes no calls, so CPU time is measured there, of a
+text and of one 16 times as long: linear time is 16 times as much, quadratic time 256 times.
+`python -m benchmarks.hostile` measures more functions.
 """
 
 import sys
@@ -9,7 +11,7 @@ from types import FrameType
 
 import pytest
 
-from benchmarks.hostile import MAX_RATIO, SHAPES, text_of
+from benchmarks.hostile import FUNCTIONS, MAX_RATIO, SHAPES, milliseconds, text_of
 from bot.core.reply.markdown.links import is_deceptive
 from bot.core.reply.markdown.render import render_complete, rendered
 from bot.core.reply.markdown.stable import stable_prefix
@@ -48,6 +50,22 @@ def test_end_is_held_back_in_linear_steps(shape: str) -> None:
 @pytest.mark.parametrize("repeated", ["|\n", "- ```\n"])
 def test_end_of_many_undecided_lines_is_held_back_in_linear_steps(repeated: str) -> None:
     assert steps(growing, repeated * 1_200) <= MAX_RATIO * steps(growing, repeated * 600)
+
+
+@pytest.mark.parametrize(
+    ("function", "shape"),
+    [
+        ("rendered", "URLs"),
+        ("rendered growing", "open links"),
+        ("inlines", "open links"),
+        ("inlines", "nested parentheses"),
+        ("Seam", "slashes"),
+        ("Seam", "closing brackets"),
+    ],
+)
+def test_regular_expressions_read_a_text_in_linear_time(function: str, shape: str) -> None:
+    short_ms, long_ms = (milliseconds(FUNCTIONS[function], text_of(shape, chars)) for chars in (4_000, 64_000))
+    assert long_ms < 4 * 16 * max(short_ms, 1.0)
 
 
 def test_label_that_names_many_hosts_is_deceptive() -> None:

@@ -120,3 +120,13 @@ def test_nothing_is_held_back_after_the_joint() -> None:
     seam = Seam("It is a ")
     assert seam.join("w") == "w"
     assert [seam.join(delta) for delta in ("It", " is", " a ")] == ["It", " is", " a "]
+
+
+@given(
+    st.lists(st.sampled_from(["ab", "a", "abcabcabcabc", "b ", "xyzxyz"]), max_size=20).map("".join), st.integers(3, 60)
+)
+def test_words_that_the_text_ends_with_are_repeated_once(text: str, chars: int) -> None:
+    text = f"{text}The end of it"
+    seam = Seam(text)
+    repeated = text[-chars - 10 :]
+    assert seam.join(repeated) + seam.join(" all, which is long.") == " all, which is long."

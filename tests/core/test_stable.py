@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot.core.reply.markdown.inline_parser import MAX_CONSTRUCT_CHARS
 from bot.core.reply.markdown.render import DEFINITION, rendered
-from bot.core.reply.markdown.stable import stable_prefix
+from bot.core.reply.markdown.stable import has_definitions, stable_prefix
 
 WIDE_ROW_WITHOUT_PIPE = re.compile(r"^[ \t>*+\-\d.)]*[^|\n]+(?:\|[^|\n]*){20}", re.MULTILINE)
 PIECES = st.one_of(
@@ -223,3 +223,25 @@ def test_held_back_text_is_bounded_in_prose(words: list[str]) -> None:
 )
 def test_undecided_end_is_held_back(text: str, stable: str) -> None:
     assert stable_prefix(text) == stable
+
+
+@pytest.mark.parametrize(
+    ("text", "is_found"),
+    [
+        ("See [a].\n\n[a]: https://a.example", True),
+        ("> - [a]: https://a.example", True),
+        ("```\ncode\n```\n[a]: https://a.example", True),
+        ("Python:\n\n```python\nif x[0]: y\n```\n\nAnd so on.", False),
+        ("Python:\n\n```python\n[x[0]]: y", False),
+        ("Python:\n\n    if x[0]: y\n\nAnd so on.", False),
+        ("Write `if x[0]: y` and so on.", False),
+        ("The first [1]: it is late.", False),
+    ],
+)
+def test_definitions_are_looked_for_outside_of_code(text: str, is_found: bool) -> None:
+    assert has_definitions(text) is is_found
+
+
+def test_code_that_looks_like_a_definition_is_appended() -> None:
+    code = "```python\nfor x in y:\n    if x[0]: z\n    a = b\n"
+    assert stable_prefix(f"{code}c") == code.rstrip()

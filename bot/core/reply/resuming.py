@@ -17,6 +17,8 @@ MOST_BACK_CHARS = 200
 """The most characters that are dropped from the end, to resume at the beginning of a line or word."""
 REPEATED_CHARS = 10
 """Fewer repeated characters may be a coincidence, unless they are the word that the text ends in."""
+MAX_PLACES = 100
+"""At how many places of the text a repetition is looked for."""
 
 _BARE_FENCE = re.compile(r"(?:^|[\n >])(?:`{3,}|~{3,})\n$")
 
@@ -66,6 +68,8 @@ class Seam:
     def __init__(self, so_far: str) -> None:
         self._so_far = so_far
         self._held = ""
+        self._held_at = 0
+        """Where the text has what is held; -1 once it has it nowhere."""
         self._joined = not so_far
 
     def join(self, delta: str) -> str:
@@ -73,7 +77,7 @@ class Seam:
         if self._joined or not delta:
             return delta
         self._held += delta
-        if f"{NOTHING_MISSING}.".startswith(self._held.strip()) or self._held.lstrip() in self._so_far:
+        if f"{NOTHING_MISSING}.".startswith(self._held.strip()) or self._may_repeat(self._held.lstrip()):
             return ""
         continuation = self._continuation(ended=False)
         self._joined = continuation is not None
@@ -85,6 +89,12 @@ class Seam:
             return ""
         self._joined = True
         return self._continuation(ended=True) or ""
+
+    def _may_repeat(self, held: str) -> bool:
+        """Whether the text has what is held, so that more of it may repeat the text's end."""
+        if self._held_at >= 0 and not self._so_far.startswith(held, self._held_at):
+            self._held_at = self._so_far.find(held, self._held_at + 1)
+        return self._held_at >= 0
 
     def _continuation(self, *, ended: bool) -> str | None:
         """Returns what is held as it joins the text; None if more of it is needed to know."""
@@ -117,9 +127,10 @@ class Seam:
         These occur nowhere else in the text, or they are the word that the text ends in, begun again.
         """
         text = self._so_far.rstrip()
-        for chars in range(min(len(continuation), len(text)), REPEATED_CHARS - 1, -1):
-            if text.endswith(continuation[:chars]) and text.count(continuation[:chars]) == 1:
-                return chars
+        start = _repeated_from(text, continuation) if len(continuation) >= REPEATED_CHARS else -1
+        # A shorter repetition occurs twice: it begins the longest one too.
+        if start >= 0 and text.find(text[start:]) == start:
+            return len(text) - start
         is_side_by_side = text == self._so_far and continuation == self._held
         word = self._end.last_word if is_side_by_side else ""
         return len(word) if continuation.startswith(word) else 0
@@ -139,3 +150,17 @@ class Seam:
         opened = outline.opening().lines
         # A fence without a language looks the same where it closes, and closing is what a model means.
         return "" if _BARE_FENCE.search(opened) else opened
+
+
+def _repeated_from(text: str, continuation: str) -> int:
+    """Returns where the longest end of a text begins that the continuation begins with; -1 if there is none.
+
+    A beginning that occurs more than `MAX_PLACES` times before is no repetition.
+    """
+    beginning = continuation[:REPEATED_CHARS]
+    start = text.find(beginning, max(0, len(text) - len(continuation)))
+    for _ in range(MAX_PLACES):
+        if start < 0 or continuation.startswith(text[start:]):
+            return start
+        start = text.find(beginning, start + 1)
+    return -1

@@ -51,9 +51,21 @@ def escape_prose(
         yield from _escape_brackets(text, at, start)
         at = max(at, end)
     yield from _escape_brackets(text, at, len(text))
-    for start, end in code_spans:
-        if not any(first <= start < last for first, last in replaced):
-            yield from escape_code(text, start, end)
+    for start, end in _outside_of(code_spans, replaced):
+        yield from escape_code(text, start, end)
+
+
+def _outside_of(
+    code_spans: Sequence[tuple[int, int]], replaced: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """Yields the code spans that begin in nothing that is replaced."""
+    ordered, position, replaced_end = sorted(replaced), 0, 0
+    for start, end in sorted(code_spans):
+        while position < len(ordered) and ordered[position][0] <= start:
+            replaced_end = max(replaced_end, ordered[position][1])
+            position += 1
+        if start >= replaced_end:
+            yield start, end
 
 
 def _escape_brackets(text: str, start: int, end: int) -> Iterator[Replacement]:

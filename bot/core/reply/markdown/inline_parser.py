@@ -58,12 +58,11 @@ _REFERENCE = re.compile(r"\[([^\[\]\\]*(?:\\.[^\[\]\\]*)*)\]")
 _TITLE = re.compile(r"""\s+(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\((?:[^()\\]|\\.)*\))""", re.DOTALL)
 _POINTED_DESTINATION = re.compile(r"<((?:[^<>\\\n]|\\.)*)>")
 _INCOMPLETE_POINTED_DESTINATION = re.compile(r"<(?:[^<>\\\n]|\\.)*\\?\Z")
-_DESTINATION = re.compile(r"(?:[^\s()\\]|\\.|\((?:[^\s()\\]|\\.|\((?:[^\s()\\]|\\.)*\))*\))*")
-"""Matches a destination with balanced parentheses, up to three levels deep."""
+_DESTINATION_MARK = re.compile(r"\s|[()]|\\.?", re.DOTALL)
+"""Matches what may end a destination, or what is in one and must be counted."""
 _ENCODED = re.compile(r"<|&#?\w+;")
 """Matches what must be decoded in a destination before it is sent: Slack decodes nothing there."""
 _POINTED_DEFINITION = re.compile(r"\]:\s*(<([^<>\s]+)>)")
-_SPACE = re.compile(r"\s")
 _SPACES = re.compile(r"\s*")
 _WORD_CHARS = "".join(map(chr, range(ord("!"), ord("~") + 1)))
 _TEXT_BACKTICK = "ˋ"
@@ -154,6 +153,8 @@ class _InlineParser:
         """The images so far and their labels, in order; none is within another."""
         self._undecided_start = -1
         """Where a code span or autolink begins that the end of a growing text closes, or leaves open."""
+        self._destination_ends: dict[int, int] = {}
+        """Where the destinations behind parentheses end, as far as the text was read for one."""
         self._last_end = 0
         """Where the last code span, link or autolink ends."""
         self.inlines = InlineStructure()
@@ -374,7 +375,7 @@ class _InlineParser:
         if not following and self.growing:
             return -1, ()
         if following == "(":
-            after, destination = _parse_inline_target(self.text, end + 1)
+            after, destination = self._parse_inline_target(end + 1)
             if destination is not None:
                 return after, (destination,)
             if after < 0 and self.growing:
@@ -387,6 +388,51 @@ class _InlineParser:
             if reference and (destinations := self.destinations.get(normalized_label(reference[1] or label))):
                 return reference.end(), destinations
         return end + 1, self.destinations.get(normalized_label(label), ())
+
+    def _parse_inline_target(self, start: int) -> tuple[int, str | None]:
+        """Returns the end of `(destination "title")` and the destination.
+
+        Returns (-1, None) if the text may still grow into one, and (0, None) if it can't.
+        """
+        text = self.text
+        at = _skip_space(text, start + 1)
+        if pointed := _POINTED_DESTINATION.match(text, at):
+            at, destination = pointed.end(), pointed[1]
+        elif text.startswith("<", at):
+            return (-1 if _INCOMPLETE_POINTED_DESTINATION.match(text, at) else 0), None
+        else:
+            start, at = at, self._destination_end(at)
+            if at == len(text):
+                return -1, None
+            destination = text[start:at]
+        if title := _TITLE.match(text, at):
+            at = title.end()
+        at = _skip_space(text, at)
+        if text.startswith(")", at):
+            return at + 1, destination
+        return (-1 if at == len(text) or _is_incomplete_title(text, at) else 0), None
+
+    def _destination_end(self, start: int) -> int:
+        """Returns the end of a link's destination without `<`: white space, or a parenthesis that isn't its own.
+
+        Its parentheses are balanced; one that isn't ends it. Each run of text is read once, also where it has many
+        destinations: what is read says where those end that begin behind one of its parentheses.
+        """
+        if start - 1 in self._destination_ends:
+            return self._destination_ends[start - 1]
+        end, open_parentheses = len(self.text), list[int]()
+        for mark in _DESTINATION_MARK.finditer(self.text, start):
+            if mark[0] == "(":
+                open_parentheses.append(mark.start())
+            elif mark[0] == ")" and open_parentheses:
+                self._destination_ends[open_parentheses.pop()] = mark.start()
+            elif mark[0][0] != "\\" or mark[0] == "\\\n":
+                end = mark.start()
+                break
+        for parenthesis in reversed(open_parentheses):
+            self._destination_ends[parenthesis] = end
+            end = parenthesis if end < len(self.text) else end
+        return end
 
     def _add_link(self, bracket: Bracket, end: int, after: int, destinations: Sequence[str]) -> None:
         """Adds the replacements for a link or image from `bracket` to `after`, whose label ends at `end`."""
@@ -422,11 +468,7 @@ class _InlineParser:
 
     def _outside_of(self, images: list[Replacement], first: int) -> list[Replacement]:
         """Returns the replacements from an index on that begin in none of the images."""
-        return [
-            replacement
-            for replacement in self.inlines.replacements[first:]
-            if not any(image.start <= replacement.start < image.end for image in images)
-        ]
+        return [replacement for replacement in self.inlines.replacements[first:] if not _begins_in(replacement, images)]
 
     def _without_image_mark(self, mark: int) -> Replacement:
         """Removes the `!` that makes a link an image, so that nothing before it makes another construct of the link."""
@@ -494,6 +536,12 @@ class _InlineParser:
             self._separate_from_cjk(run.start, self.text[max(0, run.start - 1) : run.start])
 
 
+def _begins_in(replacement: Replacement, images: Sequence[Replacement]) -> bool:
+    """Whether a replacement begins in one of these images, which are in order."""
+    before = bisect(images, replacement.start, key=lambda image: image.start)
+    return before > 0 and replacement.start < images[before - 1].end
+
+
 def _breaks_rule_of_three(opener: DelimiterRun, closer: DelimiterRun, closer_can_open: bool) -> bool:
     """Whether CommonMark's rule 9 forbids two runs to match: their lengths add up to a multiple of three."""
     if opener.delimiter == "~" or not (opener.can_close or closer_can_open):
@@ -508,30 +556,6 @@ def _separates(adjacent: str) -> bool:
 
 def _is_punctuation(character: str) -> bool:
     return unicodedata.category(character)[0] in "PS"
-
-
-def _parse_inline_target(text: str, start: int) -> tuple[int, str | None]:
-    """Returns the end of `(destination "title")` and the destination.
-
-    Returns (-1, None) if the text may still grow into one, and (0, None) if it can't.
-    """
-    at = _skip_space(text, start + 1)
-    if pointed := _POINTED_DESTINATION.match(text, at):
-        at, destination = pointed.end(), pointed[1]
-    elif text.startswith("<", at):
-        return (-1 if _INCOMPLETE_POINTED_DESTINATION.match(text, at) else 0), None
-    else:
-        match = _DESTINATION.match(text, at)
-        at, destination = match.end() if match else at, match[0] if match else ""
-        is_half_escape = at == len(text) - 1 and text[at] == "\\"
-        if at == len(text) or is_half_escape or (text[at] == "(" and not _SPACE.search(text, at)):
-            return -1, None
-    if title := _TITLE.match(text, at):
-        at = title.end()
-    at = _skip_space(text, at)
-    if text.startswith(")", at):
-        return at + 1, destination
-    return (-1 if at == len(text) or _is_incomplete_title(text, at) else 0), None
 
 
 def _is_incomplete_title(text: str, at: int) -> bool:

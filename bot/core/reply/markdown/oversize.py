@@ -49,8 +49,10 @@ def _paragraph(markdown: str, heading: LeafBlock) -> Substitute | None:
     if counted_chars(markdown[start:end]) <= HEADING_CHARS:
         return None
     blank_line = "\n" + _continuation_prefix(markdown, heading)
-    line_above = markdown[: first.start - 1].rpartition("\n")[2] if first.start else ""
-    line_below = markdown[heading_end + 1 :].partition("\n")[0]
+    above = markdown.rfind("\n", 0, max(0, first.start - 1)) + 1
+    below = markdown.find("\n", heading_end + 1)
+    line_above = markdown[above : max(0, first.start - 1)]
+    line_below = markdown[heading_end + 1 : below if below >= 0 else len(markdown)]
     before = blank_line if marker and _has_content(line_above) else ""
     after = blank_line if _has_content(line_below) else ""
     bold = "**" if marker and "*" not in markdown[start:end] else ""

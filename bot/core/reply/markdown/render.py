@@ -48,7 +48,7 @@ from bot.core.reply.markdown.replacement import Replacement, with_replacements
 
 DROPPED = re.compile(r"\r(?=\n)|[\u202d\u202e]")
 """Matches invisible characters. U+202D and U+202E would make a label read backwards, as another host than it names."""
-_NEEDS_PARSING = re.compile(r"<|\]\(|\]\[|!\[|\]:|\*https?:|://[^\s*]*\*", re.IGNORECASE)
+_NEEDS_PARSING = re.compile(r"<|\]\(|\]\[|!\[|\]:")
 _EMPHASIS_BESIDE_CJK = re.compile(rf"\*{CJK.pattern}|{CJK.pattern}\*")
 DEFINITION = re.compile(r"(?<!\\)\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
 """Matches more than CommonMark's definitions: a destination too many only makes more links deceptive."""
@@ -138,10 +138,12 @@ def _render_growing(
     segment: str, blocks: BlockStructure, definitions: LinkDefinitions, *, incomplete: bool
 ) -> tuple[str, str] | int:
     """Returns a growing segment, rendered, and what closes it; or the start of a line that must be held back whole."""
-    replacements = replacements_of(segment, blocks.leaf_blocks, definitions)
+    growing_lines, leaf_blocks = _growing_text(segment, blocks, incomplete=incomplete), blocks.leaf_blocks
+    is_read_below = growing_lines is not None and growing_lines is leaf_blocks[-1].lines
+    replacements = replacements_of(segment, leaf_blocks[:-1] if is_read_below else leaf_blocks, definitions)
     end, closing = len(segment), _closing_fence(blocks.open_leaf)
-    if growing_lines := _growing_text(segment, blocks, incomplete=incomplete):
-        leaf = blocks.leaf_blocks[-1]
+    if growing_lines:
+        leaf = leaf_blocks[-1]
         text = text_of(segment, growing_lines) + "\n" * (not incomplete)
         start = definitions_end(text) if leaf.kind is LeafKind.PARAGRAPH else 0
         inlines = parse_inlines(text, definitions.destinations, growing=True, start=start)
@@ -244,7 +246,7 @@ def replacements_of(markdown: str, leaf_blocks: Iterable[LeafBlock], definitions
 
 def _needs_parsing(text: str) -> bool:
     """Whether a text may contain anything that is replaced. Most text doesn't, and this is quick to find out."""
-    if len(text) > MAX_CONSTRUCT_CHARS and "`" in text:
+    if (len(text) > MAX_CONSTRUCT_CHARS and "`" in text) or ("*" in text and "://" in text):
         return True
     return bool(_NEEDS_PARSING.search(text)) or (not text.isascii() and bool(_EMPHASIS_BESIDE_CJK.search(text)))
 

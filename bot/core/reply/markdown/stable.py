@@ -19,6 +19,8 @@ Two things can still change what was appended, and the page is edited then: a li
 that is too wide or too long for Slack and whose header doesn't begin with `|`.
 """
 
+import re
+
 from bot.core.reply.markdown.block_parser import (
     BlockStructure,
     LeafBlock,
@@ -42,6 +44,7 @@ from bot.core.reply.markdown.render import (
 )
 from bot.core.reply.markdown.replacement import Replacement, with_replacements
 
+_DEFINITION_LINE = re.compile(rf"^[ \t>*+\-\d.)]*{DEFINITION.pattern}", re.DOTALL | re.MULTILINE)
 FINAL_TABLE_LINES = 3
 """A table's header, delimiter row and first row. Pages end before a further row makes the table too long."""
 
@@ -49,8 +52,8 @@ FINAL_TABLE_LINES = 3
 def stable_prefix(markdown: str) -> str:
     """Returns the beginning of what is sent for a growing page's source that no later text changes."""
     markdown = DROPPED.sub("", markdown.rstrip("\r"))
-    if definition := DEFINITION.search(markdown):
-        markdown = markdown[: definition.start()]
+    definition = _first_definition(markdown)
+    markdown = markdown if definition is None else markdown[:definition]
     *complete, last = segments(markdown)
     parts, open_fence = [], ""
     for segment in complete:
@@ -61,7 +64,24 @@ def stable_prefix(markdown: str) -> str:
 
 def has_definitions(markdown: str) -> bool:
     """Returns whether a page has what may be a link reference definition, which changes what was sent before it."""
-    return "]:" in markdown and bool(DEFINITION.search(markdown))
+    return _first_definition(markdown) is not None
+
+
+def _first_definition(markdown: str) -> int | None:
+    """Returns where the line of what may be the first link reference definition begins; None without one.
+
+    Code such as `if x[0]: y` is none, and neither is what stands in the middle of a line.
+    """
+    if "]:" not in markdown or not _DEFINITION_LINE.search(markdown):
+        return None
+    at = 0
+    for leaf in parse_blocks(markdown, last_line_incomplete=False).leaf_blocks:
+        if leaf.kind in (LeafKind.FENCED_CODE, LeafKind.INDENTED_CODE):
+            if definition := _DEFINITION_LINE.search(markdown, at, leaf.lines[0].start):
+                return definition.start()
+            at = leaf.lines[-1].end
+    definition = _DEFINITION_LINE.search(markdown, at)
+    return definition.start() if definition else None
 
 
 def _stable_part(segment: str, open_fence: str) -> str:
