@@ -5,9 +5,10 @@ import random
 import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from sandbox.blocks.stored import with_other_ids
 from sandbox.wire import message_json, team_of
 from sandbox.workspace import (
     APP_ID,
@@ -71,6 +72,8 @@ class Events:
                 events = []
             case Posted(message):
                 events = self._posted(message)
+            case Changed(message, previous) if message == replace(previous, session=message.session) != previous:
+                events = self._edit(message.channel, self._metadata_of_root(message, previous))
             case Changed(message, previous, announced=True):
                 edit = self._edit(message.channel, self._changed(message, previous))
                 events = self._twins(edit, self._edited_mention(change))
@@ -101,7 +104,18 @@ class Events:
             pane_fields = self._pane_fields(message) if channel.type == "im" else {}
             events.append(self._message_event(message) | {"channel_type": channel.type} | pane_fields)
         mention = [self._mention(message)] if self._mentions(message, channel, joined) else []
-        return self._twins(events, mention)
+        return [*self._twins(events, mention), *self._after_reply(message)]
+
+    def _after_reply(self, message: Message) -> list[Json]:
+        """Returns the events that follow a reply without any edit: a broadcast once more, and its root's counters."""
+        events: list[Json] = []
+        if message.subtype == "thread_broadcast":
+            events += self._edit(message.channel, self._changed(message, message))
+        if message.thread_ts is not None:
+            root = self.workspace.message(message.channel, message.thread_ts)
+            if root.session is not None:
+                events += self._edit(message.channel, self._metadata_of_root(root, root))
+        return events
 
     def _twins(self, events: list[Json], mention: list[Json]) -> list[Json]:
         return [*mention, *events] if events and mention and self._mention_first() else [*events, *mention]
@@ -156,6 +170,15 @@ class Events:
             fields |= {"source_team": team, "user_team": team}
         before = _as_sent(message_json(self.workspace, previous))
         return {"subtype": "message_changed", "message": fields, "previous_message": before}
+
+    def _metadata_of_root(self, message: Message, previous: Message) -> Json:
+        """Returns a root whose counters or session have changed: the same text, and other block_ids."""
+        event = self._changed(message, previous)
+        if message.blocks:
+            event["message"]["blocks"] = with_other_ids(event["message"]["blocks"])
+        if "reply_count" in event["previous_message"]:
+            event["previous_message"]["subscribed"] = False
+        return event
 
     def _tombstone_removed(self, message: Message) -> Json:
         return {

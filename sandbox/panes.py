@@ -1,5 +1,6 @@
 """The app's Home and Messages tabs, the assistant pane, and agent sessions."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -7,11 +8,22 @@ from typing import Literal
 from sandbox.action_tokens import ActionTokens
 from sandbox.manifest import MAX_PROMPTS, Manifest, SuggestedPrompt
 from sandbox.views import Views
-from sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError, Stream, Workspace
+from sandbox.workspace import (
+    TEAM_ID,
+    Channel,
+    Json,
+    Message,
+    Session,
+    SessionStatus,
+    SlackError,
+    Stream,
+    Workspace,
+)
 
 Tab = Literal["home", "messages"]
-SessionStatus = Literal["active", "processing", "suspended", "closed"]
 NEW_THREAD = "New chat"
+SESSION_LIFE_S = 3_600
+"""How long a session stays in `processing`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +31,6 @@ class Suggestions:
     """The suggested prompts of a pane, with their heading."""
 
     prompts: tuple[SuggestedPrompt, ...]
-    title: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """An agent's session in one thread."""
-
-    status: SessionStatus
     title: str = ""
 
 
@@ -48,7 +52,6 @@ class Panes:
     changed: list[Callable[[str], None]] = field(default_factory=list)
     _suggestions: dict[tuple[str, str | None], Suggestions] = field(default_factory=dict)
     """Suggestions by DM and thread. An agent's suggestions are for the DM as a whole."""
-    _sessions: dict[tuple[str, str], Session] = field(default_factory=dict)
     _looking_at: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     """By user: the channel open next to the pane, and the message in it, if the person opened one."""
     _threads: dict[str, str] = field(default_factory=dict)
@@ -103,7 +106,7 @@ class Panes:
 
     def stop(self, user_id: str, channel: str, thread_ts: str) -> None:
         """Presses Slack's own Stop button: closes the session's streams and notifies the app. Raises SlackError."""
-        session = self._sessions.get((channel, thread_ts))
+        session = self.session(channel, thread_ts)
         if session is None or session.status != "processing":
             raise SlackError("session_not_processing")
         replies = {message.ts for message in self.workspace.replies(channel, thread_ts)}
@@ -135,42 +138,47 @@ class Panes:
         if root.subtype == "assistant_app_thread":
             self.workspace.change(replace(root, title=title))
         else:
-            session = self._sessions.get((channel, thread_ts), Session("active"))
-            self._sessions[channel, thread_ts] = replace(session, title=title)
+            self._keep(root, replace(root.session or Session("active"), title=title))
         self._notify(channel)
 
     def session(self, channel: str, thread_ts: str) -> Session | None:
         """Returns a thread's session, None if the app hasn't started one."""
-        return self._sessions.get((channel, thread_ts))
+        try:
+            return self.workspace.message(channel, thread_ts).session
+        except SlackError:
+            # The root was deleted, with all replies.
+            return None
 
     def set_session(self, channel: str, thread_ts: str, status: SessionStatus, title: str = "") -> Session:
-        """Sets a session's status and returns the session. `title` is used only for a new session.
+        """Sets a session's status and returns the session. `title` is used only for a new session. Raises SlackError.
 
         Session and status share one place in the thread: this removes the status that the app has written.
         """
-        previous = self._sessions.get((channel, thread_ts))
-        session = replace(previous, status=status) if previous else Session(status, title)
-        self._sessions[channel, thread_ts] = session
+        root = self.workspace.message(channel, thread_ts)
+        session = _with_status(root.session or Session(status, title), status)
+        self._keep(root, session)
         self.workspace.set_status(channel, thread_ts, "")
         self._notify(channel)
         return session
 
     def status_written(self, channel: str, thread_ts: str) -> None:
         """Removes Slack's own Stop button, because the app has written a status of its own into the same place."""
-        session = self._sessions.get((channel, thread_ts))
+        session = self.session(channel, thread_ts)
         if session is not None and session.status == "processing":
-            self._sessions[channel, thread_ts] = replace(session, status="active")
+            self._keep(self.workspace.message(channel, thread_ts), _with_status(session, "active"))
             self._notify(channel)
 
     def sessions(self, channel: str) -> dict[str, Session]:
         """Returns a channel's sessions by thread."""
-        return {
-            thread_ts: session for (channel_id, thread_ts), session in self._sessions.items() if channel_id == channel
-        }
+        return {message.ts: message.session for message in self.workspace.messages(channel) if message.session}
 
     def thread(self, user_id: str) -> str | None:
         """Returns the ts of a person's open assistant thread, None without one."""
         return self._threads.get(user_id)
+
+    def _keep(self, root: Message, session: Session) -> None:
+        if session != root.session:
+            self.workspace.change(replace(root, session=session))
 
     def _thread(self, user_id: str) -> Json:
         looking_at = self._looking_at.get(user_id)
@@ -202,3 +210,8 @@ class Panes:
     def _notify(self, channel: str) -> None:
         for listener in self.changed:
             listener(channel)
+
+
+def _with_status(session: Session, status: SessionStatus) -> Session:
+    expires_s = int(time.time()) + SESSION_LIFE_S if status == "processing" else None
+    return replace(session, status=status, expires_s=expires_s)

@@ -5,13 +5,25 @@ tests/sandbox/shapes declares the keys of each form, as recorded from the real S
 
 from collections.abc import Callable, Mapping
 
-from sandbox.workspace import APP_ID, SLACK, SLACKBOT, TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
+from sandbox.workspace import (
+    APP_ID,
+    SLACK,
+    SLACKBOT,
+    TEAM_ID,
+    Channel,
+    Json,
+    Message,
+    Session,
+    SlackError,
+    User,
+    Workspace,
+)
 
 _AVATARS = "https://a.slack-edge.com/80588/img"
 _CREATED_AT_S = 1_600_000_000
 """When channels were created and profiles last updated, in seconds since the epoch."""
 _NOT_IN_ANSWERS = ("ts", "thread_ts", "parent_user_id")
-_NOT_IN_PAYLOADS = ("bot_profile", "edited", "reactions", "reply_count", "reply_users", "reply_users_count")
+_NOT_IN_PAYLOADS = ("bot_profile", "edited", "reactions")
 
 
 def message_json(workspace: Workspace, message: Message, *, all_metadata: bool = False) -> Json:
@@ -204,11 +216,11 @@ def _metadata(workspace: Workspace, metadata: Json, include_payload: bool) -> Js
 
 def _team(workspace: Workspace, message: Message) -> Json:
     if message.files or message.subtype in ("bot_message", "tombstone", "assistant_app_thread"):
-        # Recorded: these messages have no team.
+        # Recorded: these messages have no team, and neither have this workspace's broadcasts.
         return {}
     author = workspace.users.get(message.user_id)
     if author is None or author.team_id == TEAM_ID:
-        return {"team": TEAM_ID}
+        return {} if message.subtype == "thread_broadcast" else {"team": TEAM_ID}
     team = author.team_id
     profile = {"name": author.name, "real_name": author.real_name, "display_name": author.name, "team": team}
     flags = {"is_restricted": author.is_restricted, "is_ultra_restricted": author.is_ultra_restricted}
@@ -224,6 +236,20 @@ def _author(workspace: Workspace, message: Message) -> Json:
         return {"bot_id": bot_id, "username": message.username or user.name}
     profile = {**bot_json(workspace, user), "team_id": TEAM_ID}
     return {"user": user.id, "bot_id": bot_id, "app_id": profile["app_id"], "bot_profile": profile}
+
+
+def _session(workspace: Workspace, session: Session) -> Json:
+    status: Json = {"status": session.status}
+    if session.expires_s is not None:
+        status["date_status_processing_expire"] = session.expires_s
+    # Recorded: is_stoppable was false in both channels that were seen.
+    own_status = {"agent_bot_user_id": workspace.bot.id, **status, "is_stoppable": False}
+    return {
+        **status,
+        "agent_bot_user_ids": [workspace.bot.id],
+        "title": session.title,
+        "agent_statuses": [own_status],
+    }
 
 
 def _edited(workspace: Workspace, message: Message) -> Mapping[str, str]:
@@ -271,9 +297,10 @@ def _thread(workspace: Workspace, message: Message) -> Json:
         if message.subtype == "thread_broadcast":
             return fields | {"root": message_json(workspace, root)}
         return fields | {"parent_user_id": root.user_id}
+    session = {} if message.session is None else {"agent_session": _session(workspace, message.session)}
     replies = workspace.replies(message.channel, message.ts)
     if not replies:
-        return {}
+        return session
     users = list(dict.fromkeys(reply.user_id for reply in replies))
     return {
         "thread_ts": message.ts,
@@ -282,4 +309,5 @@ def _thread(workspace: Workspace, message: Message) -> Json:
         "reply_users_count": len(users),
         "latest_reply": replies[-1].ts,
         "is_locked": False,
+        **session,
     }

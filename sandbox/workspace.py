@@ -11,6 +11,7 @@ from sandbox.control import live_controls
 
 Json = dict[str, Any]
 ChannelType = Literal["channel", "group", "im", "mpim"]
+SessionStatus = Literal["active", "processing", "suspended", "closed"]
 
 TEAM_ID = "T0SANDBOX"
 PARTNERS_ID = "T0PARTNERS"
@@ -78,6 +79,16 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """An agent's session in one thread."""
+
+    status: SessionStatus
+    title: str = ""
+    expires_s: int | None = None
+    """When `processing` ends by itself, in seconds since the epoch; None in other states."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A message as Slack stores it. `text` has `&`, `<` and `>` as entities."""
 
@@ -110,6 +121,8 @@ class Message:
     """Whether a native stream still grows, None for other messages."""
     stream_recipient: str | None = None
     """The only person in a channel who sees a native stream grow. Everybody sees it after its stop."""
+    session: Session | None = None
+    """The agent's session in the thread, at its root."""
 
     @property
     def root_ts(self) -> str:

@@ -70,6 +70,15 @@ def with_ids(blocks: Sequence[Json]) -> tuple[Json, ...]:
     return tuple(result)
 
 
+def with_other_ids(blocks: Sequence[Json]) -> list[Json]:
+    """Returns the blocks with other block_ids for rich_text, as Slack shows a thread's root from event to event."""
+    used_ids = {block.get("block_id") for block in blocks}
+    return [
+        {**block, "block_id": _generated_id(f"other {block}", used_ids)} if block["type"] == "rich_text" else block
+        for block in blocks
+    ]
+
+
 def _cells_with_ids(rows: Sequence[Sequence[Json]], seed: str) -> list[list[Json]]:
     """Returns a table's rows; each cell of rich_text gets a block_id."""
     return [

@@ -1,9 +1,9 @@
 """assistant.threads.* and agents.sessions.*: threads' statuses, sessions and titles; the pane's suggested prompts."""
 
 from sandbox.manifest import SuggestedPrompt
-from sandbox.panes import Session, SessionStatus, Suggestions
+from sandbox.panes import Suggestions
 from sandbox.web_api.method import App, Method, required
-from sandbox.workspace import Channel, Json, SlackError
+from sandbox.workspace import Channel, Json, Session, SessionStatus, SlackError
 
 MAX_LOADING_MESSAGES = 10
 LOADING_MESSAGE_CHARS = 50

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -9,6 +10,7 @@ from sandbox.events import TwinOrder
 from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
+from tests.sandbox import manifests
 from tests.sandbox.conftest import SdkApp
 
 
@@ -105,7 +107,10 @@ DIRECT = ("message", None, "im")
         (private, [("app_mention", None, None), ("message", None, "group")]),
         (mention_without_membership, [("app_mention", None, None)]),
         (private_without_membership, [PLAIN]),
-        (broadcast, [PLAIN, ("message", "thread_broadcast", "channel")]),
+        (
+            broadcast,
+            [PLAIN, ("message", "thread_broadcast", "channel"), ("message", "message_changed", "channel")],
+        ),
         (file, [("message", "file_share", "channel")]),
         (edited, [PLAIN, ("message", "message_changed", "channel")]),
         (deleted, [PLAIN, ("message", "message_deleted", "channel")]),
@@ -168,6 +173,37 @@ async def test_edit_and_deletion_events_have_the_previous_message(app: SdkApp) -
     assert (deletion["deleted_ts"], deletion["previous_message"]["text"]) == (changed["message"]["ts"], "hello")
     assert (tombstone["message"]["subtype"], tombstone["message"]["user"]) == ("tombstone", "USLACKBOT")
     assert tombstone["previous_message"]["text"] == "root"
+
+
+async def test_broadcast_comes_once_more_as_an_edit_that_nobody_made(app: SdkApp) -> None:
+    await app.connect()
+    await broadcast(app.sandbox)
+    _, posted, again = await app.events(3)
+    assert ("team" in posted, posted["root"]["team"]) == (False, app.sandbox.team_id)
+    assert again["hidden"]
+    assert again["message"] == again["previous_message"]
+    assert "edited" not in again["message"]
+    assert (again["message"]["ts"], again["message"]["text"]) == (posted["ts"], posted["text"])
+
+
+async def test_root_comes_again_with_its_counters_and_its_session(session: aiohttp.ClientSession) -> None:
+    async with Sandbox(manifest=manifests.agent(), ack_timeout_s=30.0) as sandbox:
+        web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
+        app = SdkApp(sandbox, web)
+        await app.connect()
+        root = await sandbox.say("ada", "general", "question")
+        await sandbox.say("grace", "general", "a reply before there is a session", root)
+        await web.agents_sessions_setStatus(channel_id="C0GENERAL", thread_ts=root, status="processing")
+        await sandbox.say("ada", "general", "a second reply", root)
+        _, _, begun, _, counted = await app.events(5)
+        await app.close()
+    for event, sessions, replies in ((begun, [None, "processing"], 1), (counted, ["processing", "processing"], 2)):
+        before, after = event["previous_message"], event["message"]
+        assert event["hidden"]
+        assert [message.get("agent_session", {}).get("status") for message in (before, after)] == sessions
+        assert (after["text"], after["reply_count"]) == (before["text"], replies)
+        assert "edited" not in after
+        assert [block["block_id"] for block in after["blocks"]] != [block["block_id"] for block in before["blocks"]]
 
 
 async def test_message_from_another_organisation_names_its_team(app: SdkApp) -> None:

@@ -159,6 +159,12 @@ async def a_broadcast(wire: Wire) -> None:
     await wire.sandbox.say("ada", "general", "reply", root, broadcast=True)
 
 
+async def a_stream_of_another_app(wire: Wire) -> None:
+    root = await wire.sandbox.say("grace", "general", "root")
+    ts = await wire.sandbox.stream_as_bot("deploys", "general", root)
+    await wire.sandbox.end_stream_as_bot("general", ts, "@typist *done*")
+
+
 async def a_file(wire: Wire) -> None:
     await wire.sandbox.share(
         "ada", "general", "@typist look", [UploadedFile("a.png", b"png"), UploadedFile("a.txt", b"text")]
@@ -232,6 +238,14 @@ async def a_file_of_the_app(wire: Wire) -> None:
 MENTION = mention(BY_PERSON)
 MESSAGE = message_event(BY_PERSON)
 EDITED = changed(edited(BY_PERSON), unedited(BY_PERSON))
+BROADCAST = {key: shape for key, shape in unedited(messages.BROADCAST_BY_PERSON).items() if key != "team?"}
+STREAMED = {**unedited(BY_BOT), "streaming_state": "completed"}
+STREAM_START_BEFORE = {
+    **{key: shape for key, shape in unedited(BY_BOT).items() if key != "blocks?"},
+    "text": "",
+    "streaming_state": "in_progress",
+}
+STREAM_START = message_event(STREAM_START_BEFORE)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +257,8 @@ EDITED = changed(edited(BY_PERSON), unedited(BY_PERSON))
         (a_mention_where_the_app_is_no_member, [MENTION]),
         (an_edited_mention, [MENTION, MESSAGE, mention(edited(BY_PERSON)), EDITED]),
         (a_mention_by_an_edit_where_the_app_is_no_member, [mention(edited(BY_PERSON))]),
-        (a_broadcast, [MESSAGE, message_event(messages.BROADCAST_BY_PERSON)]),
+        (a_broadcast, [MESSAGE, message_event(BROADCAST), changed(BROADCAST, BROADCAST)]),
+        (a_stream_of_another_app, [MESSAGE, STREAM_START, changed(STREAMED, STREAM_START_BEFORE)]),
         (a_file, [mention(FILE_SHARE_BY_PERSON), message_event(FILE_SHARE_BY_PERSON)]),
         (
             a_file_from_another_organisation,
@@ -329,7 +344,14 @@ FROM_PANE = {**MESSAGE, "assistant_thread": {"action_token": str}}
         (
             manifests.agent(),
             an_agents_tab,
-            [MESSAGE, events.LOOKED, events.MESSAGES_TAB, {**FROM_PANE, "app_context": events.CONTEXT}, events.STOPPED],
+            [
+                MESSAGE,
+                events.LOOKED,
+                events.MESSAGES_TAB,
+                {**FROM_PANE, "app_context": events.CONTEXT},
+                events.metadata_of_root({**BY_PERSON, "client_msg_id": str}),
+                events.STOPPED,
+            ],
         ),
     ],
 )
@@ -494,6 +516,13 @@ async def test_response_has_the_recorded_shape(wire: Wire, method: str) -> None:
     completes_upload = method == "files.completeUploadExternal"
     answer = await share_file_as_app(wire) if completes_upload else await call_method(wire, method)
     assert problems(answer, web_api.ANSWERS[method]) == []
+
+
+async def test_private_channel_has_the_recorded_shape(wire: Wire) -> None:
+    wire.sandbox.granted.update(SCOPES)
+    private = wire.sandbox.workspace.channel("project-x").id
+    answer = await wire.call("conversations.info", channel=private)
+    assert problems(answer, {"ok": True, "channel": web_api.PRIVATE_CHANNEL}) == []
 
 
 async def test_file_has_shares_and_types_after_slack_has_posted_it(wire: Wire) -> None:

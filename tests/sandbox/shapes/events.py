@@ -49,6 +49,11 @@ def unedited(kind: Shape) -> Shape:
     return {key: shape for key, shape in kind.items() if key != "edited?"}
 
 
+def metadata_of_root(kind: Shape) -> Shape:
+    """A thread's root that comes again, because its counters or its session have changed: nobody edited it."""
+    return changed(unedited(kind), unedited(kind))
+
+
 def deleted(kind: Shape) -> Shape:
     """A message of this kind is gone."""
     return {**_OF_AN_EDIT, "subtype": "message_deleted", "deleted_ts": TS, "previous_message": kind}

@@ -6,7 +6,6 @@ from tests.sandbox.shapes.messages import (
     BY_APPS,
     BY_PEOPLE,
     CHANNEL,
-    COUNTED,
     TEAM,
     TS,
     USER,
@@ -27,12 +26,12 @@ _BY: Shape = {
     "token": str,
     "trigger_id": str,
 }
-_NEVER = ("text", "bot_profile", "edited?", "reactions?", *COUNTED)
+_NEVER = ("text", "bot_profile", "edited?", "reactions?")
 _ACTED_ON = tuple(
     {key: shape for key, shape in kind.items() if key not in _NEVER} | {"text?": str, "thread_ts?": TS}
     for kind in (*BY_APPS, *BY_PEOPLE)
 )
-"""A message without what is counted, and without who its bot is."""
+"""A message without its edits and reactions, and without who its bot is."""
 
 _ACTION: Shape = {"action_id": str, "block_id": str, "action_ts": TS}
 _PRESSED: Shape = {**_ACTION, "text": PLAIN_TEXT, "value?": str, "style?": ("primary", "danger")}

@@ -107,7 +107,10 @@ COMPLETED_FILE: Shape = {
 _SAID: Shape = {"type": "message", "text": str, "ts": TS, "blocks?": [BLOCK], "attachments?": [ATTACHMENT]}
 _FILES: Shape = {"files?": [FILE], "upload?": bool, "display_as_bot?": bool}
 IN_THREAD: Shape = {"thread_ts?": TS, "parent_user_id?": USER}
-_SESSION_STATUS: Shape = {"status": ("active", "processing", "suspended"), "date_status_processing_expire?": int}
+_SESSION_STATUS: Shape = {
+    "status": ("active", "processing", "suspended", "closed"),
+    "date_status_processing_expire?": int,
+}
 AGENT_SESSION: Shape = {
     **_SESSION_STATUS,
     "agent_bot_user_ids": [USER],
@@ -199,6 +202,7 @@ PANE_THREAD: Shape = {
     "blocks?": [BLOCK],
 }
 BROADCAST_BY_PERSON: Shape = {**BY_PERSON, "subtype": "thread_broadcast", "root": BY_PERSON}
+"""`team` is missing in what was recorded; older samples have it."""
 BROADCAST_BY_BOT: Shape = {**BY_BOT, "subtype": "thread_broadcast", "root": (BY_PERSON, BY_BOT, TOMBSTONE)}
 FILE_SHARE_BY_PERSON: Shape = {**BY_PERSON, "subtype": "file_share", "files": [FILE]}
 FILE_SHARE_BY_BOT: Shape = {**BY_BOT, "subtype": "file_share", "files": [FILE]}

@@ -52,7 +52,13 @@ _CHANNEL: Shape = {  # docs
     "pending_shared?": [str],
     "unlinked?": int,
     "updated?": int,
+    "parent_conversation?": (None, str),
+    "pending_connected_team_ids?": [TEAM],
+    "is_open?": bool,
+    "last_read?": TS,
 }
+PRIVATE_CHANNEL: Shape = {**_CHANNEL, "is_channel": True, "is_group": False, "is_private": True}
+"""Recorded."""
 _LISTED_CHANNEL: Shape = {  # recorded; docs: updated, is_open, priority
     **{key: shape for key, shape in _CHANNEL.items() if key not in ("user?", "context_team_id")},
     "is_open?": bool,
