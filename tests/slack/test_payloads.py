@@ -46,6 +46,7 @@ METHODS = {
     "chat_update": "chat.update",
     "chat_getPermalink": "chat.getPermalink",
     "conversations_info_mpim": "conversations.info",
+    "conversations_info_private_channel": "conversations.info",
     "conversations_list": "conversations.list",
     "conversations_open": "conversations.open",
     "conversations_replies": "conversations.replies",
@@ -74,6 +75,8 @@ def shape_of(name: str) -> Shape:
             return interactivity.COMMAND if stem == "slash_command" else interactivity.INTERACTIVE
     if stem.startswith("error"):
         return web_api.REFUSAL
+    if stem == "assistant_search_context":
+        return web_api.SEARCHED
     return web_api.ANSWERS["users.info" if stem.startswith("users_info") else METHODS[stem]]
 
 
