@@ -19,7 +19,7 @@ from bot.services.reply_actions import Press
 from bot.services.slash_commands import Invocation
 from bot.slack.format.files import files_of
 from bot.slack.format.message_text import app_name, attached_to, body_of
-from bot.slack.format.modals import submitted_question, submitted_settings
+from bot.slack.format.modals import approval_in, submitted_question, submitted_settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -237,6 +237,20 @@ def press_of(body: Mapping[str, Any], team_id: str) -> Press:
         private=bool(container.get("is_ephemeral")),
         response_url=_string_or_none(body, "response_url") or "",
         trigger_id=_string_or_none(body, "trigger_id") or "",
+    )
+
+
+@parser
+def approval_of(body: Mapping[str, Any], team_id: str) -> Press:
+    """Returns the approval of a call in the modal with its arguments, in a payload of type view_submission."""
+    place = approval_in(_object(body, "view"))
+    return Press(
+        action=ReplyAction.APPROVE,
+        thread=ThreadKey(team_id, place.channel_id, place.thread_ts),
+        message_ts=place.message_ts,
+        user_id=_string(_object(body, "user"), "id"),
+        value=place.value,
+        in_modal=True,
     )
 
 

@@ -6,7 +6,8 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.core.reply.actions import ReplyAction
 from bot.services.reply_actions import ReplyActions
-from handlers.payloads import press_of, stop_of
+from bot.slack.format.modals import ARGUMENTS
+from handlers.payloads import approval_of, press_of, stop_of
 
 
 def register(app: AsyncApp, actions: ReplyActions, team_id: str) -> None:
@@ -19,6 +20,11 @@ def register(app: AsyncApp, actions: ReplyActions, team_id: str) -> None:
     async def on_stop(body: dict[str, Any]) -> None:
         await actions.stop_session(*stop_of(body, team_id))
 
+    async def on_approval(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        await actions.pressed(approval_of(body, team_id))
+
+    app.view(ARGUMENTS)(on_approval)
     for action in ReplyAction:
         app.action(action.value)(on_press)
     app.event("agent_session_stopped")(on_stop)

@@ -102,7 +102,7 @@ class ToolCall:
     """The vendor's name for the call, made unique within the stream. Other steps may repeat it."""
     name: str
     arguments: Mapping[str, Any] | None = field(repr=False)
-    """None if they are not a JSON object."""
+    """None if they are not a JSON object that all readers understand alike."""
     raw_arguments: str = field(default="", repr=False)
     """The beginning of arguments that are not a JSON object; else ""."""
 

@@ -66,7 +66,12 @@ def asking_for(tool: str) -> str:
 
 def arguments_cut(shown: int, chars: int) -> str:
     """Says that arguments are longer than what is shown of them, in characters."""
-    return f"This shows {shown:,} of {chars:,} characters. Press Show all before you decide."
+    return f"This shows {shown:,} of {chars:,} characters. Press Show all to read them and to approve."
+
+
+def mixed_scripts(words: Sequence[str]) -> str:
+    """Warns of words in which a letter of another script may pass for the one that a reader expects."""
+    return f"Careful: letters of different scripts in one word: {', '.join(words)}"
 
 
 DECISIONS = {"approved": "Approved.", "denied": "Denied."}
@@ -148,6 +153,7 @@ BAD_ANSWER = "Bad answer"
 
 ONLY_ASKER_DECIDES = "Only the person who asked, or a Typist admin, can approve or deny this."
 ONLY_ADMIN_ALLOWS = "Only a Typist admin can always allow a tool."
+SHOW_ALL_FIRST = "You can't see all arguments here. Press Show all: you can approve the call where they are shown."
 NOTHING_TO_DECIDE = "There is nothing to approve or deny here anymore."
 
 

@@ -4,14 +4,16 @@ What a tool returns is untrusted. It reaches the model as data between two marks
 can't know, and without characters that hide or reorder text.
 """
 
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+import regex
 
 SEPARATOR = "__"
 """Between an owner's name and a tool's. It is in no owner's name, so a tool's full name tells its owner."""
 LONGEST_RESULT_CHARS = 20_000
 """About 5,000 tokens. Each later step of the answer pays for them again."""
+LONGEST_LABEL_CHARS = 100
 SLACK = "slack"
 """The owner of Typist's own tools, as an MCP server is of its tools."""
 NOT_KEPT = "What this call returned may not be kept. Make the call again if you need it."
@@ -73,23 +75,37 @@ def owner_of(name: str) -> str:
 
 
 def label_of(name: str) -> str:
-    """Returns a tool's name for people: owner.tool."""
-    return name.replace(SEPARATOR, ".", 1)
+    """Returns a tool's name for people: owner.tool. A name that a model made up can hold anything: it is escaped."""
+    label = _NOT_IN_NAMES.sub(_escape, name.replace(SEPARATOR, ".", 1))
+    return label if len(label) <= LONGEST_LABEL_CHARS else f"{label[:LONGEST_LABEL_CHARS]}…"
 
 
-_HIDDEN = re.compile(
-    "["
-    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # Control characters, but tab and newline.
-    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff"
-    "\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff"
-    "]+"
+_NOT_IN_NAMES = regex.compile("[^A-Za-z0-9._-]")
+_HIDDEN = regex.compile(
+    r"[[\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\ufff9-\ufffb]"
+    r"--[\t\n\u200c\u200d\ufe0e\ufe0f]]+",
+    regex.V1,
 )
-"""Characters that show nothing, or change the order of what is shown. Emoji and scripts need U+200C and U+200D."""
+"""Characters that show nothing, or reorder what is shown. Emoji and scripts need the four that are left out."""
+_UNSEEN = regex.compile(
+    r"[[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\u2800\U00013441\U00013442\U00016fe4\U0001d159]--[\x20\n]]", regex.V1
+)
+"""All that a person can't see, or can't tell from a space: also the blanks of Braille, hieroglyphs and music."""
 
 
 def visible(text: str) -> str:
     """Returns the text with each run of hidden characters replaced by U+FFFD, and lines that end in a newline."""
     return _HIDDEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+
+
+def escaped(text: str) -> str:
+    """Returns the text with each character that a person can't see as JSON writes it: \\u200b. Newlines stay."""
+    return _UNSEEN.sub(_escape, text)
+
+
+def _escape(match: regex.Match[str]) -> str:
+    raw = match[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{int.from_bytes(raw[at : at + 2], 'big'):04x}" for at in range(0, len(raw), 2))
 
 
 def capped(text: str, limit: int = LONGEST_RESULT_CHARS) -> str:

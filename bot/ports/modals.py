@@ -4,6 +4,7 @@ from typing import Protocol
 
 from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
 from bot.core.message_question import QuotedMessage
+from bot.core.reply.approvals import ApprovalPlace, Ask
 
 
 class Modals(Protocol):
@@ -28,6 +29,6 @@ class Modals(Protocol):
 class ArgumentsModals(Protocol):
     """Opens modals about calls of tools."""
 
-    async def open_arguments_modal(self, trigger_id: str, tool: str, arguments: str) -> None:
-        """Shows all arguments of a call."""
+    async def open_arguments_modal(self, trigger_id: str, ask: Ask, place: ApprovalPlace | None) -> None:
+        """Shows all arguments of a call. With a place, the person may approve the call there."""
         ...

@@ -6,29 +6,35 @@ index says which call a piece belongs to. Compatible servers deviate from this:
 - Older versions of Ollama send no index (ollama#7881), newer ones index 0 for every call (ollama#15457). So a new id or
   a name begins a call, and a piece without both goes to the call of its index, or else to the last one.
 - LiteLLM may give the arguments as an object (litellm#37792), and servers leave them out if there are none.
-- vLLM passes on what the model wrote, which may not be JSON. Such a call has no arguments, and the model is told.
+- vLLM passes on what the model wrote, which may not be JSON. Such a call has no arguments, and the model is told. So is
+  it of JSON that the server may read otherwise than the person who approves it: keys that come twice, 1e999, NaN, and
+  integers that floating-point numbers don't hold.
 - Ids may repeat or be empty. A result must name its call, so each call gets an id of its own.
 - Google's layer keeps data of its own beside the function, which must be sent back (`extra_content`).
 - DeepSeek and OpenRouter refuse the result of a call, or answer worse, without the reasoning before the call.
 """
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from bot.core.stream import ToolCall
 from bot.core.surrogates import paired, paired_json
 
 RAW_CHARS = 2_000
 """How much is kept of arguments that are not a JSON object: enough to see what went wrong."""
+LONGEST_INTEGER_CHARS = 300
+"""Shorter ones fit into a floating-point number."""
+MOST_DEPTH = 100
 
 
 def tool_call(index: int, call_id: str, name: str, arguments: object) -> ToolCall:
     """Returns a call whose arguments came as a JSON text, as an object, or not at all."""
-    if isinstance(arguments, Mapping):
-        return ToolCall(index, call_id, name, paired_json(dict(arguments)))
     raw = arguments if isinstance(arguments, str) else ""
+    if isinstance(arguments, Mapping):
+        raw = _written(arguments)
     parsed = _parsed(raw) if raw.strip() else {}
     return ToolCall(index, call_id, name, parsed, "" if parsed is not None else paired(raw)[:RAW_CHARS])
 
@@ -39,17 +45,69 @@ def arguments_text(call: ToolCall) -> str:
 
 
 def _parsed(raw: str) -> Mapping[str, Any] | None:
+    """Returns the arguments; None if they are no object, or if another reader of JSON may understand them otherwise."""
     try:
-        value = json.loads(raw, parse_constant=_no_constant)
+        value = json.loads(
+            raw, parse_constant=_refused, parse_float=_float, parse_int=_int, object_pairs_hook=_without_twins
+        )
     except (ValueError, RecursionError):
         return None
     if value is None:
         return {}
-    return paired_json(value) if isinstance(value, dict) else None
+    return paired_json(value) if isinstance(value, dict) and not _is_deep(value) else None
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _written(arguments: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(dict(arguments))
+    except (TypeError, ValueError, RecursionError):
+        return str(type(arguments))
+
+
+def _refused(literal: str) -> NoReturn:
+    raise ValueError(f"{literal[:RAW_CHARS]} is not the same in every JSON")
+
+
+def _float(literal: str) -> float:
+    """Returns a number; 1e999 would become infinite, which JSON can't say."""
+    number = float(literal)
+    if not math.isfinite(number):
+        _refused(literal)
+    return number
+
+
+def _int(literal: str) -> int:
+    """Returns an integer; one that a reader with floating-point numbers would change isn't accepted."""
+    if len(literal) > LONGEST_INTEGER_CHARS:
+        _refused(literal)
+    number = int(literal)
+    if int(float(number)) != number:
+        _refused(literal)
+    return number
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns an object; of a key that it has twice, some readers take the first value and others the last."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        _refused("a key twice")
+    return members
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        level = [member for item in level for member in _members(item)]
+    return bool(level)
+
+
+def _members(item: Any) -> Iterable[Any]:
+    match item:
+        case dict():
+            return item.values()
+        case list():
+            return item
+    return ()
 
 
 @dataclass

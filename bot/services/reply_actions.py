@@ -14,10 +14,9 @@ from bot.core import texts
 from bot.core.conversation import Job, ThreadKey
 from bot.core.reply import actions
 from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction, Vote, refusal
-from bot.core.reply.approvals import deciders, details_of, readable, step_named
+from bot.core.reply.approvals import ApprovalPlace, ask_of, deciders, details_of, step_named
 from bot.core.reply.sources import shown_sources
 from bot.core.tool_steps import Decision, StepState, ToolStep
-from bot.core.tools import label_of
 from bot.errors import RateLimited, Refused, StoreError
 from bot.ports.clock import Clock
 from bot.ports.history import History
@@ -55,6 +54,8 @@ class Press:
     """Where Slack takes the response, which only this person sees."""
     trigger_id: str = ""
     """Lets a modal be opened within three seconds."""
+    in_modal: bool = False
+    """The button is in the modal that shows all arguments of a call."""
 
 
 class StoppableWorker(WakeableWorker, Protocol):
@@ -197,6 +198,9 @@ class ReplyActions:
     async def _decide(self, answer: RecordedAnswer, press: Press) -> ActionResponse | None:
         """Approves or denies the call that a button was shown for. The database says whether it still waits."""
         step = await self._step_of(answer, press)
+        allows = press.action is not ReplyAction.DENY
+        if step is not None and allows and not press.in_modal and ask_of(step, answer.version, self.admins).is_cut:
+            return ActionResponse(texts.SHOW_ALL_FIRST)
         decision = Decision.DENIED if press.action is ReplyAction.DENY else Decision.APPROVED
         if step is None or not await self.approvals.decide(
             answer.job_id, answer.version, step, decision, press.user_id
@@ -217,7 +221,12 @@ class ReplyActions:
         step = await self._step_of(answer, press)
         if step is None:
             return ActionResponse(texts.NOTHING_TO_DECIDE)
-        await self.modals.open_arguments_modal(press.trigger_id, label_of(step.tool), readable(step.arguments))
+        may_approve = step.state is StepState.ASKED and not refusal(
+            ReplyAction.APPROVE, answer, press.user_id, self.admins
+        )
+        place = ApprovalPlace(press.thread.channel_id, press.thread.thread_ts, press.message_ts, press.value)
+        ask = ask_of(step, answer.version, self.admins)
+        await self.modals.open_arguments_modal(press.trigger_id, ask, place if may_approve else None)
         return None
 
     async def _details(self, answer: RecordedAnswer) -> ActionResponse:

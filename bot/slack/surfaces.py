@@ -8,6 +8,7 @@ from bot.core.conversation import ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
 from bot.core.message_question import MessageQuestion, QuotedMessage
 from bot.core.reply.actions import ActionResponse
+from bot.core.reply.approvals import ApprovalPlace, Ask
 from bot.core.slash_command import CommandResponse
 from bot.errors import RateLimited, Refused
 from bot.slack.client import SlackClient, only_while
@@ -48,8 +49,8 @@ class SlackSurfaces:
     async def open_question_modal(self, trigger_id: str, about: QuotedMessage, writer_id: str | None) -> None:
         await self._open_modal(trigger_id, modals.question_modal(about, writer_id))
 
-    async def open_arguments_modal(self, trigger_id: str, tool: str, arguments: str) -> None:
-        await self._open_modal(trigger_id, modals.arguments_modal(tool, arguments))
+    async def open_arguments_modal(self, trigger_id: str, ask: Ask, place: ApprovalPlace | None) -> None:
+        await self._open_modal(trigger_id, modals.arguments_modal(ask, place))
 
     async def _open_modal(self, trigger_id: str, view: Json) -> None:
         """Opens a modal without waiting for a budget: its trigger expires after three seconds."""

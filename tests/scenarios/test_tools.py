@@ -104,7 +104,7 @@ async def asking(stage: Stage, asked: str) -> Message:
 
 
 def _asks(message: Message) -> bool:
-    return ReplyAction.APPROVE in buttons(message)
+    return ReplyAction.DENY in buttons(message)
 
 
 async def asking_about(stage: Stage, asked: str, values: list[str]) -> Message:
@@ -147,10 +147,10 @@ def value_of(message: Message) -> str:
     return values_of(message)[0]
 
 
-def values_of(message: Message) -> list[str]:
-    """Returns what the Approve buttons carry."""
+def values_of(message: Message, action: str = ReplyAction.APPROVE) -> list[str]:
+    """Returns what the buttons of an action carry."""
     elements = [element for block in message.blocks for element in block.get("elements", ())]
-    return [str(element["value"]) for element in elements if element.get("action_id") == ReplyAction.APPROVE]
+    return [str(element["value"]) for element in elements if element.get("action_id") == action]
 
 
 async def test_placeholder_and_status_say_which_tool_runs_and_that_the_model_thinks_then(
@@ -193,7 +193,13 @@ async def test_long_arguments_are_shown_in_full_in_a_modal(stage: Stage) -> None
     stage.vendor.script(by_results(calls("", ("notes__add", {"text": f"{long}\u202e"})), says("Noted.")))
     asked = await stage.mention("note much")
     message = await asking(stage, asked)
-    assert buttons(message) == [*DECISIONS[:3], ReplyAction.ARGUMENTS, ReplyAction.STOP]
+    assert buttons(message) == [ReplyAction.ARGUMENTS, ReplyAction.DENY, ReplyAction.STOP]
+    value = values_of(message, ReplyAction.DENY)[0]
+    for action in (ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS):
+        assert await press(stage, message, action, "grace", value=value) == texts.SHOW_ALL_FIRST
+    await press(stage, message, ReplyAction.ARGUMENTS, "alan")
+    assert (modal := stage.sandbox.client("alan").modal) is not None
+    assert "submit" not in modal.content, "Alan has not asked"
     assert "This shows 1,000 of " in shown(message)
     await press(stage, message, ReplyAction.ARGUMENTS)
     modal = stage.sandbox.client("ada").modal
@@ -201,6 +207,8 @@ async def test_long_arguments_are_shown_in_full_in_a_modal(stage: Stage) -> None
     pieces = [block["elements"][0]["elements"][0]["text"] for block in modal.blocks if block["type"] == "rich_text"]
     assert long in "".join(pieces)
     assert "\\u202e" in "".join(pieces), "characters that reorder text are escaped"
+    await stage.sandbox.client("ada").submit({})
+    assert "Noted." in shown(await ended(stage, asked))
 
 
 async def test_first_of_several_decisions_is_acknowledged_and_loses_its_buttons(stage: Stage, notes: Notes) -> None:

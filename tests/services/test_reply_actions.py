@@ -9,6 +9,7 @@ from bot.core import texts
 from bot.core.conversation import ThreadKey
 from bot.core.job import Spent
 from bot.core.reply.actions import ActionResponse, ReplyAction
+from bot.core.reply.approvals import ApprovalPlace, Ask
 from bot.services.reply_actions import LOOK_AGAIN_S, Press, ReplyActions
 from bot.store import Stores
 from tests.clocks import InstantClock
@@ -29,7 +30,7 @@ class NoSurfaces:
     async def delete_ephemeral(self, response_url: str) -> None:
         raise AssertionError("nothing ephemeral is shown")
 
-    async def open_arguments_modal(self, trigger_id: str, tool: str, arguments: str) -> None:
+    async def open_arguments_modal(self, trigger_id: str, ask: Ask, place: ApprovalPlace | None) -> None:
         raise AssertionError("there are no arguments")
 
 

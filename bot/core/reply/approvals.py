@@ -11,14 +11,24 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import regex
+
 from bot.core import texts
 from bot.core.tool_steps import Decision, StepState, ToolStep
-from bot.core.tools import label_of
+from bot.core.tools import escaped, label_of
 
 MOST_ARGUMENT_CHARS = 30_000
 """Longer arguments can't be shown in full, not even in a modal, so nobody is asked about them."""
-_ESCAPED = {"Cc", "Cf", "Zl", "Zp", "Co", "Cs", "Cn"}
-"""Categories of characters that change how others look, or look like nothing."""
+SHOWN_ARGUMENT_CHARS = 1_000
+"""How much of a call's arguments a reply shows. A modal shows longer ones whole, and only there they are approved."""
+_MIXED_WORDS_NAMED = 3
+_LONGEST_WORD_CHARS = 80
+_WORD = regex.compile(r"[\w\p{M}.@-]+")
+_FOREIGN = regex.compile(
+    r"[\p{L}--[\p{Latin}\p{Common}\p{Inherited}\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}]]", regex.V1
+)
+"""Letters of scripts that nobody mixes with others in a word. Chinese, Japanese and Korean take Latin along."""
+_LETTER = regex.compile(r"\p{L}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,28 @@ class Ask:
     decision: Decision | None = None
     """What a person decided, while other calls still wait; None if the call waits itself."""
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether a reply has no room for all arguments: then the call is approved in the modal that shows them."""
+        return len(self.arguments) > SHOWN_ARGUMENT_CHARS
+
+    @property
+    def warning(self) -> str:
+        """A sentence about words that mix scripts, in which a letter may pass for another; "" if there is none."""
+        words = mixed_words(self.arguments)
+        return texts.mixed_scripts(words) if words else ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalPlace:
+    """Where a modal with a call's arguments came from."""
+
+    channel_id: str
+    thread_ts: str | None
+    message_ts: str
+    value: str
+    """What the reply's buttons carry."""
+
 
 def asks_of(steps: Sequence[ToolStep], version: int, admins: Collection[str]) -> tuple[Ask, ...]:
     """Returns the calls of a step that a person is asked about; none if no call waits any more.
@@ -43,11 +75,12 @@ def asks_of(steps: Sequence[ToolStep], version: int, admins: Collection[str]) ->
     """
     if not any(step.state is StepState.ASKED for step in steps):
         return ()
-    return tuple(
-        Ask(label_of(step.tool), readable(step.arguments), value_of(step, version), bool(admins), step.decision)
-        for step in steps
-        if step.state is StepState.ASKED or step.decision
-    )
+    return tuple(ask_of(step, version, admins) for step in steps if step.state is StepState.ASKED or step.decision)
+
+
+def ask_of(step: ToolStep, version: int, admins: Collection[str]) -> Ask:
+    """Returns a call as a person is asked about it."""
+    return Ask(label_of(step.tool), readable(step.arguments), value_of(step, version), bool(admins), step.decision)
 
 
 def deciders(steps: Sequence[ToolStep]) -> list[str]:
@@ -65,7 +98,7 @@ def details_of(steps: Sequence[ToolStep], names: Mapping[str, str]) -> str:
 
 def _details(step: ToolStep, decider: str) -> str:
     outcome = texts.CALL_STATES[step.state]
-    how = texts.decided_by(step.decision, decider) if step.decision else ""
+    how = texts.decided_by(step.decision, _in_line(decider)) if step.decision else ""
     heading = f"`{label_of(step.tool)}`: {', '.join(filter(None, (outcome, how)))}"
     arguments = readable(step.arguments)
     fence = "`" * (max((len(run) for run in re.findall("`+", arguments)), default=0) + 3)
@@ -83,17 +116,29 @@ def step_named(value: str, version: int, steps: Sequence[ToolStep]) -> ToolStep 
 
 
 def readable(arguments: Mapping[str, Any]) -> str:
-    """Returns arguments as indented JSON in which control, bidi and invisible characters are escaped."""
-    text = json.dumps(arguments, ensure_ascii=False, indent=2)
-    return "".join(map(_escaped, text))
+    """Returns arguments as indented JSON in which every character that a person can't see is escaped."""
+    return escaped(json.dumps(arguments, ensure_ascii=False, indent=2))
 
 
-def _escaped(char: str) -> str:
-    if char == "\n" or unicodedata.category(char) not in _ESCAPED:
-        return char
-    return "".join(f"\\u{unit:04x}" for unit in _utf16_units(char))
+def mixed_words(text: str) -> tuple[str, ...]:
+    """Returns the first words that mix scripts, their letters of other scripts than Latin escaped."""
+    words = (match[0] for match in _WORD.finditer(text) if _is_mixed(match[0]))
+    named = dict.fromkeys(
+        word if len(word) <= _LONGEST_WORD_CHARS else f"{word[:_LONGEST_WORD_CHARS]}…" for word in words
+    )
+    return tuple(
+        _FOREIGN.sub(lambda letter: json.dumps(letter[0])[1:-1], word) for word in list(named)[:_MIXED_WORDS_NAMED]
+    )
 
 
-def _utf16_units(char: str) -> list[int]:
-    raw = char.encode("utf-16-be", "surrogatepass")
-    return [int.from_bytes(raw[at : at + 2], "big") for at in range(0, len(raw), 2)]
+def _is_mixed(word: str) -> bool:
+    foreign = _FOREIGN.findall(word)
+    # A letter's name begins with its script's.
+    scripts = {unicodedata.name(letter, "").partition(" ")[0] for letter in foreign}
+    is_beside_others = bool(foreign) and len(foreign) < len(_LETTER.findall(word))
+    return is_beside_others or len(scripts) > 1
+
+
+def _in_line(name: str) -> str:
+    """Returns a person's name in which nothing begins a line or is Markdown."""
+    return re.sub(r"([\\`*_~<>\[\]()|])", r"\\\1", escaped(name).replace("\n", " "))

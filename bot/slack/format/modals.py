@@ -14,6 +14,7 @@ from bot.core.inbound.channel_settings import (
     is_direct,
 )
 from bot.core.message_question import QuotedMessage
+from bot.core.reply.approvals import ApprovalPlace, Ask
 from bot.core.reply.preview import beginning
 from bot.slack.format.blockkit import (
     Json,
@@ -36,7 +37,8 @@ ARGUMENTS_PIECE_CHARS = 2_500
 
 SETTINGS = "settings"
 ASK_ABOUT = "ask_about"
-"""Callback ids: the modal's, and that of the shortcut in the manifest (slack/manifest.py)."""
+ARGUMENTS = "arguments"
+"""Callback ids: the modals', and that of the shortcut in the manifest (slack/manifest.py)."""
 QUESTION = "question"
 DEFAULT = "default"
 """The option that leaves a setting to the environment."""
@@ -189,8 +191,26 @@ def _values(view: Mapping[str, Any]) -> dict[str, str]:
     return values
 
 
-def arguments_modal(tool: str, arguments: str) -> Json:
-    """Returns the modal with all arguments of a call."""
-    pieces = [arguments[at : at + ARGUMENTS_PIECE_CHARS] for at in range(0, len(arguments), ARGUMENTS_PIECE_CHARS)]
-    name = section(plain_text(texts.asking_for(tool)))
-    return modal_to_read(texts.ARGUMENTS_TITLE, [name, *map(rich_text_preformatted, pieces)], close=texts.CLOSE_DETAILS)
+def arguments_modal(ask: Ask, place: ApprovalPlace | None) -> Json:
+    """Returns the modal with all arguments of a call, and with a button that approves it if there is a place."""
+    pieces = [
+        ask.arguments[at : at + ARGUMENTS_PIECE_CHARS] for at in range(0, len(ask.arguments), ARGUMENTS_PIECE_CHARS)
+    ]
+    blocks = [section(plain_text(texts.asking_for(ask.tool))), *map(rich_text_preformatted, pieces)]
+    if ask.warning:
+        blocks.append(context(plain_text(ask.warning)))
+    if place is None:
+        return modal_to_read(texts.ARGUMENTS_TITLE, blocks, close=texts.CLOSE_DETAILS)
+    return modal(
+        ARGUMENTS,
+        texts.ARGUMENTS_TITLE,
+        blocks,
+        submit=texts.APPROVE,
+        close=texts.CLOSE_DETAILS,
+        private_metadata=json.dumps(asdict(place)),
+    )
+
+
+def approval_in(view: Mapping[str, Any]) -> ApprovalPlace:
+    """Returns which call a person approves in the modal with its arguments."""
+    return ApprovalPlace(**json.loads(view["private_metadata"]))

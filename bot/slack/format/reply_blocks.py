@@ -11,7 +11,7 @@ from typing import Any
 from bot.core import texts
 from bot.core.job import EndReason
 from bot.core.reply.actions import ActionResponse, ReplyAction, Vote
-from bot.core.reply.approvals import Ask
+from bot.core.reply.approvals import SHOWN_ARGUMENT_CHARS, Ask
 from bot.core.reply.markdown.escaping import mrkdwn, unlinked
 from bot.core.reply.markdown.extent import has_paragraph
 from bot.core.reply.markdown.render import rendered
@@ -31,8 +31,6 @@ PLAIN_BYTES = 3_800
 """In UTF-8; chat.update takes 4,000 bytes of text."""
 _NOTICE_CHARS = 300
 ACTIVITY_CHARS = 150
-ARGUMENT_CHARS = 1_000
-"""How much of a call's arguments a reply shows; a modal has the rest."""
 
 
 def message(view: PageView) -> Json:
@@ -150,7 +148,8 @@ def _asks(view: PageView) -> list[Json]:
 def _ask(ask: Ask, block_id: str) -> list[Json]:
     return [
         blockkit.rich_text_line(texts.asking_for(ask.tool), f"{block_id}-tool"),
-        blockkit.rich_text_preformatted(ask.arguments[:ARGUMENT_CHARS], f"{block_id}-arguments"),
+        blockkit.rich_text_preformatted(ask.arguments[:SHOWN_ARGUMENT_CHARS], f"{block_id}-arguments"),
+        *([blockkit.rich_text_line(ask.warning, f"{block_id}-warning")] if ask.warning else []),
         *(_ask_buttons(ask, block_id) if ask.decision is None else _ask_decision(ask.decision, block_id)),
     ]
 
@@ -160,17 +159,16 @@ def _ask_decision(decision: Decision, block_id: str) -> list[Json]:
 
 
 def _ask_buttons(ask: Ask, block_id: str) -> list[Json]:
-    is_long = len(ask.arguments) > ARGUMENT_CHARS
-    buttons = [
-        blockkit.button(ReplyAction.APPROVE, texts.APPROVE, ask.value),
-        blockkit.button(ReplyAction.DENY, texts.DENY, ask.value),
-    ]
+    """Returns the buttons of a call. Nobody approves here what is not shown here in full: the modal has a button."""
+    deny = blockkit.button(ReplyAction.DENY, texts.DENY, ask.value)
+    if ask.is_cut:
+        cut = texts.arguments_cut(SHOWN_ARGUMENT_CHARS, len(ask.arguments))
+        buttons = [blockkit.button(ReplyAction.ARGUMENTS, texts.SHOW_ALL, ask.value), deny]
+        return [blockkit.rich_text_line(cut, f"{block_id}-cut"), blockkit.actions(buttons)]
+    buttons = [blockkit.button(ReplyAction.APPROVE, texts.APPROVE, ask.value), deny]
     if ask.may_allow_always:
         buttons.append(blockkit.button(ReplyAction.ALLOW_ALWAYS, texts.ALLOW_ALWAYS, ask.value))
-    if is_long:
-        buttons.append(blockkit.button(ReplyAction.ARGUMENTS, texts.SHOW_ALL, ask.value))
-    note = [texts.arguments_cut(ARGUMENT_CHARS, len(ask.arguments))] if is_long else []
-    return [*(blockkit.rich_text_line(line, f"{block_id}-cut") for line in note), blockkit.actions(buttons)]
+    return [blockkit.actions(buttons)]
 
 
 def _feedback() -> Json:
