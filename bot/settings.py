@@ -178,7 +178,7 @@ def _price_file(value: str) -> tuple[OwnPrice, ...]:
     try:
         return parse_prices(path.read_text("utf-8-sig"))
     except FileNotFoundError:
-        raise ValueError(f"names {path}, which doesn't exist. Create it, or empty the setting") from None
+        raise ValueError(f"names {path}, which doesn't exist. Create it, or leave the setting empty") from None
     except UnicodeDecodeError:
         raise ValueError(f"names {path}, which is not in UTF-8. Save it in UTF-8") from None
     except OSError as error:

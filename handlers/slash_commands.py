@@ -85,5 +85,5 @@ async def _in_time(result: Awaitable[T]) -> T:
 
 
 def _sentence(error: Exception) -> str:
-    log.warning("a command or a modal failed: %s", error or "it took too long")
+    log.warning("command or modal failed: %s", error or "it took too long")
     return texts.SLACK_SLOW if isinstance(error, TimeoutError) else texts.COMMAND_FAILED

@@ -87,7 +87,7 @@ PROBLEMS = {
     ),
     "a file of prices that is not there": (
         {"BOT_PRICES": "no-such.json"},
-        ["BOT_PRICES names no-such.json, which doesn't exist. Create it, or empty the setting."],
+        ["BOT_PRICES names no-such.json, which doesn't exist. Create it, or leave the setting empty."],
     ),
     "a folder in place of a file of prices": (
         {"BOT_PRICES": "."},

@@ -71,10 +71,10 @@ def run_command(arguments: Sequence[str]) -> int:
         return EXIT_FAILED
     except OSError as error:
         return _failed(
-            EXIT_FAILED, f"The system refused something: {os.strerror(error.errno or 0)} ({trace_of(error)})."
+            EXIT_FAILED, f"The operating system refused a call: {os.strerror(error.errno or 0)} ({trace_of(error)})."
         )
     except Exception as error:
-        return _failed(EXIT_FAILED, f"Something went wrong that should not: {trace_of(error)}. Please report this.")
+        return _failed(EXIT_FAILED, f"Unexpected error: {trace_of(error)}. Please report this.")
 
 
 def _run(arguments: Sequence[str]) -> int:

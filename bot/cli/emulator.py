@@ -25,7 +25,7 @@ SLACK_BOT_TOKEN={bot_token}
 SLACK_APP_TOKEN={app_token}
 SLACK_API_URL={api_url}
 
-Your code passes the address to its client. In slack_bolt: App(client=WebClient(token, base_url=SLACK_API_URL)).
+Pass the address to the client in your code. In slack_bolt: App(client=WebClient(token, base_url=SLACK_API_URL)).
 In @slack/bolt: new App({{..., clientOptions: {{slackApiUrl: SLACK_API_URL}}}}).
 """
 YAML_HINT = "Slack's app settings show a YAML manifest as JSON, too."

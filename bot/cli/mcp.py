@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HELP = "list the tools of MCP servers, and agree to new and changed ones"
 DESCRIPTION = (
-    "Starts or reaches the servers in BOT_MCP_CONFIG and lists their tools. A tool that is new since a server's "
+    "Connects to the servers in BOT_MCP_CONFIG and lists their tools. A tool that is new since a server's "
     "first list, or whose name, description or parameters have changed, is not offered to models until you agree: "
     "typist mcp agree TOOL."
 )
@@ -82,7 +82,7 @@ async def _run(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
             raise SettingsError([f"No server lists {', '.join(unknown)}.{why} `typist mcp` lists all tools."])
         for name in names:
             if not yes and not _confirmed(name, seen[name]):
-                print("Nothing more was agreed to.", file=sys.stderr)
+                print("No further tools were agreed to.", file=sys.stderr)
                 return EXIT_DECLINED
             await stores.tool_pins.agree(name, Pin(seen[name].listed.hash, seen[name].listed.canonical))
             print(f"{name}: agreed. It is offered from the next question on.")

@@ -81,7 +81,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--agent", action="store_true", help="run as a Slack agent (manifest.agent.json)")
     parser.add_argument("--no-bot", action="store_true", help="start no bot: connect one of your own")
     parser.add_argument(
-        "--posts", choices=("generous", "strict"), default="generous", help="how many posts a channel takes"
+        "--posts",
+        choices=("generous", "strict"),
+        default="generous",
+        help="the rate limit for posts to one channel (default: generous)",
     )
     parser.add_argument("--manifest", type=Path, metavar="FILE", help="the app's manifest (default: Typist's)")
 

@@ -109,7 +109,7 @@ def _print_table(report: UsageReport, since: int) -> None:
     for row in rows:
         print(_aligned(row, widths))
     if report.total.unpriced_tokens:
-        print(f"{report.total.unpriced_tokens:,} tokens are of models without a known price; USD leaves them out.")
+        print(f"{report.total.unpriced_tokens:,} tokens have no known price and are not included in USD.")
 
 
 def _cells(line: UsageLine) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 # The app in Slack
 
 YOUR_APP = "api.slack.com/apps → your app"
-UNREACHABLE_FIX = "Check the network, DNS, a proxy, and BOT_SLACK_API_URL. Slack's own state: slack-status.com."
-TRY_LATER_FIX = "Try again in a few minutes. Slack's own state: slack-status.com."
+UNREACHABLE_FIX = "Check the network, DNS, a proxy, and BOT_SLACK_API_URL. Slack's status: slack-status.com."
+TRY_LATER_FIX = "Try again in a few minutes. Slack's status: slack-status.com."
 TOKEN_FIX = (
     f"Copy it again: {YOUR_APP} → OAuth & Permissions → Bot User OAuth Token (xoxb-…). "
     "If the workspace limits IP addresses, allow this machine's."
@@ -20,28 +20,30 @@ EXPIRED_FIX = (
     "Typist doesn't renew rotating tokens. Create the app again from `typist manifest`, without token rotation."
 )
 KIND_FIX = "SLACK_BOT_TOKEN needs a bot token (xoxb-…), SLACK_APP_TOKEN an app-level token (xapp-…)."
-POLICY_FIX = "A policy of the workspace or organization forbids it. Ask a Slack admin to allow the app."
+POLICY_FIX = "A policy of the workspace or organization forbids this call. Ask a Slack admin to allow the app."
 APP_TOKEN_FIX = (
     f"Generate an app-level token with the scope connections:write: {YOUR_APP} → Basic Information → App-Level Tokens."
 )
 SOCKET_MODE_FIX = f"Turn Socket Mode on: {YOUR_APP} → Socket Mode."
 SOCKET_MODE_OFF = "Socket Mode is off, so Slack sends no events."
 SOCKET_MODE = "Socket Mode is on: a connection opened, and Slack said hello."
-TOO_MANY_SOCKETS = "The app has ten Socket Mode connections already, and Slack takes no more."
+TOO_MANY_SOCKETS = "The app has ten Socket Mode connections already, and Slack accepts no more."
 TOO_MANY_SOCKETS_FIX = "Stop other processes of this app. Each process of Typist opens two connections."
 SOCKET_FIX = f"Check that a firewall or proxy lets WebSockets (wss) through. {TRY_LATER_FIX}"
 SAME_APP = "Both tokens belong to the same app."
 TWO_APPS_FIX = f"Copy both tokens from the same app: {YOUR_APP} → OAuth & Permissions, and → Basic Information."
 APP_UNKNOWN = "Slack did not say which app a token belongs to."
-SCOPES_UNKNOWN = "Slack's answer did not list the token's scopes."
+SCOPES_UNKNOWN = "Slack's response did not list the token's scopes."
 MANIFEST_FIX = (
     f"Paste the output of `typist manifest` at {YOUR_APP} → App Manifest. Then install the app again: → Install App."
 )
-CLOCK_UNKNOWN = "Slack's answer had no usable Date."
-CLOCK_FIX = "Set this machine's clock, for example by NTP. Costs, quotas and retention go by it."
-MANIFEST = "The app's manifest has all that Typist needs."
+CLOCK_UNKNOWN = "Slack's response had no usable Date header."
+CLOCK_FIX = "Set this machine's clock, for example by NTP. Costs, quotas and retention depend on it."
+MANIFEST = "The app's manifest has everything that Typist needs."
 MANIFEST_NOT_COMPARED = "Events, tabs and interactivity are not compared, because SLACK_CONFIG_TOKEN is not set."
-CONFIG_FIX = "Generate a new one: api.slack.com/apps → Your App Configuration Tokens. It lasts 12 hours."
+CONFIG_FIX = (
+    "Generate a new configuration token: api.slack.com/apps → Your App Configuration Tokens. It lasts 12 hours."
+)
 PROBE = "I'm checking that events arrive. I'll delete this message in a moment."
 PROBE_EVENT = "Slack delivered the event of the probe's message."
 PROBE_EVENT_FIX = (
@@ -141,7 +143,7 @@ def scopes_missing(scopes: Sequence[str]) -> str:
 
 def no_hello(came: str) -> str:
     """Says that a socket opened without Slack's hello; `came` is what Slack sent instead."""
-    return f"A Socket Mode connection opened, but Slack sent {came} in place of hello."
+    return f"A Socket Mode connection opened, but Slack sent {came} instead of hello."
 
 
 def no_socket(reason: str) -> str:
@@ -191,7 +193,7 @@ def probe_fix(error: str) -> str:
 def probe_no_event(others: int) -> str:
     """Says that the probe's event did not arrive; `others` are connections besides this one."""
     if others:
-        return f"The probe's event did not arrive, but {others} other connections are open and may have got it."
+        return f"The probe's event did not arrive, but {others} other connections are open and may have received it."
     return "The probe's event did not arrive."
 
 
@@ -236,7 +238,7 @@ def model_unlisted(model: str) -> str:
 
 def model_unlisted_fix(model: str) -> str:
     """Says how to try a model that can't be looked up."""
-    return f"Ask it something: typist ask --model {model} hello"
+    return f"Test it: typist ask --model {model} hello"
 
 
 def model_served(model: str) -> str:
@@ -266,7 +268,7 @@ def model_silent(model: str, reason: str) -> str:
 
 def model_silent_fix(model: str) -> str:
     """Says how to try a model that did not answer."""
-    return f"The reason is the server's own. Try again: typist ask --model {model} hello"
+    return f"The server gave this reason. Try again: typist ask --model {model} hello"
 
 
 def key_refused(model: str, status: str) -> str:
@@ -276,18 +278,18 @@ def key_refused(model: str, status: str) -> str:
 
 def key_fix(variable: str, page: str) -> str:
     """Says where to get a key."""
-    return f"Check {variable}. Keys are at {page}."
+    return f"Check {variable}. Get a key at {page}."
 
 
 def not_api(model: str, came: str) -> str:
     """Says that something else than the vendor's API answers; `came` is what."""
-    return f"{model}: the base URL answers with {came}, so it is not the address of this API."
+    return f"{model}: the base URL returns {came}, so it is not the address of this API."
 
 
 def base_url_fix(variable: str, usual: str) -> str:
     """Says which setting is the address; `usual` is the vendor's own."""
-    path = " Most servers need the path /v1 at the end, too." if usual.endswith("/v1") else ""
-    return f"Check {variable}. The vendor's own is {usual}.{path}"
+    path = " Most servers also need the path /v1 at the end." if usual.endswith("/v1") else ""
+    return f"Check {variable}. The vendor's own address is {usual}.{path}"
 
 
 def model_unreachable(model: str, reason: str) -> str:
@@ -302,7 +304,7 @@ def model_unreachable_fix(variable: str) -> str:
 
 def model_failed(model: str, reason: str) -> str:
     """Says that the vendor's server failed."""
-    return f"{model}: the server can't tell right now ({reason})."
+    return f"{model}: the model can't be checked right now ({reason})."
 
 
 # MCP servers, also in the log
@@ -323,13 +325,14 @@ def mcp_error(code: int) -> str:
 
 MCP_PROCESS_FIX = (
     "Run the command of this server by hand, with the environment in BOT_MCP_CONFIG, and see what it says. "
-    'If it ignores the newest protocol, add "protocol": "legacy". Until it works, answers do without its tools.'
+    'If it ignores the newest protocol, add "protocol": "legacy". '
+    "Until it works, answers don't use its tools."
 )
 MCP_HTTP_FIX = (
     "Check url and headers in BOT_MCP_CONFIG, the network, and that the server runs. "
-    "Until it works, answers do without its tools."
+    "Until it works, answers don't use its tools."
 )
-MCP_LARGE_FIX = "Ask the maintainers of the server for shorter schemas, or do without these tools."
+MCP_LARGE_FIX = "Ask the maintainers of the server for shorter schemas, or don't use these tools."
 
 
 def mcp(server: str, tools: Mapping[str, str]) -> str:
@@ -366,16 +369,16 @@ def mcp_large(server: str, tools: Sequence[str]) -> str:
 # The database, the settings, and the checks themselves
 
 DATABASE_WRITE = "The database can be written to."
-DATABASE_NOT_WRITTEN = "Nothing is written to the database before it exists."
+DATABASE_NOT_WRITTEN = "Writing is not checked, because the database doesn't exist yet."
 DATABASE_FILE_FIX = "Create the folder, and let Typist's user write to it."
 SCHEMA_MISSING = "The database has no tables yet. The first start creates them."
-SCHEMA_FIX = "Run the version of Typist that migrated it, or use another database."
+SCHEMA_FIX = "Run the newer version of Typist, or use another database."
 DATABASE_WRITE_FIX = "Let the user in DATABASE_URL create and change tables. A file and its folder must be writable."
 SETTINGS = "The settings are valid. These differ from the defaults:"
 SETTINGS_FIX = "See .env.example for all settings."
 DATABASE_FIX = "Check DATABASE_URL, and that the database runs, is reachable and has room."
-TIMED_OUT_FIX = "Check the network, a proxy or a firewall, and that the server is well. Then check again."
-UNFORESEEN_FIX = "This is a fault of Typist's check. The rest of the report holds all the same."
+TIMED_OUT_FIX = "Check the network, a proxy or a firewall, and the server. Then check again."
+UNFORESEEN_FIX = "This is a bug in Typist's check. The rest of the report is valid."
 
 
 def database(version: str) -> str:
@@ -405,7 +408,7 @@ def write_refused(reason: str) -> str:
 
 def schema(revision: str) -> str:
     """Says that the schema is this version's."""
-    return f"The database schema is at revision {revision}, as this version of Typist needs it."
+    return f"The database schema is at revision {revision}, which this version of Typist needs."
 
 
 def schema_older(revision: str, needed: str) -> str:

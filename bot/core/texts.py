@@ -51,7 +51,7 @@ ASKING = "I need your approval. You can also reply to tell me what to do instead
 def asking_without_buttons(tools: Sequence[str]) -> str:
     """Stands in place of ASKING where Slack accepts no buttons, so that the calls can't be approved."""
     names = ", ".join(tools)
-    return f"I need your approval to run {names}, but Slack refused my buttons. Please reply what to do instead."
+    return f"I need your approval to run {names}, but Slack refused my buttons. Please tell me what to do instead."
 
 
 def running(tool: str) -> str:
@@ -84,9 +84,9 @@ END_OF_ANSWER = "End of answer."
 
 SOURCES = "Sources"
 
-STEP_LIMIT = "I used all my steps for this answer. Press Continue and I'll go on."
+STEP_LIMIT = "I reached my step limit here. Press Continue and I'll go on."
 STEP_LIMIT_WITHOUT_TEXT = (
-    "I used all my steps before I could answer. Please ask for less at a time, or press Regenerate."
+    "I reached my step limit before I could answer. Please ask for less at a time, or press Regenerate."
 )
 APPROVAL_EXPIRED = "Nobody approved the call in time, so I didn't make it."
 LENGTH_LIMIT = "I reached my length limit here. Press Continue and I'll go on."
@@ -160,7 +160,7 @@ NOTHING_TO_DECIDE = "There is nothing to approve or deny here anymore."
 def others_to_decide(calls: int) -> str:
     """Says that a decision counts, and that other calls of the answer still wait for one."""
     others = "the other call" if calls == 1 else f"the other {calls} calls"
-    return f"Got it. I'll go on when you've decided about {others}, too."
+    return f"Got it. I'll go on when you've decided about {others} too."
 
 
 NO_TOOLS_USED = "I used no tools for this answer."
@@ -312,7 +312,7 @@ DENIED_EXTERNAL = "People from other organizations don't have access to this bot
 DENIED_BOT = "Other bots don't have access to this bot. Ask your Typist admin."
 DENIED_UNKNOWN = "I can't check your access right now. Please ask again in a few minutes."
 
-MENTION_NEEDED = "Somebody else writes in this thread now. Please mention me when you ask me something here."
+MENTION_NEEDED = "Someone else has joined this thread. Please mention me when you ask me something here."
 
 _ASK_AN_ADMIN = "Ask your Typist admin."
 
@@ -376,7 +376,7 @@ def amount(tokens_used: int, cost_usd: float) -> str:
 
 
 def _resets(day: date) -> str:
-    return f"It resets on {day.day} {day:%B} at 00:00 UTC."
+    return f"It resets on {day:%B} {day.day} at 00:00 UTC."
 
 
 def _sentence_case(text: str) -> str:
@@ -391,7 +391,7 @@ WHAT_I_DO = (
 )
 NOT_YOUR_CHANNEL = (
     "Only the person who created this channel and Typist admins can change its settings. "
-    "If I'm not in the channel yet, invite me first: I can't see who created it."
+    "If I'm not in the channel yet, invite me first, so that I can see who created it."
 )
 SETTINGS_SAVED = "Saved. The new settings apply from the next question on."
 SLACK_SLOW = "Slack is slow right now. Please try again in a minute."
@@ -479,9 +479,9 @@ QUESTION_HINT = "I'll post it in the message's thread, where everyone can see it
 MESSAGE_DELETED = "The message you're asking about was deleted."
 QUESTION_REFUSED = "Slack isn't letting me do that right now. Please try again in a minute."
 QUESTION_NOT_SAVED = "I can't save your question right now. Please try again in a minute."
-QUESTION_IN_PROGRESS = "I'm already asking this. If it doesn't appear within two minutes, please ask again."
+QUESTION_IN_PROGRESS = "I'm already posting this question. If it doesn't appear within two minutes, please ask again."
 QUESTION_MAYBE_ASKED = (
-    "I don't know whether Slack took your question. If you don't see it, please ask again from the message's menu."
+    "I don't know whether Slack posted your question. If you don't see it, please ask again from the message's menu."
 )
 ASKED_IN_DIRECT_MESSAGE = "I can't post in that thread, so I'll answer in our direct message."
 

@@ -248,7 +248,7 @@ class _Reader:
             return {}
         for key in value:
             if not name.fullmatch(key):
-                self._problem(place, "has a name with characters that can't be in one")
+                self._problem(place, "has a name with invalid characters")
         return {key: self._text(f"{place}.{key}", text, is_valid) for key, text in value.items()}
 
     def _text(
@@ -256,7 +256,7 @@ class _Reader:
         place: str,
         value: object,
         is_valid: Callable[[str], bool],
-        otherwise: str = "has characters that can't be there, or is empty",
+        otherwise: str = "contains invalid characters, or is empty",
     ) -> str:
         """Returns a string with its variables put in; adds to the problems what can't be used."""
         if not isinstance(value, str):

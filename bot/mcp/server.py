@@ -136,7 +136,7 @@ class McpServer:
             # The SDK checks a result after the call.
             return CallResult(CallOutcome.DONE, RESULT_UNREADABLE, is_error=True), False
         except Exception as error:
-            log.warning("MCP server %s: a call broke: %s", self.name, type(error).__name__)
+            log.warning("MCP server %s: call failed: %s", self.name, type(error).__name__)
             connection.retire()
             return lost, False
         return CallResult(CallOutcome.DONE, text_of(result), is_error=bool(result.is_error)), True

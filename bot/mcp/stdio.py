@@ -94,7 +94,7 @@ class _Pipes:
                 try:
                     message = jsonrpc_message_adapter.validate_json(line, by_name=False)
                 except ValidationError:
-                    log.debug("a line of an MCP server is no message, ignored")
+                    log.debug("MCP server: line ignored, not a message")
                     continue
                 self._unanswered.discard(getattr(message, "id", None) or 0)
                 await self._to_session.send(SessionMessage(message))
@@ -138,7 +138,7 @@ async def _end(process: Process) -> None:
     # Of a process that has ended, children may be left.
     _signal(process, signal.SIGKILL)
     if not await _has_ended(process, KILLED_WITHIN_S):
-        log.warning("the process %d of an MCP server could not be killed", process.pid)
+        log.warning("MCP server: process not killed: pid=%d", process.pid)
     # A child that left the group may hold the pipes; nothing public closes our ends.
     process._transport.close()  # type: ignore[attr-defined]
     # What nobody read would stay in memory until the next full garbage collection.

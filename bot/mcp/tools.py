@@ -51,7 +51,9 @@ class McpTools:
         offers = await asyncio.gather(*map(self._offer, servers))
         definitions = [definition for offer in offers for definition in offer]
         if len(definitions) > MOST_TOOLS:
-            log.warning("MCP: %d tools are too many, the first %d are offered", len(definitions), MOST_TOOLS)
+            log.warning(
+                "MCP: too many tools, offering only the first: tools=%d offered=%d", len(definitions), MOST_TOOLS
+            )
         return tuple(definitions[:MOST_TOOLS])
 
     def rule_for(self, name: str) -> ToolRule:
@@ -98,10 +100,10 @@ class McpTools:
             async with asyncio.timeout(OFFERED_WITHIN_S):
                 agreed = await self._agreed(server)
         except (ServerDown, TimeoutError) as error:
-            log.info("MCP server %s offers nothing now: %s", server.name, error)
+            log.info("MCP server %s: no tools available: %s", server.name, error)
             return []
         except StoreError as error:
-            log.error("MCP server %s offers nothing now: %s", server.name, error)
+            log.error("MCP server %s: no tools available: %s", server.name, error)
             return []
         return [
             ToolDefinition(name, tool.offered_description, tool.offered_parameters, tool.hash)

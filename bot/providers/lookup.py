@@ -127,7 +127,7 @@ def _is_model(answer: Any) -> bool:
 
 
 def _kind_of(answer: object) -> str:
-    return "a web page" if isinstance(answer, str) else "JSON that is no model"
+    return "a web page" if isinstance(answer, str) else "JSON that isn't a model"
 
 
 def _says_no_model(body: object) -> bool:

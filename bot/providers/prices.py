@@ -44,7 +44,7 @@ class ModelPrices:
         except LookupError:
             return None
         except ValueError as error:
-            log.error("model %s: its price can't be used, so its cost is unknown: %s", model, error)
+            log.error("model %s: price not usable, cost unknown: %s", model, error)
             return None
 
     def _request_usd(self, model: str, usage: "genai_prices.Usage", at: float) -> Decimal:

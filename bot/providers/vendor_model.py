@@ -219,13 +219,13 @@ class VendorModel:
             except Exception as error:
                 named = refused_parameters(parameters, error)
                 if api.other is not None and OptionalParameter.TOOLS_WITH_REASONING in named:
-                    log.warning("%s: refuses tools at this API, asking the other one of the server", self.model)
+                    log.warning("%s: this API refuses tools, trying the server's other API", self.model)
                     api = api.other
                 elif named:
                     refused |= named
                     self._log_refused(named)
                 elif api is not self._api and is_no_such_api(error):
-                    log.warning("%s: the server lacks the other API, asking without reasoning", self.model)
+                    log.warning("%s: the server has no other API, asking without reasoning", self.model)
                     api, refused = self._api, refused | {OptionalParameter.TOOLS_WITH_REASONING}
                 else:
                     raise

@@ -94,7 +94,7 @@ class AccessControl:
         try:
             due = await self._notices.claim(question.thread.team_id, question.user_id, notice.name, notice.every_s)
         except StoreError as error:
-            log.error("user %s is not told (%s): %s", question.user_id, notice.name, error)
+            log.error("notice not sent: user=%s notice=%s: %s", question.user_id, notice.name, error)
             return
         if due:
             await self._ephemeral.tell(question, sentence)

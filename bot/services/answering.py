@@ -190,11 +190,11 @@ class Answering:
         except _NeedsApproval:
             await self._wait_for_decision(attempt, reply)
         except NotOurs:
-            log.info("job %d: stopped or changed while its model used tools", attempt.job.id)
+            log.info("job %d: stopped or edited during tool calls", attempt.job.id)
             attempt.cancellation = Cancellation.RESTART
             await self._leave(attempt, reply)
         except _TokenRefused:
-            log.warning("job %d: queued again, because Slack refuses the bot token", attempt.job.id)
+            log.warning("job %d: queued again because Slack refuses the bot token", attempt.job.id)
             attempt.cancellation = Cancellation.TOKEN_REFUSED
             await self._leave(attempt, reply)
         except Exception as error:
@@ -392,7 +392,7 @@ class Answering:
             try:
                 is_alone = not (await self.participants.at_message(thread, question.user_id, question.ts)).others
             except StoreError as error:
-                log.warning("participants not read, the answer is edited: %s", error)
+                log.warning("job %d: participants not read, the answer won't be streamed: %s", job.id, error)
         if may_be_streamed(question, is_alone=is_alone):
             self.replies.allow_stream(job)
 
@@ -420,7 +420,7 @@ class Answering:
         mention_at = attempt.job.asked_at + self.done_ping_s if self.done_ping_s else None
         if await self.tool_calls.insist(lambda: records.wait(attempt.job, piece, mention_at)):
             attempt.waits = True
-            log.info("job %d: waits for an approval", attempt.job.id)
+            log.info("job %d: waiting for approval", attempt.job.id)
         else:
             await self._release(attempt)
 

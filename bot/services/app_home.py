@@ -52,9 +52,9 @@ class AppHome:
                 defaults = effective_settings(ChannelSettings(), self.defaults)
                 await self.tab.publish_home(user_id, HomeView(defaults, usage, workspace))
         except (RateLimited, Refused, StoreError, TimeoutError) as error:
-            log.warning("home of user %s not updated: %s", user_id, error or "it took too long")
+            log.warning("App Home of user %s not updated: %s", user_id, error or "it took too long")
         except Exception as error:
-            log.error("home of user %s not updated: %s", user_id, trace_of(error))
+            log.error("App Home of user %s not updated: %s", user_id, trace_of(error))
 
     async def _workspace(self) -> WorkspaceUsage:
         windows = {period: CapWindow(Scope.WORKSPACE, period) for period in Period}

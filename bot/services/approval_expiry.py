@@ -16,7 +16,7 @@ async def expire_approvals(approvals: Approvals, clock: Clock) -> None:
     while True:
         try:
             if released := await approvals.expire():
-                log.info("approvals: %d answers go on without one", released)
+                log.info("approvals: expired, answers continue without them: %d", released)
         except StoreError as error:
             log.error("approvals: database unavailable, retrying in %.0f s: %s", EVERY_S, error)
         await clock.sleep(EVERY_S)

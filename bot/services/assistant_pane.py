@@ -128,9 +128,9 @@ class AssistantPane:
                 await self.statuses.give_way(thread)
                 return await self.pane.begin_session(thread)
         except (RateLimited, Refused, TimeoutError) as error:
-            log.warning("session of thread %s not begun: %s", thread, str(error) or "it took too long")
+            log.warning("agent session of thread %s not started: %s", thread, str(error) or "it took too long")
         except Exception as error:
-            log.error("session of thread %s not begun: %s", thread, trace_of(error))
+            log.error("agent session of thread %s not started: %s", thread, trace_of(error))
         return False
 
     async def _end_session(self, thread: ThreadKey, begun: asyncio.Task[bool], *, waits: bool) -> None:
@@ -160,6 +160,6 @@ async def _call(call: Awaitable[None], within_s: float) -> None:
         async with asyncio.timeout(within_s):
             await call
     except (RateLimited, Refused, StoreError, TimeoutError) as error:
-        log.warning("pane not updated: %s", error or "it took too long")
+        log.warning("assistant pane not updated: %s", error or "it took too long")
     except Exception as error:
-        log.error("pane not updated: %s", trace_of(error))
+        log.error("assistant pane not updated: %s", trace_of(error))

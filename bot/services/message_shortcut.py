@@ -234,7 +234,7 @@ class MessageShortcut:
         try:
             await self.responses.respond_to_command(response_url, CommandResponse(sentence))
         except (RateLimited, Refused) as error:
-            log.warning("a response to a command is not sent: %s", error)
+            log.warning("response to a command not sent: %s", error)
 
 
 def _wait_s(question: MessageQuestion) -> float:

@@ -96,7 +96,7 @@ class Outbox:
             if not refused.reason.may_pass:
                 return None, None
         except (RateLimited, TimeoutError) as error:
-            log.warning("%s: no turn within Slack's rate limits, retrying: %s", about, str(error) or "timeout")
+            log.warning("%s: rate limited, retrying: %s", about, str(error) or "timeout")
             had_no_turn = True
         except NotShown:
             log.warning("%s: not shown, retrying later", about)

@@ -23,5 +23,5 @@ async def expire_texts(retention: Retention, clock: Clock, retention_days: int) 
             log.error("retention: old texts not erased, retrying in an hour: %s", trace_of(error))
         else:
             if expired:
-                log.info("retention: %d texts older than %d days erased", expired, retention_days)
+                log.info("retention: texts erased: count=%d older_than_days=%d", expired, retention_days)
         await clock.sleep(EVERY_S)

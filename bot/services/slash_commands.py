@@ -96,7 +96,7 @@ class SlashCommands:
         try:
             await self.responses.respond_to_command(response_url, response)
         except (RateLimited, Refused) as error:
-            log.warning("a response to a command is not sent: %s", error)
+            log.warning("response to a command not sent: %s", error)
 
     async def _open_settings(self, invocation: Invocation, field: SettingsField) -> CommandResponse | None:
         if not await self._may_change(invocation.user_id, invocation.channel_id):

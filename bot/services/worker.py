@@ -161,7 +161,7 @@ class Worker:
             )
             live = [task for _, task in self._live.values()]
             if live and not at_once.is_set():
-                log.info("shutdown: waiting up to %.0f s for %d live answers", self.left_s, len(live))
+                log.info("shutdown: waiting for live answers: drain_s=%.0f live=%d", self.left_s, len(live))
                 ended = asyncio.gather(*live, return_exceptions=True)
                 await asyncio.wait((ended, at_once_set), timeout=self.left_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -195,7 +195,7 @@ class Worker:
             return
         for job in jobs:
             if job.earlier:
-                log.info("job %d: also answers %d earlier questions", job.id, len(job.earlier))
+                log.info("job %d: also answers earlier questions: %d", job.id, len(job.earlier))
             attempt = AnswerAttempt(job, self.clock.monotonic())
             _, earlier = self._live.get(job.id, (None, None))
             self._live[job.id] = (attempt, asyncio.create_task(self._run_attempt(attempt, earlier)))
@@ -205,11 +205,11 @@ class Worker:
         was_paused, self._paused = self._paused, self.token_refused()
         if self._paused and not was_paused:
             log.error(
-                "worker: questions stay queued, because Slack refuses the bot token. They are answered when it works "
-                "again, or after a restart with a new one."
+                "worker: Slack refuses the bot token. Questions stay queued until Slack accepts it again, or until a "
+                "restart with a new token."
             )
         elif was_paused and not self._paused:
-            log.info("worker: queued questions are answered again")
+            log.info("worker: Slack accepts the bot token again, answering queued questions")
         return self._paused
 
     async def _run_attempt(self, attempt: AnswerAttempt, earlier: asyncio.Task[None] | None) -> None:

@@ -350,7 +350,7 @@ class EditScheduler:
             return call, scheduled.final_waits_since + FINAL_WAIT_S
         if post_at > now:
             return call, post_at
-        log.info("job %d: edits are spent, posting the end as a new message", scheduled.job_id)
+        log.info("job %d: edit budget used up, posting the final text as a new message", scheduled.job_id)
         scheduled.reply.post_anew(call.page)
         return scheduled.next_call(now) or call, math.inf
 
@@ -361,7 +361,7 @@ class EditScheduler:
             if is_done:
                 await self._record_pages(scheduled)
         except Exception as error:
-            log.error("job %d: the reply's call failed: %s", scheduled.job_id, trace_of(error))
+            log.error("job %d: call for the reply failed: %s", scheduled.job_id, trace_of(error))
             scheduled.reply.unshown = True
         finally:
             scheduled.in_flight = False
@@ -420,7 +420,10 @@ class EditScheduler:
                 await self._records.checkpoint({draft.job: piece})
             draft.recorded(piece)
         except (StoreError, TimeoutError) as error:
-            log.warning("answers are shown unrecorded for now: %s", str(error) or "the database doesn't answer")
+            log.warning(
+                "checkpoints paused, answers are shown without being recorded: %s",
+                str(error) or "the database doesn't answer",
+            )
             self._unrecorded_until = self._clock.monotonic() + RECORD_PAUSE_S
 
     async def _record_pages(self, scheduled: ScheduledReply) -> None:
@@ -432,9 +435,9 @@ class EditScheduler:
             await self._records.record_pages(scheduled.job_id, page_ts)
             scheduled.recorded_pages = page_ts
         except StoreError as error:
-            log.error("job %d: the reply's messages are not recorded: %s", scheduled.job_id, error)
+            log.error("job %d: reply messages not recorded: %s", scheduled.job_id, error)
         except Exception as error:
-            log.error("job %d: the reply's messages are not recorded: %s", scheduled.job_id, trace_of(error))
+            log.error("job %d: reply messages not recorded: %s", scheduled.job_id, trace_of(error))
 
     def _refused(self, scheduled: ScheduledReply, call: Call, error: Refused) -> None:
         scheduled.delivery.refused(call, error)

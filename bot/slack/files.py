@@ -61,7 +61,7 @@ class SlackFiles:
                     held_bytes = most_bytes
                     await self._open_all(files, opened)
             except TimeoutError:
-                log.warning("%d files not read within %.0f s", len(files), READING_S)
+                log.warning("files not read in time: count=%d limit_s=%.0f", len(files), READING_S)
             needed_bytes = min(held_bytes, sum(_size_bytes(file.content) for file in opened.values()))
             self._room.give_back(held_bytes - needed_bytes)
             held_bytes = needed_bytes

@@ -97,7 +97,7 @@ def app_manifest(
     if not 1 <= len(name) <= MOST_NAME_CHARACTERS:
         raise ValueError(f"--name must have 1 to {MOST_NAME_CHARACTERS} characters.")
     if not _COMMAND.fullmatch(command):
-        raise ValueError("--command must be / and 1 to 31 of a-z, 0-9, _ and -.")
+        raise ValueError("--command must start with /, then 1 to 31 of a-z, 0-9, _ and -.")
     features: Json = {
         "app_home": {
             "home_tab_enabled": True,

@@ -90,9 +90,13 @@ class MessageTransport:
                 await retrying.call(lambda: self._stop_earlier(job, shown, streams, keeps_stop=has_stop))
                 return await self._without_replaced(job, shown)
         except (Refused, TimeoutError) as error:
-            log.warning("job %d: Slack not read, using the record: %s", job.id, str(error) or "it took too long")
+            log.warning(
+                "job %d: messages not read from Slack, using the database's record: %s",
+                job.id,
+                str(error) or "it took too long",
+            )
         except Exception as error:
-            log.error("job %d: Slack not read, using the record: %s", job.id, trace_of(error))
+            log.error("job %d: messages not read from Slack, using the database's record: %s", job.id, trace_of(error))
         return _on_record(job)
 
     async def _stop_earlier(self, job: Job, shown: Shown, streams: Sequence[FoundStream], *, keeps_stop: bool) -> None:
@@ -106,7 +110,7 @@ class MessageTransport:
         except Refused as error:
             if error.reason.may_pass:
                 raise
-            log.warning("job %d: an earlier stream may still be open: %s", job.id, error)
+            log.warning("job %d: earlier stream not stopped: %s", job.id, error)
 
     async def _without_replaced(self, job: Job, shown: Shown) -> Shown:
         """Deletes messages that an earlier attempt has replaced; returns what is shown then."""
@@ -114,7 +118,7 @@ class MessageTransport:
             try:
                 await self.delete_paced(Delete(job.question, ts))
             except (RateLimited, Refused) as error:
-                log.warning("job %d: a replaced message is not deleted: %s", job.id, error)
+                log.warning("job %d: replaced message not deleted: %s", job.id, error)
                 return shown
         return replace(shown, replaced_ts=())
 
@@ -253,7 +257,7 @@ class MessageTransport:
                     return ts
                 has_looked = True
             except (RateLimited, Refused) as error:
-                log.warning("shared files not found yet, looking again: %s", error)
+                log.warning("shared files not found yet, retrying: %s", error)
                 if isinstance(error, Refused) and error.reason is Refusal.MESSAGE_GONE:
                     await self._delete_files_at_root(question, ids)
                     raise
@@ -362,7 +366,7 @@ class MessageDelivery:
             self._failed_searches += 1
             if error.reason.may_pass and self._failed_searches < POST_SEARCHES:
                 raise
-            log.warning("job %d: a stream may stand there twice until the end: %s", self._job.id, error)
+            log.warning("job %d: lost stream not deleted, it may show twice until the end: %s", self._job.id, error)
         self._has_lost_start, self._failed_searches = False, 0
 
     @property
@@ -380,11 +384,11 @@ class MessageDelivery:
                 if self._may_have_orphans:
                     await self._transport.remove_streams(reply.question, self._known_ts, reply.text, keeps_stop=False)
         except (Refused, RateLimited, TimeoutError) as error:
-            log.warning("job %d: late messages are not deleted: %s", job_id, str(error) or "it took too long")
+            log.warning("job %d: late messages not deleted: %s", job_id, str(error) or "it took too long")
             may_pass = not isinstance(error, Refused) or error.reason.may_pass
             return not (may_pass and self._may_have_orphans)
         except Exception as error:
-            log.error("job %d: late messages are not deleted: %s", job_id, trace_of(error))
+            log.error("job %d: late messages not deleted: %s", job_id, trace_of(error))
         return True
 
     async def _post(self, call: Post) -> None:
@@ -410,7 +414,7 @@ class MessageDelivery:
                 raise
             if error.reason.may_pass and self._failed_searches < POST_SEARCHES:
                 raise
-            log.warning("job %d: a page is posted again, perhaps twice: %s", self._job.id, error)
+            log.warning("job %d: posting a page again, may be a duplicate: %s", self._job.id, error)
             return None
 
     async def _upload(self, call: Upload, may_send: Callable[[], bool]) -> None:

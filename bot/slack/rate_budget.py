@@ -174,7 +174,7 @@ class RateBudget:
         try:
             reservation = await self._ledger.reserve_post(channel_id, self._posts.rule(self._clock.monotonic()))
         except StoreError as error:
-            log.debug("posts are counted for this process alone: %s", error)
+            log.debug("posts: shared budget unavailable, counting only this process's posts: %s", error)
             return True
         denied, ages_s = not reservation.granted, reservation.others.call_ages_s
         self._posts.shared(channel_id, self._clock.monotonic(), ages_s, denied=denied)
@@ -232,7 +232,7 @@ class RateBudget:
             for method in list(self._unreported):
                 await self._report(method)
         except StoreError as error:
-            log.debug("calls are not reported yet: %s", error)
+            log.debug("calls not reported to the shared budget yet: %s", error)
 
     async def _ask(self, method: str, calls_per_minute: int) -> bool:
         pacer = self._pacers[method]
@@ -253,7 +253,7 @@ class RateBudget:
         """Decides without the ledger, by the others' last known calls, and leaves them their share."""
         now = self._clock.monotonic()
         if now >= self._away_until.get(method, -math.inf):
-            log.warning("calls of %s are counted for this process alone: %s", method, error)
+            log.warning("%s: shared budget unavailable, counting only this process's calls: %s", method, error)
         self._away_until[method] = now + AWAY_S
         self._pacers[method].unseen(now)
         granted = self._pacers[method].fits(now)

@@ -137,6 +137,6 @@ class ScheduledReply:
         try:
             return lay_out()
         except Exception as error:
-            log.error("job %d: the reply can't be laid out: %s", self.job_id, trace_of(error))
+            log.error("job %d: reply not laid out: %s", self.job_id, trace_of(error))
             self.reply.unshown = True
             return None

@@ -130,7 +130,7 @@ class SlackSearch:
         except Refused as error:
             return _failed(self._refused(question, error))
         hits = [hit for hit in _hits(answer) if not _is_question(hit, question)]
-        log.info("slack search for message %s: %d results", question.ts, len(hits))
+        log.info("slack search for message %s: results=%d", question.ts, len(hits))
         if not hits:
             return CallResult(CallOutcome.DONE, NOTHING_FOUND)
         data = as_data("\n\n".join(map(_shown, hits)), NAME, secrets.token_hex(8))

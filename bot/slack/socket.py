@@ -40,7 +40,7 @@ ADVICE = {
     "too_many_websockets": "An app has 10 connections at most. Stop other processes that use this SLACK_APP_TOKEN.",
     "link_disabled": "Turn Socket Mode on: api.slack.com/apps → your app → Socket Mode.",
 }
-OTHER_ADVICE = "If this goes on, check that a firewall or proxy lets WebSockets (wss) through."
+OTHER_ADVICE = "If this continues, check that a firewall or proxy lets WebSockets (wss) through."
 MAX_REASON_CHARS = 50
 
 log = logging.getLogger(__name__)
@@ -225,7 +225,7 @@ class Sockets:
         if problem and problem != before:
             log.error("%s", problem)
         elif before and not self.problem():
-            log.info("connections to Slack last again")
+            log.info("connections to Slack are stable again")
 
     async def _try_once(self, connection: SocketConnection) -> None:
         """Connects once. After a failure, the watch tries again."""

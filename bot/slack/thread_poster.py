@@ -33,8 +33,8 @@ class ThreadPoster:
 
     async def _delete(self, channel_id: str, ts: str) -> None:
         try:
-            await Retrying(OUTSIDE_THREAD_DELETION, self._client.clock, "a message is outside its thread").call(
-                lambda: self._client.call("chat.delete", channel=channel_id, ts=ts)
-            )
+            await Retrying(
+                OUTSIDE_THREAD_DELETION, self._client.clock, "message posted outside its thread, deleting it"
+            ).call(lambda: self._client.call("chat.delete", channel=channel_id, ts=ts))
         except (RateLimited, Refused) as error:
-            log.error("message %s in %s stays outside its thread: %s", ts, channel_id, error)
+            log.error("message %s in channel %s posted outside its thread and not deleted: %s", ts, channel_id, error)

@@ -72,10 +72,10 @@ class SlackUsers:
         try:
             await Retrying(USER_KIND, self._clock, "a person's kind is not known").call(lambda: self._look_up(user_id))
         except RateLimited as error:
-            log.warning("the kind of user %s is not known: %s", user_id, error)
+            log.warning("user %s: kind unknown: %s", user_id, error)
         except Refused as error:
             level = logging.WARNING if error.reason.may_pass else logging.ERROR
-            log.log(level, "the kind of user %s is not known (is the scope users:read granted?): %s", user_id, error)
+            log.log(level, "user %s: kind unknown (is the scope users:read granted?): %s", user_id, error)
         return self._profile(user_id).kind
 
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:

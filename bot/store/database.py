@@ -88,7 +88,7 @@ class Database:
         """Runs an operation to its end and returns its result, even if the caller is canceled before."""
         if self._closed:
             operation.close()
-            raise StoreError("the store is closed, for this process ends")
+            raise StoreError("the store is closed, because this process is ending")
         task = asyncio.create_task(self._run(operation) if bounded else operation)
         self._under_way.add(task)
         task.add_done_callback(self._ended)

@@ -50,7 +50,7 @@ def create_engine(database_url: str) -> AsyncEngine:
         # Platforms hand out URLs that begin with postgres://.
         case "postgresql" | "postgres":
             return _postgresql_engine(url.set(drivername="postgresql+psycopg"))
-    raise SettingsError([f"DATABASE_URL names a database that Typist does not know. Use {_FORMS}."])
+    raise SettingsError([f"DATABASE_URL names a database that Typist doesn't support. Use {_FORMS}."])
 
 
 def connection_arguments(engine: AsyncEngine) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _parsed(database_url: str) -> sa.URL:
         raise SettingsError([f"DATABASE_URL is not a database's URL. Use {_FORMS}."]) from None
     if "@" in (url.host or ""):
         # The second half of the password would be taken for the host, and printed as such.
-        raise SettingsError(["The password in DATABASE_URL has an @ in it: write %40 for it."])
+        raise SettingsError(["The password in DATABASE_URL contains @. Write it as %40."])
     return url
 
 
@@ -131,7 +131,7 @@ def _sqlite_engine(url: sa.URL) -> AsyncEngine:
         names = ", ".join(sorted(url.query))
         raise SettingsError([f"DATABASE_URL has options that SQLite doesn't take: {names}. Remove them."]) from error
     except FileNotFoundError as error:
-        raise StoreError("The current directory doesn't exist any more. Change to another one.") from error
+        raise StoreError("The current directory doesn't exist anymore. Change to another one.") from error
     file = database_file(url)
     if file is not None:
         sa.event.listen(engine.sync_engine, "do_connect", lambda *_: _refuse_unusable(file))

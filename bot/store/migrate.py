@@ -36,10 +36,10 @@ async def nothing_recorded(engine: AsyncEngine) -> str:
     """Returns why the database has nothing of Typist's yet, as a sentence; "" if it has tables. Creates nothing."""
     file = database_file(engine.url)
     if file is not None and file.parent.is_dir() and not file.exists():
-        return f"There is nothing yet: no database is at {file.absolute()}."
+        return f"Nothing is recorded yet: there is no database at {file.absolute()}."
     async with engine.execution_options(**{READS: True}).begin() as connection:
         has_tables = await connection.run_sync(read_revision) is not None
-    return "" if has_tables else "There is nothing yet: the database in DATABASE_URL is empty."
+    return "" if has_tables else "Nothing is recorded yet: the database in DATABASE_URL is empty."
 
 
 def _upgrade(connection: sa.Connection) -> str:

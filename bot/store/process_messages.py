@@ -32,7 +32,7 @@ class SqlProcessMessages:
         try:
             await self._database.write(_notify, payload)
         except StoreError as error:
-            log.warning("other processes were not told: %s", error)
+            log.warning("other processes not notified: %s", error)
 
     def on_message(self, heard: Callable[[str], None]) -> None:
         """Has `heard` called with each text that another process sends from now on."""

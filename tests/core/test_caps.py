@@ -114,21 +114,21 @@ def test_days_and_months_are_in_utc() -> None:
 @pytest.mark.parametrize(
     ("cap", "now", "sentence"),
     [
-        (TOKENS, NOON, "Your quota of 1,000 tokens per day is used up. It resets on 21 November at 00:00 UTC."),
+        (TOKENS, NOON, "Your quota of 1,000 tokens per day is used up. It resets on November 21 at 00:00 UTC."),
         (
             Cap(MONTH, 500, True),
             NOON,
-            "This workspace's quota of $500 per month is used up. It resets on 1 December at 00:00 UTC.",
+            "This workspace's quota of $500 per month is used up. It resets on December 1 at 00:00 UTC.",
         ),
         (
             Cap(CapWindow(Scope.CHANNEL, Period.MONTH), 0.5, True),
             at("2026-12-31T23:59"),
-            "This channel's quota of $0.50 per month is used up. It resets on 1 January at 00:00 UTC.",
+            "This channel's quota of $0.50 per month is used up. It resets on January 1 at 00:00 UTC.",
         ),
         (
             Cap(CapWindow(Scope.USER, Period.DAY), 2e6, False),
             at("2028-02-28T00:00"),
-            "Your quota of 2,000,000 tokens per day is used up. It resets on 29 February at 00:00 UTC.",
+            "Your quota of 2,000,000 tokens per day is used up. It resets on February 29 at 00:00 UTC.",
         ),
     ],
 )
@@ -139,7 +139,7 @@ def test_cap_that_is_used_up_says_when_it_resets(cap: Cap, now: float, sentence:
 @pytest.mark.parametrize(("tokens", "part"), [(0, None), (799, None), (800, "80%"), (999, "99%"), (1_500, "100%")])
 def test_warning_begins_at_four_fifths_of_a_cap(tokens: int, part: str | None) -> None:
     sentence = warning(TOKENS, Amount(tokens), NOON)
-    resets = "It resets on 21 November at 00:00 UTC."
+    resets = "It resets on November 21 at 00:00 UTC."
     assert sentence == (part and f"{part} of your quota of 1,000 tokens per day is used. {resets}")
 
 

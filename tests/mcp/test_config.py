@@ -102,10 +102,10 @@ class TestServers:
                 'mcpServers.it.type must be "http": the transport "sse" is no longer part of MCP.',
             ),
             ({**WEB, "type": "ws"}, 'mcpServers.it.type must be "stdio" or "http".'),
-            ({"command": " "}, "mcpServers.it.command has characters that can't be there, or is empty."),
-            ({"command": "\ud800"}, "mcpServers.it.command has characters that can't be there, or is empty."),
-            ({**TIME, "args": ["\ud800"]}, "mcpServers.it.args[0] has characters that can't be there, or is empty."),
-            ({**TIME, "env": {"\ud800": "x"}}, "mcpServers.it.env has a name with characters that can't be in one."),
+            ({"command": " "}, "mcpServers.it.command contains invalid characters, or is empty."),
+            ({"command": "\ud800"}, "mcpServers.it.command contains invalid characters, or is empty."),
+            ({**TIME, "args": ["\ud800"]}, "mcpServers.it.args[0] contains invalid characters, or is empty."),
+            ({**TIME, "env": {"\ud800": "x"}}, "mcpServers.it.env has a name with invalid characters."),
             ({**TIME, "args": "x"}, "mcpServers.it.args must be a list of strings."),
             ({**TIME, "args": [1]}, "mcpServers.it.args[0] must be a string."),
             ({**TIME, "env": ["x"]}, "mcpServers.it.env must be an object of strings."),
@@ -114,11 +114,11 @@ class TestServers:
             ({"url": "https://${TOKEN}\n"}, "mcpServers.it.url must be a URL such as https://host/mcp."),
             (
                 {**WEB, "headers": {"A": "${TOKEN}\r\nB: c"}},
-                "mcpServers.it.headers.A has characters that can't be there, or is empty.",
+                "mcpServers.it.headers.A contains invalid characters, or is empty.",
             ),
             (
                 {**WEB, "headers": {"A b": "c"}},
-                "mcpServers.it.headers has a name with characters that can't be in one.",
+                "mcpServers.it.headers has a name with invalid characters.",
             ),
             (
                 {**WEB, "headers": {"A": "${NO}"}},

@@ -84,4 +84,4 @@ async def test_rejected_app_home_is_logged_and_published_at_the_next_opening(
         return alan.home is not None
 
     await stage.sandbox.wait_for(opened_again)
-    assert "home of user U0ALAN not updated" in caplog.text
+    assert "App Home of user U0ALAN not updated" in caplog.text

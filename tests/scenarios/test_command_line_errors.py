@@ -257,7 +257,7 @@ async def test_without_a_database_there_is_nothing_yet_and_none_is_made(
     if given:
         given(folder)
     result = await ended(folder, *arguments, env={})
-    assert result == (0, f"There is nothing yet: no database is at {folder}/typist.db.\n", "")
+    assert result == (0, f"Nothing is recorded yet: there is no database at {folder}/typist.db.\n", "")
     assert os.listdir(folder) == []
 
 
@@ -266,7 +266,7 @@ async def test_empty_database_of_a_server_stays_empty(folder: Path, postgresql_s
     env = {"DATABASE_URL": options.render_as_string(hide_password=False)}
     for _ in range(2):
         result = await forked_command(folder, "usage", env=env)
-        assert result == (0, "There is nothing yet: the database in DATABASE_URL is empty.\n", "")
+        assert result == (0, "Nothing is recorded yet: the database in DATABASE_URL is empty.\n", "")
 
 
 async def test_usage_as_csv_has_its_header_without_a_database(folder: Path) -> None:

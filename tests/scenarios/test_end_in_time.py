@@ -122,7 +122,7 @@ async def test_second_signal_ends_at_once_although_slack_is_frozen(
         await vendor.request(0)
         with slack.frozen():
             process.send_signal(signal.SIGTERM)
-            await wait_for_line(process.stderr, "shutdown: waiting up to")
+            await wait_for_line(process.stderr, "shutdown: waiting for live answers")
             end = await end_of(process)
     assert end.took_s < AT_MOST_S, end.log
     assert end.code == 0, end.log

@@ -258,7 +258,7 @@ async def test_question_asked_while_the_bot_token_is_revoked_is_answered_once_wh
     assert answers == ["The whole answer."] * 2
     assert len(vendor.requests) == 2
     assert sum("SLACK_BOT_TOKEN (token_revoked)" in line for line in caplog.messages) == 1
-    assert sum("questions stay queued" in line for line in caplog.messages) == 1
+    assert sum("Questions stay queued" in line for line in caplog.messages) == 1
 
 
 @pytest.mark.skips_waits

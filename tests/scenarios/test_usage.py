@@ -129,7 +129,7 @@ async def test_table_has_a_total_and_names_what_has_no_price(used: str, tmp_path
         "-1",
     ]
     assert lines[-2].split() == ["all", "3", "350,100", "20,010", "4", "0.9400", "0.75", "s", "1", "1", "1"]
-    assert lines[-1] == "110 tokens are of models without a known price; USD leaves them out."
+    assert lines[-1] == "110 tokens have no known price and are not included in USD."
     assert len({len(line) for line in lines[1:-1]}) == 1
 
 

@@ -459,8 +459,8 @@ def test_while_slack_refuses_the_token_nothing_is_claimed_and_the_log_says_so_on
         on_stage(work, WorkerStage(MemoryQueue([JOB]), token_refused=True))
     lines = [record.getMessage() for record in caplog.records if "queued" in record.getMessage()]
     assert len(lines) == 2
-    assert "after a restart with a new one" in lines[0]
-    assert lines[1] == "worker: queued questions are answered again"
+    assert "until a restart with a new token" in lines[0]
+    assert lines[1] == "worker: Slack accepts the bot token again, answering queued questions"
 
 
 def test_answers_that_are_live_go_on_while_slack_refuses_the_token() -> None:

@@ -62,8 +62,8 @@ def test_manifest_with_any_name_is_accepted(name: str, shortcut: str, display_na
     [
         (["--name", ""], "--name must have 1 to 35 characters."),
         (["--name", "A" * 36], "--name must have 1 to 35 characters."),
-        (["--command", "typist"], "--command must be / and 1 to 31 of a-z, 0-9, _ and -."),
-        (["--command", "/Typist"], "--command must be / and 1 to 31 of a-z, 0-9, _ and -."),
+        (["--command", "typist"], "--command must start with /, then 1 to 31 of a-z, 0-9, _ and -."),
+        (["--command", "/Typist"], "--command must start with /, then 1 to 31 of a-z, 0-9, _ and -."),
     ],
 )
 async def test_name_that_slack_refuses_exits_2(options: list[str], problem: str, tmp_path: Path) -> None:

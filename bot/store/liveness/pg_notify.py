@@ -67,7 +67,7 @@ class Listener:
                 await self._listen()
                 pause_s = DEAF_PAUSE_S
             except (psycopg.Error, SQLAlchemyError, OSError) as error:
-                log.warning("not listening to the database, reconnecting: %s", type(error).__name__)
+                log.warning("LISTEN connection to the database lost, reconnecting: %s", type(error).__name__)
                 pause_s = FIRST_PAUSE_S if self.held else min(2 * pause_s, LONGEST_PAUSE_S)
             finally:
                 self.held = False
