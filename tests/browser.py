@@ -72,4 +72,4 @@ async def visit(browser: Browser) -> AsyncIterator[Visit]:
     yield open_page
     for context in contexts:
         await context.close()
-    assert problems == []
+    assert not problems, problems

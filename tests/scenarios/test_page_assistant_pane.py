@@ -93,14 +93,13 @@ async def test_agents_prompts_and_slacks_own_stop_button_work(visit: Visit) -> N
 
 
 @pytest.mark.long
-async def test_channel_threads_status_is_shown_below_its_question_and_in_the_thread(visit: Visit) -> None:
+async def test_channel_threads_status_or_session_is_shown_below_its_question_and_in_the_thread(visit: Visit) -> None:
     async with Sandbox(manifest=manifests.agent()) as sandbox:
         bolt = new_app(sandbox)
 
         @bolt.event("app_mention")
         async def think(event: Json, client: AsyncWebClient) -> None:
             where: Any = {"channel_id": event["channel"], "thread_ts": event["ts"]}
-            await client.agents_sessions_setStatus(**where, status="processing")
             await client.assistant_threads_setStatus(**where, status="is thinking…")
 
         @bolt.event("agent_session_stopped")
@@ -111,11 +110,17 @@ async def test_channel_threads_status_is_shown_below_its_question_and_in_the_thr
 
         async with connected(bolt, sandbox):
             page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
-            await sandbox.say("ada", "general", "@typist why?")
+            asked = await sandbox.say("ada", "general", "@typist why?")
             question = page.locator("#main .message").filter(has_text="why?")
             await question.get_by_role("button", name="typist is thinking…").click()
             thread = page.get_by_role("region", name="Thread")
             await expect(thread.get_by_role("status")).to_have_text("typist is thinking…")
+            await expect(thread.get_by_role("button", name="Stop")).to_be_hidden()
+
+            app = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
+            await app.agents_sessions_setStatus(channel_id="C0GENERAL", thread_ts=asked, status="processing")
+            await expect(thread.get_by_role("status")).to_have_text("typist is working…")
+            await expect(question.get_by_role("button", name="typist is working…")).to_be_visible()
             await thread.get_by_role("button", name="Stop").press("Enter")
             await expect(thread.get_by_text("I stopped.")).to_be_visible()
             await expect(thread.get_by_role("status")).to_have_text("")
@@ -124,20 +129,21 @@ async def test_channel_threads_status_is_shown_below_its_question_and_in_the_thr
 
 
 @pytest.mark.long
-async def test_channel_thread_whose_session_began_before_the_page_opened_shows_stop_and_loading_messages(
-    visit: Visit,
-) -> None:
+async def test_thread_shows_the_session_or_the_loading_messages_that_began_before_the_page_opened(visit: Visit) -> None:
     async with Sandbox(manifest=manifests.agent()) as sandbox:
-        general = "C0GENERAL"
-        where: Any = {"channel_id": general, "thread_ts": await sandbox.say("ada", "general", "@typist why?")}
         app = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
-        await app.agents_sessions_setStatus(**where, status="processing")
-        await app.assistant_threads_setStatus(**where, status="is thinking…", loading_messages=["is counting…"])
+        processing, loading = [
+            {"channel_id": "C0GENERAL", "thread_ts": await sandbox.say("ada", "general", f"@typist {question}?")}
+            for question in ("why", "how many")
+        ]
+        await app.agents_sessions_setStatus(**processing, status="processing")
+        await app.assistant_threads_setStatus(**loading, status="is thinking…", loading_messages=["is counting…"])
 
         page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
-        await page.get_by_role("button", name="typist is thinking…").click()
+        await page.get_by_role("button", name="typist is working…").click()
         thread = page.get_by_role("region", name="Thread")
         await expect(thread.get_by_role("button", name="Stop")).to_be_visible()
+        await page.get_by_role("button", name="typist is thinking…").click()
         await expect(thread.get_by_role("status")).to_have_text("typist is counting…")
 
 

@@ -141,9 +141,9 @@ async def test_regenerate_replaces_the_answer_in_place_and_keeps_the_previous_ve
     stage: Stage, settings: Settings
 ) -> None:
     long = "".join(f"{number}: line of the first answer\n" for number in range(700))
-    stage.vendor.script(
-        says(long), VendorResponse(speech.chat(speech.tokens("The second.")), delay_s=1.0), says("A third.")
-    )
+    pressed = asyncio.Event()
+    second = VendorResponse(speech.chat(speech.tokens("The second.")), gates={0: pressed.wait})
+    stage.vendor.script(says(long), second, says("A third."))
     asked = await stage.mention()
     await stage.answers("general", asked, count=2)
     await on_record(settings)
@@ -153,6 +153,7 @@ async def test_regenerate_replaces_the_answer_in_place_and_keeps_the_previous_ve
     message = await reply(stage, asked, texts.THINKING)
     assert message.ts == first.ts
     assert await press(stage, message, ReplyAction.REGENERATE, value="") == texts.ANSWER_UNFINISHED
+    pressed.set()
     await stage.sandbox.wait_for(lambda: len(stage.bots("general", asked)) == 1)
     assert await stage.answers("general", asked) == ["The second."]
     await on_record(settings)

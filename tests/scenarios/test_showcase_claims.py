@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tests.streams.server import VendorServer
 
 README = re.sub(r"\s+", " ", (Path(__file__).parents[2] / "README.md").read_text())
 STREAMING, LONG, _, SHARING, _ = SCENES
+CARRIERS = ("edit", "stream")
 PEOPLE = ("ada", "grace", "alan")
 IN_THE_STAGES_LOOP = pytest.mark.asyncio(loop_scope="module")
 
@@ -38,15 +40,21 @@ class Watched:
         return [call for call in self.calls if call.method in methods]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["edit", "stream"])
-async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+@asynccontextmanager
+async def showcase_stage(carrier: str) -> AsyncIterator[Stage]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(showcase, "TOKENS_PER_S", 3 * showcase.TOKENS_PER_S)
         async with VendorServer() as vendor, Sandbox(manifest=manifest()) as sandbox:
             vendor.script(says("The model's own words."))
-            settings = replace(settings_of(sandbox, vendor), carrier=request.param)
+            settings = replace(settings_of(sandbox, vendor), carrier=carrier)
             async with running(settings, wrap_models=lambda models: Showcase(models, app.MACHINES_CLOCK)):
                 yield Stage(sandbox, vendor)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=CARRIERS)
+async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    async with showcase_stage(request.param) as stage:
+        yield stage
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -168,18 +176,26 @@ def test_nothing_is_said_that_holds_for_edits_alone(text: str) -> None:
     assert said == []
 
 
-@IN_THE_STAGES_LOOP
+@pytest.mark.parametrize("carrier", CARRIERS)
 @pytest.mark.parametrize("fault", ["rate_limit", "drop_request", "lose_response"])
-async def test_answer_recovers_once_a_failure_is_turned_off(stage: Stage, fault: str) -> None:
-    """The third chapter of the long answer: "Turn one on while an answer grows, turn it off, and it recovers."."""
-    sandbox, question = stage.sandbox, next(iter(STREAMING.scripts))
+async def test_answer_recovers_once_a_failure_is_turned_off(carrier: str, fault: str) -> None:
+    """The third chapter of the long answer: "Turn one on while an answer grows, turn it off, and it recovers.".
+
+    Each case has a sandbox of its own: once edits are scarce, an answer's end is posted, which no failure touches.
+    """
     assert "Turn one on while an answer grows, turn it off, and the answer recovers." in script(LONG)
-    begun = len(sandbox.calls)
-    sandbox.faults.start(fault, retry_after_s=1)
-    try:
-        asked = await stage.mention(question)
-        hit = await sandbox.wait_for(lambda: [c for c in list(sandbox.calls)[begun:] if c.method in SHOWING])
-    finally:
+    async with showcase_stage(carrier) as stage:
+        sandbox = stage.sandbox
+
+        async def next_shown() -> CallRecord:
+            begun = len(sandbox.calls)
+            calls = await sandbox.wait_for(lambda: [c for c in list(sandbox.calls)[begun:] if c.method in SHOWING])
+            return calls[0]
+
+        asked = await stage.mention(next(iter(STREAMING.scripts)))
+        await next_shown()
+        sandbox.faults.start(fault, retry_after_s=1)
+        hit = await next_shown()
         sandbox.faults.stop(fault)
-    assert hit[0].ok is (fault == "lose_response"), "a call whose response is lost takes effect"
-    assert "Previous" in (await stage.answers("general", asked))[-1]
+        assert hit.ok is (fault == "lose_response"), "a call whose response is lost takes effect"
+        assert "Previous" in (await stage.answers("general", asked))[-1]

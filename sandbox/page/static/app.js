@@ -43,7 +43,7 @@ threadBox.tray.acceptDrops(byId("thread"));
 thread.hint.hidden = true;
 const showcase = new Showcase(world, {
   show: openChannel,
-  say: (text, files, channel) => say(text, files, null, { channel, opensAnswer: true }),
+  say: (text, files, channel) => say(text, files, null, channel, { opensAnswer: true }),
   complain,
   watch: () => failures.show(true),
 });
@@ -56,7 +56,7 @@ const threadWorking = new Working(world, threadBox.status, complain);
 // ---- people's actions
 
 /** Send a message. `opensAnswer`: also where the thread covers the channel. */
-async function say(text, chosen, threadTs, { channel = open.channel, opensAnswer = false } = {}) {
+async function say(text, chosen, threadTs, channel = open.channel, { opensAnswer = false } = {}) {
   const { me } = world;
   try {
     if (text.startsWith("/")) {
@@ -381,7 +381,9 @@ const onEvent = {
   views: (views) => surfaces.onViews(views),
   pane: (pane) => {
     surfaces.onPane(pane);
-    if (pane.channel === open.channel) showStatuses();
+    if (pane.channel !== open.channel) return;
+    showStatuses();
+    for (const thread of Object.keys(pane.sessions)) refreshRoot({ channel: pane.channel, thread_ts: thread });
   },
   status: (status) => {
     world.setStatus(status);

@@ -43,10 +43,9 @@ export class Working {
     this.where = { channel, thread_ts: thread };
     const status = thread ? this.world.status(channel, thread) : "";
     const lines = thread ? this.world.loading(channel, thread) : [];
-    const isProcessing = this.world.panes.get(channel)?.sessions[thread]?.status === "processing";
-    this.stop.hidden = !(isProcessing && this.world.app.can_stop);
+    this.stop.hidden = !(this.world.isProcessing(channel, thread) && this.world.app.can_stop);
     const say = (text) => { this.line.textContent = text ? `${this.world.bot.name} ${text}` : ""; };
-    say(status || (isProcessing ? "is working…" : ""));
+    say(status);
     if (!lines.length) return;
     let turn = 0;
     this.timer = setInterval(() => say(lines[turn++ % lines.length]), TURN_MS);

@@ -123,8 +123,13 @@ export class World {
     else this.statuses.delete(`${channel} ${thread}`);
   }
 
+  /** What the app is doing in a thread: by its status, or by its session. */
   status(channel, thread) {
-    return this.statuses.get(`${channel} ${thread}`)?.text || "";
+    return this.statuses.get(`${channel} ${thread}`)?.text || (this.isProcessing(channel, thread) ? "is working…" : "");
+  }
+
+  isProcessing(channel, thread) {
+    return this.panes.get(channel)?.sessions[thread]?.status === "processing";
   }
 
   /** The app's loading messages, which are shown in turn while it works. */
