@@ -60,9 +60,9 @@ and the job is done again. A stop counts more than an edit: a stopped attempt en
 
 Batches
 -------
-The questions of a thread that are queued behind each other are answered together. The newest is claimed, and those
-before it become BATCHED and name it in `answered_with`. If the newest gets no answer (its question is deleted, its
-asker denied or out of quota, its person erased), the others that still stand return to the queue.
+A person's questions that are queued behind each other in a thread are answered together. The newest is claimed, and
+those before it become BATCHED and name it in `answered_with`. If the newest question is deleted, the others return to
+the queue.
 
 Requests
 --------

@@ -34,7 +34,7 @@ class ToolSteps(Protocol):
         ...
 
     async def take_follow_ups(self, job: Job, step_no: int) -> tuple[FollowUp, ...]:
-        """Takes along what the job's askers have asked in its thread meanwhile; the step with this number reads it.
+        """Takes along what the job's asker has asked in its thread meanwhile; the step with this number reads it.
 
         Questions are taken in their order, up to the first that is somebody else's, has files, or was begun.
         """

@@ -41,7 +41,7 @@ ANSWER_WITHIN_S = CALL_TIMEOUT_S + 5.0
 MOST_CALLS = 8
 """The most calls of one step: people decide about them in one message."""
 
-_NO_ARGUMENTS = (
+NO_ARGUMENTS = (
     "The call was not made. Its arguments must be a JSON object in which no key comes twice and no integer is larger "
     "than floating-point numbers hold; write such numbers as strings. They were:"
 )
@@ -111,7 +111,7 @@ class ToolCalls:
         if definition is None:
             return replace(step, result=f"There is no tool named {call.name!r}.")
         if call.arguments is None:
-            return replace(step, result=f"{_NO_ARGUMENTS} {call.raw_arguments}")
+            return replace(step, result=f"{NO_ARGUMENTS} {call.raw_arguments}")
         if index >= MOST_CALLS:
             return replace(step, result=f"At most {MOST_CALLS} calls can be made in one step. This one was not made.")
         if rule.permission is Permission.DENY:

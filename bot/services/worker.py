@@ -272,7 +272,7 @@ class Worker:
             # Slack doesn't say who the asker is. The attempt checks access again.
             return
         if not admitted:
-            # A queued question that stays might be answered in a batch with another person's.
+            # Else the question would keep its place among those that are shown as queued.
             await self.waiting.request_stop(job.id)
             return
         self.queued(job.question.thread)

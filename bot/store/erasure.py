@@ -13,8 +13,7 @@ from bot.store import checkpoints, pane_context, rounds
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness
 from bot.store.notices import expire as expire_notices
-from bot.store.predicates import has_content, has_ended, in_thread, is_begun, is_running
-from bot.store.queue import batch
+from bot.store.predicates import has_content, has_ended, in_thread, is_running
 from bot.store.rows import wake_others
 from bot.store.schema import (
     allowed_tools,
@@ -77,19 +76,12 @@ class SqlErasure:
 
 
 async def erase(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> int:
-    """Removes a person's or a thread's jobs, or all; returns how many are removed now or when they end.
-
-    Other people's questions that were batched with them return to the queue.
-    """
+    """Removes a person's or a thread's jobs, or all; returns how many are removed now or when they end."""
     where: list[sa.ColumnElement[bool]] = []
     if user_id is not None:
         where.append(jobs.c.user_id == user_id)
     if thread is not None:
         where.append(in_thread(thread))
-    if user_id is not None:
-        begun = sa.select(jobs.c.id).where(*where, is_begun())
-        for job_id in (await connection.scalars(begun)).all():
-            await batch.unbatch(connection, job_id, all_but_user=user_id)
     if thread is None:
         await _erase_person(connection, user_id)
     running = sa.update(jobs).where(*where, is_running()).values(stop_requested=True, erase_requested=True)

@@ -206,11 +206,16 @@ class StoreModel:
         assert list(claimed) == [self.job(job.id) for job in claimed]
 
     def _together(self, leader: int) -> tuple[int, list[int]]:
-        """Returns the newest job that is queued behind a leader, and the others of the batch."""
+        """Returns the newest job that its asker has queued behind a leader, and the others of the batch."""
         waiting = [
             key for key, job in self.of(self.jobs[leader].question.thread).items() if job.status is Status.QUEUED
         ]
-        group = takewhile(lambda key: self.jobs[key].unbegun and self._shown(self.jobs[key]), waiting)
+        asker = self.jobs[leader].question.user_id
+
+        def joins(job: Expected) -> bool:
+            return job.unbegun and self._shown(job) and job.question.user_id == asker
+
+        group = takewhile(lambda key: joins(self.jobs[key]), waiting)
         *before, newest = [leader] if self.jobs[leader].attempts else group
         return newest, before
 
@@ -244,8 +249,6 @@ class StoreModel:
         self._change(job.id, status=Status.QUEUED if outdated else Status.ENDED, answer=outcome.answer)
         self._change(job.id, has_answers=now.has_answers or bool(outcome.answer))
         self._change(job.id, end_reason=None if outdated else outcome.end_reason)
-        if outcome.end_reason in (EndReason.DENIED, EndReason.CAP_REACHED):
-            self._unbatch(job.id, all_but_user=now.question.user_id)
         self._change(job.id, rounds=0)
         if leftover is None or outdated:
             self._change(job.id, pieces=())
@@ -443,9 +446,6 @@ class StoreModel:
             if user_id in (None, job.question.user_id) and thread in (None, job.question.thread)
         }
         for key, job in theirs.items():
-            if job.live:
-                self._unbatch(key)
-        for key, job in theirs.items():
             if job.status is Status.RUNNING:
                 self._change(key, stop_requested=True, erase_requested=True)
         self._remove([key for key, job in theirs.items() if job.status is not Status.RUNNING])
@@ -583,12 +583,11 @@ class StoreModel:
         self._change(job_id, status=Status.QUEUED, waits_until=None)
         return True
 
-    def _unbatch(self, job_id: int, all_but_user: str | None = None) -> None:
+    def _unbatch(self, job_id: int) -> None:
         """Queues the questions that were batched with a job, so that they are answered all the same."""
-        for key, job in self.standing(job_id).items():
-            if job.question.user_id != all_but_user:
-                self._change(key, status=Status.QUEUED, end_reason=None, answered_with=None, joined_step=None)
-                self._keep_placeholder(key)
+        for key in self.standing(job_id):
+            self._change(key, status=Status.QUEUED, end_reason=None, answered_with=None, joined_step=None)
+            self._keep_placeholder(key)
 
     def _keep_placeholder(self, job_id: int) -> None:
         """Keeps a placeholder as the first message of the answer, unless a process may be clearing it now."""

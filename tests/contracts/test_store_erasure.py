@@ -62,20 +62,6 @@ async def test_running_job_is_stopped_and_removed_at_its_end(store: Stores) -> N
     assert await count(store, jobs) == await count(store, turns) == 0
 
 
-@pytest.mark.parametrize("handed_over", [True, False])
-async def test_other_peoples_batched_questions_survive_erasure(store: Stores, handed_over: bool) -> None:
-    theirs = replace(asked(1), user_id="U2")
-    for question in (theirs, asked(2)):
-        await enqueued(store, question)
-    [job] = await store.worker_queue.claim(1)
-    if handed_over:
-        await store.worker_queue.release(job)
-    await store.erasure.erase(user_id="U1")
-    if not handed_over:
-        await store.worker_queue.finish(job, DONE)
-    assert [job.question for job in await store.worker_queue.claim(1)] == [theirs]
-
-
 async def test_erasure_of_a_handed_over_job_happens_at_its_end(store: Stores) -> None:
     await enqueued(store, asked(1))
     [job] = await store.worker_queue.claim(1)

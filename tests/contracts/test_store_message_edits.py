@@ -173,17 +173,6 @@ async def test_asker_who_deletes_the_question_gets_no_offer(store: Stores) -> No
     assert await outbox_kinds(store) == [OutboxKind.RETRACT_REPLY]
 
 
-async def test_asker_who_deleted_a_batched_question_is_not_mentioned(store: Stores) -> None:
-    await enqueued(store, replace(asked(1), user_id="U2"))
-    await enqueued(store, asked(2))
-    job = await one(store)
-    await delete_question(store, 1)
-    await store.worker_queue.release(job)
-    assert await store.worker_queue.finish(await one(store), DONE, ping=True)
-    [entry] = await store.outbox.take(10)
-    assert entry.askers == ("U1",)
-
-
 async def test_question_deleted_during_its_claim_takes_no_other_question_along(postgresql_url: str) -> None:
     store = await Stores.open(postgresql_url, "w1", SystemClock())
     for number in (1, 2):

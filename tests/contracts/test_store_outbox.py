@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.job import EndReason, Outcome
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.ports.clock import SystemClock
 from bot.store import Stores
@@ -109,28 +108,6 @@ async def test_two_processes_never_take_the_same_entry(postgresql_url: str, limi
     assert len(taken_entries) == len(set(taken_entries)) == 2
     for store in stores:
         await store.close()
-
-
-@pytest.mark.parametrize("cleared", [True, False])
-async def test_denied_batch_leaves_other_peoples_questions_queued(store: Stores, cleared: bool) -> None:
-    await enqueued(store, asked(1))
-    job = await one(store)
-    for number, user_id in ((2, "U2"), (3, "U1"), (4, "U1")):
-        taken = await store.queue.enqueue(f"Ev{number}", replace(asked(number), user_id=user_id))
-        assert taken
-        await store.worker_queue.record_pages(taken.job_id, [f"5.{number}"])
-    await store.worker_queue.finish(job, DONE)
-    newest = await one(store)
-    taken_entries = await store.outbox.take(10) if cleared else []
-    await store.worker_queue.finish(newest, Outcome(EndReason.DENIED, ""))
-    theirs = await one(store)
-    assert (theirs.question.user_id, theirs.earlier) == ("U2", ())
-    assert theirs.page_ts == (() if cleared else ("5.2",)), "a cleared placeholder can't become the answer"
-    for entry in taken_entries:
-        await store.outbox.complete(entry)
-    await store.worker_queue.finish(theirs, DONE)
-    later = await store.outbox.take(10)
-    assert "5.2" not in [ts for entry in later for ts in entry.page_ts]
 
 
 class TestFence:

@@ -65,6 +65,24 @@ class TestClaim:
         assert (job.question, job.earlier) == (asked(3), (asked(1), asked(2)))
         assert await store.worker_queue.claim(10) == []
 
+    @pytest.mark.parametrize(
+        ("askers", "batches"),
+        [
+            (["U1", "U2"], [[0], [1]]),
+            (["U1", "U1", "U2", "U2", "U1"], [[0, 1], [2, 3], [4]]),
+            (["U2", "U1", "U2"], [[0], [1], [2]]),
+        ],
+    )
+    async def test_batch_has_one_asker(self, store: Stores, askers: list[str], batches: list[list[int]]) -> None:
+        for number, user_id in enumerate(askers):
+            await enqueued(store, replace(asked(number), user_id=user_id))
+        claimed = []
+        for _ in batches:
+            job = await one(store)
+            claimed.append([*job.earlier, job.question])
+            await store.worker_queue.finish(job, DONE)
+        assert claimed == [[replace(asked(number), user_id=askers[number]) for number in batch] for batch in batches]
+
     async def test_thread_has_one_running_job_at_a_time(self, store: Stores) -> None:
         await enqueued(store, asked(1))
         [first] = await store.worker_queue.claim(10)
@@ -185,19 +203,6 @@ class TestFence:
         second = await enqueued(store, asked(2))
         assert await store.worker_queue.finish(job, Outcome(reason, ""))
         assert [job.id for job in await store.worker_queue.claim(1)] == [second]
-
-    @pytest.mark.parametrize("reason", [EndReason.DENIED, EndReason.CAP_REACHED])
-    async def test_other_peoples_questions_of_a_batch_are_queued_again_if_its_asker_gets_no_answer(
-        self, store: Stores, reason: EndReason
-    ) -> None:
-        askers = ("U1", "U2", "U1")
-        for number, user_id in enumerate(askers):
-            await enqueued(store, replace(asked(number), user_id=user_id))
-        job = await one(store)
-        assert [question.user_id for question in (*job.earlier, job.question)] == list(askers)
-        await store.worker_queue.finish(job, Outcome(reason, ""))
-        again = await one(store)
-        assert (again.question, again.earlier) == (replace(asked(1), user_id="U2"), ())
 
 
 class TestRelease:

@@ -147,11 +147,11 @@ async def test_follow_ups_need_no_mention_until_someone_else_joins(
     assert len(vendor.requests) == 3
 
 
-async def test_questions_of_two_people_are_queued_and_answered_together(
+async def test_questions_of_two_people_are_queued_and_answered_in_turn(
     start: Start, visit: Visit, vendor: VendorServer
 ) -> None:
     sandbox = await start()
-    vendor.script(SLOW, says("To both of you."))
+    vendor.script(SLOW, says("To you, Grace."), says("To you, Ada."))
     ada, grace = await general(visit, sandbox, vendor), await general(visit, sandbox, vendor, "Grace")
     await ada.write("@typist first?")
     await expect(ada.message("Slow words.", "#thread")).to_be_visible()
@@ -165,10 +165,11 @@ async def test_questions_of_two_people_are_queued_and_answered_together(
     await ada.reply("@typist and then?")
     await expect(ada.message(texts.QUEUED, "#thread")).to_have_count(2)
     await ada.thread.get_by_role("button", name="Stop").first.press("Enter")
-    together = ada.message("To both of you.", "#thread")
-    await expect(together.get_by_role("button", name="Regenerate")).to_be_visible()
+    for answer in ("To you, Grace.", "To you, Ada."):
+        of_one = ada.message(answer, "#thread")
+        await expect(of_one.get_by_role("button", name="Regenerate")).to_be_visible()
     await expect(ada.message(texts.QUEUED, "#thread")).to_have_count(0)
-    assert vendor.requests[1].body["messages"][-1]["content"] == "grace: and for me?\n\nada: and then?"
+    assert vendor.requests[1].body["messages"][-1]["content"] == "grace: and for me?"
 
 
 @pytest.mark.long

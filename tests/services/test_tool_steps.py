@@ -18,6 +18,7 @@ from bot.core.step_turns import DROPPED
 from bot.core.stream import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
 from bot.core.tool_steps import APPROVAL_S, Decision, StepState, ToolStep
 from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
+from bot.services.tool_calls import NO_ARGUMENTS
 from bot.services.worker import Worker
 from bot.store import Stores
 from bot.store.schema import jobs, turns
@@ -253,7 +254,7 @@ async def test_definitions_leave_less_room_for_the_conversation(
     ("call", "result"),
     [
         (ToolCall(0, "1", "no__such", {}), "There is no tool named 'no__such'."),
-        (ToolCall(0, "1", READ, None, '{"text": '), 'The arguments are not a JSON object: {"text": '),
+        (ToolCall(0, "1", READ, None, '{"text": '), f'{NO_ARGUMENTS} {{"text": '),
     ],
     ids=["unknown tool", "broken arguments"],
 )

@@ -1,9 +1,11 @@
-"""Batches: the questions of a thread that are queued behind each other share the newest one's answer.
+"""Batches: a person's questions that are queued behind each other in a thread share the newest one's answer.
 
-When a thread's turn comes, its oldest queued job leads. `followers` collects the jobs behind it that may join: never
-begun, and with their placeholders settled, up to the first that is not. The newest of them whose asker may have one
-more answer is claimed (claim.py chooses it). `end_batched` ends the jobs before it: each records `answered_with`, gets
-a turn that says so, and its placeholder is cleared through the outbox, because the answer stands below the newest.
+A batch has one asker, so that an answer has one person's rights: tools, approvals, Slack search and caps are theirs.
+
+When a thread's turn comes, its oldest queued job leads. `followers` collects the jobs behind it that may join: of the
+same asker, never begun, and with their placeholders settled, up to the first that is not. The newest of them is claimed
+(claim.py). `end_batched` ends the jobs before it: each records `answered_with`, gets a turn that says so, and its
+placeholder is cleared through the outbox, because the answer stands below the newest.
 
 An answer under way takes questions along too, before each step of a model that uses tools (`join`). They are later than
 the answer's own question, so its prompt can't have them from the start: `joined_step` says which step read them first.
@@ -15,7 +17,7 @@ The leader is locked while this happens. Nobody else decides about its thread me
 and an enqueue or an edit cannot make a job older than the leader.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, takewhile
 from typing import Any
@@ -43,7 +45,7 @@ async def followers(
     settled: sa.ColumnElement[bool],
     running_of_asker: sa.ScalarSelect[int],
 ) -> list[Sequence[sa.Row[Any]]]:
-    """Returns for each leader the jobs that may be answered together, oldest first and the leader included."""
+    """Returns for each leader the jobs that are answered together, oldest first and the leader included."""
     groups: list[Sequence[sa.Row[Any]]] = [[leader] for leader in leaders if not leader.is_followed]
     threads = [tuple(getattr(row, name) for name in THREAD) for row in leaders if row.is_followed]
     if not threads:
@@ -56,8 +58,13 @@ async def followers(
     )
     rows = (await connection.execute(queued)).all()
     for _, of_thread in groupby(rows, key=lambda row: row[:3]):
-        groups.append(list(takewhile(lambda row: row.may_join, of_thread)))
+        groups.append(_of_one_asker(of_thread))
     return groups
+
+
+def _of_one_asker(queued: Iterable[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
+    joining = list(takewhile(lambda row: row.may_join, queued))
+    return list(takewhile(lambda row: row.user_id == joining[0].user_id, joining))
 
 
 async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequence[int]], now: float) -> None:
@@ -76,12 +83,9 @@ async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequenc
         await clear_placeholders(connection, ended, now)
 
 
-async def unbatch(connection: AsyncConnection, job_id: int, all_but_user: str | None = None) -> None:
-    """Returns the other questions of a job's batch to the queue, except those of one person."""
-    batched = sa.select(jobs.c.id).where(is_batched_with(job_id))
-    if all_but_user is not None:
-        batched = batched.where(jobs.c.user_id != all_but_user)
-    ids = (await connection.scalars(batched)).all()
+async def unbatch(connection: AsyncConnection, job_id: int) -> None:
+    """Returns the other questions of a job's batch to the queue."""
+    ids = (await connection.scalars(sa.select(jobs.c.id).where(is_batched_with(job_id)))).all()
     if not ids:
         return
     queued: dict[str, Any] = {
@@ -135,13 +139,12 @@ def _with_batch(job: Job, rows: Sequence[sa.Row[Any]]) -> Job:
 
 
 async def join(connection: AsyncConnection, job: Job, step_no: int, now: float) -> tuple[FollowUp, ...]:
-    """Takes along the questions that a running job's askers have queued behind it (ToolSteps.take_follow_ups)."""
+    """Takes along the questions that a running job's asker has queued behind it (ToolSteps.take_follow_ups)."""
     queued = sa.select(jobs).where(in_thread(job.question.thread), is_queued(), jobs.c.ts > job.question.ts)
     rows = (await connection.execute(queued.order_by(jobs.c.ts).with_for_update())).all()
-    askers = {job.question.user_id, *(question.user_id for question in job.earlier)}
 
     def may_join(row: sa.Row[Any]) -> bool:
-        return row.attempts == 0 and row.user_id in askers and not row.files and not row.from_bot
+        return row.attempts == 0 and row.user_id == job.question.user_id and not row.files and not row.from_bot
 
     joined = list(takewhile(may_join, rows))
     await end_batched(connection, {job.id: [row.id for row in joined]}, now)

@@ -5,8 +5,9 @@ A claim first takes over the jobs of dead workers, then fills the rest of its li
 1. `_leaders` finds one job of each thread in which none is running: the released one if there is one, else the oldest.
    A thread whose leader's placeholder is still being posted waits, as does one whose end is being shown. A person who
    has as many answers running as one may have is passed over.
-2. `batch.followers` adds the jobs queued behind each leader, and `_picked` chooses the newest whose asker may have one
-   more. Reading and choosing repeat until the limit is reached or nobody is passed over whose place another may take.
+2. `batch.followers` adds the jobs of its asker that are queued behind each leader, and `_picked` chooses the newest if
+   its asker may have one more. Reading and choosing repeat until the limit is reached or nobody is passed over whose
+   place another may take.
 3. The update that claims them looks at the status again, and `batch.end_batched` ends those before them.
 
 Races. On PostgreSQL one claim runs after another (an advisory lock), because two at once would not see how many answers
@@ -104,16 +105,14 @@ def _running_of_asker() -> sa.ScalarSelect[int]:
 
 
 def _picked(groups: Sequence[Sequence[sa.Row[Any]]], most_per_user: int) -> dict[int, list[int]]:
-    """Returns the newest job of each group whose asker may have one more answer, with the ids of those before it."""
+    """Returns the newest job of each group if its asker may have one more answer, with the ids of those before it."""
     picked: dict[int, list[int]] = {}
     of_person: Counter[tuple[str, str]] = Counter()
-    for group in groups:
-        for place, row in reversed(list(enumerate(group))):
-            person = (row.team_id, row.user_id)
-            if row.running_of_asker + of_person[person] < most_per_user:
-                of_person[person] += 1
-                picked[row.id] = [before.id for before in group[:place]]
-                break
+    for *before, newest in groups:
+        person = (newest.team_id, newest.user_id)
+        if newest.running_of_asker + of_person[person] < most_per_user:
+            of_person[person] += 1
+            picked[newest.id] = [row.id for row in before]
     return picked
 
 

@@ -8,12 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
-from bot.core.job import EndReason, Outcome, Spent, Status
+from bot.core.job import Outcome, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, Leftover, OutboxKind, wait_s
 from bot.ports.prices import Prices
 from bot.store import checkpoints, outbox, recorded_answers, rounds, usage_totals
 from bot.store.predicates import in_thread, is_queued, is_running
-from bot.store.queue import batch
 from bot.store.rows import interrupted_values, scope_ids_of, turn_values, wake_others
 from bot.store.schema import jobs, turns
 
@@ -90,8 +89,6 @@ async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now:
             await recorded_answers.join(connection, job)
         kept_outcome = replace(outcome, answer="", sources=()) if row.answer_deleted else outcome
         await record_turn(connection, job, turn_values(job.id, kept_outcome, now, held.prices), now)
-    if outcome.end_reason in (EndReason.DENIED, EndReason.CAP_REACHED):
-        await batch.unbatch(connection, job.id, all_but_user=job.question.user_id)
     if leftover and not is_outdated and not row.erase_requested:
         await outbox.add(connection, leftover.kind, [job.id], now + wait_s(0))
     if left.ping and not leftover and not is_outdated and not row.stop_requested:
