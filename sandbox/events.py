@@ -240,7 +240,7 @@ class Events:
             "is_ext_shared_channel": self._is_shared(event),
             "event_context": f"4-sandbox-{number}",
         }
-        if event["type"] == "message":
+        if event["type"] in ("message", "file_change"):
             payload |= {"context_team_id": TEAM_ID, "context_enterprise_id": None}
         return payload
 

@@ -22,6 +22,10 @@ SHARED_AFTER_S = 3.0
 """The delay between files.completeUploadExternal's response and the message. Slack takes 1.8 to 5.4 s, and longer for
 larger files."""
 _CHUNK_BYTES = 64 * 1024
+_CLIP = re.compile(r"Audio clip\b.*\.m4a")
+"""The names of the audio clips that people record in Slack."""
+_CLIP_MS = 5_000
+_PREVIEWED_TRANSCRIPT_CHARS = 500
 _PREVIEW_LINES = 5
 _PREVIEW_CHARS = 500
 _SIGN_IN = (
@@ -33,7 +37,10 @@ _SIGN_IN = (
 
 @dataclass(frozen=True, slots=True)
 class UploadedFile:
-    """A file that a person sends. Without a mimetype, the name decides the file's type."""
+    """A file that a person sends. Without a mimetype, the name decides the file's type.
+
+    `Audio clip ….m4a` is a clip that the person recorded in Slack, `….canvas` a canvas whose content is HTML.
+    """
 
     name: str
     content: bytes = field(repr=False)
@@ -63,10 +70,20 @@ class File:
     alt_txt: str = ""
     created_s: int = field(default_factory=lambda: int(time.time()))
     shares: list[Share] = field(default_factory=list)
+    transcript: str | None = field(default=None, repr=False)
+    """What Slack wrote down of an audio clip, None until a person asked for it."""
 
     @property
     def is_snippet(self) -> bool:
         return self.type.is_text and len(self.content) <= SNIPPET_BYTES
+
+    @property
+    def is_canvas(self) -> bool:
+        return self.type.filetype == "quip"
+
+    @property
+    def is_clip(self) -> bool:
+        return _CLIP.fullmatch(self.name) is not None
 
 
 @dataclass(slots=True)
@@ -131,8 +148,8 @@ class Files:
     def add(self, user_id: str, upload: UploadedFile) -> File:
         """Stores a person's file. Nobody sees it until it is shared."""
         kind = file_type(upload.name, upload.mimetype)
-        title = upload.title or upload.name
-        return self._add(File(_new_id(), user_id, upload.name, title, kind, upload.content))
+        name = upload.name.removesuffix(".canvas")
+        return self._add(File(_new_id(), user_id, name, upload.title or name, kind, upload.content))
 
     def open_upload(self, filename: str, length_bytes: int, snippet_type: str, alt_txt: str) -> Json:
         """Opens an upload and returns the fields of files.getUploadURLExternal's response."""
@@ -180,17 +197,26 @@ class Files:
         timer = asyncio.get_running_loop().call_later(self.shared_after_s, share)
         self._sharing.add(timer)
 
+    def transcribe(self, file: File, text: str) -> None:
+        """Writes down an audio clip for a person. Messages show it without an edit."""
+        file.transcript = text
+        self._change_in_messages(file, self.file_json(file), announced=False)
+
     def delete(self, file: File) -> None:
         """Deletes a file. Messages that contain it show a tombstone instead."""
         del self._files[file.id]
         self._deleted.add(file.id)
+        self._change_in_messages(file, {"id": file.id, "mode": "tombstone"}, announced=True)
+
+    def _change_in_messages(self, file: File, fields: Json, *, announced: bool) -> None:
         for share in file.shares:
             try:
                 message = self.workspace.message(share.channel, share.ts)
             except SlackError:
+                # The message was deleted.
                 continue
-            remaining = tuple(_tombstone(f) if f["id"] == file.id else f for f in message.files)
-            self.workspace.change(replace(message, files=remaining))
+            files = tuple(fields if f["id"] == file.id else f for f in message.files)
+            self.workspace.change(replace(message, files=files), announced=announced)
 
     def file_json(self, file: File) -> Json:
         """Returns a file as messages and events show it."""
@@ -209,7 +235,7 @@ class Files:
             "user_team": TEAM_ID,
             "editable": file.is_snippet,
             "size": len(file.content),
-            "mode": "snippet" if file.is_snippet else "hosted",
+            "mode": "snippet" if file.is_snippet else "quip" if file.is_canvas else "hosted",
             "is_external": False,
             "external_type": "",
             "is_public": any(self.workspace.channel(s.channel).type == "channel" for s in file.shares),
@@ -225,6 +251,8 @@ class Files:
             "file_access": "visible",
         }
         fields |= {"alt_txt": file.alt_txt} if file.alt_txt else {}
+        if file.is_clip:
+            return fields | _clip(file, f"{address}/file.vtt")
         if not file.is_snippet:
             return fields | {"media_display_type": "unknown"}
         return fields | {"edit_link": f"{fields['permalink']}/edit"} | _preview(file)
@@ -288,7 +316,9 @@ class Files:
 
     async def _stream(self, request: web.Request, file: File, download: Download) -> web.StreamResponse:
         slow, larger = self.faults.take("file_slow"), self.faults.take("file_larger")
-        response = web.StreamResponse(headers={"Content-Type": file.type.mimetype})
+        # A canvas comes as a page, not as its mimetype says.
+        mimetype = "text/html; charset=utf-8" if file.is_canvas else file.type.mimetype
+        response = web.StreamResponse(headers={"Content-Type": mimetype})
         if larger is None:
             response.content_length = len(file.content)
         await response.prepare(request)
@@ -329,8 +359,20 @@ def _new_id() -> str:
     return f"F{uuid.uuid4().hex[:10].upper()}"
 
 
-def _tombstone(file: Json) -> Json:
-    return {"id": file["id"], "mode": "tombstone"}
+def _clip(file: File, vtt_url: str) -> Json:
+    fields: Json = {
+        "subtype": "slack_audio",
+        "is_transcription_region_supported": True,
+        "transcription": {"status": "none"},
+        "duration_ms": _CLIP_MS,
+        "audio_wave_samples": [0, 1, 4, 9, 4, 1, 0],
+        "media_display_type": "audio",
+    }
+    if file.transcript is None:
+        return fields
+    text = file.transcript
+    preview = {"content": text[:_PREVIEWED_TRANSCRIPT_CHARS], "has_more": len(text) > _PREVIEWED_TRANSCRIPT_CHARS}
+    return fields | {"transcription": {"status": "complete", "locale": "en-US", "preview": preview}, "vtt": vtt_url}
 
 
 def _preview(file: File) -> Json:

@@ -25,6 +25,7 @@ def _code(filetype: str, pretty_type: str) -> FileType:
 # By extension. Slack reports code in any language as text/plain.
 _FILE_TYPES = {
     "c": _code("c", "C"),
+    "canvas": FileType("application/vnd.slack-docs", "quip", "Canvas"),
     "cpp": _code("cpp", "C++"),
     "css": _code("css", "CSS"),
     "csv": FileType("text/csv", "csv", "CSV", is_text=True),
@@ -41,6 +42,7 @@ _FILE_TYPES = {
     "js": _code("javascript", "JavaScript"),
     "json": FileType("application/json", "json", "JSON", is_text=True),
     "log": _code("text", "Plain Text"),
+    "m4a": FileType("audio/mp4", "m4a", "MPEG-4 audio"),
     "md": FileType("text/markdown", "markdown", "Markdown (raw)", is_text=True),
     "mp4": FileType("video/mp4", "mp4", "MPEG 4 Video"),
     "pdf": FileType("application/pdf", "pdf", "PDF"),

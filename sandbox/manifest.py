@@ -20,6 +20,7 @@ EVENT_SCOPES: Mapping[str, str | None] = {
     "reaction_added": "reactions:read",
     "reaction_removed": "reactions:read",
     "member_joined_channel": "channels:read",
+    "file_change": "files:read",
     "app_home_opened": None,
     "assistant_thread_started": "assistant:write",
     "assistant_thread_context_changed": "assistant:write",
@@ -32,7 +33,7 @@ NEVER_SENT = frozenset(
     app_deleted app_installed app_requested app_uninstalled app_uninstalled_team call_rejected channel_archive
     channel_created channel_deleted channel_history_changed channel_id_changed channel_left channel_rename
     channel_shared channel_unarchive channel_unshared dnd_updated dnd_updated_user email_domain_changed
-    emoji_changed entity_details_requested file_change file_created file_deleted file_public file_shared
+    emoji_changed entity_details_requested file_created file_deleted file_public file_shared
     file_unshared function_executed grid_migration_finished grid_migration_started group_archive group_close
     group_deleted group_history_changed group_left group_open group_rename group_unarchive im_close im_created
     im_history_changed im_open invite_requested link_shared member_left_channel

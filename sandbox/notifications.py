@@ -6,13 +6,14 @@ whoever a message mentions, and in a thread its author and all who have replied.
 """
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from sandbox.workspace import Change, Changed, Json, Message, Posted, Workspace
 
 _MENTION = re.compile(r"<@(\w+)")
+_KEPT = 1_000
 _EVERYBODY = re.compile(r"<!(?:channel|here|everyone)\b")
 
 
@@ -28,10 +29,12 @@ class Notified:
 
 @dataclass
 class Notifications:
-    """Listens to the workspace and keeps its notifications, oldest first."""
+    """Listens to the workspace, keeps its newest notifications, oldest first, and counts all of them."""
 
     workspace: Workspace
-    sent: list[Notified] = field(default_factory=list)
+    sent: deque[Notified] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    """The newest ones."""
+    _counts: Counter[str] = field(default_factory=Counter)
     _first_texts: dict[tuple[str, str], str] = field(default_factory=dict)
     """Of open native streams: what they showed first."""
 
@@ -40,8 +43,7 @@ class Notifications:
 
     def counts_json(self) -> list[Json]:
         """Returns how often each person was notified."""
-        counts = Counter(notified.user_id for notified in self.sent)
-        return [{"user_id": user_id, "count": count} for user_id, count in sorted(counts.items())]
+        return [{"user_id": user_id, "count": count} for user_id, count in sorted(self._counts.items())]
 
     def _on_change(self, change: Change) -> None:
         match change:
@@ -55,6 +57,7 @@ class Notifications:
 
     def _notify(self, message: Message, text: str) -> None:
         for user_id in sorted(self._readers(message) - {message.user_id, self.workspace.bot.id}):
+            self._counts[user_id] += 1
             self.sent.append(Notified(user_id, message.channel, message.ts, text))
 
     def _readers(self, message: Message) -> AbstractSet[str]:

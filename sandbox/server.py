@@ -1,6 +1,7 @@
 """A simulated Slack on 127.0.0.1 over real HTTP and WebSocket, with Slack's rules, and faults on demand."""
 
 import asyncio
+import itertools
 import linecache
 import random
 import socket
@@ -49,6 +50,7 @@ APP_TOKEN = f"xapp-1-{APP_ID}-sandbox"
 CONFIG_TOKEN = "xoxe.xoxp-1-sandbox"  # noqa: S105
 _CLOSE_TIMEOUT_S = 1.0
 _NEWEST = 8
+_FILE_CHANGES = 4
 
 
 def _source(predicate: Callable[[], object]) -> str:
@@ -94,6 +96,8 @@ class Sandbox:
     subscribed: frozenset[str] = EVENTS
     shared_after_s: float = 0.05
     """How long Slack takes to share an app's files: less than the real one (files.SHARED_AFTER_S), for fast tests."""
+    index_delay_s: float = 0.0
+    """How long Slack takes until its search finds a message: in no time, for fast tests."""
     twin_order: TwinOrder = "either"
     seed: int = 0
     """Seed for the order of a mention's two events."""
@@ -155,7 +159,7 @@ class Sandbox:
             self._emit,
             lambda channel, ts: close(app, channel, ts, STOPPED_BY_USER),
         )
-        self._scheduled: list[asyncio.TimerHandle] = []
+        self._scheduled: dict[int, asyncio.TimerHandle] = {}
         app = App(
             self.workspace,
             self.monotonic,
@@ -170,10 +174,12 @@ class Sandbox:
             streams,
             {},
             self._scheduled,
+            itertools.count(1),
             set(),
             self.setup,
             self.manifest,
             self.stream_capacity_bytes,
+            self.index_delay_s,
         )
         self._budgets = Budgets(self.budgets, self.posts, self.monotonic)
         self.faults.listeners.append(self._set_post_rule)
@@ -224,7 +230,7 @@ class Sandbox:
 
     async def __aexit__(self, *exc_info: object) -> None:
         self.files.close()
-        for timer in self._scheduled:
+        for timer in self._scheduled.values():
             timer.cancel()
         await self.sockets.close()
         await self._page.updates.close()
@@ -269,6 +275,13 @@ class Sandbox:
     ) -> str:
         """Posts files as a person and returns the message's ts."""
         return self.people.share(user, channel, text, files, thread_ts)
+
+    async def transcribe(self, file_id: str, text: str) -> None:
+        """Has Slack write down an audio clip, as after a person's click, with the four file_change events of it."""
+        self.files.transcribe(self.files.get(file_id), text)
+        for _ in range(_FILE_CHANGES):
+            changed = {"type": "file_change", "file_id": file_id, "file": {"id": file_id}}
+            self._emit({**changed, "event_ts": self.workspace.next_ts()})
 
     async def say_as_bot(
         self, name: str, channel: str, text: str, thread_ts: str | None = None, *, old: bool = False

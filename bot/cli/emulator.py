@@ -77,12 +77,14 @@ async def start(
     from sandbox.files import SHARED_AFTER_S
     from sandbox.page.guide import Guide
     from sandbox.server import Sandbox, find_port
+    from sandbox.web_api.search import INDEX_DELAY_S
 
     sandbox = Sandbox(
         port=port or find_port(PREFERRED_PORT),
         note=note,
         guide=guide or Guide(),
         shared_after_s=SHARED_AFTER_S,
+        index_delay_s=INDEX_DELAY_S,
         keep_revisions=False,
         manifest=manifest,
     )

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
@@ -42,8 +42,9 @@ class App:
     """Open streams by channel and ts."""
     closed_streams: dict[tuple[str, str], str]
     """By channel and ts: what Slack answers to calls for a stream that the app didn't stop itself."""
-    scheduled: list[asyncio.TimerHandle]
-    """Timers of scheduled messages, those that are posted included."""
+    scheduled: dict[int, asyncio.TimerHandle]
+    """Timers of the messages that are scheduled, by number."""
+    schedule_numbers: Iterator[int]
     pins: set[tuple[str, str]]
     """Pinned messages by channel and ts."""
     setup: Setup
@@ -51,15 +52,19 @@ class App:
     """As the app was made from it; None where it was made without one."""
     stream_capacity_bytes: int | None
     """The most text in a stream's message, in UTF-8. None: only the limits of messages apply."""
+    index_delay_s: float
+    """How old a message is before search finds it."""
 
     def post_later(self, draft: Message, delay_s: float) -> int:
-        """Posts a message of the bot after a delay. Returns how many were scheduled so far, this one included."""
+        """Posts a message of the bot after a delay. Returns its number among all that were ever scheduled."""
+        number = next(self.schedule_numbers)
 
         def post() -> None:
+            del self.scheduled[number]
             self.workspace.post(replace(draft, ts=self.workspace.next_ts()))
 
-        self.scheduled.append(asyncio.get_running_loop().call_later(delay_s, post))
-        return len(self.scheduled)
+        self.scheduled[number] = asyncio.get_running_loop().call_later(delay_s, post)
+        return number
 
     def readable(self, args: Json, key: str = "channel") -> Channel:
         """Returns a channel that the bot can see: a public one, or one that it is a member of. Raises SlackError."""

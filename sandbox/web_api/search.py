@@ -3,6 +3,7 @@
 The search is by keywords, as in a workspace without Slack's semantic search.
 """
 
+import time
 from collections.abc import Callable
 from html import unescape
 
@@ -12,6 +13,8 @@ from sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError
 
 MAX_RESULTS = 20
 CONTEXT_MESSAGES = 3
+INDEX_DELAY_S = 5.0
+"""How long a message isn't found in `typist sandbox`. In Slack, one was not found for 12 hours."""
 _SEARCHED = frozenset({None, "thread_broadcast", "file_share"})
 _SORTS: dict[str, Callable[[Message], str]] = {
     "score": lambda message: message.ts,
@@ -75,7 +78,9 @@ def _is_searched(app: App, args: Json, message: Message) -> bool:
         after, before = float(args.get("after") or 0), float(args.get("before") or "inf")
     except ValueError:
         raise SlackError("invalid_arguments") from None
-    return after < float(message.ts) < before
+    ts = float(message.ts)
+    is_indexed = app.index_delay_s == 0 or ts + app.index_delay_s <= time.time()
+    return is_indexed and after < ts < before
 
 
 def _hit(app: App, channel: Channel, message: Message) -> Json:

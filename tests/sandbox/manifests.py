@@ -24,6 +24,11 @@ def reacting() -> Json:
     return manifest({}, [*SCOPES, "reactions:read"], ["reaction_added", "reaction_removed"])
 
 
+def transcribing() -> Json:
+    """Returns the manifest of an app that hears of changed files."""
+    return manifest({}, [*SCOPES, "files:read"], ["message.channels", "file_change"])
+
+
 def assistant() -> Json:
     """Returns the manifest of an app with the assistant pane."""
     events = [*EVENTS, "assistant_thread_started", "assistant_thread_context_changed"]

@@ -1,6 +1,7 @@
 """File uploads, downloads and descriptions, through the real SDK and HTTP."""
 
 import json
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -83,6 +84,39 @@ async def test_upload_accepts_a_form(sandbox: Sandbox, web: AsyncWebClient, sess
         assert answer.status == 200
     await web.files_completeUploadExternal(files=[{"id": upload["id"], "title": "A"}], channel_id=GENERAL)
     assert sandbox.files.get(upload["id"]).content == PNG
+
+
+async def test_message_with_a_file_comes_later_than_the_response(session: aiohttp.ClientSession) -> None:
+    async with Sandbox(shared_after_s=0.5) as sandbox:
+        web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
+        sandbox.granted.add("files:write")
+        files = [{"id": await upload_file(web, session, b"x"), "title": "t"}]
+        before_s = time.monotonic()
+        await web.files_completeUploadExternal(files=files, channel_id=GENERAL)  # type: ignore[arg-type]
+        assert sandbox.messages("general") == []
+        await sandbox.wait_for(lambda: sandbox.messages("general"))
+        assert time.monotonic() - before_s >= 0.5
+
+
+async def test_clip_gets_its_transcript_when_a_person_asks_for_it(sandbox: Sandbox) -> None:
+    ts = await sandbox.share("ada", "general", "", [UploadedFile("Audio clip (2026-10-09 10:35:15).m4a", b"m4a")])
+    (clip,) = sandbox.workspace.message(GENERAL, ts).files
+    assert (clip["subtype"], clip["mimetype"], clip["transcription"]) == (
+        "slack_audio",
+        "audio/mp4",
+        {"status": "none"},
+    )
+    await sandbox.transcribe(clip["id"], "What day is it today?")
+    (clip,) = sandbox.workspace.message(GENERAL, ts).files
+    preview = {"content": "What day is it today?", "has_more": False}
+    assert clip["transcription"] == {"status": "complete", "locale": "en-US", "preview": preview}
+    assert [delivery.payload["event"]["type"] for delivery in sandbox.deliveries] == ["message"]
+
+
+async def test_canvas_is_served_as_a_page(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+    canvas = await share_file(sandbox, UploadedFile("Plan.canvas", b"<h1>Plan</h1>"))
+    assert (canvas["name"], canvas["mimetype"], canvas["filetype"]) == ("Plan", "application/vnd.slack-docs", "quip")
+    assert await download_file(session, canvas["url_private"]) == (200, "text/html", b"<h1>Plan</h1>")
 
 
 @pytest.mark.parametrize("content", [PNG[:-1], PNG + b"x"])

@@ -1,5 +1,6 @@
 """Whom Slack notifies, when, and with which text."""
 
+from collections import deque
 from typing import Any
 
 import aiohttp
@@ -24,6 +25,15 @@ async def test_stream_notifies_once_at_its_stop_with_its_first_text(sandbox: San
     await web.chat_stopStream(channel=GENERAL, ts=ts)
     await web.chat_update(channel=GENERAL, ts=ts, text="Edited, <@U0GRACE>.")
     assert notified(sandbox) == [("U0ADA", "First.")]
+
+
+async def test_notifications_are_counted_when_the_oldest_are_dropped(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    sandbox.notifications.sent = deque(sandbox.notifications.sent, maxlen=2)
+    for number in range(3):
+        await sandbox.say("grace", "general", f"<@U0ADA> {number}")
+    assert [text for _, text in notified(sandbox)] == ["<@U0ADA> 1", "<@U0ADA> 2"]
+    assert sandbox.notifications.counts_json() == [{"user_id": "U0ADA", "count": 3}]
+    assert Sandbox().notifications.sent.maxlen is not None
 
 
 async def test_post_notifies_the_thread_and_the_mentioned_at_once(

@@ -109,5 +109,6 @@ async def test_scheduled_message_is_posted_in_its_time(sandbox: Sandbox, web: As
     assert (scheduled["post_at"], sandbox.messages("general")) == (post_at, [])
     (message,) = await sandbox.wait_for(lambda: sandbox.messages("general"))
     assert (message.text, float(message.ts) >= post_at - 0.1) == ("later", True)
+    assert sandbox._scheduled == {}, "a timer that is over must not be kept"
     with pytest.raises(SlackApiError, match="time_in_past"):
         await web.chat_scheduleMessage(channel="C0GENERAL", text="too late", post_at=post_at - 100)

@@ -1,5 +1,6 @@
 """assistant.search.context: search in public channels, on behalf of the person whose message the app got."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.action_tokens import LIFE_S
 from sandbox.server import Sandbox
-from sandbox.workspace import Json
+from sandbox.workspace import Json, Message
 from tests.sandbox import manifests
 from tests.sandbox.conftest import ManualTime
 from tests.sandbox.shapes.shape import problems
@@ -63,6 +64,15 @@ async def test_messages_in_public_channels_are_found_newest_first(agent: Sandbox
     in_order = await search(web, query="launch", action_token=token, sort="timestamp", sort_dir="asc")
     assert in_order[0].startswith("The launch")
     assert await search(web, query="launch", action_token=token, after=4_000_000_000) == []
+
+
+async def test_new_message_is_not_found_before_it_is_indexed(agent: Sandbox, session: aiohttp.ClientSession) -> None:
+    async with Sandbox(index_delay_s=60.0, manifest=agent.manifest) as slow:
+        web = AsyncWebClient(slow.bot_token, base_url=slow.api_url, session=session)
+        old_ts = f"{time.time() - 61:.6f}"
+        slow.workspace.post(Message("C0GENERAL", old_ts, "U0GRACE", "The launch was on Monday"))
+        await slow.say("grace", "general", "The launch is on Friday")
+        assert await search(web, query="launch", action_token=await asked(slow)) == ["The launch was on Monday"]
 
 
 async def test_response_has_the_documented_shape(agent: Sandbox, web: AsyncWebClient) -> None:

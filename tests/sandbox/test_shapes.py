@@ -171,6 +171,15 @@ async def a_file(wire: Wire) -> None:
     )
 
 
+async def a_clip(wire: Wire) -> None:
+    ts = await wire.sandbox.share("ada", "general", "", [UploadedFile("Audio clip (1).m4a", b"m4a")])
+    await wire.sandbox.transcribe(wire.sandbox.workspace.message(GENERAL, ts).files[0]["id"], "What day is it?")
+
+
+async def a_canvas(wire: Wire) -> None:
+    await wire.sandbox.share("ada", "general", "look", [UploadedFile("Plan.canvas", b"<h1>Plan</h1>")])
+
+
 async def a_file_from_another_organisation(wire: Wire) -> None:
     await wire.sandbox.share("emmy", "partners", "look", [UploadedFile("a.png", b"png")])
 
@@ -264,6 +273,8 @@ STREAM_START = message_event(STREAM_START_BEFORE)
             a_file_from_another_organisation,
             [message_event({**FILE_SHARE_BY_PERSON, "files": [messages.CHECK_FILE_INFO]})],
         ),
+        (a_clip, [message_event({**FILE_SHARE_BY_PERSON, "text": "", "files": [messages.AUDIO_CLIP]})]),
+        (a_canvas, [message_event({**FILE_SHARE_BY_PERSON, "files": [messages.CANVAS]})]),
         (a_table, [message_event({**BY_PERSON, "attachments": BY_PERSON["attachments?"]})]),
         (a_forwarded_message, [MESSAGE, message_event({**BY_PERSON, "attachments": BY_PERSON["attachments?"]})]),
         (a_notice_of_slack, [message_event(messages.FROM_SLACK)]),
@@ -328,12 +339,14 @@ async def two_reactions(wire: Wire) -> None:
 
 PANE_THREAD = messages.PANE_THREAD
 TITLED = {**PANE_THREAD, "assistant_app_thread": PANE_THREAD["assistant_app_thread?"]}
+CLIP = message_event({**FILE_SHARE_BY_PERSON, "files": [messages.AUDIO_CLIP]})
 FROM_PANE = {**MESSAGE, "assistant_thread": {"action_token": str}}
 
 
 @pytest.mark.parametrize(
     ("manifest", "act", "expected"),
     [
+        (manifests.transcribing(), a_clip, [CLIP, *(events.FILE_CHANGE,) * 4]),
         (manifests.reacting(), two_reactions, [events.REACTION, events.REACTION]),
         (manifests.classic(), a_home, [events.HOME, {**events.HOME, "view": events.HOME["view?"]}]),
         (

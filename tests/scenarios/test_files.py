@@ -155,6 +155,14 @@ async def test_unreadable_file_is_named_only_once(stage: Stage) -> None:
     assert "song.mp3" in stage.prompts()[1][0]["content"], "the model must know of it"
 
 
+@pytest.mark.parametrize("name", ["Audio clip (2026-10-09 10:35:15).m4a", "Plan.canvas"])
+async def test_clip_and_canvas_are_named_as_not_read(stage: Stage, name: str) -> None:
+    place = stage.sandbox.dm("ada")
+    await stage.sandbox.share("ada", place, "", [UploadedFile(name, b"<h1>Plan</h1>")])
+    told = f"{ANSWER}\nNot read: {name.removesuffix('.canvas')} ({texts.FILE_TYPE})."
+    assert await stage.answers(place, None) == [told]
+
+
 REFUSED = {
     "a kind unknown": (UploadedFile("a.zip", b"PK\3\4" + bytes(99), "application/zip"), texts.FILE_TYPE),
     "a type found by its content": (UploadedFile("a.dat", b"\0\1\2\3" * 9), texts.FILE_TYPE),

@@ -10,7 +10,7 @@ import pytest
 from bot.core import texts
 from bot.settings import Settings
 from sandbox.server import Sandbox
-from sandbox.workspace import Message
+from sandbox.workspace import Message, Session
 from tests.clocks import WITHIN_S
 from tests.scenarios.conftest import Stage, growing, running, says, shown
 from tests.scenarios.test_follow_ups import queued_placeholders
@@ -67,6 +67,30 @@ async def test_edited_queued_question_is_answered_in_its_newest_text(stage: Stag
     await stage.sandbox.edit("general", second, "@typist second?")
     await stage.answers("general", asked, count=2)
     assert stage.prompts()[1][-1]["content"] == "second?"
+
+
+async def test_new_metadata_of_a_root_is_no_edit(stage: Stage) -> None:
+    stage.vendor.script(says("First. " * 40, pause_s=0.06), says("Still here."))
+    asked = await stage.mention("why?")
+    await growing_reply(stage, asked, "First.")
+    root = stage.sandbox.workspace.message("C0GENERAL", asked)
+    stage.sandbox.workspace.change(replace(root, session=Session("processing")))
+    event = stage.sandbox.deliveries[-1].payload["event"]
+    assert (event["subtype"], event["message"]["agent_session"]["status"]) == ("message_changed", "processing")
+    (answer,) = await stage.answers("general", asked)
+    stage.sandbox.workspace.change(replace(root, session=Session("active")))
+    await all_taken(stage)
+    assert (len(stage.vendor.requests), offers(stage)) == (2, []), "a question for each of the two answers"
+    assert await stage.answers("general", asked) == [answer]
+
+
+async def test_broadcast_is_answered_once(stage: Stage) -> None:
+    root = await stage.sandbox.say("grace", "general", "Here it is.")
+    await stage.sandbox.say("ada", "general", "@typist what is it?", root, broadcast=True)
+    assert stage.sandbox.deliveries[-1].payload["event"]["subtype"] == "message_changed"
+    await all_taken(stage)
+    assert await stage.answers("general", root) == ["The whole answer."]
+    assert (len(stage.bots("general", root)), len(stage.vendor.requests)) == (1, 2)
 
 
 async def test_edit_of_the_last_answered_question_offers_another_answer(stage: Stage) -> None:

@@ -76,6 +76,13 @@ AUDIO_CLIP: Shape = {
     "audio_wave_samples": [int],
     "media_display_type": "audio",
 }
+CANVAS: Shape = {  # reported; media_display_type and mode are inferred
+    **_FILE,
+    "mimetype": "application/vnd.slack-docs",
+    "filetype": "quip",
+    "mode": "quip",
+    "media_display_type?": str,
+}
 CHECK_FILE_INFO: Shape = {  # docs, and a report of 2023
     "id": FILE_ID,
     "created": 0,
@@ -85,7 +92,7 @@ CHECK_FILE_INFO: Shape = {  # docs, and a report of 2023
     "file_access": "check_file_info",
 }
 DELETED_FILE: Shape = {"id": FILE_ID, "mode": "tombstone"}  # docs
-FILE = (HOSTED, SNIPPET, AUDIO_CLIP, CHECK_FILE_INFO, DELETED_FILE)
+FILE = (HOSTED, SNIPPET, AUDIO_CLIP, CANVAS, CHECK_FILE_INFO, DELETED_FILE)
 
 SHARES: Shape = {"channels": [CHANNEL], "groups": [CHANNEL], "ims": [CHANNEL], "shares": dict}
 _COUNTS: Shape = {"comments_count": int, "has_more_shares": bool}
