@@ -1,5 +1,6 @@
 """What went wrong for the app, in sentences for its author: the page and the terminal show them."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,6 +8,9 @@ from dataclasses import dataclass, field
 from sandbox.web_api.http import LACKS_METHOD, CallRecord
 from sandbox.workspace import Json
 
+QUIET_S = 10.0
+"""How long after a mention's acknowledgement the app may be without any call. Bolt acknowledges before a listener runs,
+so that Slack learns of no exception in it."""
 _KEPT = 50
 _SHOWN = 20
 
@@ -24,10 +28,29 @@ class Problems:
     """The newest problems, each once. `added` is called with a problem that is new."""
 
     added: list[Callable[[str], None]] = field(default_factory=list)
+    quiet_s: float = QUIET_S
     _problems: deque[Problem] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    _quiet: asyncio.TimerHandle | None = None
 
-    def call_refused(self, call: CallRecord) -> None:
-        """Explains a call that the sandbox refused."""
+    def close(self) -> None:
+        """Stops waiting for a call."""
+        if self._quiet is not None:
+            self._quiet.cancel()
+
+    def acknowledged(self, event_type: str) -> None:
+        """Explains a mention that no call follows."""
+        if event_type != "app_mention":
+            return
+        self.close()
+        text = (
+            f"No call followed the event app_mention within {self.quiet_s:g} s. If the app meant to answer, its "
+            "listener may have raised an exception after the acknowledgement: see the app's own output."
+        )
+        self._quiet = asyncio.get_running_loop().call_later(self.quiet_s, self._add, text)
+
+    def called(self, call: CallRecord) -> None:
+        """Takes note of a call, and explains it if the sandbox refused it."""
+        self.close()
         if call.error == LACKS_METHOD:
             self._add(f"{call.method}: this sandbox doesn't have the method. Slack may have it. See docs/emulator.md.")
         elif call.error is not None:

@@ -138,6 +138,7 @@ class Sandbox:
             self.redelivery_delays_s,
             self.monotonic,
             self._on_sockets_changed,
+            acknowledged=self.problems.acknowledged,
             not_acknowledged=self.problems.not_acknowledged,
         )
         chooser = random.Random(self.seed)  # noqa: S311 - not used for secrets
@@ -230,6 +231,7 @@ class Sandbox:
 
     async def __aexit__(self, *exc_info: object) -> None:
         self.files.close()
+        self.problems.close()
         for timer in self._scheduled.values():
             timer.cancel()
         await self.sockets.close()
@@ -407,7 +409,7 @@ class Sandbox:
         self._wake_waiters()
 
     def _on_call(self, call: CallRecord) -> None:
-        self.problems.call_refused(call)
+        self.problems.called(call)
         self._page.record(call)
         self._wake_waiters()
 

@@ -85,6 +85,8 @@ class SocketMode:
     monotonic: Callable[[], float] = time.monotonic
     changed: Callable[[], None] = lambda: None
     """Called when connections or deliveries change."""
+    acknowledged: Callable[[str], None] = lambda event_type: None
+    """Called with the type of an event that the app has acknowledged."""
     not_acknowledged: Callable[[str], None] = lambda what: None
     """Called with what the app left without an acknowledgement."""
     deliveries: deque[Delivery] = field(default_factory=lambda: deque(maxlen=5_000))
@@ -219,6 +221,7 @@ class SocketMode:
             self.not_acknowledged(f"the event {delivery.payload['event']['type']}")
             return False
         delivery.acked_at_s = self.monotonic()
+        self.acknowledged(str(delivery.payload["event"]["type"]))
         self.changed()
         return True
 

@@ -1,5 +1,6 @@
 """What the page and the terminal say went wrong for an app, and what the sandbox gives an app of somebody else."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -55,6 +56,26 @@ async def test_unacknowledged_event_is_explained(session: aiohttp.ClientSession)
                 await app.events(1)
         assert "didn't acknowledge the event message in time" in told[0]
         await app.close()
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_mention_that_no_call_follows_is_explained(
+    sandbox: Sandbox, web: AsyncWebClient, app: SdkApp, session: aiohttp.ClientSession, answers: bool
+) -> None:
+    await app.connect()
+    sandbox.problems.quiet_s = 0.3
+    told: list[str] = []
+    sandbox.problems.added.append(told.append)
+    await sandbox.say("ada", "general", "hi")
+    await sandbox.say("ada", "general", "@typist hi")
+    await sandbox.wait_for(lambda: all(delivery.acked_at_s is not None for delivery in sandbox.deliveries))
+    if answers:
+        await web.chat_postMessage(channel="C0GENERAL", text="hello")
+    await asyncio.sleep(0.6)
+    assert told == await problems(sandbox, session)
+    assert [text.split(" within ")[0] for text in told] == (
+        [] if answers else ["No call followed the event app_mention"]
+    )
 
 
 async def test_app_joins_a_public_channel_and_is_told_of_members(session: aiohttp.ClientSession) -> None:
