@@ -112,8 +112,8 @@ async def redeliver(targets: FaultTargets) -> None:
         targets.sandbox.redeliver(targets.rng.choice(targets.sandbox.deliveries).event_id)
 
 
-async def lose_acknowledgements(targets: FaultTargets) -> None:
-    targets.note("the next 2 acknowledgements are lost")
+async def lose_acknowledgments(targets: FaultTargets) -> None:
+    targets.note("the next 2 acknowledgments are lost")
     targets.sandbox.faults.start("unacked", times=2)
 
 
@@ -250,7 +250,7 @@ COMMON_FAULTS: Mapping[Fault, int] = {
     drop_sockets: 2,
     refresh: 1,
     redeliver: 2,
-    lose_acknowledgements: 1,
+    lose_acknowledgments: 1,
     rate_limit: 2,
     http_500: 2,
     internal_error: 1,

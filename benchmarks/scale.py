@@ -5,7 +5,7 @@ Run: python -m benchmarks.scale [--processes 1,2,4] [--database postgresql] [--p
 The parts, for each number of processes:
 
 - idle: CPU and memory without work
-- way: latency from an event to its acknowledgement and to the placeholder
+- way: latency from an event to its acknowledgment and to the placeholder
 - load: edits and 429s under Slack's budget, which the sandbox enforces
 - live: memory and CPU of a live answer
 - takeover: time until an answer continues after its process was killed
@@ -106,7 +106,7 @@ class Deployment:
         return sum(len(words_in(history.last.text)) for history in pages)
 
     def acknowledged_s(self) -> list[float]:
-        """Returns the time from sending to acknowledgement for each question's events; infinite without one."""
+        """Returns the time from sending to acknowledgment for each question's events; infinite without one."""
         events = [event for event in self.sandbox.deliveries if event.payload["event"]["ts"] in self.asked_s]
         return [
             (event.acked_at_s or math.inf) - event.sent_at_s[0] if event.sent_at_s else math.inf for event in events
@@ -163,8 +163,8 @@ async def latency(engine: Engine, processes: int) -> Figures:
         await _ask(deployment, LATENCY_QUESTIONS, LATENCY_S)
         acknowledged_s, placeholders_s = deployment.acknowledged_s(), deployment.placeholders_s()
         return {
-            "way: event to acknowledgement p50, ms": _percentile(acknowledged_s, 50) * 1e3,
-            "way: event to acknowledgement p95, ms": _percentile(acknowledged_s, 95) * 1e3,
+            "way: event to acknowledgment p50, ms": _percentile(acknowledged_s, 50) * 1e3,
+            "way: event to acknowledgment p95, ms": _percentile(acknowledged_s, 95) * 1e3,
             "way: event to placeholder p50, ms": _percentile(placeholders_s, 50) * 1e3,
             "way: event to placeholder p95, ms": _percentile(placeholders_s, 95) * 1e3,
             "way: CPU of a question, ms": (deployment.cpu_s() - cpu_s) / LATENCY_QUESTIONS * 1e3,

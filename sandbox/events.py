@@ -245,7 +245,7 @@ class Events:
         return payload
 
     def _team(self, event: Json) -> str:
-        """Returns the payload's team_id: the author's organisation. The recipient is in `authorizations`."""
+        """Returns the payload's team_id: the author's organization. The recipient is in `authorizations`."""
         message = event.get("message") or event.get("previous_message") or event
         return team_of(self.workspace, str(message.get("user")))
 

@@ -86,7 +86,7 @@ ANSWER_FAULTS = (
 """Faults that replace a call's response. The first active one in this order applies."""
 CALL_FAULTS = (
     Fault("rate_limit", "Rate limited", SHOWING),
-    Fault("strict_posts", "Five posts in 5 s for each channel, and a stream's start counts"),
+    Fault("strict_posts", "At most five posts in 5 s per channel, stream starts included"),
     Fault("slow", "Slow responses"),
     Fault("close_stream", "Native streams closed by Slack", "chat.appendStream"),
     *ANSWER_FAULTS,
@@ -94,7 +94,7 @@ CALL_FAULTS = (
 EVENT_FAULTS = (
     Fault("redeliver", "Events delivered twice"),
     Fault("unacked", "Acknowledgments lost"),
-    Fault("foreign_team", "Events from a Slack Connect host"),
+    Fault("foreign_team", "Events with another workspace's team_id (Slack Connect)"),
 )
 FILE_FAULTS = (
     Fault("file_redirect", "File downloads redirected"),

@@ -38,7 +38,7 @@ class MenuQuery:
 
 @dataclass
 class Interactivity:
-    """Sends interactive payloads to the app and returns its acknowledgement."""
+    """Sends interactive payloads to the app and returns its acknowledgment."""
 
     workspace: Workspace
     sockets: SocketMode
@@ -109,7 +109,7 @@ class Interactivity:
         return options
 
     async def send(self, payload: Json) -> Json | None:
-        """Sends a payload and returns the acknowledgement's payload, None after the timeout.
+        """Sends a payload and returns the acknowledgment's payload, None after the timeout.
 
         Raises SlackError("interactivity_not_enabled").
         """

@@ -28,7 +28,7 @@ class People:
         self.files = files
 
     def arrive(self, name: str, *, guest: bool = False, team_id: str = TEAM_ID) -> User:
-        """Adds a person to #general and #random, with a DM to the bot. `team_id` may be another organisation's."""
+        """Adds a person to #general and #random, with a DM to the bot. `team_id` may be another organization's."""
         person = User(f"U0{name.upper()}", name, name.title(), "#64748b", team_id=team_id, is_restricted=guest)
         self.workspace.users[person.id] = person
         for channel in ("general", "random"):

@@ -58,7 +58,7 @@ class Problems:
             self._add(f"{call.method} was refused: {call.error}{detail}.")
 
     def not_acknowledged(self, what: str) -> None:
-        """Explains an event or a press that the app left without an acknowledgement."""
+        """Explains an event or a press that the app left without an acknowledgment."""
         self._add(
             f"The app didn't acknowledge {what} in time. A listener may be missing, or have raised an exception: "
             "see the app's own output."

@@ -42,7 +42,7 @@ class Responses:
         return f"{self.base_url()}/response/{token}"
 
     def show(self, channel: str, user_id: str, content: Json) -> None:
-        """Shows the message in a command's acknowledgement. Raises SlackError."""
+        """Shows the message in a command's acknowledgment. Raises SlackError."""
         self.respond(ResponseUrl(channel, user_id, None, 0.0), content)
 
     async def handle(self, request: web.Request) -> web.Response:

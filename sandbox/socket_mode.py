@@ -5,15 +5,15 @@ How it works:
 1. apps.connections.open returns an address with a ticket. A ticket opens one connection; another use gets HTTP 404.
 2. The server greets a connection with `hello`. An app may have up to 10 connections, and each envelope goes to one of
    them in turn.
-3. The app acknowledges an envelope by sending its envelope_id back. Without an acknowledgement within `ack_timeout_s`,
+3. The app acknowledges an envelope by sending its envelope_id back. Without an acknowledgment within `ack_timeout_s`,
    or if the connection ends, an attempt has failed.
 4. Events are delivered again after each of `redelivery_delays_s`, with the same event_id, a new envelope_id and a
    retry_attempt. After the last attempt, Slack gives the event up.
-5. Interactive payloads and commands are sent once. Their acknowledgement may have a payload, which `ask` returns.
+5. Interactive payloads and commands are sent once. Their acknowledgment may have a payload, which `ask` returns.
 6. From time to time Slack refreshes connections: it sends a `disconnect` warning, sends nothing else to that
    connection, and closes it a few seconds later.
 
-Faults cut connections, refresh them, end them right after `hello`, drop acknowledgements and repeat events.
+Faults cut connections, refresh them, end them right after `hello`, drop acknowledgments and repeat events.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _HEARTBEAT_S = 20.0
 
 @dataclass
 class Delivery:
-    """An event's delivery: its payload, its attempts and its acknowledgement."""
+    """An event's delivery: its payload, its attempts and its acknowledgment."""
 
     payload: Json
     sent_at_s: list[float] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Connection:
     request: web.Request
     accepting: bool = True
     waiting: dict[str, asyncio.Future[Json | None]] = field(default_factory=dict)
-    """By envelope_id: the acknowledgement's payload, None if the connection ends first."""
+    """By envelope_id: the acknowledgment's payload, None if the connection ends first."""
 
     def abort(self) -> None:
         """Cuts the TCP connection without a closing handshake."""
@@ -67,7 +67,7 @@ class Connection:
             self.request.transport.abort()
 
     def cancel_waiting(self) -> None:
-        """Ends all waits for acknowledgements, with None."""
+        """Ends all waits for acknowledgments, with None."""
         for waiter in self.waiting.values():
             if not waiter.done():
                 waiter.set_result(None)
@@ -88,7 +88,7 @@ class SocketMode:
     acknowledged: Callable[[str], None] = lambda event_type: None
     """Called with the type of an event that the app has acknowledged."""
     not_acknowledged: Callable[[str], None] = lambda what: None
-    """Called with what the app left without an acknowledgement."""
+    """Called with what the app left without an acknowledgment."""
     deliveries: deque[Delivery] = field(default_factory=lambda: deque(maxlen=5_000))
 
     def __post_init__(self) -> None:
@@ -115,7 +115,7 @@ class SocketMode:
         return delivery
 
     async def ask(self, kind: str, payload: Json) -> Json | None:
-        """Sends a payload once and returns the acknowledgement's payload, None after the timeout."""
+        """Sends a payload once and returns the acknowledgment's payload, None after the timeout."""
         connection = self._next()
         if connection is None:
             return None
@@ -126,7 +126,7 @@ class SocketMode:
         return acknowledged
 
     def redeliver(self, delivery: Delivery) -> None:
-        """Delivers an event again, as after a lost acknowledgement."""
+        """Delivers an event again, as after a lost acknowledgment."""
         self._start(self._deliver_again(delivery))
 
     def drop(self) -> None:

@@ -15,7 +15,7 @@ SessionStatus = Literal["active", "processing", "suspended", "closed"]
 
 TEAM_ID = "T0SANDBOX"
 PARTNERS_ID = "T0PARTNERS"
-"""The other organisation of the shared channel."""
+"""The other organization of the shared channel."""
 APP_ID = "A0TYPIST"
 SLACK = "USLACK"
 """The author of Slack's own notices."""
@@ -75,7 +75,7 @@ class Channel:
     creator: str | None = None
     """The only information about a channel's managers that bots get. Channel roles are visible to admins only."""
     shared_with: str | None = None
-    """The team_id of another organisation, with Slack Connect."""
+    """The team_id of another organization, with Slack Connect."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ EXIT_DECLINED = 1
 WORKER = "forget"
 """This process's name among the workers. It claims no jobs."""
 ROOT = "root"
-"""Logged in place of a thread's ts for direct messages outside of threads."""
+"""Logged in place of a thread's ts for direct messages outside threads."""
 
 _USER = re.compile(r"[UW][A-Z0-9]+")
 _THREAD = re.compile(r"(?:([ET][A-Z0-9]+)/)?([CDG][A-Z0-9]+)/(\d+\.\d+|root)")

@@ -18,7 +18,7 @@ class ThreadKey:
     team_id: str
     channel_id: str
     thread_ts: str | None
-    """None outside of threads in a direct message, which is one long conversation."""
+    """None outside threads in a direct message, which is one long conversation."""
 
     @property
     def in_direct_message(self) -> bool:

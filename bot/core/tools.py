@@ -61,7 +61,7 @@ class CallResult:
     is_error: bool = False
     """Whether the tool reports an error, or there is no result."""
     may_be_stored: bool = True
-    """False for what Slack finds, which Slack forbids to keep: the record says only that the call was made."""
+    """False for Slack's search results, which Slack forbids keeping: the record says only that the call was made."""
 
 
 def full_name(owner: str, tool: str) -> str:

@@ -164,7 +164,7 @@ class PostedReplies:
         return (await self._read(question))[0]
 
     async def _messages_at_root(self, question: Question) -> list[Json]:
-        """Returns the messages outside of threads from the question on, oldest first."""
+        """Returns the messages outside threads from the question on, oldest first."""
         return (await self._read_method("conversations.history", question))[0]
 
     async def _read(self, question: Question, latest_ts: str = "") -> tuple[list[Json], bool]:

@@ -4,7 +4,7 @@ Slack lets a bot search only with the action_token of a person's message, and sh
 token stays in the memory of the processes that run when it comes (bot/services/shared_tokens.py). A process that starts
 later can't search for its question, and the model says so.
 
-Slack forbids to keep what it finds: results are never stored or logged. A take-over may search again.
+Slack forbids keeping search results: they are never stored or logged. A take-over may search again.
 """
 
 import asyncio

@@ -18,7 +18,7 @@ from bot.store.schema import REVISION
 
 CONNECTION, WRITE, SCHEMA = "database.connection", "database.write", "database.schema"
 WITHIN_S = 8.0
-"""Shorter than the bound of a check, so that a driver that is cancelled has time to let go."""
+"""Shorter than the bound of a check, so that a canceled driver has time to stop."""
 
 
 class DatabaseChecks:

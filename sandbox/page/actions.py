@@ -16,7 +16,7 @@ from sandbox.workspace import Json, SlackError
 
 @dataclass
 class PageActions:
-    """Handles the page's actions. A response waits for the app's acknowledgement, or is app_not_responding."""
+    """Handles the page's actions. A response waits for the app's acknowledgment, or is app_not_responding."""
 
     surfaces: Surfaces
     acts: Callable[[str, str], None]

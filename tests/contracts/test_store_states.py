@@ -466,7 +466,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(sure=few)
     def adopt(self, sure: int) -> None:
-        """Now and then a process starts, and finds what was recorded under another organisation's id."""
+        """Now and then a process starts, and finds what was recorded under another organization's id."""
         if sure < 3:
             with self._moving():
                 self.runner.run(adopt(self.listener.database, "T1"))

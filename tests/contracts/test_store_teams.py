@@ -1,4 +1,4 @@
-"""Rows recorded under another organisation's team ID belong to Typist's team from the next start on."""
+"""Rows recorded under another organization's team ID belong to Typist's team from the next start on."""
 
 from dataclasses import replace
 

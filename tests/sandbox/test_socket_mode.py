@@ -1,4 +1,4 @@
-"""Socket Mode: tickets, acknowledgements, redelivery, multiple connections, refreshes and lost connections."""
+"""Socket Mode: tickets, acknowledgments, redelivery, multiple connections, refreshes and lost connections."""
 
 import aiohttp
 import pytest

@@ -157,7 +157,7 @@ SLACK: Mapping[str, SlackCase] = {
         fault=("no_answer", {"method": "auth.test"}),
         never=True,
     ),
-    "A proxy's page in place of Slack's answer": SlackCase(
+    "A proxy's page instead of Slack's response": SlackCase(
         "slack.bot_token", FAIL, skips(*AFTER_BOT_TOKEN), fault=("html_200", {"method": "auth.test"})
     ),
     "HTTP 503": SlackCase(
@@ -197,7 +197,7 @@ SLACK: Mapping[str, SlackCase] = {
     "Another kind of token as app-level token": app_token("not_allowed_token_type"),
     "Socket Mode is off, said by apps.connections.open": app_token("socket_mode_not_enabled"),
     "Socket Mode is off, said by the socket": SlackCase("slack.socket_mode", FAIL, setup=Setup(socket_mode=False)),
-    "A socket without a word": SlackCase("slack.socket_mode", FAIL, setup=Setup(sends_hello=False), never=True),
+    "A socket that stays silent": SlackCase("slack.socket_mode", FAIL, setup=Setup(sends_hello=False), never=True),
     "Ten connections already": SlackCase("slack.socket_mode", FAIL, other_sockets=10),
     "Tokens of two apps": SlackCase("slack.same_app", FAIL, setup=Setup(app_token_app_id="A0OTHER")),
     "No event message.im": manifest(without_event("message.im"), FAIL),

@@ -158,7 +158,7 @@ FAULTS: dict[str, tuple[str, FaultSettings]] = {
     "blocks refused": ("refuse", {"times": 1, "error": "invalid_blocks"}),
     "an edit too long": ("refuse", {"times": 1, "error": "msg_too_long"}),
     "events delivered twice": ("redeliver", {}),
-    "acknowledgements lost": ("unacked", {"times": 1}),
+    "acknowledgments lost": ("unacked", {"times": 1}),
 }
 
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skips_waits
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    """Yields a workspace that waits for acknowledgements as long as Slack does."""
+    """Yields a workspace that waits for acknowledgments as long as Slack does."""
     loop = asyncio.get_running_loop()
     async with Sandbox(ack_timeout_s=3.0, manifest=manifest(), monotonic=loop.time) as sandbox:
         yield sandbox
@@ -162,7 +162,7 @@ async def with_short_ack_timeout(vendor: VendorServer) -> AsyncIterator[Stage]:
         yield Stage(sandbox, vendor)
 
 
-async def test_modal_with_late_acknowledgement_is_resubmitted_and_asked_once(with_short_ack_timeout: Stage) -> None:
+async def test_modal_with_late_acknowledgment_is_resubmitted_and_asked_once(with_short_ack_timeout: Stage) -> None:
     ts = await with_short_ack_timeout.sandbox.say("alan", "general", "hello")
     client = with_short_ack_timeout.sandbox.client("ada")
     await client.use_message_shortcut("general", ts, ASK_ABOUT)

@@ -64,7 +64,7 @@ def named(step: Step) -> str:
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    """Yields a workspace that waits for acknowledgements as long as Slack does, and redelivers events all the time.
+    """Yields a workspace that waits for acknowledgments as long as Slack does, and redelivers events all the time.
 
     The next process gets the event of a direct message before it looks for questions to continue.
     """
