@@ -7,6 +7,7 @@ a question about a message, an approval, App Home and the assistant pane.
 
 import asyncio
 import io
+import re
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -34,6 +35,8 @@ from tests.streams.server import VendorResponse, VendorServer
 
 DOCS = Path(__file__).parent.parent / "docs"
 QUESTION = "how do I find slow queries, and what helps against them?"
+DIRECT = re.compile("^typist( ?unread)?$")
+"""The direct message with the bot in the sidebar."""
 VISIBLE_TEXT = "Read it from the inside out"
 """The growing answer is captured when this text is visible."""
 ANSWER = '''## Slow queries, found and cured
@@ -174,7 +177,7 @@ async def take_whole(browser: Browser, sandbox: Sandbox) -> None:
     await sandbox.say("ada", sandbox.dm("ada"), QUESTION)
     for scheme, name in (("light", "answer.png"), ("dark", "answer-dark.png")):
         page = await opened(browser, sandbox, {"width": 1180, "height": 1280}, scheme)
-        await page.locator("#directs").get_by_role("button", name="typist", exact=True).press("Enter")
+        await page.locator("#directs").get_by_role("button", name=DIRECT).press("Enter")
         answer = page.locator("#main .message").last
         await expect(answer.get_by_role("link", name="documentation")).to_be_visible(timeout=60_000)
         await expect(answer).not_to_contain_text("Writing…", timeout=60_000)
@@ -195,7 +198,7 @@ async def take_queued(browser: Browser, sandbox: Sandbox) -> None:
 
 async def take_edited(browser: Browser, sandbox: Sandbox) -> None:
     page = await opened(browser, sandbox, SMALL_SIZE, "light")
-    await page.locator("#directs").get_by_role("button", name="typist", exact=True).press("Enter")
+    await page.locator("#directs").get_by_role("button", name=DIRECT).press("Enter")
     await page.locator("#main-box").fill("one database for all services?")
     await page.locator("#main-box").press("Enter")
     await expect(page.locator("#main").get_by_text(texts.ANSWER_READY)).to_be_visible(timeout=30_000)
@@ -239,7 +242,7 @@ async def take_settings(browser: Browser, sandbox: Sandbox) -> None:
 
 async def take_home(browser: Browser, sandbox: Sandbox) -> None:
     page = await opened(browser, sandbox, {"width": 1180, "height": 1060}, "light")
-    await page.get_by_role("button", name="typist", exact=True).click()
+    await page.get_by_role("button", name=DIRECT).click()
     await page.get_by_role("tab", name="Home").click()
     await expect(page.get_by_role("heading", name="This workspace")).to_be_visible()
     await shoot(page, "home.png")
@@ -247,7 +250,7 @@ async def take_home(browser: Browser, sandbox: Sandbox) -> None:
 
 async def take_approval(browser: Browser, sandbox: Sandbox) -> None:
     page = await opened(browser, sandbox, SMALL_SIZE, "light")
-    await page.locator("#directs").get_by_role("button", name="typist", exact=True).press("Enter")
+    await page.locator("#directs").get_by_role("button", name=DIRECT).press("Enter")
     await page.locator("#main-box").fill("Please file an issue: the nightly export fails since Tuesday.")
     await page.locator("#main-box").press("Enter")
     await expect(page.get_by_role("button", name="Approve", exact=True)).to_be_visible(timeout=60_000)
