@@ -2,7 +2,7 @@
 
 A post notifies at once, a native stream once, at its stop, with its first text. Edits and ephemeral messages notify
 nobody. Whom a message notifies is assumed from how Slack's clients are set by default: everybody in a direct message,
-whoever a message mentions, and in a thread its author and all who have replied.
+the people that a message mentions, and in a thread its author and everyone who has replied.
 """
 
 import re

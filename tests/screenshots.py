@@ -282,7 +282,7 @@ async def shoot(page: Page, name: str) -> None:
     # Without this, the page would show the pointer's target as hovered and blink what has just changed.
     await page.mouse.move(0, 0)
     taken = await page.screenshot(animations="disabled")
-    # 256 colours are enough for a page and save two thirds of the bytes.
+    # 256 colors are enough for a page and save two thirds of the bytes.
     Image.open(io.BytesIO(taken)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
         DOCS / name, optimize=True
     )

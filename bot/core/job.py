@@ -31,7 +31,7 @@ DELETE_QUESTION, and an EDIT that changes the question, whose new version has no
 after one of these has no effect, and neither has one without a call that is still to be decided: the decision may be
 faster than the worker.
 
-A waiting job holds up nobody. Later questions of its thread are claimed and answered while it waits; once it is
+A waiting job blocks nobody. Later questions of its thread are claimed and answered while it waits; once it is
 RELEASED, it goes first again. If its asker writes to Typist in the thread instead of deciding, that is a decision: the
 calls are denied, and the attempt that follows takes the message along.
 

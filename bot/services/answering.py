@@ -1,6 +1,6 @@
 """Answering: one attempt at a job, from its claim to an end that Slack shows and the database has.
 
-`Answering.answer` is the whole way, on one screen:
+`Answering.answer` has the main path on one screen:
 
 1. Access control. A denied asker gets no reply; the job ends.
 2. The reply is opened: a placeholder, or what an earlier attempt left in Slack. If the end is already on record or
@@ -15,7 +15,7 @@ Steps
 `_take_steps` is the loop of a model that uses tools, at most BOT_MAX_STEPS requests for an answer. Each request has
 its own reservation and its own usage. A step that asks for tools is recorded before any of its calls is made
 (services/tool_calls.py). Then its calls are made, and the next request has their results and whatever the askers have
-written meanwhile. A take-over goes on from the recorded steps: no model is asked for them again. Where a call needs a
+written meanwhile. A take-over continues from the recorded steps: no model is asked for them again. Where a call needs a
 person's approval, the reply asks for it, and the attempt gives the job up until the decision (core/job.py).
 
 How an attempt ends

@@ -1,4 +1,4 @@
-"""The outbox's worker: makes the Slack calls beside replies' own, each at least once (core/outbox.py)."""
+"""The outbox's worker: makes the Slack calls that aren't part of a live reply, each at least once (core/outbox.py)."""
 
 import asyncio
 import logging

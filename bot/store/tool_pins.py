@@ -53,7 +53,7 @@ async def read(connection: AsyncConnection, tools: Iterable[str]) -> dict[str, P
 
 async def pin(connection: AsyncConnection, server: str, seen: Mapping[str, Pin], now: float) -> dict[str, Pin]:
     """Records a server's first list; returns what is on record then. Of processes that list it at once, one decides."""
-    # Whoever inserts the marker is first: on PostgreSQL, others wait here until that is committed.
+    # The first to insert the marker wins: on PostgreSQL, others wait here until the insert is committed.
     insert = insert_into(connection, tool_pins).on_conflict_do_nothing()
     marker = insert.values(_values(_marker_of(server), Pin("", ""), now)).returning(tool_pins.c.tool)
     of_server = tool_pins.c.tool.startswith(full_name(server, ""), autoescape=True)

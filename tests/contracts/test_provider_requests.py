@@ -102,7 +102,7 @@ REFUSALS = {
         _unsupported("reasoning.effort", "Unsupported parameter: 'reasoning.effort' is not supported with this model."),
         {"reasoning"},
     ),
-    "an organisation without summaries": (
+    "an organization without summaries": (
         RESPONSES,
         _unsupported(
             "reasoning.summary",

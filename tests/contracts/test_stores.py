@@ -1,4 +1,4 @@
-"""Stores: data survives restarts, cancelled callers and closing."""
+"""Stores: data survives restarts, canceled callers and closing."""
 
 import asyncio
 

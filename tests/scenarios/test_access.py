@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skips_waits
 
 @pytest.fixture
 def others(sandbox: Sandbox, vendor: VendorServer) -> Stage:
-    """Returns a workspace with another member, a guest and a person of another organisation. The bot isn't running."""
+    """Returns a workspace with another member, a guest and a person of another organization. The bot isn't running."""
     sandbox.people.arrive("gus")
     sandbox.people.arrive("gia", guest=True)
     sandbox.people.arrive("stan", team_id="T0ELSEWHERE")
@@ -146,7 +146,7 @@ PEOPLE: dict[str, UserKind | None] = {
     "U0TYPIST": UserKind.BOT,
     "U0ALAN": None,
 }
-"""An owner, an admin, two guests, two people of other organisations, one whom Slack hides, another bot, Typist itself,
+"""An owner, an admin, two guests, two people of other organizations, one whom Slack hides, another bot, Typist itself,
 and a deactivated account, for which Slack no longer tells the kind.
 """
 

@@ -32,7 +32,7 @@ ANSWER = "The whole answer."
 
 
 def picture(kind: str, colour: str = "teal", size: tuple[int, int] = (8, 6)) -> bytes:
-    """Returns a real image. A GIF gets two frames, of which the first has the colour."""
+    """Returns a real image. A GIF gets two frames, of which the first has the color."""
     packed = io.BytesIO()
     image = Image.new("RGB", size, colour)
     if kind == "GIF":

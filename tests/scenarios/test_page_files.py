@@ -24,7 +24,7 @@ SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>document.title = "run"</
 
 
 def png(width: int = 64, height: int = 48) -> bytes:
-    """Returns a real image of one colour."""
+    """Returns a real image of one color."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -9,7 +9,7 @@ in this order:
 3. deletions of messages that no longer belong to the reply.
 
 A page can also travel by a native stream (core/carriers.py): a start, appends, and a stop. What was appended stays, so
-only that is appended which later text can't change (markdown/stable.py). Whatever goes wrong with a stream ends in the
+only text that can't change anymore is appended (markdown/stable.py). Whatever goes wrong with a stream ends in the
 same way: it is stopped, and the page is edited as a whole. So a stream needs to be right only about what it has
 appended, and an edit covers all else.
 

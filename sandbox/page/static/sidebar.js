@@ -80,8 +80,8 @@ export class Sidebar {
   /** Describe the rights of the current person, and count their notifications. */
   showPerson() {
     const count = this.world.notifications.get(this.world.me) || 0;
-    const notified = `Slack has notified you ${count === 1 ? "once" : `${count} times`}.`;
-    byId("person-about").textContent = `${this.world.users.get(this.world.me).about} ${notified}`;
+    const notified = count ? `Slack has notified you ${count === 1 ? "once" : `${count} times`}.` : "";
+    byId("person-about").textContent = `${this.world.users.get(this.world.me).about} ${notified}`.trim();
   }
 
   showBot({ connected, note }) {
