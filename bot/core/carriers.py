@@ -1,7 +1,7 @@
 """Which budget carries a reply: edits of a message, or a native stream. Pure.
 
-Slack limits the two separately: 50 edits a minute, and 20 starts, 100 appends and 20 stops of streams. A reply, or a page of
-it, is given to a carrier once, when it begins:
+Slack limits the two separately: 50 edits a minute, and 20 starts, 100 appends and 20 stops of streams. A reply, or a
+page of it, is given to a carrier once, when it begins:
 
 - A stream needs a start now, and a stop that no other live stream needs. If one of the two is missing, edits carry.
 - A stream has no buttons. Where Slack shows no Stop of its own, a message above the stream has ours: two posts, two

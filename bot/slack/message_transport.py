@@ -6,9 +6,9 @@ Most of this module handles lost responses, where Slack may have done the call:
 - A post would stand in the thread twice. Before a page is posted again, its earlier post is looked for, by the metadata
   that each page carries.
 - A file can be shared only once. Its bytes are sent once, and before it is shared again it is looked for by its id.
-- A repeated start of a stream would leave two messages as well, and a start has no metadata. Before anything else is sent, messages of ours
-  without metadata are stopped and deleted. An append or a stop in doubt needs nothing: an edit of the
-  whole page follows.
+- A repeated start of a stream would leave two messages as well, and a start has no metadata. Before anything else is
+  sent, messages of ours without metadata are stopped and deleted. An append or a stop in doubt needs nothing: an edit
+  of the whole page follows.
 - A post may arrive after it was looked for. `clean_up` deletes such messages when a reply that was taken over ends.
 """
 
