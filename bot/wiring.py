@@ -321,7 +321,7 @@ def _slash_commands(parts: _Parts, quota: Quota) -> SlashCommands:
 def _app_home(parts: _Parts, quota: Quota) -> AppHome:
     settings, usage, surfaces = parts.settings, parts.stores.usage, parts.workspace.surfaces
     defaults, for_admins = default_settings_of(settings), shown_to_admins(settings)
-    return AppHome(usage, surfaces, quota, parts.clock, parts.me, defaults, settings.admins, for_admins)
+    return AppHome(usage, surfaces, quota, parts.access, parts.clock, parts.me, defaults, settings.admins, for_admins)
 
 
 def _loops(parts: _Parts, worker: Worker, shortcut: MessageShortcut) -> tuple[Loop, ...]:

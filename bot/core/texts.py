@@ -152,6 +152,7 @@ BAD_ANSWER = "Bad answer"
 # Reply actions: what only the person who pressed the button reads
 
 ONLY_ASKER_DECIDES = "Only the person who asked, or a Typist admin, can approve or deny this."
+ONLY_MEMBERS_APPROVE = "Only members of this workspace can approve this. If you are one, please try again in a minute."
 ONLY_ADMIN_ALLOWS = "Only a Typist admin can always allow a tool."
 SHOW_ALL_FIRST = "You can't see all arguments here. Press Show all: you can approve the call where they are shown."
 NOTHING_TO_DECIDE = "There is nothing to approve or deny here anymore."

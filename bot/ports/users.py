@@ -13,5 +13,9 @@ class Users(Protocol):
         ...
 
     async def kind(self, user_id: str) -> UserKind | None:
-        """Returns a person's kind of account, None if Slack doesn't say."""
+        """Returns a person's kind of account, None if Slack doesn't say within seconds."""
+        ...
+
+    async def kind_now(self, user_id: str, within_s: float) -> UserKind | None:
+        """Returns a person's kind of account as Slack says now, None if it doesn't say within this time."""
         ...

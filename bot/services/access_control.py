@@ -61,6 +61,17 @@ class AccessControl:
             kind = await self._users.kind(question.user_id)
         return access.denial(self._rules, question, kind)
 
+    async def denial_now(self, question: Question, within_s: float) -> Denial | None:
+        """Returns why the asker is denied by what Slack says of them now; UNKNOWN if it says nothing in time."""
+        kind = UserKind.BOT if question.from_bot else None
+        if kind is None and self._must_ask(question):
+            kind = await self._users.kind_now(question.user_id, within_s)
+        return access.denial(self._rules, question, kind)
+
+    async def is_member_now(self, user_id: str, within_s: float) -> bool:
+        """Returns whether Slack says now that a person is a member of the workspace."""
+        return await self._users.kind_now(user_id, within_s) is UserKind.MEMBER
+
     async def admits(self, question: Question) -> bool:
         """Returns whether the asker has access, and tells an asker who hasn't."""
         denial = await self.denial(question)
@@ -77,7 +88,7 @@ class AccessControl:
         log.info("user %s is denied: %s", question.user_id, denial.name.lower())
         if not question.from_bot:
             sentence = texts.naming_admins(denial, self._admins)
-            self._tell_in_background(question, sentence, access.denial_notice(question))
+            self._tell_in_background(question, sentence, access.denial_notice(question, denial))
 
     def tell_mention_needed(self, follow_up: Question) -> None:
         """Says in the background, once in a thread, that questions need a mention since a second person joined it."""

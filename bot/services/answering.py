@@ -2,7 +2,7 @@
 
 `Answering.answer` has the main path on one screen:
 
-1. Access control. A denied asker gets no reply; the job ends.
+1. Access control. A denied asker gets no reply; the job ends. If one is there already, it says so.
 2. The reply is opened: a placeholder, or what an earlier attempt left in Slack. If the end is already on record or
    shown, nothing is asked again; only the missing half is done.
 3. The prompt is built, tokens are reserved from the quota, and the model is asked. Its deltas are appended to the
@@ -56,6 +56,7 @@ from bot.core.inbound.mentions import without_address
 from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity
 from bot.core.job import Closing, EndReason, Outcome, reason_of
+from bot.core.limits.access import Denial
 from bot.core.outbox import Leftover, OutboxKind
 from bot.core.reply.approvals import asks_of
 from bot.core.reply.resuming import Seam
@@ -83,6 +84,8 @@ from bot.services.tool_calls import NotOurs, Offer, ToolCalls
 CHARGED_WITHOUT_TEXT = {Failure.STALLED, Failure.CUT, Failure.EMPTY, Failure.REFUSED}
 """Failures that cost tokens even before the first word. After any other failure before it, nothing is counted."""
 MOST_INTERRUPTIONS = 3
+CHECKED_AGAIN_WITHIN_S = 3.0
+"""How long a queued question waits for Slack to say whether its asker still has access."""
 
 _LIMIT_NOTICES = {EndReason.LENGTH_LIMIT: texts.LENGTH_LIMIT, EndReason.STEP_LIMIT: texts.STEP_LIMIT}
 _REASONS: Mapping[type[TypistError], EndReason] = {
@@ -172,7 +175,9 @@ class Answering:
         """Runs an attempt. Then the job has ended in Slack and on record, or another attempt can continue it."""
         reply = None
         try:
-            if await self._denied(attempt):
+            denial = await self._denial(attempt)
+            if denial is not None and not attempt.job.page_ts:
+                await self._deny(attempt, denial)
                 return
             signs = await self.pane.begin(attempt.job.question)
             reply = await self.replies.open(attempt.draft, status_shown=signs.status, has_stop=signs.stop)
@@ -180,7 +185,7 @@ class Answering:
             if (closing := attempt.job.checkpoint.closing) or reply.shown.ended:
                 await self._complete_end(attempt, reply, closing)
                 return
-            ending, outcome = await self._outcome(attempt, reply)
+            ending, outcome = await self._outcome(attempt, reply, denial)
             ending, outcome = _with_notices(ending, attempt), attempt.counted(outcome)
             attempt.draft.close(outcome.answer, _closing(ending, outcome))
             await reply.finish(ending)
@@ -203,21 +208,28 @@ class Answering:
         finally:
             self.pane.end(attempt.job.question, asks=attempt.waits)
 
-    async def _denied(self, attempt: AnswerAttempt) -> bool:
-        """Ends the job if its asker has no access; returns whether it did. Raises _TokenRefused.
+    async def _denial(self, attempt: AnswerAttempt) -> Denial | None:
+        """Returns why the asker has no access now. Raises _TokenRefused.
 
-        A job that has messages in Slack passed this check in an earlier attempt.
+        The asker of a queued question had access when its placeholder was posted. They lose it if Slack says so, not if
+        Slack is silent. An answer that has begun goes on, but Slack is asked again before it changes anything.
         """
         question = attempt.job.question
-        denial = None if attempt.job.page_ts else await self.access_control.denial(question)
-        if denial is None:
-            return False
-        if self.token_refused():
-            # Slack may only have refused to say who the asker is.
-            raise _TokenRefused
-        self.access_control.tell(question, denial)
+        if not attempt.job.page_ts:
+            denial = await self.access_control.denial(question)
+            if denial is not None and self.token_refused():
+                # Slack may only have refused to say who the asker is.
+                raise _TokenRefused
+            return denial
+        if attempt.job.attempts > 1:
+            return None
+        denial = await self.access_control.denial_now(question, CHECKED_AGAIN_WITHIN_S)
+        return None if denial is Denial.UNKNOWN else denial
+
+    async def _deny(self, attempt: AnswerAttempt, denial: Denial) -> None:
+        """Ends a job without a reply; its asker is told."""
+        self.access_control.tell(attempt.job.question, denial)
         await self._record(attempt, (), Outcome(EndReason.DENIED, ""))
-        return True
 
     async def _complete_end(self, attempt: AnswerAttempt, reply: LiveReply, closing: Closing | None) -> None:
         """Shows or records the end that an earlier attempt reached, whichever is missing."""
@@ -235,11 +247,13 @@ class Answering:
             await reply.finish(ending_of(attempt.job, closing))
         await self._record_shown_end(attempt, reply, outcome)
 
-    async def _outcome(self, attempt: AnswerAttempt, reply: LiveReply) -> tuple[Ending, Outcome]:
+    async def _outcome(self, attempt: AnswerAttempt, reply: LiveReply, denial: Denial | None) -> tuple[Ending, Outcome]:
         """Asks the model if nothing forbids it; returns the ending for readers and the outcome to record.
 
         Raises _TokenRefused.
         """
+        if denial is not None:
+            return _end(denial, Outcome(EndReason.DENIED, attempt.part))
         if attempt.stop_asked:
             return _stopped(attempt)
         if attempt.job.interruptions >= MOST_INTERRUPTIONS:

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bot.core.app_home import HomeView, WorkspaceUsage
+from bot.core.conversation import Question, ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, effective_settings
 from bot.core.inbound.triage import Identity
+from bot.core.limits.access import Denial
 from bot.core.limits.caps import CapWindow, Period, Scope, ScopeIds, UsageToDate, first_day
 from bot.errors import RateLimited, Refused, StoreError, trace_of
 from bot.ports.app_home import AppHomeTab
 from bot.ports.clock import Clock
 from bot.ports.usage import UsageByModel
+from bot.services.access_control import AccessControl
 from bot.services.quota import Quota
 
 MOST_BUILDING = 50
@@ -30,6 +33,7 @@ class AppHome:
     usage: UsageByModel
     tab: AppHomeTab
     quota: Quota
+    access_control: AccessControl
     clock: Clock
     me: Identity
     defaults: DefaultSettings
@@ -47,6 +51,9 @@ class AppHome:
     async def _publish(self, user_id: str) -> None:
         try:
             async with asyncio.timeout(WITHIN_S):
+                if denial := await self._denial(user_id):
+                    await self.tab.publish_home(user_id, denial)
+                    return
                 workspace = await self._workspace() if user_id in self.admins else None
                 usage = await self.quota.personal_use(self.me.team_id, user_id)
                 defaults = effective_settings(ChannelSettings(), self.defaults)
@@ -55,6 +62,10 @@ class AppHome:
             log.warning("App Home of user %s not updated: %s", user_id, error or "it took too long")
         except Exception as error:
             log.error("App Home of user %s not updated: %s", user_id, trace_of(error))
+
+    async def _denial(self, user_id: str) -> Denial | None:
+        question = Question(ThreadKey(self.me.team_id, f"D{user_id}", None), "", user_id, "")
+        return await self.access_control.denial(question)
 
     async def _workspace(self) -> WorkspaceUsage:
         windows = {period: CapWindow(Scope.WORKSPACE, period) for period in Period}

@@ -7,7 +7,7 @@ button stands.
 import logging
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bot.core import texts
@@ -35,6 +35,10 @@ LOOK_AGAIN_S = 1.0
 LOOK_FOR_END_S = 0.2
 LOOKS_FOR_END = 8
 """How often a press of a button that only ended answers have looks for the answer's end."""
+CHECKED_WITHIN_S = 2.0
+"""How long a press waits for Slack to say who presses: a modal must open within three seconds."""
+_ABOUT_CALLS = (ReplyAction.DETAILS, ReplyAction.ARGUMENTS, ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS)
+"""Actions that show or allow calls of tools."""
 _JOB_ID = re.compile("[0-9]{1,18}")
 """Digits that fit into a database's integer."""
 
@@ -172,6 +176,8 @@ class ReplyActions:
             if sentence != texts.ANSWER_UNFINISHED or look + 1 == LOOKS_FOR_END:
                 break
             await self.clock.sleep(LOOK_FOR_END_S)
+        if answer is not None and sentence is None and press.action in _ABOUT_CALLS:
+            return answer, await self._denial(answer, press)
         return answer, sentence
 
     async def _answer_of(self, press: Press) -> RecordedAnswer | None:
@@ -201,6 +207,9 @@ class ReplyActions:
         allows = press.action is not ReplyAction.DENY
         if step is not None and allows and not press.in_modal and ask_of(step, answer.version, self.admins).is_cut:
             return ActionResponse(texts.SHOW_ALL_FIRST)
+        needs_member = step is not None and allows and not step.read_only
+        if needs_member and not await self.access_control.is_member_now(press.user_id, CHECKED_WITHIN_S):
+            return ActionResponse(texts.ONLY_MEMBERS_APPROVE)
         decision = Decision.DENIED if press.action is ReplyAction.DENY else Decision.APPROVED
         if step is None or not await self.approvals.decide(
             answer.job_id, answer.version, step, decision, press.user_id
@@ -211,6 +220,11 @@ class ReplyActions:
             await self.approvals.allow_always(answer.question.thread, step, press.user_id)
         self.worker.wake()
         return await self._others_to_decide(answer)
+
+    async def _denial(self, answer: RecordedAnswer, press: Press) -> str | None:
+        """Returns why the presser may not see or decide about calls: they need access themselves, as of now."""
+        as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)
+        return await self.access_control.denial_now(as_theirs, CHECKED_WITHIN_S)
 
     async def _others_to_decide(self, answer: RecordedAnswer) -> ActionResponse | None:
         """Returns a response if other calls still wait: the model goes on only after the last decision."""

@@ -4,7 +4,8 @@ Who may use what
 ----------------
 Tools that may change something are offered to members of the workspace only: guests, people of other organizations and
 bots get tools that an admin declared read-only, whatever the rules say. A rule allows a tool, asks a person about each
-call, or denies it. An admin may always allow a tool in a channel, as it is defined now.
+call, or denies it. An admin may always allow a tool in a channel, as it is defined now. Right before each call
+that may change something, Slack is asked again whether the asker is a member.
 
 Once the model has read something untrusted (a tool's result, or the web), no call that may change something is made
 unasked, whatever rule allows it: the text may be an attack that writes as if it were the user.
@@ -41,6 +42,11 @@ ANSWER_WITHIN_S = CALL_TIMEOUT_S + 5.0
 MOST_CALLS = 8
 """The most calls of one step: people decide about them in one message."""
 
+MEMBER_WITHIN_S = 10.0
+"""How long a call that may change something waits for Slack to say that its asker is a member."""
+NOT_A_MEMBER = (
+    "The call was not made: Slack doesn't say that the asker is a member of the workspace, as it must for this tool."
+)
 NO_ARGUMENTS = (
     "The call was not made. Its arguments must be a JSON object in which no key comes twice and no integer is larger "
     "than floating-point numbers hold; write such numbers as strings. They were:"
@@ -88,6 +94,12 @@ class ToolCalls:
     async def _may_write(self, question: Question) -> bool:
         kind = UserKind.BOT if question.from_bot else await self.users.kind(question.user_id)
         return kind is UserKind.MEMBER
+
+    async def _may_write_now(self, question: Question) -> bool:
+        """Returns whether the asker is a member at this moment: they may have become a guest while the call waited."""
+        if question.from_bot:
+            return False
+        return await self.users.kind_now(question.user_id, MEMBER_WITHIN_S) is UserKind.MEMBER
 
     def planned(
         self, calls: Sequence[ToolCall], step_no: int, offer: Offer, *, untrusted: bool
@@ -146,6 +158,9 @@ class ToolCalls:
         if definition is None or definition.definition_hash != step.definition_hash:
             changed = "The tool has changed since the call was decided about. The call was not made."
             await self._end(job, replace(step, state=StepState.DENIED, decision=None, result=changed))
+            return None
+        if not step.read_only and not await self._may_write_now(job.question):
+            await self._end(job, replace(step, state=StepState.DENIED, decision=None, result=NOT_A_MEMBER))
             return None
         if not await self.insist(lambda: self.records.begin(job, step)):
             # The job is lost, stopped or edited. Or a commit that was not heard of has begun the call.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from bot.core.app_home import HomeView
 from bot.core.conversation import ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
+from bot.core.limits.access import Denial
 from bot.core.message_question import MessageQuestion, QuotedMessage
 from bot.core.reply.actions import ActionResponse
 from bot.core.reply.approvals import ApprovalPlace, Ask
@@ -16,7 +17,7 @@ from bot.slack.ephemeral_messages import SlackEphemeralMessages
 from bot.slack.format import modals, reply_blocks
 from bot.slack.format.blockkit import Json
 from bot.slack.format.command_responses import command_message
-from bot.slack.format.home import home_view
+from bot.slack.format.home import denied_view, home_view
 from bot.slack.format.shortcut_question import posted_question, view_of
 from bot.slack.paced_client import PacedClient
 from bot.slack.posted_replies import LOOK_BACK_MESSAGES
@@ -56,8 +57,9 @@ class SlackSurfaces:
         """Opens a modal without waiting for a budget: its trigger expires after three seconds."""
         await self._client.call("views.open", trigger_id=trigger_id, view=view)
 
-    async def publish_home(self, user_id: str, view: HomeView) -> None:
-        await self._paced.call("views.publish", user_id=user_id, view=home_view(view))
+    async def publish_home(self, user_id: str, content: HomeView | Denial) -> None:
+        view = denied_view(content) if isinstance(content, Denial) else home_view(content)
+        await self._paced.call("views.publish", user_id=user_id, view=view)
 
     async def respond_to_command(self, response_url: str, response: CommandResponse) -> None:
         await self._client.respond(response_url, command_message(response))

@@ -19,6 +19,9 @@ from bot.slack.retry_policy import USER_KIND
 from bot.slack.retrying import Retrying
 
 KIND_TRUSTED_S = 600.0
+KIND_KEPT_S = 3_600.0
+"""How long a kind applies while Slack gives no newer one."""
+KIND_WITHIN_S = 20.0
 NAME_TRUSTED_S = 3_600.0
 MOST_NAMES = 50
 """The most lookups for one prompt: half of the calls of users.info that Slack allows in a minute."""
@@ -69,14 +72,31 @@ class SlackUsers:
         """Returns a person's kind, None if Slack doesn't say. While Slack fails, its last answer still applies."""
         if kind := self.known(user_id):
             return kind
+        await self._ask_until_answered(user_id, KIND_WITHIN_S)
+        profile = self._profile(user_id)
+        return profile.kind if self._clock.monotonic() < profile.kind_at + KIND_KEPT_S else None
+
+    async def kind_now(self, user_id: str, within_s: float) -> UserKind | None:
+        """Returns a person's kind as Slack says now, whatever it said before; None if it doesn't say in time."""
+        started = self._clock.monotonic()
+        await self._ask_until_answered(user_id, within_s)
+        profile = self._profile(user_id)
+        return profile.kind if profile.kind_at >= started else None
+
+    async def _ask_until_answered(self, user_id: str, within_s: float) -> None:
+        """Asks for a person's kind until Slack answers or refuses for good, or the time is up."""
         try:
-            await Retrying(USER_KIND, self._clock, "a person's kind is not known").call(lambda: self._look_up(user_id))
+            async with asyncio.timeout(within_s):
+                await Retrying(USER_KIND, self._clock, "a person's kind is not known").call(
+                    lambda: self._look_up(user_id)
+                )
+        except TimeoutError:
+            log.warning("the kind of user %s is not known: Slack doesn't answer", user_id)
         except RateLimited as error:
-            log.warning("user %s: kind unknown: %s", user_id, error)
+            log.warning("the kind of user %s is not known: %s", user_id, error)
         except Refused as error:
             level = logging.WARNING if error.reason.may_pass else logging.ERROR
-            log.log(level, "user %s: kind unknown (is the scope users:read granted?): %s", user_id, error)
-        return self._profile(user_id).kind
+            log.log(level, "the kind of user %s is not known (is the scope users:read granted?): %s", user_id, error)
 
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Returns the names of the first MOST_NAMES people and channels, by id, as far as Slack gives them."""

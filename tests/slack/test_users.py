@@ -13,7 +13,7 @@ from bot.core.limits.access import UserKind
 from bot.slack import users as users_module
 from bot.slack.client import SlackClient, new_session
 from bot.slack.retry_policy import USER_KIND
-from bot.slack.users import KIND_TRUSTED_S, NAME_TRUSTED_S, SlackUsers, kind_of, name_of
+from bot.slack.users import KIND_KEPT_S, KIND_TRUSTED_S, NAME_TRUSTED_S, SlackUsers, kind_of, name_of
 from bot.slack.workspace import Workspace
 from sandbox.server import Sandbox
 from tests.clocks import InstantClock
@@ -192,3 +192,32 @@ async def test_profile_that_is_looked_up_again_is_the_newest(
     assert stage.users.known("U0ADA") is UserKind.MEMBER
     assert await stage.users.names(["U0ADA"]) == {"U0ADA": "ada"}
     assert stage.lookups() == 4, "the oldest was dropped, not the one looked up again"
+
+
+async def test_kind_now_is_never_what_slack_said_before(stage: UsersStage) -> None:
+    assert await stage.users.kind("U0ADA") is UserKind.MEMBER
+    stage.become_guest("U0ADA")
+    stage.clock.now_s += 0.1
+    assert await stage.users.kind("U0ADA") is UserKind.MEMBER
+    assert await stage.users.kind_now("U0ADA", 5.0) is UserKind.GUEST
+    stage.clock.now_s += 0.1
+    stage.sandbox.faults.start("slow", method="users.info", delay_s=5.0)
+    assert await stage.users.kind_now("U0ADA", 0.2) is None
+
+
+async def test_kind_is_unknown_in_bounded_time_while_slack_hangs(
+    stage: UsersStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.slack.users.KIND_WITHIN_S", 0.3)
+    stage.sandbox.faults.start("slow", method="users.info", delay_s=5.0)
+    async with asyncio.timeout(3):
+        assert await stage.users.kind("U0ADA") is None
+
+
+async def test_last_known_kind_applies_for_an_hour_while_slack_fails(stage: UsersStage) -> None:
+    assert await stage.users.kind("U0ADA") is UserKind.MEMBER
+    stage.sandbox.faults.start("refuse", method="users.info", error="account_inactive")
+    stage.clock.now_s += KIND_KEPT_S - 100
+    assert await stage.users.kind("U0ADA") is UserKind.MEMBER
+    stage.clock.now_s += 101
+    assert await stage.users.kind("U0ADA") is None

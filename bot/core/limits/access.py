@@ -96,14 +96,18 @@ class DenialNotice:
 
 IN_DIRECT_MESSAGE = DenialNotice("denied_in_direct_message", 60.0)
 IN_CHANNELS = DenialNotice("denied", 3600.0)
+UNCHECKED = DenialNotice("access_not_checked", 0.0)
 
 
-def denial_notice(question: Question) -> DenialNotice:
+def denial_notice(question: Question, denial: Denial) -> DenialNotice:
     """Returns how often the asker of a denied question gets an explanation.
 
     In a direct message, silence looks like a fault, so only the questions of one minute share an explanation. In
-    channels, people mostly talk to each other, and one explanation an hour is enough.
+    channels, people mostly talk to each other, and one explanation an hour is enough. A person whose access can't be
+    checked may have it, so each such question gets one.
     """
+    if denial is Denial.UNKNOWN:
+        return UNCHECKED
     return IN_DIRECT_MESSAGE if question.thread.in_direct_message else IN_CHANNELS
 
 

@@ -4,6 +4,7 @@ from bot.core import texts
 from bot.core.app_home import HomeView, WorkspaceUsage
 from bot.core.entities import escape
 from bot.core.inbound.channel_settings import EffectiveSettings
+from bot.core.limits.access import Denial
 from bot.core.limits.caps import Period, Scope
 from bot.core.reply.preview import beginning
 from bot.slack.format.blockkit import Json, context, divider, header, home, mrkdwn, plain_text, section
@@ -26,6 +27,11 @@ def home_view(view: HomeView) -> Json:
         context(plain_text(texts.CHANNELS_DIFFER)),
     ]
     return home(blocks + (_admin_blocks(view.workspace) if view.workspace else []))
+
+
+def denied_view(denial: Denial) -> Json:
+    """Returns the view of a person without access."""
+    return home([header("Typist"), section(plain_text(denial))])
 
 
 def _defaults_text(defaults: EffectiveSettings) -> str:

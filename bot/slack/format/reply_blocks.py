@@ -116,7 +116,9 @@ def _buttons(view: PageView) -> list[Json]:
     if view.live:
         return [blockkit.actions([blockkit.button(ReplyAction.STOP, texts.STOP)])]
     answered = bool(view.markdown.strip())
-    if view.ended is None or (not answered and view.ended in (EndReason.WHOLE, EndReason.NOTHING_ASKED)):
+    if view.ended in (None, EndReason.DENIED) or (
+        not answered and view.ended in (EndReason.WHOLE, EndReason.NOTHING_ASKED)
+    ):
         return []
     buttons = [blockkit.button(ReplyAction.REGENERATE, texts.REGENERATE)]
     if answered and view.ended.is_continuable:

@@ -1,0 +1,101 @@
+"""Rights as they are at the moment: of the asker when a call is made, and of the person who presses a button."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from bot.core import texts
+from bot.core.limits.access import Denial
+from bot.core.reply.actions import ReplyAction
+from bot.settings import Settings
+from sandbox.server import Sandbox
+from tests.scenarios.conftest import Stage, grows, running, says, shown
+from tests.scenarios.test_app_home import home
+from tests.scenarios.test_follow_ups import queued_placeholders
+from tests.scenarios.test_tools import ADD_MILK, Notes, asking, ended, press, value_of
+from tests.streams.server import VendorServer
+
+pytestmark = pytest.mark.skips_waits
+
+
+@pytest.fixture
+def notes() -> Notes:
+    return Notes()
+
+
+@pytest.fixture
+async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings, notes: Notes) -> AsyncIterator[Stage]:
+    sandbox.people.arrive("gia", guest=True)
+    vendor.script(ADD_MILK)
+    async with running(replace(settings, admins=frozenset({"U0GRACE", "U0GIA"})), tools=notes):
+        yield Stage(sandbox, vendor)
+
+
+def become_guest(stage: Stage, user_id: str) -> None:
+    people = stage.sandbox.workspace.users
+    people[user_id] = replace(people[user_id], is_restricted=True)
+
+
+async def test_guest_reads_no_call_and_approves_none(stage: Stage, notes: Notes) -> None:
+    asked = await stage.mention()
+    message = await asking(stage, asked)
+    value = value_of(message)
+    for action in (ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS, ReplyAction.ARGUMENTS, ReplyAction.DETAILS):
+        assert await press(stage, message, action, "gia", value=value) == Denial.GUEST
+    assert stage.sandbox.client("gia").modal is None
+    assert notes.written == []
+
+
+async def test_guests_home_says_only_that_they_have_no_access(stage: Stage) -> None:
+    assert await home(stage, "gia") == f"Typist\n{Denial.GUEST}"
+
+
+async def test_asker_who_became_a_guest_approves_nothing(stage: Stage, notes: Notes) -> None:
+    message = await asking(stage, await stage.mention())
+    become_guest(stage, "U0ADA")
+    assert await press(stage, message, ReplyAction.APPROVE) == Denial.GUEST
+    assert notes.written == []
+
+
+async def test_call_of_an_asker_who_became_a_guest_is_not_made_even_if_an_admin_approves_it(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, notes: Notes
+) -> None:
+    vendor.script(ADD_MILK)
+    stage = Stage(sandbox, vendor)
+    # Access depends on nobody's kind then, but writing does.
+    allowed = replace(settings, allow_users=frozenset({"U0ADA", "U0GRACE"}), admins=frozenset({"U0GRACE"}))
+    async with running(allowed, tools=notes):
+        asked = await stage.mention()
+        message = await asking(stage, asked)
+        become_guest(stage, "U0ADA")
+        assert await press(stage, message, ReplyAction.APPROVE, "grace") is None
+        await ended(stage, asked)
+    assert notes.written == []
+
+
+async def test_call_is_not_approved_while_slack_does_not_say_who_presses(stage: Stage, notes: Notes) -> None:
+    message = await asking(stage, await stage.mention())
+    stage.sandbox.faults.start("slow", method="users.info", delay_s=10.0)
+    refused = await press(stage, message, ReplyAction.APPROVE)
+    assert refused in (Denial.UNKNOWN, texts.ONLY_MEMBERS_APPROVE)
+    assert notes.written == []
+
+
+async def test_queued_asker_who_became_a_guest_reads_that_in_place_of_an_answer(stage: Stage) -> None:
+    is_queued = asyncio.Event()
+    stage.vendor.script(grows("First. " * 40, gates={250: is_queued.wait}), says("Not for guests."))
+    asked = await stage.mention("first?")
+    await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
+    await stage.sandbox.say("alan", "general", "@typist and mine?", asked)
+    [placeholder] = await queued_placeholders(stage, 1, "general", asked)
+    become_guest(stage, "U0ALAN")
+    is_queued.set()
+
+    def denied() -> bool:
+        return any(Denial.GUEST in shown(message) for message in stage.bots("general", asked))
+
+    await stage.sandbox.wait_for(denied)
+    assert len(stage.vendor.requests) == 1, "no model is asked"
+    assert placeholder in [message.ts for message in stage.bots("general", asked)]
