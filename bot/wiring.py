@@ -123,7 +123,7 @@ async def built(
         stores = await Stores.open(settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user, prices)
         stack.push_async_callback(stores.close)
         await adopt(stores.database, me.team_id)
-        parts = _parts(settings, clock, me, client, stores, prices, lambda: bot_token.refused)
+        parts = _parts(settings, stores.clock, me, client, stores, prices, lambda: bot_token.refused)
         toolbox = _toolbox(parts, tools or _mcp_tools(settings, mcp_servers, stores))
         models = wrap(await stack.enter_async_context(open_models(model_setup(settings))))
         answering = _answering(parts, models, toolbox)
@@ -135,7 +135,7 @@ async def built(
         probes.problem = lambda: bot_token.problem or app_token.problem or sockets.problem()
         probes.database, probes.connections, probes.live = stores.database.ping, sockets.up, lambda: worker.live
         watch: Loop = partial(bot_token.watch, client.identity)
-        yield Bot(me, worker, sockets, shortcut, (*_loops(parts, worker, shortcut), watch), mcp_servers)
+        yield Bot(me, worker, sockets, shortcut, (*_loops(parts, worker, shortcut, client), watch), mcp_servers)
 
 
 @asynccontextmanager
@@ -324,7 +324,7 @@ def _app_home(parts: _Parts, quota: Quota) -> AppHome:
     return AppHome(usage, surfaces, quota, parts.access, parts.clock, parts.me, defaults, settings.admins, for_admins)
 
 
-def _loops(parts: _Parts, worker: Worker, shortcut: MessageShortcut) -> tuple[Loop, ...]:
+def _loops(parts: _Parts, worker: Worker, shortcut: MessageShortcut, client: SlackClient) -> tuple[Loop, ...]:
     settings, clock, stores, workspace = parts.settings, parts.clock, parts.stores, parts.workspace
     return (
         workspace.scheduler.run,
@@ -332,7 +332,7 @@ def _loops(parts: _Parts, worker: Worker, shortcut: MessageShortcut) -> tuple[Lo
         worker.stay_alive,
         Outbox(stores.outbox, workspace.outbox_sender, workspace.scheduler, clock, settings.admins).run,
         shortcut.run,
-        partial(expire_texts, stores.erasure, clock, settings.retention_days),
+        partial(expire_texts, stores.erasure, clock, client.time_s, settings.retention_days),
         partial(expire_approvals, stores.tool_steps, clock),
     )
 

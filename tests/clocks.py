@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from bot.ports.clock import SystemClock
+from bot.ports.clock import Clock, SystemClock
 
 WITHIN_S = 120.0
 """The longest wait for what must happen. What takes ten seconds beside other work takes a minute on another machine."""
@@ -20,6 +20,9 @@ class ManualClock(SystemClock):
 
     def monotonic(self) -> float:
         return self.now_s
+
+    def anchored(self, now_s: float) -> Clock:
+        return self
 
 
 @dataclass
@@ -59,6 +62,9 @@ class LateClock(SystemClock):
     def now(self) -> float:
         return super().now() + self.ahead_s
 
+    def anchored(self, now_s: float) -> Clock:
+        return self
+
 
 class HurriedClock(SystemClock):
     """Shows the machine's time. Its monotonic time can be set forward."""
@@ -67,3 +73,6 @@ class HurriedClock(SystemClock):
 
     def monotonic(self) -> float:
         return super().monotonic() + self.ahead_s
+
+    def anchored(self, now_s: float) -> Clock:
+        return self

@@ -20,6 +20,8 @@ import aiosqlite
 import pytest
 import sqlalchemy as sa
 
+from bot.ports.clock import Clock
+
 IDLE_S = 0.001
 """Data sent within this process arrives within this time."""
 AT_ONCE_S = 1.0
@@ -126,6 +128,9 @@ class FastClock:
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
+
+    def anchored(self, now_s: float) -> Clock:
+        return self
 
     async def sleep(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)

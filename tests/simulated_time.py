@@ -9,6 +9,8 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from bot.ports.clock import AnchoredClock, Clock
+
 T = TypeVar("T")
 
 
@@ -45,6 +47,9 @@ class SimulatedClock:
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
+
+    def anchored(self, now_s: float) -> Clock:
+        return AnchoredClock(self, now_s)
 
     async def sleep(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)

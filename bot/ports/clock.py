@@ -13,7 +13,11 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Returns seconds that never go back, for pacing and measuring."""
+        """Returns seconds that never go back and that count while the machine sleeps, for pacing and measuring."""
+        ...
+
+    def anchored(self, now_s: float) -> "Clock":
+        """Returns a clock that shows `now_s` at this moment, and then grows with `monotonic`."""
         ...
 
     async def sleep(self, delay_s: float) -> None:
@@ -22,13 +26,37 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The clock of this machine."""
+    """The clock of this machine, which people and time servers may set."""
 
     def now(self) -> float:
         return time.time()
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        # CLOCK_MONOTONIC stands still while Linux sleeps: a lease would be valid after a night.
+        return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+    def anchored(self, now_s: float) -> Clock:
+        return AnchoredClock(self, now_s)
 
     async def sleep(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
+
+
+class AnchoredClock:
+    """A clock that was set once. What is due in a minute is due in a minute, whatever the machine's clock shows."""
+
+    def __init__(self, clock: Clock, now_s: float) -> None:
+        self._clock = clock
+        self._offset_s = now_s - clock.monotonic()
+
+    def now(self) -> float:
+        return self._offset_s + self._clock.monotonic()
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def anchored(self, now_s: float) -> Clock:
+        return AnchoredClock(self._clock, now_s)
+
+    async def sleep(self, delay_s: float) -> None:
+        await self._clock.sleep(delay_s)

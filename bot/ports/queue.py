@@ -131,6 +131,9 @@ class ReplyRecord(Protocol):
         """Records which messages show the job's reply, in order; does nothing if another worker has the job."""
         ...
 
-    async def checkpoint(self, pieces: Mapping[Job, Piece]) -> None:
-        """Records new text of answers under way; ignores jobs that are no longer this worker's."""
+    async def checkpoint(self, pieces: Mapping[Job, Piece]) -> bool:
+        """Records new text of answers under way.
+
+        Returns False, and records nothing of that job, if one is no longer this worker's or has a newer version.
+        """
         ...

@@ -36,7 +36,6 @@ SKEW_S = 300.0
 """Slack's clock may be behind ours by this much."""
 LOOK_S = 2.0
 AT_ONCE = 5
-LONGEST_WAIT_S = 30.0
 MOST_TRIES = 10
 """With growing waits, these take a few minutes. The response_url is valid for half an hour."""
 
@@ -238,7 +237,7 @@ class MessageShortcut:
 
 
 def _wait_s(question: MessageQuestion) -> float:
-    return min(LONGEST_WAIT_S, 2.0 * 2.0**question.tries)
+    return min(QUESTION_HOLD_S, 2.0 * 2.0**question.tries)
 
 
 def _sentence(error: RateLimited | Refused) -> str:

@@ -177,6 +177,10 @@ class SlackClient:
         """Returns who the bot is. Raises RateLimited and Refused; credentials.py knows which are final."""
         return (await self.installation()).identity
 
+    async def time_s(self) -> float | None:
+        """Returns Slack's clock, in seconds since 1970; None if no answer tells. Raises RateLimited and Refused."""
+        return _date(await self._answer("api.test", {}))
+
     async def installation(self) -> Installation:
         """Returns who the bot is, and what it is granted. Raises RateLimited and Refused."""
         answer = await self._answer("auth.test", {})

@@ -417,8 +417,12 @@ class EditScheduler:
             return
         try:
             async with asyncio.timeout(RECORD_TIMEOUT_S):
-                await self._records.checkpoint({draft.job: piece})
-            draft.recorded(piece)
+                is_ours = await self._records.checkpoint({draft.job: piece})
+            if is_ours:
+                draft.recorded(piece)
+            elif not scheduled.abandoned:
+                log.warning("job %d: not shown further, because another attempt answers it", scheduled.job_id)
+                scheduled.abandoned = True
         except (StoreError, TimeoutError) as error:
             log.warning(
                 "checkpoints paused, answers are shown without being recorded: %s",

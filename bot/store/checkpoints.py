@@ -28,13 +28,13 @@ _FROM_PIECE = {
 }
 
 
-async def append(connection: AsyncConnection, worker: str, pieces: Mapping[Job, Piece]) -> None:
-    """Appends to the texts of jobs that are still the worker's, in the version that it answers.
+async def append(connection: AsyncConnection, worker: str, pieces: Mapping[Job, Piece]) -> bool:
+    """Appends to the texts of jobs that are still the worker's, in the version that it answers; returns if all are.
 
     The lock orders this and a take-over: either the take-over reads the row, or the row is not written.
     """
     if not pieces:
-        return
+        return True
     ours = (
         sa.select(jobs.c.id, *_FROM_PIECE.values())
         .where(
@@ -48,7 +48,9 @@ async def append(connection: AsyncConnection, worker: str, pieces: Mapping[Job, 
     )
     rows = sa.insert(checkpoints).from_select([checkpoints.c.job_id, *_FROM_PIECE], ours)
     # In the same order in all processes, which prevents deadlocks.
-    await connection.execute(rows, [_values(job, pieces[job]) for job in sorted(pieces, key=lambda job: job.id)])
+    values = [_values(job, pieces[job]) for job in sorted(pieces, key=lambda job: job.id)]
+    added = await connection.execute(rows, values, execution_options={"preserve_rowcount": True})
+    return added.rowcount == len(pieces)
 
 
 def _values(job: Job, piece: Piece) -> dict[str, Any]:

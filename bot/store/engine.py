@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from bot.errors import SettingsError, StoreError
+from bot.ports.clock import Clock
 
 _BUSY_TIMEOUT_MS = 5_000
 _POSTGRESQL_CONNECTIONS = 5
@@ -51,6 +52,15 @@ def create_engine(database_url: str) -> AsyncEngine:
         case "postgresql" | "postgres":
             return _postgresql_engine(url.set(drivername="postgresql+psycopg"))
     raise SettingsError([f"DATABASE_URL names a database that Typist doesn't support. Use {_FORMS}."])
+
+
+async def time_of(engine: AsyncEngine, clock: Clock) -> float:
+    """Returns a server's time, and beside a file this machine's: processes whose clocks differ share a server."""
+    if engine.dialect.name != "postgresql":
+        return clock.now()
+    async with engine.connect() as connection:
+        now = sa.extract("epoch", sa.func.clock_timestamp())
+        return float((await connection.scalars(sa.select(now))).one())
 
 
 def connection_arguments(engine: AsyncEngine) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage
 from bot.ports.clock import Clock
 from bot.store.database import Database
+from bot.store.predicates import has_come
 from bot.store.rows import insert_into
 from bot.store.schema import message_questions
 
@@ -42,7 +43,7 @@ class SqlMessageQuestions:
                 "tries": message_questions.c.tries + 1,
                 "text": sa.case((was_given_up, text), else_=message_questions.c.text),
             }
-            is_free = sa.or_(was_given_up, message_questions.c.due_at <= now)
+            is_free = sa.or_(was_given_up, _is_due(now))
             free = (_is(team_id, view_id), ~message_questions.c.done, is_free)
             taken = sa.update(message_questions).where(*free).values(**again).returning(message_questions)
             if row := (await connection.execute(taken)).one_or_none():
@@ -58,12 +59,12 @@ class SqlMessageQuestions:
 
         async def work(connection: AsyncConnection) -> list[MessageQuestion]:
             due = sa.select(message_questions.c.team_id, message_questions.c.view_id).where(
-                ~message_questions.c.done, message_questions.c.due_at <= now
+                ~message_questions.c.done, _is_due(now)
             )
             keys = (await connection.execute(due.order_by(message_questions.c.due_at).limit(limit))).all()
             taken = []
             for team_id, view_id in keys:
-                free = (_is(team_id, view_id), ~message_questions.c.done, message_questions.c.due_at <= now)
+                free = (_is(team_id, view_id), ~message_questions.c.done, _is_due(now))
                 ours = (
                     sa.update(message_questions)
                     .where(*free)
@@ -120,6 +121,10 @@ class SqlMessageQuestions:
 
 def _is(team_id: str, view_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(message_questions.c.team_id == team_id, message_questions.c.view_id == view_id)
+
+
+def _is_due(now: float) -> sa.ColumnElement[bool]:
+    return has_come(message_questions.c.due_at, now, QUESTION_HOLD_S)
 
 
 def _question(row: sa.Row[Any]) -> MessageQuestion:

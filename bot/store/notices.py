@@ -9,7 +9,7 @@ from bot.core.conversation import Question
 from bot.core.limits.access import MOST_BOT_QUESTIONS_AN_HOUR, MOST_BOT_ROUNDS, BotQuestions
 from bot.ports.clock import Clock
 from bot.store.database import Database
-from bot.store.predicates import in_thread
+from bot.store.predicates import has_come, in_thread
 from bot.store.rows import insert_into
 from bot.store.schema import jobs, notices
 
@@ -50,7 +50,7 @@ async def claim_notice(
     again = row.on_conflict_do_update(
         index_elements=list(notices.primary_key),
         set_={"given_at": now},
-        where=notices.c.given_at <= now - min(every_s, NOTICES_KEPT_S),
+        where=has_come(notices.c.given_at + min(every_s, NOTICES_KEPT_S), now, min(every_s, NOTICES_KEPT_S)),
     )
     return await connection.scalar(again.returning(notices.c.given_at)) is not None
 

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.job import EndReason
-from bot.core.outbox import ABOUT_APPROVALS, EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind
-from bot.store.predicates import is_live, is_waiting
+from bot.core.outbox import ABOUT_APPROVALS, EDITS_REPLY, LONGEST_WAIT_S, OUTBOX_HOLD_S, OutboxEntry, OutboxKind
+from bot.core.tool_steps import APPROVAL_S
+from bot.store.predicates import has_come, is_live, is_waiting
 from bot.store.rows import insert_into, question_of
 from bot.store.schema import jobs, outbox_entries
 
@@ -51,7 +52,9 @@ def due(now: float) -> sa.Select[tuple[int]]:
         sa.and_(is_about_approvals, sa.exists().where(of_entry, is_waiting())),
         sa.and_(~is_about_approvals, ~sa.exists().where(of_entry, is_live())),
     )
-    free = outbox_entries.c.due_at <= now, in_state, ~is_reply_being_edited(now, outbox_entries.c.job_id)
+    longest_s = sa.case((is_about_approvals, APPROVAL_S), else_=LONGEST_WAIT_S)
+    is_due = has_come(outbox_entries.c.due_at, now, longest_s)
+    free = is_due, in_state, ~is_reply_being_edited(now, outbox_entries.c.job_id)
     return sa.select(outbox_entries.c.id).where(*free).order_by(outbox_entries.c.due_at)
 
 

@@ -16,6 +16,9 @@ QUEUED = sa.literal_column(f"'{Status.QUEUED.value}'", sa.Text)
 RUNNING = sa.literal_column(f"'{Status.RUNNING.value}'", sa.Text)
 WAITING = sa.literal_column(f"'{Status.WAITING.value}'", sa.Text)
 
+CLOCKS_DIFFER_S = 10.0
+"""By how much the clocks of processes may differ: each took the server's time, or its machine's, at its start."""
+
 Jobs = sa.FromClause
 """The table of jobs, or an alias of it."""
 
@@ -73,6 +76,11 @@ def is_batched_with(job_id: Any, of: Jobs = jobs) -> sa.ColumnElement[bool]:
 def has_content(of: Jobs = jobs) -> sa.ColumnElement[bool]:
     """Whether the question is neither deleted nor expired: it has words or files."""
     return sa.or_(of.c.text != "", sa.cast(of.c.files, sa.Text) != "[]")
+
+
+def has_come(due_at: sa.ColumnElement[Any], now: float, longest_wait_s: Any) -> sa.ColumnElement[bool]:
+    """Whether a stored time has come. One further ahead than anybody waits was stored by a clock that was wrong."""
+    return sa.or_(due_at <= now, due_at > now + longest_wait_s + CLOCKS_DIFFER_S)
 
 
 def same_thread(one: Jobs, other: Jobs) -> sa.ColumnElement[bool]:

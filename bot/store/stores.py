@@ -9,7 +9,7 @@ from bot.ports.clock import Clock
 from bot.ports.prices import Prices
 from bot.store.channel_settings import SqlChannelSettings
 from bot.store.database import Database
-from bot.store.engine import answered_within, create_engine, database_errors
+from bot.store.engine import answered_within, create_engine, database_errors, time_of
 from bot.store.erasure import SqlErasure
 from bot.store.liveness.workers import WorkerLiveness
 from bot.store.message_questions import SqlMessageQuestions
@@ -53,6 +53,8 @@ class Stores:
         `most_per_user`: how many answers one person may have under way at once, over all processes.
         `prices`: for the usage of answers; None if no job is ended here.
         """
+        self.clock = clock
+        """The time of stored times: on a server it is the server's, the same for all processes."""
         self.database = database = Database(engine, clock)
         self._worker = WorkerLiveness(database, worker, clock)
         self.queue = SqlQueue(database, self._worker, clock, most_per_user)
@@ -82,10 +84,17 @@ class Stores:
         prices: Prices | None = None,
     ) -> "Stores":
         """Connects, migrates, and shows the other workers that this one lives. Raises StoreError."""
-        stores = cls(create_engine(database_url), worker, clock, most_per_user, prices)
+        engine = create_engine(database_url)
         try:
             with database_errors():
-                await migrate(stores.database.engine)
+                await migrate(engine)
+                clock = clock.anchored(await time_of(engine, clock))
+        except BaseException:
+            await engine.dispose()
+            raise
+        stores = cls(engine, worker, clock, most_per_user, prices)
+        try:
+            with database_errors():
                 await stores._worker.register()
         except BaseException:
             await stores.close()

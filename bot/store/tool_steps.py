@@ -208,7 +208,7 @@ async def wait(
         await checkpoints.append(connection, held.worker, {job: piece})
     waiting = {"status": Status.WAITING.value, "worker": None, "started_at": None, "waits_until": now + APPROVAL_S}
     await connection.execute(held.fenced.values(waiting))
-    if mention_at is not None:
+    if mention_at is not None and mention_at < now + APPROVAL_S:
         await outbox.add(connection, OutboxKind.ASK_APPROVAL, [job.id], mention_at)
     await wake_others(connection, held.worker)
     return True

@@ -151,7 +151,7 @@ class TestFence:
         await store.worker_queue.release(job)
         [theirs] = await other.worker_queue.claim(1)
         for late in (job, theirs):
-            await store.worker_queue.checkpoint({late: Piece(0, "late")})
+            assert await store.worker_queue.checkpoint({late: Piece(0, "late")}) is False
             await store.worker_queue.heartbeat({late: Spent()}, {late: Piece(0, "late")})
         assert await store.worker_queue.release(job, Piece(0, "late")) is False
         assert await count(store, checkpoints) == 0
@@ -159,14 +159,14 @@ class TestFence:
     async def test_piece_of_an_ended_job_is_not_recorded(self, store: Stores) -> None:
         job = await begun(store)
         await store.worker_queue.finish(job, DONE)
-        await store.worker_queue.checkpoint({job: Piece(0, "late")})
+        assert await store.worker_queue.checkpoint({job: Piece(0, "late")}) is False
         assert await count(store, checkpoints) == 0
 
     async def test_piece_of_an_outdated_version_is_not_recorded(self, store: Stores) -> None:
         job = await begun(store)
-        await store.worker_queue.checkpoint({job: Piece(0, "old")})
+        assert await store.worker_queue.checkpoint({job: Piece(0, "old")}) is True
         await store.queue.edit(replace(job.question, text="Why not?"), "1700000009.000000")
-        await store.worker_queue.checkpoint({job: Piece(3, "late")})
+        assert await store.worker_queue.checkpoint({job: Piece(3, "late")}) is False
         assert await count(store, checkpoints) == 0
         assert (await taken_on(store, job)).checkpoint == Checkpoint()
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import EndReason, Outcome
-from bot.services.retention import DAY_S, EVERY_S, expire_texts
+from bot.services.retention import CLOCKS_AGREE_S, DAY_S, EVERY_S, SlackTime, expire_texts
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import WITHIN_S, SteppedClock
@@ -25,6 +25,15 @@ async def ended_question(path: Path, clock: SteppedClock) -> Stores:
     return store
 
 
+def right(clock: SteppedClock) -> SlackTime:
+    """Returns Slack's clock as it is where ours is right."""
+
+    async def slack_time() -> float | None:
+        return clock.now()
+
+    return slack_time
+
+
 async def texts(store: Stores) -> list[str]:
     async with store.database.engine.begin() as connection:
         return list((await connection.scalars(sa.select(jobs.c.text))).all())
@@ -34,7 +43,7 @@ async def test_text_is_emptied_within_an_hour_of_its_retention_time(tmp_path: Pa
     clock = SteppedClock(ASKED_AT)
     store = await ended_question(tmp_path / "typist.db", clock)
     clock.now_s = ASKED_AT + DAYS * DAY_S
-    retention = asyncio.create_task(expire_texts(store.erasure, clock, DAYS))
+    retention = asyncio.create_task(expire_texts(store.erasure, clock, right(clock), DAYS))
     assert await asyncio.wait_for(clock.slept.get(), WITHIN_S) == EVERY_S
     assert await texts(store) == ["why?"]
     clock.advance(EVERY_S)
@@ -52,11 +61,35 @@ async def test_retention_is_retried_in_an_hour_after_a_database_failure(
     clock.now_s = ASKED_AT + (DAYS + 1) * DAY_S
     async with store.database.engine.begin() as connection:
         await connection.execute(sa.text("ALTER TABLE jobs RENAME TO away"))
-    retention = asyncio.create_task(expire_texts(store.erasure, clock, DAYS))
+    retention = asyncio.create_task(expire_texts(store.erasure, clock, right(clock), DAYS))
     await asyncio.wait_for(clock.slept.get(), WITHIN_S)
     assert "retrying in an hour" in caplog.text
     async with store.database.engine.begin() as connection:
         await connection.execute(sa.text("ALTER TABLE away RENAME TO jobs"))
+    clock.advance(EVERY_S)
+    await asyncio.wait_for(clock.slept.get(), WITHIN_S)
+    assert await texts(store) == [""]
+    retention.cancel()
+    await store.close()
+
+
+@pytest.mark.parametrize("ahead_s", [None, CLOCKS_AGREE_S + 60, -(CLOCKS_AGREE_S + 60), (DAYS + 1) * DAY_S])
+async def test_nothing_is_erased_until_our_clock_agrees_with_slacks(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, ahead_s: float | None
+) -> None:
+    clock = SteppedClock(ASKED_AT)
+    store = await ended_question(tmp_path / "typist.db", clock)
+    clock.now_s = ASKED_AT + (DAYS + 1) * DAY_S
+    by_s = [ahead_s, 0.0]
+
+    async def slack_time() -> float | None:
+        ahead = by_s.pop(0)
+        return None if ahead is None else clock.now() - ahead
+
+    retention = asyncio.create_task(expire_texts(store.erasure, clock, slack_time, DAYS))
+    await asyncio.wait_for(clock.slept.get(), WITHIN_S)
+    assert await texts(store) == ["why?"]
+    assert "this clock and Slack's differ" in caplog.text
     clock.advance(EVERY_S)
     await asyncio.wait_for(clock.slept.get(), WITHIN_S)
     assert await texts(store) == [""]

@@ -74,14 +74,19 @@ class RecordsInMemory:
     delay_s: float = 0.0
     pages: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
     texts: dict[int, str] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)
+    """The jobs that another worker has taken over."""
 
     async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
         self.pages.append((job_id, tuple(page_ts)))
 
-    async def checkpoint(self, pieces: Mapping[Job, Piece]) -> None:
+    async def checkpoint(self, pieces: Mapping[Job, Piece]) -> bool:
         await asyncio.sleep(self.delay_s)
+        if self.lost.intersection(job.id for job in pieces):
+            return False
         for job, piece in pieces.items():
             self.texts[job.id] = self.texts.get(job.id, "")[: piece.start] + piece.text
+        return True
 
 
 @dataclass(frozen=True)

@@ -434,6 +434,19 @@ async def test_text_is_recorded_before_slack_shows_it() -> None:
 
 
 @simulated
+async def test_reply_is_left_alone_once_another_worker_has_its_job() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await asyncio.sleep(5)
+        before = schedule.calls()
+        schedule.records.lost.add(1)
+        reply.append(" More.")
+        await reply.finish(Ending())
+    assert schedule.calls() == before == [(1, "Update")]
+
+
+@simulated
 async def test_database_that_hangs_delays_one_edit_by_a_second_and_later_ones_not() -> None:
     async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
         schedule.records.delay_s = 100.0

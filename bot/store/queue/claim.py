@@ -33,7 +33,7 @@ from bot.core.job import Pulse, Spent, Status
 from bot.ports.prices import Prices
 from bot.store import checkpoints, outbox, recorded_answers, rounds, usage_totals
 from bot.store.liveness.failure_detector import Observation
-from bot.store.predicates import has_jobs, is_queued, is_running, same_thread
+from bot.store.predicates import has_come, has_jobs, is_queued, is_running, same_thread
 from bot.store.queue.batch import end_batched, followers, with_earlier
 from bot.store.rows import interrupted_values, job_of, lock_key, on_postgresql, scope_ids_of
 from bot.store.schema import jobs, turns, workers
@@ -53,7 +53,7 @@ async def claim_ready(
     if on_postgresql(connection):
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key("claims"))))
     due_since = jobs.c.placeholder_due_since
-    has_placeholder = sa.or_(due_since.is_(None), due_since <= now - PLACEHOLDER_HOLD_S)
+    has_placeholder = sa.or_(due_since.is_(None), has_come(due_since + PLACEHOLDER_HOLD_S, now, PLACEHOLDER_HOLD_S))
     settled = sa.and_(has_placeholder, ~outbox.is_reply_being_edited(now, jobs.c.id))
     claimed: list[Job] = []
     while len(claimed) < limit:

@@ -60,9 +60,9 @@ class SqlWorkerQueue:
         """Returns after a change that may concern this worker, or after the timeout."""
         await self._worker.wait(timeout_s)
 
-    async def checkpoint(self, pieces: Mapping[Job, Piece]) -> None:
-        """Records new text of answers under way; ignores jobs that are no longer this worker's."""
-        await self._database.write(checkpoints.append, self._worker.name, pieces)
+    async def checkpoint(self, pieces: Mapping[Job, Piece]) -> bool:
+        """Records new text of answers under way; returns False if a job is no longer this worker's to answer."""
+        return await self._database.write(checkpoints.append, self._worker.name, pieces)
 
     async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
         """Records which messages show the job's reply; does nothing if another worker has the job."""

@@ -1,0 +1,103 @@
+"""A wall clock that jumps, or differs from another machine's, delays and ends nothing that is stored."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from bot.core.job import EndReason, Outcome
+from bot.core.message_question import QUESTION_HOLD_S, QuotedMessage
+from bot.core.tool_steps import APPROVAL_S
+from bot.ports.clock import SystemClock
+from bot.store import Stores
+from bot.store.queue.claim import PLACEHOLDER_HOLD_S
+from tests.clocks import ManualClock
+from tests.contracts.stores import STEPPED, asked, asking_round, enqueued, one
+
+HOUR_S = 3600.0
+ABOUT = QuotedMessage("C1", "1.0", "1.0", "quoted", "https://hooks.slack.com/1")
+
+
+@dataclass
+class JumpingClock(SystemClock):
+    """A machine's clock: its wall clock is set by hand, and its monotonic time is not."""
+
+    wall_s: float = 1_700_000_000.0
+    monotonic_s: float = 500.0
+
+    def now(self) -> float:
+        return self.wall_s
+
+    def monotonic(self) -> float:
+        return self.monotonic_s
+
+    def wait(self, delay_s: float) -> None:
+        self.wall_s += delay_s
+        self.monotonic_s += delay_s
+
+
+JUMPS = pytest.mark.parametrize("jump_s", [-3 * HOUR_S, 5 * 24 * HOUR_S])
+
+
+@JUMPS
+async def test_queued_question_is_claimed_on_time_while_the_clock_jumps(database_url: str, jump_s: float) -> None:
+    clock = JumpingClock()
+    store = await Stores.open(database_url, "w1", clock)
+    await store.queue.enqueue("Ev1", asked(1), full=True)
+    clock.wall_s += jump_s
+    clock.wait(PLACEHOLDER_HOLD_S - 1)
+    assert await store.worker_queue.claim(1) == []
+    clock.wait(2)
+    assert await one(store)
+    await store.close()
+
+
+@JUMPS
+async def test_approval_and_outbox_keep_their_times_while_the_clock_jumps(database_url: str, jump_s: float) -> None:
+    clock = JumpingClock()
+    store = await Stores.open(database_url, "w1", clock)
+    await enqueued(store, asked(1))
+    job = await one(store)
+    await store.tool_steps.record(job, asking_round(), STEPPED, None)
+    await store.tool_steps.wait(job, None, store.clock.now() + 60)
+    clock.wall_s += jump_s
+    clock.wait(59)
+    assert await store.outbox.take(10) == []
+    clock.wait(2)
+    assert len(await store.outbox.take(10)) == 1
+    assert await store.tool_steps.expire() == 0
+    clock.wait(APPROVAL_S)
+    assert await store.tool_steps.expire() == 1
+    await store.close()
+
+
+async def test_what_was_due_before_the_clock_was_set_back_is_due_after_a_restart(shared_url: str) -> None:
+    clock = ManualClock()
+    store = await Stores.open(shared_url, "w1", clock)
+    await enqueued(store, asked(1))
+    job = await one(store)
+    await store.worker_queue.finish(job, Outcome(EndReason.WHOLE, "Yes."), ping=True)
+    assert len(await store.outbox.take(1)) == 1, "held when the process died"
+    await store.queue.enqueue("Ev2", asked(2), full=True)
+    await store.message_questions.begin("T1", "V1", "U1", ABOUT, "Why?")
+    assert await store.notices.claim("T1", "U1", "hint", 60)
+    await store.close()
+    clock.now_s -= 3 * HOUR_S
+    store = await Stores.open(shared_url, "w2", clock)
+    assert len(await store.outbox.take(1)) == 1
+    assert (await one(store)).question == asked(2)
+    assert len(await store.message_questions.take(1)) == 1
+    assert await store.notices.claim("T1", "U1", "hint", 60)
+    await store.close()
+
+
+async def test_processes_on_a_server_share_its_clock(postgresql_url: str) -> None:
+    right = await Stores.open(postgresql_url, "w1", SystemClock())
+    clock = JumpingClock()
+    wrong = await Stores.open(postgresql_url, "w2", clock)
+    assert abs(right.clock.now() - wrong.clock.now()) < 60
+    await right.message_questions.begin("T1", "V1", "U1", ABOUT, "Why?")
+    assert await wrong.message_questions.take(1) == [], "the other process is asking it"
+    clock.wait(QUESTION_HOLD_S + 60)
+    assert len(await wrong.message_questions.take(1)) == 1
+    await right.close()
+    await wrong.close()
