@@ -45,13 +45,15 @@ class SeenTool:
         """One word for the list."""
         if self.agreed is None:
             return "first" if self.is_first else "new"
-        return "agreed" if self.agreed.definition_hash == self.listed.hash else "changed"
+        if self.agreed.definition_hash != self.listed.hash:
+            return "changed"
+        return "agreed" if self.agreed.by_admin else "seen"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what to do, and the tools to agree to."""
     parser.add_argument("action", nargs="?", choices=[LIST, AGREE], default=LIST, help="default: list")
-    parser.add_argument("tools", nargs="*", metavar="TOOL", help="with agree: tools as the list names them")
+    parser.add_argument("tools", nargs="*", metavar="TOOL", help="with agree: tools as the list names them, or srv__*")
     parser.add_argument("--yes", action="store_true", help="with agree: don't ask for confirmation")
 
 
@@ -77,10 +79,10 @@ async def _run(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
         if not names:
             _print_list(ours, seen, down)
             return 0
-        if unknown := [name for name in names if name not in seen]:
+        if unknown := [pattern for pattern in names if not _fitting(seen, pattern)]:
             why = "".join(f" {server} is down: {reason}." for server, reason in down.items())
             raise SettingsError([f"No server lists {', '.join(unknown)}.{why} `typist mcp` lists all tools."])
-        for name in names:
+        for name in dict.fromkeys(tool for pattern in names for tool in _fitting(seen, pattern)):
             if not yes and not _confirmed(name, seen[name]):
                 print("No further tools were agreed to.", file=sys.stderr)
                 return EXIT_DECLINED
@@ -122,13 +124,24 @@ def _print_list(ours: Settings, seen: Mapping[str, SeenTool], down: Mapping[str,
         print(f"{server} is down: {reason}")
     if unagreed := [name for name, tool in seen.items() if tool.state in ("new", "changed")]:
         print(f"\nNew and changed tools are not offered. Read and agree: typist mcp agree {' '.join(unagreed)}")
+    if unread := [name for name, tool in seen.items() if tool.state in ("first", "seen")]:
+        print(
+            "\nWhere these tools are offered, calls that may change something always ask, until you read and agree: "
+            f"typist mcp agree {' '.join(unread)}"
+        )
+
+
+def _fitting(seen: Mapping[str, SeenTool], pattern: str) -> list[str]:
+    """Returns the tools that a pattern of the configuration's form fits: server__tool, or server__*."""
+    prefix = pattern.removesuffix("*")
+    return [name for name in seen if name == pattern or (pattern.endswith("__*") and name.startswith(prefix))]
 
 
 def _confirmed(name: str, tool: SeenTool) -> bool:
     """Shows what changed and asks at the terminal. Raises SettingsError where there is none."""
     if not sys.stdin.isatty():
         raise SettingsError(["There is no terminal to confirm at. Use --yes to agree without confirmation."])
-    if tool.agreed is not None:
+    if tool.state == "changed" and tool.agreed is not None:
         print(f"{name} until now:\n{_pretty(tool.agreed.definition)}")
     print(f"{name} now:\n{_pretty(tool.listed.canonical)}")
     print("Models read this. Agree? [y/N] ", end="", file=sys.stderr, flush=True)

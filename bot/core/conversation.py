@@ -7,6 +7,7 @@ from typing import Any, Literal
 from bot.core.job import Checkpoint
 from bot.core.stream import Citation, Opaque, ToolCall
 from bot.core.tool_steps import Round
+from bot.core.trust import TOOL, UNKNOWN, Origins, folded
 
 Role = Literal["user", "assistant"]
 
@@ -91,6 +92,11 @@ class Message:
         """Everything that a reader sees of the message."""
         return "\n\n".join(part for part in (self.text, self.attached) if part.strip())
 
+    @property
+    def attached_chars(self) -> int:
+        """How many of the last characters of the whole are no words of the writer."""
+        return len(self.attached) if self.attached.strip() else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -105,6 +111,18 @@ class Question:
     files: tuple[File, ...] = ()
     from_bot: bool = False
     """Whether the asker is another bot."""
+    attached_chars: int = 0
+    """How many of the text's last characters are no words of the asker, but what Slack shows below them."""
+
+    @property
+    def own_text(self) -> str:
+        """The asker's own words."""
+        return self.text[: max(0, len(self.text) - self.attached_chars)].rstrip() if self.attached_chars else self.text
+
+    @property
+    def attached(self) -> str:
+        """What Slack shows below the asker's words: forwarded and quoted messages, link previews."""
+        return self.text[-self.attached_chars :] if self.attached_chars else ""
 
     def as_message(self) -> Message:
         """The question as a message of its conversation."""
@@ -112,11 +130,25 @@ class Question:
             team_id=self.thread.team_id,
             channel_id=self.thread.channel_id,
             ts=self.ts,
-            text=self.text,
+            text=self.own_text,
+            attached=self.attached,
+            by_app=self.from_bot,
             thread_ts=self.thread.thread_ts,
             user_id=self.user_id,
             files=self.files,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedReply:
+    """One of the bot's own messages, as it is on record."""
+
+    text: str = field(repr=False)
+    """An answer's Markdown, at its first page; "" at its other pages, and for replies without a model's text."""
+    origins: Origins = UNKNOWN
+    """What the answer had read."""
+    askers: frozenset[str] = frozenset()
+    """The people whose questions it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +178,8 @@ class Job:
     """The answer so far, if this version continues one that was stopped or reached its length limit."""
     sources: Sequence[Citation] = ()
     """The web pages that the answer so far cites."""
+    so_far_origins: Origins = UNKNOWN
+    """What the answer so far had read."""
     has_previous: bool = False
     """An earlier version of the answer is on record, which this version does not continue."""
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
@@ -160,6 +194,12 @@ class Job:
     """How often the answer was started over. What Slack shows of an earlier version is replaced."""
     asked_at: float = field(default=0.0, compare=False)
     """Since when the asker waits, in seconds since the epoch: for this version, or since they decided about a call."""
+
+    @property
+    def askers(self) -> frozenset[str]:
+        """The people whose questions it answers."""
+        questions = (self.question, *self.earlier, *(follow_up.question for follow_up in self.follow_ups))
+        return frozenset(question.user_id for question in questions)
 
     @property
     def settled(self) -> str:
@@ -213,6 +253,8 @@ class Turn:
     If there are any, they are sent in place of `text`: to the vendor of the opaque items nothing but these items, to
     others everything else.
     """
+    origins: Origins = field(default=UNKNOWN, compare=False)
+    """Whose words they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +268,8 @@ class ToolDefinition:
     """The JSON Schema of its arguments."""
     definition_hash: str = ""
     """Identifies what an admin has agreed to: name, description and parameters."""
+    origins: Origins = field(default=TOOL, compare=False)
+    """OURS if it is our own, or if an admin has read it and agreed to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,3 +291,11 @@ class Prompt:
     tools: tuple[ToolDefinition, ...] = ()
     web_search: WebSearch | None = None
     """None: the model may not search the web."""
+    system_origins: Origins = field(default=UNKNOWN, compare=False)
+    """Whose words the system prompt holds."""
+
+    @property
+    def origins(self) -> Origins:
+        """Whose words a model reads with it."""
+        parts = (*(turn.origins for turn in self.turns), *(tool.origins for tool in self.tools))
+        return folded((self.system_origins, *parts))

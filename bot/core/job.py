@@ -88,6 +88,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
 from bot.core.stream import Citation, FinishReason, Usage
+from bot.core.trust import UNKNOWN, Origins
 from bot.errors import Failure
 
 
@@ -353,6 +354,8 @@ class Outcome:
     """The version of the model's system prompt (core/inbound/channel_settings.py)."""
     sources: Sequence[Citation] = ()
     """The web pages that the answer cites."""
+    origins: Origins = UNKNOWN
+    """What the model had read (core/trust.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +370,8 @@ class Closing:
     prompt_version: str | None = None
     details: bool = False
     """The answer used tools."""
+    origins: Origins = UNKNOWN
+    """What the model had read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,8 @@ def quote_above(about: QuotedMessage, *, elsewhere: bool) -> str:
     return "" if about.ts == about.thread_ts else beginning(about.quote, REMINDER_CHARS)
 
 
-def text_of_post(about: QuotedMessage, question: str, *, elsewhere: bool) -> str:
-    """Returns the text of the post (core/inbound/mentions.py): the quote and the question, as history reads them."""
+def text_of_post(about: QuotedMessage, question: str, *, elsewhere: bool) -> tuple[str, str]:
+    """Returns the asker's words in the post, and what it quotes, as history reads both (core/inbound/mentions.py)."""
     quote = escape(unescape(quote_above(about, elsewhere=elsewhere)))
     quoted = "\n".join(f"&gt; {line}" for line in quote.splitlines())
-    return "\n\n".join(filter(None, (quoted, escape(question))))
+    return escape(question), quoted

@@ -2,14 +2,15 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bot.core.conversation import FollowUp, Prompt, TextPart, ToolResult, Turn, TurnPart
 from bot.core.inbound.mentions import without_address
-from bot.core.inbound.prompt import RESUME_REQUEST
+from bot.core.inbound.prompt import RESUME_REQUEST, origins_of_text
 from bot.core.stream import Opaque, ToolCall
 from bot.core.tool_steps import APPROVAL_S, Decision, Item, Round, StepState, ToolStep
+from bot.core.trust import OTHERS, OURS, TOOL, UNKNOWN, Origins, folded
 
 LAST_STEP = "(This is your last step: answer now with what you know, and ask for no more tools.)"
 MADE_BEFORE = "(For an earlier version of this answer, these calls were made. Don't repeat them unasked:\n{calls})"
@@ -73,16 +74,19 @@ def with_steps(
     *earlier, last = prompt.turns
     remarks = [MADE_BEFORE.format(calls="\n".join(map(_call_line, made_before)))] if made_before else []
     asked = _texts(follow_ups, 0, bot_user_id)
-    turns = [*earlier, replace(last, text="\n\n".join([last.text, *remarks, *asked]))]
+    origins = folded((last.origins, _origins(follow_ups, 0, bot_user_id), TOOL if made_before else OURS))
+    turns = [*earlier, replace(last, text="\n\n".join([last.text, *remarks, *asked]), origins=origins)]
     for number, step in enumerate(rounds, start=1):
         turns += _resumed(left := _begun(step))
         parts = tuple(_part_of(item) for item in step.items if item["type"] != _BEGUN)
-        turns.append(Turn("assistant", step.text.removeprefix(left).strip(), parts=parts))
+        turns.append(Turn("assistant", step.text.removeprefix(left).strip(), parts=parts, origins=step.origins))
         additions = _texts(follow_ups, step.step_no + 1, bot_user_id)
         additions += [LAST_STEP] if is_last and number == len(rounds) else []
         results = [ToolResult(call.call_id, call.tool, result_text(call), _is_error(call)) for call in step.steps]
         text = "\n\n".join([*(result.text for result in results), *additions])
-        turns.append(Turn("user", text, parts=(*results, *map(TextPart, additions))))
+        # Also what was not called: a refusal may quote what the model had read.
+        origins = folded((TOOL if results else OURS, _origins(follow_ups, step.step_no + 1, bot_user_id)))
+        turns.append(Turn("user", text, parts=(*results, *map(TextPart, additions)), origins=origins))
     return replace(prompt, turns=(*turns, *_resumed(begun)))
 
 
@@ -106,7 +110,10 @@ def with_room(rounds: Sequence[Round], count_tokens: Callable[[str], int], limit
 
 
 def _resumed(begun: str) -> list[Turn]:
-    return [Turn("assistant", begun.strip()), Turn("user", RESUME_REQUEST)] if begun.strip() else []
+    if not begun.strip():
+        return []
+    # What the vendor had found for it is not on record.
+    return [Turn("assistant", begun.strip(), origins=UNKNOWN), Turn("user", RESUME_REQUEST, origins=OURS)]
 
 
 def _begun(step: Round) -> str:
@@ -119,6 +126,14 @@ def _texts(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> li
         for follow_up in follow_ups
         if follow_up.step_no == step_no and follow_up.question.text.strip()
     ]
+
+
+def _origins(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> Origins:
+    """Returns whose words the questions hold that a step reads first."""
+    askers = {bot_user_id, *(follow_up.question.user_id for follow_up in follow_ups)}
+    questions = [follow_up.question for follow_up in follow_ups if follow_up.step_no == step_no]
+    attached = OTHERS if any(question.attached_chars for question in questions) else OURS
+    return folded((attached, *(origins_of_text(question.own_text, askers) for question in questions)))
 
 
 def result_text(step: ToolStep) -> str:
@@ -140,17 +155,6 @@ def _call_line(step: ToolStep) -> str:
     return f"- {step.tool} {json.dumps(step.arguments, ensure_ascii=False)[:1000]}: {outcome}"
 
 
-def saw_untrusted(rounds: Sequence[Round]) -> bool:
-    """Whether the model has read something that people outside the conversation may have written.
-
-    Results of tools are, and so is what a vendor's search brought: it stands in opaque items other than reasoning.
-    """
-    return any(
-        any(call.state is StepState.DONE for call in step.steps) or any(_is_search(item) for item in step.items)
-        for step in rounds
-    )
-
-
 def searches(items: Sequence[Item]) -> int:
     """Returns how often the vendor searched the web, by the items of steps. Opening a page is no search."""
     opaque = [item["item"] for item in items if item["type"] == "opaque"]
@@ -170,8 +174,3 @@ def calls_made(rounds: Sequence[Round]) -> int:
 def has_expired(rounds: Sequence[Round]) -> bool:
     """Whether nobody decided about a call in time."""
     return any(call.decision is Decision.EXPIRED for step in rounds for call in step.steps)
-
-
-def _is_search(item: Item) -> bool:
-    kind = str(item["item"].get("type", "")) if isinstance(item.get("item"), Mapping) else ""
-    return "search" in kind or "fetch" in kind

@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from bot.core.trust import UNKNOWN, Origins
+
 Item = Mapping[str, Any]
 """An item of a model's output as JSON."""
 
@@ -105,6 +107,8 @@ class Round:
     model: str
     """The model that wrote it: other vendors can't read its items."""
     steps: tuple[ToolStep, ...] = ()
+    origins: Origins = UNKNOWN
+    """What the model had read when it asked for the calls."""
 
 
 def binding_of(tool: str, arguments: Mapping[str, Any], definition_hash: str) -> str:

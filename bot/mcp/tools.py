@@ -9,6 +9,7 @@ from typing import Any
 from bot.core.conversation import Question, ToolDefinition
 from bot.core.inbound.channel_settings import is_direct
 from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule, as_data, owner_of
+from bot.core.trust import OURS, TOOL, Origins
 from bot.errors import StoreError
 from bot.mcp.config import McpSetup
 from bot.mcp.connection import ServerDown
@@ -73,9 +74,9 @@ class McpTools:
                 agreed = await self._agreed(server, LISTED_FOR_S if rule.read_only else 0.0)
         except (ServerDown, StoreError, TimeoutError):
             return _not_made(SERVER_DOWN)
-        listed = agreed.get(tool)
-        if listed is None or listed.hash != definition_hash:
+        if tool not in agreed or agreed[tool][0].hash != definition_hash:
             return _not_made(DEFINITION_CHANGED)
+        listed = agreed[tool][0]
         result, by_server = await server.call(listed.name, arguments, timeout_s=timeout_s, read_only=rule.read_only)
         log.info("MCP tool %s: %s", tool, result.outcome)
         if not by_server:
@@ -106,20 +107,22 @@ class McpTools:
             log.error("MCP server %s: no tools available: %s", server.name, error)
             return []
         return [
-            ToolDefinition(name, tool.offered_description, tool.offered_parameters, tool.hash)
-            for name, tool in agreed.items()
+            ToolDefinition(name, tool.offered_description, tool.offered_parameters, tool.hash, _origins(pin))
+            for name, (tool, pin) in agreed.items()
             if not tool.is_too_large and self.rule_for(name).permission is not Permission.DENY
         ]
 
-    async def _agreed(self, server: McpServer, max_age_s: float = LISTED_FOR_S) -> dict[str, ListedTool]:
-        """Returns a server's tools without those that are new or have changed since an admin agreed.
+    async def _agreed(self, server: McpServer, max_age_s: float = LISTED_FOR_S) -> dict[str, tuple[ListedTool, Pin]]:
+        """Returns a server's tools and their pins, without those that are new or have changed since an admin agreed.
 
         The server has listed them in the last so many seconds. Its first list counts as agreed.
         """
         named = offered_names(server.name, await server.tools(max_age_s))
         pins = await self._pins.pin(server.name, {name: Pin(tool.hash, tool.canonical) for name, tool in named.items()})
         agreed = {
-            name: tool for name, tool in named.items() if name in pins and pins[name].definition_hash == tool.hash
+            name: (tool, pins[name])
+            for name, tool in named.items()
+            if name in pins and pins[name].definition_hash == tool.hash
         }
         self._report({(name, tool.hash) for name, tool in named.items() if name not in agreed}, server.name)
         return agreed
@@ -130,6 +133,10 @@ class McpTools:
         self._quarantined[server] = quarantined
         for name, _ in sorted(quarantined - before):
             log.warning("MCP tool %s is new or has changed, and isn't offered until an admin agrees: typist mcp", name)
+
+
+def _origins(pin: Pin) -> Origins:
+    return OURS if pin.by_admin else TOOL
 
 
 def _not_made(text: str) -> CallResult:

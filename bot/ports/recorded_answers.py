@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from bot.core.conversation import ThreadKey
+from bot.core.conversation import RecordedReply, ThreadKey
 from bot.core.reply.actions import RecordedAnswer, Vote
 
 
@@ -42,10 +42,9 @@ class RecordedAnswers(Protocol):
 class ThreadReplies(Protocol):
     """Reads the bot's own messages in a thread."""
 
-    async def replies(self, thread: ThreadKey, before_ts: str | None = None) -> Mapping[str, str]:
-        """Returns the bot's messages in a thread, of its newest 500 questions, as a map from ts to text.
+    async def replies(self, thread: ThreadKey, before_ts: str | None = None) -> Mapping[str, RecordedReply]:
+        """Returns the bot's messages in a thread by ts, of its newest 500 questions.
 
-        `before_ts` limits them to questions that were asked before. An answer's Markdown stands at its first page;
-        its other pages, and replies without a model's text, have "". Answers whose text has expired are left out.
+        `before_ts` limits them to questions that were asked before. Answers whose text has expired are left out.
         """
         ...

@@ -12,6 +12,8 @@ class Pin:
     definition_hash: str
     definition: str = field(repr=False)
     """As JSON: what the server said when it was agreed to."""
+    by_admin: bool = False
+    """Whether an admin has read it; else its server's first list had it."""
 
 
 class ToolPins(Protocol):

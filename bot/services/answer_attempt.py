@@ -10,8 +10,9 @@ from bot.core.job import Outcome, Spent
 from bot.core.reply.draft import Draft
 from bot.core.reply.state import Shown
 from bot.core.step_turns import searches
-from bot.core.stream import Citation, Completion, Opaque, StreamEvent, Thinking, ToolCall, Usage
+from bot.core.stream import Citation, Completion, Opaque, Searching, StreamEvent, Thinking, ToolCall, Usage
 from bot.core.tool_steps import Round
+from bot.core.trust import UNKNOWN, WEB, Origins, folded, of_item
 
 CHARS_PER_TOKEN = 4.0
 """About right for English. Used only to count attempts without reported usage."""
@@ -76,10 +77,15 @@ class AnswerAttempt:
     opened: Sequence[OpenedFile] = ()
     """Files of the question. A notice below the answer names those that were not read."""
     prompt_version: str | None = None
+    origins: Origins = field(init=False)
+    """Whose words the model has read for the answer."""
 
     def __post_init__(self) -> None:
         self.draft = Draft(self.job)
         self.rounds, self.follow_ups = list(self.job.rounds), list(self.job.follow_ups)
+        begun = (UNKNOWN,) if self.draft.resumes else ()
+        so_far = (self.job.so_far_origins,) if self.job.so_far else ()
+        self.origins = folded((*so_far, *(step.origins for step in self.rounds), *begun))
         self.searches = searches([item for step in self.rounds for item in step.items])
 
     @property
@@ -93,13 +99,18 @@ class AnswerAttempt:
             case Completion():
                 self._end_text()
                 self.completion = event
-                self.searches += event.usage.web_searches if event.usage else 0
+                if event.usage and event.usage.web_searches:
+                    self.searches += event.usage.web_searches
+                    self.origins |= WEB
                 return ""
+            case Searching():
+                self.origins |= WEB
             case Thinking(chars=chars):
                 self.output_chars += chars
                 return ""
             case Citation():
                 self.draft.cite(event)
+                self.origins |= WEB
             case ToolCall():
                 self._end_text()
                 self.calls.append(event)
@@ -107,6 +118,7 @@ class AnswerAttempt:
             case Opaque():
                 self._end_text()
                 self.parts.append(event)
+                self.origins |= of_item(event.item)
             case str():
                 self._text_utf8 += event.encode()
                 self.first_token_s = now - self.claimed_at if self.first_token_s is None else self.first_token_s
@@ -120,9 +132,10 @@ class AnswerAttempt:
             self.parts.append(TextPart(self._text_utf8.decode()))
             self._text_utf8.clear()
 
-    def step_began(self, model: str, input_tokens: int) -> None:
-        """Notes that the model is asked for a step."""
+    def step_began(self, model: str, input_tokens: int, origins: Origins) -> None:
+        """Notes that the model is asked for a step. `origins`: those of its prompt."""
         self.model, self.input_tokens, self.output_chars = model, input_tokens, 0
+        self.origins |= origins
         self.parts, self.calls, self.completion = [], [], None
         self._text_utf8.clear()
 
@@ -155,6 +168,8 @@ class AnswerAttempt:
         """Returns the outcome with the attempt's model, usage and times. Without reported usage the estimate counts."""
         estimated = Usage(self.spent.input_tokens, self.spent.output_tokens) if self.model else None
         model, usage = outcome.model or self.model, outcome.usage or estimated
+        # The text that stays may be what an earlier attempt showed in Slack.
+        is_own = outcome.answer in ("", self.text)
         return replace(
             outcome,
             model=model,
@@ -163,4 +178,5 @@ class AnswerAttempt:
             first_token_s=self.first_token_s,
             prompt_version=self.prompt_version,
             sources=self.draft.sources,
+            origins=self.origins if is_own else self.origins | UNKNOWN,
         )

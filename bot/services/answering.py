@@ -62,9 +62,10 @@ from bot.core.reply.approvals import asks_of
 from bot.core.reply.resuming import Seam
 from bot.core.reply.sources import shown_sources
 from bot.core.reply.state import Ending
-from bot.core.step_turns import calls_made, has_expired, items_of, saw_untrusted, with_room, with_steps
+from bot.core.step_turns import calls_made, has_expired, items_of, with_room, with_steps
 from bot.core.stream import MOST_SEARCHES, Completion, FinishReason, Searching, StreamEvent
 from bot.core.tool_steps import Round
+from bot.core.trust import UNKNOWN
 from bot.errors import CapReached, Failure, NotShown, ProviderError, StoreError, TypistError, trace_of
 from bot.ports.clock import Clock
 from bot.ports.models import Models, Provider
@@ -240,7 +241,8 @@ class Answering:
         else:
             outcome = Outcome(closing.end_reason, attempt.text, closing.model)
             outcome = replace(outcome, first_token_s=closing.first_token_s, prompt_version=closing.prompt_version)
-        outcome = replace(outcome, sources=attempt.draft.sources)
+        origins = closing.origins if closing else UNKNOWN
+        outcome = replace(outcome, sources=attempt.draft.sources, origins=origins)
         if closing is None or shown.is_settled:
             await reply.leave()
         else:
@@ -340,10 +342,9 @@ class Answering:
         """Records a step that asks for tools, with its calls and its usage. Raises NotOurs."""
         completion, written = attempt.completion, attempt.job.so_far + "".join(step.text for step in attempt.rounds)
         assert completion is not None, "a provider's stream ends with a Completion or an error"
-        untrusted = saw_untrusted(attempt.rounds)
-        calls = self.tool_calls.planned(attempt.calls, step_no, offer, untrusted=untrusted)
+        calls = self.tool_calls.planned(attempt.calls, step_no, offer, attempt.origins)
         items = items_of(attempt.parts, begun)
-        step = Round(step_no, attempt.text[len(written) :], items, completion.model, calls)
+        step = Round(step_no, attempt.text[len(written) :], items, completion.model, calls, attempt.origins)
         counted = attempt.counted(Outcome(EndReason.STEPPED, "", completion.model, completion.usage))
         outcome = replace(counted, sources=())
         piece, records = attempt.draft.piece(), self.tool_calls.records
@@ -362,7 +363,7 @@ class Answering:
         """
         input_tokens = self.estimate.prompt_tokens(prompt)
         await self.quota.reserve(attempt.job, input_tokens, MOST_SEARCHES if prompt.web_search else 0)
-        attempt.step_began(provider.model, input_tokens)
+        attempt.step_began(provider.model, input_tokens, prompt.origins)
         if not prompt.tools:
             # An approval may have to be shown, which a stream can't wait with.
             await self._allow_stream(attempt.job)
@@ -526,6 +527,7 @@ def _closing(ending: Ending, outcome: Outcome) -> Closing:
         outcome.first_token_s,
         outcome.prompt_version,
         ending.details,
+        outcome.origins,
     )
 
 

@@ -57,4 +57,5 @@ class MessageEdits:
 
 def _question(message: Message) -> Question:
     thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
-    return Question(thread, message.ts, message.user_id or "", message.whole, message.files)
+    asker, attached_chars = message.user_id or "", message.attached_chars
+    return Question(thread, message.ts, asker, message.whole, message.files, attached_chars=attached_chars)

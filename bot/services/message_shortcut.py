@@ -223,10 +223,13 @@ class MessageShortcut:
 
     def _question(self, question: MessageQuestion, channel_id: str, ts: str) -> Question:
         is_elsewhere = channel_id != question.about.channel_id
-        text = text_of_post(question.about, question.text, elsewhere=is_elsewhere)
+        words, quoted = text_of_post(question.about, question.text, elsewhere=is_elsewhere)
         in_pane = ts if self.me.has_pane else None
         thread_ts = in_pane if is_elsewhere else question.about.thread_ts
-        return Question(ThreadKey(self.me.team_id, channel_id, thread_ts), ts, question.user_id, text)
+        thread = ThreadKey(self.me.team_id, channel_id, thread_ts)
+        return Question(
+            thread, ts, question.user_id, "\n\n".join(filter(None, (words, quoted))), attached_chars=len(quoted)
+        )
 
     async def _tell(self, response_url: str, sentence: str) -> None:
         """Tells the asker the outcome; a failure is logged and changes nothing."""

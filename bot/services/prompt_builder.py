@@ -11,16 +11,17 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from bot.core.assistant_pane import in_pane, pane_context_line
-from bot.core.conversation import Job, Message, Prompt, Question, ToolDefinition, WebSearch
+from bot.core.conversation import Job, Message, Prompt, Question, RecordedReply, ToolDefinition, WebSearch
 from bot.core.inbound import prompt as prompts
 from bot.core.inbound import shared_files
 from bot.core.inbound.batch import with_earlier_questions
-from bot.core.inbound.channel_settings import ChannelSettings, prompt_version
+from bot.core.inbound.channel_settings import ChannelSettings, is_direct, prompt_version
 from bot.core.inbound.files import OpenedFile, choose_files
 from bot.core.inbound.prompt import PromptMessage
 from bot.core.inbound.tokens import TokenEstimate, room_for_conversation
 from bot.core.inbound.triage import Identity, by_person, second_person_since
 from bot.core.reply.draft import Draft
+from bot.core.trust import OTHERS, OURS
 from bot.errors import StoreError
 from bot.ports.channel_settings import ChannelSettingsReader
 from bot.ports.clock import Clock
@@ -99,15 +100,20 @@ class PromptBuilder:
         taken_tokens = self.estimate.definitions_tokens(tools) + (self.estimate.tokens(left) if left else 0)
         room_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         opened = await self._opened(conversation, memory, room_tokens)
-        continued = prompts.with_continuation(shared_files.attach_files(conversation, opened), job.so_far)
+        with_files = shared_files.attach_files(conversation, opened)
+        continued = prompts.with_continuation(with_files, job.so_far, job.so_far_origins)
         truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens)
         new_files = [opened[file_id] for file_id in dict.fromkeys(shared_files.file_ids_since_answer(conversation))]
-        instructions = "\n\n".join(filter(None, (system, await self._pane_context(job.question))))
+        # In a channel, its creator may have written the instructions, who need not be an admin of Typist.
+        is_others = bool(channel.system_prompt) and not is_direct(job.question.thread.channel_id)
+        pane_context = await self._pane_context(job.question)
+        instructions = "\n\n".join(filter(None, (system, pane_context)))
         prompt = replace(
             prompts.build_prompt(instructions, truncated),
             cache_key=prompts.cache_key(job.question.thread),
             tools=tools,
             web_search=None if channel.web_search is False else self.settings.web_search,
+            system_origins=OTHERS if is_others or pane_context else OURS,
         )
         return BuiltPrompt(prompt, channel.model, prompt_version(system), new_files)
 
@@ -131,6 +137,7 @@ class PromptBuilder:
         edited = [message for message in edited if not _has_text_of(recorded[message.ts], message)]
         for message in edited:
             question = replace(recorded[message.ts], text=message.whole, files=message.files)
+            question = replace(question, attached_chars=message.attached_chars)
             try:
                 await self.questions.edit(question, message.edited_ts)
             except StoreError as error:
@@ -142,10 +149,11 @@ class PromptBuilder:
     async def _conversation(self, job: Job, messages: Sequence[Message]) -> list[PromptMessage]:
         question = job.question
         # The model must not see earlier versions of this answer.
-        replies = {**await self._replies(question), **dict.fromkeys(job.page_ts, "")}
+        replies = {**await self._replies(question), **dict.fromkeys(job.page_ts, RecordedReply(""))}
         await self._record_participants(question, messages)
         batch_ts = [earlier.ts for earlier in job.earlier]
-        conversation = prompts.prompt_messages(prompts.Conversation(question, messages, replies, batch_ts), self.me)
+        whole = prompts.Conversation(question, messages, replies, batch_ts, job.askers)
+        conversation = prompts.prompt_messages(whole, self.me)
         names = await self.history.names(prompts.ids_to_look_up(conversation, self.me))
         return prompts.resolve_names(conversation, {**names, self.me.user_id: self.me.name})
 
@@ -165,7 +173,7 @@ class PromptBuilder:
             except StoreError as error:
                 log.error("participants of a thread not recorded: %s", error)
 
-    async def _replies(self, question: Question) -> Mapping[str, str]:
+    async def _replies(self, question: Question) -> Mapping[str, RecordedReply]:
         """Returns our recorded answers. If the database stays away, the prompt has them as Slack shows them."""
         return await self._read("recorded answers", lambda: self.recorded.replies(question.thread, question.ts)) or {}
 

@@ -7,8 +7,8 @@ bots get tools that an admin declared read-only, whatever the rules say. A rule 
 call, or denies it. An admin may always allow a tool in a channel, as it is defined now. Right before each call
 that may change something, Slack is asked again whether the asker is a member.
 
-Once the model has read something untrusted (a tool's result, or the web), no call that may change something is made
-unasked, whatever rule allows it: the text may be an attack that writes as if it were the user.
+A call that may change something is made unasked only if the model has read nothing but the askers' own words
+(core/trust.py), whatever rule allows it: any other text may be an attack that writes as if it were the user.
 
 At most once
 ------------
@@ -29,6 +29,7 @@ from bot.core.reply.approvals import MOST_ARGUMENT_CHARS, readable
 from bot.core.stream import ToolCall
 from bot.core.tool_steps import StepState, ToolStep
 from bot.core.tools import NOT_KEPT, CallOutcome, CallResult, Permission, ToolRule, label_of
+from bot.core.trust import Origins, read_more_than_askers
 from bot.errors import trace_of
 from bot.ports.clock import Clock
 from bot.ports.tool_steps import ToolSteps
@@ -101,13 +102,11 @@ class ToolCalls:
             return False
         return await self.users.kind_now(question.user_id, MEMBER_WITHIN_S) is UserKind.MEMBER
 
-    def planned(
-        self, calls: Sequence[ToolCall], step_no: int, offer: Offer, *, untrusted: bool
-    ) -> tuple[ToolStep, ...]:
-        """Returns a step's calls, each ready, to be asked about, or refused. `untrusted`: what the model has read."""
-        return tuple(self._planned(call, index, step_no, offer, untrusted) for index, call in enumerate(calls))
+    def planned(self, calls: Sequence[ToolCall], step_no: int, offer: Offer, origins: Origins) -> tuple[ToolStep, ...]:
+        """Returns a step's calls, each ready, to be asked about, or refused. `origins`: what the model had read."""
+        return tuple(self._planned(call, index, step_no, offer, origins) for index, call in enumerate(calls))
 
-    def _planned(self, call: ToolCall, index: int, step_no: int, offer: Offer, untrusted: bool) -> ToolStep:
+    def _planned(self, call: ToolCall, index: int, step_no: int, offer: Offer, origins: Origins) -> ToolStep:
         definition = offer.by_name.get(call.name)
         rule = self.tools.rule_for(call.name) if self.tools and definition else ToolRule(Permission.DENY)
         step = ToolStep(
@@ -128,7 +127,7 @@ class ToolCalls:
             return replace(step, result=f"At most {MOST_CALLS} calls can be made in one step. This one was not made.")
         if rule.permission is Permission.DENY:
             return replace(step, state=StepState.DENIED, result="An admin denies this tool. The call was not made.")
-        if _is_unasked(rule, (call.name, definition.definition_hash) in offer.always, untrusted):
+        if _is_unasked(rule, (call.name, definition.definition_hash) in offer.always, origins):
             return replace(step, state=StepState.READY)
         if len(readable(step.arguments)) > MOST_ARGUMENT_CHARS:
             too_long = f"The arguments are too long to be approved: at most {MOST_ARGUMENT_CHARS} characters."
@@ -202,8 +201,9 @@ class ToolCalls:
         return await insist(operation, self.clock, "tool calls not recorded")
 
 
-def _is_unasked(rule: ToolRule, is_always_allowed: bool, untrusted: bool) -> bool:
-    """Whether a call may be made unasked."""
+def _is_unasked(rule: ToolRule, is_always_allowed: bool, origins: Origins) -> bool:
+    """Whether a call may be made unasked. `origins`: what the model had read when it asked for the call."""
     if rule.permission is Permission.ALLOW and rule.read_only:
         return True
-    return not untrusted and (rule.permission is Permission.ALLOW or is_always_allowed)
+    is_allowed = rule.permission is Permission.ALLOW or is_always_allowed
+    return is_allowed and not read_more_than_askers(origins)

@@ -127,9 +127,9 @@ class SlackHistory:
     def _message(self, question: Question, message: Mapping[str, Any]) -> Message:
         bot_id = message.get("bot_id")
         is_ours = bot_id == self._bot_id
-        if is_ours and (asker_and_text := asked_in(message)):
-            (asker, text), thread = asker_and_text, question.thread
-            return Message(thread.team_id, thread.channel_id, message["ts"], text, user_id=asker)
+        if is_ours and (asked := asked_in(message)):
+            (asker, text, quoted), thread = asked, question.thread
+            return Message(thread.team_id, thread.channel_id, message["ts"], text, quoted, user_id=asker)
         return Message(
             team_id=question.thread.team_id,
             channel_id=question.thread.channel_id,
@@ -140,6 +140,8 @@ class SlackHistory:
             user_id=message.get("user"),
             bot_id=bot_id,
             app_name=app_name(message),
+            # Only people's own clients give messages an id.
+            by_app="app_id" in message and "client_msg_id" not in message,
             subtype=message.get("subtype"),
             files=() if is_ours else files_of(message),
             edited_ts=(message.get("edited") or {}).get("ts", ""),

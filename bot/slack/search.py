@@ -19,6 +19,7 @@ from typing import Any
 from bot.core.conversation import Question, ToolDefinition
 from bot.core.inbound.mentions import with_names
 from bot.core.tools import SLACK, CallOutcome, CallResult, Permission, ToolRule, as_data, full_name
+from bot.core.trust import OURS
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.format.mrkdwn import message_text
 from bot.slack.paced_client import PacedClient
@@ -46,7 +47,7 @@ _PARAMETERS = {
     "additionalProperties": False,
 }
 _HASH = hashlib.sha256(json.dumps([NAME, _DESCRIPTION, _PARAMETERS], sort_keys=True).encode()).hexdigest()
-DEFINITION = ToolDefinition(NAME, _DESCRIPTION, _PARAMETERS, _HASH)
+DEFINITION = ToolDefinition(NAME, _DESCRIPTION, _PARAMETERS, _HASH, OURS)
 RULE = ToolRule(Permission.ALLOW, read_only=True)
 
 # What the model reads about a search without a result.

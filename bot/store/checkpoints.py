@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
 from bot.core.job import Checkpoint, Closing, EndReason, Piece
+from bot.core.trust import of_record, record_of
 from bot.store.predicates import is_running
 from bot.store.rows import source_values, sources_of
 from bot.store.schema import SafeText, checkpoints, jobs
@@ -60,7 +61,7 @@ def _values(job: Job, piece: Piece) -> dict[str, Any]:
         "of_attempt": job.attempts,
         "from_start": piece.start,
         "new_text": piece.text,
-        "new_closing": asdict(piece.closing) if piece.closing else None,
+        "new_closing": _closing_values(piece.closing) if piece.closing else None,
         "new_sources": source_values(piece.sources),
     }
 
@@ -89,8 +90,15 @@ def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
     return Checkpoint(text, closing, sources_of(sources)) if rows else Checkpoint()
 
 
+def _closing_values(closing: Closing) -> dict[str, Any]:
+    return {**asdict(closing), "origins": record_of(closing.origins)}
+
+
 def _closing_of(values: Mapping[str, Any] | None) -> Closing | None:
-    return Closing(**{**values, "end_reason": EndReason(values["end_reason"])}) if values else None
+    if not values:
+        return None
+    typed = {"end_reason": EndReason(values["end_reason"]), "origins": of_record(values.get("origins"))}
+    return Closing(**{**values, **typed})
 
 
 async def drop(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import Job, ThreadKey
+from bot.core.conversation import Job, RecordedReply, ThreadKey
 from bot.core.job import EndReason, State, state_of
 from bot.core.outbox import OutboxKind
 from bot.core.reply.actions import AnswerState, RecordedAnswer, Vote
 from bot.core.reply.resuming import continued
+from bot.core.trust import of_record
 from bot.ports.clock import Clock
 from bot.store import checkpoints, outbox, rounds
 from bot.store.database import Database
@@ -58,8 +59,8 @@ class SqlRecordedAnswers:
         """Records a person's feedback in place of their earlier one."""
         await self._database.write(vote, about, user_id, value, self._clock.now())
 
-    async def replies(self, thread: ThreadKey, before_ts: str | None = None) -> Mapping[str, str]:
-        """Returns the bot's messages in a thread, as a map from ts to text."""
+    async def replies(self, thread: ThreadKey, before_ts: str | None = None) -> Mapping[str, RecordedReply]:
+        """Returns the bot's messages in a thread by ts."""
         return await self._database.read(replies, thread, before_ts)
 
 
@@ -159,7 +160,8 @@ def _with_version(job: Job, so_far: sa.Row[Any] | None, has_previous: bool) -> J
     if so_far is None:
         return job
     text = continued(so_far.answer, EndReason(so_far.end_reason))
-    return replace(job, so_far=text, sources=sources_of(so_far.sources))
+    origins = of_record(so_far.origins)
+    return replace(job, so_far=text, sources=sources_of(so_far.sources), so_far_origins=origins)
 
 
 async def _turns(connection: AsyncConnection, job_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
@@ -168,10 +170,10 @@ async def _turns(connection: AsyncConnection, job_ids: Sequence[int]) -> Sequenc
     return (await connection.execute(of_jobs)).all()
 
 
-async def replies(connection: AsyncConnection, thread: ThreadKey, before_ts: str | None) -> dict[str, str]:
-    """Returns the texts of the bot's messages in a thread by ts (ThreadReplies.replies)."""
+async def replies(connection: AsyncConnection, thread: ThreadKey, before_ts: str | None) -> dict[str, RecordedReply]:
+    """Returns the bot's messages in a thread by ts (ThreadReplies.replies)."""
     newest = (
-        sa.select(jobs.c.id, jobs.c.page_ts, jobs.c.mention_ts, jobs.c.answer_deleted)
+        sa.select(jobs.c.id, jobs.c.user_id, jobs.c.page_ts, jobs.c.mention_ts, jobs.c.answer_deleted)
         .where(in_thread(thread), jobs.c.ts < before_ts if before_ts else sa.true())
         .order_by(jobs.c.ts.desc())
         .limit(REPLIES_READ)
@@ -179,20 +181,26 @@ async def replies(connection: AsyncConnection, thread: ThreadKey, before_ts: str
     )
     # Turns after which the answer went on have no text, and come before the one that ended the job.
     with_turns = (
-        sa.select(newest, turns.c.answer, turns.c.model, turns.c.end_reason)
+        sa.select(newest, turns.c.answer, turns.c.model, turns.c.end_reason, turns.c.origins)
         .outerjoin_from(newest, turns, turns.c.job_id == newest.c.id)
         .order_by(turns.c.id)
     )
-    texts: dict[str, str] = {}
-    for row in await connection.execute(with_turns):
+    rows = (await connection.execute(with_turns)).all()
+    batched = sa.select(jobs.c.answered_with, jobs.c.user_id).where(jobs.c.answered_with.in_({row.id for row in rows}))
+    askers: dict[int, set[str]] = {row.id: {row.user_id} for row in rows}
+    for answered_with, user_id in await connection.execute(batched):
+        askers[answered_with].add(user_id)
+    found: dict[str, RecordedReply] = {}
+    for row in rows:
         if _has_expired(row):
             for ts in row.page_ts:
-                texts.pop(ts, None)
+                found.pop(ts, None)
         else:
-            texts |= dict.fromkeys(row.page_ts, "")
-            texts |= dict.fromkeys(row.page_ts[:1], row.answer or "")
-        texts |= {row.mention_ts: ""} if row.mention_ts else {}
-    return texts
+            reply = RecordedReply(row.answer or "", of_record(row.origins), frozenset(askers[row.id]))
+            found |= dict.fromkeys(row.page_ts, RecordedReply(""))
+            found |= dict.fromkeys(row.page_ts[:1], reply)
+        found |= {row.mention_ts: RecordedReply("")} if row.mention_ts else {}
+    return found
 
 
 def _has_expired(row: sa.Row[Any]) -> bool:

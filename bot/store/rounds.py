@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import Job
 from bot.core.job import Spent
 from bot.core.tool_steps import Decision, Round, StepState, ToolStep
+from bot.core.trust import of_record
 from bot.store.schema import jobs, rounds, tool_steps
 
 
@@ -39,7 +40,8 @@ async def with_rounds(connection: AsyncConnection, claimed: Sequence[Job]) -> li
 
 
 def _round_of(row: sa.Row[Any], steps: Collection[sa.Row[Any]]) -> Round:
-    return Round(row.step_no, row.text, tuple(json.loads(row.items)), row.model, tuple(map(step_of, steps)))
+    items, calls = tuple(json.loads(row.items)), tuple(map(step_of, steps))
+    return Round(row.step_no, row.text, items, row.model, calls, of_record(row.origins))
 
 
 def step_of(row: sa.Row[Any]) -> ToolStep:

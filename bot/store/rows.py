@@ -12,6 +12,7 @@ from bot.core.conversation import File, Job, Question, ThreadKey
 from bot.core.job import EndReason, Outcome, Spent
 from bot.core.limits.caps import ScopeIds
 from bot.core.stream import Citation, Usage
+from bot.core.trust import record_of
 from bot.ports.prices import Prices
 from bot.store.schema import jobs
 
@@ -28,7 +29,8 @@ def on_postgresql(connection: AsyncConnection) -> bool:
 
 def question_of(row: sa.Row[Any]) -> Question:
     thread = ThreadKey(row.team_id, row.channel_id, row.thread_ts or None)
-    return Question(thread, row.ts, row.user_id, row.text, tuple(map(_file_of, row.files)), row.from_bot)
+    files = tuple(map(_file_of, row.files))
+    return Question(thread, row.ts, row.user_id, row.text, files, row.from_bot, row.attached_chars)
 
 
 def file_values(question: Question) -> list[dict[str, Any]]:
@@ -74,6 +76,7 @@ def turn_values(job_id: int, outcome: Outcome, now: float, prices: Prices | None
         "first_token_s": outcome.first_token_s,
         "prompt_version": outcome.prompt_version,
         "sources": source_values(outcome.sources),
+        "origins": record_of(outcome.origins),
         "created_at": now,
     }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0005"
+REVISION = "0006"
 """The revision of the last migration. A database that has it needs no migration."""
 
 metadata = sa.MetaData(
@@ -56,6 +56,8 @@ jobs = sa.Table(
     sa.Column("text", SafeText, nullable=False),
     sa.Column("files", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("from_bot", sa.Boolean, nullable=False, server_default=sa.false()),
+    # How many of the text's last characters the asker didn't write.
+    sa.Column("attached_chars", sa.Integer, nullable=False, server_default="0"),
     sa.Column("created_at", sa.Double, nullable=False),
     # A Status, and once the job has ended an EndReason.
     sa.Column("status", sa.Text, nullable=False),
@@ -151,6 +153,8 @@ turns = sa.Table(
     sa.Column("prompt_version", sa.Text),
     # The web pages that the answer cites, as (URL, title); NULL: none.
     sa.Column("sources", sa.JSON(none_as_null=True)),
+    # What the model had read (core/trust.py); NULL: nobody knows.
+    sa.Column("origins", sa.JSON(none_as_null=True)),
     sa.Column("created_at", sa.Double, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -187,6 +191,8 @@ rounds = sa.Table(
     sa.Column("text", SafeText, nullable=False),
     sa.Column("items", SafeText, nullable=False),
     sa.Column("model", sa.Text, nullable=False),
+    # As in turns.
+    sa.Column("origins", sa.JSON(none_as_null=True)),
     sa.UniqueConstraint("job_id", "version", "step_no"),
 )
 
@@ -342,6 +348,8 @@ tool_pins = sa.Table(
     # JSON, so that an admin can compare it with a later one.
     sa.Column("definition", SafeText, nullable=False),
     sa.Column("agreed_at", sa.Double, nullable=False),
+    # Whether an admin has read it; else it is the first definition that was seen.
+    sa.Column("by_admin", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 # The channel that a person has open beside the assistant pane: the newest, without history.

@@ -46,9 +46,9 @@ class SqlToolPins:
 
 async def read(connection: AsyncConnection, tools: Iterable[str]) -> dict[str, Pin]:
     """Returns the definitions that tools may have, without tools that nobody has agreed to."""
-    columns = sa.select(tool_pins.c.tool, tool_pins.c.definition_hash, tool_pins.c.definition)
+    columns = sa.select(tool_pins.c.tool, tool_pins.c.definition_hash, tool_pins.c.definition, tool_pins.c.by_admin)
     rows = await connection.execute(columns.where(tool_pins.c.tool.in_(list(tools))))
-    return {row.tool: Pin(row.definition_hash, row.definition) for row in rows}
+    return {row.tool: Pin(row.definition_hash, row.definition, row.by_admin) for row in rows}
 
 
 async def pin(connection: AsyncConnection, server: str, seen: Mapping[str, Pin], now: float) -> dict[str, Pin]:
@@ -73,7 +73,7 @@ async def listed(connection: AsyncConnection, servers: Iterable[str]) -> frozens
 
 async def agree(connection: AsyncConnection, tool: str, definition: Pin, now: float) -> None:
     """Replaces a tool's definition."""
-    values = _values(tool, definition, now)
+    values = {**_values(tool, definition, now), "by_admin": True}
     row = insert_into(connection, tool_pins).values(values)
     await connection.execute(row.on_conflict_do_update(index_elements=list(tool_pins.primary_key), set_=values))
 

@@ -11,6 +11,7 @@ from bot.core.conversation import FollowUp, Job, ThreadKey
 from bot.core.job import Outcome, Piece, Status
 from bot.core.outbox import OutboxKind
 from bot.core.tool_steps import APPROVAL_S, Decision, Round, StepState, ToolStep
+from bot.core.trust import record_of
 from bot.ports.clock import Clock
 from bot.ports.prices import Prices
 from bot.store import approvals, checkpoints, outbox
@@ -116,6 +117,7 @@ async def record(
         return False
     key = {"job_id": job.id, "version": job.version, "step_no": step.step_no}
     values = {**key, "text": step.text, "model": step.model, "items": json.dumps(step.items)}
+    values["origins"] = record_of(step.origins)
     new = insert_into(connection, rounds).values(values).on_conflict_do_nothing()
     if await connection.scalar(new.returning(rounds.c.id)) is None:
         # Recorded before, by a transaction whose commit was not heard of.

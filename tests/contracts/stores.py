@@ -1,12 +1,12 @@
 """Questions, jobs and answers for the tests of the stores."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 import sqlalchemy as sa
 
-from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.conversation import Job, Question, RecordedReply, ThreadKey
 from bot.core.job import EndReason, Outcome
 from bot.core.outbox import OutboxKind
 from bot.core.stream import Usage
@@ -22,6 +22,11 @@ DONE = Outcome(EndReason.WHOLE, "**Yes.**", "scripted/echo", Usage(10, 20, 5))
 
 STEPPED = Outcome(EndReason.STEPPED, "", "scripted/echo", Usage(10, 5))
 CALL = ToolStep(0, 0, "call_1", "notes__add", {"text": "Milk"}, "hash", StepState.ASKED)
+
+
+def texts_of(replies: Mapping[str, RecordedReply]) -> dict[str, str]:
+    """Returns the texts of recorded replies, by ts."""
+    return {ts: reply.text for ts, reply in replies.items()}
 
 
 def asking_round(*steps: ToolStep, step_no: int = 0) -> Round:

@@ -16,7 +16,7 @@ from bot.store.liveness.failure_detector import Observation
 from bot.store.queue import claim
 from bot.store.schema import checkpoints, jobs, workers
 from tests.clocks import WITHIN_S
-from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, Workers, apart, asked, count, enqueued
+from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, Workers, apart, asked, count, enqueued, texts_of
 
 CLOSING = Closing(
     EndReason.LENGTH_LIMIT, "It is long.", "openai/test", "openai/test", first_token_s=0.5, prompt_version="1"
@@ -114,7 +114,9 @@ class TestText:
         # The part that an earlier attempt recorded appears once.
         await store.worker_queue.record_pages(again.id, ["5.1"])
         await store.worker_queue.finish(again, replace(DONE, answer=again.checkpoint.text))
-        assert await store.recorded_answers.replies(again.question.thread) == {"5.1": f"{DONE.answer} And no."}
+        assert texts_of(await store.recorded_answers.replies(again.question.thread)) == {
+            "5.1": f"{DONE.answer} And no."
+        }
 
 
 class TestVersions:

@@ -14,7 +14,7 @@ from bot.store import Stores
 from bot.store.erasure import SLACK_RETRIES_S
 from bot.store.schema import jobs, seen_events, turns
 from tests.clocks import ManualClock
-from tests.contracts.stores import DIRECT, DONE, OTHER_THREAD, THREAD, asked, count, enqueued
+from tests.contracts.stores import DIRECT, DONE, OTHER_THREAD, THREAD, asked, count, enqueued, texts_of
 
 DAY_S = 86_400.0
 
@@ -101,7 +101,7 @@ async def test_texts_expire_and_usage_stays(database_url: str) -> None:
     assert [(turn.answer, turn.output_tokens) for turn in recorded] == [("", 20), (DONE.answer, 20)]
     assert [turn.sources for turn in recorded] == [None, [["https://a.example", "A"]]]
     assert (await store.participants.at_message(THREAD, "U1", "9")).takes_part
-    assert list((await store.recorded_answers.replies(THREAD)).values()) == [DONE.answer], (
+    assert list((texts_of(await store.recorded_answers.replies(THREAD))).values()) == [DONE.answer], (
         "the other answer is in Slack only"
     )
     await store.close()

@@ -12,7 +12,7 @@ from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.queue import edit
 from tests.clocks import WITHIN_S
-from tests.contracts.stores import DONE, THREAD, Workers, answered, asked, enqueued, one, outbox_kinds
+from tests.contracts.stores import DONE, THREAD, Workers, answered, asked, enqueued, one, outbox_kinds, texts_of
 
 EDITED = replace(asked(1), text="Why not?")
 
@@ -64,9 +64,9 @@ async def test_outdated_answer_does_not_end_the_job_and_is_kept(store: Stores) -
     assert not await store.worker_queue.finish(job, DONE)
     again = await one(store)
     assert again.version == 1
-    assert await store.recorded_answers.replies(THREAD) == {"5.1": DONE.answer}
+    assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": DONE.answer}
     assert await store.worker_queue.finish(again, Outcome(EndReason.WHOLE, "No."))
-    assert await store.recorded_answers.replies(THREAD) == {"5.1": "No."}
+    assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": "No."}
 
 
 @pytest.mark.parametrize("last", [True, False])
@@ -123,7 +123,7 @@ async def test_asker_of_a_long_answer_is_mentioned_once(store: Stores) -> None:
     [entry] = await store.outbox.take(10)
     assert (entry.kind, entry.askers) == (OutboxKind.MENTION_ASKERS, ("U1",))
     await store.outbox.complete(entry, "6.1")
-    assert await store.recorded_answers.replies(THREAD) == {"6.1": ""}
+    assert texts_of(await store.recorded_answers.replies(THREAD)) == {"6.1": ""}
 
 
 async def test_late_edit_does_not_undo_an_edit_back_to_the_first_text(store: Stores) -> None:

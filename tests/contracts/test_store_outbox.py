@@ -9,7 +9,7 @@ from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.queue.batch import LATE_POST_S
 from tests.clocks import LateClock
-from tests.contracts.stores import DONE, THREAD, asked, enqueued, one
+from tests.contracts.stores import DONE, THREAD, asked, enqueued, one, texts_of
 
 
 async def answer_then_claim_batch(store: Stores, placeholder: list[str]) -> None:
@@ -33,7 +33,7 @@ async def test_placeholder_of_a_batched_question_is_cleared(store: Stores) -> No
     [entry] = await store.outbox.take(10)
     assert seen([entry]) == [(OutboxKind.CLEAR_PLACEHOLDER, asked(2).ts, ("5.1",), 1)]
     await store.outbox.complete(entry)
-    assert await store.recorded_answers.replies(THREAD) == {"5.1": ""}
+    assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": ""}
 
 
 async def test_unfinished_entry_is_taken_again_by_any_process(database_url: str) -> None:

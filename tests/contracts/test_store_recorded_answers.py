@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from bot.core.job import EndReason, Outcome, Status
 from bot.store import Stores
 from bot.store.schema import jobs, turns
-from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, asked, enqueued
+from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, asked, enqueued, texts_of
 
 
 class TestThread:
@@ -18,14 +18,19 @@ class TestThread:
             await store.worker_queue.record_pages(job.id, pages[:1])
             await store.worker_queue.record_pages(job.id, pages)
             assert await store.worker_queue.finish(job, Outcome(EndReason.WHOLE, markdown if number == 1 else ""))
-        assert await store.recorded_answers.replies(THREAD) == {"5.1": markdown, "5.2": "", "5.3": "", "6.1": ""}
-        assert await store.recorded_answers.replies(OTHER_THREAD) == {}
+        assert texts_of(await store.recorded_answers.replies(THREAD)) == {
+            "5.1": markdown,
+            "5.2": "",
+            "5.3": "",
+            "6.1": "",
+        }
+        assert texts_of(await store.recorded_answers.replies(OTHER_THREAD)) == {}
 
     async def test_growing_reply_has_pages_without_text(self, store: Stores) -> None:
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)
         await store.worker_queue.record_pages(job.id, ["5.1", "5.2"])
-        assert await store.recorded_answers.replies(THREAD) == {"5.1": "", "5.2": ""}
+        assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": "", "5.2": ""}
 
     async def test_outcome_is_recorded_with_its_usage(self, store: Stores) -> None:
         await enqueued(store, asked(1))

@@ -31,7 +31,7 @@ from bot.store.schema import checkpoints, jobs, metadata, outbox_entries
 from bot.store.teams import adopt
 from tests.clocks import ManualClock
 from tests.contracts.store_model import StoreModel
-from tests.contracts.stores import CALL, STEPPED, asking_round
+from tests.contracts.stores import CALL, STEPPED, asking_round, texts_of
 from tests.contracts.transitions import assert_moved, states
 
 THREADS = [
@@ -475,7 +475,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(worker=workers, thread=threads)
     def read(self, worker: str, thread: ThreadKey) -> None:
-        assert self.runner.run(self.stores[worker].recorded_answers.replies(thread)) == self.model.replies(thread)
+        replies = self.runner.run(self.stores[worker].recorded_answers.replies(thread))
+        assert texts_of(replies) == self.model.replies(thread)
 
     @rule(worker=workers, thread=threads, user_id=st.sampled_from(PEOPLE), number=st.sampled_from([*range(10), 99]))
     def join(self, worker: str, thread: ThreadKey, user_id: str, number: int) -> None:

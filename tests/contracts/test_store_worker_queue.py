@@ -30,6 +30,7 @@ from tests.contracts.stores import (
     claimed_within,
     enqueued,
     one,
+    texts_of,
 )
 
 
@@ -184,7 +185,7 @@ class TestFence:
         await take_over(store, job)
         await store.worker_queue.record_pages(job.id, ["5.1", "5.2"])
         assert await store.worker_queue.finish(job, DONE) is False
-        assert await store.recorded_answers.replies(THREAD) == {"5.1": ""}
+        assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": ""}
         await enqueued(store, asked(2))
         assert await store.worker_queue.claim(1) == [], "the thread is still busy"
 
@@ -194,7 +195,7 @@ class TestFence:
         await store.worker_queue.record_pages(job.id, ["5.1"])
         assert await store.worker_queue.finish(job, DONE) is True
         assert await store.worker_queue.finish(job, Outcome(EndReason.CUT, "No.")) is False
-        assert await store.recorded_answers.replies(THREAD) == {"5.1": DONE.answer}
+        assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": DONE.answer}
 
     @pytest.mark.parametrize("reason", [EndReason.WHOLE, EndReason.CUT, EndReason.STOPPED])
     async def test_thread_continues_however_its_job_ends(self, store: Stores, reason: EndReason) -> None:
@@ -233,13 +234,13 @@ class TestRelease:
         await store.worker_queue.record_pages(job.id, ["5.1"])
         await store.worker_queue.heartbeat({job: Spent(900, 30)})
         await store.worker_queue.release(job)
-        assert await store.recorded_answers.replies(THREAD) == {"5.1": ""}
+        assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": ""}
         await store.worker_queue.finish(await one(store), DONE)
         async with store.database.engine.begin() as connection:
             rows = (await connection.execute(sa.select(turns).order_by(turns.c.id))).all()
         used = [(row.end_reason, row.input_tokens, row.output_tokens) for row in rows]
         assert used == [("interrupted", 900, 30), ("whole", 10, 20)]
-        assert await store.recorded_answers.replies(THREAD) == {"5.1": DONE.answer}
+        assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": DONE.answer}
 
 
 class TestWait:

@@ -9,7 +9,7 @@ from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.schema import jobs, seen_events
 from tests.clocks import WITHIN_S
-from tests.contracts.stores import DONE, THREAD, asked, count, enqueued
+from tests.contracts.stores import DONE, THREAD, asked, count, enqueued, texts_of
 
 
 class TestDurability:
@@ -30,7 +30,7 @@ class TestDurability:
 
         after = await Stores.open(shared_url, "w2", SystemClock())
         assert await after.queue.enqueue("Ev1", asked(1)) is None
-        assert await after.recorded_answers.replies(THREAD) == {"5.1": DONE.answer}
+        assert texts_of(await after.recorded_answers.replies(THREAD)) == {"5.1": DONE.answer}
         assert [job.question for job in await after.worker_queue.claim(10)] == [asked(2)]
         await after.close()
 

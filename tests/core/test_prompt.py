@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.conversation import Message, Prompt, Turn
+from bot.core.conversation import Message, Prompt, RecordedReply, Turn
 from bot.core.inbound import prompt as prompts
 from bot.core.inbound.prompt import BEGUN_BY_BOT, MESSAGES_OMITTED, Conversation, PromptMessage
 from tests.core.conversations import ME, message, question
@@ -23,7 +23,8 @@ def build(
     limit: int = 1_000,
 ) -> Prompt:
     """Returns a prompt for a conversation, counting one token per character."""
-    conversation = Conversation(question(question_text, ts="50.0", thread_ts="1.0"), messages, replies or {})
+    recorded = {ts: RecordedReply(text) for ts, text in (replies or {}).items()}
+    conversation = Conversation(question(question_text, ts="50.0", thread_ts="1.0"), messages, recorded)
     prompt_messages = prompts.resolve_names(prompts.prompt_messages(conversation, ME), NAMES)
     return prompts.build_prompt("be brief", prompts.truncate(prompt_messages, len, limit))
 

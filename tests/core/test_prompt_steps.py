@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bot.core.conversation import ThreadKey, Turn
 from bot.core.inbound import prompt as prompts
 from bot.core.inbound.prompt import MESSAGES_OMITTED, Conversation, PromptMessage
+from bot.core.trust import ASKERS
 from tests.core.conversations import ME, message, question
 
 TURNS = 120
@@ -86,7 +87,7 @@ def test_prompt_does_not_depend_on_how_far_back_the_history_was_read(seed: int, 
 def test_question_of_a_continued_answer_is_never_left_out() -> None:
     for number in range(50):
         messages = [PromptMessage(None, "z" * 500, ts=f"{number}.0"), PromptMessage("UADA", "why?", ts=f"{number}.1")]
-        truncated = prompts.truncate(prompts.with_continuation(messages, "so far " * 80), len, 1_000)
+        truncated = prompts.truncate(prompts.with_continuation(messages, "so far " * 80, ASKERS), len, 1_000)
         assert "why?" in [message.text for message in truncated]
 
 

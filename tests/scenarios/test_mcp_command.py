@@ -14,7 +14,7 @@ from bot.store import Stores
 from tests.forked import forked_command
 from tests.mcp.servers import RawServer, tool
 
-EARLIER = Pin("0" * 64, '["look","Looks.",{"type":"object"}]')
+EARLIER = Pin("0" * 64, '["look","Looks.",{"type":"object"}]', by_admin=True)
 
 
 @pytest.fixture
@@ -76,6 +76,9 @@ async def test_tools_of_a_server_that_no_process_has_used_are_not_new(tmp_path: 
             "first    allow  reads  it__look",
             "first    ask    writes it__write",
             "gone is down: its command was not found",
+            "",
+            "Where these tools are offered, calls that may change something always ask, until you read and agree: "
+            "typist mcp agree it__look it__write",
         ],
     )
 

@@ -6,6 +6,7 @@ from bot.core.conversation import Job, TextPart
 from bot.core.job import EndReason, Outcome, Spent
 from bot.core.stream import Citation, Completion, FinishReason, Opaque, Thinking, ToolCall, Usage
 from bot.core.tool_steps import Round
+from bot.core.trust import ASKERS
 from bot.services.answer_attempt import CHARS_PER_TOKEN, AnswerAttempt
 from tests.services.test_answering import MODEL, QUESTION
 
@@ -41,7 +42,7 @@ def test_step_consists_of_its_texts_calls_and_opaque_items_in_order() -> None:
     assert attempt.parts == [TextPart("Let me see."), OPAQUE, TextPart("Now"), CALL]
     assert attempt.calls == [CALL]
     assert attempt.completion == completion()
-    attempt.step_began(MODEL, 30)
+    attempt.step_began(MODEL, 30, ASKERS)
     assert not any((attempt.parts, attempt.calls, attempt.completion))
 
 
@@ -63,13 +64,13 @@ def test_searches_are_those_of_all_steps() -> None:
 def test_recorded_step_no_longer_counts_as_spent() -> None:
     attempt = attempt_at()
     assert attempt.spent == Spent()
-    attempt.step_began(MODEL, 30)
+    attempt.step_began(MODEL, 30, ASKERS)
     attempt.receive("Because it is.", 12.0)
     assert attempt.spent == Spent(30, int(14 / CHARS_PER_TOKEN), MODEL, version=3, step_no=0)
     attempt.step_recorded(step(), Usage(20, 2), 0.5)
     assert (attempt.spent, attempt.rounds, attempt.used) == (Spent(), [step()], Usage(20, 2))
     attempt.step_recorded(step(1), None, None)
-    attempt.step_began(MODEL, 40)
+    attempt.step_began(MODEL, 40, ASKERS)
     assert (attempt.spent, attempt.used) == (Spent(40, 0, MODEL, version=3, step_no=2), Usage(20, 2))
     attempt.step_recorded(step(2), Usage(5, 1), 0.5)
     assert attempt.used == Usage(25, 3)
@@ -91,7 +92,7 @@ def test_whole_cost_is_known_if_all_steps_have_a_price(
 def test_estimate_counts_for_the_step_that_has_no_reported_usage() -> None:
     attempt = attempt_at(step())
     assert attempt.counted(OUTCOME).usage is None, "no model was asked"
-    attempt.step_began(MODEL, 30)
+    attempt.step_began(MODEL, 30, ASKERS)
     attempt.receive("Because.", 12.0)
     counted = attempt.counted(OUTCOME)
     assert (counted.model, counted.usage, counted.estimated_step) == (MODEL, Usage(30, 2), 1)

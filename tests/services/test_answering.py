@@ -41,6 +41,7 @@ from bot.services.worker import Capacity, Worker
 from bot.store import Stores
 from bot.store.schema import jobs, turns
 from tests.clocks import WITHIN_S, InstantClock
+from tests.contracts.stores import texts_of
 
 BEGAN_S = 1_000_000.0
 MODEL = "openai/gpt-6-luna"
@@ -484,7 +485,7 @@ async def test_end_that_slack_already_shows_is_recorded_and_asks_no_model(stage:
     await stage.ended()
     assert (stage.model.prompts, stage.replies.opened[0].ending) == ([], None)
     assert (await stage.row()).end_reason == EndReason.WHOLE
-    assert await stage.stores.recorded_answers.replies(QUESTION.thread) == {"999991.000000": "Because."}
+    assert texts_of(await stage.stores.recorded_answers.replies(QUESTION.thread)) == {"999991.000000": "Because."}
 
 
 # Failing replies and models.

@@ -18,11 +18,13 @@ from bot.core.step_turns import DROPPED
 from bot.core.stream import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
 from bot.core.tool_steps import APPROVAL_S, Decision, StepState, ToolStep
 from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
+from bot.core.trust import OURS, Origins
 from bot.services.tool_calls import NO_ARGUMENTS
 from bot.services.worker import Worker
 from bot.store import Stores
 from bot.store.schema import jobs, turns
 from tests.clocks import WITHIN_S, InstantClock
+from tests.contracts.stores import texts_of
 from tests.services.test_answering import BEGAN_S, MODEL, QUESTION, AnsweringStage
 
 READ, WRITE = "notes__list", "notes__add"
@@ -80,6 +82,7 @@ class NotesServer:
     rules: Mapping[str, ToolRule] = field(default_factory=lambda: RULES)
     description: str = ""
     definition_hash: str = "first"
+    origins: Origins = OURS
     calls: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     outcome: CallOutcome = CallOutcome.DONE
     result: str = ""
@@ -88,7 +91,8 @@ class NotesServer:
 
     async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
         return tuple(
-            ToolDefinition(name, self.description, {"type": "object"}, self.definition_hash) for name in self.rules
+            ToolDefinition(name, self.description, {"type": "object"}, self.definition_hash, self.origins)
+            for name in self.rules
         )
 
     def rule_for(self, name: str) -> ToolRule:
@@ -196,7 +200,7 @@ async def test_oldest_results_are_dropped_from_requests_and_stay_on_record(notes
 async def test_text_of_steps_is_one_answer_in_paragraphs(notes: NotesServer) -> None:
     async with staged(notes, asking(LIST), ANSWER) as stage:
         await ended(stage)
-        [recorded] = (await stage.stores.recorded_answers.replies(QUESTION.thread)).values()
+        [recorded] = (texts_of(await stage.stores.recorded_answers.replies(QUESTION.thread))).values()
     assert recorded == "Let me see.\n\nAll done."
 
 

@@ -25,6 +25,11 @@ def mentioned_users(text: str) -> list[str]:
     return _USER.findall(text)
 
 
+def mentioned(text: str) -> list[str]:
+    """Returns the ids of the people and channels mentioned in the text, in order."""
+    return [mention["id"] for mention in _MENTION.finditer(text)]
+
+
 def begins_with_mention(text: str) -> bool:
     """Whether the text begins with a person's mention."""
     return _USER.match(text.lstrip()) is not None

@@ -18,10 +18,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from bot.core.conversation import File, Media, Message, Prompt, Question, ThreadKey, Turn
+from bot.core.conversation import File, Media, Message, Prompt, Question, RecordedReply, ThreadKey, Turn
 from bot.core.inbound import mentions
 from bot.core.inbound.triage import SLACKS_OWN, Identity
 from bot.core.reply.resuming import NOTHING_MISSING
+from bot.core.trust import ASKERS, OTHERS, OURS, UNKNOWN, Origins, folded, of_answer
 
 DEFAULT_SYSTEM_PROMPT = (
     "You are Typist, a helpful colleague in a Slack workspace. Be concise: people read you in a chat. "
@@ -61,10 +62,12 @@ class Conversation:
     question: Question
     messages: Sequence[Message]
     """As Slack returns them, oldest first. The question may be among them."""
-    replies: Mapping[str, str]
-    """The Markdown of the bot's own messages, by ts."""
+    replies: Mapping[str, RecordedReply]
+    """The bot's own messages, by ts."""
     batch_ts: Collection[str] = ()
     """The earlier questions that are answered together with this one."""
+    askers: Collection[str] = ()
+    """The people whose questions are answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,8 @@ class PromptMessage:
     media: tuple[Media, ...] = ()
     """Its images and PDFs."""
     ts: str = ""
+    origins: Origins = UNKNOWN
+    """Whose words it holds."""
 
 
 def prompt_messages(conversation: Conversation, me: Identity) -> list[PromptMessage]:
@@ -95,19 +100,14 @@ def prompt_messages(conversation: Conversation, me: Identity) -> list[PromptMess
     jobs are done in order, so each recorded answer belongs to an earlier question.
     """
     question = conversation.question
-    last = PromptMessage(
-        question.user_id,
-        mentions.without_address(question.text, me.user_id),
-        files=question.files,
-        ts=question.ts,
-    )
+    last = _from_person(question.as_message(), conversation, me)
     messages, gap = [], False
     for message in conversation.messages:
         gap = gap or message.after_gap
         if message.ts == question.ts:
             # The question may have been edited since it was asked.
-            text = mentions.without_address(message.whole, me.user_id)
-            last = replace(last, text=text or last.text, files=message.files or last.files)
+            read = _from_person(message, conversation, me)
+            last = replace(read if read.text else last, files=read.files or last.files)
         elif (counted := _prompt_message(message, conversation, me)) and (counted.text.strip() or counted.files):
             is_first = message.ts == question.thread.thread_ts
             asked = message.ts in conversation.batch_ts
@@ -121,14 +121,34 @@ def _prompt_message(message: Message, conversation: Conversation, me: Identity) 
     if message.subtype == PANE_THREAD or message.user_id in SLACKS_OWN:
         return None
     is_earlier = message.ts < conversation.question.ts
-    if message.user_id == me.user_id or message.bot_id == me.bot_id:
+    if _is_ours(message, me):
         displayed = mentions.with_names(message.text, {}) if is_earlier else ""
-        return PromptMessage(None, conversation.replies.get(message.ts, displayed), ts=message.ts)
+        reply = conversation.replies.get(message.ts) or RecordedReply(displayed)
+        origins = of_answer(reply.origins, reply.askers, conversation.askers)
+        return PromptMessage(None, reply.text, ts=message.ts, origins=origins)
     if not is_earlier or message.subtype not in CONVERSATION_SUBTYPES:
         return None
+    return _from_person(message, conversation, me)
+
+
+def _is_ours(message: Message, me: Identity) -> bool:
+    return message.user_id == me.user_id or message.bot_id == me.bot_id
+
+
+def _from_person(message: Message, conversation: Conversation, me: Identity) -> PromptMessage:
     speaker = message.user_id or message.bot_id or ""
     text = mentions.without_address(message.whole, me.user_id)
-    return PromptMessage(speaker, text, message.app_name, files=message.files, ts=message.ts)
+    is_own = speaker in conversation.askers and not (message.bot_id or message.by_app or message.attached.strip())
+    origins = origins_of_text(text, (*conversation.askers, me.user_id)) if is_own else OTHERS
+    return PromptMessage(speaker, text, message.app_name, files=message.files, ts=message.ts, origins=origins)
+
+
+def origins_of_text(text: str, known: Collection[str]) -> Origins:
+    """Returns whose words an asker's own text holds: also others', if it mentions anybody but the people `known`.
+
+    What a model reads of a mention is a name, which its bearer chooses.
+    """
+    return ASKERS if set(mentions.mentioned(text)) <= set(known) else ASKERS | OTHERS
 
 
 def ids_to_look_up(messages: Sequence[PromptMessage], me: Identity) -> list[str]:
@@ -166,11 +186,18 @@ def _has_several_speakers(messages: Sequence[PromptMessage]) -> bool:
     return len({message.speaker for message in messages if message.speaker is not None}) > 1
 
 
-def with_continuation(messages: Sequence[PromptMessage], so_far: str) -> list[PromptMessage]:
-    """Adds the answer so far and the request to continue it: a prompt can't end with the model's own turn."""
+def with_continuation(messages: Sequence[PromptMessage], so_far: str, origins: Origins) -> list[PromptMessage]:
+    """Adds the answer so far and the request to continue it: a prompt can't end with the model's own turn.
+
+    `origins`: what the answer so far had read.
+    """
     if not so_far:
         return list(messages)
-    return [*messages, PromptMessage(None, so_far), PromptMessage("", CONTINUE_REQUEST)]
+    return [*messages, PromptMessage(None, so_far, origins=origins), _remark(CONTINUE_REQUEST)]
+
+
+def _remark(text: str) -> PromptMessage:
+    return PromptMessage("", text, origins=OURS)
 
 
 def truncate(messages: Sequence[PromptMessage], count_tokens: CountTokens, limit_tokens: int) -> list[PromptMessage]:
@@ -279,7 +306,8 @@ def build_prompt(system: str, messages: Sequence[PromptMessage]) -> Prompt:
         merged = list(group)
         text = "\n\n".join(message.text.strip() for message in merged)
         media = tuple(medium for message in merged for medium in message.media)
-        turns.append(Turn("assistant" if is_bot else "user", text, media))
+        origins = folded(message.origins for message in merged)
+        turns.append(Turn("assistant" if is_bot else "user", text, media, origins=origins))
     return Prompt(system, tuple(turns))
 
 
@@ -293,11 +321,11 @@ def _with_remarks(messages: Iterable[PromptMessage]) -> Iterator[PromptMessage]:
     begun = False
     for message in messages:
         if message.after_gap:
-            yield PromptMessage("", MESSAGES_OMITTED)
+            yield _remark(MESSAGES_OMITTED)
             begun = True
         # A message of nothing but a file is empty if the file is shown with a later one.
         if message.text.strip() or message.media:
             if message.speaker is None and not begun:
-                yield PromptMessage("", BEGUN_BY_BOT)
+                yield _remark(BEGUN_BY_BOT)
             begun = True
             yield message

@@ -6,6 +6,7 @@ from dataclasses import replace
 from bot.core.conversation import File, Media
 from bot.core.inbound.files import OpenedFile, file_label
 from bot.core.inbound.prompt import CountTokens, PromptMessage, two_ends
+from bot.core.trust import FILE
 
 
 def files_newest_first(messages: Sequence[PromptMessage]) -> list[File]:
@@ -46,5 +47,6 @@ def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFi
         shown |= {file.id for file in message.files}
         text = "\n\n".join([message.text, *map(file_label, new)]).strip()
         media = tuple(file.content for file in new if isinstance(file.content, Media))
-        with_files.append(replace(message, text=text, media=media))
+        origins = message.origins | FILE if new else message.origins
+        with_files.append(replace(message, text=text, media=media, origins=origins))
     return with_files[::-1]

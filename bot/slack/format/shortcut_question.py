@@ -45,10 +45,10 @@ def view_of(message: Mapping[str, Any]) -> str | None:
     return next((id_.removeprefix(_MARK) for id_ in ids if id_.startswith(_MARK)), None)
 
 
-def asked_in(message: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Returns the asker and the text of the question in a message of the bot (core/inbound/mentions.py).
+def asked_in(message: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """Returns the asker of a question in a message of the bot, the asker's words, and what the message quotes.
 
-    None for any other message.
+    Both are texts as core/inbound/mentions.py describes them. None for any other message.
     """
     parts = [
         block for block in rich_text.dicts(message.get("blocks")) if str(block.get("block_id", "")).startswith(_BLOCK)
@@ -57,7 +57,7 @@ def asked_in(message: Mapping[str, Any]) -> tuple[str, str] | None:
         return None
     user_id = str(parts[-1]["block_id"]).removeprefix(_BLOCK)
     quoted = ["\n".join(f"&gt; {line}" for line in _text(part).splitlines()) for part in parts[:-1]]
-    return user_id, mrkdwn.message_text("\n\n".join((*quoted, _text(parts[-1]))))
+    return user_id, mrkdwn.message_text(_text(parts[-1])), mrkdwn.message_text("\n\n".join(quoted))
 
 
 def _text(block: Mapping[str, Any]) -> str:

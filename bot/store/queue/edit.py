@@ -40,8 +40,8 @@ async def edit(connection: AsyncConnection, question: Question, edited_ts: str, 
     # Two edits within a second may have the same time.
     if edited_ts < (row.edited_ts or ""):
         return True
-    values = {"text": question.text, "files": file_values(question), "edited_ts": edited_ts}
-    await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(**values))
+    values = {"text": question.text, "files": file_values(question), "attached_chars": question.attached_chars}
+    await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(**values, edited_ts=edited_ts))
     if (row.text, row.files) == (question.text, file_values(question)):
         return True
     answered_by = row.answered_with or row.id

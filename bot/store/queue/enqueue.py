@@ -189,6 +189,7 @@ async def _add_jobs(
             "text": arrival.question.text,
             "files": file_values(arrival.question),
             "from_bot": arrival.question.from_bot,
+            "attached_chars": arrival.question.attached_chars,
             "status": Status.QUEUED.value,
             "created_at": now,
         }

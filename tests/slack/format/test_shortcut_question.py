@@ -18,17 +18,19 @@ def ask(question: str, quote: str = "", ts: str = "2.0") -> MessageQuestion:
 
 
 @pytest.mark.parametrize(
-    ("quote", "question", "words"),
+    ("quote", "question", "words", "quoted"),
     [
-        ("", "why?", "why?"),
-        ("", "is a < b & c?", "is a &lt; b &amp; c?"),
-        ("one\ntwo", "why?", "&gt; one\n&gt; two\n\nwhy?"),
-        ("<!channel>", "<@U2>?", "&gt; &lt;!channel&gt;\n\n&lt;@U2&gt;?"),
+        ("", "why?", "why?", ""),
+        ("", "is a < b & c?", "is a &lt; b &amp; c?", ""),
+        ("one\ntwo", "why?", "why?", "&gt; one\n&gt; two"),
+        ("<!channel>", "<@U2>?", "&lt;@U2&gt;?", "&gt; &lt;!channel&gt;"),
     ],
 )
-def test_posted_question_has_its_asker_and_text(quote: str, question: str, words: str) -> None:
+def test_posted_question_has_its_asker_and_text_apart_from_the_quote(
+    quote: str, question: str, words: str, quoted: str
+) -> None:
     message = posted_question(ask(question, quote), elsewhere=True)
-    assert asked_in(message) == ("U1", words)
+    assert asked_in(message) == ("U1", words, quoted)
     assert view_of(message) == "V1"
 
 
@@ -48,8 +50,8 @@ texts = st.text(st.characters(codec="utf-8") | st.sampled_from("<>&;lgtamp@#|\n 
 @given(texts.filter(bool), texts, st.booleans())
 def test_history_reads_the_same_question_as_the_record(question: str, quote: str, elsewhere: bool) -> None:
     posted = ask(question, quote)
-    text = text_of_post(posted.about, question, elsewhere=elsewhere)
-    assert asked_in(posted_question(posted, elsewhere=elsewhere)) == ("U1", text)
+    texts = text_of_post(posted.about, question, elsewhere=elsewhere)
+    assert asked_in(posted_question(posted, elsewhere=elsewhere)) == ("U1", *texts)
 
 
 def test_other_messages_of_ours_contain_no_question() -> None:
