@@ -54,7 +54,7 @@ from bot.ports.queue import ReplyRecord
 from bot.slack.rate_budget import REPLIES, RateBudget
 from bot.slack.reply_transport import ReplyTransport
 from bot.slack.retry_policy import REPLY_CALLS
-from bot.slack.scheduled_reply import ScheduledReply
+from bot.slack.scheduled_reply import MAX_LAYOUT_CHARS, ScheduledReply
 
 MOST_IN_FLIGHT = 4
 """The most calls of one method at once."""
@@ -113,10 +113,19 @@ class ReplyHandle:
         scheduled = self._scheduled
         # The loop may sleep until the thread's status would vanish.
         must_wake = not scheduled.has_changed or scheduled.placeholder_not_before > -math.inf
+        is_laid_out_later = bool(scheduled.waiting)
         self._draft.append(delta)
         scheduled.append(delta)
+        if scheduled.waiting and not is_laid_out_later:
+            asyncio.get_running_loop().call_soon(self._lay_out)
         if must_wake:
             self._scheduler.touch(scheduled)
+
+    def _lay_out(self) -> None:
+        """Lays out the rest of a long delta, in turns with other work."""
+        if self._scheduled.lay_out():
+            asyncio.get_running_loop().call_soon(self._lay_out)
+        self._scheduler.touch(self._scheduled)
 
     def show_activity(self, activity: str) -> None:
         self._scheduled.reply.show_activity(activity)
@@ -132,6 +141,8 @@ class ReplyHandle:
         await scheduled.caught_up.wait()
 
     async def finish(self, ending: Ending) -> None:
+        while self._scheduled.lay_out():  # noqa: ASYNC110
+            await asyncio.sleep(0)
         self._scheduled.finish(ending)
         self._scheduler.touch(self._scheduled)
         await self._scheduled.settled.wait()
@@ -181,7 +192,10 @@ class EditScheduler:
         job = draft.job
         shown = await self._transport.recover(job, has_stop=has_stop)
         reply = Reply(job.question, shown, version=job.version, has_stop=has_stop)
-        reply.append(draft.text)
+        text = draft.text
+        for start in range(0, len(text), MAX_LAYOUT_CHARS):
+            reply.append(text[start : start + MAX_LAYOUT_CHARS])
+            await asyncio.sleep(0)
         scheduled = self._schedule(job, reply, draft, until)
         if status_shown and not shown.page_ts:
             scheduled.placeholder_not_before = self._clock.monotonic() + PLACEHOLDER_DELAY_S

@@ -14,6 +14,8 @@ from bot.errors import RateLimited, Refused, trace_of
 from bot.slack.reply_transport import ReplyDelivery
 from bot.slack.retry_policy import NO_FAILURES, REPLY_CALLS, Failures
 
+MAX_LAYOUT_CHARS = 4_000
+"""How much text is laid out at once. More, as of a model that doesn't stream, is laid out in turns with other work."""
 HELD_BACK_S = 0.1
 """How soon a stream is looked at again that has nothing to append yet."""
 
@@ -31,6 +33,8 @@ class ScheduledReply:
     delivery: ReplyDelivery
     draft: Draft | None = None
     """The answer's text; None while the question is queued."""
+    waiting: str = ""
+    """Text that isn't laid out yet."""
     recorded_pages: tuple[str, ...] = ()
     """The reply's messages on record."""
     until: float = math.inf
@@ -106,8 +110,15 @@ class ScheduledReply:
 
     def append(self, delta: str) -> None:
         """Adds text from the model. Text needs a message of its own, so it ends the wait for a pane's status."""
-        self.reply.append(delta)
+        self.waiting += delta
+        self.lay_out()
         self.placeholder_not_before = -math.inf
+
+    def lay_out(self) -> bool:
+        """Lays out some of the text that waits; returns whether more waits."""
+        text, self.waiting = self.waiting[:MAX_LAYOUT_CHARS], self.waiting[MAX_LAYOUT_CHARS:]
+        self.reply.append(text)
+        return bool(self.waiting)
 
     def finish(self, ending: Ending) -> None:
         """Records that no more text will come; the final call waits for no retry."""

@@ -15,8 +15,14 @@ from benchmarks.hostile import FUNCTIONS, MAX_RATIO, SHAPES, milliseconds, text_
 from bot.core.reply.markdown.links import is_deceptive
 from bot.core.reply.markdown.render import render_complete, rendered
 from bot.core.reply.markdown.stable import stable_prefix
+from bot.core.reply.pages import Pages
+from bot.core.reply.state import Ending, Reply
+from bot.slack.scheduled_reply import MAX_LAYOUT_CHARS
+from tests.core.conversations import question
 
 FEW_STEPS = 2_000
+FEW_CALLS = 400_000
+"""They take about 40 ms."""
 
 
 def steps(function: Callable[[str], object], text: str) -> int:
@@ -66,6 +72,23 @@ def test_end_of_many_undecided_lines_is_held_back_in_linear_steps(repeated: str)
 def test_regular_expressions_read_a_text_in_linear_time(function: str, shape: str) -> None:
     short_ms, long_ms = (milliseconds(FUNCTIONS[function], text_of(shape, chars)) for chars in (4_000, 64_000))
     assert long_ms < 4 * 16 * max(short_ms, 1.0)
+
+
+@pytest.mark.parametrize("repeated", ["|a|\n|-|\n|b|\n\n", "|\n", "- a\n", "\n", "*a* "])
+def test_longest_answer_is_laid_out_in_few_steps_at_a_time(repeated: str) -> None:
+    reply, text = Reply(question()), repeated * (100_000 // len(repeated))
+    for start in range(0, len(text), MAX_LAYOUT_CHARS):
+        assert steps(reply.append, text[start : start + MAX_LAYOUT_CHARS]) < FEW_CALLS
+    assert steps(lambda _: reply.finish(Ending()), "") < FEW_CALLS
+    assert reply.text == text
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_page_is_rendered_in_few_steps(shape: str) -> None:
+    pages = Pages(max_full=2)
+    pages.append(text_of(shape, 24_000))
+    for page in [*pages.full, pages.growing]:
+        assert steps(lambda markdown: rendered(markdown, growing=True), page.markdown) < FEW_CALLS // 2
 
 
 def test_label_that_names_many_hosts_is_deceptive() -> None:

@@ -13,7 +13,7 @@ from bot.core.job import Others, Piece, Reservation
 from bot.core.lease import Lease
 from bot.core.pacing import PostRule
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import AppendStream, Call, Delete, Post, Reply, Shown, StartStream, StopStream, Update
+from bot.core.reply.state import AppendStream, Call, Delete, Post, Reply, Shown, StartStream, StopStream, Update, Upload
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.slack.edit_scheduler import EditScheduler, ReplyHandle
 from bot.slack.rate_budget import RateBudget
@@ -27,6 +27,7 @@ METHODS: dict[type[Call], str] = {
     StartStream: "chat.startStream",
     AppendStream: "chat.appendStream",
     StopStream: "chat.stopStream",
+    Upload: "files.completeUploadExternal",
 }
 
 

@@ -14,12 +14,13 @@ from bot.core.outbox import OutboxKind
 from bot.core.pacing import FINAL_WAIT_S, OWN_GAP_S, POST_BURST, STEP_GAP_S, Urgency
 from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import Call, Delete, Ending, Post, Shown, Update
+from bot.core.reply.state import Call, Delete, Ending, Post, Reply, Shown, Update, Upload
 from bot.errors import RateLimited, Refusal, Refused
 from bot.ports.replies import LiveReply
 from bot.slack.edit_scheduler import CALL_TIMEOUT_S, LAST_CALLS_S, MOST_IN_FLIGHT, PLACEHOLDER_DELAY_S
 from bot.slack.rate_budget import CALLS_PER_MINUTE
 from bot.slack.retry_policy import REPLY_CALLS
+from bot.slack.scheduled_reply import MAX_LAYOUT_CHARS, ScheduledReply
 from tests.simulated_time import run_simulated
 from tests.slack.schedules import LoneLedger, SimulatedTransport, job_of, scheduling
 
@@ -612,3 +613,26 @@ async def test_reply_whose_time_is_over_asks_nothing_and_holds_nobody_up() -> No
         for value in ("0.0.0.hash", "0.0.1.hash"):
             await reply.ask((Ask("notes.add", "{}", value),))
     assert schedule.calls() == []
+
+
+@simulated
+async def test_one_long_delta_is_laid_out_in_parts_and_shown_whole() -> None:
+    text = "|\n" * 50_000
+    async with scheduling() as schedule:
+        reply = await schedule.open(1)
+        reply.append(text[:-1])
+        reply.append(text[-1])
+        await reply.finish(Ending())
+    uploads = [sent.call for sent in schedule.transport.sent if isinstance(sent.call, Upload)]
+    assert [file.content.decode() for upload in uploads for file in upload.files] == [text]
+
+
+@simulated
+async def test_long_delta_lets_others_run_before_all_of_it_is_laid_out() -> None:
+    transport = SimulatedTransport()
+    delivery = transport.delivery(job_of(1), Reply(job_of(1).question))
+    scheduled = ScheduledReply(1, delivery.reply, delivery)
+    scheduled.append("|\n" * 5_000)
+    assert len(scheduled.reply.text) == MAX_LAYOUT_CHARS
+    assert [scheduled.lay_out(), scheduled.lay_out()] == [True, False]
+    assert scheduled.reply.text == "|\n" * 5_000

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from bot.core import texts
-from bot.core.reply.markdown.block_parser import LeafKind, code_content, parse_blocks
+from bot.core.reply.markdown.block_parser import BlockParser, LeafKind, code_content
 from bot.core.reply.pages import Pages
 
 MOST_CODE_FILES = 5
+MAX_STEPS = 10_000
+"""How much of an answer is searched for code: lines, and the lists and quotes that each is in."""
 
 FileKey = tuple[str, int]
 """A file's name and its size in bytes, by which it is recognized in Slack."""
@@ -100,8 +102,17 @@ def notice_of(files: tuple[AttachedFile, ...]) -> str:
 
 
 def _code_blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Yields the info string and content of each fenced code block; the last one may still be open."""
-    for leaf in parse_blocks(text, last_line_incomplete=False).leaf_blocks:
+    """Yields the info string and content of each fenced code block; the last one may still be open.
+
+    Only so much of the text is read as takes `MAX_STEPS`. The file with the whole answer has the rest.
+    """
+    parser, steps = BlockParser(text), 0
+    for line in parser.lines(join_code=True):
+        parser.parse_line(line)
+        steps += 1 + len(parser.containers)
+        if steps > MAX_STEPS:
+            break
+    for leaf in parser.blocks.leaf_blocks:
         if leaf.kind is LeafKind.FENCED_CODE:
             indent, info_string = text[leaf.lines[0].content : leaf.lines[0].end].split(leaf.fence, 1)
             content = code_content(text, leaf).replace("\r", "").rstrip("\n") + "\n"

@@ -33,7 +33,7 @@ The table decides by at most LOOKAHEAD_CHARS of the continuation, so that it nev
 
 import re
 
-from bot.core.reply.markdown.block_parser import BlockParser, LeafBlock, LeafKind
+from bot.core.reply.markdown.block_parser import BlockParser, LeafBlock, LeafKind, recent_part
 
 LOOKAHEAD_CHARS = 8
 """How much of a continuation the cases look at."""
@@ -72,7 +72,7 @@ class TextEnd:
     """Where and how a text ends that a model continues. The text doesn't end with white space."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self._text = text = recent_part(text)
         self._parser = BlockParser(text)
         self._line = ""
         start = 0

@@ -16,10 +16,14 @@ equals the last one: before a heading, a paragraph, a list item, another line. I
 within a line, behind a sentence, a word, or at least a whole grapheme. `page_breaks.py` says what the next page repeats
 before its own text, for instance the fence that opens code.
 
+A page also ends where parsing it would take too many steps, so that no layout of a page takes long. Only the first
+`max_full` pages are laid out: what follows is kept as it comes, until `lay_out` asks for more pages of it.
+
 Measuring a page exactly takes as long as the page. `Pages` therefore remembers a length up to which the growing page
 fits whatever comes, and measures again only beyond it.
 """
 
+import math
 import re
 from dataclasses import dataclass, replace
 
@@ -31,8 +35,13 @@ PAGE_CHARS = 11_800
 """A message's `markdown` blocks hold 12,000 characters together; pages stay below that."""
 PAGE_BYTES = 39_000
 """In UTF-8. chat.postMessage cuts a text at 40,000; Slack doesn't say whether these are characters or bytes."""
+MAX_STEPS = 4_000
+"""The most steps of a page, which take about 25 ms to parse and render (benchmarks/holds.py)."""
+LINE_STEPS = 4
+"""The steps of a line. Each mark of Markdown in it is another one."""
 MOST_SENT = 5
-"""The most characters, and the most bytes, that one character of the source is sent as (see `sent_chars`)."""
+"""The most characters, bytes and steps that one character of the source may cost (see `sent_chars`)."""
+MARKS = "*_~`[]!\\<|"
 
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]*_]*[ \t]+|[。！？]")
 _SPACE = re.compile(r"[ \t]+")
@@ -73,13 +82,24 @@ class Pages:
     """The pages of a text that grows.
 
     `first`: the first page, if the text continues one.
+    `max_full`: how many full pages are laid out.
     """
 
-    def __init__(self, limit_chars: int = PAGE_CHARS, limit_bytes: int = PAGE_BYTES, first: Page = FIRST_PAGE) -> None:
+    def __init__(
+        self,
+        limit_chars: int = PAGE_CHARS,
+        limit_bytes: int = PAGE_BYTES,
+        first: Page = FIRST_PAGE,
+        *,
+        max_full: float = math.inf,
+    ) -> None:
         self.limit_chars = limit_chars
         self.limit_bytes = limit_bytes
+        self.max_full = max_full
         self.full: list[Page] = []
         self.growing = first
+        self._rest: list[str] = []
+        """The text behind the pages, in deltas, that isn't laid out."""
         self._extent = Extent()
         """What the growing page takes."""
         self._safe_chars = 0
@@ -87,19 +107,35 @@ class Pages:
 
     def append(self, text: str) -> None:
         """Adds a delta to the growing page, and cuts off the pages that are full."""
+        if not self.is_complete:
+            self._rest.append(text)
+            return
         page = replace(self.growing, source=self.growing.source + text)
         # Slack's blocks are counted in complete lines.
         if len(page.source) > self._safe_chars or "\n" in text:
             page = self._cut(page)
         self.growing = page
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of the text is laid out."""
+        return len(self.full) < self.max_full
+
+    def lay_out(self, max_full: int) -> None:
+        """Lays out the text behind the full pages, up to this many full pages."""
+        rest, self._rest, self.max_full = "".join(self._rest), [], max_full
+        self.append(rest)
+
     def _cut(self, page: Page, *, is_complete: bool = False) -> Page:
         """Cuts full pages off a page and returns the rest; `is_complete`: the last line doesn't grow anymore."""
-        while full := self._full_at(page, is_complete=is_complete):
+        while self.is_complete and (full := self._full_at(page, is_complete=is_complete)):
             end, opening = self._page_break(page, full)
             self.full.append(replace(page, source=page.source[:end]))
             page = Page(page.source[end:], self._short_enough(opening), page.start + end)
             self._extent, self._safe_chars = Extent(), 0
+        if not self.is_complete:
+            self._rest.append(page.source)
+            page = replace(page, source="")
         return page
 
     def _full_at(self, page: Page, *, is_complete: bool) -> FullAt | None:
@@ -119,14 +155,16 @@ class Pages:
 
     def close(self) -> None:
         """Ends the text. A last page of white space alone is joined to the one before."""
-        self.growing = self._cut(self.growing, is_complete=not self.growing.source.endswith("\n"))
-        if self.full and not self.growing.source.strip():
+        if self.is_complete:
+            self.growing = self._cut(self.growing, is_complete=not self.growing.source.endswith("\n"))
+        left = self.growing.source + "".join(self._rest)
+        if self.full and len(left) <= self.limit_chars and not left.strip():
             last = self.full.pop()
-            self.growing = replace(last, source=last.source + self.growing.source)
+            self.growing, self._rest = replace(last, source=last.source + left), []
 
     def text(self, first_page: int = 0) -> str:
         """Returns the text from a page on."""
-        return "".join(page.source for page in self.full[first_page:]) + self.growing.source
+        return "".join(page.source for page in self.full[first_page:]) + self.growing.source + "".join(self._rest)
 
     def fits(self, source: str, opening: Opening = NO_OPENING) -> bool:
         """Whether one page can hold the source by its characters and bytes."""
@@ -139,7 +177,8 @@ class Pages:
         sent = sent_chars(source) + sent_chars(opening.text)
         counted = sent + 3 * source.count(">") + header_chars
         sent_bytes = sent - len(source) + _byte_count(source)
-        return min(self.limit_chars - sent, BLOCK_CHARS - counted, self.limit_bytes - sent_bytes)
+        steps = steps_of(source) + steps_of(opening.text)
+        return min(self.limit_chars - sent, BLOCK_CHARS - counted, self.limit_bytes - sent_bytes, MAX_STEPS - steps)
 
     def _left_after(self, page: Page, chars: int) -> int:
         """Returns a page's remaining room after the first characters of its source."""
@@ -220,6 +259,11 @@ def _grapheme_starts(text: str) -> list[int]:
     import regex
 
     return [match.start() for match in regex.finditer(r"\X", text)]
+
+
+def steps_of(markdown: str) -> int:
+    """Returns about how many steps it takes to parse and render a source."""
+    return LINE_STEPS * markdown.count("\n") + sum(markdown.count(mark) for mark in MARKS)
 
 
 def _byte_count(text: str) -> int:

@@ -6,7 +6,7 @@ from functools import cached_property
 from bot.core.conversation import Job
 from bot.core.job import EndReason
 from bot.core.reply.joins import LOOKAHEAD_CHARS, PARAGRAPH, TextEnd
-from bot.core.reply.markdown.block_parser import LeafKind, parse_blocks
+from bot.core.reply.markdown.block_parser import LeafKind, parse_blocks, recent_part
 from bot.core.reply.page_breaks import Outline
 
 NOTHING_MISSING = "(complete)"
@@ -49,7 +49,7 @@ def _boundary(text: str) -> int:
 
     Text without spaces may be cut anywhere.
     """
-    leaf_blocks = parse_blocks(text, last_line_incomplete=False).leaf_blocks
+    leaf_blocks = parse_blocks(recent_part(text), last_line_incomplete=False).leaf_blocks
     kinds_of_lines = (LeafKind.FENCED_CODE, LeafKind.TABLE, LeafKind.INDENTED_CODE)
     in_lines = leaf_blocks and leaf_blocks[-1].kind in kinds_of_lines
     least = len(text) - MOST_BACK_CHARS
@@ -144,7 +144,7 @@ class Seam:
         """The lines that open the block that the text ends in: a fence, or a table's header."""
         if not self._so_far[-1:].isspace() and self._end.closes_code:
             return ""
-        outline = Outline(self._so_far + "x")
+        outline = Outline(recent_part(self._so_far) + "x")
         for _ in outline.lines():
             pass
         opened = outline.opening().lines

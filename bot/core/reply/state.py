@@ -263,7 +263,7 @@ class Reply:
         """Slack refused a deletion for minutes, so no more deletions are sent."""
         self._outside_thread: list[str] = []
         """Pages that Slack posted at the channel's root, because their thread was deleted."""
-        self._pages = Pages()
+        self._pages = Pages(max_full=MOST_PAGES)
         self._ending: Ending | None = None
         self._asks: tuple[Ask, ...] = ()
         self._has_acted = False
@@ -384,7 +384,8 @@ class Reply:
     def finish(self, ending: Ending) -> None:
         """Records how the answer ended; no more text will come."""
         if ending.partial and (longer := self._earlier.part(text := self._pages.text())) != text:
-            self._pages = Pages(self._pages.limit_chars, self._form.page_bytes)
+            old = self._pages
+            self._pages = Pages(old.limit_chars, self._form.page_bytes, max_full=old.max_full)
             self._pages.append(longer)
             self._keep_to_streams()
             self._keeps_earlier_text = True
@@ -671,14 +672,14 @@ class Reply:
     @property
     def _last(self) -> int:
         """The last page that is shown. What comes after the fifth is in a file, unless Slack accepts no files."""
-        full = len(self._pages.full)
-        return min(full, MOST_PAGES - 1) if self._upload_tries else full
+        last = len(self._pages.full) - (not self._pages.is_complete)
+        return min(last, MOST_PAGES - 1) if self._upload_tries else last
 
     def _view(self, page: int) -> PageView:
         shown = self._page(page)
         view = PageView(shown.markdown, plain=self._form.plain, end_chars=shown.end, version=self._version)
         view = replace(view, for_stream=self._is_for_stream(page))
-        if page < self._last:
+        if page < self._last or self._has_more_pages:
             return view
         if self._ending and not self._missing():
             notices = (self._ending.notice, attachments.notice_of(self._files))
@@ -696,8 +697,22 @@ class Reply:
 
     def _settle(self, page: int) -> None:
         """Marks a full page as final once Slack shows it, so that it isn't compared again."""
-        if page == self._settled and page < self._last and self._shown[page] == self._view(page):
+        is_full = page < self._last or self._has_more_pages
+        if page == self._settled and is_full and self._shown[page] == self._view(page):
             self._settled += 1
+            self._lay_out_more()
+
+    @property
+    def _has_more_pages(self) -> bool:
+        """Whether pages follow that are laid out only once those before them are shown: without files, all are."""
+        return not (self._upload_tries or self._pages.is_complete)
+
+    def _lay_out_more(self) -> None:
+        """Lays out another page once all are shown, so that no step lays out many."""
+        if self._has_more_pages and self._settled > self._last:
+            self._pages.lay_out(self._settled + 1)
+            if self.ended:
+                self._close()
 
     def _close(self) -> None:
         """Completes the pages, and decides which files belong below them."""
@@ -737,7 +752,7 @@ class Reply:
         page_bytes = self._form.page_bytes
         if self._is_for_stream(page):
             page_bytes = min(page_bytes, STREAM_BYTES)
-        self._pages = Pages(page_chars, page_bytes, first=replace(self._page(page), source=""))
+        self._pages = Pages(page_chars, page_bytes, replace(self._page(page), source=""), max_full=old.max_full)
         self._pages.full = old.full[:page]
         self._pages.append(old.text(page))
         self._settled = min(self._settled, page)

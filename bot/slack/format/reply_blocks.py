@@ -82,7 +82,7 @@ def action_text(response: ActionResponse) -> str:
 
 def _first_page(markdown: str) -> tuple[str, str]:
     """Returns as much of a text as one message holds, and a sentence about the rest."""
-    pages = Pages()
+    pages = Pages(max_full=1)
     pages.append(markdown)
     first, *more = [*pages.full, pages.growing]
     return first.markdown, texts.PREVIOUS_VERSION_CUT if more else ""

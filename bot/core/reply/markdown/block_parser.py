@@ -60,6 +60,10 @@ MAX_DEPTH = 30
 MAX_DEFINITION_LINES = 20
 """The most lines of a paragraph that are checked for link reference definitions."""
 
+MAX_LINES = 1_000
+"""The most lines outside of code that are parsed of a long answer at once."""
+_FENCE_LINE = re.compile(r"^ {0,3}(`{3,}|~{3,})([^\n]*)", re.MULTILINE)
+
 
 class LeafKind(Enum):
     """The kinds of leaf blocks that the parser distinguishes."""
@@ -143,6 +147,26 @@ def parse_blocks(markdown: str, *, last_line_incomplete: bool, open_fence: str =
     for line in parser.lines(join_code=True):
         parser.parse_line(line, incomplete=last_line_incomplete and line.end == size)
     return blocks
+
+
+def recent_part(markdown: str) -> str:
+    """Returns the end of a text, in which the same blocks are open as at the end of all of it.
+
+    That is all of it, unless it has more than `MAX_LINES` lines: then a fence that is open before the last ones comes
+    first. Open lists and quotes are forgotten.
+    """
+    start = len(markdown)
+    for _ in range(MAX_LINES):
+        start = markdown.rfind("\n", 0, start)
+        if start < 0:
+            return markdown
+    fence = None
+    for line in _FENCE_LINE.finditer(markdown, 0, start):
+        if fence is None:
+            fence = line
+        elif line[1].startswith(fence[1]) and not line[2].strip():
+            fence = None
+    return (fence[0] if fence else "") + markdown[start:]
 
 
 def code_content(markdown: str, code: LeafBlock) -> str:
