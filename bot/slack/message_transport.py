@@ -88,7 +88,7 @@ class MessageTransport:
                 retrying = Retrying(RECOVERY, self._paced.clock, f"job {job.id}: what Slack shows is not known")
                 shown, streams = await retrying.call(lambda: self._posted.shown(job))
                 await retrying.call(lambda: self._stop_earlier(job, shown, streams, keeps_stop=has_stop))
-                return await self._without_replaced(job, shown)
+                return await self._without_replaced(job, shown, keeps_stop=has_stop)
         except (Refused, TimeoutError) as error:
             log.warning(
                 "job %d: messages not read from Slack, using the database's record: %s",
@@ -112,11 +112,11 @@ class MessageTransport:
                 raise
             log.warning("job %d: earlier stream not stopped: %s", job.id, error)
 
-    async def _without_replaced(self, job: Job, shown: Shown) -> Shown:
+    async def _without_replaced(self, job: Job, shown: Shown, *, keeps_stop: bool) -> Shown:
         """Deletes messages that an earlier attempt has replaced; returns what is shown then."""
         for ts in shown.replaced_ts:
             try:
-                await self.delete_paced(Delete(job.question, ts))
+                await self.delete_paced(Delete(job.question, ts, keeps_stop=keeps_stop))
             except (RateLimited, Refused) as error:
                 log.warning("job %d: replaced message not deleted: %s", job.id, error)
                 return shown
@@ -218,7 +218,9 @@ class MessageTransport:
         try:
             await client.call("chat.delete", **place)
         except Refused as error:
-            if error.error != CANT_DELETE or not await self.stop_paced(call.question, call.ts, keeps_stop=False):
+            if error.error != CANT_DELETE or not await self.stop_paced(
+                call.question, call.ts, keeps_stop=call.keeps_stop
+            ):
                 raise
             await self._paced.call("chat.delete", **place)
 
@@ -360,8 +362,9 @@ class MessageDelivery:
         """Deletes a stream whose start got no answer, before anything else shows the page."""
         try:
             reply = self._reply
-            keeps_stop = reply.has_stop and not reply.ended
-            await self._transport.remove_streams(reply.question, self._known_ts, reply.text, keeps_stop=keeps_stop)
+            await self._transport.remove_streams(
+                reply.question, self._known_ts, reply.text, keeps_stop=reply.keeps_stop
+            )
         except Refused as error:
             self._failed_searches += 1
             if error.reason.may_pass and self._failed_searches < POST_SEARCHES:

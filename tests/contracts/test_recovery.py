@@ -21,15 +21,17 @@ from bot.slack.workspace import Workspace
 from bot.store import Stores
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import GENEROUS
+from sandbox.workspace import Json
+from tests.sandbox import manifests
 
 TEXT = "# Title\n\nSome **bold** words.\n\n- one\n- two\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\nThe end of it"
 
 
 @asynccontextmanager
-async def posting() -> AsyncIterator[tuple[Sandbox, MessageTransport, SlackHistory]]:
+async def posting(manifest: Json | None = None) -> AsyncIterator[tuple[Sandbox, MessageTransport, SlackHistory]]:
     clock = SystemClock()
     async with (
-        Sandbox(subscribed=frozenset(), posts=replace(GENEROUS, burst=1_000)) as sandbox,
+        Sandbox(subscribed=frozenset(), manifest=manifest, posts=replace(GENEROUS, burst=1_000)) as sandbox,
         new_session() as session,
     ):
         store = await Stores.open("sqlite://", "w1", clock)
@@ -304,3 +306,14 @@ async def test_stream_that_is_still_open_is_stopped_before_it_is_deleted(paced: 
         with pytest.raises(Refused) as caught:
             await delete(Delete(question, question.ts))
         assert caught.value.error == "cant_delete_message", "another one's message isn't deleted"
+
+
+@pytest.mark.parametrize("keeps_stop", [True, False])
+async def test_deletion_of_an_open_stream_keeps_slacks_own_stop_while_the_answer_goes_on(keeps_stop: bool) -> None:
+    async with posting(manifests.agent()) as (sandbox, transport, _):
+        question = await asked(sandbox)
+        ts = await transport.start(StartStream(question, 0, PageView(markdown="Some words"), "Some words"))
+        await transport.delete(Delete(question, ts, keeps_stop=keeps_stop))
+        session = sandbox.panes.session("C0GENERAL", question.ts)
+        assert session is not None
+        assert session.status == ("processing" if keeps_stop else "active")

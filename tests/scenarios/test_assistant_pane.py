@@ -37,6 +37,11 @@ APPS: dict[str, Callable[[], Any]] = {
 }
 
 
+OF_ASSISTANT = pytest.mark.parametrize("sandbox", ["assistant"], indirect=True)
+"""Marks what holds where a status stands: in an agent's thread, Slack's own Stop stands in its place."""
+OF_AGENT = pytest.mark.parametrize("sandbox", ["agent"], indirect=True)
+
+
 @pytest.fixture(params=APPS)
 async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
     app = APPS[request.param]()
@@ -81,9 +86,8 @@ async def test_suggested_prompts_can_be_configured(sandbox: Sandbox, vendor: Ven
         assert await prompts(stage, enter(stage)) == (SuggestedPrompt("Hi", "Say hi"),)
 
 
+@OF_ASSISTANT
 async def test_status_is_shown_until_the_first_words_and_removed_at_the_end(stage: Stage) -> None:
-    if stage.sandbox.config.pane == "agent":
-        return  # Slack's own Stop stands in the place of a status
     stage.vendor.script(says("The whole answer.", pause_s=0.3))
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
     await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.status(dm, thread_ts) == texts.STATUS_THINKING)
@@ -94,11 +98,10 @@ async def test_status_is_shown_until_the_first_words_and_removed_at_the_end(stag
     await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.status(dm, thread_ts) is None)
 
 
+@OF_ASSISTANT
 async def test_status_says_what_is_searched_for_until_the_first_words(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
-    if sandbox.config.pane == "agent":
-        return  # Slack's own Stop stands in the place of a status
     chunks = steps.messages(steps.SERVER_SEARCH, steps.SEARCH_RESULT, steps.text("The whole answer."))
     at = next(number for number, chunk in enumerate(chunks) if b'"type": "web_search_tool_result"' in chunk)
     vendor.script(VendorResponse([b"".join(chunks[:at]), b"".join(chunks[at:])], pause_s=1.5))
@@ -173,14 +176,17 @@ async def test_each_question_at_the_root_opens_a_thread(stage: Stage) -> None:
     assert [len(prompt) for prompt in stage.prompts()] == [1, 1]
 
 
+@OF_ASSISTANT
+async def test_session_is_tried_once_in_an_app_that_is_no_agent(stage: Stage) -> None:
+    for _ in range(2):
+        await stage.answers(stage.sandbox.dm("ada"), await ask(stage, enter(stage)), count=2)
+    assert [call.method for call in stage.sandbox.calls].count("agents.sessions.setStatus") <= 1
+
+
+@OF_AGENT
 async def test_agent_session_is_processing_while_it_is_answered(stage: Stage) -> None:
     stage.vendor.script(says("The whole answer.", pause_s=0.1))
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
-    methods = [call.method for call in stage.sandbox.calls]
-    if stage.sandbox.config.pane == "assistant":
-        await stage.answers(dm, thread_ts, count=2)
-        assert methods.count("agents.sessions.setStatus") <= 1
-        return
 
     def status() -> str | None:
         session = stage.sandbox.panes.session(dm, thread_ts)
@@ -190,9 +196,8 @@ async def test_agent_session_is_processing_while_it_is_answered(stage: Stage) ->
     await stage.sandbox.wait_for(lambda: status() == "active")
 
 
+@OF_AGENT
 async def test_slacks_own_stop_ends_an_answer_before_its_first_words(stage: Stage) -> None:
-    if stage.sandbox.config.pane == "assistant":
-        return  # Slack's own Stop exists for agents only
     stage.vendor.script(says("The whole answer.", pause_s=5))
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
 

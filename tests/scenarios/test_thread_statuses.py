@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bot.core import texts
+from bot.core.carriers import STREAM_LIFE_S
 from bot.core.reply.actions import ReplyAction
 from bot.services import thread_statuses
 from bot.services.thread_statuses import ThreadStatuses
@@ -19,7 +21,7 @@ from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
 from tests.forked import forked_bot
 from tests.processes import wait_for_line
-from tests.scenarios.conftest import Stage, buttons, connected, manifest, running, says, settings_of, shown
+from tests.scenarios.conftest import Stage, buttons, connected, footer, manifest, running, says, settings_of, shown
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
@@ -216,6 +218,25 @@ async def test_agents_channel_thread_has_slacks_stop_in_place_of_placeholder_and
         await stage.answers("general", asked)
         await sandbox.wait_for(lambda: sandbox.panes.sessions(GENERAL)[asked].status == "active")
         await shows(stage, asked, None)
+
+
+@pytest.mark.skips_waits
+async def test_agents_stream_that_is_replaced_before_slack_closes_it_keeps_slacks_stop(vendor: VendorServer) -> None:
+    words = speech.tokens("Once there was a bot that wrote. " * 6)
+    vendor.script(VendorResponse(speech.chat(words), pause_s=2.5 * STREAM_LIFE_S / len(words)))
+    async with agent_sandbox(manifest("manifest.agent.json")) as sandbox:
+        sessions = []
+        sandbox.panes.changed.append(lambda channel: sessions.append(sandbox.panes.sessions(channel)))
+        async with running(replace(settings_of(sandbox, vendor), carrier="stream")):
+            stage = Stage(sandbox, vendor)
+            asked = await stage.mention()
+            await sandbox.wait_for(lambda: any(map(footer, stage.bots("general", asked))), timeout_s=4 * STREAM_LIFE_S)
+            await sandbox.wait_for(lambda: not has_slacks_stop(sandbox, asked))
+            assert [shown(reply) for reply in stage.bots("general", asked)] == ["".join(words).rstrip()]
+        assert [call.method for call in sandbox.calls if not call.ok] == []
+        assert calls(sandbox, "chat.stopStream") >= 1
+        statuses = [in_channel[asked].status for in_channel in sessions if asked in in_channel]
+        assert [status for status, _ in groupby(statuses)] == ["processing", "active"], "Stop stays until the end"
 
 
 @pytest.mark.skips_waits

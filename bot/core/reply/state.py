@@ -172,6 +172,8 @@ class Delete:
     question: Question
     ts: str
     file_ids: tuple[str, ...] = ()
+    keeps_stop: bool = field(default=False, compare=False)
+    """As for StopStream: a message that is an open stream is stopped before it is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,12 +399,17 @@ class Reply:
         if self.gone or self.unshown:
             return None
         if self._outside_thread:
-            return Delete(self.question, self._outside_thread[0])
+            return Delete(self.question, self._outside_thread[0], keeps_stop=self.keeps_stop)
         is_longer = self._chars > self._earlier.chars or self._outdated
         is_longer = is_longer or (self._has_acted and self._chars == self._earlier.chars)
         if self._ts and not self.ended and not is_longer:
             return None
         return self._next_page() or self._next_other_call()
+
+    @property
+    def keeps_stop(self) -> bool:
+        """Whether Slack's own Stop stays when a stream is stopped: the answer goes on."""
+        return self.has_stop and not self.ended
 
     def pointer_below(self) -> Update | None:
         """Returns the edit by which the placeholder above a stream says where the answer is; None if it needs none.
@@ -420,15 +427,14 @@ class Reply:
 
     def _next_page(self) -> Call | None:
         may_edit = self.ended or self._form.may_edit
-        keeps_stop = self.has_stop and not self.ended
         stream = self._stream
         if stream and (stream.is_broken or stream.page > self._last):
-            return StopStream(self.question, stream.page, stream.ts, keeps_stop=keeps_stop)
+            return StopStream(self.question, stream.page, stream.ts, keeps_stop=self.keeps_stop)
         for page in range(self._settled, self._last + 1):
             view = self._view(page)
             if stream and page == stream.page:
                 if not view.growing:
-                    return StopStream(self.question, page, stream.ts, view, keeps_stop=keeps_stop)
+                    return StopStream(self.question, page, stream.ts, view, keeps_stop=self.keeps_stop)
                 return AppendStream(self.question, page, stream.ts, view) if self._shown[page] != view else None
             if page == self._starts_page and view.growing:
                 if not (self.has_stop or self.page_ts):
@@ -449,7 +455,7 @@ class Reply:
         is_needed = self._stream and not (self.ended or self.has_stop)
         buttons = [] if is_needed else self._stop_ts
         if surplus := self._replaced_ts or self._ts[self._last + 1 :] or buttons:
-            return Delete(self.question, surplus[0])
+            return Delete(self.question, surplus[0], keeps_stop=self.keeps_stop)
         return self._delete_of_files()
 
     def confirmed(self, call: Call, ts: str) -> None:
