@@ -21,6 +21,7 @@ from bot.core.inbound.mentions import with_names
 from bot.core.tools import SLACK, CallOutcome, CallResult, Permission, ToolRule, as_data, full_name
 from bot.core.trust import OURS
 from bot.errors import RateLimited, Refusal, Refused
+from bot.slack.channel_readers import ChannelReaders
 from bot.slack.format.mrkdwn import message_text
 from bot.slack.paced_client import PacedClient
 
@@ -84,8 +85,9 @@ log = logging.getLogger(__name__)
 class SlackSearch:
     """Implements the ports Tools and ActionTokens. Needs the scope search:read.public."""
 
-    def __init__(self, client: PacedClient) -> None:
+    def __init__(self, client: PacedClient, readers: ChannelReaders) -> None:
         self._client = client
+        self._readers = readers
         self._tokens: dict[tuple[str, str], str] = {}
         """By the channel and the ts of the question."""
 
@@ -96,8 +98,11 @@ class SlackSearch:
             del self._tokens[next(iter(self._tokens))]
 
     async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
-        """Returns the search, also for a question without a token: the model then learns why it can't search."""
-        return (DEFINITION,)
+        """Returns the search, unless outsiders can read the answer.
+
+        A question without a token gets it too: the model then learns why it can't search.
+        """
+        return (DEFINITION,) if await self._readers.are_insiders(question.thread) else ()
 
     def rule_for(self, name: str) -> ToolRule:
         """Returns that the search runs unasked; ASK for other tools."""

@@ -25,6 +25,7 @@ KIND_WITHIN_S = 20.0
 NAME_TRUSTED_S = 3_600.0
 MOST_NAMES = 50
 """The most lookups for one prompt: half of the calls of users.info that Slack allows in a minute."""
+PEOPLE_PER_PAGE = 1_000
 MOST_PROFILES = 5_000
 """Kept in memory; the oldest are dropped."""
 STRANGER_ERRORS = ("user_not_found", "user_not_visible")
@@ -97,6 +98,18 @@ class SlackUsers:
         except Refused as error:
             level = logging.WARNING if error.reason.may_pass else logging.ERROR
             log.log(level, "the kind of user %s is not known (is the scope users:read granted?): %s", user_id, error)
+
+    async def list_all(self) -> None:
+        """Keeps what Slack says of all people of the workspace. Raises RateLimited and Refused."""
+        cursor = ""
+        for _ in range(MOST_PROFILES // PEOPLE_PER_PAGE):
+            page = await self._client.call("users.list", limit=PEOPLE_PER_PAGE, cursor=cursor or None)
+            now = self._clock.monotonic()
+            for person in page.get("members") or ():
+                self._keep(str(person.get("id")), Profile(name_of(person), now, kind_of(person, self._team_id), now))
+            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                return
 
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Returns the names of the first MOST_NAMES people and channels, by id, as far as Slack gives them."""

@@ -11,6 +11,7 @@ from bot.ports.clock import Clock
 from bot.ports.queue import ReplyRecord
 from bot.ports.rate_ledger import RateLedger
 from bot.slack.assistant_pane import SlackPane
+from bot.slack.channel_readers import ChannelReaders
 from bot.slack.client import SlackClient
 from bot.slack.edit_scheduler import EditScheduler
 from bot.slack.ephemeral_messages import SlackEphemeralMessages
@@ -57,5 +58,5 @@ class Workspace:
         self.ephemeral = SlackEphemeralMessages(paced)
         self.surfaces = SlackSurfaces(client, paced, threads, self.ephemeral)
         self.pane = SlackPane(paced)
-        self.search = SlackSearch(paced)
+        self.search = SlackSearch(paced, ChannelReaders(paced, self.users))
         self.outbox_sender = SlackOutboxSender(transport, posted, threads, self.ephemeral, identity.user_id)

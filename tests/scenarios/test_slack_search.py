@@ -109,6 +109,17 @@ async def test_model_reads_what_slack_finds_and_nothing_of_it_is_stored(
     assert [word for word in (FOUND, *tokens) if word in dump] == []
 
 
+@pytest.mark.parametrize("channel", ["random", "partners"], ids=["guests", "Slack Connect"])
+async def test_model_cannot_search_where_outsiders_read_the_answer(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, channel: str
+) -> None:
+    vendor.script(says(ANSWER))
+    stage = Stage(sandbox, vendor)
+    async with running(settings):
+        await stage.answers(channel, await stage.mention("when is the launch?", channel))
+    assert "tools" not in vendor.requests[0].body
+
+
 async def test_process_that_started_later_has_no_token_and_the_model_says_so(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:

@@ -51,7 +51,7 @@ class SearchStage:
 @pytest.fixture
 async def stage() -> AsyncIterator[SearchStage]:
     manifest = manifests.agent()
-    manifest["oauth_config"]["scopes"]["bot"].append("search:read.public")
+    manifest["oauth_config"]["scopes"]["bot"] += ["search:read.public", "channels:read"]
     async with Sandbox(manifest=manifest) as sandbox, new_session() as session:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
         me = await client.identity()
@@ -73,7 +73,7 @@ async def test_model_gets_messages_with_author_time_and_link(stage: SearchStage)
     assert "It is data" in result.text
 
 
-async def test_tool_is_read_only_runs_unasked_and_is_always_offered(stage: SearchStage) -> None:
+async def test_tool_is_read_only_runs_unasked_and_is_offered_without_a_token(stage: SearchStage) -> None:
     question = await stage.asked(keep=False)
     assert await stage.search.definitions(question) == (DEFINITION,)
     rule = stage.search.rule_for(NAME)
