@@ -1,13 +1,19 @@
 """Log records are written without secrets and user text, whoever logs them."""
 
+import ast
 import io
 import logging
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from bot import logs
 from bot.errors import StoreError
+
+COUNTED = re.compile(r"%[\d.]*[df] (?:[a-z]+ )?[a-z]{2,}s\b")
+"""A number before a plural, which is wrong for 1."""
 
 
 @pytest.fixture
@@ -93,3 +99,25 @@ def test_bolts_errors_are_one_line(written: io.StringIO) -> None:
     bolt.error("Failed to run listener function (error: secret)", exc_info=fails(KeyError("secret")))
     line = written.getvalue().partition("ERROR ")[2]
     assert line == "slack_bolt.AsyncApp: Failed to run listener function: KeyError\n"
+
+
+def messages(path: Path) -> Iterator[str | None]:
+    """Yields the message of each log call in a module; None for one that isn't a constant."""
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match call:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name("log"), attr="log"), args=[_, ast.Constant(str(message)), *_]
+            ):
+                yield message
+            case ast.Call(func=ast.Attribute(value=ast.Name("log")), args=[ast.Constant(str(message)), *_]):
+                yield message
+            case ast.Call(func=ast.Attribute(value=ast.Name("log"))):
+                yield None
+
+
+@pytest.mark.parametrize("package", logs.OURS)
+def test_log_messages_are_constants_without_counted_plurals(package: str) -> None:
+    paths = (Path(__file__).parents[1] / package).rglob("*.py")
+    found = {(path.name, message) for path in paths for message in messages(path)}
+    assert found
+    assert not {(name, message) for name, message in found if message is None or COUNTED.search(message)}

@@ -26,7 +26,7 @@ DESCRIPTION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the question and how to answer it."""
     parser.add_argument("question", nargs="?", help="the question; may be left out if text is piped in")
-    parser.add_argument("--model", help="vendor/model to use in place of BOT_MODELS")
+    parser.add_argument("--model", help="vendor/model to use instead of BOT_MODELS")
     parser.add_argument("--no-stream", action="store_true", help="print the answer only when it is complete")
 
 

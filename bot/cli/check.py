@@ -22,7 +22,7 @@ from bot.settings import Settings, model_setup, models_in_use
 HELP = "check tokens, scopes, models, tools and the database"
 DESCRIPTION = (
     "Checks what must be right before Typist can answer, and says how to fix what is wrong. It changes nothing. "
-    "Exits with 1 if something must be fixed, with 2 if the settings can't be used."
+    "Exits with 1 if something must be fixed, with 2 if the settings are invalid."
 )
 EXIT_PROBLEMS = 1
 EXIT_INTERRUPTED = 130

@@ -7,7 +7,7 @@ from bot import settings
 from bot.errors import SettingsError
 
 HELP = "check the running bot; exits with 1 if it is unhealthy"
-DESCRIPTION = "Prints what GET /health answers on BOT_HEALTH_PORT. Exits with 1 if the bot is unhealthy or not running."
+DESCRIPTION = "Prints what GET /health on BOT_HEALTH_PORT returns. Exits with 1 if the bot is unhealthy or not running."
 EXIT_UNHEALTHY = 1
 
 

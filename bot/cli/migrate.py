@@ -1,4 +1,4 @@
-"""`typist migrate`: brings the database to the newest schema, as every start of the bot does."""
+"""`typist migrate`: updates the database to the newest schema, as every start of the bot does."""
 
 import argparse
 import asyncio
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from bot import logs, settings
 
 HELP = "update the database schema (every start does this, too)"
-DESCRIPTION = "Brings the database in DATABASE_URL to the newest schema and prints its revision."
+DESCRIPTION = "Updates the database in DATABASE_URL to the newest schema and prints its revision."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

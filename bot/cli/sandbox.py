@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sandbox.model_servers import RunningServer, Server
     from sandbox.page.guide import Guide
 
-HELP = "start a Slack on this machine, with the bot in it"
+HELP = "start the sandbox: a Slack on this machine, with the bot in it"
 DESCRIPTION = (
     "Starts a Slack on this machine, with the bot in it. Answers come from the models in your settings, from Ollama, "
     "LM Studio or llama.cpp on its default port, from a small bundled model, or from a script. With --no-bot, the "
@@ -76,17 +76,17 @@ class ModelChoice:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the port, the model, the rule for posts and the app's manifest."""
-    parser.add_argument("--port", help="port of its page (default: 3000, or the next free port)")
+    parser.add_argument("--port", help="port of the sandbox's page (default: 3000, or the next free port)")
     parser.add_argument("--model", help="local, scripted, or vendor/model such as openai/gpt-6-luna")
     parser.add_argument("--agent", action="store_true", help="run as a Slack agent (manifest.agent.json)")
-    parser.add_argument("--no-bot", action="store_true", help="start no bot: connect one of your own")
+    parser.add_argument("--no-bot", action="store_true", help="don't start Typist; connect a bot of your own")
     parser.add_argument(
         "--posts",
         choices=("generous", "strict"),
         default="generous",
         help="the rate limit for posts to one channel (default: generous)",
     )
-    parser.add_argument("--manifest", type=Path, metavar="FILE", help="the app's manifest (default: Typist's)")
+    parser.add_argument("--manifest", type=Path, metavar="FILE", help="the app's manifest, as JSON (default: Typist's)")
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:

@@ -71,7 +71,7 @@ def arguments_cut(shown: int, chars: int) -> str:
 
 def mixed_scripts(words: Sequence[str]) -> str:
     """Warns of words in which a letter of another script may pass for the one that a reader expects."""
-    return f"Careful: letters of different scripts in one word: {', '.join(words)}"
+    return f"Careful: these words mix letters of different alphabets: {', '.join(words)}"
 
 
 DECISIONS = {"approved": "Approved.", "denied": "Denied."}
@@ -154,7 +154,7 @@ BAD_ANSWER = "Bad answer"
 ONLY_ASKER_DECIDES = "Only the person who asked, or a Typist admin, can approve or deny this."
 ONLY_MEMBERS_APPROVE = "Only members of this workspace can approve this. If you are one, please try again in a minute."
 ONLY_ADMIN_ALLOWS = "Only a Typist admin can always allow a tool."
-SHOW_ALL_FIRST = "You can't see all arguments here. Press Show all: you can approve the call where they are shown."
+SHOW_ALL_FIRST = "This message doesn't show all arguments. Press Show all: you can approve the call there."
 NOTHING_TO_DECIDE = "There is nothing to approve or deny here anymore."
 
 

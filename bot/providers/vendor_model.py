@@ -155,7 +155,7 @@ class VendorModel:
             if begun or not more_left_out or error.failure not in _MEDIA_FAILURES:
                 raise
             log.info(
-                "%s: %s (%s), asking again without %d files",
+                "%s: %s (%s), asking again without files: %d",
                 self.model,
                 error.failure,
                 error.detail,

@@ -73,7 +73,7 @@ class Outbox:
             if delay_s is None:
                 await self.entries.complete(entry, posted_ts)
             elif entry.tries >= MOST_TRIES:
-                log.error("%s: given up after %d tries", about, entry.tries)
+                log.error("%s: given up: tries=%d", about, entry.tries)
                 await self.entries.complete(entry)
             else:
                 await self.entries.postpone(entry, delay_s)

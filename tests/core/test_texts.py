@@ -25,7 +25,9 @@ SENTENCES = {
     "prompt too long": texts.prompt_too_long(2_001, 2_000),
 }
 NOT_OURS = re.compile(
-    r"\b(in line|allowance|may ask|whoever|admission|errand|at once|I do not|I will not|can not)\b", re.I
+    r"\b(in line|allowance|may ask|whoever|admission|errand|at once|I do not|I will not|can not|anew|mend|have no quota"
+    r"|somebody else|all the same|forbids to|belongs? into|do without|went by|go by)\b",
+    re.I,
 )
 """Words that aren't in the glossary, or that the bot doesn't use."""
 
