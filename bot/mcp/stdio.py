@@ -27,6 +27,7 @@ EXIT_WITHIN_S = 0.7
 """How long a process may take to end after its stdin closes, and again after SIGTERM. Typist has 5 s to end."""
 KILLED_WITHIN_S = 0.5
 POLL_S = 0.01
+UNANSWERED_KEPT = 1_000
 
 Incoming = SessionMessage | Exception
 """What the SDK's sessions read. Only messages come from here."""
@@ -85,7 +86,8 @@ class _Pipes:
         self._to_session = to_session
         self._from_session = from_session
         self._ended = ended
-        self._unanswered: set[RequestId] = set()
+        self._unanswered: dict[RequestId, None] = {}
+        """Requests without an answer, oldest first. A call that was given up may never get one."""
 
     async def read(self) -> None:
         """Gives the session each line that is a message. Ends with the process, or with a line that is too long."""
@@ -96,7 +98,7 @@ class _Pipes:
                 except ValidationError:
                     log.debug("MCP server: line ignored, not a message")
                     continue
-                self._unanswered.discard(getattr(message, "id", None) or 0)
+                self._unanswered.pop(getattr(message, "id", None) or 0, None)
                 await self._to_session.send(SessionMessage(message))
         self._ended()
 
@@ -106,7 +108,9 @@ class _Pipes:
             try:
                 async for outgoing in self._from_session:
                     if isinstance(outgoing.message, JSONRPCRequest):
-                        self._unanswered.add(outgoing.message.id)
+                        self._unanswered[outgoing.message.id] = None
+                        if len(self._unanswered) > UNANSWERED_KEPT:
+                            del self._unanswered[next(iter(self._unanswered))]
                     json = outgoing.message.model_dump_json(by_alias=True, exclude_unset=True)
                     self._stdin.write(json.encode() + b"\n")
                     await self._stdin.drain()

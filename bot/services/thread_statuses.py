@@ -189,7 +189,9 @@ class ThreadStatuses:
         except Refused as error:
             log.warning("status of thread %s not set: %s", thread_status.thread, error)
             if error.reason.is_unavailable:
-                self._refused_until[thread_status.thread.channel_id] = self.clock.monotonic() + REFUSED_S
+                now = self.clock.monotonic()
+                refused = {channel_id: until for channel_id, until in self._refused_until.items() if until > now}
+                self._refused_until = refused | {thread_status.thread.channel_id: now + REFUSED_S}
             if not error.reason.may_pass:
                 thread_status.wanted = thread_status.may_show = ""
         except (RateLimited, TimeoutError) as error:

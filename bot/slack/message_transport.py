@@ -41,6 +41,7 @@ from bot.slack.retry_policy import RECOVERY
 from bot.slack.retrying import Retrying
 
 SHARE = "files.completeUploadExternal"
+REFUSALS_KEPT = 1_000
 CANT_DELETE = "cant_delete_message"
 NOT_SHARED = "not_shared"
 """Our own error name: Slack reported shared files, but no message shows them."""
@@ -66,8 +67,8 @@ class MessageTransport:
         self._client = client
         self._paced = paced
         self._posted = posted
-        self._refuses_streams: set[tuple[str, str]] = set()
-        """Channels and people to whom Slack refuses streams."""
+        self._refuses_streams: dict[tuple[str, str], None] = {}
+        """Channels and people to whom Slack refuses streams, oldest first."""
 
     def may_stream(self, question: Question) -> bool:
         return _place(question) not in self._refuses_streams and not self._client.is_govslack
@@ -75,7 +76,9 @@ class MessageTransport:
     def stream_refused(self, question: Question, error: Refused) -> None:
         """Notes that Slack refused to start a stream: the next answers to this person in this channel are edited."""
         if error.reason.is_unavailable:
-            self._refuses_streams.add(_place(question))
+            self._refuses_streams[_place(question)] = None
+            if len(self._refuses_streams) > REFUSALS_KEPT:
+                del self._refuses_streams[next(iter(self._refuses_streams))]
 
     def delivery(self, job: Job, reply: Reply) -> "MessageDelivery":
         return MessageDelivery(self, self._posted, job, reply)

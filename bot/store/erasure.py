@@ -1,4 +1,4 @@
-"""Erasure: removing questions and answers for good, and emptying texts that are too old to keep.
+"""Erasure: removing questions and answers for good.
 
 Rows of running jobs stay until their worker ends them, because only it may end the answer in Slack: they are asked to
 stop, and the job's end removes the row (queue/finish.py). Rows that refer to a job are removed with it by cascade.
@@ -9,11 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import ThreadKey
 from bot.ports.clock import Clock
-from bot.store import checkpoints, pane_context, rounds
+from bot.store import retention
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness
-from bot.store.notices import expire as expire_notices
-from bot.store.predicates import has_content, has_ended, in_thread, is_running
+from bot.store.predicates import in_thread, is_running
 from bot.store.rows import wake_others
 from bot.store.schema import (
     allowed_tools,
@@ -24,20 +23,9 @@ from bot.store.schema import (
     notices,
     pane_contexts,
     seen_events,
-    slack_calls,
     tool_steps,
-    turns,
     usage_totals,
 )
-from bot.store.usage_totals import expire as expire_usage_totals
-
-CALLS_KEPT_S = 3600.0
-"""Of calls to Slack, only the last minute counts (rate_ledger.py)."""
-SLACK_RETRIES_S = 3600.0
-"""How long Slack may send an event again. Its id must be known, or the question would be answered twice."""
-
-MESSAGE_QUESTIONS_KEPT_S = 24 * 3600.0
-"""Longer than a modal stays open, and longer than a question about a message is retried."""
 
 
 class SqlErasure:
@@ -64,12 +52,7 @@ class SqlErasure:
         return count
 
     async def _expire(self, before: float) -> int:
-        async with self._database.begin_write() as connection:
-            now = self._clock.now()
-            await expire_usage_totals(connection, now)
-            await expire_notices(connection, now)
-            await pane_context.expire(connection, now)
-            count = await expire(connection, before, now)
+        count = await retention.expire(self._database, self._clock, before)
         # Always: it also completes what a button, an edit or `forget` has erased since.
         await self._database.truncate_log()
         return count
@@ -125,23 +108,3 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Non
     for column in (tool_steps.c.decided_by, allowed_tools.c.allowed_by):
         this = column == user_id if user_id else column != ""
         await connection.execute(sa.update(column.table).where(this).values({column: ""}))
-
-
-async def expire(connection: AsyncConnection, before: float, now: float) -> int:
-    """Empties texts older than `before`, and drops events that Slack won't send again. Returns how many texts."""
-    questions = sa.update(jobs).where(jobs.c.created_at < before, has_content(), has_ended()).values(text="", files=[])
-    answers = sa.update(turns).where(turns.c.created_at < before, turns.c.answer != "").values(answer="", sources=None)
-    oldest = min(before, now - SLACK_RETRIES_S)
-    count = (await connection.execute(questions)).rowcount + (await connection.execute(answers)).rowcount
-    count += await rounds.empty(
-        connection, tool_steps.c.job_id.in_(sa.select(jobs.c.id).where(has_ended())), tool_steps.c.created_at < before
-    )
-    await checkpoints.drop(connection, jobs.c.created_at < before)
-    await rounds.drop(connection, jobs.c.created_at < before, has_ended())
-    await connection.execute(
-        sa.delete(message_questions).where(message_questions.c.created_at < now - MESSAGE_QUESTIONS_KEPT_S)
-    )
-    await connection.execute(sa.delete(seen_events).where(seen_events.c.seen_at < oldest))
-    # Posts are counted by channel, and many a channel gets no other post.
-    await connection.execute(sa.delete(slack_calls).where(slack_calls.c.sent_at < now - CALLS_KEPT_S))
-    return count

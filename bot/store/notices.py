@@ -74,8 +74,3 @@ async def bot_questions(connection: AsyncConnection, question: Question, now: fl
         .limit(MOST_BOT_QUESTIONS_AN_HOUR)
     )
     return BotQuestions(in_a_row, len((await connection.scalars(lately)).all()))
-
-
-async def expire(connection: AsyncConnection, now: float) -> None:
-    """Deletes notices that may be sent again by now."""
-    await connection.execute(sa.delete(notices).where(notices.c.given_at < now - NOTICES_KEPT_S))

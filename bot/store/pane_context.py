@@ -47,8 +47,3 @@ async def read(connection: AsyncConnection, person: tuple[str, str], now: float)
         pane_contexts.c.opened_at > now - KEPT_S,
     )
     return await connection.scalar(sa.select(pane_contexts.c.channel_id).where(*of_person)) or ""
-
-
-async def expire(connection: AsyncConnection, now: float) -> None:
-    """Deletes contexts that are too old to be read."""
-    await connection.execute(sa.delete(pane_contexts).where(pane_contexts.c.opened_at <= now - KEPT_S))

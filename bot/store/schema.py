@@ -42,6 +42,8 @@ seen_events = sa.Table(
     sa.Column("seen_at", sa.Double, nullable=False),
 )
 
+sa.Index("ix_seen_events_seen_at", seen_events.c.seen_at)
+
 # core/job.py explains status, attempts, end_reason, version and the requests.
 jobs = sa.Table(
     "jobs",
@@ -103,12 +105,19 @@ jobs = sa.Table(
 _thread = (jobs.c.team_id, jobs.c.channel_id, jobs.c.thread_ts)
 
 
+def _where(condition: str) -> dict[str, Any]:
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
+
+
 def _only(status: str) -> dict[str, Any]:
-    where = sa.text(f"status = '{status}'")
-    return {"sqlite_where": where, "postgresql_where": where}
+    return _where(f"status = '{status}'")
 
 
 sa.Index("ix_jobs_thread", *_thread, jobs.c.ts)
+# For retention, whose cost must not grow with the rows that it has been through.
+sa.Index("ix_jobs_created_at", jobs.c.created_at)
+JOB_HAS_CONTENT = "text <> '' OR CAST(files AS TEXT) <> '[]'"
+sa.Index("ix_jobs_content", jobs.c.created_at, **_where(JOB_HAS_CONTENT))
 # For claims, whose cost must not grow with the jobs that have ended: the oldest job, and one before it in its thread.
 sa.Index("ix_jobs_queued", jobs.c.id, **_only("queued"))
 sa.Index("ix_jobs_queued_thread", *_thread, jobs.c.ts, **_only("queued"))
@@ -160,6 +169,8 @@ turns = sa.Table(
 )
 
 sa.Index("ix_turns_job_id", turns.c.job_id)
+TURN_HAS_CONTENT = "answer <> ''"
+sa.Index("ix_turns_content", turns.c.created_at, **_where(TURN_HAS_CONTENT))
 
 # The text of growing answers, appended as it comes and dropped when the job ends (bot/store/checkpoints.py).
 checkpoints = sa.Table(
@@ -225,6 +236,9 @@ tool_steps = sa.Table(
     sa.Column("ended_at", sa.Double),
     sa.UniqueConstraint("job_id", "version", "step_no", "index"),
 )
+
+STEP_HAS_CONTENT = "arguments <> '' OR result <> ''"
+sa.Index("ix_tool_steps_content", tool_steps.c.created_at, **_where(STEP_HAS_CONTENT))
 
 # Tools that an admin always allows in a channel, as they were defined then.
 allowed_tools = sa.Table(
@@ -301,6 +315,8 @@ usage_totals = sa.Table(
     sa.Column("tokens", sa.BigInteger, nullable=False),
     sa.Column("cost_usd", sa.Double, nullable=False),
 )
+
+sa.Index("ix_usage_totals_day", usage_totals.c.day)
 
 # Notices that people received, so that nobody gets one too often (bot/store/notices.py).
 notices = sa.Table(

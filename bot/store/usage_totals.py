@@ -12,7 +12,6 @@ from bot.core.limits.caps import (
     Cap,
     CapCheck,
     CapWindow,
-    Period,
     Scope,
     ScopeIds,
     check_caps,
@@ -100,9 +99,3 @@ async def _sum(
     total = sa.select(sa.func.sum(tokens), sa.func.sum(cost_usd)).where(*where)
     summed = (await connection.execute(total)).one()
     return Amount(int(summed[0] or 0), float(summed[1] or 0.0))
-
-
-async def expire(connection: AsyncConnection, now: float) -> None:
-    """Deletes days that no current period includes."""
-    oldest = min(day_of(now) - DAYS_KEPT, first_day(Period.MONTH, now))
-    await connection.execute(sa.delete(usage_totals).where(usage_totals.c.day < oldest))

@@ -11,7 +11,7 @@ from bot.core.job import Pulse, Spent
 from bot.core.stream import Citation
 from bot.ports.clock import SystemClock
 from bot.store import Stores
-from bot.store.erasure import SLACK_RETRIES_S
+from bot.store.retention import SLACK_RETRIES_S
 from bot.store.schema import jobs, seen_events, turns
 from tests.clocks import ManualClock
 from tests.contracts.stores import DIRECT, DONE, OTHER_THREAD, THREAD, asked, count, enqueued, texts_of

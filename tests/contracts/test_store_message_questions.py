@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage
 from bot.store import Stores
-from bot.store.erasure import MESSAGE_QUESTIONS_KEPT_S
 from bot.store.message_questions import SqlMessageQuestions
+from bot.store.retention import MESSAGE_QUESTIONS_KEPT_S
 from bot.store.schema import message_questions
 from tests.clocks import LateClock
 from tests.contracts.stores import count

@@ -21,6 +21,8 @@ from bot.store.queue.finish import Held, Left
 from bot.store.rows import wake_others
 from bot.store.schema import jobs
 
+HANDED_OUT_KEPT = 1_000
+"""More than these are compared with the jobs that are still this worker's."""
 NO_PIECES: Mapping[Job, Piece] = {}
 
 
@@ -78,7 +80,8 @@ class SqlWorkerQueue:
 
     async def _claim(self, limit: int) -> list[Job]:
         async with self._claiming:
-            claimed = await self._strays() if self._unsure else []
+            is_full = len(self._handed_out) > HANDED_OUT_KEPT
+            claimed = await self._strays() if self._unsure or is_full else []
             if not claimed:
                 self._unsure = True
                 claimed = await self._take_over(limit)
@@ -91,7 +94,10 @@ class SqlWorkerQueue:
         """Returns jobs that are this worker's and were never handed out."""
         async with self._database.begin_read() as connection:
             held = await claim.held_by(connection, self._worker.name)
-        return [job for job in held if (job.id, job.attempts) not in self._handed_out]
+        strays = [job for job in held if (job.id, job.attempts) not in self._handed_out]
+        # Jobs that others took over, or that wait for an approval, are never finished here.
+        self._handed_out &= {(job.id, job.attempts) for job in held}
+        return strays
 
     async def _take_over(self, limit: int) -> list[Job]:
         dead = await self._worker.dead_workers()

@@ -1,0 +1,151 @@
+"""Retention: what is too old to keep, found by an index and removed in short transactions.
+
+SQLite has one writer, so a transaction over all that is due would hold up every answer. Ids are read without a lock;
+a batch of them is then removed in a transaction of its own, which looks at its rows once more. Batches grow and shrink
+with the time that the last one took.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.limits.caps import Period, day_of, first_day
+from bot.ports.clock import Clock
+from bot.store.database import Database
+from bot.store.notices import NOTICES_KEPT_S
+from bot.store.pane_context import KEPT_S as PANE_CONTEXT_KEPT_S
+from bot.store.predicates import THREAD, has_ended, same_thread
+from bot.store.rows import lock_key, on_postgresql
+from bot.store.schema import (
+    JOB_HAS_CONTENT,
+    STEP_HAS_CONTENT,
+    TURN_HAS_CONTENT,
+    checkpoints,
+    group_threads,
+    jobs,
+    message_questions,
+    notices,
+    pane_contexts,
+    rounds,
+    seen_events,
+    slack_calls,
+    tool_steps,
+    turns,
+    usage_totals,
+)
+from bot.store.usage_totals import DAYS_KEPT
+
+RECORDS_KEPT_S = 400 * 24 * 3600.0
+"""How long a question's record without texts is kept: for usage, over a year and a month."""
+CALLS_KEPT_S = 3600.0
+"""Of calls to Slack, only the last minute counts (rate_ledger.py)."""
+SLACK_RETRIES_S = 3600.0
+"""How long Slack may send an event again. Its id must be known, or the question would be answered twice."""
+MESSAGE_QUESTIONS_KEPT_S = 24 * 3600.0
+"""Longer than a modal stays open, and longer than a question about a message is retried."""
+
+FIRST_BATCH, LARGEST_BATCH = 50, 500
+BATCH_S = 0.01
+"""How long a batch should hold the write lock."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Rows of one table that are too old, and what becomes of them."""
+
+    table: sa.Table
+    which: tuple[sa.ColumnElement[bool], ...]
+    emptied: dict[str, Any] | None = None
+    """The columns that are emptied; None if the rows are deleted."""
+
+    @property
+    def due(self) -> sa.Select[Any]:
+        """Selects the primary keys of the rows."""
+        return sa.select(*self.table.primary_key).where(*self.which)
+
+
+def rules(before: float, now: float) -> tuple[Rule, ...]:
+    """Returns what retention removes: texts older than `before`, and each table's rows when their time is over."""
+    oldest_day = min(day_of(now) - DAYS_KEPT, first_day(Period.MONTH, now))
+    is_old = jobs.c.created_at < before
+    no_content = {"arguments": "", "result": "", "binding": ""}
+    return (
+        Rule(jobs, (is_old, _has(JOB_HAS_CONTENT), has_ended()), {"text": "", "files": []}),
+        Rule(turns, (turns.c.created_at < before, _has(TURN_HAS_CONTENT)), {"answer": "", "sources": None}),
+        Rule(tool_steps, (tool_steps.c.created_at < before, _has(STEP_HAS_CONTENT), _of_job(tool_steps)), no_content),
+        Rule(checkpoints, (_of_job(checkpoints, is_old, only_ended=False),)),
+        Rule(rounds, (_of_job(rounds, is_old),)),
+        Rule(message_questions, (message_questions.c.created_at < now - MESSAGE_QUESTIONS_KEPT_S,)),
+        Rule(seen_events, (seen_events.c.seen_at < min(before, now - SLACK_RETRIES_S),)),
+        # Posts are counted by channel, and many a channel gets no other post.
+        Rule(slack_calls, (slack_calls.c.sent_at < now - CALLS_KEPT_S,)),
+        Rule(usage_totals, (usage_totals.c.day < oldest_day,)),
+        Rule(notices, (notices.c.given_at < now - NOTICES_KEPT_S,)),
+        Rule(pane_contexts, (pane_contexts.c.opened_at <= now - PANE_CONTEXT_KEPT_S,)),
+        # Rows that refer to a job go with it by cascade.
+        Rule(jobs, (jobs.c.created_at < min(before, now - RECORDS_KEPT_S), has_ended())),
+    )
+
+
+def _has(content: str) -> sa.ColumnElement[bool]:
+    # In the words of the partial index, or no database would use it.
+    return sa.literal_column(f"({content})")
+
+
+def _of_job(table: sa.Table, *which: sa.ColumnElement[bool], only_ended: bool = True) -> sa.ColumnElement[bool]:
+    ended = (has_ended(),) if only_ended else ()
+    return sa.exists().where(jobs.c.id == table.c.job_id, *ended, *which)
+
+
+async def expire(database: Database, clock: Clock, before: float) -> int:
+    """Removes all that is due; returns how many texts."""
+    texts = 0
+    for rule in rules(before, clock.now()):
+        removed = await _apply(database, clock, rule)
+        texts += removed if rule.emptied is not None else 0
+    return texts
+
+
+async def _apply(database: Database, clock: Clock, rule: Rule) -> int:
+    removed, size = 0, FIRST_BATCH
+    while True:
+        async with database.begin_read() as connection:
+            keys = (await connection.execute(rule.due.limit(size))).all()
+        if not keys:
+            return removed
+        async with database.begin_write() as connection:
+            began = clock.monotonic()
+            count = await _remove(connection, rule, keys)
+        took_s = max(clock.monotonic() - began, 0.001)
+        removed += count
+        if count == 0:
+            # They have changed meanwhile. The next hour looks again.
+            return removed
+        size = max(1, min(LARGEST_BATCH, round(len(keys) * min(2.0, BATCH_S / took_s))))
+
+
+async def _remove(connection: AsyncConnection, rule: Rule, keys: Sequence[sa.Row[Any]]) -> int:
+    if on_postgresql(connection):
+        # One after another: two processes with the same rows could wait for each other.
+        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key("retention"))))
+    columns = list(rule.table.primary_key)
+    is_single = len(columns) == 1
+    these = columns[0].in_([key[0] for key in keys]) if is_single else sa.tuple_(*columns).in_([tuple(k) for k in keys])
+    if rule.emptied is not None:
+        statement: sa.Update | sa.Delete = sa.update(rule.table).where(these, *rule.which).values(rule.emptied)
+        return (await connection.execute(statement)).rowcount
+    threads = await _threads(connection, these) if rule.table is jobs else []
+    removed = (await connection.execute(sa.delete(rule.table).where(these, *rule.which))).rowcount
+    if threads:
+        of_threads = sa.tuple_(*(group_threads.c[name] for name in THREAD)).in_(threads)
+        is_empty = ~sa.exists().where(same_thread(jobs, group_threads))
+        await connection.execute(sa.delete(group_threads).where(of_threads, is_empty))
+    return removed
+
+
+async def _threads(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> list[tuple[str, ...]]:
+    threads = sa.select(*(jobs.c[name] for name in THREAD)).where(which).distinct()
+    return [tuple(row) for row in await connection.execute(threads)]
