@@ -48,7 +48,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bot.core import texts
+from bot.core import texts, trust
 from bot.core.carriers import may_be_streamed
 from bot.core.conversation import Job, Prompt
 from bot.core.inbound.files import unread_notice
@@ -364,8 +364,9 @@ class Answering:
         input_tokens = self.estimate.prompt_tokens(prompt)
         await self.quota.reserve(attempt.job, input_tokens, MOST_SEARCHES if prompt.web_search else 0)
         attempt.step_began(provider.model, input_tokens, prompt.origins)
-        if not prompt.tools:
-            # An approval may have to be shown, which a stream can't wait with.
+        if not (prompt.tools or prompt.web_search or trust.read_more_than_askers(attempt.origins)):
+            # An approval may have to be shown, which a stream can't wait with. And Slack may fetch a stream's links, so
+            # nobody else's words may make the model write one.
             await self._allow_stream(attempt.job)
         step = _StepReply(attempt, reply, is_new=bool(attempt.rounds) and not resumed)
         try:
