@@ -25,6 +25,7 @@ from sandbox.manifest import Manifest, read_manifest
 from sandbox.modals import Modals
 from sandbox.notifications import Notifications
 from sandbox.page.actions import PageActions
+from sandbox.page.guard import refuse_other_sites
 from sandbox.page.guide import Guide
 from sandbox.page.routes import PageApi
 from sandbox.panes import Panes
@@ -40,14 +41,11 @@ from sandbox.web_api.budgets import GENEROUS, STRICT, Budgets, PostRule
 from sandbox.web_api.http import SCOPES, CallRecord, Tokens, WebApi
 from sandbox.web_api.method import App
 from sandbox.web_api.streams import STOPPED_BY_USER, close
-from sandbox.workspace import APP_ID, TEAM_ID, Change, Json, Message, Revision, Stream, Workspace
+from sandbox.workspace import TEAM_ID, Change, Json, Message, Revision, Stream, Workspace
 
 T = TypeVar("T")
 
 HOST = "127.0.0.1"
-BOT_TOKEN = "xoxb-sandbox-typist"  # noqa: S105 - valid only in the sandbox
-APP_TOKEN = f"xapp-1-{APP_ID}-sandbox"
-CONFIG_TOKEN = "xoxe.xoxp-1-sandbox"  # noqa: S105
 _CLOSE_TIMEOUT_S = 1.0
 _NEWEST = 8
 _FILE_CHANGES = 4
@@ -108,12 +106,11 @@ class Sandbox:
     """The app's manifest. `scopes` and `subscribed` are used only without one."""
     setup: Setup = WELL_SET_UP
     """How the app's installation is wrong, if it is."""
+    tokens: Tokens = field(default_factory=Tokens)
+    """Other ones at each start: a web page that guesses them could read the workspace and post."""
     monotonic: Callable[[], float] = time.monotonic
     """The clock for budgets, streams, statuses and records."""
 
-    bot_token = BOT_TOKEN
-    app_token = APP_TOKEN
-    config_token = CONFIG_TOKEN
     team_id = TEAM_ID
 
     def __post_init__(self) -> None:
@@ -184,8 +181,7 @@ class Sandbox:
         )
         self._budgets = Budgets(self.budgets, self.posts, self.monotonic)
         self.faults.listeners.append(self._set_post_rule)
-        tokens = Tokens(self.bot_token, self.app_token, self.config_token)
-        self._web = WebApi(app, self._budgets, self.faults, tokens, self._on_call)
+        self._web = WebApi(app, self._budgets, self.faults, self.tokens, self._on_call)
         self._responses = Responses(self.workspace, self.monotonic, lambda: self.url)
         interactivity = Interactivity(
             self.workspace,
@@ -214,7 +210,7 @@ class Sandbox:
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> "Sandbox":
-        app = web.Application(client_max_size=MAX_BYTES)
+        app = web.Application(client_max_size=MAX_BYTES, middlewares=[refuse_other_sites])
         app.add_routes(self._page.routes())
         app.add_routes(PageActions(self._surfaces, self._page.page_surfaces.acts).routes())
         app.add_routes([web.post("/response/{token}", self._responses.handle)])
@@ -247,6 +243,18 @@ class Sandbox:
     def api_url(self) -> str:
         """The Web API's base URL for slack_sdk."""
         return f"{self.url}/api/"
+
+    @property
+    def bot_token(self) -> str:
+        return self.tokens.bot
+
+    @property
+    def app_token(self) -> str:
+        return self.tokens.app
+
+    @property
+    def config_token(self) -> str:
+        return self.tokens.config
 
     @property
     def bot_user_id(self) -> str:

@@ -22,6 +22,8 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # Other sites are served by tests, on this machine.
+    "--host-resolver-rules=MAP *.example 127.0.0.1",
 ]
 Visit = Callable[..., Awaitable[Page]]
 

@@ -13,10 +13,12 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.server import APP_TOKEN, BOT_TOKEN, Sandbox
+from sandbox.server import Sandbox
+from sandbox.web_api.http import Tokens
 from tests.processes import wait_for_line
 
 REPOSITORY = Path(__file__).parent.parent
+TOKENS = Tokens("xoxb-process", "xapp-1-process", "xoxe.xoxp-1-process")
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class SlackProcess:
 
     @property
     def env(self) -> dict[str, str]:
-        return {"SLACK_BOT_TOKEN": BOT_TOKEN, "SLACK_APP_TOKEN": APP_TOKEN, "BOT_SLACK_API_URL": self.api_url}
+        return {"SLACK_BOT_TOKEN": TOKENS.bot, "SLACK_APP_TOKEN": TOKENS.app, "BOT_SLACK_API_URL": self.api_url}
 
     async def ask(self, text: str = "why?") -> str:
         """Mentions the bot in #general and returns the question's ts."""
@@ -69,7 +71,7 @@ async def slack_process(port: int = 0) -> AsyncIterator[SlackProcess]:
 
 async def main(port: int) -> None:
     loop = asyncio.get_running_loop()
-    async with Sandbox(port=port) as sandbox:
+    async with Sandbox(port=port, tokens=TOKENS) as sandbox:
         sys.stdout.write(f"{sandbox.api_url}\n")
         sys.stdout.flush()
         while line := await loop.run_in_executor(None, sys.stdin.readline):

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import re
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +17,10 @@ if TYPE_CHECKING:
     from bot.app import Shutdown
     from sandbox.page.guide import Guide
     from sandbox.server import Sandbox
+    from sandbox.web_api.http import Tokens
 
 PREFERRED_PORT = 3000
+TOKEN_PREFIXES = {"bot": "xoxb-", "app": "xapp-"}
 NOTE = "a bot of your own"
 READY = """\
 The sandbox is at {url}, with the app “{app}”. Start your bot with:
@@ -69,14 +73,17 @@ async def start(
     note: str = "",
     guide: "Guide | None" = None,
     strict_posts: bool = False,
+    tokens: "Tokens | None" = None,
 ) -> "Sandbox":
     """Serves a sandbox until the stack closes, at the port or the first free one. Raises SettingsError.
 
-    `note` and `guide` are texts on its page. `strict_posts` starts the fault of this name.
+    `note` and `guide` are texts on its page. `strict_posts` starts the fault of this name. Without
+    `tokens`, the bot's tokens are random.
     """
     from sandbox.files import SHARED_AFTER_S
     from sandbox.page.guide import Guide
     from sandbox.server import Sandbox, find_port
+    from sandbox.web_api.http import Tokens
     from sandbox.web_api.search import INDEX_DELAY_S
 
     sandbox = Sandbox(
@@ -87,6 +94,7 @@ async def start(
         index_delay_s=INDEX_DELAY_S,
         keep_revisions=False,
         manifest=manifest,
+        tokens=tokens or Tokens(),
     )
     if strict_posts:
         sandbox.faults.start("strict_posts")
@@ -97,21 +105,37 @@ async def start(
         raise SettingsError([f"Can't listen on port {sandbox.port}: {reason}. Choose another --port."]) from error
 
 
-def run(port: int | None, manifest: Any, *, strict_posts: bool = False) -> int:
-    """Serves until the process gets a signal to stop, and returns the exit code."""
-    asyncio.run(until_signaled(lambda shutdown: _serve(port, manifest, shutdown, strict_posts), drain_s=0))
+def run(port: int | None, manifest: Any, tokens: Mapping[str, str], *, strict_posts: bool = False) -> int:
+    """Serves until the process gets a signal to stop, and returns the exit code.
+
+    `tokens`: those that the bot has, by kind: bot, app. Others are random. Raises SettingsError.
+    """
+    wrong = [
+        f"--{kind}-token must be {prefix} and at least 8 letters, digits or hyphens."
+        for kind, prefix in TOKEN_PREFIXES.items()
+        if kind in tokens and not re.fullmatch(prefix + r"[A-Za-z0-9-]{8,}", tokens[kind])
+    ]
+    if wrong:
+        raise SettingsError(wrong)
+
+    async def serve(shutdown: "Shutdown") -> None:
+        from sandbox.web_api.http import Tokens
+
+        await _serve(port, manifest, shutdown, strict_posts, Tokens(**tokens))
+
+    asyncio.run(until_signaled(serve, drain_s=0))
     return 0
 
 
-async def _serve(port: int | None, manifest: Any, shutdown: "Shutdown", strict_posts: bool) -> None:
+async def _serve(port: int | None, manifest: Any, shutdown: "Shutdown", strict_posts: bool, tokens: "Tokens") -> None:
     from sandbox.manifest import NEVER_SENT
 
     async with AsyncExitStack() as stack:
-        sandbox = await start(stack, port, manifest, note=NOTE, strict_posts=strict_posts)
+        sandbox = await start(stack, port, manifest, note=NOTE, strict_posts=strict_posts, tokens=tokens)
         addresses = {"url": sandbox.url, "api_url": sandbox.api_url}
-        tokens = {"bot_token": sandbox.bot_token, "app_token": sandbox.app_token}
+        named = {"bot_token": sandbox.bot_token, "app_token": sandbox.app_token}
         sandbox.problems.added.append(lambda text: print(text, flush=True))
-        print(READY.format(app=sandbox.config.app_name, **addresses, **tokens), flush=True)
+        print(READY.format(app=sandbox.config.app_name, **addresses, **named), flush=True)
         if unsent := sorted(sandbox.config.events & NEVER_SENT):
             print(f"The sandbox never sends these events of the manifest: {', '.join(unsent)}.", flush=True)
         await shutdown.requested.wait()

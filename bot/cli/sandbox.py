@@ -80,6 +80,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="local, scripted, or vendor/model such as openai/gpt-6-luna")
     parser.add_argument("--agent", action="store_true", help="run as a Slack agent (manifest.agent.json)")
     parser.add_argument("--no-bot", action="store_true", help="don't start Typist; connect a bot of your own")
+    for kind, prefix in emulator.TOKEN_PREFIXES.items():
+        help_text = f"with --no-bot: the {kind} token that your bot has, {prefix}… (default: another at each start)"
+        parser.add_argument(f"--{kind}-token", metavar="TOKEN", help=help_text)
     parser.add_argument(
         "--posts",
         choices=("generous", "strict"),
@@ -98,10 +101,14 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     emulator.require_packages()
     strict_posts = getattr(options, "posts", "generous") == "strict"
     manifest = emulator.read_manifest(path) if path else app_manifest(agent=getattr(options, "agent", False))
+    given = {kind: getattr(options, f"{kind}_token", None) for kind in emulator.TOKEN_PREFIXES}
+    tokens = {kind: token for kind, token in given.items() if token is not None}
+    if tokens and not options.no_bot:
+        raise SettingsError(["--bot-token and --app-token are for a bot of your own: add --no-bot."])
     if getattr(options, "no_bot", False):
         if model is not None:
             raise SettingsError(["--model chooses Typist's model: leave it out with --no-bot."])
-        return emulator.run(None if port is None else parse_port(port), manifest, strict_posts=strict_posts)
+        return emulator.run(None if port is None else parse_port(port), manifest, tokens, strict_posts=strict_posts)
     ours = settings.read(env)
     port = None if port is None else parse_port(port)
     logs.set_up(ours.log_level)

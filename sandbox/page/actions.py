@@ -10,7 +10,7 @@ from sandbox.blocks.choices import Choice
 from sandbox.client import Surfaces
 from sandbox.interactivity import MenuQuery, Press
 from sandbox.modals import Values, ViewPress
-from sandbox.page.guard import body, done, guarded, strings
+from sandbox.page.guard import body, done, for_page, strings
 from sandbox.workspace import Json, SlackError
 
 
@@ -37,7 +37,7 @@ class PageActions:
             "look_at": self._look_at,
             "stop": self._stop,
         }
-        return [web.post(f"/sandbox/{name}", guarded(handler)) for name, handler in handlers.items()]
+        return [web.post(f"/sandbox/{name}", for_page(handler)) for name, handler in handlers.items()]
 
     async def _body(self, request: web.Request) -> Json:
         data = await body(request)

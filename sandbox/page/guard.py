@@ -1,4 +1,4 @@
-"""Access checks and JSON helpers for the page's routes."""
+"""The check that every route of the sandbox has, and what the page's routes share."""
 
 from collections.abc import Awaitable, Callable
 
@@ -16,18 +16,26 @@ HEADERS = {
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def guarded(handler: Handler) -> Handler:
-    """Returns a handler that accepts only requests from the sandbox's own page.
+@web.middleware
+async def refuse_other_sites(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answers only programs of this machine and the sandbox's own page, on every route.
 
-    The host name must be local, against DNS rebinding; the origin must be the sandbox itself.
+    The host must be local, against DNS rebinding, and the origin the sandbox itself. Browsers send no origin with an
+    image's GET, but `Sec-Fetch-Site`: https://www.w3.org/TR/fetch-metadata/. A link may lead to the page.
     """
+    if request.url.host not in ("127.0.0.1", "localhost"):
+        raise web.HTTPForbidden(text="The sandbox is available only on this machine, as 127.0.0.1 or localhost.")
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+    is_link = request.path == "/" and request.headers.get("Sec-Fetch-Mode") == "navigate"
+    if origin not in (None, f"http://{request.host}") or (site in ("cross-site", "same-site") and not is_link):
+        raise web.HTTPForbidden(text="No other site may send requests to the sandbox.")
+    return await handler(request)
 
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        if request.url.host not in ("127.0.0.1", "localhost"):
-            raise web.HTTPForbidden(text="The sandbox's page is available only on this machine.")
-        origin = request.headers.get("Origin")
-        if origin is not None and origin != f"http://{request.host}":
-            raise web.HTTPForbidden(text="Only the sandbox's own page may send this request.")
+
+def for_page(handler: Handler) -> Handler:
+    """Returns a handler whose responses have the page's headers, and whose SlackErrors become HTTP 400."""
+
+    async def handled(request: web.Request) -> web.StreamResponse:
         try:
             response = await handler(request)
         except SlackError as error:
@@ -36,7 +44,7 @@ def guarded(handler: Handler) -> Handler:
             response.headers.update(HEADERS)
         return response
 
-    return guarded
+    return handled
 
 
 async def body(request: web.Request) -> Json:

@@ -13,7 +13,7 @@ from sandbox.notifications import Notifications
 from sandbox.page.calls import AnswerCalls
 from sandbox.page.carriers import CarrierCounts
 from sandbox.page.files import PageFiles
-from sandbox.page.guard import body, done, guarded, strings
+from sandbox.page.guard import body, done, for_page, strings
 from sandbox.page.guide import Guide
 from sandbox.page.render import Renderer
 from sandbox.page.surfaces import PageSurfaces
@@ -62,17 +62,17 @@ class PageApi:
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/", guarded(self._index)),
-            web.get("/static/{name}", guarded(self._asset)),
-            web.get("/sandbox/state", guarded(self._state)),
-            web.get("/sandbox/events", guarded(self.updates.serve)),
-            web.post("/sandbox/say", guarded(self._say)),
-            web.post("/sandbox/upload", guarded(self._files.upload)),
-            web.get("/sandbox/files/{file_id}", guarded(self._files.download)),
-            web.post("/sandbox/edit", guarded(self._edit)),
-            web.post("/sandbox/delete", guarded(self._delete)),
-            web.post("/sandbox/fault", guarded(self._fault)),
-            web.post("/sandbox/stop_faults", guarded(self._stop_faults)),
+            web.get("/", for_page(self._index)),
+            web.get("/static/{name}", for_page(self._asset)),
+            web.get("/sandbox/state", for_page(self._state)),
+            web.get("/sandbox/events", for_page(self.updates.serve)),
+            web.post("/sandbox/say", for_page(self._say)),
+            web.post("/sandbox/upload", for_page(self._files.upload)),
+            web.get("/sandbox/files/{file_id}", for_page(self._files.download)),
+            web.post("/sandbox/edit", for_page(self._edit)),
+            web.post("/sandbox/delete", for_page(self._delete)),
+            web.post("/sandbox/fault", for_page(self._fault)),
+            web.post("/sandbox/stop_faults", for_page(self._stop_faults)),
         ]
 
     def record(self, call: CallRecord) -> None:

@@ -16,7 +16,7 @@ from sandbox.faults import ANSWER_FAULTS, RAW_ANSWERS, Fault, Faults
 from sandbox.web_api import app, assistant, chat, conversations, files, people, search, streams, views
 from sandbox.web_api.budgets import Budgets
 from sandbox.web_api.method import App, Method, TokenKind, need
-from sandbox.workspace import Json, SlackError
+from sandbox.workspace import APP_ID, Json, SlackError
 
 METHODS: Mapping[str, Method] = {
     **app.METHODS,
@@ -84,11 +84,11 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The tokens that the Web API accepts."""
+    """The tokens that the Web API accepts: random ones, unless they are given."""
 
-    bot: str
-    app: str
-    config: str
+    bot: str = field(default_factory=lambda: f"xoxb-sandbox-{secrets.token_hex(16)}")
+    app: str = field(default_factory=lambda: f"xapp-1-{APP_ID}-{secrets.token_hex(16)}")
+    config: str = field(default_factory=lambda: f"xoxe.xoxp-1-{secrets.token_hex(16)}")
 
     def kind(self, token: str) -> TokenKind | None:
         """What kind of token this is; None where nobody gave it."""

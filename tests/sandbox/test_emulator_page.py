@@ -154,6 +154,21 @@ def test_lists_of_the_page_are_made_from_the_code() -> None:
     assert page[page.index(BEGIN) + len(BEGIN) : page.index(END)] == f"\n{generated()}\n"
 
 
+async def printed_tokens(folder: Path, *arguments: str) -> list[str]:
+    port = find_port(25_000 + os.getpid() % 1_000 * 10)
+    async with bot_process(folder, "sandbox", "--no-bot", "--port", str(port), *arguments) as process:
+        return [(await wait_for_line(process.stdout, f"{name}_TOKEN=")).strip() for name in ("BOT", "APP")]
+
+
+@pytest.mark.long
+async def test_tokens_are_others_at_each_start_unless_they_are_chosen(tmp_path: Path) -> None:
+    first, second = [await printed_tokens(tmp_path) for _ in range(2)]
+    assert not set(first) & set(second)
+    assert all(len(token) > len("SLACK_BOT_TOKEN=") + 32 for token in first)
+    chosen = await printed_tokens(tmp_path, "--bot-token", "xoxb-of-my-own", "--app-token", "xapp-of-my-own")
+    assert chosen == ["SLACK_BOT_TOKEN=xoxb-of-my-own", "SLACK_APP_TOKEN=xapp-of-my-own"]
+
+
 @pytest.fixture
 async def emulator(tmp_path: Path) -> AsyncIterator[dict[str, str]]:
     """The environment that the command prints for a bot, with the page's manifest."""

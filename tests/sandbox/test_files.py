@@ -44,9 +44,7 @@ async def share_file(sandbox: Sandbox, upload: UploadedFile) -> Json:
     return sandbox.workspace.message(GENERAL, ts).files[0]
 
 
-async def download_file(
-    session: aiohttp.ClientSession, url: str, token: str = Sandbox.bot_token
-) -> tuple[int, str, bytes]:
+async def download_file(session: aiohttp.ClientSession, url: str, token: str) -> tuple[int, str, bytes]:
     async with session.get(url, headers={"Authorization": f"Bearer {token}"}, allow_redirects=False) as answer:
         return answer.status, answer.content_type, await answer.read()
 
@@ -116,7 +114,11 @@ async def test_clip_gets_its_transcript_when_a_person_asks_for_it(sandbox: Sandb
 async def test_canvas_is_served_as_a_page(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
     canvas = await share_file(sandbox, UploadedFile("Plan.canvas", b"<h1>Plan</h1>"))
     assert (canvas["name"], canvas["mimetype"], canvas["filetype"]) == ("Plan", "application/vnd.slack-docs", "quip")
-    assert await download_file(session, canvas["url_private"]) == (200, "text/html", b"<h1>Plan</h1>")
+    assert await download_file(session, canvas["url_private"], sandbox.bot_token) == (
+        200,
+        "text/html",
+        b"<h1>Plan</h1>",
+    )
 
 
 @pytest.mark.parametrize("content", [PNG[:-1], PNG + b"x"])
@@ -269,16 +271,17 @@ async def test_shared_file_is_described_and_can_be_downloaded(
     assert (event["type"], file["name"], file["size"]) == ("app_mention", name, len(content))
     assert (file["mimetype"], file["filetype"], file["pretty_type"], file["mode"]) == expected
     for key in ("url_private", "url_private_download"):
-        assert await download_file(session, file[key]) == (200, expected[0], content)
+        assert await download_file(session, file[key], sandbox.bot_token) == (200, expected[0], content)
     assert {download.sent_bytes for download in sandbox.files.downloads} == {len(content)}
 
 
-@pytest.mark.parametrize(("token", "revoked_scope"), [("xoxb-wrong", ""), ("", ""), (Sandbox.bot_token, "files:read")])
+@pytest.mark.parametrize(("token", "revoked_scope"), [("xoxb-wrong", ""), ("", ""), ("bot", "files:read")])
 async def test_download_without_token_or_scope_is_redirected_to_a_sign_in_page(
     sandbox: Sandbox, session: aiohttp.ClientSession, token: str, revoked_scope: str
 ) -> None:
     file = await share_file(sandbox, UploadedFile("a.png", PNG))
     sandbox.granted.discard(revoked_scope)
+    token = getattr(sandbox.tokens, token, token)
     assert (await download_file(session, file["url_private_download"], token))[0] == 302
     headers = {"Authorization": f"Bearer {token}"}
     async with session.get(file["url_private_download"], headers=headers) as answer:
@@ -300,9 +303,9 @@ async def test_download_fault_applies_once(
 ) -> None:
     file = await share_file(sandbox, UploadedFile("a.png", PNG))
     sandbox.faults.start(name, times=1, **settings)  # type: ignore[misc]
-    answer = await download_file(session, file["url_private_download"])
+    answer = await download_file(session, file["url_private_download"], sandbox.bot_token)
     assert (answer[0], len(answer[2])) == (status, size_bytes)
-    assert await download_file(session, file["url_private_download"]) == (200, "image/png", PNG)
+    assert await download_file(session, file["url_private_download"], sandbox.bot_token) == (200, "image/png", PNG)
 
 
 async def test_client_can_close_the_connection_of_an_endless_download(

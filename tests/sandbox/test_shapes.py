@@ -63,7 +63,8 @@ class Wire:
     envelopes: list[Json] = field(default_factory=list)
     received: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def call(self, method: str, *, token: str = Sandbox.bot_token, **arguments: Any) -> Json:
+    async def call(self, method: str, *, token: str | None = None, **arguments: Any) -> Json:
+        token = self.sandbox.bot_token if token is None else token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         body = (
             {"params": {key: str(value) for key, value in arguments.items()}}

@@ -41,16 +41,17 @@ async def test_auth_test_returns_the_bots_identity(sandbox: Sandbox, web: AsyncW
     [
         ("", "auth.test", "not_authed"),
         ("xoxb-wrong", "auth.test", "invalid_auth"),
-        (Sandbox.app_token, "auth.test", "not_allowed_token_type"),
-        (Sandbox.bot_token, "apps.connections.open", "not_allowed_token_type"),
-        (Sandbox.bot_token, "apps.manifest.export", "not_allowed_token_type"),
-        (Sandbox.config_token, "auth.test", "not_allowed_token_type"),
-        (Sandbox.bot_token, "chat.sing", "not_in_this_sandbox"),
+        ("app", "auth.test", "not_allowed_token_type"),
+        ("bot", "apps.connections.open", "not_allowed_token_type"),
+        ("bot", "apps.manifest.export", "not_allowed_token_type"),
+        ("config", "auth.test", "not_allowed_token_type"),
+        ("bot", "chat.sing", "not_in_this_sandbox"),
     ],
 )
 async def test_call_requires_the_right_token(
     sandbox: Sandbox, session: aiohttp.ClientSession, token: str, method: str, error: str
 ) -> None:
+    token = getattr(sandbox.tokens, token, token)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with session.post(sandbox.api_url + method, headers=headers) as answer:
         assert (answer.status, (await answer.json())["error"]) == (200, error)
@@ -75,11 +76,11 @@ async def test_call_requires_a_scope(method: str, channel: str, needed: str) -> 
 @pytest.mark.parametrize(
     ("setup", "token", "method", "error"),
     [
-        (Setup(bot_token_error="token_revoked"), Sandbox.bot_token, "chat.postMessage", "token_revoked"),
-        (Setup(app_token_error="invalid_auth"), Sandbox.app_token, "apps.connections.open", "invalid_auth"),
-        (Setup(config_token_error="token_expired"), Sandbox.config_token, "apps.manifest.export", "token_expired"),
-        (Setup(app_token_scopes=frozenset()), Sandbox.app_token, "apps.connections.open", "missing_scope"),
-        (Setup(post_error="restricted_action"), Sandbox.bot_token, "chat.postMessage", "restricted_action"),
+        (Setup(bot_token_error="token_revoked"), "bot", "chat.postMessage", "token_revoked"),
+        (Setup(app_token_error="invalid_auth"), "app", "apps.connections.open", "invalid_auth"),
+        (Setup(config_token_error="token_expired"), "config", "apps.manifest.export", "token_expired"),
+        (Setup(app_token_scopes=frozenset()), "app", "apps.connections.open", "missing_scope"),
+        (Setup(post_error="restricted_action"), "bot", "chat.postMessage", "restricted_action"),
     ],
 )
 async def test_app_that_is_set_up_wrongly_is_refused(
@@ -87,7 +88,7 @@ async def test_app_that_is_set_up_wrongly_is_refused(
 ) -> None:
     async with Sandbox(setup=setup) as sandbox:
         call = {"channel": GENERAL, "text": "x", "app_id": "A0TYPIST"}
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {getattr(sandbox.tokens, token)}"}
         async with session.post(sandbox.api_url + method, headers=headers, data=call) as answer:
             assert (await answer.json())["error"] == error
 

@@ -563,7 +563,8 @@ def fault_line(report: CheckReport, case: FaultCase) -> Check:
     """The line of a fault. No other line but those of the case tells of trouble, and none has a secret."""
     assert not_passed(report) == {case.line: case.status, **case.others}
     for text in (report.text(), json.dumps(report.json())):
-        assert not [secret for secret in ("sandbox-typist", "-sandbox", KEY, "secret-5") if secret in text]
+        assert not [secret for secret in (KEY, "secret-5") if secret in text]
+        assert not re.search(r"(?:xox[bp]|xapp)-\w", text)
     (line,) = [check for check in report.checks if check.id == case.line]
     assert line.fix or line.status is SKIPPED
     return line
