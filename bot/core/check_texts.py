@@ -314,6 +314,7 @@ MCP_NO_COMMAND = "its command was not found"
 MCP_UNREACHABLE = "it can't be reached"
 MCP_CLOSED = "the connection is closed"
 MCP_TOO_LONG = "it sent more than 8 MB at once"
+MCP_TOO_MANY_TOOLS = "it lists more than 1,000 tools"
 MCP_ENDED = "its process has ended"
 """Why a server is down. These stand in the log and in `mcp_down`."""
 

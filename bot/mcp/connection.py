@@ -30,10 +30,16 @@ from bot.ports.clock import Clock
 START_WITHIN_S = 20.0
 """From the start of a server to the list of its tools. A server that ignores the newest protocol takes half of it."""
 LIST_WITHIN_S = 4.0
+MAX_LISTED_TOOLS = 1_000
+"""Each question compares all of a server's tools with those that an admin agreed to."""
 MOST_PAGES = 20
 """A list of tools has at most so many pages, so that it ends."""
 
 log = logging.getLogger(__name__)
+
+
+class TooManyTools(Exception):
+    """A server lists more than MAX_LISTED_TOOLS."""
 
 
 class ServerDown(Exception):
@@ -162,6 +168,8 @@ class ServerConnection:
                 return os.strerror(number)
             case ResponseTooLong():
                 return check_texts.MCP_TOO_LONG
+            case TooManyTools():
+                return check_texts.MCP_TOO_MANY_TOOLS
             case httpx2.TransportError():
                 return check_texts.MCP_UNREACHABLE
             case MCPError() as answer:
@@ -188,11 +196,15 @@ def is_too_long(error: MCPError) -> bool:
 async def _list(client: Client) -> tuple[ListedTool, ...]:
     """Returns all tools that a server lists."""
     tools: list[ListedTool] = []
-    cursor = None
+    cursor, chars = None, 0
     for _ in range(MOST_PAGES):
         page = await client.list_tools(cursor=cursor)
-        tools += (ListedTool(tool.name, tool.description or "", tool.input_schema) for tool in page.tools)
-        if sum(len(tool.canonical) for tool in tools) > LONGEST_MESSAGE_BYTES:
+        if len(tools) + len(page.tools) > MAX_LISTED_TOOLS:
+            raise TooManyTools
+        listed = [ListedTool(tool.name, tool.description or "", tool.input_schema) for tool in page.tools]
+        tools += listed
+        chars += sum(len(tool.canonical) for tool in listed)
+        if chars > LONGEST_MESSAGE_BYTES:
             raise ResponseTooLong
         cursor = page.next_cursor
         if cursor is None:

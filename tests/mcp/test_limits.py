@@ -95,6 +95,14 @@ async def test_list_of_tools_that_is_too_long_makes_the_server_down(tmp_path: Pa
         assert await called(servers.by_name["raw"], "tool1") == (FAILED, SERVER_DOWN)
 
 
+async def test_list_of_too_many_tools_makes_the_server_down(tmp_path: Path) -> None:
+    raw = RawServer(tmp_path / "raw.json")
+    raw.script([tool(f"tool{number}") for number in range(1_001)])
+    async with open_servers([raw.config()], SystemClock()) as servers:
+        with pytest.raises(ServerDown, match=r"^it lists more than 1,000 tools$"):
+            await servers.by_name["raw"].tools()
+
+
 async def test_process_that_ended_between_two_calls_is_replaced_before_the_next(tmp_path: Path) -> None:
     raw = RawServer(tmp_path / "raw.json")
     raw.script([tool("look")], {"look": text_result("Seen.")})
