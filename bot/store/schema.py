@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0006"
+REVISION = "0007"
 """The revision of the last migration. A database that has it needs no migration."""
 
 metadata = sa.MetaData(
