@@ -136,8 +136,8 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn_interpreter) -> Rep
         approving = asyncio.create_task(approver.run())
         try:
             await asyncio.gather(*(fleet.start() for _ in range(run.processes)))
-            if run.tools:
-                await let_use(store.url, list(sandbox.workspace.channels))
+            if server is not None:
+                await let_use(store.url, list(sandbox.workspace.channels), server.config)
             questions, _ = await asyncio.gather(_ask(run, sandbox), _inject(run, targets))
             note("all faults have ended")
             await _until_idle(run, questions, recorder, store)

@@ -17,12 +17,12 @@ from mcp.server.mcpserver import MCPServer
 
 from benchmarks.tool_plan import ASKED_WRITE, READ, SERVER, WRITE, result_text
 from bot.core.inbound.channel_settings import ChannelSettings
-from bot.mcp.config import HttpTransport
+from bot.mcp.config import HttpTransport, read_setup
 from bot.ports.clock import SystemClock
 from bot.store import Stores
 from sandbox.workspace import TEAM_ID
 from tests.mcp.sample_server import serve
-from tests.mcp.servers import TOKEN, http_server
+from tests.mcp.servers import TOKEN, agree, http_server
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,13 @@ async def tool_server(folder: Path) -> AsyncIterator[ToolServer]:
         yield ToolServer(config, calls)
 
 
-async def let_use(database_url: str, channels: Sequence[str]) -> None:
-    """Lets channels use the server."""
+async def let_use(database_url: str, channels: Sequence[str], config: Path) -> None:
+    """Lets channels use the server, and agrees to its tools."""
     stores = await Stores.open(database_url, "admin", SystemClock())
     try:
         for channel in channels:
             await stores.channel_settings.write(TEAM_ID, channel, ChannelSettings(mcp_servers=(SERVER,)))
+        await agree(stores, read_setup(config, {}))
     finally:
         await stores.close()
 

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
+from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, StdioTransport
+from bot.mcp.definitions import offered_names
+from bot.mcp.server import open_servers
+from bot.ports.clock import SystemClock
+from bot.ports.tool_pins import Pin
+from bot.store import Stores
 from tests.clocks import WITHIN_S
 
 TOKEN = "secret-of-the-test"
@@ -26,6 +31,14 @@ Json = dict[str, Any]
 def tool(name: str, description: str = "Does it.", **more: Any) -> Json:
     """Returns a tool without parameters, as a server lists it."""
     return {"name": name, "description": description, "inputSchema": {"type": "object"}, **more}
+
+
+async def agree(stores: Stores, setup: McpSetup) -> None:
+    """Agrees to all tools that the servers list now, as `typist mcp agree` does."""
+    async with open_servers(setup.servers, SystemClock()) as servers:
+        for name, server in servers.by_name.items():
+            for tool_name, listed in offered_names(name, await server.tools()).items():
+                await stores.tool_pins.agree(tool_name, Pin(listed.hash, listed.canonical))
 
 
 def text_result(text: str) -> Json:

@@ -21,7 +21,7 @@ from bot.store import Stores
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
 from tests.forked import ForkedBot, forked_bot
-from tests.mcp.servers import PATIENCE_S, RawServer, be_patient, text_result, tool
+from tests.mcp.servers import PATIENCE_S, RawServer, agree, be_patient, text_result, tool
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, running, says, shown
 from tests.scenarios.test_message_shortcut_killed import Step, die_at
@@ -102,6 +102,9 @@ async def test_killed_process_leaves_an_answer_and_repeats_no_write(
     slow = {"sleep_s": 10}
     answers = {"add": text_result(RESULT), "list": text_result(RESULT)}
     raw.script(listed, answers if moment.step else {"add": slow, "list": slow})
+    admins = await Stores.open(database_url, "admin", SystemClock())
+    await agree(admins, read_setup(tmp_path / "mcp.json", {}))
+    await admins.close()
     dm = sandbox.dm("ada")
     async with forked_bot(tmp_path, "run", env=env, before=partial(prepare, moment.step)) as process:
         await wait_for_line(process.stdout, "is connected to Slack")
