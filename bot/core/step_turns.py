@@ -5,7 +5,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from bot.core.conversation import FollowUp, Prompt, TextPart, ToolResult, Turn, TurnPart
+from bot.core.conversation import FollowUp, Prompt, Question, TextPart, ToolResult, Turn, TurnPart
+from bot.core.inbound.marks import Marks
 from bot.core.inbound.mentions import without_address
 from bot.core.inbound.prompt import RESUME_REQUEST, origins_of_text
 from bot.core.stream import Opaque, ToolCall
@@ -122,10 +123,17 @@ def _begun(step: Round) -> str:
 
 def _texts(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> list[str]:
     return [
-        without_address(follow_up.question.text, bot_user_id)
+        _text(follow_up.question, bot_user_id)
         for follow_up in follow_ups
         if follow_up.step_no == step_no and follow_up.question.text.strip()
     ]
+
+
+def _text(question: Question, bot_user_id: str) -> str:
+    marks = Marks.of(question.thread)
+    own = marks.without(without_address(question.own_text, bot_user_id))
+    attached = marks.framed("attached", question.attached) if question.attached else ""
+    return "\n\n".join(filter(None, (own, attached)))
 
 
 def _origins(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> Origins:

@@ -133,8 +133,8 @@ def _asked(prompt: Prompt) -> _AskedScene | None:
     text = turns[-1].text
     for scene in SCENES:
         for question in scene.scripts:
-            # A speaker's name may stand before the question, its files follow it.
-            if re.search(rf"(?:^|\n|\w: ){re.escape(question)}(?:\n\n\(Attached|$)", text):
+            # A speaker's mark may stand above the question, its files follow it.
+            if re.search(rf"(?:^|\n){re.escape(question)}(?:\n\n[(\[]|$)", text):
                 return _AskedScene(scene, question, text, so_far)
     return None
 

@@ -17,6 +17,7 @@ from bot.core.inbound import shared_files
 from bot.core.inbound.batch import with_earlier_questions
 from bot.core.inbound.channel_settings import ChannelSettings, is_direct, prompt_version
 from bot.core.inbound.files import OpenedFile, choose_files
+from bot.core.inbound.marks import Marks
 from bot.core.inbound.prompt import PromptMessage
 from bot.core.inbound.tokens import TokenEstimate, room_for_conversation
 from bot.core.inbound.triage import Identity, by_person, second_person_since
@@ -107,7 +108,7 @@ class PromptBuilder:
         # In a channel, its creator may have written the instructions, who need not be an admin of Typist.
         is_others = bool(channel.system_prompt) and not is_direct(job.question.thread.channel_id)
         pane_context = await self._pane_context(job.question)
-        instructions = "\n\n".join(filter(None, (system, pane_context)))
+        instructions = "\n\n".join(filter(None, (system, pane_context, Marks.of(job.question.thread).explained)))
         prompt = replace(
             prompts.build_prompt(instructions, truncated),
             cache_key=prompts.cache_key(job.question.thread),
@@ -155,7 +156,7 @@ class PromptBuilder:
         whole = prompts.Conversation(question, messages, replies, batch_ts, job.askers)
         conversation = prompts.prompt_messages(whole, self.me)
         names = await self.history.names(prompts.ids_to_look_up(conversation, self.me))
-        return prompts.resolve_names(conversation, {**names, self.me.user_id: self.me.name})
+        return prompts.resolve_names(conversation, {**names, self.me.user_id: self.me.name}, Marks.of(question.thread))
 
     async def _opened(
         self, messages: Sequence[PromptMessage], memory: AsyncExitStack, room_tokens: int

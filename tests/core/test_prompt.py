@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 
 from bot.core.conversation import Message, Prompt, RecordedReply, Turn
 from bot.core.inbound import prompt as prompts
+from bot.core.inbound.marks import Marks
 from bot.core.inbound.prompt import BEGUN_BY_BOT, MESSAGES_OMITTED, Conversation, PromptMessage
 from tests.core.conversations import ME, message, question
+from tests.marked import unmarked
 
+MARKS = Marks("0123abcd")
 NAMES = {"UADA": "Ada", "UGRACE": "Grace", "UBOT": "typist"}
 
 
@@ -25,8 +28,9 @@ def build(
     """Returns a prompt for a conversation, counting one token per character."""
     recorded = {ts: RecordedReply(text) for ts, text in (replies or {}).items()}
     conversation = Conversation(question(question_text, ts="50.0", thread_ts="1.0"), messages, recorded)
-    prompt_messages = prompts.resolve_names(prompts.prompt_messages(conversation, ME), NAMES)
-    return prompts.build_prompt("be brief", prompts.truncate(prompt_messages, len, limit))
+    prompt_messages = prompts.resolve_names(prompts.prompt_messages(conversation, ME), NAMES, MARKS)
+    prompt = prompts.build_prompt("be brief", prompts.truncate(prompt_messages, len, limit))
+    return replace(prompt, turns=tuple(replace(turn, text=unmarked(turn.text)) for turn in prompt.turns))
 
 
 def messages_in(turns: tuple[Turn, ...]) -> list[str]:
@@ -91,9 +95,9 @@ def test_message_of_an_app_begins_with_the_apps_name() -> None:
 
 
 @pytest.mark.parametrize("text", ["- one\n- two", "2. one", "> quoted", "```\ncode\n```"])
-def test_list_quote_or_code_begins_below_its_writers_name(text: str) -> None:
+def test_list_quote_or_code_begins_below_the_mark_of_its_writer(text: str) -> None:
     messages = [message(text, ts="2.0", user_id="UGRACE")]
-    assert messages_in(build(messages).turns) == [f"Grace:\n{text}", "Ada: why?"]
+    assert messages_in(build(messages).turns) == [f"Grace: {text}", "Ada: why?"]
 
 
 def test_mentions_become_names_ours_included() -> None:
@@ -237,7 +241,7 @@ def test_every_history_obeys_anthropics_message_rules(
     ]
     if messages and first:
         messages[0] = replace(messages[0], ts="1.0")
-    turns = build(messages, limit=limit + len("Ada: why?")).turns
+    turns = build(messages, limit=limit + len("[0123abcd-0123 Ada]\nwhy?")).turns
     assert turns[0].role == turns[-1].role == "user"
     assert all(a.role != b.role for a, b in pairwise(turns))
     assert all(turn.text.strip() for turn in turns)

@@ -51,7 +51,12 @@ def heard(showcase: Showcase, asked: Prompt) -> tuple[str, Completion]:
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
 def test_each_scenes_questions_are_answered_by_an_answer_that_says_it_is_scripted(scene: Scene) -> None:
     for question in scene.scripts:
-        for asked in (question, f"grace: {question}", f"hello\n\n{question}", f"{question}\n\n(Attached: a.bin)"):
+        for asked in (
+            question,
+            f"[0123abcd-0123 grace]\n{question}",
+            f"hello\n\n{question}",
+            f"{question}\n\n[0123abcd file]\n(Attached: a.bin)",
+        ):
             answer, completion = heard(showcase(), prompt(asked))
             assert answer.startswith(f"> *Scripted answer: shows {scene.shows}. No model wrote it.*\n\n")
             assert completion.model == MODEL

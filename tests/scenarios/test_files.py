@@ -21,6 +21,7 @@ from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
 from sandbox.web_api.http import SCOPES
 from sandbox.workspace import Json, Message
+from tests.marked import unmarked
 from tests.scenarios.conftest import Stage, running, says
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer, refusal
@@ -53,7 +54,10 @@ async def asked(
 
 def content(stage: Stage, number: int = -1) -> Any:
     """Returns the content of the question in a request to the vendor."""
-    return stage.prompts()[number][-1]["content"]
+    read = stage.prompts()[number][-1]["content"]
+    if isinstance(read, str):
+        return unmarked(read)
+    return [part | {"text": unmarked(part["text"])} if part["type"] == "text" else part for part in read]
 
 
 def images_of(content: Any) -> list[Image.Image]:
@@ -101,7 +105,7 @@ async def test_large_image_is_scaled_down(stage: Stage) -> None:
 )
 async def test_text_file_is_read_with_its_name(stage: Stage, upload: UploadedFile, text: str) -> None:
     assert await asked(stage, upload) == ANSWER
-    assert content(stage) == f"what is it?\n\n(Attached: {upload.name})\n{text}"
+    assert unmarked(content(stage)) == f"what is it?\n\n(Attached: {upload.name})\n{text}"
 
 
 async def test_middle_of_a_long_text_file_is_left_out(
@@ -121,9 +125,9 @@ async def test_file_without_text_is_a_question(stage: Stage) -> None:
     place = stage.sandbox.dm("ada")
     await stage.sandbox.share("ada", place, "", [UploadedFile("notes.md", b"All is well.")])
     assert await stage.answers(place, None) == [ANSWER]
-    assert content(stage) == "(Attached: notes.md)\n```md\nAll is well.\n```"
+    assert unmarked(content(stage)) == "(Attached: notes.md)\n```md\nAll is well.\n```"
     assert await asked(stage, UploadedFile("plan.png", picture("PNG")), text="@typist") == ANSWER
-    assert content(stage)[-1] == {"type": "text", "text": "(Attached: plan.png)"}
+    assert unmarked(content(stage)[-1]["text"]) == "(Attached: plan.png)"
 
 
 async def test_file_of_an_earlier_message_is_used(stage: Stage) -> None:
@@ -131,7 +135,7 @@ async def test_file_of_an_earlier_message_is_used(stage: Stage) -> None:
     await stage.sandbox.say("ada", "general", "@typist what is it?", root)
     assert await stage.answers("general", root) == [ANSWER]
     assert len(images_of(content(stage))) == 1
-    assert content(stage)[-1]["text"].startswith("grace: Here it is.\n\n(Attached: plan.png)\n\n")
+    assert unmarked(content(stage)[-1]["text"]).startswith("grace: Here it is.\n\n(Attached: plan.png)\n\n")
     await stage.sandbox.say("ada", "general", "@typist really?", root)
     await stage.answers("general", root, count=2)
     assert len(images_of(stage.prompts()[1][0]["content"])) == 1
@@ -143,7 +147,7 @@ async def test_file_of_a_forwarded_message_is_used(stage: Stage) -> None:
     assert await stage.answers("general", asked_ts) == [ANSWER]
     assert len(images_of(content(stage))) == 1
     text = "what is it?\n\nForwarded from Grace: Here it is.\n\n(Attached: plan.png)"
-    assert content(stage)[-1]["text"] == text
+    assert unmarked(content(stage)[-1]["text"]) == text
 
 
 async def test_unreadable_file_is_named_only_once(stage: Stage) -> None:
@@ -346,7 +350,7 @@ async def test_file_of_another_organisation_is_looked_up_by_its_id(stage: Stage)
     file = stage.sandbox.files.add("U0ADA", UploadedFile("notes.md", b"All is well."))
     asked_ts = shared(stage, {"id": file.id, "mode": "file_access", "file_access": "check_file_info"})
     assert await stage.answers("general", asked_ts) == [ANSWER]
-    assert content(stage) == "what is it?\n\n(Attached: notes.md)\n```md\nAll is well.\n```"
+    assert unmarked(content(stage)) == "what is it?\n\n(Attached: notes.md)\n```md\nAll is well.\n```"
 
 
 async def test_newest_five_files_are_read(stage: Stage) -> None:

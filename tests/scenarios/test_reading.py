@@ -8,6 +8,7 @@ from bot.core.inbound.prompt import MESSAGES_OMITTED
 from bot.settings import Settings
 from sandbox.people import Content
 from sandbox.server import Sandbox
+from tests.marked import unmarked
 from tests.scenarios.conftest import Stage, running, says
 from tests.streams.server import VendorServer
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.skips_waits
 async def asked(stage: Stage, channel: str, thread_ts: str | None, count: int = 1) -> str:
     """Waits for the answer and returns the question's prompt, which is a single turn."""
     await stage.answers(channel, thread_ts, count)
-    return stage.prompts()[-1][-1]["content"]
+    return unmarked(stage.prompts()[-1][-1]["content"])
 
 
 async def test_lists_quotes_code_and_links_keep_their_structure(stage: Stage) -> None:

@@ -12,7 +12,6 @@ The steps, in the order in which services/prompt_builder.py takes them:
 """
 
 import hashlib
-import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from itertools import groupby
 
 from bot.core.conversation import File, Media, Message, Prompt, Question, RecordedReply, ThreadKey, Turn
 from bot.core.inbound import mentions
+from bot.core.inbound.marks import Marks, one_line
 from bot.core.inbound.triage import SLACKS_OWN, Identity
 from bot.core.reply.resuming import NOTHING_MISSING
 from bot.core.trust import ASKERS, OTHERS, OURS, UNKNOWN, Origins, folded, of_answer
@@ -27,7 +27,7 @@ from bot.core.trust import ASKERS, OTHERS, OURS, UNKNOWN, Origins, folded, of_an
 DEFAULT_SYSTEM_PROMPT = (
     "You are Typist, a helpful colleague in a Slack workspace. Be concise: people read you in a chat. "
     "Write Markdown, which Slack renders: short paragraphs, lists, tables and fenced code where they help. "
-    "When several people talk, each of their messages begins with the writer's name; yours never do. "
+    "When several people talk, a line with the writer's name stands above each of their messages; never above yours. "
     "Say so when you do not know."
 )
 
@@ -38,6 +38,7 @@ PANE_THREAD = "assistant_app_thread"
 
 MESSAGES_OMITTED = "(Earlier messages are left out here.)"
 CHARS_OMITTED = "\n\n(… {chars:,} characters are left out here …)\n\n"
+_LEFT_OUT = " characters are left out here …)\n\n"
 BEGUN_BY_BOT = "(This conversation begins with a message of yours.)"
 CONTINUE_REQUEST = (
     "Your answer was cut off here. Go on exactly where it stops, in mid-word or in mid-list if need be: what you write "
@@ -49,7 +50,6 @@ RESUME_REQUEST = (
     "appended to it, inside the list, table or block of code that is open there. Repeat nothing, and say nothing about "
     f"going on. If nothing is missing, write {NOTHING_MISSING} and nothing else."
 )
-_BLOCK_START = re.compile(r"- |\d+\. |> |```|\||#")
 _JOINERS = "\u200d\ufe0e\ufe0f"
 
 CountTokens = Callable[[str], int]
@@ -91,6 +91,12 @@ class PromptMessage:
     ts: str = ""
     origins: Origins = UNKNOWN
     """Whose words it holds."""
+    attached: str = ""
+    """What Slack shows below its text. Once names are filled in, it is part of the text, between marks."""
+    header: str = ""
+    """The mark above it, with which the text begins."""
+    marks: Marks | None = None
+    """The marks in its text."""
 
 
 def prompt_messages(conversation: Conversation, me: Identity) -> list[PromptMessage]:
@@ -107,8 +113,8 @@ def prompt_messages(conversation: Conversation, me: Identity) -> list[PromptMess
         if message.ts == question.ts:
             # The question may have been edited since it was asked.
             read = _from_person(message, conversation, me)
-            last = replace(read if read.text else last, files=read.files or last.files)
-        elif (counted := _prompt_message(message, conversation, me)) and (counted.text.strip() or counted.files):
+            last = replace(read if read.text or read.attached else last, files=read.files or last.files)
+        elif (counted := _prompt_message(message, conversation, me)) and _has_content(counted):
             is_first = message.ts == question.thread.thread_ts
             asked = message.ts in conversation.batch_ts
             messages.append(replace(counted, first=is_first, after_gap=gap, asked=asked))
@@ -131,16 +137,21 @@ def _prompt_message(message: Message, conversation: Conversation, me: Identity) 
     return _from_person(message, conversation, me)
 
 
+def _has_content(message: PromptMessage) -> bool:
+    return bool(message.text.strip() or message.attached or message.files)
+
+
 def _is_ours(message: Message, me: Identity) -> bool:
     return message.user_id == me.user_id or message.bot_id == me.bot_id
 
 
 def _from_person(message: Message, conversation: Conversation, me: Identity) -> PromptMessage:
     speaker = message.user_id or message.bot_id or ""
-    text = mentions.without_address(message.whole, me.user_id)
-    is_own = speaker in conversation.askers and not (message.bot_id or message.by_app or message.attached.strip())
+    text, attached = mentions.without_address(message.text, me.user_id), message.attached.strip()
+    is_own = speaker in conversation.askers and not (message.bot_id or message.by_app or attached)
     origins = origins_of_text(text, (*conversation.askers, me.user_id)) if is_own else OTHERS
-    return PromptMessage(speaker, text, message.app_name, files=message.files, ts=message.ts, origins=origins)
+    written = PromptMessage(speaker, text, message.app_name, files=message.files, ts=message.ts, origins=origins)
+    return replace(written, attached=attached)
 
 
 def origins_of_text(text: str, known: Collection[str]) -> Origins:
@@ -161,25 +172,30 @@ def ids_to_look_up(messages: Sequence[PromptMessage], me: Identity) -> list[str]
     if _has_several_speakers(messages):
         ids += [message.speaker for message in newest_first if message.speaker and not message.app_name]
     for message in newest_first:
-        ids += mentions.ids_to_name(message.text) if message.speaker is not None else []
+        ids += mentions.ids_to_name(f"{message.text} {message.attached}") if message.speaker is not None else []
     return [id_ for id_ in dict.fromkeys(ids) if id_ != me.user_id]
 
 
-def resolve_names(messages: Sequence[PromptMessage], names: Mapping[str, str]) -> list[PromptMessage]:
-    """Fills in names for mentions; if several people speak, each message begins with its speaker's name."""
+def resolve_names(messages: Sequence[PromptMessage], names: Mapping[str, str], marks: Marks) -> list[PromptMessage]:
+    """Fills in names for mentions, and marks whose words are whose (core/inbound/marks.py).
+
+    If several people speak, each message begins with its speaker's mark.
+    """
+    names = {id_: one_line(name) for id_, name in names.items()}
     with_speaker = _has_several_speakers(messages)
-    return [replace(message, text=_resolved(message, names, with_speaker)) for message in messages]
+    return [_resolved(message, names, marks, with_speaker) for message in messages]
 
 
-def _resolved(message: PromptMessage, names: Mapping[str, str], with_speaker: bool) -> str:
+def _resolved(message: PromptMessage, names: Mapping[str, str], marks: Marks, with_speaker: bool) -> PromptMessage:
     if message.speaker is None:
-        return message.text.strip()
-    text = mentions.with_names(message.text, names).strip()
-    if not with_speaker:
-        return text
-    # A list, a quote or code must begin on a line of its own.
-    separator = "\n" if _BLOCK_START.match(text) else " "
-    return f"{message.app_name or names.get(message.speaker, message.speaker)}:{separator}{text}"
+        return replace(message, text=message.text.strip())
+    parts = [marks.without(mentions.with_names(message.text, names).strip())]
+    if message.attached:
+        parts.append(marks.framed("attached", mentions.with_names(message.attached, names).strip()))
+    text, header = "\n\n".join(filter(None, parts)), ""
+    if with_speaker:
+        header = marks.speaker(message.speaker, message.app_name or names.get(message.speaker, message.speaker))
+    return replace(message, text=header + text, attached="", header=header, marks=marks)
 
 
 def _has_several_speakers(messages: Sequence[PromptMessage]) -> bool:
@@ -211,7 +227,7 @@ def truncate(messages: Sequence[PromptMessage], count_tokens: CountTokens, limit
     has_gap = any(message.after_gap for message in earlier[:2])
     if sum(count_tokens(message.text) for message in messages) <= limit_tokens and not has_gap:
         return list(messages)
-    last = replace(last, text=cut_middle(last.text, count_tokens, limit_tokens) or MESSAGES_OMITTED)
+    last = replace(last, text=_cut(last, count_tokens, limit_tokens) or MESSAGES_OMITTED)
     left = limit_tokens - count_tokens(last.text) - count_tokens(MESSAGES_OMITTED)
     first, rest = (earlier[:1], earlier[1:]) if earlier and earlier[0].first else ([], earlier)
     # Cuts change in steps too: otherwise they would change with each question.
@@ -219,7 +235,7 @@ def truncate(messages: Sequence[PromptMessage], count_tokens: CountTokens, limit
     if first and count_tokens(first[0].text) > left:
         first_tokens = max(left // 2, left - sum(count_tokens(message.text) for message in rest))
         first_tokens -= first_tokens % step
-        text = cut_middle(first[0].text, count_tokens, first_tokens)
+        text = _cut(first[0], count_tokens, first_tokens)
         first = [replace(first[0], text=text)] if text else []
     left -= sum(count_tokens(message.text) for message in first)
     newest = _stable_start(_newest(rest, count_tokens, left, step), count_tokens)
@@ -239,7 +255,7 @@ def _newest(
         size = count_tokens(message.text)
         if size > left:
             # A message is cut only if it exceeds the whole limit; any other is dropped whole.
-            if size > limit_tokens and (text := cut_middle(message.text, count_tokens, left - left % step_tokens)):
+            if size > limit_tokens and (text := _cut(message, count_tokens, left - left % step_tokens)):
                 newest.append(replace(message, text=text))
             break
         left -= size
@@ -269,6 +285,20 @@ def _stable_start(messages: list[PromptMessage], count_tokens: CountTokens) -> l
 
 def _rank(message: PromptMessage) -> bytes:
     return hashlib.sha256((message.ts or message.text).encode(errors="replace")).digest()
+
+
+def _cut(message: PromptMessage, count_tokens: CountTokens, limit_tokens: int) -> str:
+    """Returns a message's text like `cut_middle`, with the marks that say whose words are left of it."""
+    if count_tokens(message.text) <= limit_tokens:
+        return message.text
+    header_tokens = count_tokens(message.header) if message.header else 0
+    whole = message.text.removeprefix(message.header)
+    text = cut_middle(whole, count_tokens, limit_tokens - header_tokens)
+    if text and message.marks:
+        # Where the two ends meet: the text itself may hold a remark like ours.
+        at = next((at for at, (a, b) in enumerate(zip(text, whole, strict=False)) if a != b), len(text))
+        text = message.marks.reopened(text, max(at, text.find(_LEFT_OUT, at) + len(_LEFT_OUT)))
+    return message.header + text if text else ""
 
 
 def cut_middle(text: str, count_tokens: CountTokens, limit_tokens: int) -> str:
@@ -324,7 +354,7 @@ def _with_remarks(messages: Iterable[PromptMessage]) -> Iterator[PromptMessage]:
             yield _remark(MESSAGES_OMITTED)
             begun = True
         # A message of nothing but a file is empty if the file is shown with a later one.
-        if message.text.strip() or message.media:
+        if message.text.removeprefix(message.header).strip() or message.media:
             if message.speaker is None and not begun:
                 yield _remark(BEGUN_BY_BOT)
             begun = True

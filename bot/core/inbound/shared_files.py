@@ -45,7 +45,8 @@ def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFi
     for message in reversed(messages):
         new = [files[file.id] for file in message.files if file.id not in shown]
         shown |= {file.id for file in message.files}
-        text = "\n\n".join([message.text, *map(file_label, new)]).strip()
+        labels = [message.marks.framed("file", label) if message.marks else label for label in map(file_label, new)]
+        text = "\n\n".join([message.text, *labels]).strip()
         media = tuple(file.content for file in new if isinstance(file.content, Media))
         origins = message.origins | FILE if new else message.origins
         with_files.append(replace(message, text=text, media=media, origins=origins))
