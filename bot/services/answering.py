@@ -449,7 +449,7 @@ class Answering:
             cost_usd = attempt.whole_cost_usd(self._cost_usd(outcome))
             self.metrics(JobLife.of(attempt.job, whole, times, cost_usd, reply.calls))
             if outcome.usage is not None:
-                await self.quota.warn(attempt.job.question)
+                self.quota.warn(attempt.job.question)
 
     def _cost_usd(self, outcome: Outcome) -> float | None:
         if not (outcome.model and outcome.usage):

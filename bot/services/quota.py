@@ -20,7 +20,7 @@ from bot.core.limits.caps import (
     warning_key,
 )
 from bot.core.stream import SEARCH_RESULT_TOKENS, Usage
-from bot.errors import CapReached, StoreError
+from bot.errors import CapReached, StoreError, trace_of
 from bot.ports.clock import Clock
 from bot.ports.ephemeral_messages import EphemeralMessages
 from bot.ports.notices import Notices
@@ -49,6 +49,7 @@ class Quota:
     clock: Clock
     _lines: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock), init=False)
     """One lock for each cap that answers wait for, so that only the first of them polls."""
+    _warnings: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0) -> None:
         """Returns when all caps leave room for the answer; raises CapReached if one is used up.
@@ -67,10 +68,17 @@ class Quota:
         if check.reached is not None:
             raise CapReached(cap_reached_text(check.reached, self.clock.now()))
 
-    async def warn(self, question: Question) -> None:
-        """Tells the asker once in a period that most of a cap is used."""
-        if not self.caps:
-            return
+    def warn(self, question: Question) -> None:
+        """Tells the asker, in the background and once in a period, that most of a cap is used.
+
+        As a part of the answer's attempt it would be canceled by the next heartbeat, because the job has ended.
+        """
+        if self.caps:
+            task = asyncio.create_task(self._warn(question))
+            self._warnings.add(task)
+            task.add_done_callback(self._warnings.discard)
+
+    async def _warn(self, question: Question) -> None:
         scope_ids, now = _scope_ids(question), self.clock.now()
         try:
             spent = await self.usage.used(scope_ids, {cap.window for cap in self.caps})
@@ -81,6 +89,8 @@ class Quota:
                     await self.ephemeral.tell(question, sentence)
         except StoreError as error:
             log.error("user %s is not warned about a quota: %s", question.user_id, error)
+        except Exception as error:
+            log.error("user %s is not warned about a quota: %s", question.user_id, trace_of(error))
 
     async def personal_use(self, team_id: str, user_id: str) -> UsageToDate:
         """Returns a person's usage today and this month. Raises StoreError."""

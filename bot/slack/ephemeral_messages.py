@@ -6,6 +6,8 @@ from typing import Any
 from bot.core.conversation import Question, ThreadKey
 from bot.errors import RateLimited, Refused, trace_of
 from bot.slack.paced_client import PacedClient
+from bot.slack.retry_policy import EPHEMERAL
+from bot.slack.retrying import Retrying
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ class SlackEphemeralMessages:
         )
 
     async def tell(self, question: Question, sentence: str) -> None:
-        """Shows the question's asker a sentence where the question was written. A failure is only logged.
+        """Shows the question's asker a sentence where the question was written, and logs it if Slack never takes it.
 
         If the question isn't in a thread yet, the sentence appears at the channel's root, because a thread without
         answers shows no ephemeral message.
@@ -34,8 +36,9 @@ class SlackEphemeralMessages:
         thread = question.thread
         if thread.thread_ts == question.ts:
             thread = ThreadKey(thread.team_id, thread.channel_id, None)
+        retrying = Retrying(EPHEMERAL, self._client.clock, f"user {question.user_id} is not told yet")
         try:
-            await self.post(thread, question.user_id, text=sentence)
+            await retrying.call(lambda: self.post(thread, question.user_id, text=sentence))
         except (RateLimited, Refused) as error:
             log.warning("user %s is not told: %s", question.user_id, error)
         except Exception as error:

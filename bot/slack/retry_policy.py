@@ -74,6 +74,9 @@ HISTORY_PAGE = RetryPolicy(1.0, 1.0, most_tries=3)
 """A page of a conversation; the caller bounds the whole conversation by a timeout."""
 USER_KIND = RetryPolicy(0.5, 8.0, most_tries=7, longest_retry_after_s=10.0)
 """users.info where access depends on it: while Slack doesn't answer, the person has no access."""
+EPHEMERAL = RetryPolicy(1.0, 8.0, most_tries=5, longest_retry_after_s=60.0)
+"""Telling one person something that is told once. Slack keeps no such message: one whose response was lost is shown
+twice."""
 OUTSIDE_THREAD_DELETION = RetryPolicy(0.5, 8.0, most_tries=6)
 """Deleting a post that Slack put outside its thread."""
 CONNECTION = RetryPolicy(1.0, 30.0, longest_retry_after_s=300.0, retries_any_refusal=True)

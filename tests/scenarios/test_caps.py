@@ -60,6 +60,18 @@ async def test_person_is_warned_at_four_fifths_while_they_may_still_ask(stage: S
     assert warning.startswith(f"83% of your quota of {limit:,} tokens per day is used. It resets on ")
 
 
+@pytest.mark.parametrize("fault", ["drop_request", "internal_error", "rate_limit"])
+async def test_warning_that_slack_does_not_take_at_once_is_shown_after_all(
+    stage: Stage, settings: Settings, fault: str
+) -> None:
+    """The job has ended by then, so the next heartbeat finds that it is no longer ours."""
+    stage.sandbox.faults.start(fault, method="chat.postEphemeral", times=1)
+    async with running(replace(settings, caps=parse_caps(f"user/day={USED_TOKENS}tokens"))):
+        await stage.answers("general", await stage.mention())
+        [(user, warning)] = await stage.sandbox.wait_for(lambda: ephemerals(stage))
+    assert (user, warning.startswith("100% of your quota")) == ("U0ADA", True)
+
+
 @pytest.mark.parametrize(
     ("scope", "shown_elsewhere"), [("channel", WORDS.rstrip()), ("workspace", "This workspace's quota")]
 )
