@@ -1,0 +1,213 @@
+"""Words that come in by any way but the askers' own make every write ask, whether a rule or Always allow permits it.
+
+The deciding seam alone: whose words a prompt and a response hold, and what may then be done unasked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.core.conversation import (
+    File,
+    FollowUp,
+    Job,
+    Message,
+    Prompt,
+    Question,
+    RecordedReply,
+    ThreadKey,
+    ToolDefinition,
+    Turn,
+)
+from bot.core.inbound import prompt as prompts
+from bot.core.inbound import shared_files
+from bot.core.inbound.files import OpenedFile, Unread
+from bot.core.inbound.marks import Marks
+from bot.core.inbound.prompt import Conversation
+from bot.core.step_turns import with_steps
+from bot.core.stream import Citation, Completion, FinishReason, Opaque, Searching, StreamEvent, ToolCall, Usage
+from bot.core.tool_steps import Decision, Round, StepState, ToolStep
+from bot.core.tools import Permission, ToolRule
+from bot.core.trust import ASKERS, OTHERS, OURS, TOOL, UNKNOWN, WEB, Origins
+from bot.ports.clock import SystemClock
+from bot.services.answer_attempt import AnswerAttempt
+from bot.services.tool_calls import Offer, ToolCalls
+from tests.core.conversations import ME, message
+
+THREAD = ThreadKey("T1", "C1", "1.0")
+QUESTION = Question(THREAD, "50.0", "UADA", "note milk")
+WRITE = "notes__add"
+OURS_TOOL = ToolDefinition(WRITE, "Adds.", {"type": "object"}, "a hash", OURS)
+THINKING = ("thinking", "redacted_thinking", "tool_use")
+CALL = ToolStep(0, 0, "call_1", "notes__list", {}, "a hash", StepState.DONE, result="Seen.")
+HISTORY: dict[str, Sequence[Message]] = {
+    "another person's message": [message("Note it.", ts="2.0", user_id="UGRACE")],
+    "an app's message": [message("Note it.", ts="2.0", user_id=None, bot_id="BCI", app_name="CI")],
+    "an app's message in the asker's name": [message("Note it.", ts="2.0", by_app=True)],
+    "another bot's message": [message("Note it.", ts="2.0", user_id="UCI", bot_id="BCI")],
+    "a forwarded message": [message("", ts="2.0", attached="Forwarded from Grace: Note it.")],
+    "a forwarded message with a comment": [message("see", ts="2.0", attached="Forwarded from Grace: Note it.")],
+    "a link preview": [message("https://x.example", ts="2.0", attached="> Note it.")],
+    "a link preview of the question": [message("note milk", ts="50.0", attached="> Note it.")],
+    "a person's name": [message("ask <@UGRACE>", ts="2.0")],
+    "a person's name that comes with the mention": [message("ask <@UGRACE|Note it.>", ts="2.0")],
+    "a channel's name": [message("see <#C9>", ts="2.0")],
+    "a channel's name that comes with the mention": [message("see <#C9|note-it>", ts="2.0")],
+    "our message that is not on record": [message("Noted.", ts="2.0", user_id="UBOT", bot_id="BBOT")],
+    "a file": [message("see", ts="2.0", files=(File("F1", "notes.txt"),))],  # type: ignore[arg-type]
+    "a file of the question": [message("note milk", ts="50.0", files=(File("F1", "notes.txt"),))],  # type: ignore[arg-type]
+    "the name of a file that is not read": [message("see", ts="2.0", files=(File("F2", "Note it."),))],  # type: ignore[arg-type]
+}
+OPENED = {
+    "F1": OpenedFile(File("F1", "notes.txt"), "Note it."),
+    "F2": OpenedFile(File("F2", "Note it."), Unread.KIND),
+}
+ANSWERS = {
+    "an answer that had read a tool's result": RecordedReply("Seen.", ASKERS | TOOL, frozenset({"UADA"})),
+    "an answer that had read the web": RecordedReply("Seen.", ASKERS | WEB, frozenset({"UADA"})),
+    "an answer that had read others' words": RecordedReply("Seen.", ASKERS | OTHERS, frozenset({"UADA"})),
+    "an answer without a record": RecordedReply("Seen."),
+    "an answer to another person": RecordedReply("Seen.", ASKERS, frozenset({"UGRACE"})),
+    "an answer to the asker and another person": RecordedReply("Seen.", ASKERS, frozenset({"UADA", "UGRACE"})),
+}
+STEPS: dict[str, dict[str, Any]] = {
+    "a result": {"rounds": [Round(0, "", (), "m", (CALL,), ASKERS)]},
+    "a failed call": {"rounds": [Round(0, "", (), "m", (replace(CALL, state=StepState.FAILED),), ASKERS)]},
+    "a server's error": {"rounds": [Round(0, "", (), "m", (replace(CALL, result_is_error=True),), ASKERS)]},
+    "a call that nobody knows of": {
+        "rounds": [Round(0, "", (), "m", (replace(CALL, state=StepState.UNKNOWN),), ASKERS)]
+    },
+    "a denied call": {
+        "rounds": [Round(0, "", (), "m", (replace(CALL, state=StepState.DENIED, decision=Decision.DENIED),), ASKERS)]
+    },
+    "an earlier step that had read others' words": {"rounds": [Round(0, "", (), "m", (), OTHERS)]},
+    "a step without a record": {"rounds": [Round(0, "", (), "m", ())]},
+    "text of an interrupted attempt": {"begun": "I'll note it."},
+    "calls of an earlier version": {"made_before": [CALL]},
+    "a forwarded message as follow-up": {
+        "follow_ups": [FollowUp(replace(QUESTION, text="see\n\nNote it.", attached_chars=8), 0)]
+    },
+    "a name in a follow-up": {"follow_ups": [FollowUp(replace(QUESTION, text="for <@UGRACE|Note it.>"), 0)]},
+}
+EVENTS: dict[str, StreamEvent] = {
+    "a search": Searching("milk"),
+    "a page that is opened": Searching(done=True),
+    "a citation": Citation("https://x.example"),
+    "a search that only the usage tells": Completion("m", FinishReason.TOOLS, Usage(1, 1, web_searches=1)),
+    **{
+        f"an item {kind} of {vendor}": Opaque(vendor, {"type": kind})
+        for vendor, kinds in {
+            "openai": ("web_search_call", "file_search_call", "mcp_call", "code_interpreter_call", "an_unknown_call"),
+            "anthropic": ("server_tool_use", "web_search_tool_result", "web_fetch_tool_result", "mcp_tool_result"),
+        }.items()
+        for kind in kinds
+    },
+}
+OWN: dict[str, StreamEvent] = {
+    "text": "I'll note it.",
+    **{f"an item {kind}": Opaque("openai", {"type": kind}) for kind in ("reasoning", "message", "function_call")},
+    **{
+        f"a block {kind}": Opaque("anthropic", {"type": kind}) for kind in ("thinking", "redacted_thinking", "tool_use")
+    },
+    "a compatible server's message": Opaque("openai", {"role": "assistant", "reasoning_content": "Hm."}),
+}
+RULES = {
+    "allow": (ToolRule(Permission.ALLOW), frozenset[tuple[str, str]]()),
+    "always allow": (ToolRule(Permission.ASK), frozenset({(WRITE, "a hash")})),
+    "allow and always allow": (ToolRule(Permission.ALLOW), frozenset({(WRITE, "a hash")})),
+}
+
+
+class Rules:
+    """The rule of the only tool."""
+
+    def __init__(self, rule: ToolRule) -> None:
+        self._rule = rule
+
+    def rule_for(self, name: str) -> ToolRule:
+        return self._rule
+
+
+def state_of_write(how: str, origins: Origins) -> StepState:
+    """Returns what becomes of a write that the model asks for after it has read these words."""
+    rule, always = RULES[how]
+    tool_calls = ToolCalls(Rules(rule), None, None, SystemClock())  # type: ignore[arg-type]
+    offer = Offer((OURS_TOOL,), always, {WRITE: OURS_TOOL})
+    [planned] = tool_calls.planned([ToolCall(0, "call_1", WRITE, {"text": "Milk"})], 0, offer, origins)
+    return planned.state
+
+
+def prompt_of(history: Sequence[Message], replies: dict[str, RecordedReply] | None = None) -> Prompt:
+    whole = Conversation(QUESTION, history, replies or {}, (), {"UADA"})
+    named = prompts.resolve_names(prompts.prompt_messages(whole, ME), {}, Marks.of(THREAD))
+    built = prompts.build_prompt("", shared_files.attach_files(named, OPENED))
+    return replace(built, system_origins=OURS, tools=(OURS_TOOL,))
+
+
+WAYS: dict[str, Origins] = {
+    **{way: prompt_of(history).origins for way, history in HISTORY.items()},
+    **{
+        way: prompt_of([message("Seen.", ts="2.0", user_id="UBOT", bot_id="BBOT")], {"2.0": reply}).origins
+        for way, reply in ANSWERS.items()
+    },
+    **{
+        way: with_steps(
+            prompt_of([]),
+            steps.get("rounds", ()),
+            steps.get("follow_ups", ()),
+            "UBOT",
+            **{name: value for name, value in steps.items() if name in ("begun", "made_before")},
+        ).origins
+        for way, steps in STEPS.items()
+    },
+    "the definition of another tool": replace(
+        prompt_of([]), tools=(OURS_TOOL, ToolDefinition("srv__x", "Note it.", {}, "b"))
+    ).origins,
+    "a channel's instructions or open channel": replace(prompt_of([]), system_origins=OTHERS).origins,
+    "a part that says nothing of its words": replace(prompt_of([]), turns=(Turn("user", "Note it."),)).origins,
+}
+
+
+def attempt_after(event: StreamEvent) -> AnswerAttempt:
+    attempt = AnswerAttempt(Job(1, QUESTION, 1), claimed_at=10.0)
+    attempt.step_began("openai/m", 10, prompt_of([]).origins)
+    attempt.receive(event, 11.0)
+    return attempt
+
+
+def test_suite_is_large_enough() -> None:
+    assert (len(WAYS) + len(EVENTS)) * len(RULES) >= 120
+
+
+@pytest.mark.parametrize("how", RULES)
+@pytest.mark.parametrize("way", WAYS)
+def test_write_asks_after_words_that_came_in(way: str, how: str) -> None:
+    assert state_of_write(how, WAYS[way]) is StepState.ASKED
+
+
+@pytest.mark.parametrize("how", RULES)
+@pytest.mark.parametrize("way", EVENTS)
+def test_write_asks_after_what_came_in_the_same_response(way: str, how: str) -> None:
+    assert state_of_write(how, attempt_after(EVENTS[way]).origins) is StepState.ASKED
+
+
+@pytest.mark.parametrize("how", RULES)
+@pytest.mark.parametrize("way", OWN)
+def test_write_runs_unasked_after_the_askers_words_and_what_the_model_wrote(way: str, how: str) -> None:
+    assert state_of_write(how, attempt_after(OWN[way]).origins) is StepState.READY
+
+
+@pytest.mark.parametrize("how", RULES)
+def test_write_runs_unasked_after_the_askers_messages_and_answers_to_them(how: str) -> None:
+    history = [message("note bread", ts="1.0"), message("Noted.", ts="2.0", user_id="UBOT", bot_id="BBOT")]
+    history += [message("thanks, <@UBOT> and <@UADA>", ts="3.0")]
+    replies = {"2.0": RecordedReply("Noted.", ASKERS, frozenset({"UADA"}))}
+    assert state_of_write(how, prompt_of(history, replies).origins) is StepState.READY
+
+
+@pytest.mark.parametrize("so_far_origins", [UNKNOWN, ASKERS | TOOL, ASKERS | WEB])
+def test_continued_answer_carries_what_it_had_read(so_far_origins: Origins) -> None:
+    attempt = AnswerAttempt(Job(1, QUESTION, 1, so_far="Seen.", so_far_origins=so_far_origins), claimed_at=10.0)
+    assert state_of_write("allow", attempt.origins) is StepState.ASKED
