@@ -16,7 +16,7 @@ run: $(VENV)/run
 	$(BIN)/python -m bot
 
 # PYTHONDONTWRITEBYTECODE would make each worker compile every test module again: 6 s each. Empty means unset.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist worksteal
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal
 
 # Before each commit: everything but the tests marked `long`. Under three minutes on two cores.
 test: $(VENV)/dev

@@ -112,6 +112,13 @@ JOBS_OF_EACH = 40
 """So many that SQLite's pages split and are balanced again when rows go."""
 
 
+@pytest.fixture(params=["file", pytest.param("postgresql", marks=pytest.mark.long)])
+def shared_url(request: pytest.FixtureRequest) -> str:
+    """Returns a database's URL. Filling and reading one takes 3 s, and both kinds run the same statements."""
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "file" else "postgresql_url")
+    return url
+
+
 async def filled(url: str) -> Stores:
     """Returns a store with rows of the person ("theirs") and of others ("others") in every table."""
     store = await Stores.open(url, "w1", SystemClock())

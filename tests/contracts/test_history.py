@@ -80,6 +80,7 @@ async def test_long_thread_is_read_as_first_message_gap_and_newest_messages() ->
     assert calls(sandbox, "conversations.replies") == 3
 
 
+@pytest.mark.long
 async def test_newest_messages_of_a_huge_thread_are_reached_with_few_calls() -> None:
     sandbox = quiet()
     async with reading(sandbox) as history:

@@ -394,8 +394,8 @@ async def answered_next(case: PersonCase, way: Way) -> None:
     await until(is_answered, f"the next answer of {case}")
 
 
-SHORT = {"chat.update", "chat.postMessage", "conversations.replies"}
-"""Methods in `make test`: one that shows, one that begins and one that reads. The others are left to the long tests."""
+SHORT = {"chat.update"}
+"""The method in `make test`: the one that shows an answer. The others are left to the long tests."""
 
 
 @pytest.mark.parametrize(
