@@ -392,6 +392,19 @@ async def test_follow_ups_are_taken_along_in_order_up_to_one_that_is_not(store: 
     assert job.earlier == ()
 
 
+async def test_regenerated_answer_is_not_taken_along(store: Stores) -> None:
+    """Its own answer is on record, and its asker wants another one, not a follow-up to an earlier question."""
+    await enqueued(store, asked(1))
+    assert await store.worker_queue.finish(first := await one(store), DONE)
+    await enqueued(store, asked(2))
+    assert await store.worker_queue.finish(second := await one(store), DONE)
+    assert await store.queue.regenerate(first.id)
+    job = await one(store)
+    assert await store.tool_steps.record(job, asking_round(LISTING), STEPPED, Piece(0, ""))
+    assert await store.queue.regenerate(second.id)
+    assert await store.tool_steps.take_follow_ups(job, 1) == ()
+
+
 async def test_edit_of_a_follow_up_starts_over_with_it_known_from_the_start(store: Stores) -> None:
     job = await recorded(store, LISTING)
     await enqueued(store, asked(2))

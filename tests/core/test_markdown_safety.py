@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.job import EndReason
-from bot.core.reply.markdown.escaping import JOINER
+from bot.core.reply.markdown.escaping import JOINER, escape_prose
 from bot.core.reply.markdown.render import rendered
+from bot.core.reply.markdown.replacement import Replacement
 from bot.core.reply.state import Ending, PageView, Reply
 from bot.errors import Refusal
 from bot.slack.format import reply_blocks
@@ -169,3 +170,10 @@ def test_file_name_is_neither_a_mention_nor_a_link(name: str) -> None:
 def test_final_frame_escapes_the_same_as_growing_frames() -> None:
     slack = StoredMessages()
     grow("Run `a <@U0ADA> b` and **<!channel>** then\n\n```\n<!here>\n", 1, slack)
+
+
+def test_code_around_another_replacement_is_not_escaped_as_prose() -> None:
+    text = "`<a> [x] <!here>` <b"
+    escapes = list(escape_prose(text, [(0, 17)], [Replacement(5, 8, "y")]))
+    assert [escape for escape in escapes if escape.text == "&lt;"] == [Replacement(18, 19, "&lt;")]
+    assert [escape.start for escape in escapes if escape.text == JOINER] == [10]

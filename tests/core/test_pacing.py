@@ -899,6 +899,15 @@ def test_unseen_processes_get_their_share_once() -> None:
     assert free_calls(pacer, 104.0) == 25
 
 
+def test_processes_that_stay_unseen_get_no_second_share() -> None:
+    pacer = Pacer(calls_per_minute=50)
+    pacer.opened("a", 100.0)
+    pacer.shared(100.0, call_ages_s=(), live_ages_s=[3.0])
+    for second in range(45):
+        pacer.unseen(100.0 + second)
+    assert free_calls(pacer, 144.0) == 25
+
+
 def test_unseen_processes_that_have_used_all_calls_get_no_more() -> None:
     pacer = Pacer(calls_per_minute=50)
     pacer.shared(100.0, call_ages_s=[59.0] * 50, live_ages_s=[3.0])

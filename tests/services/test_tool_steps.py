@@ -468,6 +468,19 @@ async def test_later_steps_and_attempts_read_what_was_written_before_and_after_a
     assert len(prompts_of(stage)) == 4
 
 
+async def test_text_before_an_interruption_is_told_once_however_many_steps_follow(notes: NotesServer) -> None:
+    step = asking(LIST, text="The end.")
+    async with staged(notes, step, asking(LIST), ANSWER, model=InterruptedModel) as stage:
+        await stage.until(lambda: any(attempt.text for attempt in stage.attempts), "the model has written")
+        await hand_over(stage)
+        running = asyncio.create_task(next_worker(stage).run())
+        await ended(stage)
+        running.cancel()
+    resumed = prompts_of(stage)[1:]
+    told = [sum(turn.text == RESUME_REQUEST for turn in prompt.turns) for prompt in resumed]
+    assert told == [1, 1, 1]
+
+
 async def test_call_that_the_tool_never_answered_is_unknown(notes: NotesServer) -> None:
     notes.rules, notes.outcome = {WRITE: ToolRule(Permission.ALLOW)}, CallOutcome.UNKNOWN
     async with staged(notes, asking(MILK), ANSWER) as stage:
