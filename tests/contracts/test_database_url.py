@@ -36,7 +36,7 @@ def test_valid_url_is_accepted(given: str, understood: str) -> None:
         ("typist.db", "Use sqlite:///"),
         ("mysql://u:s3cret@h/d", "Use sqlite:///"),
         ("postgres://u:s3cret@h:port/d", "Use sqlite:///"),
-        ("postgres://u:s3@cret@h/d", "write %40"),
+        ("postgres://u:s3@cret@h/d", "Write it as %40"),
         ("sqlite:////nowhere/at/all/typist.db", "The directory /nowhere/at/all in DATABASE_URL doesn't exist"),
         ("postgres://u:s3cret@127.0.0.1:1/d", "Connection refused"),
         ("postgres://u:s3cret@127.0.0.1:1/d?pool=s3cret", "Check DATABASE_URL"),

@@ -152,8 +152,10 @@ def test_rendering_leaves_no_image_and_no_deceptive_link(text: str, growing: boo
 
 @given(markdown_texts)
 @example("```\n")
+@example("\r\n- ")
 def test_only_the_end_is_held_back(text: str) -> None:
-    """Text before a blank line is shown, and unchanged except for links."""
+    """Text before a blank line is shown, and unchanged except for links and carriage returns."""
+    text = text.replace("\r\n", "\n")
     whole = rendered(f"{text}\n\n", growing=False)
     assert "The end." in rendered(f"{text}\n\nThe end. And", growing=True)
     if not re.search(r"\]|!\[|<|\*.*http|http.*\*", text, re.DOTALL):

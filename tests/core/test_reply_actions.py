@@ -96,7 +96,8 @@ def test_others_may_only_see_the_previous_version_and_give_feedback(
 
 
 ASK = Ask("notes.add", '{"text": "Milk"}', "0.0.0.hash")
-ADMIN_ASK = Ask("notes.add", "long " * 1_000, "0.0.0.hash", may_allow_always=True)
+ADMIN_ASK = replace(ASK, may_allow_always=True)
+CUT_ASK = Ask("notes.add", "long " * 1_000, "0.0.0.hash", may_allow_always=True)
 STOP, REGENERATE, CONTINUE, PREVIOUS = "stop", "regenerate", "continue", "previous"
 FEEDBACK_AND_DELETE = ["feedback", "delete"]
 SHOWN: list[tuple[PageView, list[str]]] = [
@@ -117,7 +118,8 @@ SHOWN: list[tuple[PageView, list[str]]] = [
     (PageView("", notice="Ask me anything.", ended=EndReason.WHOLE), []),
     (PageView("", growing=True, asks=(ASK,)), ["approve", "deny", STOP]),
     (PageView("", growing=True, asks=(replace(ADMIN_ASK, decision=Decision.DENIED), ASK)), ["approve", "deny", STOP]),
-    (PageView("I'll do it.", growing=True, asks=(ADMIN_ASK,)), ["approve", "deny", "allow_always", "arguments", STOP]),
+    (PageView("I'll do it.", growing=True, asks=(ADMIN_ASK,)), ["approve", "deny", "allow_always", STOP]),
+    (PageView("", growing=True, asks=(CUT_ASK,)), ["arguments", "deny", STOP]),
     (PageView("All of it", ended=EndReason.WHOLE, details=True), [REGENERATE, "details", *FEEDBACK_AND_DELETE]),
 ]
 

@@ -29,7 +29,7 @@ from bot.store import Stores
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
 from tests.clocks import WITHIN_S, LateClock
-from tests.mcp.servers import PATIENCE_S, TIME, RawServer, be_patient, http_server, text_result, tool
+from tests.mcp.servers import PATIENCE_S, TIME, RawServer, agree, be_patient, http_server, text_result, tool
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, running, says, shown
 from tests.scenarios.fleet import Fleet
@@ -121,9 +121,10 @@ def calls_made(caplog: pytest.LogCaptureFixture) -> Callable[[], int]:
 
 
 async def let_use(database_url: str, server: CalledServer) -> None:
-    """Lets #general use a server."""
+    """Lets #general use a server, whose tools an admin has read."""
     stores = await Stores.open(database_url, "admin", SystemClock())
     await stores.channel_settings.write(TEAM_ID, "C0GENERAL", ChannelSettings(mcp_servers=(server.config.name,)))
+    await agree(stores, McpSetup((server.config,)))
     await stores.close()
 
 

@@ -15,6 +15,7 @@ from bot.settings import Settings
 from bot.slack.format.modals import ASK_ABOUT
 from sandbox.server import Sandbox
 from sandbox.workspace import Channel, SlackError
+from tests.marked import unmarked
 from tests.scenarios.conftest import Stage, manifest, running, settings_of
 from tests.scenarios.test_slash_commands import last_notice
 from tests.streams.server import VendorServer
@@ -43,8 +44,8 @@ async def test_message_is_asked_about_in_its_thread(stage: Stage) -> None:
     question, answer = await stage.answers("general", ts, count=2)
     assert question == "<@U0ADA> asks about this message:\nWhat now?"
     assert answer == "The whole answer."
-    (prompt,) = stage.prompts()
-    assert prompt == [{"role": "user", "content": "alan: The <deploy> failed: disk full\n\nada: What now?"}]
+    ((message,),) = stage.prompts()
+    assert unmarked(message["content"]) == "alan: The <deploy> failed: disk full\n\nada: What now?"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,8 @@ async def test_message_within_a_thread_is_quoted(stage: Stage) -> None:
     assert await ask(stage, ts, "Is that wise?") == {}
     question, _ = await stage.answers("general", root, count=2)
     assert question.endswith("\nWe could meet at @here & talk\nIs that wise?")
-    assert stage.prompts()[0][-1]["content"].endswith("ada:\n> We could meet at @here & talk\n\nIs that wise?")
+    asked = unmarked(stage.prompts()[0][-1]["content"])
+    assert asked.endswith("ada: Is that wise?\n\n> We could meet at @here & talk")
     # A mention makes Slack notify the askers. Nobody else is notified.
     assert {notification.control for notification in stage.sandbox.workspace.notified} == {"<@U0ADA>"}
 
@@ -98,7 +100,8 @@ async def test_question_is_answered_in_a_direct_message_if_the_bot_is_not_in_the
     question, _ = await stage.answers(dm, None, count=2)
     assert question.endswith("first line\nsecond line\nWhat is this?")
     assert texts.ASKED_IN_DIRECT_MESSAGE in last_notice(stage)
-    assert stage.prompts()[0][-1]["content"] == "> first line\n> second line\n\nWhat is this?"
+    asked = unmarked(stage.prompts()[0][-1]["content"])
+    assert asked == "What is this?\n\n> first line\n> second line"
 
 
 async def test_guest_is_denied_and_sees_no_modal(stage: Stage) -> None:

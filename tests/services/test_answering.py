@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 import sqlalchemy as sa
 
-from bot.core import texts
+from bot.core import texts, trust
 from bot.core.conversation import File, Job, Media, Message, Prompt, Question, ThreadKey, ToolDefinition
 from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.inbound.tokens import TokenEstimate
@@ -898,7 +898,7 @@ async def test_unexpected_error_before_the_reply_is_open_ends_the_job_and_the_ou
     alone.answering = replace(alone.answering, replies=Broken())
     await attempt_at(alone)
     assert ((await alone.row()).status, (await turn(alone)).end_reason) == ("ended", EndReason.INTERNAL_ERROR)
-    assert await unshown_closing(alone) == Closing(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR)
+    assert await unshown_closing(alone) == Closing(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR, origins=trust.OURS)
 
 
 async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_reply(alone: AnsweringStage) -> None:
@@ -910,7 +910,7 @@ async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_re
     assert (row.end_reason, row.answer, row.model) == (EndReason.INTERNAL_ERROR, "Because.", MODEL)
     assert (await alone.row()).page_ts == ["999991.000000"]
     assert await unshown_closing(alone) == Closing(
-        EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR, MODEL, MODEL, 0.0, attempt.prompt_version
+        EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR, MODEL, MODEL, 0.0, attempt.prompt_version, origins=trust.ASKERS
     )
 
 
