@@ -852,6 +852,9 @@ async def test_asker_is_warned_once_most_of_a_cap_is_used(alone: AnsweringStage)
     alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(9_500, 2)))
     capped(alone, "user/day=10000tokens")
     await attempt_at(alone)
+    async with asyncio.timeout(WITHIN_S):
+        while not alone.accounts.sentences:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     [sentence] = alone.accounts.sentences
     assert "10,000" in sentence
 
