@@ -22,7 +22,7 @@ from sandbox.server import Sandbox
 from sandbox.web_api.http import SCOPES
 from sandbox.workspace import Json, Message
 from tests.marked import unmarked
-from tests.scenarios.conftest import Stage, running, says
+from tests.scenarios.conftest import Stage, running, says, settings_of
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer, refusal
 
@@ -263,12 +263,10 @@ async def test_undelivered_file_is_named(stage: Stage, fault: str, settings_of: 
     assert stage.sandbox.files.downloads[-1].sent_bytes < MOST_FILE_BYTES + 2**20
 
 
-async def test_missing_scope_is_named(settings: Settings, vendor: VendorServer) -> None:
-    async with Sandbox(scopes=SCOPES - {"files:read"}) as sandbox:
-        ours = replace(settings, slack_api_url=sandbox.api_url)
-        async with running(ours):
-            uploads = [UploadedFile("plan.png", picture("PNG")), UploadedFile("page.html", b"<p>Ours</p>")]
-            answer = await asked(Stage(sandbox, vendor), *uploads)
+async def test_missing_scope_is_named(vendor: VendorServer) -> None:
+    async with Sandbox(scopes=SCOPES - {"files:read"}) as sandbox, running(settings_of(sandbox, vendor)):
+        uploads = [UploadedFile("plan.png", picture("PNG")), UploadedFile("page.html", b"<p>Ours</p>")]
+        answer = await asked(Stage(sandbox, vendor), *uploads)
     scope = texts.FILE_SCOPE_MISSING
     assert answer == f"{ANSWER}\nNot read: plan.png ({scope}), page.html ({scope})."
 

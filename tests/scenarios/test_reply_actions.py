@@ -21,7 +21,7 @@ from sandbox.events import EVENTS
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.clocks import WITHIN_S
-from tests.scenarios.conftest import Stage, buttons, footer, growing, running, says, shown
+from tests.scenarios.conftest import Stage, buttons, footer, growing, running, says, settings_of, shown
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
@@ -349,10 +349,10 @@ async def test_reply_without_a_model_has_no_buttons(stage: Stage) -> None:
     assert buttons(stage.bots("general", asked)[0]) == []
 
 
-async def test_slacks_own_stop_stops_the_answer_in_its_thread(vendor: VendorServer, settings: Settings) -> None:
+async def test_slacks_own_stop_stops_the_answer_in_its_thread(vendor: VendorServer) -> None:
     async with Sandbox(subscribed=EVENTS | {"agent_session_stopped"}) as sandbox:
         stage = Stage(sandbox, vendor)
-        async with running(replace(settings, slack_api_url=sandbox.api_url)), growing_answer(stage) as (asked, _):
+        async with running(settings_of(sandbox, vendor)), growing_answer(stage) as (asked, _):
             event = {"type": "agent_session_stopped", "channel": "C0GENERAL", "thread_ts": asked}
             for user in ("U0ALAN", "U0ADA"):
                 sandbox._emit({**event, "user": user, "streaming_message_ts": [], "event_ts": "1.0"})
@@ -361,10 +361,10 @@ async def test_slacks_own_stop_stops_the_answer_in_its_thread(vendor: VendorServ
             assert footer(stage.bots("general", asked)[0]) == "openai/test · stopped"
 
 
-async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer, settings: Settings) -> None:
+async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer) -> None:
     async with Sandbox(subscribed=EVENTS | {"agent_session_stopped"}) as sandbox:
         stage = Stage(sandbox, vendor)
-        async with running(replace(settings, slack_api_url=sandbox.api_url)), growing_answer(stage) as (asked, message):
+        async with running(settings_of(sandbox, vendor)), growing_answer(stage) as (asked, message):
             vendor.script(UNFINISHED)
             queued = await sandbox.say("ada", "general", "@typist and after that?", asked)
             await sandbox.wait_for(lambda: any(texts.QUEUED in shown(reply) for reply in stage.bots("general", asked)))
