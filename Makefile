@@ -55,14 +55,15 @@ format: $(VENV)/dev
 mutants: $(VENV)/mutants
 	$(BIN)/python -m benchmarks.mutants $(MODULE)
 
-# The versions that deployments install, as they are tested: what `pip install '.[mcp]'` gives today. The
-# extra mcp is imported only with BOT_MCP_CONFIG.
+# The versions that deployments install, as they are tested, with the hashes of all their files: what
+# `pip install '.[mcp]'` gives today. The extra mcp is imported only with BOT_MCP_CONFIG.
 requirements:
 	$(PYTHON) -m venv --clear $(VENV)/requirements
-	$(VENV)/requirements/bin/python -m pip install --quiet --disable-pip-version-check '.[mcp]'
-	{ echo "# Made by make requirements: the versions that Typist is deployed with."; \
-	  $(VENV)/requirements/bin/python -m pip freeze --disable-pip-version-check --exclude typist | grep '=='; } > requirements.txt
-	rm -rf $(VENV)/requirements
+	$(VENV)/requirements/bin/python -m pip install --quiet --disable-pip-version-check pip-tools
+	$(VENV)/requirements/bin/pip-compile --quiet --upgrade --generate-hashes --extra mcp --strip-extras --no-annotate \
+		--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file $(VENV)/pins pyproject.toml
+	{ echo "# Made by make requirements: the versions that Typist is deployed with."; cat $(VENV)/pins; } > requirements.txt
+	rm -rf $(VENV)/requirements $(VENV)/pins
 
 clean:
 	rm -rf $(VENV) $(NODE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -15,15 +15,24 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DEPLOYED = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["mcp"]]
 
 
+_PIN = re.compile(r"([A-Za-z0-9_.-]+)==([A-Za-z0-9.+]+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n")
+
+
 def pinned() -> dict[str, str]:
     """Returns the pinned versions by package."""
-    pins = [line.split("==") for line in PINS.splitlines() if not line.startswith("#")]
-    return {canonicalize_name(name): version for name, version in pins}
+    return {canonicalize_name(name): version for name, version, _ in _PIN.findall(PINS)}
 
 
-def test_requirements_are_exact_versions_and_name_no_index() -> None:
-    lines = [line for line in PINS.splitlines() if not line.startswith("#")]
-    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9.+]+", line)] == []
+def test_requirements_are_exact_versions_with_hashes_and_name_no_index() -> None:
+    heading, _, pins = PINS.partition("\n")
+    assert heading.startswith("# ")
+    assert _PIN.sub("", pins) == ""
+
+
+def test_image_has_the_python_that_developers_have() -> None:
+    tag = re.match(r"FROM python:([0-9.]+)-slim\b", (ROOT / "Dockerfile").read_text())
+    assert tag
+    assert tag[1] == (ROOT / ".python-version").read_text().strip()
 
 
 @pytest.mark.parametrize("requirement", [Requirement(one) for one in DEPLOYED], ids=str)
