@@ -9,6 +9,7 @@ from bot.core import texts
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.web_api.http import CallRecord
+from tests.marked import unmarked
 from tests.scenarios.conftest import Stage, growing, running, says, shown
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
@@ -70,11 +71,8 @@ async def test_mention_in_peoples_thread_has_that_thread_as_context(stage: Stage
     assert await stage.answers("general", root) == ["The whole answer."]
     (prompt,) = stage.prompts()
     names = [stage.sandbox.workspace.user(name).name for name in ("ada", "grace")]
-    assert prompt == [
-        {
-            "role": "user",
-            "content": f"{names[0]}: The build is red.\n\n{names[1]}: Since the last merge.\n\n{names[0]}: any idea?",
-        }
+    assert [unmarked(turn["content"]) for turn in prompt] == [
+        f"{names[0]}: The build is red.\n\n{names[1]}: Since the last merge.\n\n{names[0]}: any idea?"
     ]
 
 

@@ -104,7 +104,8 @@ async def test_channel_creator_sets_everything_in_one_modal(
     asked = await stage.mention()
     await stage.answers("general", asked)
     request = stage.vendor.requests[-1].body
-    assert (request["model"], request["messages"][0]["content"]) == ("other", "Answer in rhymes.")
+    assert request["model"] == "other"
+    assert request["messages"][0]["content"].startswith("Answer in rhymes.\n\n")
 
 
 async def test_settings_of_another_process_are_in_the_modal_and_in_force(stage: Stage, another_process: Stores) -> None:
@@ -157,7 +158,7 @@ async def test_person_sets_up_their_own_direct_message(stage: Stage, another_pro
     assert "mention" not in last_notice(stage)
     await stage.sandbox.say("alan", dm, "why?")
     await stage.vendor.request(0)
-    assert stage.vendor.requests[-1].body["messages"][0]["content"] == "Answer in Latin."
+    assert stage.vendor.requests[-1].body["messages"][0]["content"].startswith("Answer in Latin.\n\n")
 
 
 async def test_guest_is_denied(stage: Stage) -> None:
