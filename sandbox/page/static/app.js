@@ -287,9 +287,9 @@ function openAnswer(message) {
   if (open.thread === message.thread_ts || threadBox.text) return;
   const focused = document.activeElement;
   openThread(message.thread_ts);
-  // The pressed card is gone. On a phone, the thread's box would open the keyboard.
-  if (focused === document.body) document.activeElement.blur();
-  else focused.focus();
+  // On a phone, the thread's box would open the keyboard, and the pressed card may be gone or hidden now.
+  document.activeElement.blur();
+  focused.focus();
 }
 
 function refreshRoot(message) {
