@@ -21,7 +21,8 @@ from bot.slack.retrying import Retrying
 KIND_TRUSTED_S = 600.0
 KIND_KEPT_S = 3_600.0
 """How long a kind applies while Slack gives no newer one."""
-KIND_WITHIN_S = 20.0
+KIND_WITHIN_S = 45.0
+"""Room for two calls without a response, so that a short outage of Slack denies nobody."""
 NAME_TRUSTED_S = 3_600.0
 MOST_NAMES = 50
 """The most lookups for one prompt: half of the calls of users.info that Slack allows in a minute."""

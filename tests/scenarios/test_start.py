@@ -29,7 +29,7 @@ from sandbox.setup import Setup
 from tests.forked import forked_bot, forked_command
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, running, settings_of
-from tests.slack_process import SlackProcess
+from tests.slack_process import TOKENS, SlackProcess
 from tests.streams.server import VendorServer
 
 METHODS = {"auth.test": "SLACK_BOT_TOKEN", "apps.connections.open": "SLACK_APP_TOKEN"}
@@ -137,7 +137,7 @@ async def test_process_waits_for_an_unavailable_slack(tmp_path: Path, vendor: Ve
     async with forked_bot(tmp_path, "run", env=env) as process:
         for _ in range(2):
             await wait_for_line(process.stderr, "not connected yet: Slack refused auth.test")
-        async with Sandbox(port):
+        async with Sandbox(port, tokens=TOKENS):
             await wait_for_line(process.stdout, "is connected to Slack")
             process.send_signal(signal.SIGTERM)
             assert await process.wait() == 0
