@@ -22,7 +22,7 @@ class Origin(StrEnum):
     OTHERS = "others"
     """Other people, apps and bots: messages, names, quoted and forwarded text, link previews, channel instructions."""
     FILE = "file"
-    """A file's content or name, whoever shared it."""
+    """A file's content or name, also of a file that an asker shared."""
     TOOL = "tool"
     """A tool's result, an error of its server, or a definition that no admin has read."""
     WEB = "web"
@@ -34,7 +34,7 @@ class Origin(StrEnum):
 Origins = frozenset[Origin]
 
 OURS: Origins = frozenset()
-"""Typist's own words, and those of whoever configures it."""
+"""Typist's own words, and those of the people who configure it."""
 ASKERS: Origins = frozenset({Origin.ASKERS})
 OTHERS: Origins = frozenset({Origin.OTHERS})
 FILE: Origins = frozenset({Origin.FILE})
