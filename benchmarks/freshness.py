@@ -73,16 +73,19 @@ def is_complete(history: Iterable[ShownWords], words: int) -> bool:
 
 
 def lags(
-    asked_at_s: float, sent_at_s: Sequence[float], history: Sequence[ShownWords], status_at_s: float = math.inf
+    asked_at_s: float, sent_at_s: Sequence[float], history: Sequence[ShownWords], sign_at_s: float = math.inf
 ) -> Lags:
-    """Returns the delays of one answer. `sent_at_s` has the time of each word; `status_at_s`: its first status."""
+    """Returns the delays of one answer.
+
+    `sent_at_s` has the time of each word, `sign_at_s` that of the first status or session.
+    """
     steps = progress(history)
     complete = is_complete(history, len(sent_at_s))
     first_shown_s = next((step.at_s for step in steps if step.words), math.nan)
     first_s, last_s = (sent_at_s[0], sent_at_s[-1]) if sent_at_s else (math.nan, math.nan)
     written_s = max((shown.at_s for shown in history if shown.words is not None), default=math.nan)
     return Lags(
-        placeholder_s=min(steps[0].at_s, status_at_s) - asked_at_s if steps else math.nan,
+        placeholder_s=min(steps[0].at_s, sign_at_s) - asked_at_s if steps else math.nan,
         first_word_s=first_shown_s - first_s,
         staleness_s=staleness_s(sent_at_s, steps),
         final_s=written_s - last_s if complete else math.nan,

@@ -204,10 +204,9 @@ def _result(
     cpu_share: float,
     process: Process,
 ) -> LiveResult:
-    status_at_s = readers.status_at_s
     return LiveResult(
         lags=[
-            lags(at_s, model.sent_at_s[number], readers.histories[place], status_at_s.get(place, math.inf))
+            lags(at_s, model.sent_at_s[number], readers.histories[place], readers.sign_at_s.get(place, math.inf))
             for number, (place, at_s) in enumerate(asked)
         ],
         limited=Counter(call.method for call in sandbox.calls if call.error == "ratelimited"),

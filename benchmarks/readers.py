@@ -1,4 +1,4 @@
-"""Records what readers of questions' threads see: messages that grow, are replaced or deleted, and statuses."""
+"""Records what readers of questions' threads see: growing, replaced, and deleted messages, and first signs."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ class Readers:
     workspace: Workspace
     histories: dict[Place, list[ShownWords]] = field(default_factory=lambda: defaultdict(list))
     """What the bot's messages in each question's thread showed, in order."""
-    status_at_s: dict[Place, float] = field(default_factory=dict)
-    """When each thread first had a status."""
+    sign_at_s: dict[Place, float] = field(default_factory=dict)
+    """When each thread first had a status, or an agent's session that Slack shows with its own Stop."""
 
     def __post_init__(self) -> None:
         self.workspace.listeners.append(self._on_change)
@@ -34,7 +34,9 @@ class Readers:
         now_s = self.workspace.monotonic()
         match change:
             case StatusSet(channel, thread_ts, text) if text:
-                self.status_at_s.setdefault((channel, thread_ts), now_s)
+                self.sign_at_s.setdefault((channel, thread_ts), now_s)
+            case Changed(message) if message.session is not None and message.session.status == "processing":
+                self.sign_at_s.setdefault((message.channel, message.ts), now_s)
             case Posted(message) | Changed(message) | Deleted(message):
                 if message.user_id != self.workspace.bot.id or message.thread_ts is None or message.ephemeral_to:
                     return

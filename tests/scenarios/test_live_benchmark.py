@@ -41,8 +41,8 @@ class QuestionThread:
 
     def lags(self) -> Lags:
         readers = self._readers
-        status_at_s = readers.status_at_s.get(self.place, math.inf)
-        return lags(self._asked_at_s, self.sent_at_s, readers.histories[self.place], status_at_s)
+        sign_at_s = readers.sign_at_s.get(self.place, math.inf)
+        return lags(self._asked_at_s, self.sent_at_s, readers.histories[self.place], sign_at_s)
 
 
 async def asked(sandbox: Sandbox) -> QuestionThread:
