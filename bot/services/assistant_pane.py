@@ -15,8 +15,8 @@ from bot.ports.notices import Notices
 from bot.ports.pane_context import PaneContextWriter
 from bot.services.thread_statuses import ThreadStatuses
 
-STATUS_WITHIN_S = 1.0
-"""How long a session, and then a status, may take before Typist's own Stop and the placeholder are shown instead."""
+SIGN_WITHIN_S = 0.4
+"""How long a session, and then a status, may take before the placeholder with Typist's own Stop is shown instead."""
 WITHIN_S = 20.0
 END_WITHIN_S = 120.0
 """Longer than for other calls: Slack's Stop should disappear late rather than stay without effect."""
@@ -47,8 +47,6 @@ class AssistantPane:
     _sessions: dict[ThreadKey, asyncio.Task[bool]] = field(default_factory=dict, init=False)
     _endings: dict[ThreadKey, asyncio.Task[None]] = field(default_factory=dict, init=False)
     """Sessions whose end isn't known to Slack yet."""
-    _has_stop: set[ThreadKey] = field(default_factory=set, init=False)
-    """Threads in which Slack's own Stop stands for ours. A status would take its place: Slack has one for both."""
     _calls: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def suggest(self, channel_id: str, thread_ts: str | None) -> None:
@@ -75,11 +73,11 @@ class AssistantPane:
         if in_pane:
             self._start(self._name(question))
         session = self._sessions[thread] = asyncio.create_task(self._begin_session(thread))
-        await asyncio.wait((session,), timeout=STATUS_WITHIN_S)
-        if session.done() and session.result():
-            self._has_stop.add(thread)
-            return Signs(status=True, stop=True)
-        has_status = await self.statuses.confirmed(thread, texts.STATUS_THINKING, STATUS_WITHIN_S)
+        await asyncio.wait((session,), timeout=SIGN_WITHIN_S)
+        if self._leaves_slot(thread):
+            is_shown = session.done()
+            return Signs(status=is_shown, stop=is_shown)
+        has_status = await self.statuses.confirmed(thread, texts.STATUS_THINKING, SIGN_WITHIN_S)
         return Signs(status=has_status and in_pane)
 
     def queued(self, thread: ThreadKey) -> None:
@@ -99,8 +97,8 @@ class AssistantPane:
         self.show_status(question, texts.STATUS_WRITING)
 
     def show_status(self, question: Question, status: str) -> None:
-        """Shows what the model does, unless Slack's own Stop stands there."""
-        if question.thread not in self._has_stop:
+        """Shows what the model does, unless Slack's own Stop stands there or is on its way."""
+        if not self._leaves_slot(question.thread):
             self.statuses.answering(question.thread, status)
 
     def end(self, question: Question, *, asks: bool) -> None:
@@ -109,10 +107,14 @@ class AssistantPane:
         If the reply `asks` for an approval, the status or the session says so.
         """
         thread = question.thread
-        self.statuses.ended(thread, asks=asks and thread not in self._has_stop)
-        self._has_stop.discard(thread)
+        self.statuses.ended(thread, asks=asks and not self._leaves_slot(thread))
         if session := self._sessions.pop(thread, None):
             self._endings[thread] = self._start(self._end_session(thread, session, waits=asks), END_WITHIN_S)
+
+    def _leaves_slot(self, thread: ThreadKey) -> bool:
+        """Returns whether a status would take the place of Slack's own Stop: Slack has one slot for both."""
+        session = self._sessions.get(thread)
+        return session is not None and (not session.done() or session.result())
 
     async def _begin_session(self, thread: ThreadKey) -> bool:
         """Returns whether Slack shows its own Stop in the thread.

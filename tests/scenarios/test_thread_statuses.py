@@ -251,6 +251,24 @@ async def test_agents_answer_has_typists_stop_if_slack_shows_none(vendor: Vendor
         await shows(stage, asked, None)
 
 
+@pytest.mark.skips_waits
+async def test_agents_session_that_is_late_keeps_no_placeholder_waiting_and_no_status_takes_its_place(
+    vendor: VendorServer,
+) -> None:
+    vendor.script(SILENT)
+    async with agent_sandbox(manifest("manifest.agent.json")) as sandbox, running(settings_of(sandbox, vendor)):
+        stage = Stage(sandbox, vendor)
+        sandbox.faults.start("slow", method="agents.sessions.setStatus", delay_s=5.0)
+        asked = await stage.mention()
+        [placeholder] = await sandbox.wait_for(lambda: stage.bots("general", asked))
+        assert ReplyAction.STOP.value in buttons(placeholder)
+        assert not has_slacks_stop(sandbox, asked), "the placeholder waits for the session"
+        await sandbox.wait_for(lambda: has_slacks_stop(sandbox, asked))
+        assert calls(sandbox) == 0, "a status would remove Slack's own Stop"
+        sandbox.client("ada").stop("general", asked)
+        await stage.answers("general", asked)
+
+
 @pytest.mark.long
 async def test_process_that_takes_over_replaces_and_removes_the_status(
     sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
