@@ -1,4 +1,12 @@
-"""The recorded steps of an answer as a model reads them: its own items, and the results of its calls. Pure."""
+"""The recorded steps of an answer as a model reads them: its own items, and the results of its calls. Pure.
+
+Each step sends the results of earlier steps again, and 16 steps could ask for 600,000 tokens. Beyond a bound
+(`with_room`), a sentence stands in place of the oldest results. The last step's results stay, because the model hasn't
+read them.
+
+An attempt that takes over within a step keeps what the step had written before apart from what follows it, and each
+later request has both. A model that doesn't see what it has written writes it again.
+"""
 
 import json
 import math

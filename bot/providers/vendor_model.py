@@ -5,6 +5,8 @@ of the vendor's SDK that posts it, the reader of a response, and what the API ac
 all vendors: optional parameters that a model refuses, images that it can't take, the response's form (a stream of
 events or one JSON body), text that can't be encoded, and the rule that an answer without its terminal marker is no
 answer.
+
+Tool calls come after that marker, too: a call with half of its arguments can't be undone.
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""Message edits: applies edits and deletions of messages to the questions in them."""
+"""Message edits: applies edits and deletions of messages to the questions in them.
+
+Slack sends message_changed for link previews and much else, so only changed words count.
+"""
 
 import logging
 

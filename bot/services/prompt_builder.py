@@ -2,6 +2,11 @@
 
 A prompt is built even if parts are missing. While the database is away, the channel's settings, the recorded answers
 and the pane context are read again for a few seconds, and then left out.
+
+A new version of an answer doesn't read what the bot answered after its question.
+
+A take-over may read an edited question before the edit's event arrives. The builder then records the edit as the event
+would, so that no model continues an answer to other words.
 """
 
 import logging

@@ -2,6 +2,9 @@
 
 A press carries values that anybody can forge. So the answer that it is about is looked up in the database by where the
 button stands.
+
+A press is answered through its response_url, which reaches people who aren't members of the channel and counts against
+no budget.
 """
 
 import logging

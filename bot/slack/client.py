@@ -1,4 +1,7 @@
-"""Slack's Web API: makes every call, and turns each failure into RateLimited or Refused."""
+"""Slack's Web API: makes every call, and turns each failure into RateLimited or Refused.
+
+The SDK raises AttributeError when a body is text or a list. So whatever it raises becomes a refusal.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,8 @@
-"""Reads files that people share: only from Slack's hosts, and with limits on bytes, time and memory."""
+"""Reads files that people share: only from Slack's hosts, and with limits on bytes, time and memory.
+
+A file's address comes from an event, and a redirect may lead anywhere. The token goes to Slack's hosts alone. An HTML
+page in place of another type is Slack's sign-in page: the scope is missing.
+"""
 
 import asyncio
 import base64

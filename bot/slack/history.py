@@ -1,4 +1,8 @@
-"""Reads conversations from Slack for the prompt."""
+"""Reads conversations from Slack for the prompt.
+
+Slack returns a thread from its beginning, but the first message and the newest count. So after some pages, each call
+halves the time that is left. What can't be read in time is left out, and the prompt says so.
+"""
 
 import asyncio
 import logging

@@ -2,6 +2,9 @@
 
 Slack can end each connection right after its hello: too many processes, or Socket Mode is off. So a connection counts
 as a success only after STEADY_S. Until then each further try waits longer, up to a minute, and /health says why.
+
+The SDK takes up to ten seconds to notice a lost connection, and its own loop may retry an expired ticket forever. So
+Typist watches the connections itself, and each try asks for a new ticket.
 """
 
 import asyncio

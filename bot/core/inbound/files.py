@@ -1,4 +1,10 @@
-"""Files that people share: which of them a model can read, in what form, and how people learn of the others."""
+"""Files that people share: which of them a model can read, in what form, and how people learn of the others.
+
+The bytes decide what a file is, because Slack's type may be wrong. Only types that are never text are refused unread.
+
+Text files take at most half of BOT_HISTORY_TOKENS. Images and PDFs don't count there, because one PDF would fill it.
+Each answer in a thread reads the same files again, so readers learn once that a file couldn't be read.
+"""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence

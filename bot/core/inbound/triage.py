@@ -2,6 +2,9 @@
 
 A message is answered if it is a direct message, mentions the bot, or follows up in a thread between the bot and one
 person. Everything else is ignored, for a reason that the log names.
+
+A message with an app's ID and without a client's counts as an app's, though a person may have authorized it: a bot that
+answers another one by mistake may never stop. Forwarded or quoted text doesn't count as a mention.
 """
 
 from collections.abc import Iterable

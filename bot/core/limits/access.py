@@ -1,4 +1,8 @@
-"""Access control: who may ask, by the Typist admin's lists and the asker's kind of account. Pure."""
+"""Access control: who may ask, by the Typist admin's lists and the asker's kind of account. Pure.
+
+A denied question gets an explanation: in a direct message, one without any reaction looks like a broken bot. In
+channels there is one an hour, so that a script can't use up the app's ephemeral messages.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
