@@ -147,8 +147,8 @@ class RecordedReply:
     """An answer's Markdown, at its first page; "" at its other pages, and for replies without a model's text."""
     origins: Origins = UNKNOWN
     """What the answer had read."""
-    askers: frozenset[str] = frozenset()
-    """The people whose questions it answers."""
+    asker: str = ""
+    """The person whose questions it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +194,6 @@ class Job:
     """How often the answer was started over. What Slack shows of an earlier version is replaced."""
     asked_at: float = field(default=0.0, compare=False)
     """Since when the asker waits, in seconds since the epoch: for this version, or since they decided about a call."""
-
-    @property
-    def askers(self) -> frozenset[str]:
-        """The people whose questions it answers."""
-        questions = (self.question, *self.earlier, *(follow_up.question for follow_up in self.follow_ups))
-        return frozenset(question.user_id for question in questions)
 
     @property
     def settled(self) -> str:

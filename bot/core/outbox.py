@@ -42,9 +42,9 @@ class OutboxKind(StrEnum):
     SHOW_END = "show_end"
     """Slack did not accept the end of an answer, or the deletion of messages beside it: show it in the reply alone."""
     MENTION_ASKERS = "mention_askers"
-    """An answer took long: mention its askers once."""
+    """An answer took long: mention its asker once."""
     ASK_APPROVAL = "ask_approval"
-    """A call has waited for an approval for some time: mention the askers once, while it still waits."""
+    """A call has waited for an approval for some time: mention the asker once, while it still waits."""
     SHOW_DECISION = "show_decision"
     """A person decided about one of several calls: show that in the reply, which still asks about the others."""
 
@@ -71,8 +71,6 @@ class OutboxEntry:
     question: Question
     page_ts: tuple[str, ...]
     """The messages of the job's reply."""
-    askers: tuple[str, ...]
-    """The people whose questions the answer is for."""
     waits_until: float | None = None
     """Until when the job waits for an approval, which tells its approvals apart; None if it waits for none."""
 

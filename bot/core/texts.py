@@ -219,14 +219,14 @@ ANSWER_READY = "your answer is ready."
 QUESTION_EDITED = "You edited your question after I answered it. Shall I answer again?"
 
 
-def answer_ready(mentions: str) -> str:
-    """Tells the askers, who are given as mentions, that a long answer has ended."""
-    return f"{mentions} {ANSWER_READY}"
+def answer_ready(mention: str) -> str:
+    """Tells the asker, who is given as a mention, that a long answer has ended."""
+    return f"{mention} {ANSWER_READY}"
 
 
-def approval_asked(mentions: str) -> str:
-    """Tells the askers, who are given as mentions, that a call waits. It stays when they have decided."""
-    return f"{mentions} {APPROVAL_ASKED}"
+def approval_asked(mention: str) -> str:
+    """Tells the asker, who is given as a mention, that a call waits. It stays when they have decided."""
+    return f"{mention} {APPROVAL_ASKED}"
 
 
 # Failures of a model, shown in place of the rest of an answer

@@ -9,7 +9,7 @@ What a model writes carries what it had read. Each recorded step and answer says
 turns), for the steps, questions and attempts that come after it. A part that says nothing may hold anybody's words.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -56,12 +56,9 @@ def read_more_than_askers(origins: Origins) -> bool:
     return not origins <= ASKERS
 
 
-def of_answer(recorded: Origins, askers: Collection[str], asking: Collection[str]) -> Origins:
-    """Returns where an earlier answer's words come from, for the people who ask now.
-
-    `askers` asked for that answer. Their words are other people's unless all of them are among those `asking`.
-    """
-    return recorded if set(askers) <= set(asking) else recorded | OTHERS
+def of_answer(recorded: Origins, its_asker: str, asker: str) -> Origins:
+    """Returns where an earlier answer's words come from, for the person who asks now."""
+    return recorded if its_asker == asker else recorded | OTHERS
 
 
 def of_item(item: Mapping[str, Any]) -> Origins:

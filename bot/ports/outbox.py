@@ -68,12 +68,12 @@ class OutboxSender(Protocol):
         ...
 
     async def ping(self, entry: OutboxEntry, still: Callable[[], bool]) -> str | None:
-        """Mentions the askers because their answer is complete; returns the ts of the message, None if it has none.
+        """Mentions the asker because their answer is complete; returns the ts of the message, None if it has none.
 
         Sends nothing once `still()` is False: another process may have taken the entry.
         """
         ...
 
     async def ask_approval(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
-        """Mentions the askers because a call waits for their approval. Sends nothing once `still()` is False."""
+        """Mentions the asker because a call waits for their approval. Sends nothing once `still()` is False."""
         ...

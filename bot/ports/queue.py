@@ -117,7 +117,7 @@ class ClaimedJobs(Protocol):
     async def finish(self, job: Job, outcome: Outcome, *, ping: bool = False, leftover: Leftover | None = None) -> bool:
         """Ends the job and records its turn; returns False if the job was no longer this worker's.
 
-        `ping` has the outbox mention the askers. `leftover` is work that Slack did not accept: it goes to the
+        `ping` has the outbox mention the asker. `leftover` is work that Slack did not accept: it goes to the
         outbox, and an end that Slack doesn't show yet stays on record until then.
         If the question was edited meanwhile, the turn is recorded, and the job is released instead.
         """

@@ -43,7 +43,7 @@ class ToolSteps(Protocol):
     async def wait(self, job: Job, piece: Piece | None, mention_at: float | None) -> bool:
         """Gives the job up until its ASKED calls are decided, with the last piece of its text.
 
-        The outbox mentions the askers at `mention_at` if the job still waits then; None: never. Returns False, and
+        The outbox mentions the asker at `mention_at` if the job still waits then; None: never. Returns False, and
         changes nothing, if none is left to decide, or if the job is lost, stopped or outdated.
         """
         ...

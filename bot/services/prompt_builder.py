@@ -158,7 +158,7 @@ class PromptBuilder:
         replies = {**await self._replies(question), **dict.fromkeys(job.page_ts, RecordedReply(""))}
         await self._record_participants(question, messages)
         batch_ts = [earlier.ts for earlier in job.earlier]
-        whole = prompts.Conversation(question, messages, replies, batch_ts, job.askers)
+        whole = prompts.Conversation(question, messages, replies, batch_ts)
         conversation = prompts.prompt_messages(whole, self.me)
         names = await self.history.names(prompts.ids_to_look_up(conversation, self.me))
         return prompts.resolve_names(conversation, {**names, self.me.user_id: self.me.name}, Marks.of(question.thread))

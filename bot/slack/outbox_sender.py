@@ -1,4 +1,4 @@
-"""Does the outbox's work in Slack: deletes replies, offers a new answer, and mentions askers.
+"""Does the outbox's work in Slack: deletes replies, offers a new answer, and mentions the asker.
 
 A mention is posted once: a second try looks in Slack for the message of the first, which is known by its metadata.
 """
@@ -73,17 +73,17 @@ class SlackOutboxSender:
         )
 
     async def ping(self, entry: OutboxEntry, still: Callable[[], bool]) -> str | None:
-        """Mentions the askers, unless an earlier try has done so."""
+        """Mentions the asker, unless an earlier try has done so."""
         metadata = _metadata(PING_EVENT, entry)
         if ts := await self._earlier(entry, metadata):
             return ts
-        return await self._post(entry, still, text=texts.answer_ready(_mentions(entry)), metadata=metadata)
+        return await self._post(entry, still, text=texts.answer_ready(_mention(entry)), metadata=metadata)
 
     async def ask_approval(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
-        """Mentions the askers, unless an earlier try has done so for the same approval."""
+        """Mentions the asker, unless an earlier try has done so for the same approval."""
         metadata = _metadata(ASK_EVENT, entry, waits_until=str(entry.waits_until))
         if not await self._earlier(entry, metadata):
-            sentence = texts.approval_asked(_mentions(entry))
+            sentence = texts.approval_asked(_mention(entry))
             blocks = reply_blocks.remark(sentence)
             await self._post(entry, still, text=sentence, blocks=blocks, metadata=metadata)
 
@@ -111,8 +111,8 @@ class SlackOutboxSender:
                     raise
 
 
-def _mentions(entry: OutboxEntry) -> str:
-    return " ".join(f"<@{user_id}>" for user_id in entry.askers)
+def _mention(entry: OutboxEntry) -> str:
+    return f"<@{entry.question.user_id}>"
 
 
 def _metadata(event: str, entry: OutboxEntry, **more: str) -> Json:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import Question
 from bot.core.job import Status
 from bot.core.tool_steps import Decision, StepState
-from bot.store.predicates import in_thread, is_batched_with, is_running, is_waiting
+from bot.store.predicates import in_thread, is_running, is_waiting
 from bot.store.schema import jobs, tool_steps
 
 RELEASED: dict[str, Any] = {
@@ -71,20 +71,14 @@ async def expire(connection: AsyncConnection, now: float) -> int:
 
 
 async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
-    """Denies the calls that wait in threads in which their askers have written instead; returns whether any did."""
+    """Denies the calls that wait in threads in which their asker has written instead; returns whether any did."""
     any_waits = sa.select(sa.exists().where(is_waiting()))
     if not await connection.scalar(any_waits):
         return False
     denied = False
     for question in questions:
-        batched = jobs.alias()
-        is_asker = sa.or_(
-            jobs.c.user_id == question.user_id,
-            sa.exists().where(is_batched_with(jobs.c.id, batched), batched.c.user_id == question.user_id),
-        )
-        waiting = sa.select(jobs.c.id, jobs.c.version).where(
-            in_thread(question.thread), is_waiting(), is_asker, jobs.c.ts < question.ts
-        )
+        of_asker = in_thread(question.thread), jobs.c.user_id == question.user_id
+        waiting = sa.select(jobs.c.id, jobs.c.version).where(*of_asker, is_waiting(), jobs.c.ts < question.ts)
         for row in (await connection.execute(waiting.with_for_update())).all():
             await _deny_all(connection, row.id, row.version, Decision.REPLIED, question.user_id, now)
             denied = True

@@ -6,13 +6,12 @@ postpones an entry names the `due_at` that it took. So it has no effect on an en
 since, or that was added again.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.job import EndReason
 from bot.core.outbox import ABOUT_APPROVALS, EDITS_REPLY, LONGEST_WAIT_S, OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.tool_steps import APPROVAL_S
 from bot.store.predicates import has_come, is_live, is_waiting
@@ -77,15 +76,11 @@ async def take(connection: AsyncConnection, limit: int, now: float) -> list[Outb
         outbox_entries.c.tries,
         jobs,
     ).join(jobs)
-    rows = (await connection.execute(entries.where(outbox_entries.c.id.in_(ids)).order_by(outbox_entries.c.id))).all()
-    earlier = sa.select(jobs.c.answered_with, jobs.c.user_id).where(
-        jobs.c.answered_with.in_([row.id for row in rows]), jobs.c.end_reason == EndReason.BATCHED.value
-    )
-    with_it = (await connection.execute(earlier.order_by(jobs.c.ts))).all()
-    return [_entry(row, [other.user_id for other in with_it if other.answered_with == row.id]) for row in rows]
+    rows = await connection.execute(entries.where(outbox_entries.c.id.in_(ids)).order_by(outbox_entries.c.id))
+    return [_entry(row) for row in rows]
 
 
-def _entry(row: sa.Row[Any], others: Sequence[str]) -> OutboxEntry:
+def _entry(row: sa.Row[Any]) -> OutboxEntry:
     return OutboxEntry(
         id=row.entry_id,
         kind=OutboxKind(row.kind),
@@ -95,7 +90,6 @@ def _entry(row: sa.Row[Any], others: Sequence[str]) -> OutboxEntry:
         version=row.version,
         question=question_of(row),
         page_ts=tuple(row.page_ts),
-        askers=tuple(dict.fromkeys((*others, row.user_id))),
         waits_until=row.waits_until,
     )
 

@@ -68,9 +68,9 @@ def may_be_regenerated(of: Jobs = jobs) -> sa.ColumnElement[bool]:
     return sa.and_(has_ended(of), of.c.answered_with.is_(None), ~is_denied(of), ~of.c.answer_deleted)
 
 
-def is_batched_with(job_id: Any, of: Jobs = jobs) -> sa.ColumnElement[bool]:
+def is_batched_with(job_id: Any) -> sa.ColumnElement[bool]:
     """Whether a question that was not deleted has its answer from this later job."""
-    return sa.and_(of.c.answered_with == job_id, of.c.end_reason == EndReason.BATCHED.value)
+    return sa.and_(jobs.c.answered_with == job_id, jobs.c.end_reason == EndReason.BATCHED.value)
 
 
 def has_content(of: Jobs = jobs) -> sa.ColumnElement[bool]:

@@ -16,7 +16,7 @@ from bot.core.trust import of_record
 from bot.ports.clock import Clock
 from bot.store import checkpoints, outbox, rounds
 from bot.store.database import Database
-from bot.store.predicates import has_ended, in_thread, is_batched_with, is_begun
+from bot.store.predicates import has_ended, in_thread, is_begun
 from bot.store.rows import insert_into, question_of, sources_of
 from bot.store.schema import feedback, jobs, seen_events, tool_steps, turns
 
@@ -99,7 +99,6 @@ async def newest_answer(
         row = (await connection.execute(sa.select(jobs).where(jobs.c.id == row.answered_with))).one_or_none()
     if row is None or row.end_reason == EndReason.DENIED:
         return None
-    others = await connection.scalars(sa.select(jobs.c.user_id).where(is_batched_with(row.id)))
     versions = await _turns(connection, [row.id])
     last, state = versions[-1] if versions else None, _state(row)
     # A reply that ends shows its buttons before its end is on record: until then, the last turn is an earlier version.
@@ -110,7 +109,6 @@ async def newest_answer(
         job_id=row.id,
         question=question_of(row),
         state=state,
-        askers=frozenset((row.user_id, *others)),
         page_ts=tuple(row.page_ts),
         version=row.version,
         answer=last.answer if last else "",
@@ -186,17 +184,13 @@ async def replies(connection: AsyncConnection, thread: ThreadKey, before_ts: str
         .order_by(turns.c.id)
     )
     rows = (await connection.execute(with_turns)).all()
-    batched = sa.select(jobs.c.answered_with, jobs.c.user_id).where(jobs.c.answered_with.in_({row.id for row in rows}))
-    askers: dict[int, set[str]] = {row.id: {row.user_id} for row in rows}
-    for answered_with, user_id in await connection.execute(batched):
-        askers[answered_with].add(user_id)
     found: dict[str, RecordedReply] = {}
     for row in rows:
         if _has_expired(row):
             for ts in row.page_ts:
                 found.pop(ts, None)
         else:
-            reply = RecordedReply(row.answer or "", of_record(row.origins), frozenset(askers[row.id]))
+            reply = RecordedReply(row.answer or "", of_record(row.origins), row.user_id)
             found |= dict.fromkeys(row.page_ts, RecordedReply(""))
             found |= dict.fromkeys(row.page_ts[:1], reply)
         found |= {row.mention_ts: RecordedReply("")} if row.mention_ts else {}

@@ -52,11 +52,11 @@ class SqlToolSteps:
         return await self._database.read(read, job.id, job.version, tool_steps.c.step_no == step_no)
 
     async def take_follow_ups(self, job: Job, step_no: int) -> tuple[FollowUp, ...]:
-        """Takes along what the job's askers have asked in its thread meanwhile."""
+        """Takes along what the job's asker has asked in its thread meanwhile."""
         return await self._database.write(take_follow_ups, self._held(job), step_no, self._now)
 
     async def wait(self, job: Job, piece: Piece | None, mention_at: float | None) -> bool:
-        """Gives the job up until its calls are decided; the outbox mentions its askers if that takes long."""
+        """Gives the job up until its calls are decided; the outbox mentions its asker if that takes long."""
         return await self._database.write(wait, self._held(job), piece, mention_at, self._now)
 
     async def made_before(self, job: Job) -> tuple[ToolStep, ...]:

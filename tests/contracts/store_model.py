@@ -326,11 +326,11 @@ class StoreModel:
         return job.waits_until is not None and job.waits_until <= self.clock.now()
 
     def deny_by_reply(self, question: Question) -> list[int]:
-        """Returns the waiting jobs that go on because one of their askers has asked something else."""
+        """Returns the waiting jobs that go on because their asker has asked something else."""
         denied = []
         for key, job in self.of(question.thread).items():
-            askers = {job.question.user_id, *(b.question.user_id for b in self.standing(key).values())}
-            if job.state is State.WAITING and question.user_id in askers and job.question.ts < question.ts:
+            is_asker = question.user_id == job.question.user_id
+            if job.state is State.WAITING and is_asker and job.question.ts < question.ts:
                 denied += [key] if self._deny_all(key) else []
         return denied
 
@@ -344,12 +344,10 @@ class StoreModel:
         if not self._is_current(worker, job) or self.jobs[job.id].stop_requested:
             return []
         asked = self.jobs[job.id].question
-        # What the attempt knows of its batch, which may have changed since.
-        askers = {asked.user_id, *(question.user_id for question in job.earlier)}
         later = {key: other for key, other in self.of(asked.thread).items() if other.question.ts > asked.ts}
         queued = [key for key, other in later.items() if other.status is Status.QUEUED]
         taken = list(
-            takewhile(lambda key: self.jobs[key].unbegun and self.jobs[key].question.user_id in askers, queued)
+            takewhile(lambda key: self.jobs[key].unbegun and self.jobs[key].question.user_id == asked.user_id, queued)
         )
         for key in taken:
             ended = {"status": Status.ENDED, "end_reason": EndReason.BATCHED, "answered_with": job.id}
@@ -477,7 +475,6 @@ class StoreModel:
 
     def _entry(self, job_id: int, kind: OutboxKind) -> OutboxEntry:
         job, due = self.jobs[job_id], self.entries[job_id, kind]
-        askers = dict.fromkeys([*(batched.question.user_id for batched in self.standing(job_id).values())])
         return OutboxEntry(
             id=due.id or 0,
             kind=kind,
@@ -487,7 +484,6 @@ class StoreModel:
             version=job.version,
             question=job.question,
             page_ts=job.page_ts,
-            askers=tuple(askers | {job.question.user_id: None}),
             waits_until=job.waits_until,
         )
 

@@ -121,7 +121,7 @@ async def test_asker_of_a_long_answer_is_mentioned_once(store: Stores) -> None:
     assert await store.worker_queue.finish(job, DONE, ping=True)
     assert not await store.worker_queue.finish(job, DONE, ping=True)
     [entry] = await store.outbox.take(10)
-    assert (entry.kind, entry.askers) == (OutboxKind.MENTION_ASKERS, ("U1",))
+    assert (entry.kind, entry.question.user_id) == (OutboxKind.MENTION_ASKERS, "U1")
     await store.outbox.complete(entry, "6.1")
     assert texts_of(await store.recorded_answers.replies(THREAD)) == {"6.1": ""}
 

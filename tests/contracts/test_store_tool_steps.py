@@ -260,7 +260,7 @@ async def test_mention_is_due_only_while_the_job_waits_and_once_for_each_approva
     assert await store.outbox.take(9) == [], "too early"
     clock.now_s += 60
     [entry] = await store.outbox.take(9)
-    assert (entry.kind, entry.askers) == (OutboxKind.ASK_APPROVAL, ("U1",))
+    assert (entry.kind, entry.question.user_id) == (OutboxKind.ASK_APPROVAL, "U1")
     assert await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
     clock.now_s += OUTBOX_HOLD_S
     late, decision = await store.outbox.take(9)

@@ -60,7 +60,7 @@ def prompt_of(history: list[Written], names: dict[str, str]) -> str:
     ]
     last = messages[-1]
     question = Question(THREAD, last.ts, last.user_id or "", last.whole, attached_chars=last.attached_chars)
-    whole = Conversation(question, messages, {}, (), {question.user_id})
+    whole = Conversation(question, messages, {})
     return (
         prompts.build_prompt("", prompts.resolve_names(prompts.prompt_messages(whole, ME), names, MARKS)).turns[-1].text
     )

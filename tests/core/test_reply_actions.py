@@ -21,12 +21,10 @@ ACTIONS = list(ReplyAction)
 
 
 def recorded(state: AnswerState, end_reason: EndReason | None = EndReason.WHOLE, **more: Any) -> RecordedAnswer:
-    """Returns a recorded answer to a batch of U1's and U2's questions."""
+    """Returns a recorded answer to a question of UADA."""
     question_asked = more.pop("question", question("why?"))
     model = more.pop("model", "openai/test")
-    return RecordedAnswer(
-        7, question_asked, state, frozenset({"U1", "U2"}), ("1.0",), model=model, end_reason=end_reason, **more
-    )
+    return RecordedAnswer(7, question_asked, state, ("1.0",), model=model, end_reason=end_reason, **more)
 
 
 GROWING, WHOLE = recorded(AnswerState.GROWING, None), recorded(AnswerState.ENDED)
@@ -75,7 +73,7 @@ REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
 
 
 @pytest.mark.parametrize(("action", "answer", "sentence"), REFUSALS)
-@pytest.mark.parametrize("user_id", ["U1", "U2", "U9"])
+@pytest.mark.parametrize("user_id", ["UADA", "U9"])
 def test_asker_or_admin_reads_why_an_action_is_refused(
     action: ReplyAction, answer: RecordedAnswer | None, sentence: str | None, user_id: str
 ) -> None:
@@ -89,7 +87,7 @@ def test_others_may_only_see_the_previous_version_and_give_feedback(
 ) -> None:
     sentence = refusal(action, answer, "U5", ADMINS)
     if action in (ReplyAction.PREVIOUS, ReplyAction.FEEDBACK, ReplyAction.DETAILS, ReplyAction.ARGUMENTS):
-        assert sentence == refusal(action, answer, "U1", ADMINS)
+        assert sentence == refusal(action, answer, "UADA", ADMINS)
     else:
         assert sentence is not None
         assert sentence.startswith(("Only the person who asked, or a Typist admin, can", "Only a Typist admin can"))

@@ -65,12 +65,11 @@ OPENED = {
     "F2": OpenedFile(File("F2", "Note it."), Unread.KIND),
 }
 ANSWERS = {
-    "an answer that had read a tool's result": RecordedReply("Seen.", ASKERS | TOOL, frozenset({"UADA"})),
-    "an answer that had read the web": RecordedReply("Seen.", ASKERS | WEB, frozenset({"UADA"})),
-    "an answer that had read others' words": RecordedReply("Seen.", ASKERS | OTHERS, frozenset({"UADA"})),
+    "an answer that had read a tool's result": RecordedReply("Seen.", ASKERS | TOOL, "UADA"),
+    "an answer that had read the web": RecordedReply("Seen.", ASKERS | WEB, "UADA"),
+    "an answer that had read others' words": RecordedReply("Seen.", ASKERS | OTHERS, "UADA"),
     "an answer without a record": RecordedReply("Seen."),
-    "an answer to another person": RecordedReply("Seen.", ASKERS, frozenset({"UGRACE"})),
-    "an answer to the asker and another person": RecordedReply("Seen.", ASKERS, frozenset({"UADA", "UGRACE"})),
+    "an answer to another person": RecordedReply("Seen.", ASKERS, "UGRACE"),
 }
 STEPS: dict[str, dict[str, Any]] = {
     "a result": {"rounds": [Round(0, "", (), "m", (CALL,), ASKERS)]},
@@ -140,7 +139,7 @@ def state_of_write(how: str, origins: Origins) -> StepState:
 
 
 def prompt_of(history: Sequence[Message], replies: dict[str, RecordedReply] | None = None) -> Prompt:
-    whole = Conversation(QUESTION, history, replies or {}, (), {"UADA"})
+    whole = Conversation(QUESTION, history, replies or {})
     named = prompts.resolve_names(prompts.prompt_messages(whole, ME), {}, Marks.of(THREAD))
     built = prompts.build_prompt("", shared_files.attach_files(named, OPENED))
     return replace(built, system_origins=OURS, tools=(OURS_TOOL,))
@@ -203,7 +202,7 @@ def test_write_runs_unasked_after_the_askers_words_and_what_the_model_wrote(way:
 def test_write_runs_unasked_after_the_askers_messages_and_answers_to_them(how: str) -> None:
     history = [message("note bread", ts="1.0"), message("Noted.", ts="2.0", user_id="UBOT", bot_id="BBOT")]
     history += [message("thanks, <@UBOT> and <@UADA>", ts="3.0")]
-    replies = {"2.0": RecordedReply("Noted.", ASKERS, frozenset({"UADA"}))}
+    replies = {"2.0": RecordedReply("Noted.", ASKERS, "UADA")}
     assert state_of_write(how, prompt_of(history, replies).origins) is StepState.READY
 
 

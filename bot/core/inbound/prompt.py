@@ -66,8 +66,6 @@ class Conversation:
     """The bot's own messages, by ts."""
     batch_ts: Collection[str] = ()
     """The earlier questions that are answered together with this one."""
-    askers: Collection[str] = ()
-    """The people whose questions are answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +128,7 @@ def _prompt_message(message: Message, conversation: Conversation, me: Identity) 
     if _is_ours(message, me):
         displayed = mentions.with_names(message.text, {}) if is_earlier else ""
         reply = conversation.replies.get(message.ts) or RecordedReply(displayed)
-        origins = of_answer(reply.origins, reply.askers, conversation.askers)
+        origins = of_answer(reply.origins, reply.asker, conversation.question.user_id)
         return PromptMessage(None, reply.text, ts=message.ts, origins=origins)
     if not is_earlier or message.subtype not in CONVERSATION_SUBTYPES:
         return None
@@ -148,8 +146,8 @@ def _is_ours(message: Message, me: Identity) -> bool:
 def _from_person(message: Message, conversation: Conversation, me: Identity) -> PromptMessage:
     speaker = message.user_id or message.bot_id or ""
     text, attached = mentions.without_address(message.text, me.user_id), message.attached.strip()
-    is_own = speaker in conversation.askers and not (message.bot_id or message.by_app or attached)
-    origins = origins_of_text(text, (*conversation.askers, me.user_id)) if is_own else OTHERS
+    is_own = speaker == conversation.question.user_id and not (message.bot_id or message.by_app or attached)
+    origins = origins_of_text(text, (speaker, me.user_id)) if is_own else OTHERS
     written = PromptMessage(speaker, text, message.app_name, files=message.files, ts=message.ts, origins=origins)
     return replace(written, attached=attached)
 

@@ -51,8 +51,6 @@ class RecordedAnswer:
     job_id: int
     question: Question
     state: AnswerState
-    askers: frozenset[str]
-    """The people whose questions it answers: more than one in a batch."""
     page_ts: tuple[str, ...] = ()
     version: int = 0
     answer: str = ""
@@ -99,7 +97,7 @@ def refusal(action: ReplyAction, answer: RecordedAnswer | None, user_id: str, ad
         return texts.ANSWER_UNKNOWN
     if answer.state is AnswerState.DELETED:
         return texts.ANSWER_DELETED
-    if action in _ONLY_ASKER and user_id not in answer.askers and user_id not in admins:
+    if action in _ONLY_ASKER and user_id != answer.question.user_id and user_id not in admins:
         return _ONLY_ASKER[action]
     if action is ReplyAction.ALLOW_ALWAYS and user_id not in admins:
         return texts.ONLY_ADMIN_ALLOWS
