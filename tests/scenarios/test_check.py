@@ -1,7 +1,7 @@
 """`typist check` × each fault that it can find: the right line, the right remedy, and no other line.
 
 Slack's faults are the sandbox's, vendors answer over real HTTP to the real SDKs, and databases are real.
-`python -m tests.scenarios.test_check` prints the tables of docs/check.md, and a test holds that page to them.
+`python -m tests.scenarios.test_check` prints the tables of check_report.md, and the tests hold that page to them.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ from tests.scenarios.conftest import ROOT
 from tests.streams import speech, steps
 from tests.streams.server import VendorResponse, VendorServer
 
-PAGE = ROOT / "docs/check.md"
+PAGE = Path(__file__).with_name("check_report.md")
 KEY = "sk-proj-Zz0123456789abcdefghij"
 GENERAL, PRIVATE = "C0GENERAL", "C0PROJECTX"
 FAIL, WARN, SKIPPED = CheckStatus.FAIL, CheckStatus.WARN, CheckStatus.SKIPPED
@@ -779,23 +779,23 @@ def test_a_probe_needs_a_channels_id() -> None:
         _parse_probe("#general")
 
 
-# The page
+# The pages
 
 
 async def rows() -> AsyncIterator[str]:
-    """The tables of docs/check.md, line by line."""
+    """The tables of check_report.md, line by line."""
     head = "| Fault | | Line | Remedy |\n| --- | --- | --- | --- |"
-    yield f"### Slack\n\n{head}"
+    yield f"## Slack\n\n{head}"
     for name, slack_case in SLACK.items():
         yield row(name, fault_line(await slack_report(slack_case), slack_case))
-    yield f"\n### Models\n\n{head}"
+    yield f"\n## Models\n\n{head}"
     for name, model_case in MODELS.items():
         yield row(name, fault_line(await model_report(model_case), model_case))
-    yield f"\n### MCP servers\n\n{head}"
+    yield f"\n## MCP servers\n\n{head}"
     for name, mcp_case in MCP.items():
         with tempfile.TemporaryDirectory() as folder:
             yield row(name, fault_line(await mcp_report(mcp_case, Path(folder)), mcp_case))
-    yield f"\n### Database\n\n{head}"
+    yield f"\n## Database\n\n{head}"
     with databases.postgresql_server() as server:
         for name, database_case in DATABASES.items():
             with tempfile.TemporaryDirectory() as folder:
@@ -805,6 +805,13 @@ async def rows() -> AsyncIterator[str]:
 def test_the_page_has_a_row_for_each_fault_and_no_other(page: str) -> None:
     rows_there = re.findall(r"^\| (.+?) \| [✔✘⚠–] \|", page, re.MULTILINE)
     assert rows_there == [*SLACK, *MODELS, *MCP, *DATABASES]
+
+
+def test_docs_explain_every_check_that_finds_a_fault() -> None:
+    explained = set(re.findall(r"^\| `(\S+)` \|", (ROOT / "docs/check.md").read_text(), re.MULTILINE))
+    cases = [*SLACK.values(), *MODELS.values(), *MCP.values(), *DATABASES.values()]
+    ids = {re.sub(r"(openai|anthropic)/test", "MODEL", case.line).replace("mcp.it", "mcp.SERVER") for case in cases}
+    assert ids - explained == set()
 
 
 async def _print_page() -> None:
