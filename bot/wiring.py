@@ -59,7 +59,6 @@ from bot.slack.credentials import app_credential, bot_credential
 from bot.slack.socket import Sockets
 from bot.slack.workspace import Workspace
 from bot.store import Stores
-from bot.store.teams import adopt
 from handlers import app_home_and_pane, messages, reply_actions, slash_commands
 
 if TYPE_CHECKING:
@@ -122,7 +121,6 @@ async def built(
         prices = model_prices(settings)
         stores = await Stores.open(settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user, prices)
         stack.push_async_callback(stores.close)
-        await adopt(stores.database, me.team_id)
         parts = _parts(settings, stores.clock, me, client, stores, prices, lambda: bot_token.refused)
         toolbox = _toolbox(parts, tools or _mcp_tools(settings, mcp_servers, stores))
         models = wrap(await stack.enter_async_context(open_models(model_setup(settings))))

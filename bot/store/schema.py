@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0007"
+REVISION = "0001"
 """The revision of the last migration. A database that has it needs no migration."""
 
 metadata = sa.MetaData(

@@ -59,7 +59,7 @@ async def pin(connection: AsyncConnection, server: str, seen: Mapping[str, Pin],
     of_server = tool_pins.c.tool.startswith(full_name(server, ""), autoescape=True)
     is_known = sa.exists().where(of_server, tool_pins.c.tool != _marker_of(server))
     is_first = (await connection.execute(marker)).first() is not None
-    # Versions without the marker have recorded tools alone.
+    # An admin may have agreed to a tool before the first list. That vouches for no other tool.
     if is_first and seen and not await connection.scalar(sa.select(is_known)):
         await connection.execute(insert, [_values(tool, definition, now) for tool, definition in sorted(seen.items())])
     return await read(connection, seen)

@@ -517,21 +517,6 @@ class StoreModel:
         if job is not None and (not job.live or job.state is State.WAITING) and self._as_taken(entry):
             self._change(entry.job_id, page_ts=page_ts)
 
-    def adopt(self, team_id: str) -> None:
-        """All jobs become this team's, but for messages that it has as well, and a second running job of a thread."""
-        before = dict(self.jobs)
-        ours = [job for job in before.values() if job.question.thread.team_id == team_id]
-        for key, job in before.items():
-            thread = replace(job.question.thread, team_id=team_id)
-            known = any((thread.channel_id, job.question.ts) == _place(other) for other in ours)
-            running = [other.question.thread for other in ours if other.status is Status.RUNNING]
-            if not known and not (job.status is Status.RUNNING and thread in running):
-                self._change(key, question=replace(job.question, thread=thread))
-        shared, self.shared = self.shared, {}
-        for thread, ts in shared.items():
-            adopted = replace(thread, team_id=team_id)
-            self.shared[adopted] = min(ts, self.shared.get(adopted, ts))
-
     def replies(self, thread: ThreadKey) -> dict[str, str]:
         replies: dict[str, str] = {}
         for job in self.of(thread).values():

@@ -28,7 +28,6 @@ from bot.core.tool_steps import APPROVAL_S, Decision, StepState
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.schema import checkpoints, jobs, metadata, outbox_entries
-from bot.store.teams import adopt
 from tests.clocks import ManualClock
 from tests.contracts.store_model import StoreModel
 from tests.contracts.stores import CALL, STEPPED, asking_round, texts_of
@@ -77,7 +76,6 @@ class Machine(RuleBasedStateMachine):
         """The pieces that each attempt has sent to the database."""
         self.on_record: dict[tuple[int, int], str] = {}
         """The text that a writer knows to be on record, by job and version."""
-        self.adopted = False
 
     @initialize(target=claims, begun=st.sets(threads, min_size=1))
     def open(self, begun: set[ThreadKey]):  # type: ignore[no-untyped-def]
@@ -129,8 +127,7 @@ class Machine(RuleBasedStateMachine):
         self.runner.run(self.listener.worker_queue.wait(0))
         before = self.model.news()
         yield
-        # A worker that claimed a job before it was adopted tells the team as it was; the others look by themselves.
-        if self.database_url.startswith("postgresql") and self.model.news() - before and not self.adopted:
+        if self.database_url.startswith("postgresql") and self.model.news() - before:
             self.runner.run(asyncio.wait_for(self.listener.worker_queue.wait(60), 20))
 
     @contextmanager
@@ -463,15 +460,6 @@ class Machine(RuleBasedStateMachine):
         """The worker that took the entry reads what to show. Another one may have taken it since, or it may be gone."""
         if entry.kind is OutboxKind.SHOW_END:
             assert self.runner.run(self.stores[worker].outbox.unshown_end(entry)) == self.model.unshown_end(entry)
-
-    @rule(sure=few)
-    def adopt(self, sure: int) -> None:
-        """Now and then a process starts, and finds what was recorded under another organization's id."""
-        if sure < 3:
-            with self._moving():
-                self.runner.run(adopt(self.listener.database, "T1"))
-                self.model.adopt("T1")
-            self.adopted = True
 
     @rule(worker=workers, thread=threads)
     def read(self, worker: str, thread: ThreadKey) -> None:

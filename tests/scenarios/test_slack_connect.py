@@ -78,25 +78,6 @@ async def test_cap_applies_to_questions_from_another_organisation(
     assert len(vendor.requests) == 1
 
 
-async def test_rows_under_a_foreign_team_id_get_ours_at_the_next_start(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    stage = Stage(sandbox, vendor)
-    async with running(settings):
-        asked = await asked_by_emmy(stage, settings)
-    engine = create_engine(settings.database_url)
-    async with engine.begin() as connection:
-        await connection.execute(jobs.update().values(team_id="T0PARTNERS"))
-        await connection.execute(usage_totals.update().values(team_id="T0PARTNERS"))
-    await engine.dispose()
-    async with running(settings):
-        (reply,) = stage.bots(PARTNERS, asked)
-        assert await sandbox.client("emmy").press(PARTNERS, reply.ts, ReplyAction.REGENERATE)
-        await vendor.request(1)
-        await stage.answers(PARTNERS, asked)
-    assert await teams(settings) == {sandbox.team_id}
-
-
 async def test_file_of_another_organisation_is_looked_up_and_read(stage: Stage) -> None:
     plan = UploadedFile("plan.txt", b"Ship on Friday")
     asked = await stage.sandbox.share("emmy", PARTNERS, "@typist what is in it?", [plan])

@@ -11,10 +11,14 @@ down_revision = None
 _ROW_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _THREAD = ["team_id", "channel_id", "thread_ts"]
 _PERSON = ["team_id", "user_id"]
-_QUEUED = sa.text("status = 'queued'")
-_QUEUED_ONLY: dict[str, Any] = {"sqlite_where": _QUEUED, "postgresql_where": _QUEUED}
-_RUNNING = sa.text("status = 'running'")
-_RUNNING_ONLY: dict[str, Any] = {"sqlite_where": _RUNNING, "postgresql_where": _RUNNING}
+
+
+def _where(condition: str) -> dict[str, Any]:
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
+
+
+_QUEUED_ONLY = _where("status = 'queued'")
+_RUNNING_ONLY = _where("status = 'running'")
 
 
 def upgrade() -> None:
@@ -22,6 +26,9 @@ def upgrade() -> None:
     _create_jobs()
     _create_turns()
     _create_checkpoints()
+    _create_rounds()
+    _create_tool_steps()
+    _create_allowed_tools()
     _create_workers()
     _create_outbox_entries()
     _create_slack_calls()
@@ -31,7 +38,8 @@ def upgrade() -> None:
     _create_feedback()
     _create_channel_settings()
     _create_pane_contexts()
-    _create_asks()
+    _create_message_questions()
+    _create_tool_pins()
 
 
 def _create_seen_events() -> None:
@@ -41,6 +49,7 @@ def _create_seen_events() -> None:
         sa.Column("seen_at", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("event_id", name="pk_seen_events"),
     )
+    op.create_index("ix_seen_events_seen_at", "seen_events", ["seen_at"])
 
 
 def _create_jobs() -> None:
@@ -55,6 +64,7 @@ def _create_jobs() -> None:
         sa.Column("text", sa.Text, nullable=False),
         sa.Column("files", sa.JSON, nullable=False, server_default="[]"),
         sa.Column("from_bot", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("attached_chars", sa.Integer, nullable=False, server_default="0"),
         sa.Column("created_at", sa.Double, nullable=False),
         sa.Column("status", sa.Text, nullable=False),
         sa.Column("end_reason", sa.Text),
@@ -66,6 +76,7 @@ def _create_jobs() -> None:
         sa.Column("page_ts", sa.JSON, nullable=False, server_default="[]"),
         sa.Column("placeholder_due_since", sa.Double),
         sa.Column("answered_with", _ROW_ID),
+        sa.Column("joined_step", sa.Integer),
         sa.Column("version", sa.Integer, nullable=False, server_default="0"),
         sa.Column("asked_at", sa.Double),
         sa.Column("edited_ts", sa.Text),
@@ -73,6 +84,7 @@ def _create_jobs() -> None:
         sa.Column("stop_requested", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("erase_requested", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("answer_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("waits_until", sa.Double),
         sa.Column("mention_ts", sa.Text),
         sa.Column("reserved_tokens", sa.Integer, nullable=False, server_default="0"),
         sa.Column("reserved_usd", sa.Double, nullable=False, server_default="0"),
@@ -81,6 +93,8 @@ def _create_jobs() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_jobs_answered_with", "jobs", ["answered_with"])
+    op.create_index("ix_jobs_content", "jobs", ["created_at"], **_where("text <> '' OR CAST(files AS TEXT) <> '[]'"))
+    op.create_index("ix_jobs_created_at", "jobs", ["created_at"])
     op.create_index(
         "ix_jobs_from_bot",
         "jobs",
@@ -95,6 +109,7 @@ def _create_jobs() -> None:
     op.create_index("ix_jobs_running_user", "jobs", _PERSON, **_RUNNING_ONLY)
     op.create_index("ix_jobs_running_worker", "jobs", ["worker"], **_RUNNING_ONLY)
     op.create_index("ix_jobs_thread", "jobs", [*_THREAD, "ts"])
+    op.create_index("ix_jobs_waiting", "jobs", ["waits_until"], **_where("status = 'waiting'"))
 
 
 def _create_turns() -> None:
@@ -108,14 +123,18 @@ def _create_turns() -> None:
         sa.Column("input_tokens", sa.Integer),
         sa.Column("output_tokens", sa.Integer),
         sa.Column("cached_input_tokens", sa.Integer),
+        sa.Column("web_searches", sa.Integer),
         sa.Column("cost_usd", sa.Double),
         sa.Column("first_token_s", sa.Double),
         sa.Column("prompt_version", sa.Text),
+        sa.Column("sources", sa.JSON),
+        sa.Column("origins", sa.JSON),
         sa.Column("created_at", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_turns"),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_turns_job_id", ondelete="CASCADE"),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_turns_content", "turns", ["created_at"], **_where("answer <> ''"))
     op.create_index("ix_turns_job_id", "turns", ["job_id"])
 
 
@@ -129,10 +148,70 @@ def _create_checkpoints() -> None:
         sa.Column("start", sa.Integer, nullable=False),
         sa.Column("text", sa.Text, nullable=False),
         sa.Column("closing", sa.JSON),
+        sa.Column("sources", sa.JSON),
         sa.PrimaryKeyConstraint("id", name="pk_checkpoints"),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_checkpoints_job_id", ondelete="CASCADE"),
     )
     op.create_index("ix_checkpoints_job_id", "checkpoints", ["job_id"])
+
+
+def _create_rounds() -> None:
+    op.create_table(
+        "rounds",
+        sa.Column("id", _ROW_ID, nullable=False),
+        sa.Column("job_id", _ROW_ID, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("step_no", sa.Integer, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("items", sa.Text, nullable=False),
+        sa.Column("model", sa.Text, nullable=False),
+        sa.Column("origins", sa.JSON),
+        sa.PrimaryKeyConstraint("id", name="pk_rounds"),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_rounds_job_id", ondelete="CASCADE"),
+        sa.UniqueConstraint("job_id", "version", "step_no", name="uq_rounds_job_id_version_step_no"),
+    )
+
+
+def _create_tool_steps() -> None:
+    op.create_table(
+        "tool_steps",
+        sa.Column("id", _ROW_ID, nullable=False),
+        sa.Column("job_id", _ROW_ID, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("step_no", sa.Integer, nullable=False),
+        sa.Column("index", sa.Integer, nullable=False),
+        sa.Column("call_id", sa.Text, nullable=False),
+        sa.Column("tool", sa.Text, nullable=False),
+        sa.Column("arguments", sa.Text, nullable=False),
+        sa.Column("definition_hash", sa.Text, nullable=False),
+        sa.Column("binding", sa.Text, nullable=False),
+        sa.Column("read_only", sa.Boolean, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("decision", sa.Text),
+        sa.Column("decided_by", sa.Text, nullable=False, server_default=""),
+        sa.Column("result", sa.Text, nullable=False, server_default=""),
+        sa.Column("result_is_error", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("begun_at", sa.Double),
+        sa.Column("ended_at", sa.Double),
+        sa.PrimaryKeyConstraint("id", name="pk_tool_steps"),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_tool_steps_job_id", ondelete="CASCADE"),
+        sa.UniqueConstraint("job_id", "version", "step_no", "index", name="uq_tool_steps_job_id_version_step_no_index"),
+    )
+    op.create_index("ix_tool_steps_content", "tool_steps", ["created_at"], **_where("arguments <> '' OR result <> ''"))
+
+
+def _create_allowed_tools() -> None:
+    op.create_table(
+        "allowed_tools",
+        sa.Column("team_id", sa.Text, nullable=False),
+        sa.Column("channel_id", sa.Text, nullable=False),
+        sa.Column("tool", sa.Text, nullable=False),
+        sa.Column("definition_hash", sa.Text, nullable=False),
+        sa.Column("allowed_by", sa.Text, nullable=False),
+        sa.Column("allowed_at", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("team_id", "channel_id", "tool", name="pk_allowed_tools"),
+    )
 
 
 def _create_workers() -> None:
@@ -197,6 +276,7 @@ def _create_usage_totals() -> None:
         sa.Column("cost_usd", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("team_id", "scope", "scope_id", "day", name="pk_usage_totals"),
     )
+    op.create_index("ix_usage_totals_day", "usage_totals", ["day"])
 
 
 def _create_notices() -> None:
@@ -232,6 +312,8 @@ def _create_channel_settings() -> None:
         sa.Column("model", sa.Text),
         sa.Column("system_prompt", sa.Text, nullable=False),
         sa.Column("mention_only", sa.Boolean),
+        sa.Column("web_search", sa.Boolean),
+        sa.Column("mcp_servers", sa.JSON, nullable=False, server_default="[]"),
         sa.PrimaryKeyConstraint("team_id", "channel_id", name="pk_channel_settings"),
     )
 
@@ -247,7 +329,7 @@ def _create_pane_contexts() -> None:
     )
 
 
-def _create_asks() -> None:
+def _create_message_questions() -> None:
     op.create_table(
         "message_questions",
         sa.Column("team_id", sa.Text, nullable=False),
@@ -262,6 +344,18 @@ def _create_asks() -> None:
         sa.Column("posted_channel_id", sa.Text),
         sa.Column("posted_ts", sa.Text),
         sa.Column("done", sa.Boolean, nullable=False),
-        sa.PrimaryKeyConstraint("team_id", "view_id", name="pk_asks"),
+        sa.PrimaryKeyConstraint("team_id", "view_id", name="pk_message_questions"),
     )
     op.create_index("ix_message_questions_due_at", "message_questions", ["due_at"])
+
+
+def _create_tool_pins() -> None:
+    op.create_table(
+        "tool_pins",
+        sa.Column("tool", sa.Text, nullable=False),
+        sa.Column("definition_hash", sa.Text, nullable=False),
+        sa.Column("definition", sa.Text, nullable=False),
+        sa.Column("agreed_at", sa.Double, nullable=False),
+        sa.Column("by_admin", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.PrimaryKeyConstraint("tool", name="pk_tool_pins"),
+    )
