@@ -15,9 +15,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from benchmarks.store import question, sqlite_file
+from bot.clock import SystemClock
 from bot.core.conversation import Job
 from bot.core.job import Piece, Spent
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.engine import database_file
 from tests.contracts.databases import postgresql_server

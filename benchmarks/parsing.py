@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
+from bot.clock import SystemClock
 from bot.core.conversation import Prompt, Question, ThreadKey, Turn
 from bot.core.reply.state import Reply
-from bot.ports.clock import SystemClock
 from bot.ports.models import Provider
 from bot.providers import anthropic, openai
 from bot.providers.fallback import Fallback

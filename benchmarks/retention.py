@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from bot.ports.clock import SystemClock
+from bot.clock import SystemClock
 from bot.services.retention import DAY_S
 from bot.store import Stores
 from bot.store.retention import RECORDS_KEPT_S

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from benchmarks.fleet import Fleet
 from benchmarks.process import connected_to
+from bot.clock import SystemClock
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.reply.actions import ReplyAction
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID

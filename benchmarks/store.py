@@ -12,9 +12,9 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 
+from bot.clock import SystemClock
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import EndReason, Enqueued, Outcome, Spent
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from tests.contracts.databases import postgresql_server
 

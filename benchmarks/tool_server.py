@@ -16,9 +16,9 @@ import anyio
 from mcp.server.mcpserver import MCPServer
 
 from benchmarks.tool_plan import ASKED_WRITE, READ, SERVER, WRITE, result_text
+from bot.clock import SystemClock
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.mcp.config import HttpTransport, read_setup
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from sandbox.workspace import TEAM_ID
 from tests.mcp.sample_server import serve

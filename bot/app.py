@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot import __version__
-from bot.ports.clock import Clock, SystemClock
+from bot.clock import Clock, SystemClock
 from bot.ports.models import Models
 from bot.ports.tools import Tools
 from bot.services.health import Probes, serving

@@ -29,8 +29,8 @@ from bot.core.stream import Usage
 from bot.core.tools import SLACK
 from bot.errors import SettingsError
 from bot.mcp.config import McpSetup, read_setup
+from bot.prices import ModelPrices
 from bot.providers.model_setup import ModelSetup, RequestOptions, VendorSettings
-from bot.providers.prices import ModelPrices
 from bot.providers.registry import VENDORS
 
 _MASK = "***"

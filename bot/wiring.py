@@ -16,6 +16,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.clock import Clock
 from bot.core import texts
 from bot.core.carriers import CarrierSetting
 from bot.core.conversation import WebSearch
@@ -25,11 +26,10 @@ from bot.core.inbound.triage import Identity, TriageRules
 from bot.core.lease import Lease
 from bot.core.limits.access import AccessRules
 from bot.core.tools import SLACK
-from bot.ports.clock import Clock
 from bot.ports.ephemeral_messages import EphemeralMessages
 from bot.ports.models import Models
-from bot.ports.prices import Prices
 from bot.ports.tools import Tools
+from bot.prices import ModelPrices
 from bot.providers.registry import max_output_tokens, models_that_search, open_models
 from bot.services import metrics
 from bot.services.access_control import AccessControl
@@ -93,7 +93,7 @@ class _Parts:
     me: Identity
     token_refused: Callable[[], bool]
     stores: Stores
-    prices: Prices
+    prices: ModelPrices
     lease: Lease
     workspace: Workspace
     access: AccessControl
@@ -162,7 +162,7 @@ def _parts(
     me: Identity,
     client: SlackClient,
     stores: Stores,
-    prices: Prices,
+    prices: ModelPrices,
     token_refused: Callable[[], bool],
 ) -> _Parts:
     lease = Lease()
@@ -413,7 +413,9 @@ def access_rules_of(settings: Settings) -> AccessRules:
     )
 
 
-def quota_of(settings: Settings, prices: Prices, stores: Stores, ephemeral: EphemeralMessages, clock: Clock) -> Quota:
+def quota_of(
+    settings: Settings, prices: ModelPrices, stores: Stores, ephemeral: EphemeralMessages, clock: Clock
+) -> Quota:
     """Builds the quota from the settings' caps."""
     models, max_tokens = models_in_use(settings), max_output_tokens(model_setup(settings))
     return Quota(settings.caps, models, max_tokens, prices, stores.usage, stores.notices, ephemeral, clock)

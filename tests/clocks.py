@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from bot.ports.clock import Clock, SystemClock
+from bot.clock import Clock, SystemClock
 
 WITHIN_S = 120.0
 """The longest wait for what must happen. What takes ten seconds beside other work takes a minute on another machine."""

@@ -20,7 +20,7 @@ import aiosqlite
 import pytest
 import sqlalchemy as sa
 
-from bot.ports.clock import Clock
+from bot.clock import Clock
 
 IDLE_S = 0.001
 """Data sent within this process arrives within this time."""
@@ -118,7 +118,7 @@ def _connection(*args: Any, **kwargs: Any) -> aiosqlite.Connection:
 
 
 class FastClock:
-    """Implements the Clock port in the loop's time."""
+    """A Clock in the loop's time."""
 
     def __init__(self) -> None:
         self._began, self._began_at = time.time(), asyncio.get_running_loop().time()

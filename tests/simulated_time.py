@@ -9,7 +9,7 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from bot.ports.clock import AnchoredClock, Clock
+from bot.clock import AnchoredClock, Clock
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
 
 class SimulatedClock:
-    """Implements the port Clock in simulated time."""
+    """A Clock in simulated time."""
 
     def now(self) -> float:
         return self.monotonic()

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from bot.ports.clock import AnchoredClock, SystemClock
+from bot.clock import AnchoredClock, SystemClock
 from tests.clocks import ManualClock
 
 

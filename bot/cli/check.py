@@ -69,7 +69,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 async def checked(ours: Settings, probe: str | None = None, *, probe_models: bool = False) -> CheckReport:
     """Returns the report on these settings; `probe` is a channel to post in, `probe_models` has models call a tool."""
-    from bot.ports.clock import SystemClock
+    from bot.clock import SystemClock
     from bot.providers.checks import check_id, check_model, probe_id, probe_model
     from bot.services.setup_checks import Step, run_checks
     from bot.slack import checks as slack

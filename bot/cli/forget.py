@@ -100,7 +100,7 @@ def _confirmed(target: ErasureTarget) -> bool:
 
 
 async def _erase(ours: Settings, target: ErasureTarget) -> None:
-    from bot.ports.clock import SystemClock
+    from bot.clock import SystemClock
     from bot.store import Stores
 
     thread = await _with_team(ours, target.thread) if target.thread else None
@@ -137,7 +137,7 @@ async def _with_team(ours: Settings, thread: ThreadKey) -> ThreadKey:
         raise SettingsError(
             [f"--thread needs a team, because SLACK_BOT_TOKEN is not set. Use TEAM/{thread.channel_id}/THREAD_TS."]
         )
-    from bot.ports.clock import SystemClock
+    from bot.clock import SystemClock
     from bot.slack.client import SlackClient, new_session
     from bot.slack.credentials import bot_credential
 

@@ -14,8 +14,8 @@ from bot.errors import SettingsError
 from bot.settings import Settings
 
 if TYPE_CHECKING:
+    from bot.core.tools import Pin
     from bot.mcp.definitions import ListedTool
-    from bot.ports.tool_pins import Pin
     from bot.store import Stores
 
 HELP = "list the tools of MCP servers, and agree to new and changed ones"
@@ -69,8 +69,8 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 async def _run(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
-    from bot.ports.clock import SystemClock
-    from bot.ports.tool_pins import Pin
+    from bot.clock import SystemClock
+    from bot.core.tools import Pin
     from bot.store import Stores
 
     stores = await Stores.open(ours.database_url, WORKER, SystemClock())
@@ -95,10 +95,10 @@ async def _run(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
 
 async def _seen(ours: Settings, stores: "Stores") -> tuple[dict[str, SeenTool], dict[str, str]]:
     """Returns the tools by name, and why servers are down, by server."""
+    from bot.clock import SystemClock
     from bot.mcp.connection import ServerDown
     from bot.mcp.definitions import offered_names
     from bot.mcp.server import open_servers
-    from bot.ports.clock import SystemClock
 
     listed: dict[str, ListedTool] = {}
     down = {}

@@ -40,6 +40,17 @@ class ToolRule:
     """An admin has declared that the tool changes nothing, so that a call may be repeated."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A definition that a tool may have."""
+
+    definition_hash: str
+    definition: str = field(repr=False)
+    """As JSON: what the server said when it was agreed to."""
+    by_admin: bool = False
+    """Whether an admin has read it; else its server's first list had it."""
+
+
 class CallOutcome(StrEnum):
     """Whether a call of a tool happened."""
 

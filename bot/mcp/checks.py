@@ -2,13 +2,13 @@
 
 import asyncio
 
+from bot.clock import Clock
 from bot.core import check_texts
 from bot.core.checks import Check, ok, warn
 from bot.mcp.config import ServerConfig, StdioTransport, ToolRules
 from bot.mcp.connection import ServerDown
 from bot.mcp.definitions import offered_names
 from bot.mcp.server import open_servers
-from bot.ports.clock import Clock
 
 WITHIN_S = 11.0
 """Longer than a server takes that ignores the newest protocol, and shorter than the bound of any check."""

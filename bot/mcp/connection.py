@@ -18,6 +18,7 @@ from mcp.client import Transport
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CONNECTION_CLOSED
 
+from bot.clock import Clock
 from bot.core import check_texts
 from bot.errors import trace_of
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
@@ -25,7 +26,6 @@ from bot.mcp.definitions import ListedTool
 from bot.mcp.http import ResponseTooLong, http_client
 from bot.mcp.limits import LONGEST_MESSAGE_BYTES, TOO_LONG
 from bot.mcp.stdio import stdio_transport
-from bot.ports.clock import Clock
 
 START_WITHIN_S = 20.0
 """From the start of a server to the list of its tools. A server that ignores the newest protocol takes half of it."""

@@ -15,6 +15,7 @@ from mcp import MCPError
 from mcp_types import CONNECTION_CLOSED, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 from pydantic import ValidationError
 
+from bot.clock import Clock
 from bot.core.tools import CallOutcome, CallResult
 from bot.mcp.config import ServerConfig
 from bot.mcp.connection import ServerConnection, ServerDown, is_too_long
@@ -28,7 +29,6 @@ from bot.mcp.failures import (
     SERVER_DOWN,
 )
 from bot.mcp.results import text_of
-from bot.ports.clock import Clock
 
 MOST_CALLS = 8
 """Calls at once. Others wait, within their time."""

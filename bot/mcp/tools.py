@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.core.conversation import Question, ToolDefinition
 from bot.core.inbound.channel_settings import is_direct
-from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule, as_data, owner_of
+from bot.core.tools import CallOutcome, CallResult, Permission, Pin, ToolRule, as_data, owner_of
 from bot.core.trust import OURS, TOOL, Origins
 from bot.errors import StoreError
 from bot.mcp.config import McpSetup
@@ -17,7 +17,7 @@ from bot.mcp.definitions import ListedTool, offered_names
 from bot.mcp.failures import CALL_DENIED, DEFINITION_CHANGED, SERVER_DOWN
 from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers
 from bot.ports.channel_settings import ChannelSettingsReader
-from bot.ports.tool_pins import Pin, ToolPins
+from bot.ports.tool_pins import ToolPins
 
 OFFERED_WITHIN_S = 5.0
 """How long an answer waits for the tools of a server that is just starting. A later answer may have them."""

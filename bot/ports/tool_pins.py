@@ -1,19 +1,9 @@
 """Definitions of tools that an admin has agreed to. Raises StoreError."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
-
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """A definition that a tool may have."""
-
-    definition_hash: str
-    definition: str = field(repr=False)
-    """As JSON: what the server said when it was agreed to."""
-    by_admin: bool = False
-    """Whether an admin has read it; else its server's first list had it."""
+from bot.core.tools import Pin
 
 
 class ToolPins(Protocol):

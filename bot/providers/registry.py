@@ -2,7 +2,7 @@
 
 To add a vendor, write one module in this package with a function that returns a `Vendor`, and add one entry to
 `VENDORS`. The settings, their validation and the command line take the vendor's name, variables and default model from
-that entry. Prices are in providers/prices.py.
+that entry. Prices are in bot/prices.py.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from importlib import import_module
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from bot.clock import Clock, SystemClock
 from bot.core.stream import THINKING_TOKENS
-from bot.ports.clock import Clock, SystemClock
 from bot.ports.models import Provider
 from bot.providers.fallback import Fallback
 from bot.providers.hosts import speaks_responses, speaks_responses_api

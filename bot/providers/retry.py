@@ -12,10 +12,10 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from bot.clock import Clock
 from bot.core.conversation import Prompt
 from bot.core.stream import SIGNS_OF_WORK, StreamEvent
 from bot.errors import Failure, ProviderError
-from bot.ports.clock import Clock
 from bot.ports.models import Provider
 
 LONGEST_WAIT_S = 5.0

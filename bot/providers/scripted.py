@@ -4,9 +4,9 @@ import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 
+from bot.clock import Clock
 from bot.core.conversation import Prompt
 from bot.core.stream import Completion, FinishReason, StreamEvent, Usage
-from bot.ports.clock import Clock
 
 TOKENS_PER_S = 40.0
 """Roughly the pace of the vendors' small models."""

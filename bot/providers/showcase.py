@@ -8,10 +8,10 @@ import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 
+from bot.clock import Clock
 from bot.core.conversation import Prompt, ToolResult
 from bot.core.inbound.prompt import CONTINUE_REQUEST, RESUME_REQUEST
 from bot.core.stream import Completion, FinishReason, StreamEvent, ToolCall, Usage
-from bot.ports.clock import Clock
 from bot.ports.models import Models, Provider
 from bot.providers.scenes import SCENES, Call, Scene
 from bot.providers.scripted import Attempts, spoken, words

@@ -48,6 +48,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 
+from bot.clock import Clock
 from bot.core import texts, trust
 from bot.core.carriers import may_be_streamed
 from bot.core.conversation import Job, Prompt
@@ -67,12 +68,11 @@ from bot.core.stream import MOST_SEARCHES, Completion, FinishReason, Searching, 
 from bot.core.tool_steps import Round
 from bot.core.trust import UNKNOWN
 from bot.errors import CapReached, Failure, NotShown, ProviderError, StoreError, TypistError, trace_of
-from bot.ports.clock import Clock
 from bot.ports.models import Models, Provider
 from bot.ports.participants import ThreadParticipants
-from bot.ports.prices import Prices
 from bot.ports.queue import ClaimedJobs
 from bot.ports.replies import LiveReply, Replies
+from bot.prices import ModelPrices
 from bot.services.access_control import AccessControl
 from bot.services.answer_attempt import AnswerAttempt, Cancellation
 from bot.services.assistant_pane import AssistantPane
@@ -158,7 +158,7 @@ class Answering:
     token_refused: Callable[[], bool]
     """Returns whether Slack refuses our bot token now."""
     quota: Quota
-    prices: Prices
+    prices: ModelPrices
     pane: AssistantPane
     tool_calls: ToolCalls
     max_steps: int

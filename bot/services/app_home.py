@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bot.clock import Clock
 from bot.core.app_home import HomeView, WorkspaceUsage
 from bot.core.conversation import Question, ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, effective_settings
@@ -13,7 +14,6 @@ from bot.core.limits.access import Denial
 from bot.core.limits.caps import CapWindow, Period, Scope, ScopeIds, UsageToDate, first_day
 from bot.errors import RateLimited, Refused, StoreError, trace_of
 from bot.ports.app_home import AppHomeTab
-from bot.ports.clock import Clock
 from bot.ports.usage import UsageByModel
 from bot.services.access_control import AccessControl
 from bot.services.quota import Quota

@@ -2,8 +2,8 @@
 
 import logging
 
+from bot.clock import Clock
 from bot.errors import StoreError
-from bot.ports.clock import Clock
 from bot.ports.tool_steps import Approvals
 
 EVERY_S = 30.0

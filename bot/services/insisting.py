@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from itertools import chain, repeat
 from typing import TypeVar
 
+from bot.clock import Clock
 from bot.errors import StoreError, trace_of
-from bot.ports.clock import Clock
 
 RETRIES_S = (0.5, 1.0, 2.0, 5.0)
 """Pauses between tries; the last one repeats."""

@@ -5,12 +5,12 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from bot.clock import Clock
 from bot.core.conversation import Job
 from bot.core.outbox import MOST_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.reply.approvals import Ask, asks_of
 from bot.core.reply.draft import Draft
 from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
-from bot.ports.clock import Clock
 from bot.ports.outbox import OutboxEntries, OutboxSender
 from bot.ports.replies import Replies
 from bot.services.answering import ending_of

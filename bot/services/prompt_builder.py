@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from bot.clock import Clock
 from bot.core.assistant_pane import in_pane, pane_context_line
 from bot.core.conversation import Job, Message, Prompt, Question, RecordedReply, ToolDefinition, WebSearch
 from bot.core.inbound import prompt as prompts
@@ -30,7 +31,6 @@ from bot.core.reply.draft import Draft
 from bot.core.trust import OTHERS, OURS
 from bot.errors import StoreError
 from bot.ports.channel_settings import ChannelSettingsReader
-from bot.ports.clock import Clock
 from bot.ports.files import Files
 from bot.ports.history import History
 from bot.ports.message_edits import QuestionEdits

@@ -5,6 +5,7 @@ import logging
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from bot.clock import Clock
 from bot.core.conversation import Job, Question
 from bot.core.limits.caps import (
     Amount,
@@ -21,11 +22,10 @@ from bot.core.limits.caps import (
 )
 from bot.core.stream import SEARCH_RESULT_TOKENS, Usage
 from bot.errors import CapReached, StoreError, trace_of
-from bot.ports.clock import Clock
 from bot.ports.ephemeral_messages import EphemeralMessages
 from bot.ports.notices import Notices
-from bot.ports.prices import Prices
 from bot.ports.usage import UsageLedger
+from bot.prices import ModelPrices
 
 ROOM_POLL_S = 0.5
 """How often to check whether answers under way have left room below a cap."""
@@ -42,7 +42,7 @@ class Quota:
     caps: tuple[Cap, ...]
     models: tuple[str, ...]
     max_output_tokens: int
-    prices: Prices
+    prices: ModelPrices
     usage: UsageLedger
     notices: Notices
     ephemeral: EphemeralMessages

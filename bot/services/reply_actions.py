@@ -13,6 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from bot.clock import Clock
 from bot.core import texts
 from bot.core.conversation import Job, ThreadKey
 from bot.core.reply import actions
@@ -21,7 +22,6 @@ from bot.core.reply.approvals import ApprovalPlace, ask_of, deciders, details_of
 from bot.core.reply.sources import shown_sources
 from bot.core.tool_steps import Decision, StepState, ToolStep
 from bot.errors import RateLimited, Refused, StoreError
-from bot.ports.clock import Clock
 from bot.ports.history import History
 from bot.ports.modals import ArgumentsModals
 from bot.ports.queue import JobRequests

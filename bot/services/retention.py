@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Awaitable, Callable
 
+from bot.clock import Clock
 from bot.errors import TypistError, trace_of
-from bot.ports.clock import Clock
 from bot.ports.retention import Retention
 
 DAY_S = 24 * 60 * 60

@@ -17,11 +17,11 @@ import math
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
+from bot.clock import Clock
 from bot.core import texts
 from bot.core.conversation import QueuedThreads, ThreadKey
 from bot.errors import RateLimited, Refused, StoreError, trace_of
 from bot.ports.assistant_pane import Pane
-from bot.ports.clock import Clock
 from bot.ports.queue import ThreadQueue
 
 CALL_TIMEOUT_S = 5.0

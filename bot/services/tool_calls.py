@@ -23,6 +23,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from bot.clock import Clock
 from bot.core.conversation import Job, Question, ToolDefinition
 from bot.core.limits.access import UserKind
 from bot.core.reply.approvals import MOST_ARGUMENT_CHARS, readable
@@ -31,7 +32,6 @@ from bot.core.tool_steps import StepState, ToolStep
 from bot.core.tools import NOT_KEPT, CallOutcome, CallResult, Permission, ToolRule, label_of
 from bot.core.trust import Origins, read_more_than_askers
 from bot.errors import trace_of
-from bot.ports.clock import Clock
 from bot.ports.tool_steps import ToolSteps
 from bot.ports.tools import Tools
 from bot.ports.users import Users

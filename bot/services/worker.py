@@ -42,10 +42,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from bot.clock import Clock
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.lease import Lease
 from bot.errors import StoreError, trace_of
-from bot.ports.clock import Clock
 from bot.ports.queue import WaitingJobs, WorkerQueue
 from bot.ports.replies import WorkerReplies
 from bot.services.answer_attempt import AnswerAttempt, Cancellation

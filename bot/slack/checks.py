@@ -21,10 +21,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 
+from bot.clock import Clock
 from bot.core import check_texts
 from bot.core.checks import Check, CheckStatus, fail, ok, skipped, warn
 from bot.errors import RateLimited, Refusal, Refused
-from bot.ports.clock import Clock
 from bot.slack.client import Installation, SlackClient
 from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, differences, scopes_of
 

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from bot.clock import Clock
 from bot.errors import RateLimited, Refused, SlackSetupError
-from bot.ports.clock import Clock
 from bot.slack.retry_policy import CONNECTION
 from bot.slack.retrying import Retrying
 

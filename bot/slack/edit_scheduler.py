@@ -40,6 +40,7 @@ import logging
 import math
 from collections import Counter
 
+from bot.clock import Clock
 from bot.core.carriers import STREAM_LIFE_S, Carrier, CarrierSetting
 from bot.core.conversation import Job, ThreadKey
 from bot.core.lease import Lease
@@ -49,7 +50,6 @@ from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
 from bot.core.reply.state import Call, Ending, Post, Reply, Shown, StartStream, Streaming, Update
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
-from bot.ports.clock import Clock
 from bot.ports.queue import ReplyRecord
 from bot.slack.rate_budget import REPLIES, RateBudget
 from bot.slack.reply_transport import ReplyTransport

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bot.ports.clock import Clock
+from bot.clock import Clock
 from bot.slack.client import SlackClient
 from bot.slack.rate_budget import RateBudget
 

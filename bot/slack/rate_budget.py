@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
+from bot.clock import Clock
 from bot.core.carriers import Carrier, CarrierRoom, CarrierSetting, choose_carrier
 from bot.core.pacing import ASK_AGAIN_S, ChannelPosts, Pacer, Urgency
 from bot.core.reply.state import Streaming
 from bot.errors import RateLimited, StoreError
-from bot.ports.clock import Clock
 from bot.ports.rate_ledger import RateLedger
 
 CALLS_PER_MINUTE = {

@@ -5,8 +5,8 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from bot.clock import Clock
 from bot.errors import RateLimited, Refused
-from bot.ports.clock import Clock
 from bot.slack.retry_policy import NO_FAILURES, RetryPolicy
 
 T = TypeVar("T")

@@ -21,9 +21,9 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
+from bot.clock import Clock
 from bot.core.surrogates import paired_json
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
-from bot.ports.clock import Clock
 from bot.slack.client import SlackClient
 from bot.slack.credentials import LOOK_S, Credential
 from bot.slack.retry_policy import NO_FAILURES, SHORT_LIVED_CONNECTION

@@ -4,10 +4,10 @@ Everything that talks to Slack for a team is built here once, on one client and 
 workspace: each gets the part that it uses, through that part's port.
 """
 
+from bot.clock import Clock
 from bot.core.carriers import CarrierSetting
 from bot.core.inbound.triage import Identity
 from bot.core.lease import Lease
-from bot.ports.clock import Clock
 from bot.ports.queue import ReplyRecord
 from bot.ports.rate_ledger import RateLedger
 from bot.slack.assistant_pane import SlackPane

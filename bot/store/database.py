@@ -34,8 +34,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from bot.clock import Clock
 from bot.errors import StoreError
-from bot.ports.clock import Clock
 from bot.store.engine import READS, answered_within, database_errors, reason_of
 from bot.store.schema import metadata
 

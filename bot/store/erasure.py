@@ -7,8 +7,8 @@ stop, and the job's end removes the row (queue/finish.py). Rows that refer to a 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.clock import Clock
 from bot.core.conversation import ThreadKey
-from bot.ports.clock import Clock
 from bot.store import retention
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness

@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.clock import Clock
 from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage
-from bot.ports.clock import Clock
 from bot.store.database import Database
 from bot.store.predicates import has_come
 from bot.store.rows import insert_into

@@ -5,9 +5,9 @@ import math
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.clock import Clock
 from bot.core.conversation import Question
 from bot.core.limits.access import MOST_BOT_QUESTIONS_AN_HOUR, MOST_BOT_ROUNDS, BotQuestions
-from bot.ports.clock import Clock
 from bot.store.database import Database
 from bot.store.predicates import has_come, in_thread
 from bot.store.rows import insert_into

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from bot.clock import Clock
 from bot.core.conversation import Job
 from bot.core.outbox import OutboxEntry
-from bot.ports.clock import Clock
 from bot.store import outbox, outbox_jobs
 from bot.store.database import Database
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.ports.clock import Clock
+from bot.clock import Clock
 from bot.store.database import Database
 from bot.store.rows import insert_into
 from bot.store.schema import pane_contexts

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.clock import Clock
 from bot.core.job import Others, Reservation
 from bot.core.pacing import PostRule
-from bot.ports.clock import Clock
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness
 from bot.store.predicates import is_running

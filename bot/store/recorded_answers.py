@@ -7,13 +7,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.clock import Clock
 from bot.core.conversation import Job, RecordedReply, ThreadKey
 from bot.core.job import EndReason, State, state_of
 from bot.core.outbox import OutboxKind
 from bot.core.reply.actions import AnswerState, RecordedAnswer, Vote
 from bot.core.reply.resuming import continued
 from bot.core.trust import of_record
-from bot.ports.clock import Clock
 from bot.store import checkpoints, outbox, rounds
 from bot.store.database import Database
 from bot.store.predicates import has_ended, in_thread, is_begun

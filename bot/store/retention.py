@@ -12,8 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.clock import Clock
 from bot.core.limits.caps import Period, day_of, first_day
-from bot.ports.clock import Clock
 from bot.store.database import Database
 from bot.store.notices import NOTICES_KEPT_S
 from bot.store.pane_context import KEPT_S as PANE_CONTEXT_KEPT_S

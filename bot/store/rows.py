@@ -13,7 +13,7 @@ from bot.core.job import EndReason, Outcome, Spent
 from bot.core.limits.caps import ScopeIds
 from bot.core.stream import Citation, Usage
 from bot.core.trust import record_of
-from bot.ports.prices import Prices
+from bot.prices import ModelPrices
 from bot.store.schema import jobs
 
 
@@ -60,7 +60,7 @@ def _file_of(values: Mapping[str, str]) -> File:
     return File(**{field.name: values[field.name] for field in fields(File) if field.name in values})
 
 
-def turn_values(job_id: int, outcome: Outcome, now: float, prices: Prices | None) -> dict[str, Any]:
+def turn_values(job_id: int, outcome: Outcome, now: float, prices: ModelPrices | None) -> dict[str, Any]:
     """Returns a turn's row; `prices` may be None for an outcome without usage."""
     usage, model = outcome.usage, outcome.model
     return {
@@ -91,7 +91,7 @@ def sources_of(values: Sequence[Sequence[str]] | None) -> tuple[Citation, ...]:
     return tuple(Citation(*value) for value in values or ())
 
 
-def interrupted_values(job_id: int, spent: Spent, now: float, prices: Prices | None) -> dict[str, Any]:
+def interrupted_values(job_id: int, spent: Spent, now: float, prices: ModelPrices | None) -> dict[str, Any]:
     """Returns the turn of an interrupted attempt, which has usage but no answer."""
     usage = Usage(spent.input_tokens, spent.output_tokens)
     return turn_values(job_id, Outcome(EndReason.INTERRUPTED, "", spent.model, usage), now, prices)

@@ -4,9 +4,9 @@ import logging
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from bot.clock import Clock
 from bot.errors import StoreError
-from bot.ports.clock import Clock
-from bot.ports.prices import Prices
+from bot.prices import ModelPrices
 from bot.store.channel_settings import SqlChannelSettings
 from bot.store.database import Database
 from bot.store.engine import answered_within, create_engine, database_errors, time_of
@@ -44,7 +44,7 @@ class Stores:
         worker: str,
         clock: Clock,
         most_per_user: int = NO_LIMIT,
-        prices: Prices | None = None,
+        prices: ModelPrices | None = None,
     ) -> None:
         """Builds stores on an engine that others may use as well.
 
@@ -81,7 +81,7 @@ class Stores:
         worker: str,
         clock: Clock,
         most_per_user: int = NO_LIMIT,
-        prices: Prices | None = None,
+        prices: ModelPrices | None = None,
     ) -> "Stores":
         """Connects, migrates, and shows the other workers that this one lives. Raises StoreError."""
         engine = create_engine(database_url)

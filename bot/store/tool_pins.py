@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.tools import full_name, owner_of
-from bot.ports.clock import Clock
-from bot.ports.tool_pins import Pin
+from bot.clock import Clock
+from bot.core.tools import Pin, full_name, owner_of
 from bot.store.database import Database
 from bot.store.rows import insert_into
 from bot.store.schema import tool_pins

@@ -7,13 +7,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.clock import Clock
 from bot.core.conversation import FollowUp, Job, ThreadKey
 from bot.core.job import Outcome, Piece, Status
 from bot.core.outbox import OutboxKind
 from bot.core.tool_steps import APPROVAL_S, Decision, Round, StepState, ToolStep
 from bot.core.trust import record_of
-from bot.ports.clock import Clock
-from bot.ports.prices import Prices
+from bot.prices import ModelPrices
 from bot.store import approvals, checkpoints, outbox
 from bot.store.approvals import CallKey
 from bot.store.database import Database
@@ -29,7 +29,7 @@ from bot.store.schema import allowed_tools, jobs, rounds, tool_steps
 class SqlToolSteps:
     """Implements the ports ToolSteps and Approvals."""
 
-    def __init__(self, database: Database, worker: WorkerLiveness, clock: Clock, prices: Prices | None) -> None:
+    def __init__(self, database: Database, worker: WorkerLiveness, clock: Clock, prices: ModelPrices | None) -> None:
         self._database = database
         self._worker = worker
         self._clock = clock

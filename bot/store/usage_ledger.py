@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
+from bot.clock import Clock
 from bot.core.conversation import Job
 from bot.core.limits.caps import Amount, Cap, CapCheck, CapWindow, ScopeIds
-from bot.ports.clock import Clock
 from bot.store import usage_report, usage_totals
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness

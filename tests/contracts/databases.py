@@ -17,8 +17,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bot.ports.clock import SystemClock
-from bot.providers.prices import ModelPrices
+from bot.clock import SystemClock
+from bot.prices import ModelPrices
 from bot.store import Stores
 from tests.migrated import fill_schema
 

@@ -12,10 +12,10 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from bot.clock import SystemClock
 from bot.core.conversation import Job
 from bot.core.job import Pulse, Spent
 from bot.errors import StoreError
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 
 REPOSITORY = Path(__file__).parent.parent.parent

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from bot.clock import SystemClock
 from bot.errors import SettingsError, StoreError
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.engine import create_engine
 

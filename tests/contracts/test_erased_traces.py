@@ -13,9 +13,9 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from bot.clock import SystemClock
 from bot.core.conversation import ThreadKey
 from bot.core.job import Spent
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.schema import metadata
 from tests.clocks import WITHIN_S

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bot.ports.clock import Clock, SystemClock
+from bot.clock import Clock, SystemClock
 from bot.store.engine import create_engine
 from bot.store.liveness import pg_notify
 from bot.store.liveness.pg_notify import DEAF_PAUSE_S, FIRST_PAUSE_S, LONGEST_PAUSE_S, Listener

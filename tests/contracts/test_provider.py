@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.clock import SystemClock
 from bot.core.stream import Completion, FinishReason, Usage
 from bot.errors import Failure, ProviderError
-from bot.ports.clock import SystemClock
 from bot.ports.models import Provider
 from bot.providers.answer_reader import AnswerReader
 from bot.providers.anthropic import MessagesReader

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.core.conversation import Media, Prompt, Turn
 from bot.errors import Failure
-from bot.ports.clock import SystemClock
 from bot.providers.fallback import Fallback
 from bot.providers.model_setup import VendorSettings
 from bot.providers.openai import ChatApi, open_sdk

@@ -6,9 +6,9 @@ from typing import cast
 import pytest
 
 from bot import settings
+from bot.clock import Clock
 from bot.core.stream import THINKING_TOKENS
 from bot.errors import SettingsError
-from bot.ports.clock import Clock
 from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.registry import VENDORS, Vendor, VendorEntry, max_output_tokens, models_that_search, open_models
 from bot.providers.scripted import ScriptedVendor

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.core.texts import for_error
 from bot.errors import Failure
-from bot.ports.clock import SystemClock
 from bot.providers import stall
 from bot.providers.fallback import Fallback
 from bot.providers.retry import Retry

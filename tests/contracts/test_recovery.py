@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Checkpoint, EndReason
 from bot.core.lease import Lease
 from bot.core.reply.state import Delete, Ending, PageView, Post, Reply, Shown, StartStream, Update
 from bot.errors import Refusal, Refused
-from bot.ports.clock import SystemClock
 from bot.slack.client import SlackClient, new_session
 from bot.slack.history import SlackHistory
 from bot.slack.message_transport import MessageTransport

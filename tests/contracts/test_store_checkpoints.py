@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
+from bot.clock import SystemClock
 from bot.core.conversation import Job
 from bot.core.job import Checkpoint, Closing, EndReason, Outcome, Piece, Pulse, Spent
 from bot.core.stream import Citation
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store import checkpoints as texts
 from bot.store.liveness.failure_detector import Observation

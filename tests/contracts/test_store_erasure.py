@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from bot.clock import SystemClock
 from bot.core.conversation import File, Question, ThreadKey
 from bot.core.job import Pulse, Spent
 from bot.core.stream import Citation
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.retention import SLACK_RETRIES_S
 from bot.store.schema import jobs, seen_events, turns

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from bot.clock import SystemClock
 from bot.core.conversation import Job
 from bot.core.job import Spent
 from bot.core.pacing import PostRule
 from bot.errors import StoreError
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.database import ANSWER_WITHIN_S
 from bot.store.schema import workers

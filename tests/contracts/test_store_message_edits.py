@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
+from bot.clock import SystemClock
 from bot.core.job import EndReason, Outcome, Pulse, Spent
 from bot.core.outbox import OutboxKind
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.queue import edit
 from tests.clocks import WITHIN_S

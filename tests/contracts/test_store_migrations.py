@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from bot.ports.clock import SystemClock
+from bot.clock import SystemClock
 from bot.store import Stores
 from bot.store.engine import create_engine
 from bot.store.migrate import _LOCK_KEY, migrate

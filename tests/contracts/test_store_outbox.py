@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.queue.batch import LATE_POST_S
 from tests.clocks import LateClock

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 import sqlalchemy as sa
 
-from bot.ports.clock import SystemClock
+from bot.clock import SystemClock
 from bot.store import Stores
 from bot.store.process_messages import LONGEST_BYTES
 from bot.store.schema import metadata

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
+from bot.clock import SystemClock
 from bot.core.conversation import File, Job, Question, QueuedThreads, ThreadKey
 from bot.core.job import Enqueued, Pulse, Spent
 from bot.core.outbox import OutboxKind
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.queue.claim import PLACEHOLDER_HOLD_S
 from bot.store.schema import jobs

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.core.job import Others, Reservation
 from bot.core.pacing import PostRule
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.rate_ledger import WINDOW_S
 from bot.store.schema import slack_calls

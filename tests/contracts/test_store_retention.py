@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from bot.clock import SystemClock
 from bot.core.job import EndReason, Outcome
 from bot.core.reply.actions import Vote
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.retention import RECORDS_KEPT_S, rules
 from bot.store.schema import feedback, group_threads, jobs, metadata, turns

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.ports.tool_pins import Pin
+from bot.core.tools import Pin
 from bot.store import Stores
 from tests.contracts.stores import Workers
 

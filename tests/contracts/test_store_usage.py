@@ -3,12 +3,12 @@
 import asyncio
 from dataclasses import replace
 
+from bot.clock import SystemClock
 from bot.core.conversation import Job, Question
 from bot.core.job import EndReason, Outcome, Spent
 from bot.core.limits.caps import Amount, Cap, CapCheck, CapWindow, Period, Scope, ScopeIds
 from bot.core.stream import Usage
-from bot.ports.clock import SystemClock
-from bot.providers.prices import ModelPrices
+from bot.prices import ModelPrices
 from bot.store import Stores
 from bot.store.schema import usage_totals
 from tests.clocks import ManualClock

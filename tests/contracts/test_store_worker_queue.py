@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from bot.clock import SystemClock
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import EndReason, Outcome, Pulse, Spent, Status
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.schema import jobs, turns

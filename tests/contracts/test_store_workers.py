@@ -6,8 +6,8 @@ import signal
 import pytest
 import sqlalchemy as sa
 
+from bot.clock import SystemClock
 from bot.core.conversation import Job
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.schema import turns

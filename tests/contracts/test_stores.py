@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.errors import StoreError
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.schema import jobs, seen_events
 from tests.clocks import WITHIN_S

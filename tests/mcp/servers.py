@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bot.clock import SystemClock
+from bot.core.tools import Pin
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, StdioTransport
 from bot.mcp.definitions import offered_names
 from bot.mcp.server import open_servers
-from bot.ports.clock import SystemClock
-from bot.ports.tool_pins import Pin
 from bot.store import Stores
 from tests.clocks import WITHIN_S
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from bot.clock import SystemClock
 from bot.core.tools import CallOutcome
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.connection import ServerDown
 from bot.mcp.server import open_servers
-from bot.ports.clock import SystemClock
 from tests.mcp import flood
 from tests.mcp.flood import answered
 

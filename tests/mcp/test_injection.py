@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.tools import LONGEST_RESULT_CHARS, Permission, visible
@@ -14,7 +15,6 @@ from bot.mcp.config import McpSetup, ToolRules
 from bot.mcp.definitions import LONGEST_DESCRIPTION_CHARS
 from bot.mcp.server import open_servers
 from bot.mcp.tools import McpTools
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from tests.mcp.hostile import HOSTILE
 from tests.mcp.servers import RawServer, tool

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.core.tools import CallOutcome
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.connection import ServerDown
 from bot.mcp.failures import CALL_LOST_READ_ONLY, RESULT_TOO_LONG, SERVER_DOWN
 from bot.mcp.limits import LONGEST_MESSAGE_BYTES
 from bot.mcp.server import McpServer, open_servers
-from bot.ports.clock import SystemClock
 from tests.clocks import WITHIN_S
 from tests.mcp import flood
 from tests.mcp.flood import WEB_TOOLS, Web, flooding_web

@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.tools import LONGEST_RESULT_CHARS, CallOutcome, CallResult
+from bot.core.tools import LONGEST_RESULT_CHARS, CallOutcome, CallResult, Pin
 from bot.mcp.config import McpSetup, ToolRules
 from bot.mcp.definitions import ListedTool
 from bot.mcp.failures import CALL_DENIED, CALL_LOST, DEFINITION_CHANGED, SERVER_DOWN
 from bot.mcp.server import open_servers
 from bot.mcp.tools import McpTools
-from bot.ports.clock import SystemClock
-from bot.ports.tool_pins import Pin
 from bot.store import Stores
 from tests.clocks import HurriedClock
 from tests.mcp.servers import RawServer, text_result, tool

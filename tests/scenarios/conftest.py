@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from bot import app
+from bot.clock import Clock
 from bot.core import texts
 from bot.core.reply.markdown.escaping import JOINER
-from bot.ports.clock import Clock
 from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings
 from sandbox.blocks.elements import interactive

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from bot.clock import Clock, SystemClock
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
 from bot.core.lease import Lease
 from bot.core.limits.access import MOST_BOT_ROUNDS, Denial, UserKind
-from bot.ports.clock import Clock, SystemClock
 from bot.services.access_control import AccessControl
 from bot.settings import Settings
 from bot.slack.client import SlackClient, new_session

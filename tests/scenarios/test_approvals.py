@@ -17,13 +17,13 @@ from typing import Any
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.outbox import OUTBOX_HOLD_S
 from bot.core.reply.actions import ReplyAction
 from bot.core.tool_steps import APPROVAL_S
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig
-from bot.ports.clock import SystemClock
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.server import Sandbox

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.core.inbound.channel_settings import ChannelSettings
-from bot.ports.clock import SystemClock
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.server import Sandbox

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.inbound.prompt import RESUME_REQUEST
 from bot.core.reply.resuming import NOTHING_MISSING, SHORTEST_CHARS
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.engine import create_engine
 from bot.store.liveness import failure_detector

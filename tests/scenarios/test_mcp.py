@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
+from bot.clock import SystemClock
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.reply.actions import ReplyAction
 from bot.core.tools import visible
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, ToolRules
-from bot.ports.clock import SystemClock
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.control import live_controls

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.ports.clock import SystemClock
-from bot.ports.tool_pins import Pin
+from bot.clock import SystemClock
+from bot.core.tools import Pin
 from bot.store import Stores
 from tests.forked import forked_command
 from tests.mcp.servers import RawServer, tool

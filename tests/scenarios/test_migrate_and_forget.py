@@ -13,9 +13,9 @@ import sqlalchemy as sa
 
 from bot import __version__
 from bot.cli.forget import parse_thread
+from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
 from bot.errors import SettingsError
-from bot.ports.clock import SystemClock
 from bot.services.health import Probes, serving
 from bot.store import Stores
 from bot.store.engine import create_engine

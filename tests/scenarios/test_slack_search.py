@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bot import app
+from bot.clock import SystemClock
 from bot.core.reply.actions import ReplyAction
 from bot.core.tools import NOT_KEPT
-from bot.ports.clock import SystemClock
 from bot.settings import Settings
 from bot.slack import search
 from bot.store import Stores

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.mcp.config import McpSetup, ServerConfig, StdioTransport
-from bot.ports.clock import SystemClock
 from bot.settings import Settings
 from bot.slack.manifest import app_manifest
 from bot.store import Stores

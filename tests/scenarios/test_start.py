@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 
 from bot import __version__, app
+from bot.clock import SystemClock
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
-from bot.ports.clock import SystemClock
 from bot.settings import Settings
 from bot.slack import credentials
 from bot.slack.credentials import Credential

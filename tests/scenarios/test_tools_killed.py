@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.core.reply.actions import ReplyAction
 from bot.core.tool_steps import StepState
 from bot.mcp.config import read_setup
-from bot.ports.clock import SystemClock
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.server import Sandbox

@@ -13,7 +13,7 @@ from bot.core.conversation import Question
 from bot.core.job import EndReason, Outcome, Spent
 from bot.core.limits.caps import parse_day
 from bot.core.stream import Usage
-from bot.providers.prices import ModelPrices
+from bot.prices import ModelPrices
 from bot.store import Stores
 from bot.store.schema import feedback
 from tests.clocks import ManualClock

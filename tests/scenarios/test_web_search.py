@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.reply.actions import ReplyAction
-from bot.ports.clock import SystemClock
 from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings
 from bot.store import Stores

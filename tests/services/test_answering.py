@@ -26,7 +26,7 @@ from bot.core.reply.state import Ending, Shown
 from bot.core.stream import Citation, Completion, Feature, FinishReason, Searching, StreamEvent, Thinking, Usage
 from bot.errors import Failure, ProviderError
 from bot.ports.tools import Tools
-from bot.providers.prices import ModelPrices
+from bot.prices import ModelPrices
 from bot.services.access_control import AccessControl
 from bot.services.answer_attempt import AnswerAttempt, Cancellation
 from bot.services.answering import Answering

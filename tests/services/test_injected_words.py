@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.core.conversation import (
     File,
     FollowUp,
@@ -31,7 +32,6 @@ from bot.core.stream import Citation, Completion, FinishReason, Opaque, Searchin
 from bot.core.tool_steps import Decision, Round, StepState, ToolStep
 from bot.core.tools import Permission, ToolRule
 from bot.core.trust import ASKERS, OTHERS, OURS, TOOL, UNKNOWN, WEB, Origins
-from bot.ports.clock import SystemClock
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.tool_calls import Offer, ToolCalls
 from tests.core.conversations import ME, message

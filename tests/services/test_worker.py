@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Piece, Pulse, Spent
 from bot.core.lease import LEASE_S, Lease
-from bot.ports.clock import SystemClock
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.worker import Capacity, Worker
 from bot.store import Stores

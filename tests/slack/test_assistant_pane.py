@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
+from bot.clock import SystemClock
 from bot.core.conversation import ThreadKey
-from bot.ports.clock import SystemClock
 from bot.slack.assistant_pane import SESSIONS_A_MINUTE, SlackPane, loading_message
 from bot.slack.client import SlackClient
 from bot.slack.paced_client import PacedClient

@@ -3,11 +3,11 @@
 import asyncio
 from pathlib import Path
 
+from bot.clock import SystemClock
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.inbound.triage import Identity
 from bot.core.lease import Lease
 from bot.core.reply.draft import Draft
-from bot.ports.clock import SystemClock
 from bot.slack.client import SlackClient, new_session
 from bot.slack.edit_scheduler import EditScheduler
 from bot.slack.message_transport import MessageDelivery

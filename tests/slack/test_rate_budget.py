@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from bot.clock import SystemClock
 from bot.errors import StoreError
-from bot.ports.clock import SystemClock
 from bot.slack.rate_budget import UNREPORTED_CALLS, RateBudget
 from bot.store import Stores
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
 from bot.core.lease import Lease
 from bot.core.tools import CallOutcome, CallResult, Permission
-from bot.ports.clock import SystemClock
 from bot.slack import search
 from bot.slack.client import SlackClient, new_session
 from bot.slack.search import DEFINITION, METHOD, MOST_TOKENS, NAME, SlackSearch

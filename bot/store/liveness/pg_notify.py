@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bot.ports.clock import Clock
+from bot.clock import Clock
 from bot.store.engine import answered_within, connection_arguments
 from bot.store.rows import SAID, channel, lock_key, said_by
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.ports.clock import Clock
+from bot.clock import Clock
 from bot.store.database import Database
 from bot.store.engine import database_file
 from bot.store.liveness.failure_detector import LOCK_GRACE_S, FailureDetector, Observation

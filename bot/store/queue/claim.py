@@ -30,7 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
 from bot.core.job import Pulse, Spent, Status
-from bot.ports.prices import Prices
+from bot.prices import ModelPrices
 from bot.store import checkpoints, outbox, recorded_answers, rounds, usage_totals
 from bot.store.liveness.failure_detector import Observation
 from bot.store.predicates import has_come, has_jobs, is_queued, is_running, same_thread
@@ -154,7 +154,7 @@ async def take_over(
     dead: Mapping[str, Observation],
     limit: int,
     now: float,
-    prices: Prices | None,
+    prices: ModelPrices | None,
 ) -> list[Job]:
     """Claims the oldest jobs of dead workers, as long as these have not sent a heartbeat since they were observed."""
     spent = await _spent_by(connection, dead)
@@ -203,7 +203,7 @@ async def _spent_by(connection: AsyncConnection, dead: Mapping[str, Observation]
 
 
 async def _record_interrupted(
-    connection: AsyncConnection, claimed: Sequence[Job], spent: Tokens, now: float, prices: Prices | None
+    connection: AsyncConnection, claimed: Sequence[Job], spent: Tokens, now: float, prices: ModelPrices | None
 ) -> None:
     """Records a turn for each interrupted attempt, with its usage."""
     used = {

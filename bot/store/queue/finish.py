@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import Job
 from bot.core.job import Outcome, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, Leftover, OutboxKind, wait_s
-from bot.ports.prices import Prices
+from bot.prices import ModelPrices
 from bot.store import checkpoints, outbox, recorded_answers, rounds, usage_totals
 from bot.store.predicates import in_thread, is_queued, is_running
 from bot.store.rows import interrupted_values, scope_ids_of, turn_values, wake_others
@@ -23,7 +23,7 @@ class Held:
 
     job: Job
     worker: str
-    prices: Prices | None
+    prices: ModelPrices | None
     """For the usage of its attempt."""
 
     @property

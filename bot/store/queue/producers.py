@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.clock import Clock
 from bot.core.conversation import Question, QueuedThreads
 from bot.core.job import Enqueued
-from bot.ports.clock import Clock
 from bot.store.approvals import deny_by_reply
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness

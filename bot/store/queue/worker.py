@@ -7,11 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.clock import Clock
 from bot.core.conversation import Job
 from bot.core.job import Outcome, Piece, Pulse, Spent, Status
 from bot.core.outbox import Leftover
-from bot.ports.clock import Clock
-from bot.ports.prices import Prices
+from bot.prices import ModelPrices
 from bot.store import checkpoints
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness
@@ -35,7 +35,7 @@ class SqlWorkerQueue:
     """
 
     def __init__(
-        self, database: Database, worker: WorkerLiveness, clock: Clock, most_per_user: int, prices: Prices | None
+        self, database: Database, worker: WorkerLiveness, clock: Clock, most_per_user: int, prices: ModelPrices | None
     ) -> None:
         """`most_per_user`: how many answers one person may have under way at once, over all processes."""
         self._database = database

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bot.core.limits.prices import parse_prices
 from bot.core.stream import Usage
-from bot.providers.prices import ModelPrices
+from bot.prices import ModelPrices
 from bot.providers.registry import VENDORS, VendorEntry
 from tests.processes import REPOSITORY
 

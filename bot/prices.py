@@ -31,14 +31,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ModelPrices:
-    """Implements the port Prices. The package is imported with the first price, because not every command needs one."""
+    """Knows what models charge. The package is imported with the first price, because not every command needs one."""
 
     own: tuple[OwnPrice, ...] = ()
     base_urls: Mapping[str, str] = field(default_factory=dict)
     """The addresses at which vendors' APIs are served, by vendor, where they aren't the vendor's own."""
 
     def cost_usd(self, model: str, usage: Usage, at: float) -> float | None:
-        """Returns the charge for the requests of a usage at that time, None if it is unknown."""
+        """Returns the charge for a usage at that time (seconds since the epoch), None if it is unknown. Never fails.
+
+        Prices may depend on one request's input, so the requests that the usage sums up are priced one by one.
+        """
         try:
             return float(sum(self._request_usd(model, _usage(request), at) for request in usage.each))
         except LookupError:
