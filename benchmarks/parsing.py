@@ -15,10 +15,10 @@ from contextlib import aclosing
 from bot.clock import SystemClock
 from bot.core.conversation import Prompt, Question, ThreadKey, Turn
 from bot.core.reply.state import Reply
-from bot.ports.models import Provider
 from bot.providers import anthropic, openai
 from bot.providers.fallback import Fallback
 from bot.providers.model_setup import RequestOptions, VendorSettings
+from bot.providers.models import Provider
 from bot.providers.retry import Retry
 from bot.providers.stall import Stall
 from tests.streams import speech

@@ -12,10 +12,10 @@ from typing import Any
 
 from bot import __version__
 from bot.clock import Clock, SystemClock
-from bot.ports.models import Models
-from bot.ports.tools import Tools
+from bot.providers.models import Models
 from bot.services.health import Probes, serving
 from bot.services.loops import kept_running
+from bot.services.toolbox import Tools
 from bot.settings import Settings
 from bot.wiring import Bot, WrapModels, built
 

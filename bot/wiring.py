@@ -26,10 +26,8 @@ from bot.core.inbound.triage import Identity, TriageRules
 from bot.core.lease import Lease
 from bot.core.limits.access import AccessRules
 from bot.core.tools import SLACK
-from bot.ports.ephemeral_messages import EphemeralMessages
-from bot.ports.models import Models
-from bot.ports.tools import Tools
 from bot.prices import ModelPrices
+from bot.providers.models import Models
 from bot.providers.registry import max_output_tokens, models_that_search, open_models
 from bot.services import metrics
 from bot.services.access_control import AccessControl
@@ -50,12 +48,13 @@ from bot.services.shared_tokens import SharedTokens
 from bot.services.slash_commands import SlashCommands
 from bot.services.thread_statuses import ThreadStatuses
 from bot.services.tool_calls import ToolCalls
-from bot.services.toolbox import Toolbox
+from bot.services.toolbox import Toolbox, Tools
 from bot.services.worker import Capacity, Worker
 from bot.settings import Settings, model_prices, model_setup, models_in_use, system_prompt_in_use
 from bot.slack.checks import warn_of_setup
 from bot.slack.client import SlackClient, new_session
 from bot.slack.credentials import app_credential, bot_credential
+from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.socket import Sockets
 from bot.slack.workspace import Workspace
 from bot.store import Stores
@@ -153,7 +152,7 @@ def _mcp_tools(settings: Settings, servers: "McpServers | None", stores: Stores)
         return None
     from bot.mcp.tools import McpTools
 
-    return McpTools(settings.mcp, servers, stores.tool_pins, stores.channel_settings)
+    return McpTools(settings.mcp, servers, stores.tool_pins.pin, stores.channel_settings.read)
 
 
 def _parts(
@@ -262,7 +261,7 @@ def _listen(bolt: AsyncApp, parts: _Parts, answering: Answering, worker: Worker)
     actions = _reply_actions(parts, worker)
     reply_actions.register(bolt, actions, me.team_id)
     intake = _intake(parts, actions, worker)
-    shortcut = MessageShortcut(stores.message_questions, surfaces, surfaces, intake, parts.clock, me)
+    shortcut = MessageShortcut(stores.message_questions, surfaces, intake, parts.clock, me)
     slash_commands.register(bolt, _slash_commands(parts, answering.quota), shortcut)
     app_home_and_pane.register(bolt, _app_home(parts, answering.quota), answering.pane)
     messages.register(bolt, intake, MessageEdits(stores.queue, worker, intake, me), shortcut)
@@ -276,9 +275,8 @@ def _reply_actions(parts: _Parts, worker: Worker) -> ReplyActions:
         worker=worker,
         access_control=parts.access,
         admins=parts.settings.admins,
-        responses=parts.workspace.surfaces,
+        surfaces=parts.workspace.surfaces,
         approvals=parts.stores.tool_steps,
-        modals=parts.workspace.surfaces,
         history=parts.workspace.history,
         clock=parts.clock,
     )
@@ -305,9 +303,7 @@ def _slash_commands(parts: _Parts, quota: Quota) -> SlashCommands:
     surfaces = parts.workspace.surfaces
     return SlashCommands(
         channel_settings=parts.stores.channel_settings,
-        modals=surfaces,
-        responses=surfaces,
-        channels=surfaces,
+        surfaces=surfaces,
         access_control=parts.access,
         quota=quota,
         me=parts.me,

@@ -28,7 +28,7 @@ from bot.slack.manifest import app_manifest
 
 if TYPE_CHECKING:
     from bot.app import Shutdown
-    from bot.ports.models import Models
+    from bot.providers.models import Models
     from bot.wiring import Bot
     from sandbox.model_servers import RunningServer, Server
     from sandbox.page.guide import Guide

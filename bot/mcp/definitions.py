@@ -1,7 +1,7 @@
 """Tools as their servers describe them, and as a model may be offered them: named, hashed, capped, and visible.
 
 A description is text by somebody else that the model reads as part of its instructions. So an admin agrees to it: the
-hash of all that the server said is pinned (bot/ports/tool_pins.py), and what has changed since isn't offered.
+hash of all that the server said is pinned (bot/store/tool_pins.py), and what has changed since isn't offered.
 """
 
 import hashlib

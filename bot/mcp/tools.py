@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from bot.core.conversation import Question, ToolDefinition
-from bot.core.inbound.channel_settings import is_direct
+from bot.core.inbound.channel_settings import ChannelSettings, is_direct
 from bot.core.tools import CallOutcome, CallResult, Permission, Pin, ToolRule, as_data, owner_of
 from bot.core.trust import OURS, TOOL, Origins
 from bot.errors import StoreError
@@ -16,8 +16,6 @@ from bot.mcp.connection import ServerDown
 from bot.mcp.definitions import ListedTool, offered_names
 from bot.mcp.failures import CALL_DENIED, DEFINITION_CHANGED, SERVER_DOWN
 from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers
-from bot.ports.channel_settings import ChannelSettingsReader
-from bot.ports.tool_pins import ToolPins
 
 OFFERED_WITHIN_S = 5.0
 """How long an answer waits for the tools of a server that is just starting. A later answer may have them."""
@@ -28,18 +26,18 @@ log = logging.getLogger(__name__)
 
 
 class McpTools:
-    """Implements the port Tools."""
+    """The tools of MCP servers."""
 
     def __init__(
         self,
         setup: McpSetup,
         servers: McpServers,
-        pins: ToolPins,
-        channel_settings: ChannelSettingsReader,
+        pin: Callable[[str, Mapping[str, Pin]], Awaitable[Mapping[str, Pin]]],
+        channel_settings: Callable[[str, str], Awaitable[ChannelSettings]],
     ) -> None:
         self._setup = setup
         self._servers = servers.by_name
-        self._pins = pins
+        self._pin = pin
         self._channel_settings = channel_settings
         self._quarantined: dict[str, set[tuple[str, str]]] = {}
         """By server: the tools that are not offered, with their hashes, as of its last list."""
@@ -90,7 +88,7 @@ class McpTools:
             names: Sequence[str] = self._setup.in_direct_messages
         else:
             try:
-                names = (await self._channel_settings.read(thread.team_id, thread.channel_id)).mcp_servers
+                names = (await self._channel_settings(thread.team_id, thread.channel_id)).mcp_servers
             except StoreError as error:
                 log.error("MCP: channel settings not read, no tools: %s", error)
                 return []
@@ -118,7 +116,7 @@ class McpTools:
         The server has listed them in the last so many seconds. Its first list counts as agreed.
         """
         named = offered_names(server.name, await server.tools(max_age_s))
-        pins = await self._pins.pin(server.name, {name: Pin(tool.hash, tool.canonical) for name, tool in named.items()})
+        pins = await self._pin(server.name, {name: Pin(tool.hash, tool.canonical) for name, tool in named.items()})
         agreed = {
             name: (tool, pins[name])
             for name, tool in named.items()

@@ -1,4 +1,4 @@
-"""The implementations of the port Provider: two vendors, a scripted model, and wrappers for each model.
+"""Models (models.py): two vendors, a scripted model, and wrappers for each model.
 
 From the inside out: Fallback([Stall(Retry(vendor.model(name)))]).
 """

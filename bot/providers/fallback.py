@@ -14,7 +14,7 @@ from contextlib import aclosing
 from bot.core.conversation import Prompt
 from bot.core.stream import SIGNS_OF_WORK, Opaque, StreamEvent
 from bot.errors import Failure, ProviderError
-from bot.ports.models import Provider
+from bot.providers.models import Provider
 
 log = logging.getLogger(__name__)
 

@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 
 from bot.clock import Clock, SystemClock
 from bot.core.stream import THINKING_TOKENS
-from bot.ports.models import Provider
 from bot.providers.fallback import Fallback
 from bot.providers.hosts import speaks_responses, speaks_responses_api
 from bot.providers.lookup import Lookup, LookupOutcome
 from bot.providers.model_setup import ModelSetup, RequestOptions, VendorSettings
+from bot.providers.models import Provider
 from bot.providers.retry import Retry
 from bot.providers.stall import Stall, silence_s
 

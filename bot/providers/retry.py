@@ -16,7 +16,7 @@ from bot.clock import Clock
 from bot.core.conversation import Prompt
 from bot.core.stream import SIGNS_OF_WORK, StreamEvent
 from bot.errors import Failure, ProviderError
-from bot.ports.models import Provider
+from bot.providers.models import Provider
 
 LONGEST_WAIT_S = 5.0
 _SHORT_WAIT_S = 0.5

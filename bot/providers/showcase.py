@@ -12,7 +12,7 @@ from bot.clock import Clock
 from bot.core.conversation import Prompt, ToolResult
 from bot.core.inbound.prompt import CONTINUE_REQUEST, RESUME_REQUEST
 from bot.core.stream import Completion, FinishReason, StreamEvent, ToolCall, Usage
-from bot.ports.models import Models, Provider
+from bot.providers.models import Models, Provider
 from bot.providers.scenes import SCENES, Call, Scene
 from bot.providers.scripted import Attempts, spoken, words
 

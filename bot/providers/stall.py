@@ -17,7 +17,7 @@ from typing import Self
 from bot.core.conversation import Prompt
 from bot.core.stream import Searching, StreamEvent, Thinking
 from bot.errors import Failure, ProviderError
-from bot.ports.models import Provider
+from bot.providers.models import Provider
 
 LONGEST_SILENCE_S = 600.0
 """gpt-6-astra was seen thinking for 300 s without a sign (AntigmaLabs/ante#186). This is twice that."""

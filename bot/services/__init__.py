@@ -1,1 +1,1 @@
-"""Services: what Typist does, in terms of core and ports. Each module is one behavior."""
+"""Services: what Typist does, with Slack and the store. Each module is one behavior."""

@@ -10,10 +10,9 @@ from bot.core.conversation import Question
 from bot.core.limits import access
 from bot.core.limits.access import AccessRules, Denial, DenialNotice, UserKind
 from bot.errors import StoreError
-from bot.ports.access import BotQuestionCounts
-from bot.ports.ephemeral_messages import EphemeralMessages
-from bot.ports.notices import Notices
-from bot.ports.users import Users
+from bot.slack.ephemeral_messages import EphemeralMessages
+from bot.slack.users import Users
+from bot.store.notices import BotQuestionCounts, Notices
 
 MOST_ADMINS_NAMED = 3
 

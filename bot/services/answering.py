@@ -68,11 +68,8 @@ from bot.core.stream import MOST_SEARCHES, Completion, FinishReason, Searching, 
 from bot.core.tool_steps import Round
 from bot.core.trust import UNKNOWN
 from bot.errors import CapReached, Failure, NotShown, ProviderError, StoreError, TypistError, trace_of
-from bot.ports.models import Models, Provider
-from bot.ports.participants import ThreadParticipants
-from bot.ports.queue import ClaimedJobs
-from bot.ports.replies import LiveReply, Replies
 from bot.prices import ModelPrices
+from bot.providers.models import Models, Provider
 from bot.services.access_control import AccessControl
 from bot.services.answer_attempt import AnswerAttempt, Cancellation
 from bot.services.assistant_pane import AssistantPane
@@ -80,7 +77,10 @@ from bot.services.insisting import insist
 from bot.services.metrics import JobLife, Metrics, Times, waited_s
 from bot.services.prompt_builder import PromptBuilder
 from bot.services.quota import Quota
+from bot.services.replies import LiveReply, Replies
 from bot.services.tool_calls import NotOurs, Offer, ToolCalls
+from bot.store.participants import ThreadParticipants
+from bot.store.queue.worker import WorkerQueue
 
 CHARGED_WITHOUT_TEXT = {Failure.STALLED, Failure.CUT, Failure.EMPTY, Failure.REFUSED}
 """Failures that cost tokens even before the first word. After any other failure before it, nothing is counted."""
@@ -145,7 +145,7 @@ class _StepReply:
 class Answering:
     """Answers jobs. One instance serves a process; an attempt's state is in its AnswerAttempt."""
 
-    jobs: ClaimedJobs
+    jobs: WorkerQueue
     replies: Replies
     prompt_builder: PromptBuilder
     models: Models

@@ -13,10 +13,10 @@ from bot.core.inbound.triage import Identity
 from bot.core.limits.access import Denial
 from bot.core.limits.caps import CapWindow, Period, Scope, ScopeIds, UsageToDate, first_day
 from bot.errors import RateLimited, Refused, StoreError, trace_of
-from bot.ports.app_home import AppHomeTab
-from bot.ports.usage import UsageByModel
 from bot.services.access_control import AccessControl
 from bot.services.quota import Quota
+from bot.slack.surfaces import Surfaces
+from bot.store.usage_ledger import UsageLedger
 
 MOST_BUILDING = 50
 WITHIN_S = 10.0
@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 class AppHome:
     """Builds the Home tab. `settings`: what Typist admins see of the bot's settings."""
 
-    usage: UsageByModel
-    tab: AppHomeTab
+    usage: UsageLedger
+    tab: Surfaces
     quota: Quota
     access_control: AccessControl
     clock: Clock

@@ -10,10 +10,10 @@ from bot.core.assistant_pane import Suggestion
 from bot.core.conversation import Question, ThreadKey
 from bot.core.inbound.triage import Identity
 from bot.errors import RateLimited, Refused, StoreError, trace_of
-from bot.ports.assistant_pane import Pane
-from bot.ports.notices import Notices
-from bot.ports.pane_context import PaneContextWriter
 from bot.services.thread_statuses import ThreadStatuses
+from bot.slack.assistant_pane import Pane
+from bot.store.notices import Notices
+from bot.store.pane_context import PaneContexts
 
 SIGN_WITHIN_S = 0.4
 """How long a session, and then a status, may take before the placeholder with Typist's own Stop is shown instead."""
@@ -39,7 +39,7 @@ class AssistantPane:
     """Serves apps with a pane, and every thread's status. Nothing fails because of a call that Slack refuses."""
 
     notices: Notices
-    context: PaneContextWriter
+    context: PaneContexts
     pane: Pane
     me: Identity
     suggestions: tuple[Suggestion, ...]

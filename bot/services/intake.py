@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import replace
-from typing import Protocol
 
 from bot.core.conversation import Job, Message, Question, ThreadKey
 from bot.core.inbound.triage import (
@@ -15,38 +14,15 @@ from bot.core.inbound.triage import (
     stop_in,
     triage,
 )
-from bot.ports.channel_settings import ChannelSettingsReader
-from bot.ports.participants import ThreadParticipants
-from bot.ports.queue import QuestionQueue
 from bot.services.access_control import AccessControl
+from bot.services.reply_actions import ReplyActions
 from bot.services.shared_tokens import SharedTokens
+from bot.services.worker import Worker
+from bot.store.channel_settings import ChannelSettingsStore
+from bot.store.participants import ThreadParticipants
+from bot.store.queue.producers import QuestionQueue
 
 log = logging.getLogger(__name__)
-
-
-class WakeableWorker(Protocol):
-    """The part of the worker that intake uses."""
-
-    @property
-    def full(self) -> bool:
-        """Whether a question that comes now has to wait for a free place."""
-        ...
-
-    def wake(self) -> None:
-        """Has the worker look for a job to claim."""
-        ...
-
-    def post_placeholder(self, job: Job) -> None:
-        """Posts the placeholder of a queued job in the background."""
-        ...
-
-
-class StopsAnswers(Protocol):
-    """The part of reply actions that intake uses."""
-
-    async def stop_by_message(self, thread: ThreadKey, user_id: str, message_ts: str) -> bool:
-        """Stops the answer that is being written in a thread; returns False if the message can't mean that."""
-        ...
 
 
 class Intake:
@@ -56,10 +32,10 @@ class Intake:
         self,
         queue: QuestionQueue,
         participants: ThreadParticipants,
-        channel_settings: ChannelSettingsReader,
-        worker: WakeableWorker,
+        channel_settings: ChannelSettingsStore,
+        worker: Worker,
         access_control: AccessControl,
-        stops: StopsAnswers,
+        reply_actions: ReplyActions,
         me: Identity,
         rules: TriageRules,
         action_tokens: SharedTokens | None = None,
@@ -70,7 +46,7 @@ class Intake:
         self._channel_settings = channel_settings
         self._worker = worker
         self._access_control = access_control
-        self._stops = stops
+        self._reply_actions = reply_actions
         self._me = me
         self._rules = rules
         self._action_tokens = action_tokens
@@ -81,7 +57,7 @@ class Intake:
         `action_token` comes with events that let us search Slack; of a mention's two events, perhaps one has it.
         """
         stop = stop_in(message, self._me)
-        if stop and await self._stops.stop_by_message(stop, message.user_id or "", message.ts):
+        if stop and await self._reply_actions.stop_by_message(stop, message.user_id or "", message.ts):
             return
         participants = await self._participants_at(message)
         verdict = triage(message, self._me, participants, await self._rules_for(message, participants))

@@ -8,8 +8,9 @@ import logging
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.mentions import mentioned_users, without_address
 from bot.core.inbound.triage import Identity, by_person
-from bot.ports.message_edits import QuestionEdits
-from bot.services.intake import Intake, WakeableWorker
+from bot.services.intake import Intake
+from bot.services.worker import Worker
+from bot.store.queue.producers import QuestionQueue
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 class MessageEdits:
     """Applies edits and deletions of messages to their questions. Each method raises StoreError."""
 
-    def __init__(self, questions: QuestionEdits, worker: WakeableWorker, intake: Intake, me: Identity) -> None:
+    def __init__(self, questions: QuestionQueue, worker: Worker, intake: Intake, me: Identity) -> None:
         self._questions = questions
         self._worker = worker
         self._intake = intake

@@ -22,10 +22,9 @@ from bot.core.inbound.triage import Identity
 from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage, text_of_post
 from bot.core.slash_command import CommandResponse
 from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, trace_of
-from bot.ports.message_questions import MessageQuestions
-from bot.ports.question_posts import QuestionPosts
-from bot.ports.responses import CommandResponses
 from bot.services.intake import Intake
+from bot.slack.surfaces import Surfaces
+from bot.store.message_questions import MessageQuestions
 
 POST_WITHIN_S = 10.0
 """The latest time for sending a post. Slack answers within 15 s or never, so none arrives after QUESTION_HOLD_S."""
@@ -51,8 +50,7 @@ class MessageShortcut:
     """Posts and queues submitted questions, and continues those that another process left."""
 
     records: MessageQuestions
-    posts: QuestionPosts
-    responses: CommandResponses
+    surfaces: Surfaces
     intake: Intake
     clock: Clock
     me: Identity
@@ -173,7 +171,7 @@ class MessageShortcut:
         if question.tries > 1 and (ts := await self._find_post(question)):
             return self._question(question, about.channel_id, ts)
         try:
-            place = await self.posts.post_question(question, self._may_post(question), elsewhere=False)
+            place = await self.surfaces.post_question(question, self._may_post(question), elsewhere=False)
             return self._question(question, *place)
         except Refused as refused:
             if refused.reason in (Refusal.CHANNEL_GONE, Refusal.FORBIDDEN):
@@ -189,7 +187,7 @@ class MessageShortcut:
         if not await self.records.record_direct_post(question, begun=True):
             raise PostUncertain("another process has it")
         try:
-            place = await self.posts.post_question(question, self._may_post(question), elsewhere=True)
+            place = await self.surfaces.post_question(question, self._may_post(question), elsewhere=True)
         except (RateLimited, Refused) as error:
             if isinstance(error, Refused) and error.reason.may_pass:
                 raise PostUncertain(str(error)) from error
@@ -209,7 +207,7 @@ class MessageShortcut:
         looks = 0
         for delay_s in (*LOOK_AGAIN_S, None):
             try:
-                ts = await self.posts.find_question(question, since)
+                ts = await self.surfaces.find_question(question, since)
                 looks += 1
                 if ts is not None or looks > 1:
                     return ts
@@ -234,7 +232,7 @@ class MessageShortcut:
     async def _tell(self, response_url: str, sentence: str) -> None:
         """Tells the asker the outcome; a failure is logged and changes nothing."""
         try:
-            await self.responses.respond_to_command(response_url, CommandResponse(sentence))
+            await self.surfaces.respond_to_command(response_url, CommandResponse(sentence))
         except (RateLimited, Refused) as error:
             log.warning("response to a command not sent: %s", error)
 

@@ -11,9 +11,10 @@ from bot.core.outbox import MOST_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, 
 from bot.core.reply.approvals import Ask, asks_of
 from bot.core.reply.draft import Draft
 from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
-from bot.ports.outbox import OutboxEntries, OutboxSender
-from bot.ports.replies import Replies
 from bot.services.answering import ending_of
+from bot.services.replies import Replies
+from bot.slack.outbox_sender import OutboxSender
+from bot.store.outbox_entries import OutboxEntries
 
 LOOK_S = 1.0
 AT_ONCE = 20

@@ -30,13 +30,13 @@ from bot.core.inbound.triage import Identity, by_person, second_person_since
 from bot.core.reply.draft import Draft
 from bot.core.trust import OTHERS, OURS
 from bot.errors import StoreError
-from bot.ports.channel_settings import ChannelSettingsReader
-from bot.ports.files import Files
-from bot.ports.history import History
-from bot.ports.message_edits import QuestionEdits
-from bot.ports.pane_context import PaneContextReader
-from bot.ports.participants import GroupThreads
-from bot.ports.recorded_answers import ThreadReplies
+from bot.slack.files import Files
+from bot.slack.history import History
+from bot.store.channel_settings import ChannelSettingsStore
+from bot.store.pane_context import PaneContexts
+from bot.store.participants import ThreadParticipants
+from bot.store.queue.producers import QuestionQueue
+from bot.store.recorded_answers import RecordedAnswers
 
 READ_RETRIES_S = (0.5, 1.0, 2.0, 5.0)
 """Pauses between tries to read something from the database, before the prompt does without it."""
@@ -75,11 +75,11 @@ class BuiltPrompt:
 class PromptBuilder:
     """Builds prompts from Slack's history, the recorded answers and the channel's settings."""
 
-    recorded: ThreadReplies
-    questions: QuestionEdits
-    channel_settings: ChannelSettingsReader
-    pane_context: PaneContextReader
-    group_threads: GroupThreads
+    recorded: RecordedAnswers
+    questions: QuestionQueue
+    channel_settings: ChannelSettingsStore
+    pane_context: PaneContexts
+    group_threads: ThreadParticipants
     history: History
     files: Files
     clock: Clock

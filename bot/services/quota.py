@@ -22,10 +22,10 @@ from bot.core.limits.caps import (
 )
 from bot.core.stream import SEARCH_RESULT_TOKENS, Usage
 from bot.errors import CapReached, StoreError, trace_of
-from bot.ports.ephemeral_messages import EphemeralMessages
-from bot.ports.notices import Notices
-from bot.ports.usage import UsageLedger
 from bot.prices import ModelPrices
+from bot.slack.ephemeral_messages import EphemeralMessages
+from bot.store.notices import Notices
+from bot.store.usage_ledger import UsageLedger
 
 ROOM_POLL_S = 0.5
 """How often to check whether answers under way have left room below a cap."""

@@ -11,7 +11,6 @@ import logging
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from bot.clock import Clock
 from bot.core import texts
@@ -22,14 +21,13 @@ from bot.core.reply.approvals import ApprovalPlace, ask_of, deciders, details_of
 from bot.core.reply.sources import shown_sources
 from bot.core.tool_steps import Decision, StepState, ToolStep
 from bot.errors import RateLimited, Refused, StoreError
-from bot.ports.history import History
-from bot.ports.modals import ArgumentsModals
-from bot.ports.queue import JobRequests
-from bot.ports.recorded_answers import RecordedAnswers
-from bot.ports.responses import ActionResponses
-from bot.ports.tool_steps import Approvals
 from bot.services.access_control import AccessControl
-from bot.services.intake import WakeableWorker
+from bot.services.worker import Worker
+from bot.slack.history import History
+from bot.slack.surfaces import Surfaces
+from bot.store.queue.producers import QuestionQueue
+from bot.store.recorded_answers import RecordedAnswers
+from bot.store.tool_steps import ToolSteps
 
 log = logging.getLogger(__name__)
 
@@ -65,26 +63,17 @@ class Press:
     """The button is in the modal that shows all arguments of a call."""
 
 
-class StoppableWorker(WakeableWorker, Protocol):
-    """The part of the worker that reply actions use."""
-
-    def stop_answer(self, job_id: int) -> None:
-        """Stops a job at once if this process has it; else its worker learns of the recorded stop with a heartbeat."""
-        ...
-
-
 @dataclass(frozen=True)
 class ReplyActions:
     """Performs reply actions. `admins`: ids of the Typist admins, who have an asker's rights."""
 
-    jobs: JobRequests
+    jobs: QuestionQueue
     answers: RecordedAnswers
-    worker: StoppableWorker
+    worker: Worker
     access_control: AccessControl
     admins: Collection[str]
-    responses: ActionResponses
-    approvals: Approvals
-    modals: ArgumentsModals
+    surfaces: Surfaces
+    approvals: ToolSteps
     history: History
     clock: Clock
 
@@ -100,9 +89,9 @@ class ReplyActions:
             response = ActionResponse(texts.ACTION_FAILED)
         try:
             if response is not None:
-                await self.responses.respond_to_action(press.thread, press.user_id, press.response_url, response)
+                await self.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
             elif press.private:
-                await self.responses.delete_ephemeral(press.response_url)
+                await self.surfaces.delete_ephemeral(press.response_url)
         except (RateLimited, Refused) as error:
             log.warning("outcome of action %s not shown: %s", press.action, error)
 
@@ -147,7 +136,7 @@ class ReplyActions:
         await self.answers.event_handled(event_id)
         if sentence is not None:
             try:
-                await self.responses.respond_to_action(thread, user_id, "", ActionResponse(sentence))
+                await self.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
             except (RateLimited, Refused) as error:
                 log.warning("refusal of Slack's Stop not shown: %s", error)
 
@@ -243,7 +232,7 @@ class ReplyActions:
         )
         place = ApprovalPlace(press.thread.channel_id, press.thread.thread_ts, press.message_ts, press.value)
         ask = ask_of(step, answer.version, self.admins)
-        await self.modals.open_arguments_modal(press.trigger_id, ask, place if may_approve else None)
+        await self.surfaces.open_arguments_modal(press.trigger_id, ask, place if may_approve else None)
         return None
 
     async def _details(self, answer: RecordedAnswer) -> ActionResponse:

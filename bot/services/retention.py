@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from bot.clock import Clock
 from bot.errors import TypistError, trace_of
-from bot.ports.retention import Retention
+from bot.store.erasure import Erasure
 
 DAY_S = 24 * 60 * 60
 EVERY_S = 60 * 60
@@ -17,7 +17,7 @@ SlackTime = Callable[[], Awaitable[float | None]]
 log = logging.getLogger(__name__)
 
 
-async def expire_texts(retention: Retention, clock: Clock, slack_time: SlackTime, retention_days: int) -> None:
+async def expire_texts(retention: Erasure, clock: Clock, slack_time: SlackTime, retention_days: int) -> None:
     """Removes old texts now and every hour, until canceled. Several processes may do it at once.
 
     `slack_time` returns Slack's clock, in seconds since 1970. Nothing is erased while it is unknown.

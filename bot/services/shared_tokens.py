@@ -3,8 +3,8 @@
 import json
 
 from bot.core.conversation import Question
-from bot.ports.action_tokens import ActionTokens
-from bot.ports.process_messages import ProcessMessages
+from bot.slack.search import SlackSearch
+from bot.store.process_messages import ProcessMessages
 
 _KIND = "action_token"
 
@@ -12,7 +12,7 @@ _KIND = "action_token"
 class SharedTokens:
     """Keeps the tokens of this process's events, and of those that other processes tell of."""
 
-    def __init__(self, tokens: ActionTokens, others: ProcessMessages) -> None:
+    def __init__(self, tokens: SlackSearch, others: ProcessMessages) -> None:
         self._tokens = tokens
         self._others = others
         others.on_message(self._heard)

@@ -21,12 +21,10 @@ from bot.core.limits.caps import UsageToDate
 from bot.core.message_question import QuotedMessage
 from bot.core.slash_command import HELP, SETTINGS_FIELDS, USAGE, CommandResponse, Help, TypedCommand
 from bot.errors import RateLimited, Refused
-from bot.ports.channel_settings import ChannelSettingsStore
-from bot.ports.channels import Channels
-from bot.ports.modals import Modals
-from bot.ports.responses import CommandResponses
 from bot.services.access_control import AccessControl
 from bot.services.quota import Quota
+from bot.slack.surfaces import Surfaces
+from bot.store.channel_settings import ChannelSettingsStore
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +44,7 @@ class SlashCommands:
     """Answers commands and shortcuts. Each method but `tell` raises RateLimited, Refused and StoreError."""
 
     channel_settings: ChannelSettingsStore
-    modals: Modals
-    responses: CommandResponses
-    channels: Channels
+    surfaces: Surfaces
     access_control: AccessControl
     quota: Quota
     me: Identity
@@ -85,16 +81,16 @@ class SlashCommands:
     async def ask_about(self, invocation: Invocation, message: Message) -> None:
         """Asks a person in a modal what they want to know about a message."""
         if denial := await self._denial(invocation):
-            await self.responses.respond_to_command(invocation.response_url, CommandResponse(denial))
+            await self.surfaces.respond_to_command(invocation.response_url, CommandResponse(denial))
             return
         text, thread_ts = with_names(message.whole, {}), message.thread_ts or message.ts
         about = QuotedMessage(message.channel_id, message.ts, thread_ts, text, invocation.response_url)
-        await self.modals.open_question_modal(invocation.trigger_id, about, message.user_id)
+        await self.surfaces.open_question_modal(invocation.trigger_id, about, message.user_id)
 
     async def tell(self, response_url: str, response: CommandResponse) -> None:
         """Tells a person the outcome of their action. A refusal by Slack is only logged."""
         try:
-            await self.responses.respond_to_command(response_url, response)
+            await self.surfaces.respond_to_command(response_url, response)
         except (RateLimited, Refused) as error:
             log.warning("response to a command not sent: %s", error)
 
@@ -104,14 +100,14 @@ class SlashCommands:
         settings = await self.channel_settings.read(self.me.team_id, invocation.channel_id)
         place = SettingsPlace(invocation.channel_id, invocation.response_url)
         defaults = self.defaults if invocation.user_id in self.admins else replace(self.defaults, mcp_servers=())
-        await self.modals.open_settings_modal(invocation.trigger_id, place, settings, defaults, field)
+        await self.surfaces.open_settings_modal(invocation.trigger_id, place, settings, defaults, field)
         return None
 
     async def _may_change(self, user_id: str, channel_id: str) -> bool:
         """Returns whether a person may change a channel's settings; in a direct message they always may."""
         if user_id in self.admins or channel_settings.is_direct(channel_id):
             return True
-        return await self.channels.creator(channel_id) == user_id
+        return await self.surfaces.creator(channel_id) == user_id
 
     async def _denial(self, invocation: Invocation) -> Denial | None:
         thread = ThreadKey(self.me.team_id, invocation.channel_id, None)

@@ -21,8 +21,8 @@ from bot.clock import Clock
 from bot.core import texts
 from bot.core.conversation import QueuedThreads, ThreadKey
 from bot.errors import RateLimited, Refused, StoreError, trace_of
-from bot.ports.assistant_pane import Pane
-from bot.ports.queue import ThreadQueue
+from bot.slack.assistant_pane import Pane
+from bot.store.queue.producers import QuestionQueue
 
 CALL_TIMEOUT_S = 5.0
 REFRESH_S = 90.0
@@ -60,7 +60,7 @@ class ThreadStatuses:
     """Keeps the statuses of this process's threads."""
 
     pane: Pane
-    queue: ThreadQueue
+    queue: QuestionQueue
     clock: Clock
     team_id: str
     _statuses: dict[tuple[str, str], _ThreadStatus] = field(default_factory=dict, init=False)

@@ -32,10 +32,10 @@ from bot.core.tool_steps import StepState, ToolStep
 from bot.core.tools import NOT_KEPT, CallOutcome, CallResult, Permission, ToolRule, label_of
 from bot.core.trust import Origins, read_more_than_askers
 from bot.errors import trace_of
-from bot.ports.tool_steps import ToolSteps
-from bot.ports.tools import Tools
-from bot.ports.users import Users
 from bot.services.insisting import insist
+from bot.services.toolbox import Tools
+from bot.slack.users import Users
+from bot.store.tool_steps import ToolSteps
 
 CALL_TIMEOUT_S = 60.0
 ANSWER_WITHIN_S = CALL_TIMEOUT_S + 5.0

@@ -1,15 +1,39 @@
-"""All tools of an answer, wherever they come from, as one."""
+"""The tools of an answer: an MCP server's, Slack's search, or both together."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from bot.core.conversation import Question, ToolDefinition
 from bot.core.tools import CallResult, ToolRule, owner_of
-from bot.ports.tools import Tools
+
+
+class Tools(Protocol):
+    """Offers tools and calls them."""
+
+    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+        """Returns the tools that may be used to answer a question, within seconds; unavailable tools are left out.
+
+        Tools that an admin denies, and tools whose definition has changed since an admin agreed to it, are missing too.
+        """
+        ...
+
+    def rule_for(self, name: str) -> ToolRule:
+        """Returns what an admin has decided about a tool; ASK for a name that no rule covers."""
+        ...
+
+    async def call(
+        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
+    ) -> CallResult:
+        """Calls a tool once, and never again. It must have been decided about already: only DENY is checked here.
+
+        The call fails before it leaves if `definitions` wouldn't offer the tool with this hash. A call of a tool that
+        isn't declared read-only is UNKNOWN if nobody knows whether it happened.
+        """
+        ...
 
 
 class Toolbox:
-    """Implements the port Tools. A tool's name says whose it is.
+    """All tools together. A tool's name says whose it is.
 
     `own`: tools of Typist's own, by their owner's name. `others` has all other tools. It can't replace one of ours.
     """

@@ -46,9 +46,10 @@ from bot.clock import Clock
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.lease import Lease
 from bot.errors import StoreError, trace_of
-from bot.ports.queue import WaitingJobs, WorkerQueue
-from bot.ports.replies import WorkerReplies
 from bot.services.answer_attempt import AnswerAttempt, Cancellation
+from bot.services.replies import Replies
+from bot.store.queue.producers import QuestionQueue
+from bot.store.queue.worker import WorkerQueue
 
 HEARTBEAT_S = 1.0
 BEAT_TIMEOUT_S = 2.0
@@ -87,8 +88,8 @@ class Worker:
     """
 
     queue: WorkerQueue
-    waiting: WaitingJobs
-    replies: WorkerReplies
+    waiting: QuestionQueue
+    replies: Replies
     lease: Lease
     clock: Clock
     capacity: Capacity

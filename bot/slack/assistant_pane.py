@@ -24,16 +24,21 @@ LOADING_MESSAGE_CHARS = 50
 """Slack refuses a status with a longer loading message (letta-ai/letta-code#3553)."""
 
 
-class SlackPane:
-    """Implements the port Pane on the Web API. Statuses need chat:write; the rest needs assistant:write."""
+class Pane:
+    """The assistant pane: suggestions, statuses and titles. Each method raises RateLimited and Refused.
+
+    Statuses need chat:write; the rest needs assistant:write.
+    """
 
     def __init__(self, client: PacedClient) -> None:
         self._client = client
         self.has_sessions = True
+        """Whether the app has agent sessions, as far as is known."""
         self._begun_at = deque([-math.inf] * SESSIONS_A_MINUTE, maxlen=SESSIONS_A_MINUTE)
         """When the last sessions began, by the monotonic clock."""
 
     async def suggest(self, channel_id: str, thread_ts: str | None, prompts: Sequence[Suggestion]) -> None:
+        """Shows suggested prompts in a thread, or without `thread_ts` in the whole direct message."""
         await self._client.call(
             "assistant.threads.setSuggestedPrompts",
             channel_id=channel_id,
@@ -43,9 +48,10 @@ class SlackPane:
         )
 
     async def set_status(self, thread: ThreadKey, status: str) -> None:
-        """Sends plain text: Slack decodes nothing in a status, and shows no emoji for their names.
+        """Shows a status in any thread until the bot posts, for two minutes at most; "" removes it.
 
-        Without loading messages, Slack shows phrases of its own in channels (slack-go/slack#1487).
+        It is sent as plain text: Slack decodes nothing in a status, and shows no emoji for their names. Without loading
+        messages, Slack shows phrases of its own in channels (slack-go/slack#1487).
         """
         loading = loading_message(status) or None
         await self._client.call(
@@ -53,12 +59,14 @@ class SlackPane:
         )
 
     async def set_title(self, thread: ThreadKey, title: str) -> None:
+        """Names the thread in the pane's list."""
         await self._client.call("assistant.threads.setTitle", title=title, **_place(thread))
 
     async def begin_session(self, thread: ThreadKey) -> bool:
-        """Only apps with agent_view have sessions. After the first refusal for that, Slack isn't asked again.
+        """Shows Slack's own Stop in an agent's thread; returns False where Slack has none to show.
 
-        Slack shows no Stop to apps that aren't subscribed to its event.
+        Only apps with agent_view have sessions. After the first refusal for that, Slack isn't asked again. Slack shows
+        no Stop to apps that aren't subscribed to its event.
         """
         now = self._client.clock.monotonic()
         if not self.has_sessions or now < self._begun_at[0] + WINDOW_S:
@@ -74,6 +82,7 @@ class SlackPane:
         return STOP_EVENT_MISSING not in str(answer.get("warning"))
 
     async def end_session(self, thread: ThreadKey, *, waits: bool = False) -> None:
+        """Removes Slack's own Stop. With `waits`, the session says that it waits for a person."""
         if self.has_sessions:
             await self._set_session(thread, "suspended" if waits else "active")
 

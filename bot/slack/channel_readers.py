@@ -14,7 +14,7 @@ from bot.core.conversation import ThreadKey
 from bot.core.limits.access import UserKind
 from bot.errors import RateLimited, Refused
 from bot.slack.paced_client import PacedClient
-from bot.slack.users import SlackUsers
+from bot.slack.users import Users
 
 WITHIN_S = 5.0
 """How long a question waits for the answer. The lookups that were made are kept for the next one."""
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 class ChannelReaders:
     """Needs the scopes channels:read, groups:read, mpim:read and users:read."""
 
-    def __init__(self, client: PacedClient, users: SlackUsers) -> None:
+    def __init__(self, client: PacedClient, users: Users) -> None:
         self._client = client
         self._users = users
         self._insiders_only: dict[str, tuple[bool, float]] = {}

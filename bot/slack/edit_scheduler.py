@@ -50,11 +50,11 @@ from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
 from bot.core.reply.state import Call, Ending, Post, Reply, Shown, StartStream, Streaming, Update
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
-from bot.ports.queue import ReplyRecord
 from bot.slack.rate_budget import REPLIES, RateBudget
 from bot.slack.reply_transport import ReplyTransport
 from bot.slack.retry_policy import REPLY_CALLS
 from bot.slack.scheduled_reply import MAX_LAYOUT_CHARS, ScheduledReply
+from bot.store.queue.worker import WorkerQueue
 
 MOST_IN_FLIGHT = 4
 """The most calls of one method at once."""
@@ -79,7 +79,7 @@ log = logging.getLogger(__name__)
 
 
 class ReplyHandle:
-    """The LiveReply port: takes an answer's text while the scheduler shows it."""
+    """Takes an answer's text while the scheduler shows it."""
 
     def __init__(self, scheduler: "EditScheduler", scheduled: ScheduledReply, draft: Draft, shown: Shown) -> None:
         self.shown = shown
@@ -163,7 +163,7 @@ class EditScheduler:
         budget: RateBudget,
         lease: Lease,
         clock: Clock,
-        records: ReplyRecord,
+        records: WorkerQueue,
         carrier: CarrierSetting = CarrierSetting.EDIT,
     ) -> None:
         self._carrier = carrier

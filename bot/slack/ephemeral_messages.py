@@ -12,8 +12,8 @@ from bot.slack.retrying import Retrying
 log = logging.getLogger(__name__)
 
 
-class SlackEphemeralMessages:
-    """The EphemeralMessages port, and the only caller of chat.postEphemeral."""
+class EphemeralMessages:
+    """Tells one person something that nobody else sees: the only caller of chat.postEphemeral."""
 
     def __init__(self, client: PacedClient) -> None:
         self._client = client
@@ -30,8 +30,8 @@ class SlackEphemeralMessages:
     async def tell(self, question: Question, sentence: str) -> None:
         """Shows the question's asker a sentence where the question was written, and logs it if Slack never takes it.
 
-        If the question isn't in a thread yet, the sentence appears at the channel's root, because a thread without
-        answers shows no ephemeral message.
+        Slack may lose it. If the question isn't in a thread yet, the sentence appears at the channel's root, because a
+        thread without answers shows no ephemeral message.
         """
         thread = question.thread
         if thread.thread_ts == question.ts:

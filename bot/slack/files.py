@@ -43,8 +43,8 @@ _CHUNK_BYTES = 64 * 1024
 log = logging.getLogger(__name__)
 
 
-class SlackFiles:
-    """The Files port. The Web API's own origin counts as Slack, wherever it is."""
+class Files:
+    """Reads files that people share. The Web API's own origin counts as Slack, wherever it is."""
 
     def __init__(self, client: SlackClient) -> None:
         self._client = client
@@ -55,7 +55,10 @@ class SlackFiles:
 
     @asynccontextmanager
     async def reading(self, files: Sequence[File]) -> AsyncIterator[Mapping[str, OpenedFile]]:
-        """See Files. Reserves memory for the largest possible files first, then for their actual sizes."""
+        """Returns the content of each file, by id, or why it can't be read; never raises because of a file.
+
+        Memory is reserved for the largest possible files first, then for their actual sizes, until the context ends.
+        """
         opened: dict[str, OpenedFile] = {}
         held_bytes, most_bytes = 0, min(MOST_BYTES, MOST_FILE_BYTES * len(files))
         try:

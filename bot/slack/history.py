@@ -20,7 +20,7 @@ from bot.slack.format.shortcut_question import asked_in
 from bot.slack.paced_client import PacedClient
 from bot.slack.retry_policy import HISTORY_PAGE
 from bot.slack.retrying import Retrying
-from bot.slack.users import SlackUsers
+from bot.slack.users import Users
 
 THREAD_PAGE_MESSAGES = 999
 """The most messages that Slack returns with one call."""
@@ -45,10 +45,10 @@ class _Reading:
     retrying: Retrying
 
 
-class SlackHistory:
-    """The History port on Slack's Web API."""
+class History:
+    """Reads conversations."""
 
-    def __init__(self, client: PacedClient, users: SlackUsers, bot_id: str) -> None:
+    def __init__(self, client: PacedClient, users: Users, bot_id: str) -> None:
         self._client = client
         self._clock = client.clock
         self._users = users
@@ -57,8 +57,8 @@ class SlackHistory:
     async def messages(self, question: Question) -> list[Message]:
         """Returns the question's conversation as Slack has it now, oldest first; a new thread costs no call.
 
-        A thread gives its first message and the newest thousand, a direct message the newest 60. If Slack doesn't
-        return all of them in time, the result has those that it returned, and the question follows a gap.
+        A thread gives its first message and the newest thousand, a direct message the newest 60. Messages that Slack
+        doesn't return in time are left out, and the next message says so (`after_gap`).
         """
         thread_ts = question.thread.thread_ts
         if thread_ts == question.ts:
@@ -70,7 +70,7 @@ class SlackHistory:
         return await (self._direct_message(reading) if thread_ts is None else self._thread(reading, thread_ts))
 
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
-        """Returns the names of people and channels by id, of the first 50."""
+        """Returns the names of people and channels by id: at most 50, without those that Slack doesn't give."""
         return await self._users.names(ids)
 
     async def _direct_message(self, reading: _Reading) -> list[Message]:

@@ -12,7 +12,7 @@ from bot.core.outbox import OutboxEntry
 from bot.core.reply.state import Delete
 from bot.errors import Refused
 from bot.slack.client import only_while
-from bot.slack.ephemeral_messages import SlackEphemeralMessages
+from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.format import reply_blocks
 from bot.slack.message_transport import MessageTransport
 from bot.slack.posted_replies import PostedReplies
@@ -24,15 +24,18 @@ PING_EVENT = "typist_ping"
 ASK_EVENT = "typist_ask"
 
 
-class SlackOutboxSender:
-    """The OutboxSender port on Slack's Web API. `bot_user_id`: Typist's own user."""
+class OutboxSender:
+    """Makes an outbox entry's calls to Slack. Each method raises RateLimited and Refused.
+
+    `bot_user_id`: Typist's own user.
+    """
 
     def __init__(
         self,
         transport: MessageTransport,
         posted: PostedReplies,
         threads: ThreadPoster,
-        ephemeral: SlackEphemeralMessages,
+        ephemeral: EphemeralMessages,
         bot_user_id: str,
     ) -> None:
         self._transport = transport
@@ -58,13 +61,19 @@ class SlackOutboxSender:
         await self._delete([*nearby, *(Delete(entry.question, ts) for ts in sorted(far_back))])
 
     async def remove(self, entry: OutboxEntry) -> None:
-        """Deletes the reply, unless a person wrote after the question: their message may refer to it."""
+        """Deletes the messages of a reply and its files, unless a person wrote after the question.
+
+        Their message may refer to it.
+        """
         messages = await self._posted.messages_since(entry.question)
         if not any(self._is_by_person(message) for message in messages if message["ts"] > entry.question.ts):
             await self._delete(await self._posted.late_messages(entry.question, ()))
 
     async def offer(self, entry: OutboxEntry) -> None:
-        """Offers the asker a new answer. The button's value is the job's id, because the reply has no such message."""
+        """Shows the question's writer, and nobody else, a button for another answer.
+
+        The button's value is the job's id, because the reply has no such message.
+        """
         await self._ephemeral.post(
             entry.question.thread,
             entry.question.user_id,
@@ -73,14 +82,20 @@ class SlackOutboxSender:
         )
 
     async def ping(self, entry: OutboxEntry, still: Callable[[], bool]) -> str | None:
-        """Mentions the asker, unless an earlier try has done so."""
+        """Mentions the asker because their answer is complete; returns the ts of the message, None if it has none.
+
+        Sends nothing if an earlier try has done so, or once `still()` is False: another process may have the entry.
+        """
         metadata = _metadata(PING_EVENT, entry)
         if ts := await self._earlier(entry, metadata):
             return ts
         return await self._post(entry, still, text=texts.answer_ready(_mention(entry)), metadata=metadata)
 
     async def ask_approval(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
-        """Mentions the asker, unless an earlier try has done so for the same approval."""
+        """Mentions the asker because a call waits for their approval.
+
+        Sends nothing if an earlier try has done so for the same approval, or once `still()` is False.
+        """
         metadata = _metadata(ASK_EVENT, entry, waits_until=str(entry.waits_until))
         if not await self._earlier(entry, metadata):
             sentence = texts.approval_asked(_mention(entry))

@@ -11,7 +11,7 @@ from bot.core.carriers import Carrier, CarrierRoom, CarrierSetting, choose_carri
 from bot.core.pacing import ASK_AGAIN_S, ChannelPosts, Pacer, Urgency
 from bot.core.reply.state import Streaming
 from bot.errors import RateLimited, StoreError
-from bot.ports.rate_ledger import RateLedger
+from bot.store.rate_ledger import RateLedger
 
 CALLS_PER_MINUTE = {
     "chat.update": 50,

@@ -83,7 +83,7 @@ log = logging.getLogger(__name__)
 
 
 class SlackSearch:
-    """Implements the ports Tools and ActionTokens. Needs the scope search:read.public."""
+    """Slack's search as a tool of models, on behalf of the person who asked. Needs the scope search:read.public."""
 
     def __init__(self, client: PacedClient, readers: ChannelReaders) -> None:
         self._client = client
@@ -92,7 +92,7 @@ class SlackSearch:
         """By the channel and the ts of the question."""
 
     def keep(self, channel_id: str, ts: str, action_token: str) -> None:
-        """Keeps a question's token, and drops the oldest if there are too many."""
+        """Keeps the action token of a question's event in memory, and drops the oldest if there are too many."""
         self._tokens[channel_id, ts] = action_token
         while len(self._tokens) > MOST_TOKENS:
             del self._tokens[next(iter(self._tokens))]

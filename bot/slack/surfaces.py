@@ -13,7 +13,7 @@ from bot.core.reply.approvals import ApprovalPlace, Ask
 from bot.core.slash_command import CommandResponse
 from bot.errors import RateLimited, Refused
 from bot.slack.client import SlackClient, only_while
-from bot.slack.ephemeral_messages import SlackEphemeralMessages
+from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.format import modals, reply_blocks
 from bot.slack.format.blockkit import Json
 from bot.slack.format.command_responses import command_message
@@ -26,11 +26,14 @@ from bot.slack.thread_poster import ThreadPoster
 log = logging.getLogger(__name__)
 
 
-class SlackSurfaces:
-    """Implements the ports for modals, App Home, responses, channels and posted questions on the Web API."""
+class Surfaces:
+    """Modals, App Home, responses, channels and posted questions. Each method raises RateLimited and Refused.
+
+    Slack opens a modal only within three seconds of the action that created its trigger.
+    """
 
     def __init__(
-        self, client: SlackClient, paced: PacedClient, threads: ThreadPoster, ephemeral: SlackEphemeralMessages
+        self, client: SlackClient, paced: PacedClient, threads: ThreadPoster, ephemeral: EphemeralMessages
     ) -> None:
         self._client = client
         self._paced = paced
@@ -45,12 +48,15 @@ class SlackSurfaces:
         defaults: DefaultSettings,
         focus: SettingsField,
     ) -> None:
+        """Shows a channel's settings, with the cursor in `focus`."""
         await self._open_modal(trigger_id, modals.settings_modal(place, settings, defaults, focus))
 
     async def open_question_modal(self, trigger_id: str, about: QuotedMessage, writer_id: str | None) -> None:
+        """Asks a person what they want to know about a message, which `writer_id` wrote."""
         await self._open_modal(trigger_id, modals.question_modal(about, writer_id))
 
     async def open_arguments_modal(self, trigger_id: str, ask: Ask, place: ApprovalPlace | None) -> None:
+        """Shows all arguments of a call. With a place, the person may approve the call there."""
         await self._open_modal(trigger_id, modals.arguments_modal(ask, place))
 
     async def _open_modal(self, trigger_id: str, view: Json) -> None:
@@ -58,16 +64,18 @@ class SlackSurfaces:
         await self._client.call("views.open", trigger_id=trigger_id, view=view)
 
     async def publish_home(self, user_id: str, content: HomeView | Denial) -> None:
+        """Shows App Home to one person, or why they have no access."""
         view = denied_view(content) if isinstance(content, Denial) else home_view(content)
         await self._paced.call("views.publish", user_id=user_id, view=view)
 
     async def respond_to_command(self, response_url: str, response: CommandResponse) -> None:
+        """Sends the response; Slack takes five to a response_url, within half an hour of the command."""
         await self._client.respond(response_url, command_message(response))
 
     async def respond_to_action(
         self, thread: ThreadKey, user_id: str, response_url: str, response: ActionResponse
     ) -> None:
-        """Posts Markdown as an ephemeral message, because a response_url takes plain text only.
+        """Shows the response in the thread, as an ephemeral message: a response_url takes plain text only.
 
         If the ephemeral message is refused, its text goes to the response_url. Slack's own Stop has no response_url.
         """
@@ -89,10 +97,14 @@ class SlackSurfaces:
         await self._client.respond(response_url, message)
 
     async def delete_ephemeral(self, response_url: str) -> None:
+        """Deletes the ephemeral message whose button was pressed."""
         await self._client.respond(response_url, {"delete_original": True})
 
     async def creator(self, channel_id: str) -> str | None:
-        """Needs the scopes channels:read, groups:read and mpim:read."""
+        """Returns who created a channel, None if Slack doesn't say.
+
+        Needs the scopes channels:read, groups:read and mpim:read.
+        """
         try:
             answer = await self._paced.call("conversations.info", channel=channel_id)
         except Refused as error:
@@ -105,6 +117,11 @@ class SlackSurfaces:
     async def post_question(
         self, question: MessageQuestion, still: Callable[[], bool], *, elsewhere: bool
     ) -> tuple[str, str]:
+        """Posts the question in the message's thread, or `elsewhere`, in the asker's direct message.
+
+        Returns the channel's id and the post's ts. `still` is asked just before the post leaves: if it returns False,
+        nothing is sent and Refused is raised.
+        """
         about = question.about
         channel_id, thread_ts = (question.user_id, None) if elsewhere else (about.channel_id, about.thread_ts)
         message = posted_question(question, elsewhere=elsewhere)
@@ -112,6 +129,10 @@ class SlackSurfaces:
             return await self._threads.post(channel_id, thread_ts, unfurl_links=False, unfurl_media=False, **message)
 
     async def find_question(self, question: MessageQuestion, since: float) -> str | None:
+        """Returns the ts of the question's post in the message's thread, None if there is none.
+
+        `since` is in seconds since the epoch; older posts aren't read.
+        """
         answer = await self._paced.call(
             "conversations.replies",
             channel=question.about.channel_id,

@@ -51,8 +51,8 @@ class Profile:
     kind_at: float = -math.inf
 
 
-class SlackUsers:
-    """The Users port on Slack's Web API.
+class Users:
+    """Looks up people's kinds of account, and the names of people and channels.
 
     Needs the scope users:read for people and channels:read for channels. Without users:read, all kinds are unknown;
     without both, all names are.
@@ -66,12 +66,15 @@ class SlackUsers:
         self._lookups: dict[str, asyncio.Task[None]] = {}
 
     def known(self, user_id: str) -> UserKind | None:
-        """Returns a person's kind if Slack reported it within the last ten minutes."""
+        """Returns a person's kind of account if Slack reported it within the last ten minutes, else None."""
         profile = self._profile(user_id)
         return profile.kind if self._clock.monotonic() < profile.kind_at + KIND_TRUSTED_S else None
 
     async def kind(self, user_id: str) -> UserKind | None:
-        """Returns a person's kind, None if Slack doesn't say. While Slack fails, its last answer still applies."""
+        """Returns a person's kind of account, None if Slack doesn't say within seconds.
+
+        While Slack fails, its last answer still applies.
+        """
         if kind := self.known(user_id):
             return kind
         await self._ask_until_answered(user_id, KIND_WITHIN_S)
@@ -79,7 +82,7 @@ class SlackUsers:
         return profile.kind if self._clock.monotonic() < profile.kind_at + KIND_KEPT_S else None
 
     async def kind_now(self, user_id: str, within_s: float) -> UserKind | None:
-        """Returns a person's kind as Slack says now, whatever it said before; None if it doesn't say in time."""
+        """Returns a person's kind of account as Slack says now, whatever it said before; None if it doesn't in time."""
         started = self._clock.monotonic()
         await self._ask_until_answered(user_id, within_s)
         profile = self._profile(user_id)

@@ -1,31 +1,31 @@
 """The parts that serve one Slack team: the bot's identity, its budget, its edit scheduler, and its caches.
 
 Everything that talks to Slack for a team is built here once, on one client and one budget. Services don't get the
-workspace: each gets the part that it uses, through that part's port.
+workspace: each gets the parts that it uses.
 """
 
 from bot.clock import Clock
 from bot.core.carriers import CarrierSetting
 from bot.core.inbound.triage import Identity
 from bot.core.lease import Lease
-from bot.ports.queue import ReplyRecord
-from bot.ports.rate_ledger import RateLedger
-from bot.slack.assistant_pane import SlackPane
+from bot.slack.assistant_pane import Pane
 from bot.slack.channel_readers import ChannelReaders
 from bot.slack.client import SlackClient
 from bot.slack.edit_scheduler import EditScheduler
-from bot.slack.ephemeral_messages import SlackEphemeralMessages
-from bot.slack.files import SlackFiles
-from bot.slack.history import SlackHistory
+from bot.slack.ephemeral_messages import EphemeralMessages
+from bot.slack.files import Files
+from bot.slack.history import History
 from bot.slack.message_transport import MessageTransport
-from bot.slack.outbox_sender import SlackOutboxSender
+from bot.slack.outbox_sender import OutboxSender
 from bot.slack.paced_client import PacedClient
 from bot.slack.posted_replies import PostedReplies
 from bot.slack.rate_budget import CALLS_PER_MINUTE, REPLIES, RateBudget
 from bot.slack.search import SlackSearch
-from bot.slack.surfaces import SlackSurfaces
+from bot.slack.surfaces import Surfaces
 from bot.slack.thread_poster import ThreadPoster
-from bot.slack.users import SlackUsers
+from bot.slack.users import Users
+from bot.store.queue.worker import WorkerQueue
+from bot.store.rate_ledger import RateLedger
 
 
 class Workspace:
@@ -40,7 +40,7 @@ class Workspace:
         client: SlackClient,
         *,
         ledger: RateLedger,
-        records: ReplyRecord,
+        records: WorkerQueue,
         lease: Lease,
         clock: Clock,
         edit_budget: int = CALLS_PER_MINUTE[REPLIES],
@@ -52,11 +52,11 @@ class Workspace:
         posted, threads = PostedReplies(paced, identity.user_id), ThreadPoster(paced)
         transport = MessageTransport(client, paced, posted)
         self.scheduler = EditScheduler(transport, self.budget, lease, clock, records, carrier)
-        self.users = SlackUsers(paced, identity.team_id)
-        self.history = SlackHistory(paced, self.users, identity.bot_id)
-        self.files = SlackFiles(client)
-        self.ephemeral = SlackEphemeralMessages(paced)
-        self.surfaces = SlackSurfaces(client, paced, threads, self.ephemeral)
-        self.pane = SlackPane(paced)
+        self.users = Users(paced, identity.team_id)
+        self.history = History(paced, self.users, identity.bot_id)
+        self.files = Files(client)
+        self.ephemeral = EphemeralMessages(paced)
+        self.surfaces = Surfaces(client, paced, threads, self.ephemeral)
+        self.pane = Pane(paced)
         self.search = SlackSearch(paced, ChannelReaders(paced, self.users))
-        self.outbox_sender = SlackOutboxSender(transport, posted, threads, self.ephemeral, identity.user_id)
+        self.outbox_sender = OutboxSender(transport, posted, threads, self.ephemeral, identity.user_id)

@@ -11,18 +11,18 @@ from bot.store.rows import insert_into
 from bot.store.schema import channel_settings
 
 
-class SqlChannelSettings:
+class ChannelSettingsStore:
     """Implements the ports ChannelSettingsReader and ChannelSettingsStore."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def read(self, team_id: str, channel_id: str) -> ChannelSettings:
-        """Returns a channel's settings, empty ones if nobody wrote any."""
+        """Returns a channel's latest settings, whichever process wrote them; empty ones if there are none."""
         return await self._database.read(read, team_id, channel_id)
 
     async def write(self, team_id: str, channel_id: str, settings: ChannelSettings) -> None:
-        """Replaces a channel's settings, from the next question on."""
+        """Replaces a channel's settings, from the next question on and in all processes."""
         await self._database.write(write, team_id, channel_id, settings)
 
 

@@ -28,7 +28,7 @@ from bot.store.schema import (
 )
 
 
-class SqlErasure:
+class Erasure:
     """Implements the ports Retention and Erasure. Neither is bounded, because both may have much to do."""
 
     def __init__(self, database: Database, worker: WorkerLiveness, clock: Clock) -> None:
@@ -37,11 +37,17 @@ class SqlErasure:
         self._clock = clock
 
     async def erase(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> int:
-        """Removes the questions and answers of a person or a thread, or all, for good; returns how many jobs."""
+        """Removes the questions and answers of a person or a thread, or all, for good; returns how many jobs.
+
+        Answers under way are asked to stop, and removed when they end.
+        """
         return await self._database.complete(self._erase(user_id, thread), bounded=False)
 
     async def expire(self, before: float) -> int:
-        """Empties the texts of jobs that ended before then; returns how many texts."""
+        """Empties the texts of jobs that ended before then (seconds since the epoch); returns how many texts.
+
+        Usage is kept. Ids of events are kept for an hour, because Slack may deliver them again.
+        """
         return await self._database.complete(self._expire(before), bounded=False)
 
     async def _erase(self, user_id: str | None, thread: ThreadKey | None) -> int:

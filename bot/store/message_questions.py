@@ -18,7 +18,7 @@ from bot.store.rows import insert_into
 from bot.store.schema import message_questions
 
 
-class SqlMessageQuestions:
+class MessageQuestions:
     """Implements the port MessageQuestions."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -28,6 +28,11 @@ class SqlMessageQuestions:
     async def begin(
         self, team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str
     ) -> MessageQuestion | None:
+        """Stores a submitted question and returns it; returns None while another process has it.
+
+        This process holds the question for QUESTION_HOLD_S, unless it is complete. A modal that is submitted again
+        keeps its first text, unless its asker has read that the question was given up.
+        """
         now = self._clock.now()
         values = {"user_id": user_id, "about": asdict(about), "text": text, "due_at": now + QUESTION_HOLD_S}
         key = {"team_id": team_id, "view_id": view_id}
@@ -55,6 +60,7 @@ class SqlMessageQuestions:
         return await self._database.write(work)
 
     async def take(self, limit: int) -> list[MessageQuestion]:
+        """Returns questions that another process began and left; this process holds them for QUESTION_HOLD_S."""
         now = self._clock.now()
 
         async def work(connection: AsyncConnection) -> list[MessageQuestion]:
@@ -78,12 +84,18 @@ class SqlMessageQuestions:
         return await self._database.write(work)
 
     async def record_direct_post(self, question: MessageQuestion, *, begun: bool) -> bool:
+        """Records that a post in the asker's direct message is about to begin, or that it was not made.
+
+        Returns False if another process has the question by now.
+        """
         return await self._change(question, elsewhere=begun)
 
     async def postpone(self, question: MessageQuestion, delay_s: float | None) -> None:
+        """Lets any process go on with the question after the delay; None: only when the modal is submitted again."""
         await self._change(question, due_at=None if delay_s is None else self._clock.now() + delay_s)
 
     async def record_post(self, team_id: str, view_id: str, channel_id: str, ts: str) -> None:
+        """Records where, according to Slack's event, the question was posted."""
         now = self._clock.now()
 
         async def work(connection: AsyncConnection) -> None:
@@ -99,6 +111,8 @@ class SqlMessageQuestions:
         await self._database.write(work)
 
     async def complete(self, question: MessageQuestion) -> None:
+        """Records that the question is a job, and empties its texts."""
+
         async def work(connection: AsyncConnection) -> None:
             values: dict[str, Any] = {"done": True, "due_at": None, "about": {}, "text": ""}
             await connection.execute(

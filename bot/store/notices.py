@@ -17,7 +17,7 @@ NOTICES_KEPT_S = 62 * 24 * 3600.0
 """A notice that is sent once may be sent again after this time."""
 
 
-class SqlNotices:
+class Notices:
     """Implements the port Notices."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -25,11 +25,14 @@ class SqlNotices:
         self._clock = clock
 
     async def claim(self, team_id: str, user_id: str, notice: str, every_s: float = math.inf) -> bool:
-        """Returns True once within `every_s` for a person and a notice."""
+        """Returns True once within `every_s` for a person and a notice: then the caller sends it.
+
+        An empty `user_id` stands for everybody in the workspace.
+        """
         return await self._database.write(claim_notice, (team_id, user_id), notice, every_s, self._clock.now())
 
 
-class SqlBotQuestions:
+class BotQuestionCounts:
     """Implements the port BotQuestionCounts."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -37,7 +40,10 @@ class SqlBotQuestions:
         self._clock = clock
 
     async def count(self, question: Question) -> BotQuestions:
-        """Counts recent questions of the question's asker and of other bots."""
+        """Returns how many questions the asker, a bot, asked in the last hour, and how many bots asked last in a row.
+
+        The row is the end of the question's thread. Both numbers are exact only up to their limits.
+        """
         return await self._database.read(bot_questions, question, self._clock.now())
 
 

@@ -12,7 +12,7 @@ KEPT_S = 8 * 3600.0
 """How long a context is valid without news: after that, the person has probably left."""
 
 
-class SqlPaneContext:
+class PaneContexts:
     """Implements the ports PaneContextReader and PaneContextWriter."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -20,11 +20,11 @@ class SqlPaneContext:
         self._clock = clock
 
     async def read(self, team_id: str, user_id: str) -> str:
-        """Returns the channel that a person had open last, "" if there is none."""
+        """Returns the channel that a person had open last, "" if Slack named none in the last eight hours."""
         return await self._database.read(read, (team_id, user_id), self._clock.now())
 
     async def write(self, team_id: str, user_id: str, channel_id: str) -> None:
-        """Records which channel a person has open."""
+        """Records which channel a person has open; "" is none."""
         await self._database.write(write, (team_id, user_id), channel_id, self._clock.now())
 
 

@@ -11,14 +11,17 @@ from bot.store.rows import insert_into
 from bot.store.schema import group_threads, jobs
 
 
-class SqlParticipants:
+class ThreadParticipants:
     """Implements the ports ThreadParticipants and GroupThreads."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def at_message(self, thread: ThreadKey, user_id: str, ts: str) -> Participants:
-        """Returns who was in the thread when `user_id` wrote the message `ts`; records a group's thread as one."""
+        """Returns who was in the thread when `user_id` wrote the message `ts`.
+
+        If the writer is not the only person in it, the thread is recorded as a group's from that message on.
+        """
         return await self._database.complete(self._at_message(thread, user_id, ts))
 
     async def mark_group(self, thread: ThreadKey, ts: str) -> None:

@@ -17,7 +17,7 @@ LONGEST_BYTES = 7_900
 log = logging.getLogger(__name__)
 
 
-class SqlProcessMessages:
+class ProcessMessages:
     """Implements the port ProcessMessages."""
 
     def __init__(self, database: Database, worker: WorkerLiveness) -> None:

@@ -24,7 +24,7 @@ Allows = Callable[[Sequence[float], float], bool]
 """Whether calls at these times, in order, allow another one now."""
 
 
-class SqlRateLedger:
+class RateLedger:
     """Implements the port RateLedger."""
 
     def __init__(self, database: Database, worker: WorkerLiveness, clock: Clock) -> None:
@@ -34,17 +34,20 @@ class SqlRateLedger:
 
     @property
     def failed_at(self) -> float:
-        """When the database last failed this process, by the monotonic clock."""
+        """When the database last failed this process, in any operation, by the monotonic clock."""
         return self._database.failed_at
 
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
-        """Takes one call from the method's budget, if one is left."""
+        """Takes one call from the method's budget, if one is left. Raises StoreError.
+
+        `with_live`: the reservation also reports the other processes' live replies, which takes one more query.
+        """
         return await self._database.write(
             self._reserve, method, lambda calls, now: len(calls) < calls_per_minute, with_live
         )
 
     async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
-        """Takes one post from a channel's budget, if the rule allows one."""
+        """Takes one post from a channel's budget, if the rule allows one. Raises StoreError."""
         return await self._database.write(
             self._reserve, POSTS + channel_id, lambda posts, now: rule.free_at(posts, now) <= now, False
         )

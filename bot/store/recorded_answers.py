@@ -24,7 +24,7 @@ REPLIES_READ = 500
 """The most jobs of a thread whose replies are read: a direct message may go on for years."""
 
 
-class SqlRecordedAnswers:
+class RecordedAnswers:
     """Implements the ports RecordedAnswers and ThreadReplies."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -32,7 +32,7 @@ class SqlRecordedAnswers:
         self._clock = clock
 
     async def shown_by(self, thread: ThreadKey, message_ts: str) -> RecordedAnswer | None:
-        """Returns the answer that has a page in this message."""
+        """Returns the answer that has a page in this message, None if there is none."""
         return await self._database.read(newest_answer, thread, shows(message_ts))
 
     async def of_job(self, thread: ThreadKey, job_id: int) -> RecordedAnswer | None:
@@ -40,7 +40,7 @@ class SqlRecordedAnswers:
         return await self._database.read(newest_answer, thread, jobs.c.id == job_id)
 
     async def written_in(self, thread: ThreadKey, event_id: str) -> RecordedAnswer | None:
-        """Returns the answer that is being written in a thread; None if the event was handled before."""
+        """Returns the answer that is being written in a thread; None if there is none, or the event was handled."""
         return await self._database.read(written_unless_handled, thread, event_id)
 
     async def is_handled(self, event_id: str) -> bool:
@@ -48,11 +48,11 @@ class SqlRecordedAnswers:
         return await self._database.read(is_handled, event_id)
 
     async def event_handled(self, event_id: str) -> None:
-        """Records that an event was handled."""
+        """Records that an event was handled, so that nothing happens if Slack delivers it again."""
         await self._database.write(record_event, event_id, self._clock.now())
 
     async def delete(self, job_id: int) -> None:
-        """Empties the texts of an answer at once, and has the outbox delete its messages."""
+        """Empties the texts of an answer, and has the outbox delete its messages."""
         await self._database.write(delete, job_id, self._clock.now())
 
     async def vote(self, about: RecordedAnswer, user_id: str, value: Vote) -> None:
@@ -60,7 +60,10 @@ class SqlRecordedAnswers:
         await self._database.write(vote, about, user_id, value, self._clock.now())
 
     async def replies(self, thread: ThreadKey, before_ts: str | None = None) -> Mapping[str, RecordedReply]:
-        """Returns the bot's messages in a thread by ts."""
+        """Returns the bot's messages in a thread by ts, of its newest 500 questions.
+
+        `before_ts` limits them to questions that were asked before. Answers whose text has expired are left out.
+        """
         return await self._database.read(replies, thread, before_ts)
 
 

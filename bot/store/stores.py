@@ -7,25 +7,25 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bot.clock import Clock
 from bot.errors import StoreError
 from bot.prices import ModelPrices
-from bot.store.channel_settings import SqlChannelSettings
+from bot.store.channel_settings import ChannelSettingsStore
 from bot.store.database import Database
 from bot.store.engine import answered_within, create_engine, database_errors, time_of
-from bot.store.erasure import SqlErasure
+from bot.store.erasure import Erasure
 from bot.store.liveness.workers import WorkerLiveness
-from bot.store.message_questions import SqlMessageQuestions
+from bot.store.message_questions import MessageQuestions
 from bot.store.migrate import migrate
-from bot.store.notices import SqlBotQuestions, SqlNotices
-from bot.store.outbox_entries import SqlOutbox
-from bot.store.pane_context import SqlPaneContext
-from bot.store.participants import SqlParticipants
-from bot.store.process_messages import SqlProcessMessages
-from bot.store.queue.producers import SqlQueue
-from bot.store.queue.worker import SqlWorkerQueue
-from bot.store.rate_ledger import SqlRateLedger
-from bot.store.recorded_answers import SqlRecordedAnswers
-from bot.store.tool_pins import SqlToolPins
-from bot.store.tool_steps import SqlToolSteps
-from bot.store.usage_ledger import SqlUsage
+from bot.store.notices import BotQuestionCounts, Notices
+from bot.store.outbox_entries import OutboxEntries
+from bot.store.pane_context import PaneContexts
+from bot.store.participants import ThreadParticipants
+from bot.store.process_messages import ProcessMessages
+from bot.store.queue.producers import QuestionQueue
+from bot.store.queue.worker import WorkerQueue
+from bot.store.rate_ledger import RateLedger
+from bot.store.recorded_answers import RecordedAnswers
+from bot.store.tool_pins import ToolPins
+from bot.store.tool_steps import ToolSteps
+from bot.store.usage_ledger import UsageLedger
 
 NO_LIMIT = 1_000_000
 CLOSE_WITHIN_S = 0.8
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class Stores:
-    """Holds the store of each port, and opens and closes their shared parts."""
+    """Makes the store's classes, and opens and closes what they share."""
 
     def __init__(
         self,
@@ -57,22 +57,22 @@ class Stores:
         """The time of stored times: on a server it is the server's, the same for all processes."""
         self.database = database = Database(engine, clock)
         self._worker = WorkerLiveness(database, worker, clock)
-        self.queue = SqlQueue(database, self._worker, clock, most_per_user)
-        self.worker_queue = SqlWorkerQueue(database, self._worker, clock, most_per_user, prices)
-        self.recorded_answers = SqlRecordedAnswers(database, clock)
-        self.message_questions = SqlMessageQuestions(database, clock)
-        self.tool_steps = SqlToolSteps(database, self._worker, clock, prices)
-        self.process_messages = SqlProcessMessages(database, self._worker)
-        self.outbox = SqlOutbox(database, clock)
-        self.usage = SqlUsage(database, self._worker, clock)
-        self.rate_ledger = SqlRateLedger(database, self._worker, clock)
-        self.participants = SqlParticipants(database)
-        self.notices = SqlNotices(database, clock)
-        self.bot_questions = SqlBotQuestions(database, clock)
-        self.channel_settings = SqlChannelSettings(database)
-        self.pane_context = SqlPaneContext(database, clock)
-        self.tool_pins = SqlToolPins(database, clock)
-        self.erasure = SqlErasure(database, self._worker, clock)
+        self.queue = QuestionQueue(database, self._worker, clock, most_per_user)
+        self.worker_queue = WorkerQueue(database, self._worker, clock, most_per_user, prices)
+        self.recorded_answers = RecordedAnswers(database, clock)
+        self.message_questions = MessageQuestions(database, clock)
+        self.tool_steps = ToolSteps(database, self._worker, clock, prices)
+        self.process_messages = ProcessMessages(database, self._worker)
+        self.outbox = OutboxEntries(database, clock)
+        self.usage = UsageLedger(database, self._worker, clock)
+        self.rate_ledger = RateLedger(database, self._worker, clock)
+        self.participants = ThreadParticipants(database)
+        self.notices = Notices(database, clock)
+        self.bot_questions = BotQuestionCounts(database, clock)
+        self.channel_settings = ChannelSettingsStore(database)
+        self.pane_context = PaneContexts(database, clock)
+        self.tool_pins = ToolPins(database, clock)
+        self.erasure = Erasure(database, self._worker, clock)
 
     @classmethod
     async def open(

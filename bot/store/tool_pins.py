@@ -15,7 +15,7 @@ from bot.store.rows import insert_into
 from bot.store.schema import tool_pins
 
 
-class SqlToolPins:
+class ToolPins:
     """Implements the port ToolPins."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -23,7 +23,10 @@ class SqlToolPins:
         self._clock = clock
 
     async def pin(self, server: str, seen: Mapping[str, Pin]) -> Mapping[str, Pin]:
-        """Records a server's first list; returns the definitions that the tools in `seen` may have."""
+        """Records a server's first list of tools; returns the definitions that the tools in `seen` may have.
+
+        A tool that came later, and that no admin has agreed to, is missing.
+        """
         marker = _marker_of(server)
         pinned = await self._database.read(read, (*seen, marker))
         if marker not in pinned:

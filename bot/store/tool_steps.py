@@ -26,7 +26,7 @@ from bot.store.rows import insert_into, turn_values, wake_others
 from bot.store.schema import allowed_tools, jobs, rounds, tool_steps
 
 
-class SqlToolSteps:
+class ToolSteps:
     """Implements the ports ToolSteps and Approvals."""
 
     def __init__(self, database: Database, worker: WorkerLiveness, clock: Clock, prices: ModelPrices | None) -> None:
@@ -36,15 +36,21 @@ class SqlToolSteps:
         self._prices = prices
 
     async def record(self, job: Job, step: Round, outcome: Outcome, piece: Piece | None) -> bool:
-        """Records a step and its calls, with its usage and the text up to its end."""
+        """Records a step before any of its calls is made, with its usage and the answer's text up to its end.
+
+        Returns False if the job is lost or outdated.
+        """
         return await self._database.write(record, self._held(job), step, outcome, piece, self._now)
 
     async def begin(self, job: Job, step: ToolStep) -> bool:
-        """Records that a call is about to be made."""
+        """Records that a READY call is about to be made; returns False if it must not be.
+
+        A BEGUN call may begin again if its tool is declared read-only. Nothing begins once a stop is requested.
+        """
         return await self._database.write(begin, self._held(job), step, self._now)
 
     async def end(self, job: Job, step: ToolStep) -> bool:
-        """Records a call's end."""
+        """Records a call's end, with its state and result; returns False if it is over, or the job is lost."""
         return await self._database.write(end, self._held(job), step, self._now)
 
     async def steps(self, job: Job, step_no: int) -> tuple[ToolStep, ...]:
@@ -52,11 +58,18 @@ class SqlToolSteps:
         return await self._database.read(read, job.id, job.version, tool_steps.c.step_no == step_no)
 
     async def take_follow_ups(self, job: Job, step_no: int) -> tuple[FollowUp, ...]:
-        """Takes along what the job's asker has asked in its thread meanwhile."""
+        """Takes along what the job's asker has asked in its thread meanwhile; the step with this number reads it.
+
+        Questions are taken in their order, up to the first that is somebody else's, has files, or was begun.
+        """
         return await self._database.write(take_follow_ups, self._held(job), step_no, self._now)
 
     async def wait(self, job: Job, piece: Piece | None, mention_at: float | None) -> bool:
-        """Gives the job up until its calls are decided; the outbox mentions its asker if that takes long."""
+        """Gives the job up until its ASKED calls are decided, with the last piece of its text.
+
+        The outbox mentions the asker at `mention_at` if the job still waits then; None: never. Returns False, and
+        changes nothing, if none is left to decide, or if the job is lost, stopped or outdated.
+        """
         return await self._database.write(wait, self._held(job), piece, mention_at, self._now)
 
     async def made_before(self, job: Job) -> tuple[ToolStep, ...]:
@@ -68,12 +81,12 @@ class SqlToolSteps:
         return await self._database.read(always_allowed, thread)
 
     async def shown(self, job_id: int) -> tuple[ToolStep, ...]:
-        """Returns all calls of the newest version of a job's answer."""
+        """Returns all calls of the newest version of a job's answer, in their order."""
         newest = sa.select(jobs.c.version).where(jobs.c.id == job_id).scalar_subquery()
         return await self._database.read(read, job_id, newest)
 
     async def decide(self, job_id: int, version: int, step: ToolStep, decision: Decision, user_id: str) -> bool:
-        """Records a decision, which works once."""
+        """Records a decision, which works once; returns False if the call waits no longer, or is another one now."""
         call = CallKey(job_id, version, step.step_no, step.index, step.binding)
         return await self._database.write(self._decide, call, decision, user_id)
 
@@ -82,7 +95,7 @@ class SqlToolSteps:
         await self._database.write(allow_always, thread, step, user_id, self._now)
 
     async def expire(self) -> int:
-        """Denies the calls that nobody decided about in time."""
+        """Denies the calls that nobody decided about in time; returns how many jobs go on now."""
         return await self._database.write(self._expire)
 
     async def _decide(self, connection: AsyncConnection, call: CallKey, decision: Decision, user_id: str) -> bool:

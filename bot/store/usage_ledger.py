@@ -12,7 +12,7 @@ from bot.store.liveness.workers import WorkerLiveness
 from bot.store.queue.finish import Held
 
 
-class SqlUsage:
+class UsageLedger:
     """Implements the ports UsageLedger and UsageByModel."""
 
     def __init__(self, database: Database, worker: WorkerLiveness, clock: Clock) -> None:
@@ -22,15 +22,21 @@ class SqlUsage:
         self._reserving = asyncio.Lock()
 
     async def reserve(self, job: Job, most: Amount, caps: Sequence[Cap]) -> CapCheck:
-        """Reserves the most that an answer may use until its job ends, if the caps leave room for it."""
+        """Reserves the most that an answer may use until its job ends, if the caps leave room for it.
+
+        Reservations of a workspace are made one after another, over all processes.
+        """
         return await self._database.complete(self._reserve(job, most, caps))
 
     async def used(self, scope_ids: ScopeIds, windows: Collection[CapWindow]) -> Mapping[CapWindow, Amount]:
-        """Returns the usage in the current period of each window, without answers under way."""
+        """Returns the usage in the current period of each window, without answers under way.
+
+        An attempt's usage counts for the day on which the attempt ended.
+        """
         return await self._database.read(usage_totals.spent_in, scope_ids, windows, self._clock.now())
 
     async def used_by_model(self, team_id: str, since: float) -> Mapping[str, Amount]:
-        """Returns a workspace's usage by model, of answers that ended since then."""
+        """Returns a workspace's usage by model, of answers that ended since then (seconds since the epoch)."""
         return await self._database.read(usage_report.by_model, team_id, since)
 
     async def _reserve(self, job: Job, most: Amount, caps: Sequence[Cap]) -> CapCheck:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from bot.core.conversation import Prompt, Turn
 from bot.core.stream import Citation, Completion, Opaque, Searching, Thinking, ToolCall
 from bot.errors import Failure, ProviderError
-from bot.ports.models import Provider
+from bot.providers.models import Provider
 from tests.contracts.vendors import VendorApi
 from tests.streams.server import VendorServer
 

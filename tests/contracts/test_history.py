@@ -9,7 +9,7 @@ import pytest
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.lease import Lease
 from bot.slack.client import SlackClient, new_session
-from bot.slack.history import DIRECT_MESSAGES, NEWEST_MESSAGES, THREAD_CALLS, SlackHistory
+from bot.slack.history import DIRECT_MESSAGES, NEWEST_MESSAGES, THREAD_CALLS, History
 from bot.slack.users import MOST_NAMES
 from bot.slack.workspace import Workspace
 from bot.store import Stores
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skips_waits
 
 
 @asynccontextmanager
-async def reading(sandbox: Sandbox) -> AsyncIterator[SlackHistory]:
+async def reading(sandbox: Sandbox) -> AsyncIterator[History]:
     """Yields the history reader of this sandbox. No events are handled."""
     clock = FastClock()
     async with sandbox, new_session() as session:
@@ -108,7 +108,7 @@ REPLIES = "conversations.replies"
 
 
 async def read_with_a_fault_after_the_first_page(
-    sandbox: Sandbox, history: SlackHistory, fault: str, setting: FaultSettings
+    sandbox: Sandbox, history: History, fault: str, setting: FaultSettings
 ) -> list[Message]:
     """Reads a thread of three pages and starts the fault after the first page."""
     asked = await thread(sandbox, 2_300)

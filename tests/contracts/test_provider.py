@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from bot.clock import SystemClock
 from bot.core.stream import Completion, FinishReason, Usage
 from bot.errors import Failure, ProviderError
-from bot.ports.models import Provider
 from bot.providers.answer_reader import AnswerReader
 from bot.providers.anthropic import MessagesReader
 from bot.providers.event_stream import MAX_EVENT_BYTES
 from bot.providers.failures import RequestAttempt
 from bot.providers.fallback import Fallback
+from bot.providers.models import Provider
 from bot.providers.openai import ChatReader, ResponsesReader
 from bot.providers.retry import Retry
 from bot.providers.scripted import Scripted, answer

@@ -13,7 +13,7 @@ from bot.core.lease import Lease
 from bot.core.reply.state import Delete, Ending, PageView, Post, Reply, Shown, StartStream, Update
 from bot.errors import Refusal, Refused
 from bot.slack.client import SlackClient, new_session
-from bot.slack.history import SlackHistory
+from bot.slack.history import History
 from bot.slack.message_transport import MessageTransport
 from bot.slack.paced_client import PacedClient
 from bot.slack.posted_replies import LOOK_BACK_MESSAGES, PostedReplies
@@ -28,7 +28,7 @@ TEXT = "# Title\n\nSome **bold** words.\n\n- one\n- two\n\n| a | b |\n| --- | --
 
 
 @asynccontextmanager
-async def posting(manifest: Json | None = None) -> AsyncIterator[tuple[Sandbox, MessageTransport, SlackHistory]]:
+async def posting(manifest: Json | None = None) -> AsyncIterator[tuple[Sandbox, MessageTransport, History]]:
     clock = SystemClock()
     async with (
         Sandbox(subscribed=frozenset(), manifest=manifest, posts=replace(GENEROUS, burst=1_000)) as sandbox,

@@ -1,4 +1,4 @@
-"""The port ChannelSettingsStore: the settings of a channel."""
+"""The settings of a channel."""
 
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.store import Stores

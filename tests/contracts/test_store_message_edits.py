@@ -1,4 +1,4 @@
-"""The port QuestionEdits: edits and deletions of queued, running and answered questions."""
+"""Edits and deletions of queued, running and answered questions."""
 
 import asyncio
 from dataclasses import replace

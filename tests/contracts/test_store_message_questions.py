@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage
 from bot.store import Stores
-from bot.store.message_questions import SqlMessageQuestions
+from bot.store.message_questions import MessageQuestions
 from bot.store.retention import MESSAGE_QUESTIONS_KEPT_S
 from bot.store.schema import message_questions
 from tests.clocks import LateClock
@@ -22,21 +22,21 @@ def clock() -> LateClock:
 
 
 @pytest.fixture
-def records(store: Stores, clock: LateClock) -> SqlMessageQuestions:
-    return SqlMessageQuestions(store.database, clock)
+def records(store: Stores, clock: LateClock) -> MessageQuestions:
+    return MessageQuestions(store.database, clock)
 
 
-async def begun(records: SqlMessageQuestions, text: str = "Why?") -> MessageQuestion | None:
+async def begun(records: MessageQuestions, text: str = "Why?") -> MessageQuestion | None:
     return await records.begin("T1", "V1", "U1", ABOUT, text)
 
 
-async def test_simultaneous_submissions_begin_one_question(records: SqlMessageQuestions) -> None:
+async def test_simultaneous_submissions_begin_one_question(records: MessageQuestions) -> None:
     results = await asyncio.gather(*(begun(records) for _ in range(5)))
     [ask] = [result for result in results if result]
     assert (ask.about, ask.text, ask.tries, ask.done) == (ABOUT, "Why?", 1, False)
 
 
-async def test_abandoned_question_is_taken_once_by_any_process(records: SqlMessageQuestions, clock: LateClock) -> None:
+async def test_abandoned_question_is_taken_once_by_any_process(records: MessageQuestions, clock: LateClock) -> None:
     await begun(records)
     assert await records.take(9) == []
     clock.ahead_s = QUESTION_HOLD_S + 1
@@ -44,7 +44,7 @@ async def test_abandoned_question_is_taken_once_by_any_process(records: SqlMessa
     assert [ask.tries for some in taken for ask in some] == [2]
 
 
-async def test_first_text_stays_unless_its_asker_was_notified(records: SqlMessageQuestions, clock: LateClock) -> None:
+async def test_first_text_stays_unless_its_asker_was_notified(records: MessageQuestions, clock: LateClock) -> None:
     ask = await begun(records)
     assert ask
     clock.ahead_s = QUESTION_HOLD_S + 1
@@ -61,7 +61,7 @@ async def test_first_text_stays_unless_its_asker_was_notified(records: SqlMessag
     assert resubmitted.text == "Why not?"
 
 
-async def test_question_that_was_given_up_is_taken_once_its_post_is_known(records: SqlMessageQuestions) -> None:
+async def test_question_that_was_given_up_is_taken_once_its_post_is_known(records: MessageQuestions) -> None:
     ask = await begun(records)
     assert ask
     assert await records.record_direct_post(ask, begun=True)
@@ -72,7 +72,7 @@ async def test_question_that_was_given_up_is_taken_once_its_post_is_known(record
 
 
 async def test_done_question_is_known_for_a_day_without_its_texts(
-    store: Stores, records: SqlMessageQuestions, clock: LateClock
+    store: Stores, records: MessageQuestions, clock: LateClock
 ) -> None:
     ask = await begun(records)
     assert ask
@@ -88,7 +88,7 @@ async def test_done_question_is_known_for_a_day_without_its_texts(
     assert tuple(row) == ({}, "")
 
 
-async def test_erasure_removes_the_persons_message_questions(store: Stores, records: SqlMessageQuestions) -> None:
+async def test_erasure_removes_the_persons_message_questions(store: Stores, records: MessageQuestions) -> None:
     await begun(records)
     await store.erasure.erase(user_id="U2")
     assert await count(store, message_questions) == 1
@@ -98,7 +98,7 @@ async def test_erasure_removes_the_persons_message_questions(store: Stores, reco
 
 async def test_message_questions_expire_after_a_day(database_url: str, clock: LateClock) -> None:
     store = await Stores.open(database_url, "w1", clock)
-    await begun(SqlMessageQuestions(store.database, clock))
+    await begun(MessageQuestions(store.database, clock))
     clock.ahead_s = MESSAGE_QUESTIONS_KEPT_S + 1
     await store.erasure.expire(0.0)
     assert await count(store, message_questions) == 0

@@ -1,4 +1,4 @@
-"""The ports Notices and BotQuestionCounts: notices that are shown once, and how much bots ask."""
+"""Notices that are shown once, and how much bots ask."""
 
 import asyncio
 from dataclasses import replace

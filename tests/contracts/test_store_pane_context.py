@@ -1,4 +1,4 @@
-"""The ports PaneContextReader and PaneContextWriter: the channel that a person has open beside the assistant pane."""
+"""The channel that a person has open beside the assistant pane."""
 
 from bot.store import Stores
 from bot.store.pane_context import KEPT_S

@@ -1,4 +1,4 @@
-"""The ports ThreadParticipants and GroupThreads: who had written in a thread before a message."""
+"""Who had written in a thread before a message."""
 
 from dataclasses import replace
 

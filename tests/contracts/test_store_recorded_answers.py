@@ -1,4 +1,4 @@
-"""The port ThreadReplies: the recorded answers of a thread."""
+"""The recorded answers of a thread."""
 
 import pytest
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""The port ToolPins: the definitions of tools that an admin agreed to."""
+"""The definitions of tools that an admin agreed to."""
 
 import asyncio
 from dataclasses import replace

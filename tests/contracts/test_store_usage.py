@@ -1,4 +1,4 @@
-"""The ports UsageLedger and UsageByModel: usage of past answers, and reservations for running ones."""
+"""Usage of past answers, and reservations for running ones."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The ports WorkerQueue and ClaimedJobs: how workers claim jobs, keep them, and end or release them."""
+"""How workers claim jobs, keep them, and end or release them."""
 
 import asyncio
 import os

@@ -56,7 +56,7 @@ class UnreliableSlack:
 
 @dataclass
 class UnreliableDelivery:
-    """Implements the port ReplyDelivery on an UnreliableSlack, which responds at once."""
+    """A ReplyDelivery on an UnreliableSlack, which responds at once."""
 
     reply: Reply
     slack: UnreliableSlack

@@ -39,7 +39,7 @@ async def tools(raw: RawServer, tmp_path: Path) -> AsyncIterator[McpTools]:
     await stores.channel_settings.write("T1", "C1", ChannelSettings(mcp_servers=("raw",)))
     setup = McpSetup((raw.config(),), RULES)
     async with open_servers(setup.servers, SystemClock()) as servers:
-        yield McpTools(setup, servers, stores.tool_pins, stores.channel_settings)
+        yield McpTools(setup, servers, stores.tool_pins.pin, stores.channel_settings.read)
     await stores.close()
 
 

@@ -1,4 +1,4 @@
-"""The port Tools over real MCP servers: who may use which tool, and no tool that has changed since it was agreed to."""
+"""Tools of real MCP servers: who may use which tool, and no tool that has changed since it was agreed to."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -71,7 +71,7 @@ def opening(raw: RawServer, other: RawServer, stores: Stores, clock: HurriedCloc
     @asynccontextmanager
     async def opened() -> AsyncIterator[McpTools]:
         async with open_servers(setup.servers, clock) as servers:
-            yield McpTools(setup, servers, stores.tool_pins, stores.channel_settings)
+            yield McpTools(setup, servers, stores.tool_pins.pin, stores.channel_settings.read)
 
     return opened
 

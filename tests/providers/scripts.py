@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bot.core.conversation import Prompt, Turn
 from bot.core.stream import Completion, FinishReason, StreamEvent, Thinking
 from bot.errors import Failure, ProviderError
-from bot.ports.models import Provider
+from bot.providers.models import Provider
 
 PROMPT = Prompt("Be brief.", (Turn("user", "Hi"),))
 THINKING = Thinking(5)

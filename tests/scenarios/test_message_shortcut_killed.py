@@ -29,16 +29,16 @@ from tests.streams.server import VendorServer
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("with_frequent_looks")]
 
-BEFORE_POST = ("bot.slack.surfaces", "SlackSurfaces", "post_question", False)
-AFTER_POST = ("bot.slack.surfaces", "SlackSurfaces", "post_question", True)
-ELSEWHERE = ("bot.store.message_questions", "SqlMessageQuestions", "record_direct_post", True)
+BEFORE_POST = ("bot.slack.surfaces", "Surfaces", "post_question", False)
+AFTER_POST = ("bot.slack.surfaces", "Surfaces", "post_question", True)
+ELSEWHERE = ("bot.store.message_questions", "MessageQuestions", "record_direct_post", True)
 STEPS = [
-    ("bot.store.message_questions", "SqlMessageQuestions", "begin", True),
+    ("bot.store.message_questions", "MessageQuestions", "begin", True),
     BEFORE_POST,
     AFTER_POST,
     ("bot.services.intake", "Intake", "enqueue", False),
     ("bot.services.intake", "Intake", "enqueue", True),
-    ("bot.store.message_questions", "SqlMessageQuestions", "complete", True),
+    ("bot.store.message_questions", "MessageQuestions", "complete", True),
 ]
 """Where the process is killed: module, class, method, and whether after the method has returned."""
 Step = tuple[str, str, str, bool]

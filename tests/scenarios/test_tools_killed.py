@@ -46,7 +46,7 @@ class Moment:
 
 
 def of_steps(name: str, *, after: bool = False) -> Step:
-    return "bot.store.tool_steps", "SqlToolSteps", name, after
+    return "bot.store.tool_steps", "ToolSteps", name, after
 
 
 MOMENTS = {

@@ -25,7 +25,6 @@ from bot.core.reply.resuming import SHORTEST_CHARS
 from bot.core.reply.state import Ending, Shown
 from bot.core.stream import Citation, Completion, Feature, FinishReason, Searching, StreamEvent, Thinking, Usage
 from bot.errors import Failure, ProviderError
-from bot.ports.tools import Tools
 from bot.prices import ModelPrices
 from bot.services.access_control import AccessControl
 from bot.services.answer_attempt import AnswerAttempt, Cancellation
@@ -37,7 +36,13 @@ from bot.services.prompt_builder import BuiltPrompt, PromptBuilder, PromptSettin
 from bot.services.quota import Quota
 from bot.services.thread_statuses import ThreadStatuses
 from bot.services.tool_calls import ToolCalls
+from bot.services.toolbox import Tools
 from bot.services.worker import Capacity, Worker
+from bot.slack.assistant_pane import Pane
+from bot.slack.ephemeral_messages import EphemeralMessages
+from bot.slack.files import Files
+from bot.slack.history import History
+from bot.slack.users import Users
 from bot.store import Stores
 from bot.store.schema import jobs, turns
 from tests.clocks import WITHIN_S, InstantClock
@@ -149,8 +154,11 @@ class MemoryReplies:
         return
 
 
-class LoneQuestion:
-    """A conversation of the question alone, without files."""
+class LoneQuestion(History):
+    """A conversation of the question alone."""
+
+    def __init__(self) -> None:
+        """Needs nothing of Slack."""
 
     async def messages(self, question: Question) -> list[Message]:
         return [question.as_message()]
@@ -158,13 +166,20 @@ class LoneQuestion:
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
         return {}
 
+
+class NoFiles(Files):
+    """The files of a conversation without any."""
+
+    def __init__(self) -> None:
+        """Needs nothing of Slack."""
+
     @asynccontextmanager
     async def reading(self, files: Sequence[File]) -> AsyncIterator[Mapping[str, OpenedFile]]:
         yield {}
 
 
 @dataclass
-class Accounts:
+class Accounts(Users, EphemeralMessages):
     """The kinds of accounts in Slack, and the sentences that the bot told people."""
 
     kind_of_all: UserKind = UserKind.MEMBER
@@ -187,17 +202,22 @@ class Accounts:
         self.sentences.append(sentence)
 
 
-class NoPane:
+class NoPane(Pane):
     """The pane of an app without one."""
 
+    def __init__(self) -> None:
+        """Needs nothing of Slack."""
+
     async def suggest(self, *_: object) -> None:
+        raise AssertionError("there is no pane")
+
+    async def set_title(self, thread: ThreadKey, title: str) -> None:
         raise AssertionError("there is no pane")
 
     async def begin_session(self, thread: ThreadKey) -> bool:
         raise AssertionError("there are no sessions")
 
     has_sessions = False
-    set_title = suggest
 
     async def end_session(self, thread: ThreadKey, *, waits: bool = False) -> None:
         raise AssertionError("there are no sessions")
@@ -222,7 +242,7 @@ class AnsweringStage:
     attempts: list[AnswerAttempt] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        stores, estimate, conversation = self.stores, TokenEstimate((MODEL,)), LoneQuestion()
+        stores, estimate = self.stores, TokenEstimate((MODEL,))
         self.answering = Answering(
             jobs=stores.worker_queue,
             replies=self.replies,
@@ -232,8 +252,8 @@ class AnsweringStage:
                 channel_settings=stores.channel_settings,
                 pane_context=stores.pane_context,
                 group_threads=stores.participants,
-                history=conversation,
-                files=conversation,
+                history=LoneQuestion(),
+                files=NoFiles(),
                 clock=self.clock,
                 me=ME,
                 settings=PromptSettings("You are a colleague.", 8_000),

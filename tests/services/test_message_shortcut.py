@@ -78,7 +78,7 @@ async def asked(
     """Asks a question; returns Slack, the ts of what was queued, the records and the clock."""
     clock = InstantClock()
     records, posts, intake = Records(clock, tries), Posts(answer, list(looks)), Asked()
-    doubles: Any = (records, posts, None, intake, clock, Identity("T1", "U0BOT", "B0BOT", "typist"))
+    doubles: Any = (records, posts, intake, clock, Identity("T1", "U0BOT", "B0BOT", "typist"))
     shortcut = MessageShortcut(*doubles)
     await shortcut.ask("U1", "V1", ABOUT, "Until when?")
     return posts, [question.ts for question in intake.questions], records, clock

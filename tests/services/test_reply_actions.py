@@ -11,6 +11,7 @@ from bot.core.job import Spent
 from bot.core.reply.actions import ActionResponse, ReplyAction
 from bot.core.reply.approvals import ApprovalPlace, Ask
 from bot.services.reply_actions import LOOK_AGAIN_S, Press, ReplyActions
+from bot.slack.surfaces import Surfaces
 from bot.store import Stores
 from tests.clocks import InstantClock
 from tests.services.test_answering import QUESTION, AnsweringStage, LoneQuestion
@@ -19,8 +20,11 @@ PAGE_TS = "999991.000000"
 STOP = Press(ReplyAction.STOP, QUESTION.thread, PAGE_TS, QUESTION.user_id)
 
 
-class NoSurfaces:
+class NoSurfaces(Surfaces):
     """Slack's surfaces, none of which is needed."""
+
+    def __init__(self) -> None:
+        """Needs nothing of Slack."""
 
     async def respond_to_action(
         self, thread: ThreadKey, user_id: str, response_url: str, response: ActionResponse
@@ -62,9 +66,8 @@ def actions_of(stores: Stores, clock: BusyClock) -> ReplyActions:
         worker=stage.worker,
         access_control=stage.answering.access_control,
         admins=(),
-        responses=surfaces,
+        surfaces=surfaces,
         approvals=stores.tool_steps,
-        modals=surfaces,
         history=LoneQuestion(),
         clock=clock,
     )

@@ -10,10 +10,12 @@ from bot.clock import SystemClock
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Piece, Pulse, Spent
 from bot.core.lease import LEASE_S, Lease
+from bot.core.reply.draft import Draft
 from bot.services.answer_attempt import AnswerAttempt
+from bot.services.replies import LiveReply
 from bot.services.worker import Capacity, Worker
 from bot.store import Stores
-from bot.store.queue.worker import SqlWorkerQueue
+from bot.store.queue.worker import WorkerQueue
 from tests.clocks import WITHIN_S, ManualClock
 
 BEGAN_S = 1_000.0
@@ -22,10 +24,10 @@ QUESTION = Question(ThreadKey("T1", "C1", "1.000000"), "1.000000", "U1", "Why?")
 
 
 @dataclass
-class LateQueue:
+class LateQueue(WorkerQueue):
     """The queue of a slow database, which answers only the first `answers` heartbeats."""
 
-    queue: SqlWorkerQueue
+    queue: WorkerQueue
     clock: ManualClock
     answer_s: float = 0.0
     answers: int = 1_000
@@ -49,9 +51,17 @@ class LateQueue:
 
 @dataclass
 class Abandoned:
-    """The port WorkerReplies, which records abandoned replies."""
+    """Replies that record which ones are abandoned."""
 
     ids: list[int] = field(default_factory=list)
+
+    async def open(
+        self, draft: Draft, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
+    ) -> LiveReply:
+        raise AssertionError("nothing is answered")
+
+    def allow_stream(self, job: Job) -> None:
+        raise AssertionError(f"job {job.id} has no reply")
 
     async def post_placeholder(self, job: Job, until: float) -> None:
         raise AssertionError(f"job {job.id} is not queued")

@@ -10,8 +10,10 @@ import pytest
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Piece, Pulse, Spent
 from bot.core.lease import LEASE_S, Lease
+from bot.core.reply.draft import Draft
 from bot.errors import StoreError
 from bot.services.answer_attempt import AnswerAttempt, Cancellation
+from bot.services.replies import LiveReply
 from bot.services.worker import (
     BEAT_TIMEOUT_S,
     CLAIM_ENDS_S,
@@ -22,6 +24,8 @@ from bot.services.worker import (
     Capacity,
     Worker,
 )
+from bot.store.queue.producers import QuestionQueue
+from bot.store.queue.worker import WorkerQueue
 from tests.simulated_time import SimulatedClock, run_simulated
 
 DRAIN_S = 5.0
@@ -37,7 +41,7 @@ JOB = job_of(1)
 
 
 @dataclass
-class MemoryQueue:
+class MemoryQueue(WorkerQueue):
     """Hands out the test's jobs; `available` is whether the database answers."""
 
     jobs: list[Job] = field(default_factory=list)
@@ -74,8 +78,8 @@ class MemoryQueue:
 
 
 @dataclass
-class Placeholders:
-    """Placeholders of queued questions: implements the ports WaitingJobs and WorkerReplies."""
+class Placeholders(QuestionQueue):
+    """Placeholders of queued questions, in the queue and in Slack."""
 
     may_post_from: float = 0.0
     """When the questions ahead have their placeholders."""
@@ -94,6 +98,14 @@ class Placeholders:
     async def request_stop(self, job_id: int) -> bool:
         self.stopped.append(job_id)
         return True
+
+    async def open(
+        self, draft: Draft, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
+    ) -> LiveReply:
+        raise AssertionError("nothing is answered")
+
+    def allow_stream(self, job: Job) -> None:
+        raise AssertionError(f"job {job.id} has no reply")
 
     async def post_placeholder(self, job: Job, until: float) -> None:
         self.untils.append(until)

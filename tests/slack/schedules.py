@@ -17,6 +17,8 @@ from bot.core.reply.state import AppendStream, Call, Delete, Post, Reply, Shown,
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.slack.edit_scheduler import EditScheduler, ReplyHandle
 from bot.slack.rate_budget import RateBudget
+from bot.store.queue.worker import WorkerQueue
+from bot.store.rate_ledger import RateLedger
 from tests.simulated_time import SimulatedClock
 
 NO_OTHERS = Others()
@@ -32,7 +34,7 @@ METHODS: dict[type[Call], str] = {
 
 
 @dataclass
-class LoneLedger:
+class LoneLedger(RateLedger):
     """The RateLedger of a single process: grants calls within the budget."""
 
     delay_s: float = 0.0
@@ -69,8 +71,8 @@ class LoneLedger:
 
 
 @dataclass
-class RecordsInMemory:
-    """Implements the port ReplyRecord; `delay_s` is how long the database takes."""
+class RecordsInMemory(WorkerQueue):
+    """Records replies; `delay_s` is how long the database takes."""
 
     delay_s: float = 0.0
     pages: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""SlackPane: statuses as Slack takes them, and an agent's sessions that leave room for their ends in the budget."""
+"""Pane: statuses as Slack takes them, and an agent's sessions that leave room for their ends in the budget."""
 
 from collections.abc import AsyncIterator
 
@@ -7,7 +7,7 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core.conversation import ThreadKey
-from bot.slack.assistant_pane import SESSIONS_A_MINUTE, SlackPane, loading_message
+from bot.slack.assistant_pane import SESSIONS_A_MINUTE, Pane, loading_message
 from bot.slack.client import SlackClient
 from bot.slack.paced_client import PacedClient
 from bot.slack.rate_budget import RateBudget
@@ -45,7 +45,7 @@ async def test_slack_takes_every_status_as_a_loading_message(budget: RateBudget,
     assert loading_message(status) == shown
     async with Sandbox(manifest=manifests.agent()) as sandbox, aiohttp.ClientSession() as session:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        pane = SlackPane(PacedClient(client, budget, SystemClock()))
+        pane = Pane(PacedClient(client, budget, SystemClock()))
         thread = ThreadKey(sandbox.team_id, "C0GENERAL", await sandbox.say("ada", "general", "hi"))
         await pane.set_status(thread, status)
         assert sandbox.workspace.loading_messages("C0GENERAL", str(thread.thread_ts)) == ((shown,) if shown else ())
@@ -54,7 +54,7 @@ async def test_slack_takes_every_status_as_a_loading_message(budget: RateBudget,
 async def test_status_is_plain_text(budget: RateBudget) -> None:
     async with Sandbox(manifest=manifests.agent()) as sandbox, aiohttp.ClientSession() as session:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        pane = SlackPane(PacedClient(client, budget, SystemClock()))
+        pane = Pane(PacedClient(client, budget, SystemClock()))
         thread = ThreadKey(sandbox.team_id, "C0GENERAL", await sandbox.say("ada", "general", "hi"))
         await pane.set_status(thread, "is searching R&amp;D <b>…")
         assert sandbox.workspace.status("C0GENERAL", str(thread.thread_ts)) == "is searching R&amp;D <b>…"
@@ -67,7 +67,7 @@ async def test_sessions_begin_only_in_agents_and_so_often_that_their_ends_fit_in
     app = manifests.agent() if is_agent else manifests.assistant()
     async with Sandbox(manifest=app) as sandbox, aiohttp.ClientSession() as session:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        pane = SlackPane(PacedClient(client, budget, SystemClock()))
+        pane = Pane(PacedClient(client, budget, SystemClock()))
         threads = [
             ThreadKey(sandbox.team_id, "C0GENERAL", await sandbox.say("ada", "general", "hi"))
             for _ in range(SESSIONS_A_MINUTE + 1)

@@ -16,7 +16,7 @@ from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
 from bot.core.reply.state import Call, Delete, Ending, Post, Reply, Shown, Update, Upload
 from bot.errors import RateLimited, Refusal, Refused
-from bot.ports.replies import LiveReply
+from bot.services.replies import LiveReply
 from bot.slack.edit_scheduler import CALL_TIMEOUT_S, LAST_CALLS_S, MOST_IN_FLIGHT, PLACEHOLDER_DELAY_S
 from bot.slack.rate_budget import CALLS_PER_MINUTE
 from bot.slack.retry_policy import REPLY_CALLS

@@ -12,7 +12,7 @@ from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
 from bot.core.reply.state import AppendStream, Call, Ending, Post, StartStream, StopStream, Update
 from bot.errors import RateLimited, Refusal, Refused
-from bot.ports.replies import LiveReply
+from bot.services.replies import LiveReply
 from bot.slack.edit_scheduler import PLACEHOLDER_DELAY_S
 from bot.slack.rate_budget import CALLS_PER_MINUTE
 from tests.simulated_time import run_simulated

@@ -9,7 +9,7 @@ from yarl import URL
 from bot.core.conversation import File
 from bot.core.inbound.files import MOST_FILE_BYTES
 from bot.slack.client import SlackClient, new_session
-from bot.slack.files import MemoryRoom, SlackFiles, may_have_token
+from bot.slack.files import Files, MemoryRoom, may_have_token
 from bot.slack.format.files import files_of
 from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
@@ -93,7 +93,7 @@ async def test_failed_answer_frees_the_memory_of_its_files(
     monkeypatch.setattr("bot.slack.files.READING_S", 2.0)
     async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        files, file = SlackFiles(client), await shared_file(sandbox, client)
+        files, file = Files(client), await shared_file(sandbox, client)
         with pytest.raises(error):
             async with files.reading([file]):
                 raise error
@@ -106,7 +106,7 @@ async def test_canceled_download_frees_its_memory(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("bot.slack.files.READING_S", 2.0)
     async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        files, file = SlackFiles(client), await shared_file(sandbox, client)
+        files, file = Files(client), await shared_file(sandbox, client)
         sandbox.faults.start("no_answer", method="files.info", times=1)
 
         async def read_file() -> None:

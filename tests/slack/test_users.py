@@ -13,7 +13,7 @@ from bot.core.limits.access import UserKind
 from bot.slack import users as users_module
 from bot.slack.client import SlackClient, new_session
 from bot.slack.retry_policy import USER_KIND
-from bot.slack.users import KIND_KEPT_S, KIND_TRUSTED_S, NAME_TRUSTED_S, SlackUsers, kind_of, name_of
+from bot.slack.users import KIND_KEPT_S, KIND_TRUSTED_S, NAME_TRUSTED_S, Users, kind_of, name_of
 from bot.slack.workspace import Workspace
 from sandbox.server import Sandbox
 from tests.clocks import InstantClock
@@ -48,7 +48,7 @@ NAMES: Mapping[str, tuple[Mapping[str, Any], str]] = {
 class UsersStage:
     sandbox: Sandbox
     clock: InstantClock
-    users: SlackUsers
+    users: Users
 
     def lookups(self) -> int:
         """Returns how often Slack was asked about people."""

@@ -26,7 +26,7 @@ HANDED_OUT_KEPT = 1_000
 NO_PIECES: Mapping[Job, Piece] = {}
 
 
-class SqlWorkerQueue:
+class WorkerQueue:
     """Implements the ports WorkerQueue, ClaimedJobs and ReplyRecord.
 
     The answer to a commit may be lost, and with it the jobs that were claimed. Such jobs belong to this worker, but
@@ -51,31 +51,61 @@ class SqlWorkerQueue:
         """Whether a claim failed, so that claimed jobs may not have been handed out."""
 
     async def claim(self, limit: int) -> list[Job]:
-        """Returns up to `limit` jobs: of dead workers, then one for each thread in which no answer is under way."""
+        """Returns up to `limit` jobs, which are this worker's from now on.
+
+        Jobs of dead workers come first, then one job for each thread in which no answer is under way. Threads go by
+        their oldest job. Queued questions of a thread are answered together: the newest is claimed, and the earlier
+        ones end with it. A job that was begun before is claimed first and alone. People who have as many answers
+        under way as one person may have, over all processes, wait.
+
+        Call it about once a second and after `wait`: dead workers are detected only by polling. Don't cancel it: jobs
+        that were claimed for a canceled caller stay claimed.
+        """
         return await self._database.complete(self._claim(limit)) if limit > 0 else []
 
     async def heartbeat(self, claimed: Mapping[Job, Spent], pieces: Mapping[Job, Piece] = NO_PIECES) -> Pulse:
-        """Tells the other workers that these jobs are being worked on, and returns requests of others about them."""
+        """Tells the other workers that these jobs are being worked on, and returns requests of others about them.
+
+        Call it about once a second. `claimed` has the usage of each attempt so far; `pieces` is new text of the
+        answers, which is recorded in the same transaction.
+        """
         return await self._database.complete(self._heartbeat(claimed, pieces))
 
     async def wait(self, timeout_s: float) -> None:
-        """Returns after a change that may concern this worker, or after the timeout."""
+        """Returns when another process changed something that may concern this one, or after the timeout.
+
+        It is a hint: it may return early, and without PostgreSQL other processes can't be heard at all.
+        """
         await self._worker.wait(timeout_s)
 
     async def checkpoint(self, pieces: Mapping[Job, Piece]) -> bool:
-        """Records new text of answers under way; returns False if a job is no longer this worker's to answer."""
+        """Records new text of answers under way.
+
+        Returns False, and records nothing of that job, if one is no longer this worker's or has a newer version.
+        """
         return await self._database.write(checkpoints.append, self._worker.name, pieces)
 
     async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
-        """Records which messages show the job's reply; does nothing if another worker has the job."""
+        """Records which messages show the job's reply, in order; does nothing if another worker has the job.
+
+        A placeholder that is recorded after its job ended goes to the outbox, which deletes it.
+        """
         await self._database.write(self._record_pages, job_id, page_ts)
 
     async def finish(self, job: Job, outcome: Outcome, *, ping: bool = False, leftover: Leftover | None = None) -> bool:
-        """Ends the job and records its turn; returns False if the job was no longer this worker's."""
+        """Ends the job and records its turn; returns False if the job was no longer this worker's.
+
+        `ping` has the outbox mention the asker. `leftover` is work that Slack did not accept: it goes to the
+        outbox, and an end that Slack doesn't show yet stays on record until then.
+        If the question was edited meanwhile, the turn is recorded, and the job is released instead.
+        """
         return await self._database.complete(self._finish(job, outcome, Left(ping, leftover)))
 
     async def release(self, job: Job, piece: Piece | None = None) -> bool:
-        """Hands a claimed job over to any worker; returns False if the job was no longer this worker's."""
+        """Hands a claimed job over to any worker, with the last piece of its text.
+
+        Returns False if the job was no longer this worker's.
+        """
         return await self._database.complete(self._release(job, piece))
 
     async def _claim(self, limit: int) -> list[Job]:

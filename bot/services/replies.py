@@ -10,8 +10,8 @@ from bot.core.reply.draft import Draft
 from bot.core.reply.state import Ending, Shown
 
 
-class ReplyState(Protocol):
-    """What became of a reply in Slack so far."""
+class LiveReply(Protocol):
+    """A reply that is being shown."""
 
     @property
     def shown(self) -> Shown:
@@ -43,10 +43,6 @@ class ReplyState(Protocol):
         """What remains for the outbox to do."""
         ...
 
-
-class LiveReply(ReplyState, Protocol):
-    """A reply that is being shown."""
-
     def append(self, delta: str) -> None:
         """Adds text of the model, to be shown when the pace allows."""
         ...
@@ -69,7 +65,7 @@ class LiveReply(ReplyState, Protocol):
 
 
 class Replies(Protocol):
-    """Opens replies, at a pace that all live ones share."""
+    """Shows replies, at a pace that all live ones share (slack/edit_scheduler.py). Tests show them in memory."""
 
     async def open(
         self, draft: Draft, *, status_shown: bool = False, has_stop: bool = False, until: float = math.inf
@@ -87,10 +83,6 @@ class Replies(Protocol):
     def allow_stream(self, job: Job) -> None:
         """Lets a native stream carry the open reply to a job."""
         ...
-
-
-class WorkerReplies(Protocol):
-    """Handles the replies of jobs that the worker doesn't answer."""
 
     async def post_placeholder(self, job: Job, until: float) -> None:
         """Posts the placeholder of a queued job; returns once it is on record, or can't be.
