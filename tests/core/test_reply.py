@@ -287,7 +287,7 @@ def test_uneditable_message_is_replaced() -> None:
 
 def test_end_is_posted_anew_with_the_pages_that_differ_and_the_old_message_is_deleted() -> None:
     reply, channel = Reply(question()), ReadersChannel()
-    reply._pages, reply._full_chars = Pages(40), 40
+    reply._pages, reply._full_chars = Pages(40, max_full=1), 40
     reply.append("one " * 15)
     show_all(reply, channel)
     first, second = reply.page_ts
@@ -440,7 +440,10 @@ class ReplyMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.reply, self.channel, self.text = Reply(question()), ReadersChannel(), ""
-        self.reply._pages, self.reply._full_chars = Pages(40), 40  # small pages, so that few steps make many
+        self.reply._pages, self.reply._full_chars = (
+            Pages(40, max_full=1),
+            40,
+        )  # small pages, so that few steps make many
         self.call: Call | None = None
 
     @precondition(lambda self: not self.reply.ended)

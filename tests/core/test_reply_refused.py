@@ -237,7 +237,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
     @initialize(page_chars=st.sampled_from([40, 200]))
     def begin(self, page_chars: int) -> None:
         self.reply, self.text = Reply(question()), ""
-        self.reply._pages, self.reply._full_chars = Pages(page_chars), page_chars
+        self.reply._pages, self.reply._full_chars = Pages(page_chars, max_full=1), page_chars
         self.slack = UnreliableSlack()
         self.results: dict[type[Call], CallEffect] = {}
         self.slack.result_of = lambda call: self.results.get(type(call), SUCCESS)

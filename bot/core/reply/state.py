@@ -15,7 +15,8 @@ appended, and an edit covers all else.
 
 A call that fails is not recorded as displayed, so the comparison finds the same difference again, with newer text. A
 take-over starts from what an earlier attempt displayed (`Shown`). Full pages never change, so an edit
-costs the same however long the answer is.
+costs the same however long the answer is. A page is laid out once all before it are displayed, so no step lays out
+more than one: not a long delta, nor another form, nor the end.
 """
 
 from dataclasses import dataclass, field, replace
@@ -265,7 +266,7 @@ class Reply:
         """Slack refused a deletion for minutes, so no more deletions are sent."""
         self._outside_thread: list[str] = []
         """Pages that Slack posted at the channel's root, because their thread was deleted."""
-        self._pages = Pages(max_full=MOST_PAGES)
+        self._pages = Pages(max_full=1)
         self._ending: Ending | None = None
         self._asks: tuple[Ask, ...] = ()
         self._has_acted = False
@@ -386,13 +387,14 @@ class Reply:
     def finish(self, ending: Ending) -> None:
         """Records how the answer ended; no more text will come."""
         if ending.partial and (longer := self._earlier.part(text := self._pages.text())) != text:
-            old = self._pages
-            self._pages = Pages(old.limit_chars, self._form.page_bytes, max_full=old.max_full)
+            self._settled = 0
+            self._pages = Pages(self._pages.limit_chars, self._form.page_bytes, max_full=1)
             self._pages.append(longer)
             self._keep_to_streams()
             self._keeps_earlier_text = True
         self._ending = ending
         self._close()
+        self._settle()
 
     def next_call(self) -> Call | None:
         """Returns the call that brings Slack closest to what it should show, or None if Slack shows it."""
@@ -454,7 +456,8 @@ class Reply:
             return None
         is_needed = self._stream and not (self.ended or self.has_stop)
         buttons = [] if is_needed else self._stop_ts
-        if surplus := self._replaced_ts or self._ts[self._last + 1 :] or buttons:
+        unused = [] if self._has_more_pages else self._ts[self._last + 1 :]
+        if surplus := self._replaced_ts or unused or buttons:
             return Delete(self.question, surplus[0], keeps_stop=self.keeps_stop)
         return self._delete_of_files()
 
@@ -470,12 +473,12 @@ class Reply:
             case Post(page=page, view=view):
                 self._ts.append(ts)
                 self._shown.append(view)
-                self._settle(page)
+                self._settle()
             case Update(page=page, view=view):
                 self._edits_since_step += 1
                 if page < len(self._ts) and self._ts[page] == call.ts:
                     self._shown[page] = view
-                    self._settle(page)
+                    self._settle()
             case Upload(files=files):
                 self._attached.append(Attached(ts, (), attachments.keys(files)))
             case Delete():
@@ -506,7 +509,7 @@ class Reply:
         if ts in self._ts:
             page = self._ts.index(ts)
             self._shown[page] = view
-            self._settle(page)
+            self._settle()
 
     def found(self, ts: str) -> None:
         """Records that a post whose answer was lost was done, whatever text it carried.
@@ -579,7 +582,7 @@ class Reply:
         if carrier is Carrier.STREAM:
             self._starts_page = page
             self._stream_page = page if self._stream_page is None else self._stream_page
-            self._reform(page)
+            self._keep_to_streams()
 
     def leave_stream(self) -> None:
         """Has the open stream stopped, and its page edited from now on."""
@@ -685,7 +688,7 @@ class Reply:
         shown = self._page(page)
         view = PageView(shown.markdown, plain=self._form.plain, end_chars=shown.end, version=self._version)
         view = replace(view, for_stream=self._is_for_stream(page))
-        if page < self._last or self._has_more_pages:
+        if self._is_full(page):
             return view
         if self._ending and not self._missing():
             notices = (self._ending.notice, attachments.notice_of(self._files))
@@ -701,30 +704,38 @@ class Reply:
     def _page(self, page: int) -> Page:
         return self._pages.full[page] if page < len(self._pages.full) else self._pages.growing
 
-    def _settle(self, page: int) -> None:
-        """Marks a full page as final once Slack shows it, so that it isn't compared again."""
-        is_full = page < self._last or self._has_more_pages
-        if page == self._settled and is_full and self._shown[page] == self._view(page):
+    def _settle(self) -> None:
+        """Marks full pages as final once Slack shows them, so that they aren't compared again, and lays out the next.
+
+        While a page is not final, Slack has a call to make for it: nothing else would lay out the rest.
+        """
+        while self._settled < len(self._shown) and self._is_final(self._settled):
             self._settled += 1
-            self._lay_out_more()
+            if self._has_more_pages and self._settled > self._last:
+                self._pages.lay_out(self._settled + 1)
+                self._keep_to_streams()
+                if self.ended:
+                    self._close()
+
+    def _is_final(self, page: int) -> bool:
+        """Whether Slack shows a full page as it stays."""
+        return self._is_full(page) and self._shown[page] == self._view(page)
+
+    def _is_full(self, page: int) -> bool:
+        """Whether a page is followed by another one."""
+        return page < self._last or self._has_more_pages
 
     @property
     def _has_more_pages(self) -> bool:
-        """Whether pages follow that are laid out only once those before them are shown: without files, all are."""
-        return not (self._upload_tries or self._pages.is_complete)
-
-    def _lay_out_more(self) -> None:
-        """Lays out another page once all are shown, so that no step lays out many."""
-        if self._has_more_pages and self._settled > self._last:
-            self._pages.lay_out(self._settled + 1)
-            if self.ended:
-                self._close()
+        """Whether messages follow whose pages aren't laid out. Without files, they hold the whole answer."""
+        is_cut = self._upload_tries and len(self._pages.full) >= MOST_PAGES
+        return not (is_cut or self._pages.is_complete)
 
     def _close(self) -> None:
         """Completes the pages, and decides which files belong below them."""
         self._pages.close()
         self._settled = min(self._settled, len(self._pages.full))
-        if not self._upload_tries or not self._pages.full:
+        if not self._upload_tries or not self._pages.full or self._has_more_pages:
             self._files = ()
             return
         text, ts = self._pages.text(), self.question.ts
@@ -752,19 +763,21 @@ class Reply:
             self._files = ()
 
     def _reform(self, page: int) -> None:
-        """Lays the text out again from a page on, in the current form."""
+        """Lays the text out again from a page on, in the current form, as far as the pages before it are shown."""
         old = self._pages
         page_chars = self._form.page_chars(self._full_chars)
         page_bytes = self._form.page_bytes
         if self._is_for_stream(page):
             page_bytes = min(page_bytes, STREAM_BYTES)
-        self._pages = Pages(page_chars, page_bytes, replace(self._page(page), source=""), max_full=old.max_full)
+        first = replace(self._page(page), source="")
+        self._settled = min(self._settled, page)
+        self._pages = Pages(page_chars, page_bytes, first, max_full=self._settled + 1)
         self._pages.full = old.full[:page]
         self._pages.append(old.text(page))
-        self._settled = min(self._settled, page)
         self._keep_to_streams()
         if self.ended:
             self._close()
+        self._settle()
 
     def _is_for_stream(self, page: int) -> bool:
         return self._stream_page is not None and page >= self._stream_page
