@@ -1,10 +1,14 @@
-"""One database, and the one way in which all stores use it: `Database.read`, `Database.write` and `Database.complete`.
+"""One database, and the one way in which all classes of the store use it: as `Operations`.
 
-A store's method hands a function of a connection to `read` or `write`, which run it as one transaction:
+A method marked with `reads` or `writes` is one transaction. It gets the connection, its callers don't see it:
 
-    await database.write(channel_settings.write, team_id, channel_id, settings)
+    class Notices(Operations):
+        @writes
+        async def claim(self, connection: AsyncConnection, team_id: str, ...) -> bool: ...
 
-An operation of several transactions is a coroutine for `complete`, and takes its connections from `begin_read` and
+    await notices.claim("T1", ...)
+
+A method of several transactions is marked with `completes`, and takes its connections from `begin_read` and
 `begin_write`. All three promise the same:
 
 - **An operation goes on though its caller is canceled.** It runs in a task of its own, and the caller waits for that
@@ -14,7 +18,7 @@ An operation of several transactions is a coroutine for `complete`, and takes it
 - **An operation has a bound.** On PostgreSQL it is given up after ANSWER_WITHIN_S, because a server that hangs keeps
   its connections up, and the wait would never end. The bound is longer than the server's own lock_timeout
   and the pool's timeout (engine.py), so that those report first, by name. A SQLite file is on this machine and has its
-  busy_timeout. Erasure is not bounded (`bounded=False`).
+  busy_timeout. Erasure is not bounded (`completes(bounded=False)`).
 - **A failure is a StoreError.** `failed_at` is the time of the last one. Events that this process missed meanwhile must
   not count against other workers (liveness/workers.py), and their calls to Slack must not count as never made
   (rate_ledger.py).
@@ -28,6 +32,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
@@ -41,6 +46,7 @@ from bot.store.schema import metadata
 
 P = ParamSpec("P")
 T = TypeVar("T")
+S = TypeVar("S", bound="Operations")
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +63,7 @@ class Database:
         self.failed_at = -math.inf
         """When an operation last failed, by the monotonic clock."""
         self._reader = engine.execution_options(**{READS: True})
-        self._clock = clock
+        self.clock = clock
         self._bound_s = ANSWER_WITHIN_S if self.on_server else None
         self._under_way: set[asyncio.Task[Any]] = set()
         self._closed = False
@@ -96,7 +102,7 @@ class Database:
             with database_errors():
                 return await asyncio.shield(task)
         except StoreError:
-            self.failed_at = self._clock.monotonic()
+            self.failed_at = self.clock.monotonic()
             raise
 
     def begin_read(self) -> AbstractAsyncContextManager[AsyncConnection]:
@@ -172,6 +178,56 @@ class Database:
         # The caller may be gone, and asyncio warns of exceptions that nobody retrieves.
         if not task.cancelled() and (error := task.exception()) is not None:
             log.debug("database operation failed: %s", type(error).__name__)
+
+
+class Operations:
+    """The base of the store's classes, whose methods are operations. All of them raise StoreError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def _now(self) -> float:
+        """Returns the time for stored times."""
+        return self._database.clock.now()
+
+
+Operation = Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
+"""A method as its callers see it."""
+Transaction = Callable[Concatenate[S, AsyncConnection, P], Awaitable[T]]
+"""A method that is one transaction, as it is written."""
+
+
+def reads(method: Transaction[S, P, T]) -> Operation[S, P, T]:
+    """Makes a method one transaction that only reads."""
+
+    @wraps(method)
+    async def operation(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._database.read(lambda connection: method(self, connection, *args, **kwargs))
+
+    return operation
+
+
+def writes(method: Transaction[S, P, T]) -> Operation[S, P, T]:
+    """Makes a method one transaction, which is committed when it returns."""
+
+    @wraps(method)
+    async def operation(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._database.write(lambda connection: method(self, connection, *args, **kwargs))
+
+    return operation
+
+
+def completes(*, bounded: bool = True) -> Callable[[Operation[S, P, T]], Operation[S, P, T]]:
+    """Makes a method one operation of any number of transactions."""
+
+    def decorated(method: Operation[S, P, T]) -> Operation[S, P, T]:
+        @wraps(method)
+        async def operation(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            return await self._database.complete(method(self, *args, **kwargs), bounded=bounded)
+
+        return operation
+
+    return decorated
 
 
 async def _select_one(connection: AsyncConnection) -> None:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import StoreError
-from bot.store.database import Database
+from bot.store.database import Database, Operations, writes
 from bot.store.liveness.workers import WorkerLiveness
 from bot.store.rows import channel, said_by
 
@@ -17,11 +17,11 @@ LONGEST_BYTES = 7_900
 log = logging.getLogger(__name__)
 
 
-class ProcessMessages:
-    """Implements the port ProcessMessages."""
+class ProcessMessages(Operations):
+    """Carries texts from each process to all others that run now. Nothing is stored."""
 
     def __init__(self, database: Database, worker: WorkerLiveness) -> None:
-        self._database = database
+        super().__init__(database)
         self._worker = worker
 
     async def send(self, text: str) -> None:
@@ -30,7 +30,7 @@ class ProcessMessages:
         if not self._database.on_server or len(payload.encode()) > LONGEST_BYTES:
             return
         try:
-            await self._database.write(_notify, payload)
+            await self._notify(payload)
         except StoreError as error:
             log.warning("other processes not notified: %s", error)
 
@@ -38,6 +38,6 @@ class ProcessMessages:
         """Has `heard` called with each text that another process sends from now on."""
         self._worker.heard = heard
 
-
-async def _notify(connection: AsyncConnection, payload: str) -> None:
-    await connection.execute(sa.select(sa.func.pg_notify(channel(), payload)))
+    @writes
+    async def _notify(self, connection: AsyncConnection, payload: str) -> None:
+        await connection.execute(sa.select(sa.func.pg_notify(channel(), payload)))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -59,7 +60,7 @@ async def begun(caller: "asyncio.Task[None]") -> None:
 class TestCancelledCaller:
     async def test_transaction_of_canceled_caller_is_committed(self, database: Database) -> None:
         go_on = asyncio.Event()
-        caller = asyncio.create_task(database.write(insert, 1, after=go_on))
+        caller = asyncio.create_task(database.write(partial(insert, number=1, after=go_on)))
         await begun(caller)
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -121,11 +122,11 @@ class TestFailure:
 class TestClose:
     async def test_closing_refuses_new_operations_and_lets_running_ones_end(self, database: Database) -> None:
         go_on = asyncio.Event()
-        caller = asyncio.create_task(database.write(insert, 1, after=go_on))
+        caller = asyncio.create_task(database.write(partial(insert, number=1, after=go_on)))
         await begun(caller)
         database.refuse_new()
         with pytest.raises(StoreError, match="closed"):
-            await database.write(insert, 2)
+            await database.write(partial(insert, number=2))
         go_on.set()
         await database.ended()
         await caller

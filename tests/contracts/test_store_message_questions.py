@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage
 from bot.store import Stores
+from bot.store.database import Database
 from bot.store.message_questions import MessageQuestions
 from bot.store.retention import MESSAGE_QUESTIONS_KEPT_S
 from bot.store.schema import message_questions
@@ -23,7 +24,7 @@ def clock() -> LateClock:
 
 @pytest.fixture
 def records(store: Stores, clock: LateClock) -> MessageQuestions:
-    return MessageQuestions(store.database, clock)
+    return MessageQuestions(Database(store.database.engine, clock))
 
 
 async def begun(records: MessageQuestions, text: str = "Why?") -> MessageQuestion | None:
@@ -98,7 +99,7 @@ async def test_erasure_removes_the_persons_message_questions(store: Stores, reco
 
 async def test_message_questions_expire_after_a_day(database_url: str, clock: LateClock) -> None:
     store = await Stores.open(database_url, "w1", clock)
-    await begun(MessageQuestions(store.database, clock))
+    await begun(store.message_questions)
     clock.ahead_s = MESSAGE_QUESTIONS_KEPT_S + 1
     await store.erasure.expire(0.0)
     assert await count(store, message_questions) == 0
