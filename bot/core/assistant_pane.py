@@ -1,4 +1,7 @@
-"""The assistant pane: suggested prompts, titles of threads, and the pane context for the model. Pure."""
+"""The assistant pane: suggested prompts, titles of threads, and the pane context for the model. Pure.
+
+The pane context is kept per person, for hours: agents' events name no thread, and a person has one screen.
+"""
 
 from dataclasses import dataclass
 

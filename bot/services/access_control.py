@@ -1,4 +1,8 @@
-"""Access control: decides who may ask before a model is asked, and tells denied askers why."""
+"""Access control: decides who may ask before a model is asked, and tells denied askers why.
+
+The worker asks Slack for an asker's kind of account, because users.info takes 0.1 s, enqueueing 5 ms, and Slack waits
+for the acknowledgment.
+"""
 
 import asyncio
 import logging

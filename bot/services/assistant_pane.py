@@ -1,4 +1,11 @@
-"""The assistant pane: suggested prompts, pane context and titles; and in all threads, signs that an answer is begun."""
+"""The assistant pane: suggested prompts, pane context and titles; and in all threads, signs that an answer is begun.
+
+In the pane, a status stands for the placeholder, because the first post would remove it. If Slack refuses the status or
+takes too long, the placeholder comes at once.
+
+In an agent's threads, Slack's own Stop stands for Typist's button while Slack accepts the session. In channels
+everybody can press it, so a person who may not stop the answer is told.
+"""
 
 import asyncio
 import logging
