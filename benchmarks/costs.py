@@ -21,7 +21,8 @@ from benchmarks.process import Process, running
 from benchmarks.readers import Readers
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
-from bot.core.reply.state import Ending, Post, Reply, Update
+from bot.core.job import End, EndReason
+from bot.core.reply.state import Post, Reply, Update
 from bot.slack.format import reply_blocks
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import GENEROUS
@@ -222,7 +223,7 @@ def _reply_cpu_s(words: int) -> float:
         reply.append(f"{word(number)} ")
         if number % WORDS_AN_EDIT == 0:
             _edit(reply)
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     while not reply.finished:
         _edit(reply)
     return time.process_time() - before_s

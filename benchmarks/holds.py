@@ -17,9 +17,9 @@ from typing import TypeVar
 
 from benchmarks.hostile import SHAPES, forget_renderings, text_of
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import Checkpoint, EndReason
+from bot.core.job import Checkpoint, End, EndReason
 from bot.core.reply.resuming import Seam, start_of
-from bot.core.reply.state import AppendStream, Ending, PageView, Post, Reply, StartStream, StopStream, Update
+from bot.core.reply.state import AppendStream, PageView, Post, Reply, StartStream, StopStream, Update
 from bot.slack.format import reply_blocks
 from bot.slack.scheduled_reply import MAX_LAYOUT_CHARS
 
@@ -60,7 +60,7 @@ def held(text: str, delta_chars: int) -> Holds:
         holds.measured("append", partial(reply.append, text[start : start + delta_chars]))
         if number % EDIT_EACH == 0:
             _shown(reply, holds)
-    holds.measured("finish", lambda: reply.finish(Ending("A notice.", EndReason.LENGTH_LIMIT)))
+    holds.measured("finish", lambda: reply.finish(End(EndReason.LENGTH_LIMIT, "A notice.")))
     _shown(reply, holds)
     return holds
 

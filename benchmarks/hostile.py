@@ -20,7 +20,7 @@ from typing import NamedTuple
 from bot.core.conversation import Message
 from bot.core.inbound import mentions
 from bot.core.inbound.triage import Identity, Participants, triage
-from bot.core.job import EndReason
+from bot.core.job import End, EndReason
 from bot.core.reply import approvals, attachments, preview, resuming
 from bot.core.reply.joins import TextEnd
 from bot.core.reply.markdown import inline_parser, render
@@ -220,7 +220,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "decided_inlines": inline_parser.decided_inlines,
     "whole message": lambda text: reply_blocks.message(PageView(text, growing=True)),
     "whole message, plain": lambda text: reply_blocks.message(
-        PageView(text[:4_000], ended=EndReason.WHOLE, plain=True)
+        PageView(text[:4_000], plain=True, end=End(EndReason.WHOLE))
     ),
     "Pages": lambda text: _paged(2 * text),
     "Extent": lambda text: Extent().read(text),

@@ -15,7 +15,8 @@ from itertools import chain
 
 from benchmarks import parsing
 from bot.core.conversation import Question, ThreadKey
-from bot.core.reply.state import Ending, Post, Reply, Update
+from bot.core.job import End, EndReason
+from bot.core.reply.state import Post, Reply, Update
 from bot.slack.format import reply_blocks
 
 TOKENS = 50_000
@@ -68,7 +69,7 @@ def render(kind: str) -> Cost:
         for token in range(first, min(first + TOKENS_AN_EDIT, TOKENS)):
             reply.append(text[token * TOKEN_CHARS : (token + 1) * TOKEN_CHARS])
         edit(reply, edits_s)
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     edit(reply, edits_s)
     return Cost(time.process_time() - started_s, edits_s)
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from bot.clock import SystemClock
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import EndReason, Enqueued, Outcome, Spent
+from bot.core.job import End, EndReason, Enqueued, Spent
 from bot.store import Stores
 from tests.contracts.databases import postgresql_server
 
@@ -53,7 +53,7 @@ async def measure(url: str) -> None:
         jobs.extend(await store.worker_queue.claim(1))
 
     async def finish(number: int) -> bool:
-        return await store.worker_queue.finish(jobs[number], Outcome(EndReason.WHOLE, ANSWER))
+        return await store.worker_queue.finish(jobs[number], End(EndReason.WHOLE), ANSWER)
 
     async def at_once(number: int) -> float:
         began = time.perf_counter()

@@ -338,12 +338,14 @@ class Enqueued:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an attempt ended its job."""
+class End:
+    """How an attempt ended an answer: recorded with the last of its text, then shown below it."""
 
-    end_reason: EndReason
-    answer: str
-    """The model's Markdown so far; empty if no model was asked."""
+    reason: EndReason
+    notice: str = ""
+    """A sentence about the answer."""
+    footer: str = ""
+    """The line that names the model, if there is text."""
     model: str | None = None
     usage: Usage | None = None
     """The usage that the vendor reported, or else an estimate; None if no model was asked."""
@@ -356,22 +358,10 @@ class Outcome:
     """The web pages that the answer cites."""
     origins: Origins = UNKNOWN
     """What the model had read (core/trust.py)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """How an answer ends: the lines that readers see below it, and the values recorded with its text."""
-
-    end_reason: EndReason
-    notice: str = ""
-    footer: str = ""
-    model: str | None = None
-    first_token_s: float | None = None
-    prompt_version: str | None = None
-    details: bool = False
-    """The answer used tools."""
-    origins: Origins = UNKNOWN
-    """What the model had read."""
+    has_previous: bool = False
+    """An earlier version of the answer is on record."""
+    has_details: bool = False
+    """The answer used tools, and a button lists them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,13 +371,13 @@ class Piece:
     start: int
     """In characters of the answer; the recorded text from here on is replaced."""
     text: str = field(repr=False)
-    closing: Closing | None = None
-    """How the answer ends; only the last piece has it."""
+    end: End | None = None
+    """How the answer ended; only the last piece has it."""
     sources: Sequence[Citation] = ()
     """The web pages that the answer cites so far."""
 
     @property
-    def end(self) -> int:
+    def chars(self) -> int:
         """How many characters of the answer are on record with this piece."""
         return self.start + len(self.text)
 
@@ -397,7 +387,7 @@ class Checkpoint:
     """The recorded part of an answer whose attempt was interrupted."""
 
     text: str = field(default="", repr=False)
-    closing: Closing | None = None
+    end: End | None = None
     """The text is complete, and only the end's record is missing."""
     sources: Sequence[Citation] = ()
     """The web pages that the text cites."""

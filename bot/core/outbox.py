@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.core.conversation import Question
-from bot.core.job import Piece
 
 OUTBOX_HOLD_S = 30.0
 """How long a process that takes an entry holds it; then any process may take it again."""
@@ -73,12 +72,3 @@ class OutboxEntry:
     """The messages of the job's reply."""
     waits_until: float | None = None
     """Until when the job waits for an approval, which tells its approvals apart; None if it waits for none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Leftover:
-    """The work that Slack did not accept when a job ended, for the outbox."""
-
-    kind: OutboxKind
-    piece: Piece | None = None
-    """The last piece of the answer with its closing, if it is not on record yet."""

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
+from bot.core import texts
 from bot.core.conversation import FollowUp, Job, TextPart, TurnPart
-from bot.core.inbound.files import OpenedFile
-from bot.core.job import Outcome, Spent
+from bot.core.inbound.files import OpenedFile, unread_notice
+from bot.core.job import End, Spent
 from bot.core.reply.draft import Draft
 from bot.core.reply.state import Shown
-from bot.core.step_turns import searches
+from bot.core.step_turns import calls_made, has_expired, searches
 from bot.core.stream import Citation, Completion, Opaque, Searching, StreamEvent, Thinking, ToolCall, Usage
 from bot.core.tool_steps import Round
 from bot.core.trust import UNKNOWN, WEB, Origins, folded, of_item
@@ -164,19 +165,44 @@ class AnswerAttempt:
         output_tokens = int(self.output_chars / CHARS_PER_TOKEN)
         return Spent(self.input_tokens, output_tokens, self.model, self.job.version, len(self.rounds))
 
-    def counted(self, outcome: Outcome) -> Outcome:
-        """Returns the outcome with the attempt's model, usage and times. Without reported usage the estimate counts."""
+    def close(self, end: End) -> End:
+        """Ends the answer; returns the end with all that is recorded of it and shown below the text."""
+        if not end.reason.is_answer and self.part != self.text:
+            self.origins |= UNKNOWN
+            self.draft.replace_text(self.part)
+        completion = self.completion
+        left_out = completion.left_out if completion else ()
+        expired = texts.APPROVAL_EXPIRED if has_expired(self.rounds) else ""
+        notices = end.notice, expired, unread_notice(self.opened, left_out)
+        end = replace(
+            self.counted(end),
+            notice=" ".join(filter(None, notices)),
+            footer=self._footer,
+            sources=self.draft.sources,
+            has_previous=self.job.has_previous,
+            has_details=calls_made(self.rounds) > 0,
+        )
+        self.draft.close(end)
+        return end
+
+    def counted(self, end: End) -> End:
+        """Returns the end with the attempt's model, usage and times. Without reported usage the estimate counts."""
         estimated = Usage(self.spent.input_tokens, self.spent.output_tokens) if self.model else None
-        model, usage = outcome.model or self.model, outcome.usage or estimated
-        # The text that stays may be what an earlier attempt showed in Slack.
-        is_own = outcome.answer in ("", self.text)
         return replace(
-            outcome,
-            model=model,
-            usage=usage,
-            estimated_step=None if outcome.usage else len(self.rounds),
+            end,
+            model=end.model or self.model,
+            usage=end.usage or estimated,
+            estimated_step=None if end.usage else len(self.rounds),
             first_token_s=self.first_token_s,
             prompt_version=self.prompt_version,
-            sources=self.draft.sources,
-            origins=self.origins if is_own else self.origins | UNKNOWN,
+            origins=self.origins,
         )
+
+    @property
+    def _footer(self) -> str:
+        """The model that wrote the answer, or was asked, how many tools it used, and what it refused."""
+        model, refused = self.model or "", ""
+        if self.completion is not None:
+            model = model if self.completion.model == model else texts.fell_back(self.completion.model)
+            refused = texts.without(self.completion.refused)
+        return " · ".join(filter(None, (model, texts.work_done(self.searches, calls_made(self.rounds)), refused)))

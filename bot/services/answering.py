@@ -20,8 +20,8 @@ person's approval, the reply asks for it, and the attempt gives the job up until
 
 How an attempt ends
 -------------------
-Every end is a pair: an `Ending`, which readers see, and an `Outcome`, which is recorded. `_outcome` turns whatever
-happens in step 3 into such a pair: a completion, an error of the model, a used-up cap, a deleted reply, a stop.
+Every attempt that ends the answer has one `End`, which is recorded before readers see it. `_end` makes it of whatever
+happens in step 3: a completion, an error of the model, a used-up cap, a deleted reply, a stop.
 
 An attempt that is canceled for another reason than a stop ends nothing. It leaves Slack as it is. If the process ends
 or the question was edited, it releases the job with the text so far; if another process has taken the job over, it
@@ -52,21 +52,17 @@ from bot.clock import Clock
 from bot.core import texts, trust
 from bot.core.carriers import may_be_streamed
 from bot.core.conversation import Job, Prompt
-from bot.core.inbound.files import unread_notice
 from bot.core.inbound.mentions import without_address
 from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity
-from bot.core.job import Closing, EndReason, Outcome, reason_of
+from bot.core.job import End, EndReason, reason_of
 from bot.core.limits.access import Denial
-from bot.core.outbox import Leftover, OutboxKind
+from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import asks_of
 from bot.core.reply.resuming import Seam
-from bot.core.reply.sources import shown_sources
-from bot.core.reply.state import Ending
-from bot.core.step_turns import calls_made, has_expired, items_of, with_room, with_steps
+from bot.core.step_turns import items_of, with_room, with_steps
 from bot.core.stream import MOST_SEARCHES, Completion, FinishReason, Searching, StreamEvent
 from bot.core.tool_steps import Round
-from bot.core.trust import UNKNOWN
 from bot.errors import CapReached, Failure, NotShown, ProviderError, StoreError, TypistError, trace_of
 from bot.prices import ModelPrices
 from bot.providers.models import Models, Provider
@@ -183,14 +179,12 @@ class Answering:
             signs = await self.pane.begin(attempt.job.question)
             reply = await self.replies.open(attempt.draft, status_shown=signs.status, has_stop=signs.stop)
             attempt.earlier = reply.shown
-            if (closing := attempt.job.checkpoint.closing) or reply.shown.ended:
-                await self._complete_end(attempt, reply, closing)
+            if attempt.job.checkpoint.end or reply.shown.ended:
+                await self._complete_end(attempt, reply)
                 return
-            ending, outcome = await self._outcome(attempt, reply, denial)
-            ending, outcome = _with_notices(ending, attempt), attempt.counted(outcome)
-            attempt.draft.close(outcome.answer, _closing(ending, outcome))
-            await reply.finish(ending)
-            await self._record_shown_end(attempt, reply, outcome)
+            end = attempt.close(await self._end(attempt, reply, denial))
+            await reply.finish(end)
+            await self._record_shown_end(attempt, reply)
         except asyncio.CancelledError:
             await self._leave(attempt, reply)
         except _NeedsApproval:
@@ -230,36 +224,30 @@ class Answering:
     async def _deny(self, attempt: AnswerAttempt, denial: Denial) -> None:
         """Ends a job without a reply; its asker is told."""
         self.access_control.tell(attempt.job.question, denial)
-        await self._record(attempt, (), Outcome(EndReason.DENIED, ""))
+        attempt.draft.close(End(EndReason.DENIED))
+        await self._record(attempt, ())
 
-    async def _complete_end(self, attempt: AnswerAttempt, reply: LiveReply, closing: Closing | None) -> None:
+    async def _complete_end(self, attempt: AnswerAttempt, reply: LiveReply) -> None:
         """Shows or records the end that an earlier attempt reached, whichever is missing."""
-        shown = reply.shown
-        if closing is None:
-            assert shown.ended is not None
-            outcome = Outcome(shown.ended, shown.text)
-        else:
-            outcome = Outcome(closing.end_reason, attempt.text, closing.model)
-            outcome = replace(outcome, first_token_s=closing.first_token_s, prompt_version=closing.prompt_version)
-        origins = closing.origins if closing else UNKNOWN
-        outcome = replace(outcome, sources=attempt.draft.sources, origins=origins)
-        if closing is None or shown.is_settled:
+        shown, recorded = reply.shown, attempt.job.checkpoint.end
+        if recorded is None or shown.is_settled:
             await reply.leave()
         else:
-            await reply.finish(ending_of(attempt.job, closing))
-        await self._record_shown_end(attempt, reply, outcome)
+            await reply.finish(recorded)
+        if recorded is None:
+            assert shown.ended is not None
+            attempt.draft.replace_text(shown.text)
+            attempt.draft.close(End(shown.ended, sources=attempt.draft.sources))
+        await self._record_shown_end(attempt, reply)
 
-    async def _outcome(self, attempt: AnswerAttempt, reply: LiveReply, denial: Denial | None) -> tuple[Ending, Outcome]:
-        """Asks the model if nothing forbids it; returns the ending for readers and the outcome to record.
-
-        Raises _TokenRefused.
-        """
+    async def _end(self, attempt: AnswerAttempt, reply: LiveReply, denial: Denial | None) -> End:
+        """Asks the model if nothing forbids it; returns how the answer ended. Raises _TokenRefused."""
         if denial is not None:
-            return _end(denial, Outcome(EndReason.DENIED, attempt.part))
+            return End(EndReason.DENIED, denial)
         if attempt.stop_asked:
             return _stopped(attempt)
         if attempt.job.interruptions >= MOST_INTERRUPTIONS:
-            return _end(texts.INTERRUPTED, Outcome(EndReason.INTERRUPTED_TOO_OFTEN, attempt.part))
+            return End(EndReason.INTERRUPTED_TOO_OFTEN, texts.INTERRUPTED)
         if not (attempt.job.question.text or attempt.job.question.files):
             # The question was deleted, and its job was released before the stop reached it.
             return _stopped(attempt)
@@ -268,23 +256,23 @@ class Answering:
         except (_TokenRefused, _NeedsApproval, NotOurs):
             raise
         except TypistError as error:
-            return _end(texts.for_error(error), _failed(attempt, error))
+            return _failed(attempt, error)
         except asyncio.CancelledError:
             if attempt.cancellation is not Cancellation.STOPPED:
                 raise
             return _stopped(attempt)
         except Exception as error:
             log.error("job %d: unexpected error, ending it: %s", attempt.job.id, trace_of(error))
-            return _end(texts.INTERNAL_ERROR, Outcome(EndReason.INTERNAL_ERROR, attempt.part))
+            return End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR)
         finally:
             attempt.streaming = False
 
-    async def _stream(self, attempt: AnswerAttempt, reply: LiveReply) -> tuple[Ending, Outcome]:
+    async def _stream(self, attempt: AnswerAttempt, reply: LiveReply) -> End:
         """Builds the prompt and asks the model."""
         attempt.streaming = True
         questions = (attempt.job.question, *attempt.job.earlier)
         if not any(question.files or without_address(question.text, self.me.user_id) for question in questions):
-            return _end(texts.HELP, Outcome(EndReason.NOTHING_ASKED, ""))
+            return End(EndReason.NOTHING_ASKED, texts.HELP)
         offer = await self.tool_calls.offer(attempt.job)
         async with AsyncExitStack() as memory:
             built = await self.prompt_builder.build(attempt.draft, memory, offer.definitions)
@@ -294,7 +282,7 @@ class Answering:
 
     async def _take_steps(
         self, attempt: AnswerAttempt, prompt: Prompt, offer: Offer, provider: Provider, reply: LiveReply
-    ) -> tuple[Ending, Outcome]:
+    ) -> End:
         """Asks the model, and makes its calls, until it asks for no more.
 
         Raises _TokenRefused, _NeedsApproval and NotOurs.
@@ -311,8 +299,8 @@ class Answering:
             rounds = with_room(attempt.rounds, self.estimate.tokens, self.results_tokens)
             steps = rounds, attempt.follow_ups, self.me.user_id
             step_prompt = with_steps(prompt, *steps, made_before=made_before, begun=begun, is_last=is_last)
-            if gone := await self._ask_model(attempt, step_prompt, provider, reply, resumed=begun):
-                return gone
+            if not await self._ask_model(attempt, step_prompt, provider, reply, resumed=begun):
+                return End(EndReason.REPLY_GONE)
             if not attempt.calls or is_last:
                 return self._completed(attempt)
             await self._record_step(attempt, step_no, offer, begun)
@@ -345,19 +333,18 @@ class Answering:
         calls = self.tool_calls.planned(attempt.calls, step_no, offer, attempt.origins)
         items = items_of(attempt.parts, begun)
         step = Round(step_no, attempt.text[len(written) :], items, completion.model, calls, attempt.origins)
-        counted = attempt.counted(Outcome(EndReason.STEPPED, "", completion.model, completion.usage))
-        outcome = replace(counted, sources=())
+        end = attempt.counted(End(EndReason.STEPPED, model=completion.model, usage=completion.usage))
         piece, records = attempt.draft.piece(), self.tool_calls.records
-        if not await self.tool_calls.insist(lambda: records.record(attempt.job, step, outcome, piece)):
+        if not await self.tool_calls.insist(lambda: records.record(attempt.job, step, end, piece)):
             raise NotOurs
         if piece:
             attempt.draft.recorded(piece)
-        attempt.step_recorded(step, outcome.usage, self._cost_usd(outcome))
+        attempt.step_recorded(step, end.usage, self._cost_usd(end))
 
     async def _ask_model(
         self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, reply: LiveReply, *, resumed: str
-    ) -> tuple[Ending, Outcome] | None:
-        """Reserves the quota and appends the text of one step to the reply; returns an end if the reply is gone.
+    ) -> bool:
+        """Reserves the quota and appends the text of one step to the reply; returns False if the reply is gone.
 
         `resumed`: what an earlier attempt left of this step.
         """
@@ -377,7 +364,7 @@ class Answering:
                     if step.receive(event, self.clock.monotonic()):
                         self.pane.writing(attempt.job.question)
                     if reply.gone:
-                        return _end("", Outcome(EndReason.REPLY_GONE, attempt.text))
+                        return False
                     if reply.unshown:
                         raise NotShown
         except ProviderError as error:
@@ -388,7 +375,7 @@ class Answering:
         step.end()
         if attempt.completion is not None and attempt.completion.usage is not None:
             self.estimate.learn(attempt.completion.model, prompt, attempt.completion.usage)
-        return None
+        return True
 
     def _show_search(self, attempt: AnswerAttempt, step: _StepReply, search: Searching) -> None:
         """Says what is searched for, until there is text."""
@@ -412,17 +399,16 @@ class Answering:
         if may_be_streamed(question, is_alone=is_alone):
             self.replies.allow_stream(job)
 
-    def _completed(self, attempt: AnswerAttempt) -> tuple[Ending, Outcome]:
+    def _completed(self, attempt: AnswerAttempt) -> End:
         """Returns the end of an answer that the model completed, or that has used all its steps."""
         completion = attempt.completion
         assert completion is not None, "a provider's stream ends with a Completion or an error"
         reason = EndReason.STEP_LIMIT if attempt.calls else reason_of(completion.finish_reason)
-        outcome = Outcome(reason, attempt.text, completion.model, completion.usage)
         notice = _LIMIT_NOTICES.get(reason, "")
         if reason is EndReason.STEP_LIMIT and not attempt.text.strip():
             # There is nothing to continue, and no button for it.
             notice = texts.STEP_LIMIT_WITHOUT_TEXT
-        return _end(notice, outcome)
+        return End(reason, notice, model=completion.model, usage=completion.usage)
 
     async def _wait_for_decision(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
         """Gives the job up until the calls that the reply asks about are decided.
@@ -440,46 +426,43 @@ class Answering:
         else:
             await self._release(attempt)
 
-    async def _record_shown_end(self, attempt: AnswerAttempt, reply: LiveReply, outcome: Outcome) -> None:
+    async def _record_shown_end(self, attempt: AnswerAttempt, reply: LiveReply) -> None:
         """Records an end that Slack shows, reports its metrics, and warns the asker about a quota that runs out."""
-        if await self._record(attempt, reply.page_ts, outcome, reply.leftover):
+        end = attempt.draft.end
+        if await self._record(attempt, reply.page_ts, reply.leftover) and end is not None:
             total_s = self.clock.monotonic() - attempt.claimed_at
             times = Times(waited_s(attempt.job, self.clock.now() - total_s), total_s, attempt.first_token_s)
-            whole = replace(outcome, usage=attempt.used + outcome.usage) if outcome.usage else outcome
-            cost_usd = attempt.whole_cost_usd(self._cost_usd(outcome))
+            whole = replace(end, usage=attempt.used + end.usage) if end.usage else end
+            cost_usd = attempt.whole_cost_usd(self._cost_usd(end))
             self.metrics(JobLife.of(attempt.job, whole, times, cost_usd, reply.calls))
-            if outcome.usage is not None:
+            if end.usage is not None:
                 self.quota.warn(attempt.job.question)
 
-    def _cost_usd(self, outcome: Outcome) -> float | None:
-        if not (outcome.model and outcome.usage):
-            return None
-        return self.prices.cost_usd(outcome.model, outcome.usage, self.clock.now())
+    def _cost_usd(self, end: End) -> float | None:
+        return self.prices.cost_usd(end.model, end.usage, self.clock.now()) if end.model and end.usage else None
 
     async def _end_with_internal_error(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
         """Ends the job on record after an unexpected error, and has the outbox show that."""
-        outcome = attempt.counted(Outcome(EndReason.INTERNAL_ERROR, attempt.part))
-        ending = _with_notices(Ending(texts.INTERNAL_ERROR, outcome.end_reason), attempt)
-        attempt.draft.close(outcome.answer, _closing(ending, outcome))
+        attempt.close(End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR))
         page_ts = attempt.job.page_ts
         if reply is not None:
             await reply.leave()
             page_ts = reply.page_ts
-        await self._record(attempt, page_ts, outcome, OutboxKind.SHOW_END)
+        await self._record(attempt, page_ts, OutboxKind.SHOW_END)
 
     async def _record(
-        self, attempt: AnswerAttempt, page_ts: tuple[str, ...], outcome: Outcome, leftover: OutboxKind | None = None
+        self, attempt: AnswerAttempt, page_ts: tuple[str, ...], leftover: OutboxKind | None = None
     ) -> bool:
         """Records the end, however long the database is away; returns False if the job is no longer ours."""
-        job = attempt.job
-        unshown = Leftover(leftover, attempt.draft.piece()) if leftover else None
+        job, text, end = attempt.job, attempt.text, attempt.draft.end
+        assert end is not None, "the answer was closed"
 
         async def record() -> bool:
             if page_ts:
                 await self.jobs.record_pages(job.id, page_ts)
             waited_s = self.clock.now() - job.asked_at
-            ping = outcome.end_reason.is_answer and 0 < self.done_ping_s < waited_s
-            return await self.jobs.finish(job, outcome, ping=ping, leftover=unshown)
+            ping = end.reason.is_answer and 0 < self.done_ping_s < waited_s
+            return await self.jobs.finish(job, end, text, ping=ping, leftover=leftover)
 
         return await insist(record, self.clock, f"job {job.id}: end not recorded", Exception)
 
@@ -502,60 +485,15 @@ class Answering:
         await insist(lambda: self.jobs.release(job, attempt.draft.piece()), self.clock, f"job {job.id}: not released")
 
 
-def _with_notices(ending: Ending, attempt: AnswerAttempt) -> Ending:
-    """Returns the ending with what every end shows: files that were not read, and the model in the footer."""
-    completion = attempt.completion
-    left_out = completion.left_out if completion else ()
-    expired = texts.APPROVAL_EXPIRED if has_expired(attempt.rounds) else ""
-    notice = " ".join(filter(None, (ending.notice, expired, unread_notice(attempt.opened, left_out))))
-    sources = shown_sources(attempt.draft.sources)
-    ending = replace(ending, notice=notice, footer=_footer(attempt), previous=attempt.job.has_previous)
-    return replace(ending, sources=sources, details=calls_made(attempt.rounds) > 0)
-
-
-def ending_of(job: Job, closing: Closing) -> Ending:
-    """Returns how readers see an end that is on record."""
-    sources = shown_sources(job.checkpoint.sources)
-    return Ending(closing.notice, closing.end_reason, closing.footer, job.has_previous, sources, closing.details)
-
-
-def _closing(ending: Ending, outcome: Outcome) -> Closing:
-    return Closing(
-        outcome.end_reason,
-        ending.notice,
-        ending.footer,
-        outcome.model,
-        outcome.first_token_s,
-        outcome.prompt_version,
-        ending.details,
-        outcome.origins,
-    )
-
-
-def _footer(attempt: AnswerAttempt) -> str:
-    """Returns the model that wrote the answer, or was asked, how many tools it used, and what it refused."""
-    completion = attempt.completion
-    model = attempt.model or ""
-    if completion is not None and completion.model != attempt.model:
-        model = texts.fell_back(completion.model)
-    refused = texts.without(completion.refused) if completion is not None else ""
-    return " · ".join(filter(None, (model, texts.work_done(attempt.searches, calls_made(attempt.rounds)), refused)))
-
-
-def _stopped(attempt: AnswerAttempt) -> tuple[Ending, Outcome]:
+def _stopped(attempt: AnswerAttempt) -> End:
     """Returns the end of a stopped answer. The footer says so below its text; a reply without text needs a sentence."""
-    return _end("" if attempt.part else texts.STOPPED, Outcome(EndReason.STOPPED, attempt.part))
+    return End(EndReason.STOPPED, "" if attempt.part else texts.STOPPED)
 
 
-def _end(notice: str, outcome: Outcome) -> tuple[Ending, Outcome]:
-    """Returns an outcome, and how readers see it."""
-    return Ending(notice, outcome.end_reason), outcome
-
-
-def _failed(attempt: AnswerAttempt, error: TypistError) -> Outcome:
+def _failed(attempt: AnswerAttempt, error: TypistError) -> End:
     if isinstance(error, ProviderError):
         log.warning("model %s failed: %s %s", error.model, error.failure, error.detail)
         if not attempt.output_chars and error.failure not in CHARGED_WITHOUT_TEXT:
             attempt.model = None
-        return Outcome(reason_of(error.failure), attempt.part, error.model)
-    return Outcome(_REASONS.get(type(error), EndReason.INTERNAL_ERROR), attempt.part)
+        return End(reason_of(error.failure), texts.for_error(error), model=error.model)
+    return End(_REASONS.get(type(error), EndReason.INTERNAL_ERROR), texts.for_error(error))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot.core.conversation import Job, ThreadKey
-from bot.core.job import EndReason, Outcome
+from bot.core.job import End, EndReason
 from bot.core.stream import Usage
 
 log = logging.getLogger(__name__)
@@ -45,16 +45,16 @@ class JobLife:
     """Calls to Slack that showed the attempt: posts, edits, and starts, appends and stops of streams."""
 
     @classmethod
-    def of(cls, job: Job, outcome: Outcome, times: Times, cost_usd: float | None, calls: int) -> "JobLife":
+    def of(cls, job: Job, end: End, times: Times, cost_usd: float | None, calls: int) -> "JobLife":
         """Returns the life of an attempt that ended its job."""
         return cls(
             job_id=job.id,
             thread=job.question.thread,
             question_ts=job.question.ts,
             attempt=job.attempts,
-            end_reason=outcome.end_reason,
-            model=outcome.model,
-            usage=outcome.usage,
+            end_reason=end.reason,
+            model=end.model,
+            usage=end.usage,
             times=times,
             cost_usd=cost_usd,
             calls=calls,

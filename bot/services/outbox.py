@@ -11,7 +11,6 @@ from bot.core.outbox import MOST_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, 
 from bot.core.reply.approvals import Ask, asks_of
 from bot.core.reply.draft import Draft
 from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
-from bot.services.answering import ending_of
 from bot.services.replies import Replies
 from bot.slack.outbox_sender import OutboxSender
 from bot.store.outbox_entries import OutboxEntries
@@ -131,13 +130,13 @@ class Outbox:
     async def _show(self, entry: OutboxEntry, until: float) -> None:
         """Shows a recorded end that Slack did not accept, in the reply's messages, and nothing beside them."""
         job = await self.entries.unshown_end(entry)
-        if job is None or job.checkpoint.closing is None:
+        if job is None or job.checkpoint.end is None:
             return
         reply = await self.replies.open(Draft(job), until=until)
         try:
             # Opening the reply has looked for messages beside it, so an end that is shown needs no edit.
             if not reply.shown.is_settled:
-                await reply.finish(ending_of(job, job.checkpoint.closing))
+                await reply.finish(job.checkpoint.end)
         finally:
             await reply.leave()
         if reply.page_ts != job.page_ts:

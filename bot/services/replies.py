@@ -4,10 +4,11 @@ import math
 from typing import Protocol
 
 from bot.core.conversation import Job
+from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import Ending, Shown
+from bot.core.reply.state import Shown
 
 
 class LiveReply(Protocol):
@@ -55,7 +56,7 @@ class LiveReply(Protocol):
         """Shows calls with buttons to approve or deny them; returns when Slack shows them, or never will."""
         ...
 
-    async def finish(self, ending: Ending) -> None:
+    async def finish(self, end: End) -> None:
         """Ends the text; returns when Slack shows all of it, or never will."""
         ...
 

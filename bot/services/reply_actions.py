@@ -18,7 +18,6 @@ from bot.core.conversation import Job, ThreadKey
 from bot.core.reply import actions
 from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction, Vote, refusal
 from bot.core.reply.approvals import ApprovalPlace, ask_of, deciders, details_of, step_named
-from bot.core.reply.sources import shown_sources
 from bot.core.tool_steps import Decision, StepState, ToolStep
 from bot.errors import RateLimited, Refused, StoreError
 from bot.services.access_control import AccessControl
@@ -108,7 +107,7 @@ class ReplyActions:
             case ReplyAction.REGENERATE | ReplyAction.CONTINUE:
                 return await self._regenerate(answer, continues=press.action is ReplyAction.CONTINUE)
             case ReplyAction.PREVIOUS:
-                return ActionResponse(texts.PREVIOUS_VERSION, answer.previous, shown_sources(answer.previous_sources))
+                return ActionResponse(texts.PREVIOUS_VERSION, answer.previous, answer.previous_sources)
             case ReplyAction.FEEDBACK:
                 return await self._vote(answer, press)
             case ReplyAction.DELETE:

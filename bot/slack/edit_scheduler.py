@@ -43,12 +43,13 @@ from collections import Counter
 from bot.clock import Clock
 from bot.core.carriers import STREAM_LIFE_S, Carrier, CarrierSetting
 from bot.core.conversation import Job, ThreadKey
+from bot.core.job import End
 from bot.core.lease import Lease
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import FINAL_WAIT_S, Urgency, is_posted_anew
 from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import Call, Ending, Post, Reply, Shown, StartStream, Streaming, Update
+from bot.core.reply.state import Call, Post, Reply, Shown, StartStream, Streaming, Update
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
 from bot.slack.rate_budget import REPLIES, RateBudget
 from bot.slack.reply_transport import ReplyTransport
@@ -140,10 +141,10 @@ class ReplyHandle:
         self._scheduler.touch(scheduled)
         await scheduled.caught_up.wait()
 
-    async def finish(self, ending: Ending) -> None:
+    async def finish(self, end: End) -> None:
         while self._scheduled.lay_out():  # noqa: ASYNC110
             await asyncio.sleep(0)
-        self._scheduled.finish(ending)
+        self._scheduled.finish(end)
         self._scheduler.touch(self._scheduled)
         await self._scheduled.settled.wait()
         if not self._scheduled.reply.unshown:

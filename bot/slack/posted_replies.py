@@ -204,7 +204,7 @@ def metadata_of(question: Question, page: int, view: PageView) -> Json:
         "page": page,
         "shown_chars": view.end_chars,
         "for_stream": view.for_stream,
-        "end": view.ended or "",
+        "end": view.end.reason if view.end else "",
     }
     return {"event_type": METADATA_EVENT, "event_payload": payload}
 

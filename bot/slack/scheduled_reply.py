@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from bot.core.job import End
 from bot.core.pacing import Urgency
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import AppendStream, Call, Ending, Reply, StartStream, StopStream
+from bot.core.reply.state import AppendStream, Call, Reply, StartStream, StopStream
 from bot.errors import RateLimited, Refused, trace_of
 from bot.slack.reply_transport import ReplyDelivery
 from bot.slack.retry_policy import NO_FAILURES, REPLY_CALLS, Failures
@@ -120,10 +121,10 @@ class ScheduledReply:
         self.reply.append(text)
         return bool(self.waiting)
 
-    def finish(self, ending: Ending) -> None:
+    def finish(self, end: End) -> None:
         """Records that no more text will come; the final call waits for no retry."""
         self.placeholder_not_before = self.not_before = -math.inf
-        self._laid_out(lambda: self.reply.finish(ending))
+        self._laid_out(lambda: self.reply.finish(end))
 
     @property
     def needs_placeholder(self) -> bool:

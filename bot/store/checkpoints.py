@@ -6,14 +6,15 @@ shortens the text: one that reaches the database late, after its writer gave up 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
-from bot.core.job import Checkpoint, Closing, EndReason, Piece
+from bot.core.job import Checkpoint, End, EndReason, Piece
+from bot.core.stream import Citation
 from bot.core.trust import of_record, record_of
 from bot.store.predicates import is_running
 from bot.store.rows import source_values, sources_of
@@ -24,7 +25,7 @@ _FROM_PIECE = {
     checkpoints.c.attempt: sa.bindparam("of_attempt", type_=sa.Integer),
     checkpoints.c.start: sa.bindparam("from_start", type_=sa.Integer),
     checkpoints.c.text: sa.bindparam("new_text", type_=SafeText),
-    checkpoints.c.closing: sa.bindparam("new_closing", type_=sa.JSON(none_as_null=True)),
+    checkpoints.c.end: sa.bindparam("new_end", type_=sa.JSON(none_as_null=True)),
     checkpoints.c.sources: sa.bindparam("new_sources", type_=sa.JSON(none_as_null=True)),
 }
 
@@ -61,7 +62,7 @@ def _values(job: Job, piece: Piece) -> dict[str, Any]:
         "of_attempt": job.attempts,
         "from_start": piece.start,
         "new_text": piece.text,
-        "new_closing": _closing_values(piece.closing) if piece.closing else None,
+        "new_end": _end_values(piece.end) if piece.end else None,
         "new_sources": source_values(piece.sources),
     }
 
@@ -80,25 +81,36 @@ async def with_checkpoints(connection: AsyncConnection, claimed: Sequence[Job]) 
 
 def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
     """Puts the rows of one version together. `so_far`: the first part of a continued answer, from its turn."""
-    text, closing, attempt, sources = so_far, None, 0, None
+    text, end, attempt, sources = so_far, None, 0, tuple[Citation, ...]()
     for row in rows:
-        end = row.start + len(row.text)
-        if row.start > len(text) or (row.attempt == attempt and end < len(text)):
+        row_end = row.start + len(row.text)
+        if row.start > len(text) or (row.attempt == attempt and row_end < len(text)):
             continue
-        text, attempt = text[: row.start] + row.text, row.attempt
-        closing, sources = _closing_of(row.closing) or closing, row.sources
-    return Checkpoint(text, closing, sources_of(sources)) if rows else Checkpoint()
+        text, attempt, sources = text[: row.start] + row.text, row.attempt, sources_of(row.sources)
+        end = _end_of(row.end, sources) or end
+    return Checkpoint(text, end, sources) if rows else Checkpoint()
 
 
-def _closing_values(closing: Closing) -> dict[str, Any]:
-    return {**asdict(closing), "origins": record_of(closing.origins)}
+def _end_values(end: End) -> dict[str, Any]:
+    """Returns an end as it is stored: its sources have a column, and its usage counts as an interrupted attempt's."""
+    return {
+        "reason": end.reason.value,
+        "notice": end.notice,
+        "footer": end.footer,
+        "model": end.model,
+        "first_token_s": end.first_token_s,
+        "prompt_version": end.prompt_version,
+        "origins": record_of(end.origins),
+        "has_previous": end.has_previous,
+        "has_details": end.has_details,
+    }
 
 
-def _closing_of(values: Mapping[str, Any] | None) -> Closing | None:
+def _end_of(values: Mapping[str, Any] | None, sources: Sequence[Citation]) -> End | None:
     if not values:
         return None
-    typed = {"end_reason": EndReason(values["end_reason"]), "origins": of_record(values.get("origins"))}
-    return Closing(**{**values, **typed})
+    typed = {"reason": EndReason(values["reason"]), "origins": of_record(values["origins"])}
+    return End(**{**values, **typed}, sources=sources)
 
 
 async def drop(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:

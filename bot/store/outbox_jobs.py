@@ -19,13 +19,13 @@ from bot.store.schema import jobs
 
 
 async def unshown_end(connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-    """Returns the job whose end an entry has to show, with its text and its closing; None if it needs no showing."""
+    """Returns the job whose end an entry has to show, with its text and its end; None if it needs no showing."""
     ended = sa.select(jobs).where(jobs.c.id == entry.job_id, has_ended(), ~jobs.c.answer_deleted, has_content())
     row = (await connection.execute(ended)).one_or_none()
     if row is None:
         return None
     job = await _with_text(connection, row)
-    return job if job.checkpoint.closing else None
+    return job if job.checkpoint.end else None
 
 
 async def waiting_job(connection: AsyncConnection, entry: OutboxEntry) -> Job | None:

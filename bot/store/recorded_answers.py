@@ -16,7 +16,7 @@ from bot.core.reply.resuming import continued
 from bot.core.trust import of_record
 from bot.store import checkpoints, outbox, rounds
 from bot.store.database import Database
-from bot.store.predicates import has_ended, in_thread, is_begun
+from bot.store.predicates import in_thread, is_begun
 from bot.store.rows import insert_into, question_of, sources_of
 from bot.store.schema import feedback, jobs, seen_events, tool_steps, turns
 
@@ -137,13 +137,12 @@ def _state(row: sa.Row[Any]) -> AnswerState:
 async def with_versions(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
     """Returns the jobs with what earlier versions left: the text that a version continues, and whether one came before.
 
-    The last recorded answer is not an earlier version of a job that continues it, or that has ended with it.
+    The last recorded answer is not an earlier version of a job that continues it.
     """
     again = [job.id for job in claimed if job.version > 0]
     if not again:
         return list(claimed)
-    keeps_last = sa.or_(jobs.c.continues, has_ended()).label("keeps_last")
-    of_jobs = sa.select(jobs.c.id, jobs.c.continues, keeps_last).where(jobs.c.id.in_(again))
+    of_jobs = sa.select(jobs.c.id, jobs.c.continues).where(jobs.c.id.in_(again))
     rows = (await connection.execute(of_jobs)).all()
     answers: dict[int, list[str]] = {row.id: [] for row in rows}
     last: dict[int, sa.Row[Any]] = {}
@@ -151,7 +150,7 @@ async def with_versions(connection: AsyncConnection, claimed: Sequence[Job]) -> 
         answers[turn.job_id].append(turn.answer)
         last[turn.job_id] = turn
     so_far = {row.id: last[row.id] for row in rows if row.continues and row.id in last}
-    has_previous = {row.id for row in rows if any(answers[row.id][: -1 if row.keeps_last else None])}
+    has_previous = {row.id for row in rows if any(answers[row.id][: -1 if row.continues else None])}
     return [_with_version(job, so_far.get(job.id), job.id in has_previous) for job in claimed]
 
 

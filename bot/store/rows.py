@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import File, Job, Question, ThreadKey
-from bot.core.job import EndReason, Outcome, Spent
+from bot.core.job import End, EndReason, Spent
 from bot.core.limits.caps import ScopeIds
 from bot.core.stream import Citation, Usage
 from bot.core.trust import record_of
@@ -60,23 +60,23 @@ def _file_of(values: Mapping[str, str]) -> File:
     return File(**{field.name: values[field.name] for field in fields(File) if field.name in values})
 
 
-def turn_values(job_id: int, outcome: Outcome, now: float, prices: ModelPrices | None) -> dict[str, Any]:
-    """Returns a turn's row; `prices` may be None for an outcome without usage."""
-    usage, model = outcome.usage, outcome.model
+def turn_values(job_id: int, end: End, text: str, now: float, prices: ModelPrices | None) -> dict[str, Any]:
+    """Returns a turn's row; `prices` may be None for an end without usage."""
+    usage, model = end.usage, end.model
     return {
         "job_id": job_id,
-        "answer": outcome.answer,
+        "answer": text,
         "model": model,
-        "end_reason": outcome.end_reason.value,
+        "end_reason": end.reason.value,
         "input_tokens": usage and usage.input_tokens,
         "output_tokens": usage and usage.output_tokens,
         "cached_input_tokens": usage and usage.cached_input_tokens,
         "web_searches": usage and usage.web_searches,
         "cost_usd": prices.cost_usd(model, usage, now) if prices and model and usage else None,
-        "first_token_s": outcome.first_token_s,
-        "prompt_version": outcome.prompt_version,
-        "sources": source_values(outcome.sources),
-        "origins": record_of(outcome.origins),
+        "first_token_s": end.first_token_s,
+        "prompt_version": end.prompt_version,
+        "sources": source_values(end.sources),
+        "origins": record_of(end.origins),
         "created_at": now,
     }
 
@@ -94,7 +94,7 @@ def sources_of(values: Sequence[Sequence[str]] | None) -> tuple[Citation, ...]:
 def interrupted_values(job_id: int, spent: Spent, now: float, prices: ModelPrices | None) -> dict[str, Any]:
     """Returns the turn of an interrupted attempt, which has usage but no answer."""
     usage = Usage(spent.input_tokens, spent.output_tokens)
-    return turn_values(job_id, Outcome(EndReason.INTERRUPTED, "", spent.model, usage), now, prices)
+    return turn_values(job_id, End(EndReason.INTERRUPTED, model=spent.model, usage=usage), "", now, prices)
 
 
 async def wake_others(connection: AsyncConnection, worker: str, *where: sa.ColumnElement[bool]) -> None:

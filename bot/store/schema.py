@@ -183,8 +183,8 @@ checkpoints = sa.Table(
     # In characters of the answer: the recorded text from here on is replaced.
     sa.Column("start", sa.Integer, nullable=False),
     sa.Column("text", SafeText, nullable=False),
-    # A Closing, with the last piece: only the record of the end is missing then.
-    sa.Column("closing", sa.JSON),
+    # The End, with the last piece: only the record of the end is missing then.
+    sa.Column("end", sa.JSON),
     # The web pages that the text cites up to here, as in turns.
     sa.Column("sources", sa.JSON(none_as_null=True)),
 )

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clock import Clock
 from bot.core.conversation import FollowUp, Job, ThreadKey
-from bot.core.job import Outcome, Piece, Status
+from bot.core.job import End, Piece, Status
 from bot.core.outbox import OutboxKind
 from bot.core.tool_steps import APPROVAL_S, Decision, Round, StepState, ToolStep
 from bot.core.trust import record_of
@@ -35,12 +35,12 @@ class ToolSteps:
         self._clock = clock
         self._prices = prices
 
-    async def record(self, job: Job, step: Round, outcome: Outcome, piece: Piece | None) -> bool:
+    async def record(self, job: Job, step: Round, end: End, piece: Piece | None) -> bool:
         """Records a step before any of its calls is made, with its usage and the answer's text up to its end.
 
         Returns False if the job is lost or outdated.
         """
-        return await self._database.write(record, self._held(job), step, outcome, piece, self._now)
+        return await self._database.write(record, self._held(job), step, end, piece, self._now)
 
     async def begin(self, job: Job, step: ToolStep) -> bool:
         """Records that a READY call is about to be made; returns False if it must not be.
@@ -122,7 +122,7 @@ class ToolSteps:
 
 
 async def record(
-    connection: AsyncConnection, held: Held, step: Round, outcome: Outcome, piece: Piece | None, now: float
+    connection: AsyncConnection, held: Held, step: Round, end: End, piece: Piece | None, now: float
 ) -> bool:
     """Records a step, its calls and its usage, in one transaction (ToolSteps.record)."""
     job = held.job
@@ -139,7 +139,7 @@ async def record(
         await checkpoints.append(connection, held.worker, {job: piece})
     if step.steps:
         await connection.execute(sa.insert(tool_steps), [_values(job, call, now) for call in step.steps])
-    await record_turn(connection, job, turn_values(job.id, outcome, now, held.prices), now)
+    await record_turn(connection, job, turn_values(job.id, end, "", now, held.prices), now)
     return True
 
 

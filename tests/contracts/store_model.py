@@ -7,8 +7,8 @@ from itertools import takewhile
 from bot.clock import Clock
 from bot.core.conversation import FollowUp, Job, Question, ThreadKey
 from bot.core.inbound.triage import Participants
-from bot.core.job import Checkpoint, EndReason, Outcome, Piece, Pulse, State, Status, state_of
-from bot.core.outbox import ABOUT_APPROVALS, EDITS_REPLY, OUTBOX_HOLD_S, Leftover, OutboxEntry, OutboxKind, wait_s
+from bot.core.job import Checkpoint, End, EndReason, Piece, Pulse, State, Status, state_of
+from bot.core.outbox import ABOUT_APPROVALS, EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.tool_steps import APPROVAL_S, Decision, StepState
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.queue.batch import LATE_POST_S
@@ -48,13 +48,13 @@ class Expected:
     @property
     def checkpoint(self) -> Checkpoint:
         """What the pieces of this version say together: the last attempt that wrote any has the last word."""
-        text, closing, writer = "", None, 0
+        text, end, writer = "", None, 0
         for version, attempt, piece in self.pieces:
             is_after_gap = piece.start > len(text)
-            is_late = attempt == writer and piece.end < len(text)
+            is_late = attempt == writer and piece.chars < len(text)
             if version == self.version and not is_after_gap and not is_late:
-                text, closing, writer = text[: piece.start] + piece.text, piece.closing or closing, attempt
-        return Checkpoint(text, closing)
+                text, end, writer = text[: piece.start] + piece.text, piece.end or end, attempt
+        return Checkpoint(text, end)
 
     @property
     def state(self) -> State:
@@ -241,14 +241,14 @@ class StoreModel:
         self._change(job.id, status=Status.QUEUED, worker=None)
         return True
 
-    def finish(self, worker: str, job: Job, outcome: Outcome, ping: bool, leftover: Leftover | None) -> bool:
+    def finish(self, worker: str, job: Job, end: End, text: str, ping: bool, leftover: OutboxKind | None) -> bool:
         if not self.holds(worker, job):
             return False
         now = self.jobs[job.id]
         outdated = now.version != job.version and not now.stop_requested
-        self._change(job.id, status=Status.QUEUED if outdated else Status.ENDED, answer=outcome.answer)
-        self._change(job.id, has_answers=now.has_answers or bool(outcome.answer))
-        self._change(job.id, end_reason=None if outdated else outcome.end_reason)
+        self._change(job.id, status=Status.QUEUED if outdated else Status.ENDED, answer=text)
+        self._change(job.id, has_answers=now.has_answers or bool(text))
+        self._change(job.id, end_reason=None if outdated else end.reason)
         self._change(job.id, rounds=0)
         if leftover is None or outdated:
             self._change(job.id, pieces=())
@@ -257,7 +257,7 @@ class StoreModel:
         if job.attempts > 1:
             self._cancel_entries(job.id, *ABOUT_APPROVALS)
         if leftover and not outdated:
-            self._add(job.id, leftover.kind, wait_s(0))
+            self._add(job.id, leftover, wait_s(0))
         elif ping and not outdated and not now.stop_requested:
             self._add(job.id, OutboxKind.MENTION_ASKERS)
         if now.erase_requested:
@@ -507,7 +507,7 @@ class StoreModel:
     def unshown_end(self, entry: OutboxEntry) -> Job | None:
         """The job with its text, as long as there is an end to show. That takes no prompt, so no other questions."""
         job = self.jobs.get(entry.job_id)
-        if job is None or job.live or job.withdrawn or job.checkpoint.closing is None:
+        if job is None or job.live or job.withdrawn or job.checkpoint.end is None:
             return None
         alone = replace(self.job(entry.job_id), earlier=(), follow_ups=())
         return replace(alone, attempts=job.attempts + 1, may_have_posts=True, checkpoint=job.checkpoint)

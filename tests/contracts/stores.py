@@ -7,7 +7,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from bot.core.conversation import Job, Question, RecordedReply, ThreadKey
-from bot.core.job import EndReason, Outcome
+from bot.core.job import End, EndReason
 from bot.core.outbox import OutboxKind
 from bot.core.stream import Usage
 from bot.core.tool_steps import Round, StepState, ToolStep
@@ -18,9 +18,10 @@ Workers = Callable[[str], Awaitable[Stores]]
 THREAD = ThreadKey("T1", "C1", "1700000000.000000")
 OTHER_THREAD = ThreadKey("T1", "C1", "1700000001.000000")
 DIRECT = ThreadKey("T1", "D1", None)
-DONE = Outcome(EndReason.WHOLE, "**Yes.**", "scripted/echo", Usage(10, 20, 5))
+DONE = End(EndReason.WHOLE, model="scripted/echo", usage=Usage(10, 20, 5))
+YES = "**Yes.**"
 
-STEPPED = Outcome(EndReason.STEPPED, "", "scripted/echo", Usage(10, 5))
+STEPPED = End(EndReason.STEPPED, model="scripted/echo", usage=Usage(10, 5))
 CALL = ToolStep(0, 0, "call_1", "notes__add", {"text": "Milk"}, "hash", StepState.ASKED)
 
 
@@ -71,7 +72,7 @@ async def answered(store: Stores, number: int = 1) -> Job:
     await enqueued(store, asked(number))
     job = await one(store)
     await store.worker_queue.record_pages(job.id, [f"5.{number}"])
-    assert await store.worker_queue.finish(job, DONE)
+    assert await store.worker_queue.finish(job, DONE, YES)
     return job
 
 

@@ -19,7 +19,7 @@ from bot.core.job import Spent
 from bot.store import Stores
 from bot.store.schema import metadata
 from tests.clocks import WITHIN_S
-from tests.contracts.stores import DONE, THREAD, asked, enqueued
+from tests.contracts.stores import DONE, THREAD, YES, asked, enqueued
 
 PERSON, OTHER = "U0PERSON77", "U0OTHER88"
 NAMES_A_PERSON = {
@@ -185,7 +185,7 @@ async def test_erasing_a_person_leaves_no_sum_of_their_direct_messages(shared_ur
     store = await Stores.open(shared_url, "w1", SystemClock())
     await store.queue.enqueue("Ev1", asked(1, ThreadKey("T1", "D0DIRECT77", None)))
     [job] = await store.worker_queue.claim(1)
-    await store.worker_queue.finish(job, DONE)
+    await store.worker_queue.finish(job, DONE, YES)
     assert b"D0DIRECT77" in contents(shared_url)
     await store.erasure.erase(user_id="U1")
     assert b"D0DIRECT77" not in contents(shared_url)
@@ -239,7 +239,7 @@ async def test_answer_under_way_leaves_no_trace_once_it_has_ended(sqlite_url: st
     [job] = await store.worker_queue.claim(1)
     await store.erasure.erase(user_id="U1" if by == "user" else None, thread=THREAD if by == "thread" else None)
     await store.worker_queue.heartbeat({job: Spent()})
-    await store.worker_queue.finish(job, DONE)
+    await store.worker_queue.finish(job, DONE, YES)
     assert b"a secret of mine" not in contents(sqlite_url)
-    assert DONE.answer.encode() not in contents(sqlite_url)
+    assert YES.encode() not in contents(sqlite_url)
     await store.close()

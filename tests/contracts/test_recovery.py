@@ -8,9 +8,9 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import Checkpoint, EndReason
+from bot.core.job import Checkpoint, End, EndReason
 from bot.core.lease import Lease
-from bot.core.reply.state import Delete, Ending, PageView, Post, Reply, Shown, StartStream, Update
+from bot.core.reply.state import Delete, PageView, Post, Reply, Shown, StartStream, Update
 from bot.errors import Refusal, Refused
 from bot.slack.client import SlackClient, new_session
 from bot.slack.history import History
@@ -163,7 +163,7 @@ async def test_unrecorded_end_is_read_from_slack() -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
-        reply.finish(Ending("It is long.", EndReason.LENGTH_LIMIT, "openai/test"))
+        reply.finish(End(EndReason.LENGTH_LIMIT, "It is long.", "openai/test"))
         await show(transport, reply)
         shown = await transport.recover(
             Job(1, question, 2, reply.page_ts, may_have_posts=True, checkpoint=Checkpoint(TEXT))
@@ -187,7 +187,7 @@ async def test_answer_whose_text_has_expired_is_read_from_slack() -> None:
     async with posting() as (sandbox, transport, history):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
-        reply.finish(Ending("It is long.", EndReason.LENGTH_LIMIT, "openai/test"))
+        reply.finish(End(EndReason.LENGTH_LIMIT, "It is long.", "openai/test"))
         await show(transport, reply)
         later = await sandbox.say("ada", "general", "and?", question.ts)
         _, answer, _ = await history.messages(replace(question, ts=later))
@@ -200,7 +200,7 @@ async def ended_anew(transport: MessageTransport, sandbox: Sandbox, text: str) -
     reply = await growing(transport, await asked(sandbox), text)
     before = reply.page_ts
     reply.append(" The end.")
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     edit = reply.next_call()
     assert isinstance(edit, Update)
     reply.post_anew(edit.page)
@@ -263,7 +263,7 @@ async def test_message_that_the_end_has_replaced_stays_known_while_it_cannot_be_
         shown = await transport.recover(job)
         assert (shown.page_ts, shown.replaced_ts) == (reply.page_ts, before)
         call = Reply(reply.question, shown)
-        call.finish(Ending())
+        call.finish(End(EndReason.WHOLE))
         sandbox.faults.stop("internal_error")
         await show_everything(transport, call)
         assert [message.ts for message in sandbox.messages("general", reply.question.ts)[1:]] == list(reply.page_ts)
@@ -274,7 +274,7 @@ async def test_end_whose_post_got_no_answer_is_found_and_needs_no_edit() -> None
         reply = await growing(transport, await asked(sandbox), TEXT)
         (before,) = reply.page_ts
         reply.append(" The end.")
-        reply.finish(Ending())
+        reply.finish(End(EndReason.WHOLE))
         reply.post_anew(0)
         sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
         edits = sum(call.method == "chat.update" for call in sandbox.calls)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.core.conversation import Job
-from bot.core.job import Checkpoint, Closing, EndReason, Outcome, Piece, Pulse, Spent
+from bot.core.job import Checkpoint, End, EndReason, Piece, Pulse, Spent
 from bot.core.stream import Citation
 from bot.store import Stores
 from bot.store import checkpoints as texts
@@ -16,10 +16,16 @@ from bot.store.liveness.failure_detector import Observation
 from bot.store.queue import claim
 from bot.store.schema import checkpoints, jobs, workers
 from tests.clocks import WITHIN_S
-from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, Workers, apart, asked, count, enqueued, texts_of
+from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, YES, Workers, apart, asked, count, enqueued, texts_of
 
-CLOSING = Closing(
-    EndReason.LENGTH_LIMIT, "It is long.", "openai/test", "openai/test", first_token_s=0.5, prompt_version="1"
+END = End(
+    EndReason.LENGTH_LIMIT,
+    "It is long.",
+    "openai/test",
+    model="openai/test",
+    first_token_s=0.5,
+    prompt_version="1",
+    has_details=True,
 )
 
 SOURCES = (Citation("https://a.example/?q='%s'", "A 👩‍👩‍👧"), Citation("https://b.example", ""))
@@ -59,11 +65,11 @@ class TestText:
             await store.worker_queue.release(job)
         assert [job.checkpoint.text for job in await store.worker_queue.claim(2)] == [f"{job.id}" for job in two]
 
-    async def test_closing_is_recorded_with_the_last_piece(self, store: Stores) -> None:
+    async def test_end_is_recorded_with_the_last_piece(self, store: Stores) -> None:
         job = await begun(store)
         await store.worker_queue.checkpoint({job: Piece(0, "One.")})
-        await store.worker_queue.checkpoint({job: Piece(4, "", CLOSING)})
-        assert (await taken_on(store, job)).checkpoint == Checkpoint("One.", CLOSING)
+        await store.worker_queue.checkpoint({job: Piece(4, "", END)})
+        assert (await taken_on(store, job)).checkpoint == Checkpoint("One.", END)
 
     async def test_sources_are_those_of_the_newest_piece(self, store: Stores) -> None:
         job, (one, two) = await begun(store), SOURCES
@@ -71,8 +77,8 @@ class TestText:
         await store.worker_queue.checkpoint({job: Piece(4, "two", sources=(one, two))})
         again = await taken_on(store, job)
         assert again.checkpoint == Checkpoint("One two", sources=(one, two))
-        await store.worker_queue.checkpoint({again: Piece(4, "2", CLOSING, (one,))})
-        assert (await taken_on(store, again)).checkpoint == Checkpoint("One 2", CLOSING, (one,))
+        await store.worker_queue.checkpoint({again: Piece(4, "2", END, (one,))})
+        assert (await taken_on(store, again)).checkpoint == Checkpoint("One 2", replace(END, sources=(one,)), (one,))
 
     async def test_late_piece_removes_no_text(self, store: Stores) -> None:
         job = await begun(store)
@@ -105,18 +111,16 @@ class TestText:
 
     async def test_continued_answer_begins_with_its_earlier_text(self, store: Stores) -> None:
         job = await begun(store)
-        await store.worker_queue.finish(job, DONE)
+        await store.worker_queue.finish(job, DONE, YES)
         await store.queue.regenerate(job.id, continues=True)
         [going_on] = await store.worker_queue.claim(1)
-        await store.worker_queue.checkpoint({going_on: Piece(len(DONE.answer), " And no.")})
+        await store.worker_queue.checkpoint({going_on: Piece(len(YES), " And no.")})
         again = await taken_on(store, going_on)
-        assert (again.so_far, again.checkpoint.text) == (DONE.answer, f"{DONE.answer} And no.")
+        assert (again.so_far, again.checkpoint.text) == (YES, f"{YES} And no.")
         # The part that an earlier attempt recorded appears once.
         await store.worker_queue.record_pages(again.id, ["5.1"])
-        await store.worker_queue.finish(again, replace(DONE, answer=again.checkpoint.text))
-        assert texts_of(await store.recorded_answers.replies(again.question.thread)) == {
-            "5.1": f"{DONE.answer} And no."
-        }
+        await store.worker_queue.finish(again, DONE, again.checkpoint.text)
+        assert texts_of(await store.recorded_answers.replies(again.question.thread)) == {"5.1": f"{YES} And no."}
 
 
 class TestVersions:
@@ -139,7 +143,7 @@ class TestVersions:
     ) -> None:
         job = await begun(store)
         for answer, continues in versions:
-            await store.worker_queue.finish(job, replace(DONE, answer=answer))
+            await store.worker_queue.finish(job, DONE, answer)
             await store.queue.regenerate(job.id, continues=continues)
             [job] = await store.worker_queue.claim(1)
         assert job.has_previous is has_previous
@@ -160,7 +164,7 @@ class TestFence:
 
     async def test_piece_of_an_ended_job_is_not_recorded(self, store: Stores) -> None:
         job = await begun(store)
-        await store.worker_queue.finish(job, DONE)
+        await store.worker_queue.finish(job, DONE, YES)
         assert await store.worker_queue.checkpoint({job: Piece(0, "late")}) is False
         assert await count(store, checkpoints) == 0
 
@@ -197,14 +201,14 @@ class TestEnd:
     async def test_checkpoint_is_removed_at_the_end(self, store: Stores, reason: EndReason) -> None:
         job, other = await begun(store), await begun(store, 2)
         await store.worker_queue.checkpoint({job: Piece(0, "One "), other: Piece(0, "Two ")})
-        await store.worker_queue.finish(job, Outcome(reason, "One "))
+        await store.worker_queue.finish(job, End(reason), "One ")
         assert await count(store, checkpoints) == 1
         assert (await taken_on(store, other)).checkpoint == Checkpoint("Two ")
 
     async def test_checkpoint_is_removed_at_the_end_of_an_outdated_version(self, store: Stores) -> None:
         job = await begun(store)
         await store.queue.edit(replace(job.question, text="Why not?"), "1700000009.000000")
-        assert await store.worker_queue.finish(job, DONE) is False
+        assert await store.worker_queue.finish(job, DONE, YES) is False
         assert await count(store, checkpoints) == 0
 
     @pytest.mark.parametrize("begun_by_now", ["handed over", "being answered"])
@@ -216,7 +220,7 @@ class TestEnd:
             await store.worker_queue.release(job)
         await store.erasure.erase(thread=THREAD)
         if begun_by_now == "being answered":
-            await store.worker_queue.finish(job, DONE)
+            await store.worker_queue.finish(job, DONE, YES)
         assert await count(store, checkpoints) == 0
 
     async def test_checkpoint_expires_with_the_texts(self, store: Stores) -> None:

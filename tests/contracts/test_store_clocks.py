@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.job import EndReason, Outcome
+from bot.core.job import End, EndReason
 from bot.core.message_question import QUESTION_HOLD_S, QuotedMessage
 from bot.core.tool_steps import APPROVAL_S
 from bot.store import Stores
@@ -75,7 +75,7 @@ async def test_what_was_due_before_the_clock_was_set_back_is_due_after_a_restart
     store = await Stores.open(shared_url, "w1", clock)
     await enqueued(store, asked(1))
     job = await one(store)
-    await store.worker_queue.finish(job, Outcome(EndReason.WHOLE, "Yes."), ping=True)
+    await store.worker_queue.finish(job, End(EndReason.WHOLE), "Yes.", ping=True)
     assert len(await store.outbox.take(1)) == 1, "held when the process died"
     await store.queue.enqueue("Ev2", asked(2), full=True)
     await store.message_questions.begin("T1", "V1", "U1", ABOUT, "Why?")

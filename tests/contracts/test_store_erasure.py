@@ -14,7 +14,7 @@ from bot.store import Stores
 from bot.store.retention import SLACK_RETRIES_S
 from bot.store.schema import jobs, seen_events, turns
 from tests.clocks import ManualClock
-from tests.contracts.stores import DIRECT, DONE, OTHER_THREAD, THREAD, asked, count, enqueued, texts_of
+from tests.contracts.stores import DIRECT, DONE, OTHER_THREAD, THREAD, YES, asked, count, enqueued, texts_of
 
 DAY_S = 86_400.0
 
@@ -23,7 +23,7 @@ async def answered(store: Stores, question: Question) -> None:
     await enqueued(store, question)
     [job] = await store.worker_queue.claim(1)
     await store.worker_queue.record_pages(job.id, [f"5.{job.id}"])
-    await store.worker_queue.finish(job, replace(DONE, sources=(Citation("https://a.example", "A"),)))
+    await store.worker_queue.finish(job, replace(DONE, sources=(Citation("https://a.example", "A"),)), YES)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ async def test_running_job_is_stopped_and_removed_at_its_end(store: Stores) -> N
     [job] = await store.worker_queue.claim(1)
     assert await store.erasure.erase(thread=THREAD) == 1
     assert await store.worker_queue.heartbeat({job: Spent()}) == Pulse(frozenset({job_id}), frozenset({job_id}))
-    assert await store.worker_queue.finish(job, DONE) is True
+    assert await store.worker_queue.finish(job, DONE, YES) is True
     assert await count(store, jobs) == await count(store, turns) == 0
 
 
@@ -68,7 +68,7 @@ async def test_erasure_of_a_handed_over_job_happens_at_its_end(store: Stores) ->
     await store.erasure.erase(user_id="U1")
     await store.worker_queue.release(job)
     [again] = await store.worker_queue.claim(1)
-    await store.worker_queue.finish(again, DONE)
+    await store.worker_queue.finish(again, DONE, YES)
     assert await count(store, jobs) == 0
 
 
@@ -82,7 +82,7 @@ async def test_erased_text_does_not_remain_in_the_files(sqlite_url: str) -> None
     contents = b"".join(file.read_bytes() for file in sorted(database.parent.iterdir()))
     assert b"something else" in contents
     assert b"secret" not in contents
-    assert DONE.answer.encode() not in contents
+    assert YES.encode() not in contents
     await store.close()
 
 
@@ -98,10 +98,10 @@ async def test_texts_expire_and_usage_stays(database_url: str) -> None:
         texts = (await connection.scalars(sa.select(jobs.c.text).order_by(jobs.c.id))).all()
         recorded = (await connection.execute(sa.select(turns).order_by(turns.c.id))).all()
     assert texts == ["", "Why?"]
-    assert [(turn.answer, turn.output_tokens) for turn in recorded] == [("", 20), (DONE.answer, 20)]
+    assert [(turn.answer, turn.output_tokens) for turn in recorded] == [("", 20), (YES, 20)]
     assert [turn.sources for turn in recorded] == [None, [["https://a.example", "A"]]]
     assert (await store.participants.at_message(THREAD, "U1", "9")).takes_part
-    assert list((texts_of(await store.recorded_answers.replies(THREAD))).values()) == [DONE.answer], (
+    assert list((texts_of(await store.recorded_answers.replies(THREAD))).values()) == [YES], (
         "the other answer is in Slack only"
     )
     await store.close()

@@ -22,7 +22,7 @@ from bot.store.database import ANSWER_WITHIN_S
 from bot.store.schema import workers
 from tests.clocks import WITHIN_S
 from tests.contracts.databases import PostgresqlServer, cut_all_connections
-from tests.contracts.stores import DONE, apart, asked, enqueued
+from tests.contracts.stores import DONE, YES, apart, asked, enqueued
 
 
 async def works_within(call: Callable[[], Awaitable[object]], limit_s: float) -> None:
@@ -63,7 +63,7 @@ async def test_server_restart_fails_a_few_calls_and_loses_no_job(own_server: Pos
     while time.monotonic() < until:
         await works_within(lambda: unclaimed(other), 60)
         await other.worker_queue.wait(0.5)
-    assert await owner.worker_queue.finish(job, DONE)
+    assert await owner.worker_queue.finish(job, DONE, YES)
     living.cancel()
     await wakes(other, owner)
     await owner.close()
@@ -101,7 +101,7 @@ async def test_calls_give_up_on_a_frozen_server_and_work_afterwards(
             await other.close()
     await works_within(lambda: store.queue.enqueue("Ev2", apart(3)), 60)
     await works_within(lambda: locks(store, job), 60)
-    assert await store.worker_queue.finish(job, DONE)
+    assert await store.worker_queue.finish(job, DONE, YES)
     assert len(await store.worker_queue.claim(10)) == 1
     third = await Stores.open(own_server.url, "w3", SystemClock())
     await wakes(store, third)
@@ -187,7 +187,7 @@ async def test_worker_paused_in_a_transaction_does_not_block_others(postgresql_u
     assert await connection.scalar(sa.text("SHOW idle_in_transaction_session_timeout")) == "5s"
     await connection.execute(sa.text("SET idle_in_transaction_session_timeout = '0.3s'"))
     await connection.execute(sa.text("SELECT * FROM jobs FOR UPDATE"))
-    await works_within(lambda: store.worker_queue.finish(job, DONE), 60)
+    await works_within(lambda: store.worker_queue.finish(job, DONE, YES), 60)
     await connection.invalidate()
     await connection.close()
     await store.close()

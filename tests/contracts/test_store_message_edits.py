@@ -7,12 +7,12 @@ import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
-from bot.core.job import EndReason, Outcome, Pulse, Spent
+from bot.core.job import End, EndReason, Pulse, Spent
 from bot.core.outbox import OutboxKind
 from bot.store import Stores
 from bot.store.queue import edit
 from tests.clocks import WITHIN_S
-from tests.contracts.stores import DONE, THREAD, Workers, answered, asked, enqueued, one, outbox_kinds, texts_of
+from tests.contracts.stores import DONE, THREAD, YES, Workers, answered, asked, enqueued, one, outbox_kinds, texts_of
 
 EDITED = replace(asked(1), text="Why not?")
 
@@ -61,11 +61,11 @@ async def test_outdated_answer_does_not_end_the_job_and_is_kept(store: Stores) -
     job = await one(store)
     await store.worker_queue.record_pages(job.id, ["5.1"])
     await store.queue.edit(EDITED, "2.0")
-    assert not await store.worker_queue.finish(job, DONE)
+    assert not await store.worker_queue.finish(job, DONE, YES)
     again = await one(store)
     assert again.version == 1
-    assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": DONE.answer}
-    assert await store.worker_queue.finish(again, Outcome(EndReason.WHOLE, "No."))
+    assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": YES}
+    assert await store.worker_queue.finish(again, End(EndReason.WHOLE), "No.")
     assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": "No."}
 
 
@@ -99,7 +99,7 @@ async def test_deleted_running_question_stops_and_its_batched_questions_do_not(s
     assert await delete_question(store, 2)
     assert (await store.worker_queue.heartbeat({job: Spent()})).to_stop == {job.id}
     assert await outbox_kinds(store) == [], "the reply can't be retracted while it grows"
-    await store.worker_queue.finish(job, Outcome(EndReason.STOPPED, ""))
+    await store.worker_queue.finish(job, End(EndReason.STOPPED), "")
     assert OutboxKind.RETRACT_REPLY in await outbox_kinds(store)
     assert (await one(store)).question == asked(1)
 
@@ -118,8 +118,8 @@ async def test_deleting_a_batched_question_restarts_the_batch_without_it(store: 
 async def test_asker_of_a_long_answer_is_mentioned_once(store: Stores) -> None:
     await enqueued(store, asked(1))
     job = await one(store)
-    assert await store.worker_queue.finish(job, DONE, ping=True)
-    assert not await store.worker_queue.finish(job, DONE, ping=True)
+    assert await store.worker_queue.finish(job, DONE, YES, ping=True)
+    assert not await store.worker_queue.finish(job, DONE, YES, ping=True)
     [entry] = await store.outbox.take(10)
     assert (entry.kind, entry.question.user_id) == (OutboxKind.MENTION_ASKERS, "U1")
     await store.outbox.complete(entry, "6.1")
@@ -146,7 +146,7 @@ async def test_edit_after_a_stop_does_not_restart_the_answer(store: Stores, hand
     assert job.version == 0
     ours = frozenset({job.id})
     assert await store.worker_queue.heartbeat({job: Spent()}) == Pulse(ours, to_stop=ours)
-    assert await store.worker_queue.finish(job, Outcome(EndReason.STOPPED, "")), "the job ends"
+    assert await store.worker_queue.finish(job, End(EndReason.STOPPED), ""), "the job ends"
     assert await store.worker_queue.claim(5) == []
 
 
@@ -162,7 +162,7 @@ async def test_question_that_is_edited_and_then_deleted_stops(store: Stores, han
         await store.worker_queue.release(job)
         job = await one(store)
         assert job.question.text == ""
-    assert await store.worker_queue.finish(job, DONE, ping=True), "the job ends, although it was edited"
+    assert await store.worker_queue.finish(job, DONE, YES, ping=True), "the job ends, although it was edited"
     assert await outbox_kinds(store) == [OutboxKind.RETRACT_REPLY], "the asker gets no ping"
 
 

@@ -9,7 +9,7 @@ from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.store import Stores
 from bot.store.queue.batch import LATE_POST_S
 from tests.clocks import LateClock
-from tests.contracts.stores import DONE, THREAD, asked, enqueued, one, texts_of
+from tests.contracts.stores import DONE, THREAD, YES, asked, enqueued, one, texts_of
 
 
 async def answer_then_claim_batch(store: Stores, placeholder: list[str]) -> None:
@@ -20,7 +20,7 @@ async def answer_then_claim_batch(store: Stores, placeholder: list[str]) -> None
     assert waiting
     await store.worker_queue.record_pages(waiting.job_id, placeholder)
     await enqueued(store, asked(3))
-    await store.worker_queue.finish(job, DONE)
+    await store.worker_queue.finish(job, DONE, YES)
     assert (await one(store)).earlier == (asked(2),)
 
 
@@ -102,7 +102,7 @@ async def test_two_processes_never_take_the_same_entry(postgresql_url: str, limi
         taken = await stores[0].queue.enqueue(f"Ev{number}", asked(number))
         assert taken
         await stores[0].worker_queue.record_pages(taken.job_id, [f"5.{number}"])
-    await stores[0].worker_queue.finish(job, DONE)
+    await stores[0].worker_queue.finish(job, DONE, YES)
     await one(stores[0])
     taken_entries = [entry.id for store in stores for entry in await store.outbox.take(limit)]
     assert len(taken_entries) == len(set(taken_entries)) == 2
@@ -138,7 +138,7 @@ class TestFence:
         store = await Stores.open(database_url, "w1", clock)
         await enqueued(store, asked(1))
         job = await one(store)
-        await store.worker_queue.finish(job, DONE)
+        await store.worker_queue.finish(job, DONE, YES)
         for number in (1, 2):
             edited = replace(job.question, text=f"Why not {number}?")
             await store.queue.edit(edited, f"170000000{number}.000000")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bot.core.conversation import ThreadKey
 from bot.core.inbound.triage import Participants
-from bot.core.job import EndReason, Outcome
+from bot.core.job import End, EndReason
 from bot.store import Stores
 from tests.contracts.stores import OTHER_THREAD, THREAD, Workers, asked, enqueued
 
@@ -73,5 +73,5 @@ class TestBots:
         store = await worker("w1")
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.finish(job, Outcome(EndReason.DENIED, ""))
+        await store.worker_queue.finish(job, End(EndReason.DENIED), "")
         assert not (await store.participants.at_message(THREAD, "U1", "9")).takes_part

@@ -19,6 +19,7 @@ from tests.contracts.stores import (
     DONE,
     OTHER_THREAD,
     THREAD,
+    YES,
     Workers,
     answered,
     apart,
@@ -96,7 +97,7 @@ class TestEnqueue:
         if before in ("one being done", "one done"):
             [job] = await store.worker_queue.claim(1)
             if before == "one done":
-                assert await store.worker_queue.finish(job, DONE)
+                assert await store.worker_queue.finish(job, DONE, YES)
         taken = await store.queue.enqueue("Ev2", asked(2))
         assert taken is not None
         assert taken.waiting is waits
@@ -212,7 +213,7 @@ class TestStop:
 
     async def test_ended_job_can_not_be_stopped(self, store: Stores) -> None:
         job_id = await enqueued(store, asked(1))
-        await store.worker_queue.finish(await one(store), DONE)
+        await store.worker_queue.finish(await one(store), DONE, YES)
         assert await store.queue.request_stop(job_id) is False
         assert await store.queue.request_stop(12345) is False
 
@@ -244,7 +245,7 @@ class TestRegenerate:
         assert again.waiting
         await store.worker_queue.record_pages(job.id, ["5.1"])
         assert await store.worker_queue.claim(1) == []
-        assert await store.worker_queue.finish(running, DONE)
+        assert await store.worker_queue.finish(running, DONE, YES)
         assert (await one(store)).id == job.id
 
     @pytest.mark.parametrize("cleared", [True, False])

@@ -3,10 +3,10 @@
 import pytest
 import sqlalchemy as sa
 
-from bot.core.job import EndReason, Outcome, Status
+from bot.core.job import End, EndReason, Status
 from bot.store import Stores
 from bot.store.schema import jobs, turns
-from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, asked, enqueued, texts_of
+from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, YES, asked, enqueued, texts_of
 
 
 class TestThread:
@@ -17,7 +17,7 @@ class TestThread:
             [job] = await store.worker_queue.claim(1)
             await store.worker_queue.record_pages(job.id, pages[:1])
             await store.worker_queue.record_pages(job.id, pages)
-            assert await store.worker_queue.finish(job, Outcome(EndReason.WHOLE, markdown if number == 1 else ""))
+            assert await store.worker_queue.finish(job, End(EndReason.WHOLE), markdown if number == 1 else "")
         assert texts_of(await store.recorded_answers.replies(THREAD)) == {
             "5.1": markdown,
             "5.2": "",
@@ -35,12 +35,12 @@ class TestThread:
     async def test_outcome_is_recorded_with_its_usage(self, store: Stores) -> None:
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.finish(job, DONE)
+        await store.worker_queue.finish(job, DONE, YES)
         async with store.database.engine.begin() as connection:
             turn = (await connection.execute(sa.select(turns))).one()
             job_row = (await connection.execute(sa.select(jobs.c.status, jobs.c.end_reason))).one()
         assert tuple(job_row) == (Status.ENDED, EndReason.WHOLE)
-        assert (turn.job_id, turn.answer, turn.model) == (job.id, DONE.answer, "scripted/echo")
+        assert (turn.job_id, turn.answer, turn.model) == (job.id, YES, "scripted/echo")
         assert (turn.end_reason, turn.input_tokens, turn.output_tokens) == (EndReason.WHOLE, 10, 20)
         assert turn.cached_input_tokens == 5
 
@@ -49,7 +49,7 @@ class TestThread:
         for answer, previous in (("First.", ""), ("Second.", "First."), ("Third.", "Second.")):
             [job] = await store.worker_queue.claim(1)
             recorded = [await store.recorded_answers.of_job(THREAD, job.id)]
-            assert await store.worker_queue.finish(job, Outcome(EndReason.WHOLE, answer))
+            assert await store.worker_queue.finish(job, End(EndReason.WHOLE), answer)
             recorded.append(await store.recorded_answers.of_job(THREAD, job.id))
             assert [record and record.previous for record in recorded] == [previous, previous]
             assert await store.queue.regenerate(job.id)
@@ -60,10 +60,10 @@ class TestThread:
     ) -> None:
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)
-        assert await store.worker_queue.finish(job, Outcome(end_reason, "One, t"))
+        assert await store.worker_queue.finish(job, End(end_reason), "One, t")
         assert await store.queue.regenerate(job.id, continues=True)
         [again] = await store.worker_queue.claim(1)
         recorded = [await store.recorded_answers.of_job(THREAD, job.id)]
-        assert await store.worker_queue.finish(again, Outcome(EndReason.WHOLE, f"{again.so_far}wo."))
+        assert await store.worker_queue.finish(again, End(EndReason.WHOLE), f"{again.so_far}wo.")
         recorded.append(await store.recorded_answers.of_job(THREAD, job.id))
         assert [record and record.previous for record in recorded] == ["", ""]

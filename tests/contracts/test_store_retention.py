@@ -6,13 +6,13 @@ import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
-from bot.core.job import EndReason, Outcome
+from bot.core.job import End, EndReason
 from bot.core.reply.actions import Vote
 from bot.store import Stores
 from bot.store.retention import RECORDS_KEPT_S, rules
 from bot.store.schema import feedback, group_threads, jobs, metadata, turns
 from tests.clocks import ManualClock
-from tests.contracts.stores import DIRECT, DONE, THREAD, apart, asked, count, enqueued, one
+from tests.contracts.stores import DIRECT, DONE, THREAD, YES, apart, asked, count, enqueued, one
 
 DAY_S = 86_400.0
 MANY = 400
@@ -71,14 +71,14 @@ async def test_records_without_texts_are_removed_after_400_days(database_url: st
     store = await Stores.open(database_url, "w1", clock)
     for question in (asked(1), asked(2, DIRECT)):
         await enqueued(store, question)
-        await store.worker_queue.finish(await one(store), DONE)
+        await store.worker_queue.finish(await one(store), DONE, YES)
     await store.participants.mark_group(THREAD, "1.0")
     answer = await store.recorded_answers.of_job(THREAD, 1)
     assert answer
     await store.recorded_answers.vote(answer, "U1", Vote.UP)
     clock.now_s += RECORDS_KEPT_S - DAY_S
     await enqueued(store, asked(3, DIRECT))
-    await store.worker_queue.finish(await one(store), Outcome(EndReason.WHOLE, "Yes."))
+    await store.worker_queue.finish(await one(store), End(EndReason.WHOLE), "Yes.")
     await store.erasure.expire(clock.now_s - 30 * DAY_S)
     assert await count(store, jobs) == 3
     clock.now_s += 2 * DAY_S

@@ -21,8 +21,8 @@ from hypothesis.stateful import (
 )
 
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import Closing, EndReason, Event, Outcome, Piece, Spent, State, Status
-from bot.core.outbox import EDITS_REPLY, LONGEST_WAIT_S, Leftover, OutboxEntry, OutboxKind, wait_s
+from bot.core.job import End, EndReason, Event, Piece, Spent, State, Status
+from bot.core.outbox import EDITS_REPLY, LONGEST_WAIT_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.reply.draft import Draft
 from bot.core.tool_steps import APPROVAL_S, Decision, StepState
 from bot.store import Stores
@@ -224,7 +224,7 @@ class Machine(RuleBasedStateMachine):
     def _recorded(self, worker: str, job: Job, piece: Piece) -> None:
         if self.model.checkpoint(worker, job, piece):
             self.sent.setdefault((job.id, job.attempts), []).append(piece)
-            self.on_record[job.id, job.version] = self._draft(job).text[: piece.end]
+            self.on_record[job.id, job.version] = self._draft(job).text[: piece.chars]
 
     @rule(claim=claims)
     def release(self, claim: tuple[str, Job]) -> None:
@@ -305,7 +305,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(claim=claims, reason=st.sampled_from(ENDS), answer=st.text(), ping=st.booleans())
     def finish(self, claim: tuple[str, Job], reason: EndReason, answer: str, ping: bool) -> None:
-        self._finish(claim, Outcome(reason, answer.replace("\0", "")), ping)
+        self._finish(claim, End(reason), answer.replace("\0", ""), ping)
 
     @rule(
         target=taken,
@@ -322,20 +322,22 @@ class Machine(RuleBasedStateMachine):
         elif job.id in self.model.jobs and before == "an erasure":
             self.erase(worker, None, self.model.jobs[job.id].question.thread, 1)
         draft = self._draft(job)
-        draft.close(draft.text, Closing(reason, "A notice."))
-        self._finish(claim, Outcome(reason, draft.text), ping, Leftover(OutboxKind.SHOW_END, draft.piece()))
+        self._finish(claim, End(reason, "A notice."), draft.text, ping, OutboxKind.SHOW_END)
         self.clock.now_s += wait_s(0)
         return multiple(*self._take_outbox_entries(worker))
 
-    def _finish(self, claim: tuple[str, Job], outcome: Outcome, ping: bool, leftover: Leftover | None = None) -> None:
+    def _finish(
+        self, claim: tuple[str, Job], end: End, text: str, ping: bool, leftover: OutboxKind | None = None
+    ) -> None:
         worker, job = claim
         with self._notified(), self._moving(Event.UNBATCH) as happened:
             if self.model.holds(worker, job):
-                happened[job.id] = self._end_of(job, outcome.end_reason)
-            ended = self.runner.run(self.stores[worker].worker_queue.finish(job, outcome, ping=ping, leftover=leftover))
-            if leftover and leftover.piece:
-                self.model.checkpoint(worker, job, leftover.piece)
-            assert ended is self.model.finish(worker, job, outcome, ping, leftover)
+                happened[job.id] = self._end_of(job, end.reason)
+            queue = self.stores[worker].worker_queue
+            ended = self.runner.run(queue.finish(job, end, text, ping=ping, leftover=leftover))
+            if leftover:
+                self.model.checkpoint(worker, job, Piece(0, text, end))
+            assert ended is self.model.finish(worker, job, end, text, ping, leftover)
 
     def _end_of(self, job: Job, reason: EndReason) -> Event:
         """Returns which event the end of an attempt is for a job that it holds."""

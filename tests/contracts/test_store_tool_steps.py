@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import FollowUp, Job, QueuedThreads
-from bot.core.job import EndReason, Outcome, Piece, Spent
+from bot.core.job import End, EndReason, Piece, Spent
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxKind
 from bot.core.stream import Usage
 from bot.core.tool_steps import APPROVAL_S, Decision, Round, StepState, ToolStep
@@ -15,18 +15,7 @@ from bot.store.liveness.failure_detector import Observation
 from bot.store.queue import claim
 from bot.store.schema import allowed_tools, outbox_entries, rounds, tool_steps, turns, workers
 from tests.clocks import ManualClock
-from tests.contracts.stores import (
-    CALL,
-    DONE,
-    STEPPED,
-    THREAD,
-    Workers,
-    asked,
-    asking_round,
-    count,
-    enqueued,
-    one,
-)
+from tests.contracts.stores import CALL, DONE, STEPPED, THREAD, YES, Workers, asked, asking_round, count, enqueued, one
 
 pytest_plugins = ["tests.contracts.databases"]
 
@@ -125,8 +114,8 @@ async def test_usage_of_a_recorded_step_does_not_count_again_if_its_answer_is_st
     store: Stores, step_no: int, counted: int | None
 ) -> None:
     job = await recorded(store, READY)
-    outcome = Outcome(EndReason.STOPPED, "", "scripted/echo", Usage(900, 30), estimated_step=step_no)
-    assert await store.worker_queue.finish(job, outcome)
+    end = End(EndReason.STOPPED, model="scripted/echo", usage=Usage(900, 30), estimated_step=step_no)
+    assert await store.worker_queue.finish(job, end, "")
     assert await used(store) == [("stepped", 10), ("stopped", counted)]
 
 
@@ -171,7 +160,7 @@ async def test_nothing_begins_once_a_stop_is_requested_or_the_question_is_edited
     job = await recorded(store, READY)
     await store.queue.edit(replace(asked(1), text="Why not?"), "1700000009.0")
     assert not await store.tool_steps.begin(job, READY)
-    assert await store.worker_queue.finish(job, DONE) is False
+    assert await store.worker_queue.finish(job, DONE, YES) is False
     job = await one(store)
     assert (job.version, job.rounds) == (1, ())
     assert await store.tool_steps.record(job, asking_round(READY), STEPPED, None)
@@ -185,7 +174,7 @@ async def test_new_version_knows_what_an_earlier_one_may_have_changed(store: Sto
         assert await store.tool_steps.begin(job, step)
     await store.queue.edit(replace(asked(1), text="Why not?"), "1700000009.0")
     assert await store.tool_steps.end(job, replace(READY, state=StepState.DONE, result="Noted"))
-    await store.worker_queue.finish(job, DONE)
+    await store.worker_queue.finish(job, DONE, YES)
     [made] = await store.tool_steps.made_before(await one(store))
     assert (made.tool, made.state) == (READY.tool, StepState.DONE)
 
@@ -313,7 +302,7 @@ async def test_decision_is_not_shown_once_all_are_made_and_leaves_nothing_behind
     for call in BOTH:
         assert await store.tool_steps.decide(job.id, 0, call, Decision.DENIED, "U1")
     assert await store.outbox.take(9) == []
-    assert await store.worker_queue.finish(await one(store), DONE)
+    assert await store.worker_queue.finish(await one(store), DONE, YES)
     assert await count(store, outbox_entries) == 0
 
 
@@ -336,7 +325,7 @@ async def test_job_that_ends_leaves_no_mention_behind(store: Stores) -> None:
     job = await recorded(store)
     assert await store.tool_steps.wait(job, None, 0.0)
     assert await store.queue.request_stop(job.id)
-    assert await store.worker_queue.finish(await one(store), DONE)
+    assert await store.worker_queue.finish(await one(store), DONE, YES)
     assert await count(store, outbox_entries) == 0
 
 
@@ -360,7 +349,7 @@ async def test_question_of_the_asker_denies_and_of_another_person_does_not(store
     assert theirs.question.user_id == "U2", "a waiting job holds up nobody"
     taken = await store.queue.enqueue("Ev3", asked(3, text="Bread"))
     assert taken is not None
-    assert await store.worker_queue.finish(theirs, DONE)
+    assert await store.worker_queue.finish(theirs, DONE, YES)
     again = await one(store)
     assert (again.id, again.rounds[0].steps[0].decision) == (job.id, Decision.REPLIED)
     await store.worker_queue.record_pages(taken.job_id, [])
@@ -395,9 +384,9 @@ async def test_follow_ups_are_taken_along_in_order_up_to_one_that_is_not(store: 
 async def test_regenerated_answer_is_not_taken_along(store: Stores) -> None:
     """Its own answer is on record, and its asker wants another one, not a follow-up to an earlier question."""
     await enqueued(store, asked(1))
-    assert await store.worker_queue.finish(first := await one(store), DONE)
+    assert await store.worker_queue.finish(first := await one(store), DONE, YES)
     await enqueued(store, asked(2))
-    assert await store.worker_queue.finish(second := await one(store), DONE)
+    assert await store.worker_queue.finish(second := await one(store), DONE, YES)
     assert await store.queue.regenerate(first.id)
     job = await one(store)
     assert await store.tool_steps.record(job, asking_round(LISTING), STEPPED, Piece(0, ""))
@@ -410,7 +399,7 @@ async def test_edit_of_a_follow_up_starts_over_with_it_known_from_the_start(stor
     await enqueued(store, asked(2))
     await store.tool_steps.take_follow_ups(job, 1)
     await store.queue.edit(replace(asked(2), text="And why not?"), "1700000009.0")
-    assert await store.worker_queue.finish(job, DONE) is False
+    assert await store.worker_queue.finish(job, DONE, YES) is False
     job = await one(store)
     assert (job.version, [taken.step_no for taken in job.follow_ups]) == (1, [0])
 
@@ -425,7 +414,7 @@ async def test_texts_of_steps_go_with_the_answer(database_url: str) -> None:
     await store.tool_steps.begin(job, LISTING)
     await store.tool_steps.end(job, replace(LISTING, state=StepState.DONE, result="a secret"))
     assert await store.erasure.expire(clock.now_s + 1) == 0, "live jobs keep their texts"
-    await store.worker_queue.finish(job, DONE)
+    await store.worker_queue.finish(job, DONE, YES)
     assert await count(store, rounds) == 0
     clock.now_s += 10
     await store.erasure.expire(clock.now_s)
@@ -438,7 +427,7 @@ async def test_texts_of_steps_go_with_the_answer(database_url: str) -> None:
 
 async def test_deleted_answer_keeps_no_text_of_its_steps(store: Stores) -> None:
     job = await recorded(store, replace(LISTING, state=StepState.DONE, result="a secret"))
-    await store.worker_queue.finish(job, DONE)
+    await store.worker_queue.finish(job, DONE, YES)
     await store.recorded_answers.delete(job.id)
     async with store.database.engine.connect() as connection:
         rows = (await connection.execute(sa.select(tool_steps.c.arguments, tool_steps.c.result))).all()

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from bot.core.conversation import Job
-from bot.core.job import TRANSITIONS, EndReason, Event, Outcome, Spent, State, reason_of
+from bot.core.job import TRANSITIONS, End, EndReason, Event, Spent, State, reason_of
 from bot.core.stream import FinishReason
 from bot.core.tool_steps import APPROVAL_S, Decision
 from bot.errors import Failure
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from tests.clocks import ManualClock
-from tests.contracts.stores import DONE, STEPPED, THREAD, asked, asking_round, enqueued
+from tests.contracts.stores import DONE, STEPPED, THREAD, YES, asked, asking_round, enqueued
 from tests.contracts.transitions import states
 
 
@@ -80,11 +80,11 @@ async def release(setup: JobWithWorkers) -> None:
 
 
 async def finish(setup: JobWithWorkers) -> None:
-    await setup.worker.worker_queue.finish(setup.job, DONE)
+    await setup.worker.worker_queue.finish(setup.job, DONE, YES)
 
 
 async def deny(setup: JobWithWorkers) -> None:
-    await setup.worker.worker_queue.finish(setup.job, Outcome(EndReason.DENIED, ""))
+    await setup.worker.worker_queue.finish(setup.job, End(EndReason.DENIED), "")
 
 
 async def erase(setup: JobWithWorkers) -> None:

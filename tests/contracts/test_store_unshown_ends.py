@@ -5,19 +5,18 @@ from dataclasses import replace
 import pytest
 
 from bot.core.conversation import Job
-from bot.core.job import Checkpoint, Closing, EndReason, Outcome, Piece
-from bot.core.outbox import MOST_IN_VAIN, MOST_TRIES, OUTBOX_HOLD_S, Leftover, OutboxEntry, OutboxKind, wait_s
+from bot.core.job import Checkpoint, End, EndReason
+from bot.core.outbox import MOST_IN_VAIN, MOST_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.stream import Citation
 from bot.store import Stores
 from bot.store.schema import checkpoints, jobs, outbox_entries
 from tests.clocks import LateClock
 from tests.contracts.stores import asked, count, enqueued, one
 
-CLOSING = Closing(EndReason.WHOLE, "A notice.", "openai/test", "openai/test")
 SOURCES = (Citation("https://a.example", "A"),)
-PIECE = Piece(0, "The answer.", CLOSING, SOURCES)
-WHOLE = Outcome(EndReason.WHOLE, "The answer.", "openai/test")
-UNSHOWN = Leftover(OutboxKind.SHOW_END, PIECE)
+END = End(EndReason.WHOLE, "A notice.", "openai/test", model="openai/test", sources=SOURCES, has_previous=True)
+ANSWER = "The answer."
+UNSHOWN = OutboxKind.SHOW_END
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ async def unshown(store: Stores) -> Job:
     await enqueued(store, asked(1))
     job = await one(store)
     await store.worker_queue.record_pages(job.id, ["5.1"])
-    assert await store.worker_queue.finish(job, WHOLE, leftover=UNSHOWN)
+    assert await store.worker_queue.finish(job, END, ANSWER, leftover=UNSHOWN)
     return job
 
 
@@ -48,7 +47,7 @@ async def test_unshown_end_stays_recorded_until_it_is_shown(database_url: str, c
     to_show = await store.outbox.unshown_end(entry)
     assert to_show is not None
     assert (to_show.id, to_show.page_ts, to_show.may_have_posts) == (job.id, ("5.1",), True)
-    assert to_show.checkpoint == Checkpoint("The answer.", CLOSING, SOURCES)
+    assert to_show.checkpoint == Checkpoint(ANSWER, END, SOURCES)
     await store.outbox.complete(entry)
     clock.ahead_s += 10 * OUTBOX_HOLD_S
     assert await store.outbox.take(10) == []
@@ -66,7 +65,7 @@ async def test_unshown_end_of_an_answer_to_several_questions_is_the_whole_answer
     await enqueued(store, asked(3))
     assert [follow_up.question for follow_up in await store.tool_steps.take_follow_ups(job, 0)] == [asked(3)]
     assert (job.question, job.earlier) == (asked(2), (asked(1),))
-    assert await store.worker_queue.finish(job, WHOLE, leftover=UNSHOWN)
+    assert await store.worker_queue.finish(job, END, ANSWER, leftover=UNSHOWN)
     to_show = await store.outbox.unshown_end(await taken_end(store, clock))
     assert to_show is not None
     assert (to_show.id, to_show.checkpoint.text) == (job.id, "The answer.")
@@ -94,24 +93,6 @@ async def test_messages_that_show_an_end_are_recorded_by_the_process_that_took_t
     assert to_show is not None
     assert to_show.page_ts == ("6.1", "6.2")
     await store.close()
-
-
-async def test_unshown_end_of_a_new_version_has_a_previous_one(database_url: str, clock: LateClock) -> None:
-    store = await Stores.open(database_url, "w1", clock)
-    job = await unshown(store)
-    assert not await shows_previous(store, clock)
-    assert await store.queue.regenerate(job.id)
-    assert await store.worker_queue.finish(await one(store), WHOLE, leftover=UNSHOWN)
-    assert await shows_previous(store, clock)
-    await store.close()
-
-
-async def shows_previous(store: Stores, clock: LateClock) -> bool:
-    entry = await taken(store, clock)
-    to_show = await store.outbox.unshown_end(entry)
-    assert to_show is not None
-    await store.outbox.complete(entry)
-    return to_show.has_previous
 
 
 async def test_postponed_end_is_taken_again_after_its_wait(database_url: str, clock: LateClock) -> None:
@@ -159,9 +140,9 @@ async def test_regenerated_job_is_not_claimed_while_its_end_is_being_shown(datab
     assert await store.outbox.take(10) == [], "a new version is about to be answered"
     [again] = await store.worker_queue.claim(1)
     assert again.version == 1
-    assert again.checkpoint.closing is None
+    assert again.checkpoint.end is None
     assert await store.outbox.unshown_end(entry) is None
-    await store.worker_queue.finish(again, WHOLE)
+    await store.worker_queue.finish(again, END, ANSWER)
     clock.ahead_s += 2 * OUTBOX_HOLD_S
     assert await store.outbox.take(10) == [], "the new version is shown"
     await store.close()
@@ -195,10 +176,10 @@ async def test_outdated_end_is_not_left_to_the_outbox(database_url: str, clock: 
     await enqueued(store, asked(1))
     job = await one(store)
     await store.queue.edit(replace(asked(1), text="other words"), "9.9")
-    assert not await store.worker_queue.finish(job, WHOLE, leftover=UNSHOWN)
+    assert not await store.worker_queue.finish(job, END, ANSWER, leftover=UNSHOWN)
     again = await one(store)
-    assert (again.version, again.checkpoint.closing) == (1, None)
-    await store.worker_queue.finish(again, WHOLE)
+    assert (again.version, again.checkpoint.end) == (1, None)
+    await store.worker_queue.finish(again, END, ANSWER)
     clock.ahead_s += 2 * OUTBOX_HOLD_S
     assert await store.outbox.take(10) == []
     await store.close()
@@ -208,7 +189,7 @@ async def test_one_whose_question_is_erased_meanwhile_is_not_left_to_the_outbox(
     await enqueued(store, asked(1))
     job = await one(store)
     await store.erasure.erase(thread=asked(1).thread)
-    assert await store.worker_queue.finish(job, WHOLE, leftover=UNSHOWN)
+    assert await store.worker_queue.finish(job, END, ANSWER, leftover=UNSHOWN)
     assert [await count(store, table) for table in (jobs, checkpoints, outbox_entries)] == [0, 0, 0]
 
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 from bot.clock import SystemClock
 from bot.core.conversation import Job, Question
-from bot.core.job import EndReason, Outcome, Spent
+from bot.core.job import End, EndReason, Spent
 from bot.core.limits.caps import Amount, Cap, CapCheck, CapWindow, Period, Scope, ScopeIds
 from bot.core.stream import Usage
 from bot.prices import ModelPrices
 from bot.store import Stores
 from bot.store.schema import usage_totals
 from tests.clocks import ManualClock
-from tests.contracts.stores import DONE, apart, by, count, enqueued
+from tests.contracts.stores import DONE, YES, apart, by, count, enqueued
 
 MODEL = "openai/gpt-6.1-sol"
 USAGE = Usage(1_000, 200)
@@ -37,8 +37,8 @@ async def under_way(store: Stores, number: int) -> Job:
 
 class TestSpending:
     async def test_usage_counts_for_asker_channel_and_workspace(self, store: Stores) -> None:
-        assert await store.worker_queue.finish(await under_way(store, 1), ANSWERED)
-        assert await store.worker_queue.finish(await under_way(store, 2), ANSWERED)
+        assert await store.worker_queue.finish(await under_way(store, 1), ANSWERED, YES)
+        assert await store.worker_queue.finish(await under_way(store, 2), ANSWERED, YES)
         spent = await store.usage.used(scope_ids(apart(2)), WINDOWS)
         once, twice = Amount(1_200, COST_USD), Amount(2_400, 2 * COST_USD)
         assert spent == {window: once if window.scope is Scope.CHANNEL else twice for window in WINDOWS}
@@ -47,7 +47,7 @@ class TestSpending:
     async def test_daily_usage_resets_while_monthly_usage_continues(self, database_url: str) -> None:
         clock = ManualClock()
         store = await Stores.open(database_url, "w1", clock, prices=ModelPrices())
-        await store.worker_queue.finish(await under_way(store, 1), ANSWERED)
+        await store.worker_queue.finish(await under_way(store, 1), ANSWERED, YES)
         clock.now_s += 86_400
         spent = await store.usage.used(scope_ids(apart(1)), WINDOWS)
         assert {window.period for window, amount in spent.items() if amount.tokens} == {Period.MONTH}
@@ -78,7 +78,7 @@ class TestSpending:
             clock.now_s += 1
         assert await other.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount(1_200, COST_USD)}
         assert await other.usage.reserve(again[0], Amount(3_799), [CAP]) == CapCheck()
-        await other.worker_queue.finish(again[0], ANSWERED)
+        await other.worker_queue.finish(again[0], ANSWERED, YES)
         assert await other.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount(2_400, 2 * COST_USD)}
         await dead.database.engine.dispose()
         await other.database.engine.dispose()
@@ -86,11 +86,11 @@ class TestSpending:
     async def test_late_end_counts_nothing(self, store: Stores) -> None:
         job = await under_way(store, 1)
         await store.worker_queue.release(job)
-        assert not await store.worker_queue.finish(job, ANSWERED)
+        assert not await store.worker_queue.finish(job, ANSWERED, YES)
         assert await store.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount()}
 
     async def test_erased_person_leaves_no_usage_total_with_their_id(self, store: Stores) -> None:
-        await store.worker_queue.finish(await under_way(store, 1), ANSWERED)
+        await store.worker_queue.finish(await under_way(store, 1), ANSWERED, YES)
         await store.notices.claim("T1", "U1", "denied")
         await store.erasure.erase(user_id="U1")
         spent = await store.usage.used(scope_ids(apart(1)), WINDOWS)
@@ -102,7 +102,7 @@ class TestSpending:
     async def test_running_job_of_an_erased_person_adds_no_usage_total(self, store: Stores) -> None:
         job = await under_way(store, 1)
         await store.erasure.erase(user_id="U1")
-        await store.worker_queue.finish(job, ANSWERED)
+        await store.worker_queue.finish(job, ANSWERED, YES)
         assert await count(store, usage_totals) == 0
 
 
@@ -111,23 +111,23 @@ class TestReserving:
         jobs_under_way = [await under_way(store, number) for number in range(4)]
         rooms = [await store.usage.reserve(job, MOST, [CAP]) for job in jobs_under_way]
         assert rooms == [CapCheck(), CapCheck(), CapCheck(), CapCheck(reserved=CAP)]
-        await store.worker_queue.finish(jobs_under_way[0], ANSWERED)
+        await store.worker_queue.finish(jobs_under_way[0], ANSWERED, YES)
         assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapCheck(reserved=CAP)
-        await store.worker_queue.finish(jobs_under_way[1], ANSWERED)
+        await store.worker_queue.finish(jobs_under_way[1], ANSWERED, YES)
         assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapCheck()
         assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapCheck()
 
     async def test_used_up_cap_is_reported_as_reached(self, store: Stores) -> None:
-        await store.worker_queue.finish(await under_way(store, 1), replace(ANSWERED, usage=Usage(5_000, 0)))
+        await store.worker_queue.finish(await under_way(store, 1), replace(ANSWERED, usage=Usage(5_000, 0)), YES)
         assert await store.usage.reserve(await under_way(store, 2), MOST, [CAP]) == CapCheck(reached=CAP)
 
     async def test_dollars_are_capped_like_tokens(self, store: Stores) -> None:
         cap = Cap(CapWindow(Scope.WORKSPACE, Period.MONTH), COST_USD + 0.5, in_dollars=True)
-        await store.worker_queue.finish(await under_way(store, 1), ANSWERED)
+        await store.worker_queue.finish(await under_way(store, 1), ANSWERED, YES)
         second, third = await under_way(store, 2), await under_way(store, 3)
         assert await store.usage.reserve(second, MOST, [cap]) == CapCheck()
         assert await store.usage.reserve(third, MOST, [cap]) == CapCheck(reserved=cap)
-        await store.worker_queue.finish(second, replace(ANSWERED, usage=Usage(0, 100_000)))
+        await store.worker_queue.finish(second, replace(ANSWERED, usage=Usage(0, 100_000)), YES)
         assert await store.usage.reserve(third, MOST, [cap]) == CapCheck(reached=cap)
 
     async def test_lost_job_reserves_nothing(self, store: Stores) -> None:
@@ -161,8 +161,8 @@ class TestReserving:
         while check.reserved:
             await asyncio.sleep(0.1)
             check = await store.usage.reserve(job, MOST, [cap])
-        refused = Outcome(EndReason.CAP_REACHED, "")
-        assert await store.worker_queue.finish(job, refused if check.reached else ANSWERED)
+        refused = End(EndReason.CAP_REACHED)
+        assert await store.worker_queue.finish(job, refused if check.reached else ANSWERED, YES)
         return check.reached is None
 
 
@@ -170,7 +170,7 @@ async def test_usage_is_added_up_by_model_for_the_workspace(store: Stores) -> No
     for number, model in enumerate(("openai/gpt-6-luna", "openai/gpt-6-luna", "own/model")):
         await enqueued(store, apart(number))
         [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.finish(job, replace(DONE, model=model, usage=Usage(1_000_000, 0)))
+        await store.worker_queue.finish(job, replace(DONE, model=model, usage=Usage(1_000_000, 0)), YES)
     used = await store.usage.used_by_model("T1", 0.0)
     assert {model: amount.tokens for model, amount in used.items()} == {
         "openai/gpt-6-luna": 2_000_000,

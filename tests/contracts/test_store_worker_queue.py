@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import EndReason, Outcome, Pulse, Spent, Status
+from bot.core.job import End, EndReason, Pulse, Spent, Status
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.schema import jobs, turns
@@ -23,6 +23,7 @@ from tests.contracts.stores import (
     DONE,
     OTHER_THREAD,
     THREAD,
+    YES,
     Workers,
     apart,
     asked,
@@ -81,7 +82,7 @@ class TestClaim:
         for _ in batches:
             job = await one(store)
             claimed.append([*job.earlier, job.question])
-            await store.worker_queue.finish(job, DONE)
+            await store.worker_queue.finish(job, DONE, YES)
         assert claimed == [[replace(asked(number), user_id=askers[number]) for number in batch] for batch in batches]
 
     async def test_thread_has_one_running_job_at_a_time(self, store: Stores) -> None:
@@ -90,7 +91,7 @@ class TestClaim:
         for number in (3, 2):
             await enqueued(store, asked(number))
         assert await store.worker_queue.claim(10) == []
-        assert await store.worker_queue.finish(first, DONE)
+        assert await store.worker_queue.finish(first, DONE, YES)
         [job] = await store.worker_queue.claim(10)
         assert (job.question, job.earlier) == (asked(3), (asked(2),))
 
@@ -102,7 +103,7 @@ class TestClaim:
             await enqueued(store, asked(number, OTHER_THREAD))
         batch = await one(store)
         assert (batch.question.ts, [question.ts for question in batch.earlier]) == (asked(3).ts, [asked(2).ts])
-        await store.worker_queue.finish(running, DONE)
+        await store.worker_queue.finish(running, DONE, YES)
         assert (await one(store)).question.ts == asked(1).ts
 
     async def test_released_job_is_claimed_first_and_alone(self, store: Stores) -> None:
@@ -140,7 +141,7 @@ class TestClaim:
         async def work(store: Stores) -> None:
             while len(done) < 24:
                 for job in await store.worker_queue.claim(3):
-                    assert await store.worker_queue.finish(job, DONE)
+                    assert await store.worker_queue.finish(job, DONE, YES)
                     done.extend((*job.earlier, job.question))
 
         async with asyncio.timeout(WITHIN_S):
@@ -173,7 +174,7 @@ class TestFence:
         ours, lost, done = await store.worker_queue.claim(3)
         [theirs] = await other.worker_queue.claim(3)
         await take_over(store, lost)
-        await store.worker_queue.finish(done, DONE)
+        await store.worker_queue.finish(done, DONE, YES)
         claimed = dict.fromkeys([ours, lost, done, theirs], Spent())
         assert await store.worker_queue.heartbeat(claimed) == Pulse(frozenset({ours.id}))
         assert await store.worker_queue.heartbeat({}) == Pulse()
@@ -184,7 +185,7 @@ class TestFence:
         await store.worker_queue.record_pages(job.id, ["5.1"])
         await take_over(store, job)
         await store.worker_queue.record_pages(job.id, ["5.1", "5.2"])
-        assert await store.worker_queue.finish(job, DONE) is False
+        assert await store.worker_queue.finish(job, DONE, YES) is False
         assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": ""}
         await enqueued(store, asked(2))
         assert await store.worker_queue.claim(1) == [], "the thread is still busy"
@@ -193,16 +194,16 @@ class TestFence:
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)
         await store.worker_queue.record_pages(job.id, ["5.1"])
-        assert await store.worker_queue.finish(job, DONE) is True
-        assert await store.worker_queue.finish(job, Outcome(EndReason.CUT, "No.")) is False
-        assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": DONE.answer}
+        assert await store.worker_queue.finish(job, DONE, YES) is True
+        assert await store.worker_queue.finish(job, End(EndReason.CUT), "No.") is False
+        assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": YES}
 
     @pytest.mark.parametrize("reason", [EndReason.WHOLE, EndReason.CUT, EndReason.STOPPED])
     async def test_thread_continues_however_its_job_ends(self, store: Stores, reason: EndReason) -> None:
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)
         second = await enqueued(store, asked(2))
-        assert await store.worker_queue.finish(job, Outcome(reason, ""))
+        assert await store.worker_queue.finish(job, End(reason), "")
         assert [job.id for job in await store.worker_queue.claim(1)] == [second]
 
 
@@ -223,10 +224,10 @@ class TestRelease:
         job = await one(store)
         await store.worker_queue.release(job)
         assert await store.worker_queue.release(job) is False
-        assert await store.worker_queue.finish(job, DONE) is False
+        assert await store.worker_queue.finish(job, DONE, YES) is False
         again = await one(other)
         assert await store.worker_queue.heartbeat({job: Spent()}) == Pulse()
-        assert await other.worker_queue.finish(again, DONE) is True
+        assert await other.worker_queue.finish(again, DONE, YES) is True
 
     async def test_usage_up_to_the_last_heartbeat_is_recorded(self, store: Stores) -> None:
         await enqueued(store, asked(1))
@@ -235,12 +236,12 @@ class TestRelease:
         await store.worker_queue.heartbeat({job: Spent(900, 30)})
         await store.worker_queue.release(job)
         assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": ""}
-        await store.worker_queue.finish(await one(store), DONE)
+        await store.worker_queue.finish(await one(store), DONE, YES)
         async with store.database.engine.begin() as connection:
             rows = (await connection.execute(sa.select(turns).order_by(turns.c.id))).all()
         used = [(row.end_reason, row.input_tokens, row.output_tokens) for row in rows]
         assert used == [("interrupted", 900, 30), ("whole", 10, 20)]
-        assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": DONE.answer}
+        assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": YES}
 
 
 class TestWait:
@@ -263,7 +264,7 @@ class TestWait:
             "sign": lambda: other.worker_queue.record_pages(waiting.job_id, ["5.2"]),
             "stop": lambda: other.queue.request_stop(job_id),
             "release": lambda: other.worker_queue.release(job),
-            "finish": lambda: other.worker_queue.finish(job, DONE),
+            "finish": lambda: other.worker_queue.finish(job, DONE, YES),
             "forget": lambda: other.erasure.erase(user_id="U1"),
         }
         while await was_notified(store):
@@ -355,7 +356,7 @@ class TestPerson:
         assert sorted(job.question.user_id for job in first + rest) == ["U1", "U1", "U2", "U2"]
         assert [job.question.ts for job in first[:2]] == [apart(0).ts, apart(1).ts]
         assert await stores[2].worker_queue.claim(9) == []
-        await stores[0].worker_queue.finish(first[0], DONE)
+        await stores[0].worker_queue.finish(first[0], DONE, YES)
         assert [job.question.ts for job in await stores[2].worker_queue.claim(9)] == [apart(2).ts]
         for store in stores:
             await store.close()
@@ -372,7 +373,7 @@ class TestPerson:
                 assert all(number <= 2 for _, number in await connection.execute(live.group_by(jobs.c.user_id)))
             for store, taken in zip(stores, rounds, strict=True):
                 claimed += taken
-                await asyncio.gather(*(store.worker_queue.finish(job, DONE) for job in taken))
+                await asyncio.gather(*(store.worker_queue.finish(job, DONE, YES) for job in taken))
         assert len(claimed) == 12
         for store in stores:
             await store.close()

@@ -13,7 +13,7 @@ from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.schema import turns
 from tests.contracts.holding import holder, wait_for_output
 from tests.contracts.pooler import pooler
-from tests.contracts.stores import DONE, apart, claimed_within, enqueued
+from tests.contracts.stores import DONE, YES, apart, claimed_within, enqueued
 
 pytestmark = pytest.mark.long
 
@@ -59,7 +59,7 @@ async def test_pooler_in_transaction_mode_works_with_take_over_after_the_lease(p
             os.kill(process.pid, signal.SIGKILL)
             job = await claimed_within(store, LEASE_S + 40)
         assert job.interruptions == 1
-        assert await store.worker_queue.finish(job, DONE)
+        assert await store.worker_queue.finish(job, DONE, YES)
         await store.close()
 
 

@@ -9,7 +9,7 @@ from bot.errors import StoreError
 from bot.store import Stores
 from bot.store.schema import jobs, seen_events
 from tests.clocks import WITHIN_S
-from tests.contracts.stores import DONE, THREAD, asked, count, enqueued, texts_of
+from tests.contracts.stores import DONE, THREAD, YES, asked, count, enqueued, texts_of
 
 
 class TestDurability:
@@ -25,12 +25,12 @@ class TestDurability:
         [job] = await before.worker_queue.claim(1)
         await enqueued(before, asked(2))
         await before.worker_queue.record_pages(job.id, ["5.1"])
-        await before.worker_queue.finish(job, DONE)
+        await before.worker_queue.finish(job, DONE, YES)
         await before.close()
 
         after = await Stores.open(shared_url, "w2", SystemClock())
         assert await after.queue.enqueue("Ev1", asked(1)) is None
-        assert texts_of(await after.recorded_answers.replies(THREAD)) == {"5.1": DONE.answer}
+        assert texts_of(await after.recorded_answers.replies(THREAD)) == {"5.1": YES}
         assert [job.question for job in await after.worker_queue.claim(10)] == [asked(2)]
         await after.close()
 

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.conversation import Job
-from bot.core.job import Checkpoint, Closing, EndReason, Piece
+from bot.core.job import Checkpoint, End, EndReason, Piece
 from bot.core.reply.draft import Draft
 from bot.core.stream import Citation
 from tests.core.conversations import question
 
 SOURCE = Citation("https://a.example", "A")
 JOB = Job(1, question(), attempts=1)
-CLOSING = Closing(EndReason.WHOLE)
+END = End(EndReason.WHOLE)
 LEFT = "What was left."
 
 
@@ -62,21 +62,22 @@ def test_end_is_recorded_once_even_without_new_text() -> None:
     draft = Draft(JOB)
     draft.append("One.")
     draft.recorded(Piece(0, "One."))
-    draft.close("One.", CLOSING)
-    assert draft.piece() == Piece(4, "", CLOSING)
-    draft.recorded(Piece(4, "", CLOSING))
+    draft.close(END)
+    assert draft.piece() == Piece(4, "", END)
+    draft.recorded(Piece(4, "", END))
     assert draft.piece() is None
 
 
 def test_end_is_recorded_with_the_earlier_attempts_text_if_that_stays() -> None:
     draft = Draft(replace(JOB, checkpoint=Checkpoint(LEFT)))
     draft.append("Less.")
-    draft.close(LEFT, CLOSING)
-    assert draft.piece() == Piece(0, LEFT, CLOSING)
+    draft.replace_text(LEFT)
+    draft.close(END)
+    assert draft.piece() == Piece(0, LEFT, END)
 
 
 def test_complete_text_needs_no_record() -> None:
-    draft = Draft(replace(JOB, checkpoint=Checkpoint(LEFT, CLOSING)))
+    draft = Draft(replace(JOB, checkpoint=Checkpoint(LEFT, END)))
     assert (draft.text, draft.piece()) == (LEFT, None)
 
 
@@ -93,7 +94,7 @@ def test_recorded_pieces_make_the_text_in_any_order_of_writes(steps: list[str]) 
         else:
             draft.append(step)
     text = ""
-    for piece in sorted(written, key=lambda piece: piece.end):
+    for piece in sorted(written, key=lambda piece: piece.chars):
         assert piece.start <= len(text)
         text = text[: piece.start] + piece.text
     assert text == draft.text[: len(text)]

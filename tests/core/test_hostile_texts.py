@@ -12,12 +12,12 @@ from types import FrameType
 import pytest
 
 from benchmarks.hostile import FUNCTIONS, MAX_RATIO, SHAPES, milliseconds, text_of
-from bot.core.job import EndReason
+from bot.core.job import End, EndReason
 from bot.core.reply.markdown.links import is_deceptive
 from bot.core.reply.markdown.render import render_complete, rendered
 from bot.core.reply.markdown.stable import stable_prefix
 from bot.core.reply.pages import Pages
-from bot.core.reply.state import Ending, Post, Reply, Shown
+from bot.core.reply.state import Post, Reply, Shown
 from bot.errors import Refusal
 from bot.slack.scheduled_reply import MAX_LAYOUT_CHARS
 from tests.core.conversations import question
@@ -81,7 +81,7 @@ def test_longest_answer_is_laid_out_in_few_steps_at_a_time(repeated: str) -> Non
     reply, text = Reply(question()), repeated * (100_000 // len(repeated))
     for start in range(0, len(text), MAX_LAYOUT_CHARS):
         assert steps(reply.append, text[start : start + MAX_LAYOUT_CHARS]) < FEW_CALLS
-    assert steps(lambda _: reply.finish(Ending()), "") < FEW_CALLS
+    assert steps(lambda _: reply.finish(End(EndReason.WHOLE)), "") < FEW_CALLS
     assert reply.text == text
 
 
@@ -96,7 +96,7 @@ def test_another_form_and_an_earlier_text_are_laid_out_one_page_at_a_time(repeat
     earlier = Reply(question(), Shown(("2.0",), len(text), text))
     page = steps(lambda _: Pages(max_full=1).append(text), "")
     assert steps(lambda _: refused.refused(call, Refusal.TOO_LONG), "") <= 2 * page
-    assert steps(lambda _: earlier.finish(Ending("Cut.", EndReason.CUT)), "") <= 2 * page
+    assert steps(lambda _: earlier.finish(End(EndReason.CUT, "Cut.")), "") <= 2 * page
     assert refused.text == earlier.text == text
 
 

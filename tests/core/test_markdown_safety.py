@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.job import EndReason
+from bot.core.job import End, EndReason
 from bot.core.reply.markdown.escaping import JOINER, escape_prose
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.markdown.replacement import Replacement
-from bot.core.reply.state import Ending, PageView, Reply
+from bot.core.reply.state import PageView, Reply
 from bot.errors import Refusal
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks
@@ -67,7 +67,7 @@ def test_instruction_to_slack_has_no_effect_anywhere(instruction: str, around: s
         PageView(text),
         PageView(text, growing=True),
         PageView(text, plain=True),
-        PageView(text, notice=instruction, footer=instruction),
+        PageView(text, end=End(EndReason.WHOLE, instruction, instruction)),
     ):
         blocks = stored(view)
         assert not live_controls("", check_blocks(reply_blocks.message(view)["blocks"] or [{"type": "divider"}]))
@@ -139,14 +139,18 @@ def test_no_frame_notifies_anyone(text: str, step: int, plain: bool) -> None:
     for start in range(0, len(text), step):
         reply.append(text[start : start + step])
         show(reply, slack)
-    reply.finish(Ending(notice="<!here> @channel", footer="<!here>"))
+    reply.finish(End(EndReason.WHOLE, "<!here> @channel", "<!here>"))
     show(reply, slack)
     assert reply.finished
 
 
 @given(st.text(max_size=200) | markdown_texts)
 def test_preview_and_notice_contain_no_instruction_to_slack(text: str) -> None:
-    for view in (PageView(text), PageView("", notice=text or "x"), PageView(text, plain=True, notice=text)):
+    for view in (
+        PageView(text),
+        PageView("", end=End(EndReason.WHOLE, text or "x")),
+        PageView(text, plain=True, end=End(EndReason.WHOLE, text)),
+    ):
         message = reply_blocks.message(view)
         assert "<" not in message["text"]
         assert not live_controls(message["text"], stored_text(message["text"]))
@@ -162,7 +166,7 @@ def test_broadcast_handle_in_plain_text_is_broken(handle: str) -> None:
     "name", ["https://evil.example/x", "evil.example.zip", "<!here>.pdf", "@channel.txt", "<@U0ADA>"]
 )
 def test_file_name_is_neither_a_mention_nor_a_link(name: str) -> None:
-    blocks = stored(PageView("Words.", notice=f"Not read: {name} (too large).", ended=EndReason.WHOLE))
+    blocks = stored(PageView("Words.", end=End(EndReason.WHOLE, f"Not read: {name} (too large).")))
     assert {leaf["type"] for leaf in leaves(blocks[:2])} == {"text"}
     assert name in shown_text(blocks).replace(JOINER, "")
 

@@ -16,8 +16,9 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from bot.core.job import End, EndReason
 from bot.core.reply.pages import Pages
-from bot.core.reply.state import Ending, PageView, Post, Reply, Update
+from bot.core.reply.state import PageView, Post, Reply, Update
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question
@@ -123,7 +124,7 @@ def frames(markdown: str) -> dict[int, list[str]]:
     reply, sent = Reply(question()), defaultdict[int, list[str]](list)
     for character in [*markdown, None]:
         if character is None:
-            reply.finish(Ending())
+            reply.finish(End(EndReason.WHOLE))
         else:
             reply.append(character)
         while isinstance(call := reply.next_call(), Post | Update):

@@ -7,12 +7,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bot.core import texts
 from bot.core.carriers import STREAM_BYTES, Carrier
-from bot.core.job import EndReason
+from bot.core.job import End, EndReason
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency
 from bot.core.reply.markdown.render import sent_chars
 from bot.core.reply.pages import PAGE_CHARS, Pages
-from bot.core.reply.state import MOST_PAGES, Call, Ending, PageView, Post, Reply, Shown, Update, Upload
+from bot.core.reply.state import MOST_PAGES, Call, PageView, Post, Reply, Shown, Update, Upload
 from bot.errors import Refusal
 from bot.slack.format import reply_blocks
 from tests.core.conversations import question
@@ -69,7 +69,7 @@ def test_text_between_quick_steps_is_as_urgent_as_the_steps_and_later_text_as_an
     for word in ("And ", "that's ", "all."):
         reply.append(word)
         send()
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     send()
     assert urgencies == [Urgency.STEP] * 3 + [Urgency.PROGRESS] * 2 + [Urgency.FINAL]
 
@@ -129,21 +129,21 @@ def test_found_post_is_edited_to_show_the_newest_text() -> None:
     post = reply.next_call()
     assert isinstance(post, Post)
     reply.append("Hello")
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     reply.refused(post, Refusal.TRANSIENT)
     reply.found("7.0")
     call = reply.next_call()
     assert isinstance(call, Update)
-    assert (call.ts, call.view) == ("7.0", PageView("Hello", ended=EndReason.WHOLE))
+    assert (call.ts, call.view) == ("7.0", PageView("Hello", end=End(EndReason.WHOLE)))
 
 
 def test_notice_of_the_ending_is_shown_below_the_text() -> None:
     reply, channel = Reply(question()), ReadersChannel()
     reply.append("Half an ans")
-    reply.finish(Ending("The connection was lost."))
+    reply.finish(End(EndReason.WHOLE, "The connection was lost."))
     show_all(reply, channel)
     assert list(channel.shown.values()) == [
-        PageView("Half an ans", notice="The connection was lost.", ended=EndReason.WHOLE)
+        PageView("Half an ans", end=End(EndReason.WHOLE, "The connection was lost."))
     ]
     assert reply.finished
 
@@ -153,7 +153,7 @@ def test_long_answer_continues_on_further_pages() -> None:
     reply, channel = Reply(question()), ReadersChannel()
     for start in range(0, len(text), 7):
         reply.append(text[start : start + 7])
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     show_all(reply, channel)
     assert channel.text() == text
     assert len(channel.shown) > 3
@@ -188,7 +188,7 @@ def test_take_over_breaks_the_pages_where_a_stream_had_them(stream_page: int, de
     for delta in deltas:
         earlier.append(delta)
     earlier.carry(stream_page, Carrier.STREAM)
-    earlier.finish(Ending())
+    earlier.finish(End(EndReason.WHOLE))
     show_all(earlier, before)
     pages = list(before.shown.values())
     assert [page.for_stream for page in pages] == [number >= stream_page for number in range(len(pages))]
@@ -198,7 +198,7 @@ def test_take_over_breaks_the_pages_where_a_stream_had_them(stream_page: int, de
     after = ReadersChannel(dict(before.shown))
     for delta in deltas:
         reply.append(delta)
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     show_all(reply, after)
     assert after.shown == before.shown
 
@@ -216,19 +216,19 @@ def test_earlier_attempts_text_stays_until_this_one_is_longer() -> None:
 def test_shorter_complete_answer_replaces_an_earlier_attempts_text() -> None:
     reply = Reply(question(), Shown(("7.0",), 9, "Hello wor"))
     reply.append("Hi.")
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     call = reply.next_call()
     assert isinstance(call, Update)
-    assert call.view == PageView("Hi.", ended=EndReason.WHOLE)
+    assert call.view == PageView("Hi.", end=End(EndReason.WHOLE))
 
 
 def test_longer_one_of_two_partial_texts_stays() -> None:
     reply = Reply(question(), Shown(("7.0",), 9, "Hello wor"))
     reply.append("Hel")
-    reply.finish(Ending("Cut.", end=EndReason.CUT))
+    reply.finish(End(EndReason.CUT, "Cut."))
     call = reply.next_call()
     assert isinstance(call, Update)
-    assert call.view == PageView("Hello wor", notice="Cut.", ended=EndReason.CUT)
+    assert call.view == PageView("Hello wor", end=End(EndReason.CUT, "Cut."))
 
 
 def test_shown_text_beyond_the_record_stays_as_read_from_slack() -> None:
@@ -236,7 +236,7 @@ def test_shown_text_beyond_the_record_stays_as_read_from_slack() -> None:
     reply = Reply(question(), shown)
     reply.append("What is on record of it, and")
     assert reply.next_call() is None
-    reply.finish(Ending("Cut.", end=EndReason.CUT))
+    reply.finish(End(EndReason.CUT, "Cut."))
     call = reply.next_call()
     assert isinstance(call, Update)
     assert call.view.markdown == "What could be read of it" == shown.part("What is on record of it, and")
@@ -256,9 +256,9 @@ def test_unneeded_messages_of_an_earlier_attempt_are_deleted() -> None:
         ReadersChannel({"7.0": PageView("a"), "8.0": PageView("b")}),
     )
     reply.append("Hello")
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     show_all(reply, channel)
-    assert channel.shown == {"7.0": PageView("Hello", ended=EndReason.WHOLE)}
+    assert channel.shown == {"7.0": PageView("Hello", end=End(EndReason.WHOLE))}
 
 
 def test_deleted_message_is_left_alone() -> None:
@@ -277,12 +277,12 @@ def test_uneditable_message_is_replaced() -> None:
     reply, channel = Reply(question()), ReadersChannel()
     show_all(reply, channel)
     reply.append("Hello")
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     call = reply.next_call()
     assert call is not None
     reply.refused(call, Refusal.UNEDITABLE)
     show_all(reply, channel)
-    assert list(channel.shown.values()) == [PageView("Hello", ended=EndReason.WHOLE)]
+    assert list(channel.shown.values()) == [PageView("Hello", end=End(EndReason.WHOLE))]
 
 
 def test_end_is_posted_anew_with_the_pages_that_differ_and_the_old_message_is_deleted() -> None:
@@ -292,7 +292,7 @@ def test_end_is_posted_anew_with_the_pages_that_differ_and_the_old_message_is_de
     show_all(reply, channel)
     first, second = reply.page_ts
     reply.append("and the end")
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     call = reply.next_call()
     assert isinstance(call, Update)
     assert (call.page, reply.may_be_posted_anew(call)) == (1, True)
@@ -314,7 +314,7 @@ def test_only_an_ended_answer_is_posted_anew_and_only_once() -> None:
     growing = reply.next_call()
     assert growing is not None
     assert not reply.may_be_posted_anew(growing)
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     final = reply.next_call()
     assert isinstance(final, Update)
     reply.post_anew(final.page)
@@ -327,7 +327,7 @@ def test_refused_page_is_shown_in_another_form(reason: Refusal) -> None:
     reply, channel = Reply(question()), ReadersChannel()
     text = "word " * 2_000
     reply.append(text)
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     while (call := reply.next_call()) is not None:
         if not isinstance(call, Post | Update) or (
             len(call.view.markdown) < 3_000 if reason is Refusal.TOO_LONG else call.view.plain
@@ -361,7 +361,7 @@ def test_urgency_tells_first_words_progress_and_the_end_apart() -> None:
     for text in ("Because ", "it is."):
         reply.append(text)
         send()
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     send()
     assert urgencies == [
         (Post, Urgency.FIRST),
@@ -426,7 +426,7 @@ def test_found_placeholder_is_not_posted_again() -> None:
         (PageView("# Title\n\n**Bold** and `code`"), "Title. Bold and code"),
         (PageView("**Bold** and hal", growing=True), "Bold and"),
         (PageView("word " * 100), ("word " * 30).strip() + "…"),
-        (PageView("", notice="It broke."), "It broke."),
+        (PageView("", end=End(EndReason.WHOLE, "It broke.")), "It broke."),
         (PageView("<!channel> hi"), "&lt;!channel> hi"),
     ],
 )
@@ -455,7 +455,7 @@ class ReplyMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.reply.ended)
     @rule(notice=st.sampled_from(["", "Cut."]))
     def finish(self, notice: str) -> None:
-        self.reply.finish(Ending(notice))
+        self.reply.finish(End(EndReason.WHOLE, notice))
 
     @precondition(lambda self: self.call is None)
     @rule()
@@ -517,7 +517,7 @@ class ReplyMachine(RuleBasedStateMachine):
         if self.call is not None:
             self.reply.refused(self.call, Refusal.TRANSIENT)
         if not self.reply.ended:
-            self.reply.finish(Ending())
+            self.reply.finish(End(EndReason.WHOLE))
         show_all(self.reply, self.channel)
         if self.reply.unshown:
             # Slack refused too many replacements: the outbox shows the end later, and deletes what is left over.
@@ -536,7 +536,7 @@ class ReplyMachine(RuleBasedStateMachine):
             assert text == self.text
         assert set(self.channel.shown) == set(self.reply.page_ts)
         assert not any(view.growing or texts.WRITING_LONG in view.notice for view in views)
-        assert [view.ended for view in views] == [None] * (len(views) - 1) + [EndReason.WHOLE]
+        assert [view.end is not None for view in views] == [False] * (len(views) - 1) + [True]
 
 
 TestReplyUnderFaults = ReplyMachine.TestCase

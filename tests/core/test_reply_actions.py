@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.job import EndReason
+from bot.core.job import End, EndReason
 from bot.core.reply.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
 from bot.core.reply.approvals import Ask, asks_of, deciders, details_of
 from bot.core.reply.markdown.escaping import JOINER
@@ -102,23 +102,23 @@ SHOWN: list[tuple[PageView, list[str]]] = [
     (PageView("", growing=True), [STOP]),
     (PageView("Half of", growing=True), [STOP]),
     (PageView("A page that is full"), []),
-    (PageView("All of it", ended=EndReason.WHOLE), [REGENERATE, *FEEDBACK_AND_DELETE]),
-    (PageView("All of it", ended=EndReason.WHOLE, previous=True), [REGENERATE, PREVIOUS, *FEEDBACK_AND_DELETE]),
-    (PageView("As much as", ended=EndReason.LENGTH_LIMIT), [CONTINUE, REGENERATE, *FEEDBACK_AND_DELETE]),
-    (PageView("Half of", ended=EndReason.STOPPED), [CONTINUE, REGENERATE, *FEEDBACK_AND_DELETE]),
+    (PageView("All of it", end=End(EndReason.WHOLE)), [REGENERATE, *FEEDBACK_AND_DELETE]),
+    (PageView("All of it", end=End(EndReason.WHOLE, has_previous=True)), [REGENERATE, PREVIOUS, *FEEDBACK_AND_DELETE]),
+    (PageView("As much as", end=End(EndReason.LENGTH_LIMIT)), [CONTINUE, REGENERATE, *FEEDBACK_AND_DELETE]),
+    (PageView("Half of", end=End(EndReason.STOPPED)), [CONTINUE, REGENERATE, *FEEDBACK_AND_DELETE]),
     (
-        PageView("Half of", ended=EndReason.STOPPED, previous=True),
+        PageView("Half of", end=End(EndReason.STOPPED, has_previous=True)),
         [CONTINUE, REGENERATE, PREVIOUS, *FEEDBACK_AND_DELETE],
     ),
-    (PageView("Half of", notice="It failed.", ended=EndReason.CUT), [REGENERATE, *FEEDBACK_AND_DELETE]),
-    (PageView("", notice="Stopped.", ended=EndReason.STOPPED), [REGENERATE, "delete"]),
-    (PageView("", notice="It failed.", ended=EndReason.CUT), [REGENERATE, "delete"]),
-    (PageView("", notice="Ask me anything.", ended=EndReason.WHOLE), []),
+    (PageView("Half of", end=End(EndReason.CUT, "It failed.")), [REGENERATE, *FEEDBACK_AND_DELETE]),
+    (PageView("", end=End(EndReason.STOPPED, "Stopped.")), [REGENERATE, "delete"]),
+    (PageView("", end=End(EndReason.CUT, "It failed.")), [REGENERATE, "delete"]),
+    (PageView("", end=End(EndReason.WHOLE, "Ask me anything.")), []),
     (PageView("", growing=True, asks=(ASK,)), ["approve", "deny", STOP]),
     (PageView("", growing=True, asks=(replace(ADMIN_ASK, decision=Decision.DENIED), ASK)), ["approve", "deny", STOP]),
     (PageView("I'll do it.", growing=True, asks=(ADMIN_ASK,)), ["approve", "deny", "allow_always", STOP]),
     (PageView("", growing=True, asks=(CUT_ASK,)), ["arguments", "deny", STOP]),
-    (PageView("All of it", ended=EndReason.WHOLE, details=True), [REGENERATE, "details", *FEEDBACK_AND_DELETE]),
+    (PageView("All of it", end=End(EndReason.WHOLE, has_details=True)), [REGENERATE, "details", *FEEDBACK_AND_DELETE]),
 ]
 
 
@@ -173,14 +173,14 @@ def test_last_page_has_the_buttons_for_its_answers_state(view: PageView, buttons
 @pytest.mark.parametrize(
     ("view", "footer"),
     [
-        (PageView("All", ended=EndReason.WHOLE, footer="openai/test"), "openai/test"),
-        (PageView("Half", ended=EndReason.STOPPED, footer="openai/test"), "openai/test · stopped"),
-        (PageView("Half", ended=EndReason.LENGTH_LIMIT, footer="openai/test"), "openai/test · incomplete"),
+        (PageView("All", end=End(EndReason.WHOLE, footer="openai/test")), "openai/test"),
+        (PageView("Half", end=End(EndReason.STOPPED, footer="openai/test")), "openai/test · stopped"),
+        (PageView("Half", end=End(EndReason.LENGTH_LIMIT, footer="openai/test")), "openai/test · incomplete"),
         (
-            PageView("Half", ended=EndReason.CUT, footer="fell back to openai/other"),
+            PageView("Half", end=End(EndReason.CUT, footer="fell back to openai/other")),
             "fell back to openai/other · incomplete",
         ),
-        (PageView("Half", ended=EndReason.STOPPED), "stopped"),
+        (PageView("Half", end=End(EndReason.STOPPED)), "stopped"),
     ],
 )
 def test_footer_names_the_model_and_an_incomplete_answer(view: PageView, footer: str) -> None:

@@ -3,10 +3,10 @@
 import pytest
 
 from bot.core import texts
-from bot.core.job import EndReason
+from bot.core.job import End, EndReason
 from bot.core.reply.attachments import Attached, AttachedFile, keys
 from bot.core.reply.pages import PAGE_CHARS
-from bot.core.reply.state import MOST_PAGES, UPLOAD_TRIES, Ending, PageView, Post, Reply, Shown, Update, Upload
+from bot.core.reply.state import MOST_PAGES, UPLOAD_TRIES, PageView, Post, Reply, Shown, Update, Upload
 from bot.errors import Refusal
 from tests.core.conversations import question
 from tests.core.readers import ReadersChannel, show_all
@@ -23,19 +23,19 @@ def test_answer_longer_than_five_pages_is_attached() -> None:
     assert channel.shown["5.0"].notice == texts.WRITING_LONG
     reply.append("The end.")
     assert reply.next_call() is None
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     show_all(reply, channel)
     ((file,),) = channel.files.values()
     assert file.content.decode() == f"{SEVEN_PAGES}The end."
     assert (file.title, file.name) == ("answer.md", f"answer-{question().ts}.md")
     assert channel.shown["5.0"].notice == texts.WHOLE_ANSWER_ATTACHED
-    assert channel.shown["5.0"].ended
+    assert channel.shown["5.0"].end
 
 
 def test_notice_about_a_file_follows_its_upload() -> None:
     reply, channel = Reply(question()), ReadersChannel()
     reply.append(SEVEN_PAGES)
-    reply.finish(Ending("Cut."))
+    reply.finish(End(EndReason.WHOLE, "Cut."))
     for _ in range(MOST_PAGES):
         call = reply.next_call()
         assert isinstance(call, Post)
@@ -52,7 +52,7 @@ def test_notice_about_a_file_follows_its_upload() -> None:
 def test_refused_upload_continues_the_answer_on_more_pages(reasons: list[Refusal]) -> None:
     reply, channel, reasons_left = Reply(question()), ReadersChannel(), list(reasons)
     reply.append(SEVEN_PAGES)
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     while (call := reply.next_call()) is not None:
         if isinstance(call, Upload):
             reply.refused(call, reasons_left.pop(0))
@@ -67,7 +67,7 @@ def without_files() -> tuple[Reply, ReadersChannel]:
     """Returns a reply whose upload was given up, in a channel that shows its first pages."""
     reply, channel = Reply(question()), ReadersChannel()
     reply.append(SEVEN_PAGES)
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     while not isinstance(call := reply.next_call(), Upload):
         assert call is not None
         reply.confirmed(call, channel.take(call))
@@ -95,7 +95,7 @@ def test_upload_that_is_given_up_is_not_tried_in_another_form() -> None:
 def test_earlier_text_that_stays_is_shown_on_pages() -> None:
     reply, channel = Reply(question(), Shown((), len(SEVEN_PAGES), SEVEN_PAGES)), ReadersChannel()
     reply.append("Less.")
-    reply.finish(Ending("Cut.", end=EndReason.CUT))
+    reply.finish(End(EndReason.CUT, "Cut."))
     show_all(reply, channel)
     assert all(len(view.markdown) <= PAGE_CHARS for view in channel.shown.values())
     ((file,),) = channel.files.values()
@@ -106,7 +106,7 @@ def test_code_longer_than_a_page_is_attached() -> None:
     reply, channel = Reply(question()), ReadersChannel()
     text = f"Here:\n\n```Python title=x\n{LONG_CODE}```\n\nThat is all."
     reply.append(text)
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     show_all(reply, channel)
     ((file,),) = channel.files.values()
     assert (file.title, file.content.decode()) == ("code-1.py", LONG_CODE)
@@ -130,7 +130,7 @@ def test_files_of_an_earlier_attempt_stay_if_their_content_is_current(before: st
     reply.append(SEVEN_PAGES)
     show_all(reply, channel)
     assert "8.0" in channel.files
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     show_all(reply, channel)
     ((file,),) = channel.files.values()
     assert file.content.decode() == SEVEN_PAGES
@@ -145,6 +145,6 @@ def test_shorter_partial_answer_keeps_the_file_of_an_earlier_attempt() -> None:
     )
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append("Less.")
-    reply.finish(Ending("Cut.", end=EndReason.CUT))
+    reply.finish(End(EndReason.CUT, "Cut."))
     show_all(reply, channel)
     assert "8.0" in channel.files

@@ -7,11 +7,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from bot.core.job import EndReason
+from bot.core.job import End, EndReason
 from bot.core.outbox import OutboxKind
 from bot.core.reply.forms import MOST_REPLACED_IN_ALL, PLAIN_BYTES, SMALLER_PAGE_CHARS
 from bot.core.reply.pages import Pages
-from bot.core.reply.state import MOST_PAGES, Call, Delete, Ending, PageView, Post, Reply, Shown, Update, Upload
+from bot.core.reply.state import MOST_PAGES, Call, Delete, PageView, Post, Reply, Shown, Update, Upload
 from bot.errors import Refusal
 from bot.slack.retry_policy import REPLY_CALLS
 from tests.core.conversations import question
@@ -38,7 +38,7 @@ def scheduler_with_refusals(
     scheduler.step()
     slack.result_of = lambda call: CallEffect(reason) if isinstance(call, kind) and scheduler.now < until_s else SUCCESS
     reply.append(TEXT)
-    reply.finish(Ending("Cut.", EndReason.CUT))
+    reply.finish(End(EndReason.CUT, "Cut."))
     return slack, scheduler
 
 
@@ -80,7 +80,7 @@ def test_accepted_form_stays_after_the_full_form_is_refused_again(accepts: int, 
     for start in range(0, len(TEXT), 500):
         reply.append(TEXT[start : start + 500])
         scheduler.step()
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     scheduler.run(MOST_CALLS)
     views = [view for _, view in slack.pages.values()]
     assert text_of(reply, slack) == TEXT
@@ -98,7 +98,7 @@ def test_end_that_is_refused_for_minutes_goes_to_the_outbox(reason: Refusal) -> 
     assert scheduler.reply.unshown
     assert scheduler.reply.leftover is OutboxKind.SHOW_END
     slack.result_of = lambda call: SUCCESS
-    later = shown_later(scheduler.reply, slack, TEXT, Ending("Cut.", EndReason.CUT))
+    later = shown_later(scheduler.reply, slack, TEXT, End(EndReason.CUT, "Cut."))
     assert text_of(later, slack) == TEXT
     assert [view.notice for _, view in slack.pages.values()] == ["Cut."]
 
@@ -109,7 +109,7 @@ def test_deletion_that_is_refused_for_minutes_goes_to_the_outbox() -> None:
     scheduler.step()
     slack.result_of = lambda call: SUCCESS if isinstance(call, Post) else CallEffect(Refusal.UNKNOWN)
     scheduler.reply.append("Hello.")
-    scheduler.reply.finish(Ending())
+    scheduler.reply.finish(End(EndReason.WHOLE))
     scheduler.run(MOST_CALLS)
     assert text_of(scheduler.reply, slack) == "Hello."
     assert scheduler.reply.leftover is OutboxKind.SHOW_END
@@ -152,7 +152,7 @@ def test_growing_reply_is_replaced_at_most_twice() -> None:
         scheduler.reply.append("word ")
         scheduler.step()
     assert slack.posted == 3
-    scheduler.reply.finish(Ending())
+    scheduler.reply.finish(End(EndReason.WHOLE))
     scheduler.run(MOST_CALLS)
     assert slack.posted == 4
     assert text_of(scheduler.reply, slack) == "word " * 300
@@ -172,7 +172,7 @@ def refused_until(reply: Reply, accepts: Callable[[PageView], bool]) -> Post | U
 def test_only_pages_from_the_refused_one_on_get_another_form() -> None:
     reply, channel = Reply(question()), ReadersChannel()
     reply.append("A **bold** word, and more of them.\n" * 850)
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     for _ in range(2):
         call = reply.next_call()
         assert isinstance(call, Post)
@@ -203,7 +203,7 @@ def test_only_pages_from_the_refused_one_on_get_another_form() -> None:
 def test_replaced_messages_have_an_end() -> None:
     reply, posted = Reply(question()), 0
     reply.append("Hello.")
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     while (call := reply.next_call()) is not None:
         if isinstance(call, Post):
             posted += 1
@@ -214,13 +214,13 @@ def test_replaced_messages_have_an_end() -> None:
     assert reply.leftover is OutboxKind.SHOW_END
 
 
-def shown_later(reply: Reply, slack: UnreliableSlack, text: str, ending: Ending) -> Reply:
+def shown_later(reply: Reply, slack: UnreliableSlack, text: str, end: End) -> Reply:
     """Shows the end as the outbox does once Slack accepts it; returns the reply."""
     known = {ts: page for ts, (page, _) in slack.pages.items()}
     page_messages = sorted({page: ts for ts, page in known.items()}.items())
     later = Reply(question(), Shown(tuple(ts for _, ts in page_messages)))
     later.append(text)
-    later.finish(ending)
+    later.finish(end)
     SimulatedScheduler(later, slack).run(MOST_CALLS)
     for ts in set(slack.pages) - set(later.page_ts):
         del slack.pages[ts]
@@ -265,13 +265,13 @@ class RefusedReplyMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.reply.ended)
     @rule()
     def finish(self) -> None:
-        self.reply.finish(Ending("Cut."))
+        self.reply.finish(End(EndReason.WHOLE, "Cut."))
 
     def teardown(self) -> None:
         if not hasattr(self, "reply"):
             return
         if not self.reply.ended:
-            self.reply.finish(Ending("Cut."))
+            self.reply.finish(End(EndReason.WHOLE, "Cut."))
         began, calls = self.scheduler.now, self.scheduler.calls
         self.scheduler.run(MOST_CALLS)
         assert self.scheduler.calls - calls <= MOST_CALLS
@@ -283,14 +283,14 @@ class RefusedReplyMachine(RuleBasedStateMachine):
             return
         if reply.leftover is OutboxKind.SHOW_END:
             self.results.clear()
-            reply = shown_later(reply, self.slack, self.text, Ending("Cut."))
+            reply = shown_later(reply, self.slack, self.text, End(EndReason.WHOLE, "Cut."))
         views = [self.slack.pages[ts][1] for ts in reply.page_ts]
         assert text_of(reply, self.slack) == self.text[: views[-1].end_chars]
         if self.slack.files and len(views) == MOST_PAGES:
             assert self.text.startswith(text_of(reply, self.slack))
         else:
             assert text_of(reply, self.slack) == self.text
-        assert [view.ended for view in views] == [None] * (len(views) - 1) + [EndReason.WHOLE]
+        assert [view.end is not None for view in views] == [False] * (len(views) - 1) + [True]
 
 
 TestRefusedReply = RefusedReplyMachine.TestCase

@@ -8,7 +8,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.carriers import MOST_CONFLICTS, STREAM_BYTES, Carrier
-from bot.core.job import EndReason
+from bot.core.job import End, EndReason
 from bot.core.pacing import Urgency
 from bot.core.reply.approvals import Ask
 from bot.core.reply.forms import PLAIN_AT
@@ -17,7 +17,6 @@ from bot.core.reply.state import (
     AppendStream,
     Call,
     Delete,
-    Ending,
     Post,
     Reply,
     Shown,
@@ -133,12 +132,12 @@ def test_words_grow_in_a_stream_until_its_stop() -> None:
     reply.confirmed(append, thread.take(append))
     assert next_filled(reply) is None
 
-    reply.finish(Ending(footer="model"))
+    reply.finish(End(EndReason.WHOLE, footer="model"))
     stop = next_filled(reply)
     assert isinstance(stop, StopStream)
     assert stop.view is not None
     assert (stop.page, stop.ts, stop.text) == (0, "1.0", " three")
-    assert (stop.view.ended, stop.view.footer) == (EndReason.WHOLE, "model")
+    assert stop.view.end == End(EndReason.WHOLE, footer="model")
     assert reply.urgency_of(stop) is Urgency.FINAL
     reply.confirmed(stop, thread.take(stop))
     assert (reply.streaming, reply.finished, reply.page_ts) == (Streaming.NO, True, ("1.0",))
@@ -157,7 +156,7 @@ def test_placeholder_with_its_stop_stands_above_a_stream_until_the_end(words_fir
     show_all(reply, thread)
     assert (thread.texts, thread.open, reply.page_ts) == ({"1.0": "", "2.0": "One"}, {"2.0"}, ("2.0", "1.0"))
     reply.append(" three")
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     show_all(reply, thread)
     assert [type(call) for call in thread.sent[-2:]] == [StopStream, Delete]
     assert (thread.texts, reply.page_ts) == ({"2.0": "One two three"}, ("2.0",))
@@ -176,7 +175,7 @@ def test_placeholder_above_a_stream_says_that_the_answer_is_below() -> None:
     assert reply.urgency_of(edit) is Urgency.FIRST
     reply.confirmed(edit, thread.take(edit))
     assert reply.pointer_below() is None
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     show_all(reply, thread)
     assert reply.finished
 
@@ -200,7 +199,7 @@ def test_no_placeholder_points_below(over: str) -> None:
     reply.append("One two ")
     advance(reply, thread)
     if over == "the answer has ended":
-        reply.finish(Ending())
+        reply.finish(End(EndReason.WHOLE))
     elif over == "the stream is left":
         reply.leave_stream()
     assert reply.pointer_below() is None
@@ -214,7 +213,7 @@ def test_stop_of_a_stream_keeps_slacks_own_stop_while_the_answer_goes_on(has_sto
         while not isinstance(advance(reply, thread), StartStream):
             pass
         if is_over:
-            reply.finish(Ending())
+            reply.finish(End(EndReason.WHOLE))
         else:
             reply.leave_stream()
         call = next_filled(reply)
@@ -241,7 +240,7 @@ def test_page_that_edits_carry_starts_no_stream() -> None:
 
 def ended(reply: Reply) -> None:
     reply.append("One ")
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
 
 
 def silent(reply: Reply) -> None:
@@ -327,7 +326,7 @@ def test_later_page_starts_a_stream_of_its_own(has_stop: bool) -> None:
     for start in range(0, len(text), 500):
         reply.append(text[start : start + 500])
         show_all(reply, thread)
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     show_all(reply, thread)
     kinds = [type(call) for call in thread.sent if not isinstance(call, AppendStream)]
     placeholder: list[type[Call]] = [] if has_stop else [Post]
@@ -341,7 +340,7 @@ def test_pages_of_a_stream_stay_when_edits_go_on() -> None:
     reply, thread = streamed("word " * 100)
     reply.append("word " * 2_900)
     reply.leave_stream()
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     show_all(reply, thread)
     assert [len(page) for page in thread.texts.values()] == [STREAM_BYTES, 15_000 - STREAM_BYTES]
     updates = [call for call in thread.sent if isinstance(call, Post | Update)]
@@ -386,7 +385,7 @@ def refused_in_stream(reason: Refusal, *, at_the_end: bool) -> tuple[Reply, Stre
     reply, thread = streamed()
     reply.append("four ")
     if at_the_end:
-        reply.finish(Ending())
+        reply.finish(End(EndReason.WHOLE))
     call = next_filled(reply)
     assert isinstance(call, StopStream if at_the_end else AppendStream)
     reply.refused(call, reason)
@@ -474,7 +473,7 @@ def test_address_of_a_link_that_was_appended_is_edited(at_the_end: bool) -> None
     assert thread.texts["1.0"] == text.rstrip()
     reply.append(change)
     if at_the_end:
-        reply.finish(Ending())
+        reply.finish(End(EndReason.WHOLE))
     show_all(reply, thread)
     assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update]
     assert thread.sent[1] == StopStream(question(), 0, "1.0")
@@ -483,7 +482,7 @@ def test_address_of_a_link_that_was_appended_is_edited(at_the_end: bool) -> None
 
 def test_end_that_is_posted_anew_stops_the_stream_first() -> None:
     reply, thread = streamed()
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     reply.post_anew(0)
     show_all(reply, thread)
     assert [type(call) for call in thread.sent] == [StartStream, StopStream, Post, Delete]
@@ -495,7 +494,7 @@ def test_pages_that_are_posted_anew_are_no_longer_than_a_stream_carries() -> Non
     reply, thread = streamed("word " * 100)
     reply.append("word " * 3_000)
     show_all(reply, thread)
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     reply.post_anew(0)
     show_all(reply, thread)
     posts = [call for call in thread.sent if isinstance(call, Post)]
@@ -508,7 +507,7 @@ def test_stop_appends_what_was_held_back_as_an_ended_page_shows_it() -> None:
     text = "One two *three"
     assert rendered(text, growing=False) != rendered(text, growing=True)
     reply.append("*three")
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     show_all(reply, thread)
     assert thread.texts == {"1.0": rendered(text, growing=False)}
 

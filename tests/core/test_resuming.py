@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.conversation import Job
-from bot.core.job import Checkpoint, Closing, EndReason
+from bot.core.job import Checkpoint, End, EndReason
 from bot.core.reply.resuming import NOTHING_MISSING, SHORTEST_CHARS, Seam, continued, start_of
 from tests.core.conversations import question
 
@@ -53,7 +53,7 @@ def test_continued_answer_keeps_at_least_its_first_part() -> None:
 
 
 def test_complete_text_is_not_cut() -> None:
-    assert start_of(replace(JOB, checkpoint=Checkpoint("Yes", Closing(EndReason.WHOLE)))) == "Yes"
+    assert start_of(replace(JOB, checkpoint=Checkpoint("Yes", End(EndReason.WHOLE)))) == "Yes"
 
 
 JOINS = {

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import Question
-from bot.core.job import EndReason, Outcome, Spent
+from bot.core.job import End, EndReason, Spent
 from bot.core.limits.caps import parse_day
 from bot.core.stream import Usage
 from bot.prices import ModelPrices
@@ -22,17 +22,19 @@ from tests.forked import forked_command
 
 MODEL = "openai/gpt-6.1-sol"
 FIRST_DAY = 1_800_000_000.0
-ANSWERED = Outcome(EndReason.WHOLE, "Because.", MODEL, Usage(100_000, 10_000, web_searches=2), first_token_s=0.5)
+ANSWER = "Because."
+USAGE = Usage(100_000, 10_000, web_searches=2)
+ANSWERED = End(EndReason.WHOLE, model=MODEL, usage=USAGE, first_token_s=0.5)
 UNPRICED = replace(ANSWERED, model="openai/my-own", usage=Usage(100, 10), first_token_s=1.5)
-FAILED = Outcome(EndReason.CUT, "Beca", MODEL, Usage(100_000, 0), first_token_s=1.0)
-CAPPED = Outcome(EndReason.CAP_REACHED, "")
-REFUSED = Outcome(EndReason.DENIED, "")
+FAILED = End(EndReason.CUT, model=MODEL, usage=Usage(100_000, 0), first_token_s=1.0)
+CAPPED = End(EndReason.CAP_REACHED)
+REFUSED = End(EndReason.DENIED)
 
 
-async def use(store: Stores, question: Question, outcome: Outcome) -> int:
+async def use(store: Stores, question: Question, end: End) -> int:
     job_id = await enqueued(store, question)
     [job] = await store.worker_queue.claim(1)
-    assert await store.worker_queue.finish(job, outcome)
+    assert await store.worker_queue.finish(job, end, ANSWER)
     return job_id
 
 
@@ -47,14 +49,14 @@ async def used(request: pytest.FixtureRequest) -> str:
     await use(store, replace(apart(2), user_id="U2"), UNPRICED)
     clock.now_s += 86_400
     await use(store, apart(3), FAILED)
-    for number, outcome in ((4, CAPPED), (5, REFUSED)):
-        await use(store, apart(number), outcome)
+    for number, end in ((4, CAPPED), (5, REFUSED)):
+        await use(store, apart(number), end)
     await enqueued(store, apart(6))
     [job] = await store.worker_queue.claim(1)
     await store.worker_queue.heartbeat({job: Spent(50_000, 0, MODEL)})
     await store.worker_queue.release(job)
     [job] = await store.worker_queue.claim(1)
-    await store.worker_queue.finish(job, ANSWERED)
+    await store.worker_queue.finish(job, ANSWERED, ANSWER)
     values = {"job_id": liked, "user_id": "U9", "model": MODEL, "value": 1, "at": clock.now()}
     async with store.database.engine.begin() as connection:
         await connection.execute(sa.insert(feedback), [values, {**values, "user_id": "U8", "value": -1}])

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core.conversation import Job, TextPart
-from bot.core.job import EndReason, Outcome, Spent
+from bot.core.job import End, EndReason, Spent
 from bot.core.stream import Citation, Completion, FinishReason, Opaque, Thinking, ToolCall, Usage
 from bot.core.tool_steps import Round
 from bot.core.trust import ASKERS
@@ -13,7 +13,7 @@ from tests.services.test_answering import MODEL, QUESTION
 CALL = ToolCall(0, "call_1", "notes__list", {})
 OPAQUE = Opaque("openai", {"type": "reasoning"})
 SEARCHED: dict[str, object] = {"type": "opaque", "vendor": "openai", "item": {"type": "web_search_call"}}
-OUTCOME = Outcome(EndReason.WHOLE, "Because.")
+END = End(EndReason.WHOLE)
 
 
 def attempt_at(*rounds: Round) -> AnswerAttempt:
@@ -91,11 +91,11 @@ def test_whole_cost_is_known_if_all_steps_have_a_price(
 
 def test_estimate_counts_for_the_step_that_has_no_reported_usage() -> None:
     attempt = attempt_at(step())
-    assert attempt.counted(OUTCOME).usage is None, "no model was asked"
+    assert attempt.counted(END).usage is None, "no model was asked"
     attempt.step_began(MODEL, 30, ASKERS)
     attempt.receive("Because.", 12.0)
-    counted = attempt.counted(OUTCOME)
+    counted = attempt.counted(END)
     assert (counted.model, counted.usage, counted.estimated_step) == (MODEL, Usage(30, 2), 1)
-    reported = attempt.counted(Outcome(EndReason.WHOLE, "Because.", "openai/other", Usage(7, 1)))
+    reported = attempt.counted(End(EndReason.WHOLE, model="openai/other", usage=Usage(7, 1)))
     assert (reported.model, reported.usage, reported.estimated_step) == ("openai/other", Usage(7, 1), None)
     assert counted.first_token_s == 2.0

@@ -14,7 +14,7 @@ from bot.core.conversation import File, Job, Media, Message, Prompt, Question, T
 from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity
-from bot.core.job import Checkpoint, Closing, EndReason
+from bot.core.job import Checkpoint, End, EndReason
 from bot.core.lease import Lease
 from bot.core.limits.access import AccessRules, UserKind
 from bot.core.limits.caps import parse_caps
@@ -22,7 +22,7 @@ from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
 from bot.core.reply.resuming import SHORTEST_CHARS
-from bot.core.reply.state import Ending, Shown
+from bot.core.reply.state import Shown
 from bot.core.stream import Citation, Completion, Feature, FinishReason, Searching, StreamEvent, Thinking, Usage
 from bot.errors import Failure, ProviderError
 from bot.prices import ModelPrices
@@ -96,8 +96,8 @@ class MemoryReply:
     gone: bool = False
     unshown: bool = False
     leftover: OutboxKind | None = None
-    ending: Ending | None = None
-    """The ending that `finish` was called with."""
+    end: End | None = None
+    """The end that `finish` was called with."""
     is_left: bool = False
 
     activities: list[str] = field(default_factory=list)
@@ -113,8 +113,8 @@ class MemoryReply:
     async def ask(self, asks: tuple[Ask, ...]) -> None:
         self.asks = asks
 
-    async def finish(self, ending: Ending) -> None:
-        self.ending = ending
+    async def finish(self, end: End) -> None:
+        self.end = end
         await self.may_finish.wait()
 
     async def leave(self) -> None:
@@ -349,7 +349,7 @@ async def rename_jobs(stage: AnsweringStage, name: str, new_name: str) -> None:
 async def test_stop_while_the_end_is_being_shown_leaves_the_answer_whole(stage: AnsweringStage) -> None:
     stage.replies.may_open.set()
     stage.model.may_end.set()
-    await stage.until(lambda: any(reply.ending for reply in stage.replies.opened), "the end is being shown")
+    await stage.until(lambda: any(reply.end for reply in stage.replies.opened), "the end is being shown")
     stage.worker.stop_answer(stage.attempts[0].job.id)
     await asyncio.sleep(0.02)
     stage.replies.may_finish.set()
@@ -367,7 +367,7 @@ async def test_stop_while_the_model_writes_ends_the_answer_with_its_text_so_far(
     await stage.ended()
     assert stage.model.hung_up, "the stream must be closed, so that the vendor stops billing"
     assert (await stage.row()).end_reason == EndReason.STOPPED
-    assert stage.replies.opened[0].ending == Ending("", EndReason.STOPPED, MODEL)
+    assert seen(stage.replies.opened[0].end) == End(EndReason.STOPPED, footer=MODEL)
     [life] = stage.lives
     assert life.usage is not None, "what the model wrote counts by estimate"
     assert life.usage.output_tokens > 0
@@ -380,7 +380,7 @@ async def test_stop_before_the_model_is_asked_asks_no_model(stage: AnsweringStag
     await stage.ended()
     assert stage.model.prompts == []
     assert (await stage.row()).end_reason == EndReason.STOPPED
-    assert stage.replies.opened[0].ending == Ending(texts.STOPPED, EndReason.STOPPED)
+    assert seen(stage.replies.opened[0].end) == End(EndReason.STOPPED, texts.STOPPED)
 
 
 # Attempts that end before their job.
@@ -495,7 +495,7 @@ async def test_job_that_was_interrupted_too_often_asks_no_model() -> None:
     await stage.answering.answer(AnswerAttempt(replace(job, interruptions=3), clock.monotonic()))
     assert stage.model.prompts == []
     assert (await stage.row()).end_reason == EndReason.INTERRUPTED_TOO_OFTEN
-    assert stage.replies.opened[0].ending == Ending(texts.INTERRUPTED, EndReason.INTERRUPTED_TOO_OFTEN)
+    assert seen(stage.replies.opened[0].end) == End(EndReason.INTERRUPTED_TOO_OFTEN, texts.INTERRUPTED)
     await stores.close()
 
 
@@ -503,7 +503,7 @@ async def test_end_that_slack_already_shows_is_recorded_and_asks_no_model(stage:
     stage.replies.shown = Shown(("999991.000000",), 8, "Because.", EndReason.WHOLE)
     stage.open_all()
     await stage.ended()
-    assert (stage.model.prompts, stage.replies.opened[0].ending) == ([], None)
+    assert (stage.model.prompts, stage.replies.opened[0].end) == ([], None)
     assert (await stage.row()).end_reason == EndReason.WHOLE
     assert texts_of(await stage.stores.recorded_answers.replies(QUESTION.thread)) == {"999991.000000": "Because."}
 
@@ -549,8 +549,8 @@ async def test_end_that_slack_did_not_accept_goes_to_the_outbox(stage: Answering
     assert entry.kind is OutboxKind.SHOW_END
     job = await stage.stores.outbox.unshown_end(entry)
     assert job is not None
-    assert job.checkpoint.closing is not None
-    assert (job.checkpoint.text, job.checkpoint.closing.end_reason) == ("Because.", EndReason.WHOLE)
+    assert job.checkpoint.end is not None
+    assert (job.checkpoint.text, job.checkpoint.end.reason) == ("Because.", EndReason.WHOLE)
 
 
 # The record.
@@ -559,7 +559,7 @@ async def test_end_that_slack_did_not_accept_goes_to_the_outbox(stage: Answering
 async def test_end_is_recorded_once_an_unavailable_database_is_back(stage: AnsweringStage) -> None:
     stage.replies.may_open.set()
     stage.model.may_end.set()
-    await stage.until(lambda: any(reply.ending for reply in stage.replies.opened), "the end is being shown")
+    await stage.until(lambda: any(reply.end for reply in stage.replies.opened), "the end is being shown")
     await rename_jobs(stage, "jobs", "away")
     stage.clock.sleeps.clear()
     stage.replies.may_finish.set()
@@ -627,20 +627,27 @@ async def turn(stage: AnsweringStage) -> sa.Row[tuple[object, ...]]:
         return (await connection.execute(sa.select(turns))).one()
 
 
-def ending(stage: AnsweringStage) -> Ending | None:
+def end_of(stage: AnsweringStage) -> End | None:
     """Returns how readers see the end of the only reply."""
     [reply] = stage.replies.opened
-    return reply.ending
+    return seen(reply.end)
 
 
-async def unshown_closing(stage: AnsweringStage) -> Closing | None:
+def seen(end: End | None) -> End | None:
+    """Returns what readers see of an end."""
+    if end is None:
+        return None
+    return End(end.reason, end.notice, end.footer, has_previous=end.has_previous, has_details=end.has_details)
+
+
+async def unshown_end(stage: AnsweringStage) -> End | None:
     """Returns the end that the outbox is to show."""
     stage.clock.now_s += 60.0
     [entry] = await stage.stores.outbox.take(5)
     assert entry.kind is OutboxKind.SHOW_END
     job = await stage.stores.outbox.unshown_end(entry)
     assert job is not None
-    return job.checkpoint.closing
+    return job.checkpoint.end
 
 
 @pytest.mark.parametrize(
@@ -659,7 +666,7 @@ async def test_complete_answer_is_recorded_with_its_model_usage_and_prompt_versi
     assert (row.answer, row.end_reason, row.model) == ("Because.", end_reason, MODEL)
     assert (row.input_tokens, row.output_tokens, row.first_token_s) == (10, 2, 0.0)
     assert row.prompt_version == attempt.prompt_version is not None
-    assert ending(alone) == Ending(notice, end_reason, MODEL)
+    assert end_of(alone) == End(end_reason, notice, MODEL)
     [prompt] = alone.model.prompts
     assert [turn.text for turn in prompt.turns][-1].endswith("Why?")
 
@@ -678,8 +685,8 @@ async def test_search_is_named_on_the_placeholder_and_its_sources_are_recorded(a
     assert (row.sources, row.web_searches) == ([["https://example.com/typist", "Typist"]], 2)
     [reply] = alone.replies.opened
     assert reply.activities == [*map(texts.searching, ("", "bots")), "", texts.searching("more"), ""]
-    assert reply.ending is not None
-    assert [shown.label for shown in reply.ending.sources] == ["example.com · Typist"]
+    assert reply.end is not None
+    assert list(reply.end.sources) == [source]
     assert alone.answering.estimate.tokens("word " * 100) == before, "what a search found is not in the prompt"
 
 
@@ -687,7 +694,7 @@ async def test_model_that_took_over_is_recorded_and_named(alone: AnsweringStage)
     alone.model.events = ("Because.", Completion("anthropic/claude", FinishReason.STOP, Usage(10, 2)))
     await attempt_at(alone)
     assert (await turn(alone)).model == "anthropic/claude"
-    assert ending(alone) == Ending("", EndReason.WHOLE, texts.fell_back("anthropic/claude"))
+    assert end_of(alone) == End(EndReason.WHOLE, footer=texts.fell_back("anthropic/claude"))
 
 
 async def test_footer_says_what_the_model_refused(alone: AnsweringStage) -> None:
@@ -695,7 +702,7 @@ async def test_footer_says_what_the_model_refused(alone: AnsweringStage) -> None
     alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(10, 2), refused=refused))
     await attempt_at(alone)
     footer = f"{MODEL} · answered without tools and web search, which this model refuses"
-    assert ending(alone) == Ending("", EndReason.WHOLE, footer)
+    assert end_of(alone) == End(EndReason.WHOLE, footer=footer)
 
 
 async def test_answer_without_reported_usage_counts_text_and_thinking_by_estimate(alone: AnsweringStage) -> None:
@@ -712,7 +719,7 @@ async def test_answer_without_reported_usage_counts_text_and_thinking_by_estimat
 async def test_mention_without_a_question_gets_help_and_asks_no_model(alone: AnsweringStage) -> None:
     await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text=f"<@{ME.user_id}>")))
     assert alone.model.prompts == []
-    assert ending(alone) == Ending(texts.HELP, EndReason.NOTHING_ASKED)
+    assert end_of(alone) == End(EndReason.NOTHING_ASKED, texts.HELP)
     row = await turn(alone)
     assert (row.end_reason, row.answer, row.model) == (EndReason.NOTHING_ASKED, "", None)
 
@@ -722,9 +729,9 @@ async def test_answer_offers_its_previous_version_if_one_is_on_record(
     alone: AnsweringStage, has_previous: bool
 ) -> None:
     await attempt_at(alone, lambda job: replace(job, version=1, has_previous=has_previous))
-    shown = ending(alone)
+    shown = end_of(alone)
     assert shown is not None
-    assert shown.previous is has_previous
+    assert shown.has_previous is has_previous
 
 
 async def test_files_that_were_not_read_are_named_below_the_answer(alone: AnsweringStage) -> None:
@@ -740,16 +747,24 @@ async def test_files_that_were_not_read_are_named_below_the_answer(alone: Answer
 
     alone.answering = replace(alone.answering, prompt_builder=cast(PromptBuilder, WithPicture()))
     await attempt_at(alone)
-    shown = ending(alone)
+    shown = end_of(alone)
     assert shown is not None
     assert shown.notice == f"{texts.LENGTH_LIMIT} {unread_notice(opened, ('chart.png',))}"
 
 
-CLOSING = Closing(EndReason.LENGTH_LIMIT, "A notice.", "a footer", "openai/gpt-6", 2.5, "v7")
+END = End(
+    EndReason.LENGTH_LIMIT,
+    "A notice.",
+    "a footer",
+    model="openai/gpt-6",
+    first_token_s=2.5,
+    prompt_version="v7",
+    has_previous=True,
+)
 
 
 def closed(job: Job) -> Job:
-    return replace(job, version=1, has_previous=True, checkpoint=Checkpoint("Because.", CLOSING))
+    return replace(job, version=1, checkpoint=Checkpoint("Because.", END))
 
 
 async def test_end_on_record_is_shown_and_recorded_without_asking_a_model(alone: AnsweringStage) -> None:
@@ -757,7 +772,7 @@ async def test_end_on_record_is_shown_and_recorded_without_asking_a_model(alone:
         await connection.execute(sa.update(jobs).values(version=1))
     await attempt_at(alone, closed)
     assert alone.model.prompts == []
-    assert ending(alone) == Ending("A notice.", EndReason.LENGTH_LIMIT, "a footer", previous=True)
+    assert end_of(alone) == End(EndReason.LENGTH_LIMIT, "A notice.", "a footer", has_previous=True)
     row = await turn(alone)
     assert (row.end_reason, row.answer, row.model) == (EndReason.LENGTH_LIMIT, "Because.", "openai/gpt-6")
     assert (row.first_token_s, row.prompt_version) == (2.5, "v7")
@@ -769,7 +784,7 @@ async def test_end_that_is_on_record_and_shown_is_only_recorded(alone: Answering
     alone.replies.shown = Shown(("999991.000000",), 8, "Because.", EndReason.LENGTH_LIMIT)
     await attempt_at(alone, closed)
     [reply] = alone.replies.opened
-    assert (reply.ending, reply.is_left) == (None, True)
+    assert (reply.end, reply.is_left) == (None, True)
     assert (await turn(alone)).end_reason == EndReason.LENGTH_LIMIT
 
 
@@ -779,7 +794,7 @@ async def test_end_that_is_shown_beside_a_message_that_it_replaced_is_shown_to_i
     )
     await attempt_at(alone, closed)
     [reply] = alone.replies.opened
-    assert reply.ending is not None
+    assert reply.end is not None
 
 
 TEXT = " ".join(f"Fact {number} is true." for number in range(60))
@@ -825,7 +840,7 @@ async def test_failed_models_text_and_name_are_recorded(alone: AnsweringStage) -
     await attempt_at(alone)
     row = await turn(alone)
     assert (row.answer, row.model, row.end_reason) == ("Because", "openai/other", Failure.CUT.value)
-    assert ending(alone) == Ending(texts.model_failure(Failure.CUT, "openai/other", None), EndReason.CUT, MODEL)
+    assert end_of(alone) == End(EndReason.CUT, texts.model_failure(Failure.CUT, "openai/other", None), MODEL)
 
 
 async def test_reply_that_slack_no_longer_shows_ends_as_not_shown(alone: AnsweringStage) -> None:
@@ -847,7 +862,7 @@ async def test_reply_that_slack_no_longer_shows_ends_as_not_shown(alone: Answeri
 async def test_deleted_replys_text_so_far_is_recorded_and_its_end_needs_no_words(alone: AnsweringStage) -> None:
     alone.replies.gone = True
     await attempt_at(alone)
-    assert ending(alone) == Ending("", EndReason.REPLY_GONE, MODEL)
+    assert end_of(alone) == End(EndReason.REPLY_GONE, footer=MODEL)
 
 
 def capped(stage: AnsweringStage, caps: str) -> None:
@@ -862,9 +877,9 @@ async def test_asker_beyond_a_cap_is_told_and_no_model_is_asked(alone: Answering
     capped(alone, "user/day=5tokens")
     await attempt_at(alone)
     assert len(alone.model.prompts) == 1
-    shown = ending(alone)
+    shown = end_of(alone)
     assert shown is not None
-    assert (shown.end, shown.footer) == (EndReason.CAP_REACHED, "")
+    assert (shown.reason, shown.footer) == (EndReason.CAP_REACHED, "")
     assert "quota" in shown.notice
 
 
@@ -911,7 +926,7 @@ class Broken(MemoryReplies):
 
 
 class BrokenReply(MemoryReply):
-    async def finish(self, ending: Ending) -> None:
+    async def finish(self, end: End) -> None:
         raise ValueError("unforeseen")
 
 
@@ -921,7 +936,7 @@ async def test_unexpected_error_before_the_reply_is_open_ends_the_job_and_the_ou
     alone.answering = replace(alone.answering, replies=Broken())
     await attempt_at(alone)
     assert ((await alone.row()).status, (await turn(alone)).end_reason) == ("ended", EndReason.INTERNAL_ERROR)
-    assert await unshown_closing(alone) == Closing(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR, origins=trust.OURS)
+    assert await unshown_end(alone) == End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR, origins=trust.OURS)
 
 
 async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_reply(alone: AnsweringStage) -> None:
@@ -932,8 +947,14 @@ async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_re
     row = await turn(alone)
     assert (row.end_reason, row.answer, row.model) == (EndReason.INTERNAL_ERROR, "Because.", MODEL)
     assert (await alone.row()).page_ts == ["999991.000000"]
-    assert await unshown_closing(alone) == Closing(
-        EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR, MODEL, MODEL, 0.0, attempt.prompt_version, origins=trust.ASKERS
+    assert await unshown_end(alone) == End(
+        EndReason.INTERNAL_ERROR,
+        texts.INTERNAL_ERROR,
+        MODEL,
+        model=MODEL,
+        first_token_s=0.0,
+        prompt_version=attempt.prompt_version,
+        origins=trust.ASKERS,
     )
 
 
@@ -941,7 +962,7 @@ async def test_unexpected_error_of_a_model_is_shown_below_the_text_so_far(alone:
     alone.model.error = ValueError("unforeseen")  # type: ignore[assignment]
     alone.model.events = ("Because",)
     await attempt_at(alone)
-    assert ending(alone) == Ending(texts.INTERNAL_ERROR, EndReason.INTERNAL_ERROR, MODEL)
+    assert end_of(alone) == End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR, MODEL)
     assert (await turn(alone)).answer == "Because"
 
 

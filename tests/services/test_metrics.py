@@ -10,19 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import EndReason, Outcome
+from bot.core.job import End, EndReason
 from bot.core.stream import Usage
 from bot.services.metrics import JobLife, Times, line, logged, waited_s
 
 PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^\s"=]+)(?: |$)')
 QUESTION = Question(ThreadKey("T1", "C1", "1.000100"), "2.000200", "U1", "a private question")
 JOB = Job(7, QUESTION, attempts=2)
-DONE = Outcome(EndReason.WHOLE, "a private answer", "openai/gpt-6-luna", Usage(1_000, 200, 400))
+DONE = End(EndReason.WHOLE, "a private notice", model="openai/gpt-6-luna", usage=Usage(1_000, 200, 400))
 TIMES = Times(waited_s=0.031, total_s=12.345, first_token_s=0.789)
 
 
-def life(outcome: Outcome = DONE, times: Times = TIMES, cost_usd: float | None = 0.000164) -> JobLife:
-    return JobLife.of(JOB, outcome, times, cost_usd, calls=9)
+def life(end: End = DONE, times: Times = TIMES, cost_usd: float | None = 0.000164) -> JobLife:
+    return JobLife.of(JOB, end, times, cost_usd, calls=9)
 
 
 def pairs_of(logfmt: str) -> dict[str, str]:
@@ -51,7 +51,7 @@ def test_wait_is_that_of_the_attempt_and_not_the_questions_age(attempts: int, ve
 
 
 def test_unknown_values_have_no_key() -> None:
-    pairs = pairs_of(line(life(Outcome(EndReason.CUT, ""), Times(waited_s=0, total_s=1), None)))
+    pairs = pairs_of(line(life(End(EndReason.CUT), Times(waited_s=0, total_s=1), None)))
     assert set(pairs) == {"job", "thread", "question", "attempt", "end", "waited_s", "total_s", "calls"}
 
 
@@ -62,7 +62,7 @@ def test_metrics_contain_no_text_and_no_asker() -> None:
 
 @given(model=st.text(min_size=1), reason=st.sampled_from(EndReason))
 def test_any_model_name_is_parsed_back_from_one_line(model: str, reason: EndReason) -> None:
-    written = line(life(Outcome(reason, "", model)))
+    written = line(life(End(reason, model=model)))
     assert len(written.splitlines()) == 1
     assert (pairs_of(written)["model"], pairs_of(written)["end"]) == (model, reason)
 

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import EndReason, Outcome
+from bot.core.job import End, EndReason
 from bot.services.retention import CLOCKS_AGREE_S, DAY_S, EVERY_S, SlackTime, expire_texts
 from bot.store import Stores
 from bot.store.schema import jobs
@@ -21,7 +21,7 @@ async def ended_question(path: Path, clock: SteppedClock) -> Stores:
     store = await Stores.open(f"sqlite:///{path}", "me", clock)
     await store.queue.enqueue("Ev1", Question(ThreadKey("T1", "C1", "1.000001"), "1.000001", "U1", "why?"))
     [job] = await store.worker_queue.claim(1)
-    await store.worker_queue.finish(job, Outcome(EndReason.WHOLE, "because"))
+    await store.worker_queue.finish(job, End(EndReason.WHOLE), "because")
     return store
 
 

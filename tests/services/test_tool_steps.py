@@ -221,8 +221,8 @@ async def test_reply_says_which_tool_runs_and_sums_up_at_the_end(notes: NotesSer
         await ended(stage)
     [reply] = stage.replies.opened
     assert reply.activities == ["Running notes.list…", ""]
-    assert reply.ending is not None
-    assert (reply.ending.footer, reply.ending.details) == (f"{MODEL} · 1 tool", True)
+    assert reply.end is not None
+    assert (reply.end.footer, reply.end.has_details) == (f"{MODEL} · 1 tool", True)
 
 
 @pytest.mark.parametrize(("text", "notice"), [("Let me see.", texts.STEP_LIMIT), ("", texts.STEP_LIMIT_WITHOUT_TEXT)])
@@ -234,8 +234,8 @@ async def test_model_that_never_stops_asking_for_tools_reaches_the_step_limit(
         row = await stage.row()
     assert row.end_reason == EndReason.STEP_LIMIT
     assert {"requests": len(prompts_of(stage)), "calls": len(notes.calls)} == {"requests": 3, "calls": 2}
-    assert stage.replies.opened[0].ending is not None
-    assert stage.replies.opened[0].ending.notice == notice
+    assert stage.replies.opened[0].end is not None
+    assert stage.replies.opened[0].end.notice == notice
     assert "last step" in prompts_of(stage)[-1].turns[-1].text
 
 
@@ -374,8 +374,8 @@ async def test_call_that_nobody_decided_about_expires_with_a_sentence(notes: Not
         stage.worker.wake()
         await ended(stage)
     assert notes.calls == []
-    assert stage.replies.opened[-1].ending is not None
-    assert stage.replies.opened[-1].ending.notice == texts.APPROVAL_EXPIRED
+    assert stage.replies.opened[-1].end is not None
+    assert stage.replies.opened[-1].end.notice == texts.APPROVAL_EXPIRED
 
 
 async def test_call_is_not_made_if_its_definition_changed_after_it_was_shown(notes: NotesServer) -> None:

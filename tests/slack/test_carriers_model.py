@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 
 from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import Checkpoint, EndReason
+from bot.core.job import Checkpoint, End, EndReason
 from bot.core.lease import Lease
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import Ending
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import SlackClient
 from bot.slack.edit_scheduler import EditScheduler, ReplyHandle
@@ -237,7 +236,7 @@ class Telling:
 
     async def _finish(self, ends: list[EndReason]) -> None:
         await asyncio.gather(
-            *(handle.finish(Ending(end=end, footer="model")) for handle, end in zip(self.handles, ends, strict=True))
+            *(handle.finish(End(end, footer="model")) for handle, end in zip(self.handles, ends, strict=True))
         )
 
     async def _crash(self) -> None:

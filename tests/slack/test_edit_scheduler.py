@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.job import End, EndReason
 from bot.core.lease import LEASE_S
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import FINAL_WAIT_S, OWN_GAP_S, POST_BURST, STEP_GAP_S, Urgency
 from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import Call, Delete, Ending, Post, Reply, Shown, Update, Upload
+from bot.core.reply.state import Call, Delete, Post, Reply, Shown, Update, Upload
 from bot.errors import RateLimited, Refusal, Refused
 from bot.services.replies import LiveReply
 from bot.slack.edit_scheduler import CALL_TIMEOUT_S, LAST_CALLS_S, MOST_IN_FLIGHT, PLACEHOLDER_DELAY_S
@@ -55,7 +56,7 @@ async def test_placeholder_is_posted_at_once_and_the_final_is_sent_when_the_answ
         reply = await schedule.open(1)
         await asyncio.sleep(1)
         reply.append("Hello.")
-        await reply.finish(Ending())
+        await reply.finish(End(EndReason.WHOLE))
     assert schedule.calls() == [(1, "Post"), (1, "Update")]
     assert schedule.times(Post) == [0]
     assert schedule.times(Update) == [1]
@@ -68,7 +69,7 @@ async def test_late_messages_that_cannot_be_deleted_yet_are_left_for_the_outbox(
     async with scheduling(SimulatedTransport(is_clean=False)) as schedule:
         reply = await schedule.open(1)
         reply.append("Hello.")
-        await reply.finish(Ending())
+        await reply.finish(End(EndReason.WHOLE))
     assert reply.leftover is OutboxKind.SHOW_END
 
 
@@ -79,7 +80,7 @@ async def test_edit_carries_the_newest_text() -> None:
         for number in range(30):
             reply.append(f"{number} ")
             await asyncio.sleep(0.1)
-        await reply.finish(Ending())
+        await reply.finish(End(EndReason.WHOLE))
     markdown = [sent.call.view.markdown for sent in schedule.transport.sent if isinstance(sent.call, Update)]
     assert len(markdown) == 2
     assert markdown[0].split()[-1] in ("19", "20")
@@ -98,7 +99,7 @@ async def test_finals_go_before_first_words_and_first_words_before_progress() ->
         growing.append("b")
         first.append("c")
         ending.append("d")
-        finishing = asyncio.create_task(ending.finish(Ending()))
+        finishing = asyncio.create_task(ending.finish(End(EndReason.WHOLE)))
         await asyncio.sleep(30)
         schedule.transport.sent.clear()
         schedule.lease.renew(asyncio.get_running_loop().time())
@@ -157,7 +158,7 @@ async def test_unexpected_error_gives_the_budgets_call_back_after_a_minute() -> 
         replies = [await schedule.open(number, page_ts=(f"{number}.0",)) for number in range(40)]
         for reply in replies:
             reply.append("Hello.")
-        await asyncio.gather(*(reply.finish(Ending()) for reply in replies))
+        await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
         await asyncio.sleep(65)
         now = asyncio.get_running_loop().time()
         assert schedule.budget.final_at("chat.update", now, CALLS_PER_MINUTE["chat.update"] - 1) == now
@@ -168,7 +169,7 @@ async def test_refused_calls_are_retried_after_growing_waits() -> None:
     async with scheduling(SimulatedTransport(latency_s=0.0, error_of=fails_for(30, TRANSIENT))) as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
         reply.append("Hello.")
-        await reply.finish(Ending())
+        await reply.finish(End(EndReason.WHOLE))
     times = schedule.times(Update)
     waits = [round(after - before, 2) for before, after in itertools.pairwise(times)]
     assert waits[:6] == [0.5, 1, 2, 4, 8, 8]
@@ -186,7 +187,7 @@ async def test_waits_start_over_after_a_call_that_succeeded() -> None:
         before = len(schedule.transport.sent)
         assert before == 4
         reply.append(" More.")
-        await reply.finish(Ending())
+        await reply.finish(End(EndReason.WHOLE))
     refused, done = schedule.times(Update)[before:]
     assert done - refused == pytest.approx(0.5)
 
@@ -203,7 +204,7 @@ async def test_reply_that_waits_for_its_next_try_delays_no_other() -> None:
         other = await schedule.open(2)
         other.append("Hello.")
         async with asyncio.timeout(1):
-            await other.finish(Ending())
+            await other.finish(End(EndReason.WHOLE))
         await refused.leave()
 
 
@@ -214,7 +215,7 @@ async def test_reply_that_slack_refuses_for_minutes_is_given_up() -> None:
     ) as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
         reply.append("Hello.")
-        await reply.finish(Ending())
+        await reply.finish(End(EndReason.WHOLE))
     assert reply.unshown
     times = [sent.at for sent in schedule.transport.sent]
     assert REPLY_CALLS.within_s <= times[-1] - times[0] <= REPLY_CALLS.within_s + REPLY_CALLS.longest_wait_s
@@ -232,7 +233,7 @@ async def test_rate_limit_delays_all_replies() -> None:
         await asyncio.sleep(20)
         assert schedule.times(Update)[0] == 0
         assert min(schedule.times(Update)[1:]) >= 20
-        await asyncio.gather(*(reply.finish(Ending()) for reply in replies))
+        await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
     assert [reply.unshown for reply in replies] == [False, False]
 
 
@@ -244,7 +245,7 @@ async def test_final_behind_a_long_rate_limit_goes_to_the_outbox_at_once() -> No
             schedule.budget.limited(method, REPLY_CALLS.within_s + 10, "C1")
         reply.append("Hello.")
         async with asyncio.timeout(1):
-            await reply.finish(Ending())
+            await reply.finish(End(EndReason.WHOLE))
     assert reply.unshown
 
 
@@ -257,7 +258,7 @@ async def test_end_is_posted_as_a_new_message_while_edits_are_spent() -> None:
         schedule.budget.limited("chat.update", 30.0)
         reply.append(" That is all.")
         ended_at = asyncio.get_running_loop().time()
-        await reply.finish(Ending())
+        await reply.finish(End(EndReason.WHOLE))
     post, deletion = (sent.call for sent in schedule.transport.sent[-2:])
     assert isinstance(post, Post)
     assert isinstance(deletion, Delete)
@@ -275,7 +276,7 @@ async def test_end_waits_for_an_edit_that_comes_back_within_two_seconds() -> Non
         await asyncio.sleep(1)
         schedule.budget.limited("chat.update", FINAL_WAIT_S - 0.1)
         ended_at = asyncio.get_running_loop().time()
-        await reply.finish(Ending())
+        await reply.finish(End(EndReason.WHOLE))
     assert schedule.times(Post) == []
     assert schedule.times(Update)[-1] <= ended_at + 2
 
@@ -292,7 +293,7 @@ async def test_ends_that_come_together_share_the_edits_and_the_posts_that_are_le
         await asyncio.sleep(30)
         for reply in replies:
             reply.append("Hello.")
-        await asyncio.gather(*(reply.finish(Ending()) for reply in replies))
+        await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
     assert max(schedule.times(Update) + schedule.times(Post)) <= 30 + 2
     made = {call.__name__: len(schedule.times(call)) for call in (Update, Post, Delete)}
     assert made == {"Update": 10, "Post": 8, "Delete": 8}
@@ -318,7 +319,7 @@ async def test_call_that_never_ends_counts_as_refused() -> None:
         reply.append("Hello.")
         await asyncio.sleep(CALL_TIMEOUT_S - 1)
         transport.latency_s = 0.0
-        await reply.finish(Ending())
+        await reply.finish(End(EndReason.WHOLE))
     assert schedule.times(Update) == [0, pytest.approx(CALL_TIMEOUT_S + REPLY_CALLS.first_wait_s)]
     assert transport.refused == [(transport.sent[0].call, Refusal.TRANSIENT)]
 
@@ -333,7 +334,7 @@ async def test_error_in_the_handling_of_a_refusal_gives_the_reply_up() -> None:
         reply = await schedule.open(1, page_ts=("1.0",))
         reply.append("Hello.")
         async with asyncio.timeout(1):
-            await reply.finish(Ending())
+            await reply.finish(End(EndReason.WHOLE))
     assert reply.unshown
     assert len(schedule.calls()) == 1
 
@@ -345,7 +346,7 @@ async def test_final_does_not_wait_for_the_next_try_of_an_edit() -> None:
         reply.append("Hello.")
         await asyncio.sleep(17)
         assert schedule.times(Update)[-1] == pytest.approx(15.5), "the next try would be at 23.5"
-        await reply.finish(Ending())
+        await reply.finish(End(EndReason.WHOLE))
     assert schedule.times(Update)[-1] == pytest.approx(17)
 
 
@@ -429,7 +430,7 @@ async def test_text_is_recorded_before_slack_shows_it() -> None:
         reply.append("Hello.")
         await asyncio.sleep(0.4)
         assert schedule.calls() == []
-        await reply.finish(Ending())
+        await reply.finish(End(EndReason.WHOLE))
     assert schedule.records.texts == {1: "Hello."}
     assert schedule.times(Update)[0] == pytest.approx(0.5)
 
@@ -443,7 +444,7 @@ async def test_reply_is_left_alone_once_another_worker_has_its_job() -> None:
         before = schedule.calls()
         schedule.records.lost.add(1)
         reply.append(" More.")
-        await reply.finish(Ending())
+        await reply.finish(End(EndReason.WHOLE))
     assert schedule.calls() == before == [(1, "Update")]
 
 
@@ -456,7 +457,7 @@ async def test_database_that_hangs_delays_one_edit_by_a_second_and_later_ones_no
         await asyncio.sleep(1.5)
         assert schedule.times(Update) == [pytest.approx(1.0)]
         reply.append(" More.")
-        await reply.finish(Ending())
+        await reply.finish(End(EndReason.WHOLE))
     assert schedule.times(Update) == [pytest.approx(1.0), pytest.approx(1.5, abs=0.2)]
 
 
@@ -467,7 +468,7 @@ async def test_messages_of_a_reply_are_recorded_once_per_change() -> None:
         reply.append("Hello.")
         await asyncio.sleep(5)
         reply.append(" More.")
-        await reply.finish(Ending())
+        await reply.finish(End(EndReason.WHOLE))
     assert schedule.records.pages == [(1, ("1.0",))]
 
 
@@ -477,7 +478,7 @@ async def test_messages_of_a_recovered_reply_are_known_and_not_recorded_again() 
         reply = await schedule.open(1, page_ts=("1.0",))
         assert reply.shown == Shown(("1.0",))
         reply.append("Hello.")
-        await reply.finish(Ending())
+        await reply.finish(End(EndReason.WHOLE))
     assert schedule.calls() == [(1, "Update")]
     assert schedule.records.pages == []
 
@@ -519,7 +520,7 @@ async def test_calls_name_their_question_and_the_answers_version() -> None:
     async with scheduling() as schedule:
         answered = Job(1, Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "why?"), 1, version=3)
         reply = await schedule.scheduler.open(Draft(answered))
-        await reply.finish(Ending())
+        await reply.finish(End(EndReason.WHOLE))
         queued = Job(2, Question(ThreadKey("T1", "C1", "1.0"), "2.0", "U2", "and then?"), 0, version=2)
         await schedule.scheduler.post_placeholder(queued, until=math.inf)
     posts = [sent.call for sent in schedule.transport.sent if isinstance(sent.call, Post)]
@@ -589,7 +590,7 @@ async def test_nothing_is_sent_after_a_replys_until() -> None:
             await schedule.scheduler.post_placeholder(Job(1, question, 0), until=30.0)
         assert schedule.calls() == []
         other = await schedule.open(2)
-        await other.finish(Ending())
+        await other.finish(End(EndReason.WHOLE))
     assert {job_id for job_id, _ in schedule.calls()} == {2}
 
 
@@ -622,7 +623,7 @@ async def test_one_long_delta_is_laid_out_in_parts_and_shown_whole() -> None:
         reply = await schedule.open(1)
         reply.append(text[:-1])
         reply.append(text[-1])
-        await reply.finish(Ending())
+        await reply.finish(End(EndReason.WHOLE))
     uploads = [sent.call for sent in schedule.transport.sent if isinstance(sent.call, Upload)]
     assert [file.content.decode() for upload in uploads for file in upload.files] == [text]
 

@@ -7,10 +7,11 @@ from itertools import pairwise
 import pytest
 
 from bot.core.carriers import STREAM_LIFE_S, CarrierSetting
+from bot.core.job import End, EndReason
 from bot.core.pacing import OWN_GAP_S
 from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import AppendStream, Call, Ending, Post, StartStream, StopStream, Update
+from bot.core.reply.state import AppendStream, Call, Post, StartStream, StopStream, Update
 from bot.errors import RateLimited, Refusal, Refused
 from bot.services.replies import LiveReply
 from bot.slack.edit_scheduler import PLACEHOLDER_DELAY_S
@@ -35,7 +36,7 @@ async def tell(reply: LiveReply) -> None:
     await asyncio.sleep(2)
     reply.append("three ")
     await asyncio.sleep(2)
-    await reply.finish(Ending())
+    await reply.finish(End(EndReason.WHOLE))
 
 
 @simulated
@@ -127,7 +128,7 @@ async def test_old_stream_is_stopped_and_the_answer_goes_on_in_edits() -> None:
         while asyncio.get_running_loop().time() < STREAM_LIFE_S + 20:
             reply.append("word ")
             await asyncio.sleep(1)
-        await reply.finish(Ending())
+        await reply.finish(End(EndReason.WHOLE))
     (stopped_at,) = schedule.times(StopStream)
     assert STREAM_LIFE_S <= stopped_at <= STREAM_LIFE_S + 2
     assert max(schedule.times(AppendStream)) < stopped_at <= min(schedule.times(Update))
@@ -189,7 +190,7 @@ async def test_streams_stay_within_their_budgets_and_edits_carry_the_rest() -> N
         assert len(schedule.times(StartStream)) == starts
         assert len(schedule.times(StartStream)) + len(schedule.times(Post)) == count
         assert schedule.times(Post) != []
-        await asyncio.gather(*(reply.finish(Ending()) for reply in replies))
+        await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
     stops = schedule.times(StopStream)
     assert len(stops) == len(schedule.times(StartStream))
     assert all(sum(at <= stop < at + 60 for stop in stops) <= CALLS_PER_MINUTE[METHODS[StopStream]] for at in stops)

@@ -9,8 +9,9 @@ import pytest
 
 from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job
+from bot.core.job import End, EndReason
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import Call, Ending, Post, StartStream, Update
+from bot.core.reply.state import Call, Post, StartStream, Update
 from bot.errors import RateLimited
 from bot.slack.edit_scheduler import ReplyHandle
 from tests.simulated_time import run_simulated
@@ -78,7 +79,7 @@ def test_crowded_channel_delays_no_other_one(carrier: CarrierSetting) -> None:
             for reply in replies:
                 reply.append("One two three. ")
             await asyncio.sleep(15)
-            await asyncio.gather(*(reply.finish(Ending()) for reply in replies))
+            await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
         return schedule
 
     schedule = run_simulated(run())
@@ -99,7 +100,7 @@ def test_start_that_its_channel_does_not_take_leaves_the_words_to_edits_at_once(
             for reply in replies:
                 reply.append("One two three. ")
             await asyncio.sleep(4)
-            await asyncio.gather(*(reply.finish(Ending()) for reply in replies))
+            await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
         return schedule
 
     schedule = run_simulated(run())
@@ -119,7 +120,7 @@ def test_placeholders_go_before_starts() -> None:
                 reply.append("One two three. ")
             replies += [await ask(schedule, "C1", number) for number in range(3, 5)]
             await asyncio.sleep(1)
-            await asyncio.gather(*(reply.finish(Ending()) for reply in replies))
+            await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
         return schedule
 
     schedule = run_simulated(run())

@@ -7,7 +7,6 @@ from enum import StrEnum
 from bot.core import texts
 from bot.core.conversation import Question
 from bot.core.job import EndReason
-from bot.core.reply.sources import Source
 from bot.core.stream import Citation
 
 
@@ -87,7 +86,7 @@ class ActionResponse:
     sentence: str
     markdown: str = ""
     """A model's text, below the sentence."""
-    sources: tuple[Source, ...] = ()
+    sources: Sequence[Citation] = ()
     """The web pages that the text cites."""
 
 

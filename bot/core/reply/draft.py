@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bot.core.conversation import Job
-from bot.core.job import Closing, Piece
+from bot.core.job import End, Piece
 from bot.core.reply.resuming import start_of
 from bot.core.reply.sources import with_citation
 from bot.core.stream import Citation
@@ -23,9 +23,11 @@ class Draft:
         self.chars = len(self.start)
         self._recorded = self.chars
         """How many of the first characters are on record."""
+        self.end = job.checkpoint.end
+        """How the answer ended; None while it grows."""
         self._last: Piece | None = None
-        """The closing to record once the answer has ended."""
-        keeps_checkpoint = self.resumes or bool(job.rounds) or job.checkpoint.closing is not None
+        """The piece with the end, until it is on record."""
+        keeps_checkpoint = self.resumes or bool(job.rounds) or job.checkpoint.end is not None
         self.sources: Sequence[Citation] = job.checkpoint.sources if keeps_checkpoint else job.sources
         """The web pages that the text cites."""
         self._recorded_sources = self.sources
@@ -49,11 +51,16 @@ class Draft:
         """Adds a source of the text."""
         self.sources = with_citation(self.sources, citation)
 
-    def close(self, text: str, closing: Closing) -> None:
-        """Ends the answer with this text: the draft's own, or an earlier attempt's if that is longer."""
-        is_own = text == self.text
-        start, added = (self._recorded, text[self._recorded :]) if is_own else (0, text)
-        self._last = Piece(start, added, closing, self.sources)
+    def replace_text(self, text: str) -> None:
+        """Replaces the whole text by one that an earlier attempt left, and that is longer."""
+        self._utf8 = bytearray(text.encode())
+        self.chars = len(text)
+        self._recorded = 0
+
+    def close(self, end: End) -> None:
+        """Ends the answer."""
+        self.end = end
+        self._last = Piece(self._recorded, self.text[self._recorded :], end, self.sources)
 
     def piece(self) -> Piece | None:
         """Returns what has to be recorded; None if all of it is, or if an earlier attempt left more."""
@@ -66,8 +73,8 @@ class Draft:
     def recorded(self, piece: Piece) -> None:
         """Notes that a piece was recorded. Other pieces may have been recorded in the meantime."""
         self._recorded_sources = piece.sources
-        if piece.closing:
+        if piece.end:
             self._last = None
             self._recorded = self.chars
-        elif piece.end > self._recorded:
-            self._recorded = piece.end
+        elif piece.chars > self._recorded:
+            self._recorded = piece.chars

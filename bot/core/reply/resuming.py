@@ -37,7 +37,7 @@ def start_of(job: Job) -> str:
     That is the part that no attempt writes again, or the text of an earlier attempt.
     """
     left = job.checkpoint.text
-    if job.checkpoint.closing:
+    if job.checkpoint.end:
         return left
     if len(left) - len(job.settled) < SHORTEST_CHARS:
         return job.settled

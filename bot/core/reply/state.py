@@ -25,7 +25,7 @@ from enum import Enum, auto
 from bot.core import texts
 from bot.core.carriers import MOST_CONFLICTS, STREAM_BYTES, Carrier
 from bot.core.conversation import Question
-from bot.core.job import EndReason
+from bot.core.job import End, EndReason
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency
 from bot.core.reply import attachments
@@ -35,7 +35,6 @@ from bot.core.reply.forms import MOST_REPLACED_IN_ALL, FormFallback
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.markdown.stable import has_definitions, stable_prefix
 from bot.core.reply.pages import Page, Pages
-from bot.core.reply.sources import Source
 from bot.errors import Refusal
 
 MOST_PAGES = 5
@@ -60,16 +59,10 @@ class PageView:
     """Slack shows its own Stop in the thread."""
     asks: tuple[Ask, ...] = ()
     """The calls that a person has to decide about."""
-    notice: str = ""
-    """A sentence below the text, about the answer and not part of it."""
-    ended: EndReason | None = None
-    """Set on the last page once nothing will follow."""
-    footer: str = ""
-    """The line below an ended answer that names its model."""
-    previous: bool = False
-    """An earlier version of the answer is on record."""
-    details: bool = False
-    """The answer used tools, and a button lists them."""
+    rest_in_file: bool = False
+    """The page is full, and the answer that still grows will come as a file below it."""
+    end: End | None = None
+    """How the answer ended: on the last page, once nothing will follow."""
     plain: bool = False
     """Sent without blocks, because Slack refused them."""
     end_chars: int = field(default=0, compare=False)
@@ -78,35 +71,20 @@ class PageView:
     """This page and all later ones hold no more than a stream carries."""
     version: int = 0
     """The answer's version."""
-    sources: tuple[Source, ...] = ()
-    """The web pages that the answer cites, on the last page of an ended answer."""
     activity: str = ""
     """What the model does while it doesn't write."""
 
     @property
     def live(self) -> bool:
         """Whether the answer still grows, on this page or a later one."""
-        return self.growing or self.notice == texts.WRITING_LONG
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How an answer ended, as its readers see it."""
-
-    notice: str = ""
-    end: EndReason = EndReason.WHOLE
-    footer: str = ""
-    previous: bool = False
-    """An earlier version of the answer is on record."""
-    sources: tuple[Source, ...] = ()
-    """The web pages that the answer cites."""
-    details: bool = False
-    """The answer used tools."""
+        return self.growing or self.rest_in_file
 
     @property
-    def partial(self) -> bool:
-        """Whether the text is incomplete. Then an earlier attempt's text stays if it is longer."""
-        return self.end.is_partial
+    def notice(self) -> str:
+        """A sentence about the answer, below its text."""
+        if self.end is not None:
+            return self.end.notice.strip()
+        return texts.WRITING_LONG if self.rest_in_file else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +245,7 @@ class Reply:
         self._outside_thread: list[str] = []
         """Pages that Slack posted at the channel's root, because their thread was deleted."""
         self._pages = Pages(max_full=1)
-        self._ending: Ending | None = None
+        self._end: End | None = None
         self._asks: tuple[Ask, ...] = ()
         self._has_acted = False
         """There was an activity to show, so that an edit may show no more text than an earlier attempt."""
@@ -331,7 +309,7 @@ class Reply:
     @property
     def ended(self) -> bool:
         """Whether no more text will come, shown or not."""
-        return self._ending is not None
+        return self._end is not None
 
     @property
     def begun(self) -> bool:
@@ -384,15 +362,15 @@ class Reply:
         self._activity, self._asks = activity, asks
         self._has_acted = self._has_acted or bool(activity or asks)
 
-    def finish(self, ending: Ending) -> None:
+    def finish(self, end: End) -> None:
         """Records how the answer ended; no more text will come."""
-        if ending.partial and (longer := self._earlier.part(text := self._pages.text())) != text:
+        if end.reason.is_partial and (longer := self._earlier.part(text := self._pages.text())) != text:
             self._settled = 0
             self._pages = Pages(self._pages.limit_chars, self._form.page_bytes, max_full=1)
             self._pages.append(longer)
             self._keep_to_streams()
             self._keeps_earlier_text = True
-        self._ending = ending
+        self._end = end
         self._close()
         self._settle()
 
@@ -690,13 +668,11 @@ class Reply:
         view = replace(view, for_stream=self._is_for_stream(page))
         if self._is_full(page):
             return view
-        if self._ending and not self._missing():
-            notices = (self._ending.notice, attachments.notice_of(self._files))
-            view = replace(view, notice=" ".join(filter(None, notices)), footer=self._ending.footer)
-            view = replace(view, ended=self._ending.end, previous=self._ending.previous)
-            return replace(view, sources=self._ending.sources, details=self._ending.details)
+        if self._end and not self._missing():
+            notices = (self._end.notice, attachments.notice_of(self._files))
+            return replace(view, end=replace(self._end, notice=" ".join(filter(None, notices))))
         if page < len(self._pages.full):
-            return replace(view, notice=texts.WRITING_LONG, has_stop=self.has_stop)
+            return replace(view, rest_in_file=True, has_stop=self.has_stop)
         # While calls wait for a decision, nothing is processing, so Slack shows no Stop.
         view = replace(view, growing=True, queued=self.queued, has_stop=self.has_stop and not self._asks)
         return replace(view, activity=self._activity, asks=self._asks)

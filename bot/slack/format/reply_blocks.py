@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.core import texts
-from bot.core.job import EndReason
+from bot.core.job import End, EndReason
 from bot.core.reply.actions import ActionResponse, ReplyAction, Vote
 from bot.core.reply.approvals import SHOWN_ARGUMENT_CHARS, Ask
 from bot.core.reply.markdown.escaping import mrkdwn, unlinked
@@ -17,8 +17,9 @@ from bot.core.reply.markdown.extent import has_paragraph
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.pages import Pages
 from bot.core.reply.preview import beginning, first_words
-from bot.core.reply.sources import Source, plain_list
+from bot.core.reply.sources import plain_list, shown_sources
 from bot.core.reply.state import PageView
+from bot.core.stream import Citation
 from bot.core.tool_steps import Decision
 from bot.slack.format import blockkit
 from bot.slack.format.blockkit import Json
@@ -58,7 +59,7 @@ def _below(view: PageView, text: str) -> list[Json]:
     if not lines and not has_paragraph(text):
         lines = [_last_line(view)]
     return [
-        *_source_list(view.sources if view.markdown.strip() else ()),
+        *_source_list(view.end.sources if view.end and view.markdown.strip() else ()),
         *_note_lines(*lines),
         *_asks(view),
         *_buttons(view),
@@ -76,7 +77,7 @@ def action_message(response: ActionResponse) -> Json:
 
 def action_text(response: ActionResponse) -> str:
     """Returns the same without blocks, for a response_url: it takes no Markdown."""
-    lines = response.sentence, *_first_page(response.markdown), plain_list(response.sources)
+    lines = response.sentence, *_first_page(response.markdown), plain_list(shown_sources(response.sources))
     return mrkdwn("\n\n".join(filter(None, lines)))
 
 
@@ -101,7 +102,7 @@ def _is_not_answer(block: Mapping[str, Any]) -> bool:
 def short_text(view: PageView) -> str:
     """Returns the text for notifications and screen readers: the first words without Markdown's marks."""
     words = first_words(view.markdown, growing=view.growing)
-    return mrkdwn(words or beginning(view.notice.strip(), _NOTICE_CHARS)) or (
+    return mrkdwn(words or beginning(view.notice, _NOTICE_CHARS)) or (
         mrkdwn(_growing(view)) if view.live else _last_line(view)
     )
 
@@ -115,17 +116,17 @@ def _buttons(view: PageView) -> list[Json]:
         return []
     if view.live:
         return [blockkit.actions([blockkit.button(ReplyAction.STOP, texts.STOP)])]
-    answered = bool(view.markdown.strip())
-    if view.ended in (None, EndReason.DENIED) or (
-        not answered and view.ended in (EndReason.WHOLE, EndReason.NOTHING_ASKED)
-    ):
+    answered, end = bool(view.markdown.strip()), view.end
+    if end is None or end.reason is EndReason.DENIED:
+        return []
+    if not answered and end.reason in (EndReason.WHOLE, EndReason.NOTHING_ASKED):
         return []
     buttons = [blockkit.button(ReplyAction.REGENERATE, texts.REGENERATE)]
-    if answered and view.ended.is_continuable:
+    if answered and end.reason.is_continuable:
         buttons.insert(0, blockkit.button(ReplyAction.CONTINUE, texts.CONTINUE))
-    if view.previous:
+    if end.has_previous:
         buttons.append(blockkit.button(ReplyAction.PREVIOUS, texts.PREVIOUS))
-    if view.details:
+    if end.has_details:
         buttons.append(blockkit.button(ReplyAction.DETAILS, texts.DETAILS))
     icons = [*([_feedback()] if answered else []), _delete_button()]
     return [blockkit.actions(buttons), blockkit.context_actions(icons)]
@@ -191,33 +192,29 @@ def _note_lines(*lines: str) -> list[Json]:
     return [blockkit.rich_text_line(unlinked(line), f"{_NOTE_LINE}{number}") for number, line in enumerate(lines)]
 
 
-def _source_list(sources: Sequence[Source]) -> list[Json]:
+def _source_list(sources: Sequence[Citation]) -> list[Json]:
     """Returns the list of sources, whose links say where they lead."""
-    if not sources:
-        return []
-    links = [(source.url, source.label) for source in sources]
-    return [blockkit.rich_text_links(texts.SOURCES, links, f"{_NOTE_LINE}sources")]
+    links = [(source.url, source.label) for source in shown_sources(sources)]
+    return [blockkit.rich_text_links(texts.SOURCES, links, f"{_NOTE_LINE}sources")] if links else []
 
 
 def _footer(view: PageView) -> str:
     """Returns the model's name, and whether the answer is incomplete if no notice says so."""
-    if view.ended is None or not view.markdown.strip():
+    if view.end is None or not view.markdown.strip():
         return ""
-    return " · ".join(filter(None, (view.footer, _ended(view))))
+    return " · ".join(filter(None, (view.end.footer, _completeness(view.end))))
 
 
-def _ended(view: PageView) -> str:
-    """Returns the word for an incomplete answer; "" if it is complete or hasn't ended."""
-    if view.ended is None:
-        return ""
-    if view.ended.is_stop:
+def _completeness(end: End) -> str:
+    """Returns the word for an incomplete answer; "" if it is complete."""
+    if end.reason.is_stop:
         return texts.FOOTER_STOPPED
-    is_limited = view.ended in (EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT)
-    return texts.FOOTER_INCOMPLETE if is_limited or view.ended.is_failure else ""
+    is_limited = end.reason in (EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT)
+    return texts.FOOTER_INCOMPLETE if is_limited or end.reason.is_failure else ""
 
 
 def _note(view: PageView) -> str:
-    return view.notice.strip() or (_growing(view) if view.growing else "")
+    return view.notice or (_growing(view) if view.growing else "")
 
 
 def _growing(view: PageView) -> str:
@@ -232,8 +229,9 @@ def _growing(view: PageView) -> str:
 
 def _plain(view: PageView) -> str:
     """Returns the page as plain text, with as much of the notice as fits."""
-    text, note = view.markdown.rstrip(), _asks_plainly(view) or _note(view) or _ended(view)
-    note = "\n\n".join(filter(None, (plain_list(view.sources), note)))
+    text, note = view.markdown.rstrip(), _asks_plainly(view) or _note(view)
+    if view.end is not None:
+        note = "\n\n".join(filter(None, (plain_list(shown_sources(view.end.sources)), note or _completeness(view.end))))
     while note and _bytes(plain := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""
     return plain if note else mrkdwn(text) or _last_line(view)
@@ -247,7 +245,7 @@ def _asks_plainly(view: PageView) -> str:
 
 def _last_line(view: PageView) -> str:
     """Returns the line of a page that would have nothing but headings and tables."""
-    return texts.CONTINUED_BELOW if view.ended is None else texts.END_OF_ANSWER
+    return texts.CONTINUED_BELOW if view.end is None else texts.END_OF_ANSWER
 
 
 def _bytes(text: str) -> int:

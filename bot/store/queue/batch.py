@@ -26,7 +26,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import FollowUp, Job
-from bot.core.job import EndReason, Outcome, Status
+from bot.core.job import End, EndReason, Status
 from bot.core.outbox import OutboxKind
 from bot.store import outbox
 from bot.store.predicates import THREAD, in_thread, is_batched_with, is_queued
@@ -78,8 +78,9 @@ async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequenc
             placeholder = update.returning(jobs.c.id, jobs.c.page_ts, jobs.c.placeholder_due_since)
             ended += (await connection.execute(placeholder)).all()
     if ended:
-        outcome = Outcome(EndReason.BATCHED, "")
-        await connection.execute(sa.insert(turns), [turn_values(row.id, outcome, now, None) for row in ended])
+        await connection.execute(
+            sa.insert(turns), [turn_values(row.id, End(EndReason.BATCHED), "", now, None) for row in ended]
+        )
         await clear_placeholders(connection, ended, now)
 
 

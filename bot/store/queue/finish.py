@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
-from bot.core.job import Outcome, Spent, Status
-from bot.core.outbox import ABOUT_APPROVALS, Leftover, OutboxKind, wait_s
+from bot.core.job import End, Piece, Spent, Status
+from bot.core.outbox import ABOUT_APPROVALS, OutboxKind, wait_s
 from bot.prices import ModelPrices
 from bot.store import checkpoints, outbox, recorded_answers, rounds, usage_totals
 from bot.store.predicates import in_thread, is_queued, is_running
@@ -47,7 +47,8 @@ class Left:
     """The work in Slack that remains when a job ends."""
 
     ping: bool = False
-    leftover: Leftover | None = None
+    leftover: OutboxKind | None = None
+    """What Slack did not accept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +60,18 @@ class Finished:
     is_erased: bool = False
 
 
-async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now: float, left: Left) -> Finished:
+async def finish(connection: AsyncConnection, held: Held, end: End, text: str, now: float, left: Left) -> Finished:
     """Ends a job and records its turn; a job with a newer version is released instead (ClaimedJobs.finish)."""
     job, leftover = held.job, left.leftover
-    outcome = await _counted_once(connection, job, outcome)
-    is_to_show = leftover is not None and leftover.kind is OutboxKind.SHOW_END
-    if leftover and leftover.piece:
-        await checkpoints.append(connection, held.worker, {job: leftover.piece})
+    end = await _counted_once(connection, job, end)
+    is_to_show = leftover is OutboxKind.SHOW_END
+    if is_to_show:
+        await checkpoints.append(connection, held.worker, {job: Piece(0, text, end, end.sources)})
     # A stop counts more than an edit.
     outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.stop_requested)
     ended = held.fenced.values(
         status=sa.case((outdated, Status.QUEUED.value), else_=Status.ENDED.value),
-        end_reason=sa.case((outdated, None), else_=outcome.end_reason.value),
+        end_reason=sa.case((outdated, None), else_=end.reason.value),
         ended_at=sa.case((outdated, None), else_=now),
     )
     returning = ended.returning(jobs.c.erase_requested, jobs.c.stop_requested, jobs.c.status, jobs.c.answer_deleted)
@@ -87,22 +88,23 @@ async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now:
     else:
         if job.so_far and not is_outdated:
             await recorded_answers.join(connection, job)
-        kept_outcome = replace(outcome, answer="", sources=()) if row.answer_deleted else outcome
-        await record_turn(connection, job, turn_values(job.id, kept_outcome, now, held.prices), now)
+        if row.answer_deleted:
+            end, text = replace(end, sources=()), ""
+        await record_turn(connection, job, turn_values(job.id, end, text, now, held.prices), now)
     if leftover and not is_outdated and not row.erase_requested:
-        await outbox.add(connection, leftover.kind, [job.id], now + wait_s(0))
+        await outbox.add(connection, leftover, [job.id], now + wait_s(0))
     if left.ping and not leftover and not is_outdated and not row.stop_requested:
         await outbox.add(connection, OutboxKind.MENTION_ASKERS, [job.id], now)
     await wake_others(connection, held.worker, is_queued(), _held_up_by(job))
     return Finished(not is_outdated, row.erase_requested)
 
 
-async def _counted_once(connection: AsyncConnection, job: Job, outcome: Outcome) -> Outcome:
-    """Returns the outcome without an estimate for a step that is on record: a stop may come while it is recorded."""
-    if outcome.usage is None or outcome.estimated_step is None:
-        return outcome
-    spent = Spent(version=job.version, step_no=outcome.estimated_step)
-    return replace(outcome, usage=None) if await rounds.counted(connection, {job.id: spent}) else outcome
+async def _counted_once(connection: AsyncConnection, job: Job, end: End) -> End:
+    """Returns the end without an estimate for a step that is on record: a stop may come while it is recorded."""
+    if end.usage is None or end.estimated_step is None:
+        return end
+    spent = Spent(version=job.version, step_no=end.estimated_step)
+    return replace(end, usage=None) if await rounds.counted(connection, {job.id: spent}) else end
 
 
 async def release(connection: AsyncConnection, held: Held, spent: Spent, now: float) -> bool:

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clock import Clock
 from bot.core.conversation import Job
-from bot.core.job import Outcome, Piece, Pulse, Spent, Status
-from bot.core.outbox import Leftover
+from bot.core.job import End, Piece, Pulse, Spent, Status
+from bot.core.outbox import OutboxKind
 from bot.prices import ModelPrices
 from bot.store import checkpoints
 from bot.store.database import Database
@@ -92,14 +92,16 @@ class WorkerQueue:
         """
         await self._database.write(self._record_pages, job_id, page_ts)
 
-    async def finish(self, job: Job, outcome: Outcome, *, ping: bool = False, leftover: Leftover | None = None) -> bool:
-        """Ends the job and records its turn; returns False if the job was no longer this worker's.
+    async def finish(
+        self, job: Job, end: End, text: str, *, ping: bool = False, leftover: OutboxKind | None = None
+    ) -> bool:
+        """Ends the job and records its turn, with the answer's text; returns False if it was no longer this worker's.
 
         `ping` has the outbox mention the asker. `leftover` is work that Slack did not accept: it goes to the
         outbox, and an end that Slack doesn't show yet stays on record until then.
         If the question was edited meanwhile, the turn is recorded, and the job is released instead.
         """
-        return await self._database.complete(self._finish(job, outcome, Left(ping, leftover)))
+        return await self._database.complete(self._finish(job, end, text, Left(ping, leftover)))
 
     async def release(self, job: Job, piece: Piece | None = None) -> bool:
         """Hands a claimed job over to any worker, with the last piece of its text.
@@ -176,9 +178,9 @@ class WorkerQueue:
         elif row is not None and row.attempts == 0:
             await batch.clear_placeholders(connection, [row], self._clock.now())
 
-    async def _finish(self, job: Job, outcome: Outcome, left: Left) -> bool:
+    async def _finish(self, job: Job, end: End, text: str, left: Left) -> bool:
         async with self._database.begin_write() as connection:
-            finished = await finish.finish(connection, self._held(job), outcome, self._clock.now(), left)
+            finished = await finish.finish(connection, self._held(job), end, text, self._clock.now(), left)
         self._handed_out.discard((job.id, job.attempts))
         if finished.is_erased:
             await self._database.truncate_log()

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.job import EndReason
+from bot.core.job import End, EndReason
 from bot.core.reply.markdown.emphasis import HAIR_SPACE
 from bot.core.reply.markdown.extent import MOST_BLOCKS, MOST_ROWS, Extent
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.pages import PAGE_CHARS, Pages
-from bot.core.reply.state import MOST_PAGES, Ending, PageView, Reply, Upload
+from bot.core.reply.state import MOST_PAGES, PageView, Reply, Upload
 from bot.errors import Refusal
 from sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question
@@ -59,7 +59,7 @@ LONG = {
 def test_every_frame_of_every_page_fits(text: str, step: int) -> None:
     slack = StoredMessages()
     reply = grow(text, step, slack)
-    reply.finish(Ending("A notice of some words.", EndReason.LENGTH_LIMIT, "openai/gpt-test", previous=True))
+    reply.finish(End(EndReason.LENGTH_LIMIT, "A notice of some words.", "openai/gpt-test", has_previous=True))
     show(reply, slack)
     call = reply.next_call()
     if isinstance(call, Upload):
@@ -78,7 +78,7 @@ def test_plain_pages_fit_in_bytes(text: str) -> None:
     for start in range(0, len(text), 997):
         reply.append(text[start : start + 997])
         show(reply, slack)
-    reply.finish(Ending("A notice. " * 60, footer="openai/gpt-test"))
+    reply.finish(End(EndReason.WHOLE, "A notice. " * 60, "openai/gpt-test"))
     show(reply, slack)
     assert slack.messages
 
@@ -114,7 +114,7 @@ def answer(seed: int) -> str:
 def test_no_frame_of_any_answer_is_refused(seed: int, step: int) -> None:
     text, slack = answer(seed), StoredMessages()
     reply = grow(text, step, slack)
-    reply.finish(Ending("", footer="openai/gpt-test", previous=True))
+    reply.finish(End(EndReason.WHOLE, footer="openai/gpt-test", has_previous=True))
     show(reply, slack)
     assert paged(text, PAGE_CHARS, 17) == paged(text, PAGE_CHARS)
 
@@ -149,7 +149,7 @@ def test_long_table_continues_below_its_header() -> None:
 def test_many_small_tables_end_in_a_file() -> None:
     slack = StoredMessages()
     reply = grow(f"{TABLE}\nWords.\n\n" * 30, 40, slack)
-    reply.finish(Ending())
+    reply.finish(End(EndReason.WHOLE))
     show(reply, slack)
     assert len(slack.messages) == MOST_PAGES
     assert isinstance(reply.next_call(), Upload)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core import texts
-from bot.core.job import EndReason
+from bot.core.job import End, EndReason
 from bot.core.reply.actions import ActionResponse
-from bot.core.reply.sources import Source
 from bot.core.reply.state import PageView
+from bot.core.stream import Citation
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks, check_replacement
 from tests.core.stored_messages import Json, kinds, leaves, shown_text, stored
@@ -33,26 +33,27 @@ TEXTS = {
     "a long heading": f"# {'word ' * 100}",
     "a wide table": "|".join("a" * 30) + "\n" + "|".join("-" * 30) + "|\n1|2\n",
 }
-SOURCES = (Source("https://a.example/<b>", "a.example · <!channel> & *more*"), Source("https://b.example", "b.example"))
+SOURCES = (Citation("https://a.example/<b>", "<!channel> & *more*"), Citation("https://b.example"))
+WHOLE = End(EndReason.WHOLE, footer="openai/gpt-test")
 STATES = {
-    "placeholder or growing": {"growing": True},
-    "queued": {"growing": True, "queued": True},
-    "a full page": {},
-    "a page before a file": {"notice": texts.WRITING_LONG},
-    "ended": {"ended": EndReason.WHOLE},
-    "ended with a footer": {"ended": EndReason.WHOLE, "footer": "openai/gpt-test", "previous": True},
-    "ended with a notice": {"ended": EndReason.WHOLE, "notice": "Not read: <@U0ADA>.zip (too large).", "footer": "a/b"},
-    "ended with sources": {"ended": EndReason.WHOLE, "footer": "openai/gpt-test", "sources": SOURCES},
-    "searching": {"growing": True, "activity": texts.searching("<@U0ADA> https://evil.example")},
-    "cut": {"ended": EndReason.LENGTH_LIMIT, "footer": "openai/gpt-test"},
-    "stopped": {"ended": EndReason.STOPPED},
-    "failed": {"ended": EndReason.CUT, "notice": "The model's server can't be reached."},
-    "a new version begins": {"growing": True, "version": 2, "previous": True},
-    "plain and growing": {"plain": True, "growing": True},
-    "plain with sources": {"plain": True, "ended": EndReason.WHOLE, "sources": SOURCES},
-    "plain and ended": {"plain": True, "ended": EndReason.WHOLE, "footer": "openai/gpt-test"},
+    "placeholder or growing": PageView("", growing=True),
+    "queued": PageView("", growing=True, queued=True),
+    "a full page": PageView(""),
+    "a page before a file": PageView("", rest_in_file=True),
+    "ended": PageView("", end=End(EndReason.WHOLE)),
+    "ended with a footer": PageView("", end=replace(WHOLE, has_previous=True)),
+    "ended with a notice": PageView("", end=replace(WHOLE, notice="Not read: <@U0ADA>.zip (too large).")),
+    "ended with sources": PageView("", end=replace(WHOLE, sources=SOURCES)),
+    "searching": PageView("", growing=True, activity=texts.searching("<@U0ADA> https://evil.example")),
+    "cut": PageView("", end=End(EndReason.LENGTH_LIMIT, footer="openai/gpt-test")),
+    "stopped": PageView("", end=End(EndReason.STOPPED)),
+    "failed": PageView("", end=End(EndReason.CUT, "The model's server can't be reached.")),
+    "a new version begins": PageView("", growing=True, version=2),
+    "plain and growing": PageView("", plain=True, growing=True),
+    "plain with sources": PageView("", plain=True, end=End(EndReason.WHOLE, sources=SOURCES)),
+    "plain and ended": PageView("", plain=True, end=WHOLE),
 }
-VIEWS = {f"{state}: {text}": PageView(TEXTS[text], **STATES[state]) for state in STATES for text in TEXTS}  # type: ignore[arg-type]
+VIEWS = {f"{state}: {text}": replace(STATES[state], markdown=TEXTS[text]) for state in STATES for text in TEXTS}
 
 
 def has_rich_text(view: PageView) -> bool:
@@ -76,15 +77,20 @@ def all_stored() -> list[Sequence[Json]]:
     return [stored(view) for view in VIEWS.values()]
 
 
+ends = st.builds(
+    End,
+    st.sampled_from(EndReason),
+    st.sampled_from(["", "It failed."]) | st.text(max_size=30),
+    st.sampled_from(["", "openai/gpt-test"]),
+    has_previous=st.booleans(),
+)
 views = st.builds(
     PageView,
     MARKDOWN | st.text(max_size=80),
     growing=st.booleans(),
     queued=st.booleans(),
-    notice=st.sampled_from(["", texts.WRITING_LONG, "It failed."]) | st.text(max_size=30),
-    ended=st.none() | st.sampled_from(EndReason),
-    footer=st.sampled_from(["", "openai/gpt-test"]),
-    previous=st.booleans(),
+    rest_in_file=st.booleans(),
+    end=st.none() | ends,
     plain=st.booleans(),
 )
 
@@ -108,11 +114,11 @@ def paged_view(view: PageView) -> PageView:
     [
         (PageView(TABLE), texts.CONTINUED_BELOW),
         (PageView("# Title\n\n---"), texts.CONTINUED_BELOW),
-        (PageView(TABLE, ended=EndReason.WHOLE), texts.END_OF_ANSWER),
+        (PageView(TABLE, end=End(EndReason.WHOLE)), texts.END_OF_ANSWER),
         (PageView("Words.", growing=True), texts.WRITING),
         (PageView("", growing=True), texts.THINKING),
         (PageView("", growing=True, queued=True), texts.QUEUED),
-        (PageView("Words.", ended=EndReason.STOPPED, footer="a/b"), "a/b · stopped"),
+        (PageView("Words.", end=End(EndReason.STOPPED, footer="a/b")), "a/b · stopped"),
     ],
 )
 def test_line_about_the_answer_is_plain_italic_text(view: PageView, line: str) -> None:
@@ -121,7 +127,7 @@ def test_line_about_the_answer_is_plain_italic_text(view: PageView, line: str) -
 
 
 @pytest.mark.parametrize(
-    "view", [PageView("Words."), PageView(f"{TABLE}\n\nWords."), PageView("Words.", ended=EndReason.WHOLE)]
+    "view", [PageView("Words."), PageView(f"{TABLE}\n\nWords."), PageView("Words.", end=End(EndReason.WHOLE))]
 )
 def test_page_with_a_paragraph_needs_no_line_about_the_answer(view: PageView) -> None:
     assert "rich_text" not in kinds(reply_blocks.message(view)["blocks"])
@@ -136,5 +142,5 @@ def test_previous_version_is_shown_below_a_sentence(text: str) -> None:
 
 
 def test_history_reads_only_the_answer_of_a_message() -> None:
-    view = PageView("Words.", notice="It failed.", ended=EndReason.CUT, footer="openai/gpt-test")
+    view = PageView("Words.", end=End(EndReason.CUT, "It failed.", "openai/gpt-test"))
     assert shown_text(reply_blocks.answer_of({"blocks": stored(view)})["blocks"]).strip() == "Words."

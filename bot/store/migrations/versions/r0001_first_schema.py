@@ -147,7 +147,7 @@ def _create_checkpoints() -> None:
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("start", sa.Integer, nullable=False),
         sa.Column("text", sa.Text, nullable=False),
-        sa.Column("closing", sa.JSON),
+        sa.Column("end", sa.JSON),
         sa.Column("sources", sa.JSON),
         sa.PrimaryKeyConstraint("id", name="pk_checkpoints"),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_checkpoints_job_id", ondelete="CASCADE"),
