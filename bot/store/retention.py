@@ -47,7 +47,8 @@ SLACK_RETRIES_S = 3600.0
 MESSAGE_QUESTIONS_KEPT_S = 24 * 3600.0
 """Longer than a modal stays open, and longer than a question about a message is retried."""
 
-FIRST_BATCH, LARGEST_BATCH = 50, 500
+FIRST_BATCH, LARGEST_BATCH = 50, 100
+"""Also when the last batch took no time: the commit syncs all of it to disk, and the next one's rows may lie apart."""
 BATCH_S = 0.01
 """How long a batch should hold the write lock."""
 
