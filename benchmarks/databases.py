@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, LiteralString, Protocol
 
 import sqlalchemy as sa
 
@@ -137,7 +137,12 @@ class Postgresql:
 
     async def commits(self) -> int:
         """Returns the number of transactions since the server's start."""
-        return await asyncio.to_thread(_commits, self.url)
+        commits = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+        return await asyncio.to_thread(_number, self.url, commits)
+
+    async def size_bytes(self) -> int:
+        """Returns the size of all its tables and indexes."""
+        return await asyncio.to_thread(_number, self.url, "SELECT pg_database_size(current_database())")
 
     def cpu_s(self) -> float:
         """Returns the CPU time of all its processes since its start."""
@@ -220,12 +225,11 @@ def _execute(url: str, statement: str) -> None:
         connection.execute(statement)
 
 
-def _commits(url: str) -> int:
+def _number(url: str, query: LiteralString) -> int:
     import psycopg
 
     with psycopg.connect(url, autocommit=True) as connection:
-        result = connection.execute("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
-        row = result.fetchone()
+        row = connection.execute(query).fetchone()
         assert row is not None
         return int(row[0])
 

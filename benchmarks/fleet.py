@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -45,14 +45,14 @@ Spawn = Callable[[Path, Mapping[str, str], Path], Awaitable[SpawnedProcess]]
 """Starts a bot in a folder with these settings, and with a file for its stderr."""
 
 
-async def spawn_interpreter(folder: Path, env: Mapping[str, str], log: Path) -> SpawnedProcess:
+async def spawn_interpreter(
+    folder: Path, env: Mapping[str, str], log: Path, arguments: Sequence[str] = ("-m", "bot", "run")
+) -> SpawnedProcess:
     """Starts a bot in a new interpreter, whose environment is `env` alone."""
     with log.open("wb") as stderr:
         return await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "bot",
-            "run",
+            *arguments,
             cwd=folder,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(_ROOT), **env},
             stdin=asyncio.subprocess.DEVNULL,

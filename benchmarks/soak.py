@@ -1,0 +1,269 @@
+"""Whether memory and open files stay flat over 20,000 answers of one process, with faults all the time.
+
+Run: python -m benchmarks.soak [--answers 20000] [--minutes 45] [--database sqlite|postgresql] [--askers 40]
+
+Real processes and sockets: the bot, a sandbox over HTTP and WebSocket, a database, and a model on this machine. 2,000
+people ask in 200 channels; each asker asks the next question when the last one is answered, every fourth in the same
+thread. Slack, its sockets and events, the model and the database fail as in a chaos run, but nothing ends the process.
+
+Slack's budgets would make 20,000 answers take 13 hours. So the sandbox's are raised, and the process that runs here is
+Typist with its own raised as well (`python -m benchmarks.soak bot`). All else is as in production.
+
+Prints memory, open files and threads over time, and the database's bytes for each answer. Exits with 1 if a target is
+missed, a question was not answered, or the process logged an unexpected error. Reads /proc, so Linux only.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import faults
+from benchmarks.chaos import SECRET, environment
+from benchmarks.databases import Engine, Postgresql, Sqlite, database
+from benchmarks.faults import FaultTargets, inject_faults
+from benchmarks.fleet import Fleet, SpawnedProcess, spawn_interpreter
+from benchmarks.logs import process_faults
+from benchmarks.process import Process
+from benchmarks.scripted_model import ScriptedModel
+from bot.slack.rate_budget import CALLS_PER_MINUTE
+from sandbox.server import Sandbox
+from sandbox.web_api.budgets import FLOORS, PostRule
+from sandbox.workspace import Change, Changed, Channel, Posted, User
+
+RAISED_CALLS = 20_000
+"""Calls of each method in a minute, more than the run makes."""
+ANY_POSTS = PostRule(1_000, 1.0, frozenset({"chat.postMessage"}))
+PEOPLE, CHANNELS = 2_000, 200
+"""As many as a large workspace has: what is kept for each of them shows."""
+WORDS, WORDS_PER_S = 12, 40
+FOLLOW_UP_EVERY = 4
+ANSWERED_WITHIN_S = 120.0
+FAULTS: Mapping[faults.Fault, int] = {
+    kind: count
+    for kind, count in faults.POSTGRESQL_FAULTS.items()
+    if kind not in (faults.kill, faults.pause, faults.deploy, faults.restart)
+}
+FAULTS_S, FAULT_GAP_S = 60.0, 4.0
+SAMPLES = 40
+WARM_UP_SHARE = 0.2
+"""Caches fill, and the allocator finds its size, during this share of the answers."""
+MOST_GROWTH = 0.05
+"""How much more memory the last tenth may take than the tenth after the warm-up."""
+MOST_FURTHER_FILES = 5
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The bot's process at one moment."""
+
+    at_s: float
+    answers: int
+    memory_bytes: int
+    files: int
+    threads: int
+
+
+@dataclass
+class Soak:
+    """One run: what was asked, what came of it, and samples of the process."""
+
+    sandbox: Sandbox
+    pid: int
+    """The bot's process."""
+    answers: int
+    minutes: float
+    """After these, no further question is asked."""
+    samples: list[Sample] = field(default_factory=list)
+    asked: int = 0
+    over: int = 0
+    unanswered: list[tuple[str, str]] = field(default_factory=list)
+    _awaited: dict[tuple[str, str], asyncio.Event] = field(default_factory=dict)
+    _began_s: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.sandbox.workspace.listeners.append(self._on_change)
+
+    async def ask_in_turn(self, rng: random.Random) -> None:
+        """Asks one question after the other until all are asked or the time is up."""
+        place, ts = ("", ""), ""
+        while self.asked < self.answers and time.monotonic() < self._began_s + 60 * self.minutes:
+            self.asked += 1
+            if not ts or rng.randrange(FOLLOW_UP_EVERY):
+                place, ts = (f"U1{rng.randrange(PEOPLE)}", f"C1{rng.randrange(CHANNELS)}"), ""
+            text = f"@typist q{self.asked}: {WORDS} words, {WORDS_PER_S} a second"
+            sent = await self.sandbox.say(*place, text, ts or None)
+            ended = self._awaited[place[1], sent] = asyncio.Event()
+            ts = ts or sent
+            try:
+                async with asyncio.timeout(ANSWERED_WITHIN_S):
+                    await ended.wait()
+            except TimeoutError:
+                self.unanswered.append((place[1], sent))
+            del self._awaited[place[1], sent]
+            self._question_is_over()
+
+    def _on_change(self, change: Change) -> None:
+        if isinstance(change, Posted | Changed):
+            # Its metadata says that an answer has ended, however it did: some stall.
+            about = (change.message.metadata or {}).get("event_payload", {})
+            ended = (
+                self._awaited.get((change.message.channel, about.get("question_ts", ""))) if "end" in about else None
+            )
+            if ended:
+                ended.set()
+
+    def _question_is_over(self) -> None:
+        """Counts a question, and takes a sample of the process now and then."""
+        self.over += 1
+        if self.over % (self.answers // SAMPLES) == 0:
+            sample = Sample(
+                time.monotonic() - self._began_s,
+                self.over,
+                Process(self.pid, Path(os.devnull)).memory_bytes(),
+                len(os.listdir(f"/proc/{self.pid}/fd")),
+                len(os.listdir(f"/proc/{self.pid}/task")),
+            )
+            self.samples.append(sample)
+            show(sample)
+
+
+def populate(sandbox: Sandbox) -> None:
+    """Adds many people, and channels that all of them and the bot are members of."""
+    people = [User(f"U1{number}", f"person{number}", f"Person {number}", "#0f766e") for number in range(PEOPLE)]
+    members = [person.id for person in people] + [sandbox.bot_user_id]
+    sandbox.workspace.users.update({person.id: person for person in people})
+    for number in range(CHANNELS):
+        channel = Channel(f"C1{number}", f"channel{number}", "channel", members, creator=members[0])
+        sandbox.workspace.channels[channel.id] = channel
+
+
+async def spawn_raised(folder: Path, env: Mapping[str, str], log: Path) -> SpawnedProcess:
+    """Starts Typist with raised budgets."""
+    return await spawn_interpreter(folder, env, log, ("-m", "benchmarks.soak", "bot"))
+
+
+@asynccontextmanager
+async def faults_going_on(targets: FaultTargets) -> AsyncIterator[None]:
+    """Injects faults until the block ends, and then waits for the end of those under way."""
+    stopping = asyncio.Event()
+
+    async def inject() -> None:
+        while not stopping.is_set():
+            await inject_faults(targets, FAULTS, FAULTS_S, FAULT_GAP_S)
+
+    injecting = asyncio.create_task(inject())
+    try:
+        yield
+    finally:
+        stopping.set()
+        await injecting
+
+
+async def soak(engine: Engine, answers: int, minutes: float, askers: int, seed: int, folder: Path) -> bool:
+    """Runs, prints what it measures, and returns whether all targets are met."""
+    kinds: Counter[str] = Counter()
+    async with (
+        Sandbox(
+            budgets=dict.fromkeys(FLOORS, RAISED_CALLS),
+            posts=ANY_POSTS,
+            redelivery_delays_s=(0.0, 5.0, 10.0, 20.0, 40.0),
+            keep_revisions=False,
+            seed=seed,
+        ) as sandbox,
+        ScriptedModel() as model,
+        database(engine, folder) as store,
+    ):
+        populate(sandbox)
+        env = environment(sandbox, model, store.url, drain_s=20) | {"BOT_EDIT_BUDGET": "1000"}
+        fleet = Fleet(folder, env, spawn_raised)
+        targets = FaultTargets(
+            sandbox, model, store, fleet, random.Random(seed), lambda note: kinds.update([note.split(",")[0]])
+        )
+        try:
+            bot = await fleet.start()
+            empty_bytes = await size_bytes(store)
+            run = Soak(sandbox, bot.pid, answers, minutes)
+            print(f"{'at_s':>7}{'answers':>9}{'memory_mb':>11}{'files':>7}{'threads':>9}")
+            async with faults_going_on(targets):
+                await asyncio.gather(*(run.ask_in_turn(random.Random(seed + n)) for n in range(askers)))
+            states = Counter(job.state for job in await store.jobs())
+            await fleet.close()
+            used_bytes = await size_bytes(store) - empty_bytes
+        finally:
+            fleet.kill()
+        print(f"faults: {kinds.total()}; asked: {run.asked}; states of the jobs: {dict(states)}")
+        print(f"questions without an answer in {ANSWERED_WITHIN_S:.0f} s: {run.unanswered or 'none'}")
+        print(f"database: {used_bytes / max(1, run.over):,.0f} bytes for each answer")
+        unexpected = process_faults(fleet.bots, store.outages, (sandbox.bot_token, sandbox.app_token, SECRET))
+        print(*unexpected, sep="\n")
+        return is_flat(run.samples) and not run.unanswered and not unexpected
+
+
+def show(sample: Sample) -> None:
+    print(
+        f"{sample.at_s:7.0f}{sample.answers:9,}{sample.memory_bytes / 1e6:11.1f}{sample.files:7}{sample.threads:9}",
+        flush=True,
+    )
+
+
+def is_flat(samples: list[Sample]) -> bool:
+    """Prints and returns whether memory and open files were flat after the warm-up."""
+    if len(samples) < SAMPLES:
+        print("not all questions were asked in time")
+        return False
+    tenth = len(samples) // 10
+    warm = samples[int(len(samples) * WARM_UP_SHARE) :]
+    memory_bytes = [sum(sample.memory_bytes for sample in part) / tenth for part in (warm[:tenth], warm[-tenth:])]
+    files = [max(sample.files for sample in part) for part in (warm[:tenth], warm[-tenth:])]
+    growth = memory_bytes[1] / memory_bytes[0] - 1
+    print(
+        f"memory: {memory_bytes[0] / 1e6:.1f} MB after the warm-up, {memory_bytes[1] / 1e6:.1f} at the end, "
+        f"{growth:+.1%} (at most {MOST_GROWTH:.0%}); files: {files[0]}, then {files[1]}"
+    )
+    return growth <= MOST_GROWTH and files[1] <= files[0] + MOST_FURTHER_FILES
+
+
+async def size_bytes(store: Sqlite | Postgresql) -> int:
+    """Returns the size of a database's data."""
+    if isinstance(store, Postgresql):
+        return await store.size_bytes()
+    return sum(file.stat().st_size for file in Path(store.url.removeprefix("sqlite:///")).parent.glob("typist.db*"))
+
+
+def run_raised_bot() -> None:
+    """Runs Typist in this process, with budgets that it won't reach."""
+    CALLS_PER_MINUTE.update(dict.fromkeys(CALLS_PER_MINUTE, RAISED_CALLS))
+    from bot.__main__ import main as run_typist
+
+    sys.argv = ["typist", "run"]
+    run_typist()
+
+
+def main() -> int:
+    if sys.argv[1:] == ["bot"]:
+        run_raised_bot()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--answers", type=int, default=20_000)
+    parser.add_argument("--minutes", type=float, default=45)
+    parser.add_argument("--askers", type=int, default=40)
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+        met = asyncio.run(
+            soak(options.database, options.answers, options.minutes, options.askers, options.seed, Path(folder))
+        )
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
