@@ -274,7 +274,8 @@ def _wait(retry_after_s: float | None) -> str:
 # Files that were not read, below an answer: "Not read: a.zip (a file type I can't read)."
 
 FILE_TYPE = "a file type I can't read"
-FILE_DAMAGED = "damaged, or has too many pixels"
+FILE_DAMAGED = "damaged"
+FILE_TOO_MANY_PIXELS = "too many pixels; a smaller copy works"
 FILE_TOO_BIG = "larger than 20 MB"
 FILES_TOO_BIG = "the files together are larger than 50 MB"
 TOO_MANY_FILES = "I read only the five newest files"

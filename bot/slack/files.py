@@ -126,6 +126,8 @@ class Files:
                 # One at a time: unpacked, an image may take a hundred times its bytes.
                 async with self._unpacking:
                     content, kind = await asyncio.to_thread(images.prepared, content, kind)
+            except images.TooManyPixels:
+                return Unread.TOO_MANY_PIXELS
             except ValueError:
                 return Unread.DAMAGED
         elif kind != PDF:

@@ -23,10 +23,15 @@ WEBP_PIXEL_BYTES = 12
 """libwebp's animation decoder holds more than one canvas beside PIL's pixels."""
 
 
+class TooManyPixels(Exception):
+    """Unpacking an image would take more than MAX_UNPACKED_BYTES."""
+
+
 def prepared(content: bytes, media_type: str) -> tuple[bytes, str]:
     """Returns an image that vendors accept and its media type; unchanged if it is accepted as it is.
 
-    Takes long: call it in a thread. Raises ValueError if the image can't be read.
+    Takes long: call it in a thread. Raises TooManyPixels if unpacking it would take
+    too much memory, and ValueError if it can't be read.
     """
     if len(content) <= MOST_IMAGE_BYTES and not _moves(content, media_type):
         return content, media_type
@@ -44,7 +49,7 @@ def prepared(content: bytes, media_type: str) -> tuple[bytes, str]:
             # PIL resizes all rows first, then all columns.
             held_bytes += LOOKED_AT_PIXELS * image.height * (1 if image.mode in PIXEL_BYTES else 4)
             if held_bytes > MAX_UNPACKED_BYTES:
-                raise ValueError("too many pixels")
+                raise TooManyPixels
             image.seek(0)
             # Scaled first: turning an image takes another copy of it.
             return _packed(ImageOps.exif_transpose(_scaled(image)))

@@ -167,10 +167,17 @@ async def test_clip_and_canvas_are_named_as_not_read(stage: Stage, name: str) ->
     assert await stage.answers(place, None) == [told]
 
 
+def claiming(pixels: int) -> bytes:
+    """Returns a small GIF that claims to be this wide and high."""
+    gif, side = picture("GIF"), pixels.to_bytes(2, "little")
+    return gif[:6] + side + side + gif[10:]
+
+
 REFUSED = {
     "a kind unknown": (UploadedFile("a.zip", b"PK\3\4" + bytes(99), "application/zip"), texts.FILE_TYPE),
     "a type found by its content": (UploadedFile("a.dat", b"\0\1\2\3" * 9), texts.FILE_TYPE),
     "damaged": (UploadedFile("a.gif", b"GIF89a\0"), texts.FILE_DAMAGED),
+    "too many pixels": (UploadedFile("a.gif", claiming(60_000)), texts.FILE_TOO_MANY_PIXELS),
     "too big": (UploadedFile("a.txt", b"a" * (MOST_FILE_BYTES + 1)), texts.FILE_TOO_BIG),
 }
 

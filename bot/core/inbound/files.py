@@ -28,6 +28,7 @@ class Unread(Enum):
 
     KIND = texts.FILE_TYPE
     DAMAGED = texts.FILE_DAMAGED
+    TOO_MANY_PIXELS = texts.FILE_TOO_MANY_PIXELS
     TOO_BIG = texts.FILE_TOO_BIG
     TOO_MUCH = texts.FILES_TOO_BIG
     TOO_MANY = texts.TOO_MANY_FILES
