@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from bot.core.carriers import Carrier, CarrierRoom, choose_carrier
+from bot.core.carriers import CarrierKind, CarrierRoom, choose_carrier
 from bot.core.pacing import ChannelPosts, Pacer, Urgency, is_posted_anew
 
 EDITS, STARTS, APPENDS, STOPS, POSTS, DELETES = 50, 20, 100, 20, 240, 50
@@ -29,41 +29,41 @@ class Prospect:
     spare_stops: int
 
 
-CarrierRule = Callable[[Prospect], Carrier]
+CarrierRule = Callable[[Prospect], CarrierKind]
 
 
-def only_edits(prospect: Prospect) -> Carrier:
-    return Carrier.EDITS
+def only_edits(prospect: Prospect) -> CarrierKind:
+    return CarrierKind.EDITS
 
 
-def streams_while_they_start(prospect: Prospect) -> Carrier:
+def streams_while_they_start(prospect: Prospect) -> CarrierKind:
     has_room = prospect.spare_starts > 0 and prospect.spare_stops > 0
-    return Carrier.STREAM if has_room else Carrier.EDITS
+    return CarrierKind.STREAM if has_room else CarrierKind.EDITS
 
 
-def streams_with_four_appends_each(prospect: Prospect) -> Carrier:
+def streams_with_four_appends_each(prospect: Prospect) -> CarrierKind:
     """The rule of the model that preceded this one: four appends must be left beyond one for each live stream."""
     has_appends = prospect.spare_appends - prospect.appends.live >= 4
-    return streams_while_they_start(prospect) if has_appends else Carrier.EDITS
+    return streams_while_they_start(prospect) if has_appends else CarrierKind.EDITS
 
 
-def shorter_gap(prospect: Prospect) -> Carrier:
+def shorter_gap(prospect: Prospect) -> CarrierKind:
     """What is better for the newcomer alone."""
     is_shorter = prospect.appends.gap_s < prospect.edits.gap_s
-    return streams_while_they_start(prospect) if is_shorter else Carrier.EDITS
+    return streams_while_they_start(prospect) if is_shorter else CarrierKind.EDITS
 
 
-def least_marginal_staleness(prospect: Prospect) -> Carrier:
+def least_marginal_staleness(prospect: Prospect) -> CarrierKind:
     """The bot's rule where Slack shows its own Stop."""
     return _chosen(prospect, has_stop=True)
 
 
-def edits_while_fresh(prospect: Prospect) -> Carrier:
+def edits_while_fresh(prospect: Prospect) -> CarrierKind:
     """The bot's rule elsewhere: its Stop button needs a message above a stream."""
     return _chosen(prospect, has_stop=False)
 
 
-def _chosen(prospect: Prospect, *, has_stop: bool) -> Carrier:
+def _chosen(prospect: Prospect, *, has_stop: bool) -> CarrierKind:
     starts, stops = prospect.spare_starts, prospect.spare_stops
     return choose_carrier(prospect.edits, prospect.appends, spare_starts=starts, spare_stops=stops, has_stop=has_stop)
 
@@ -104,7 +104,7 @@ class CarrierBudgets:
             self._starts.spare(now),
             self._stops.spare(now),
         )
-        if key % self._streamed_of == 0 and self._rule(prospect) is Carrier.STREAM:
+        if key % self._streamed_of == 0 and self._rule(prospect) is CarrierKind.STREAM:
             self._streams.add(key)
             for pacer in (self._appends, self._starts, self._stops):
                 pacer.opened(key, now)

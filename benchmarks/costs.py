@@ -22,7 +22,8 @@ from benchmarks.readers import Readers
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, EndReason
-from bot.core.reply.state import Post, Reply, Update
+from bot.core.reply.edits import Post, Update
+from bot.core.reply.reply import Reply
 from bot.slack.format import reply_blocks
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import GENEROUS
@@ -224,7 +225,7 @@ def _reply_cpu_s(words: int) -> float:
         if number % WORDS_AN_EDIT == 0:
             _edit(reply)
     reply.finish(End(EndReason.WHOLE))
-    while not reply.finished:
+    while not reply.life.is_over:
         _edit(reply)
     return time.process_time() - before_s
 

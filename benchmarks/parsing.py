@@ -14,7 +14,7 @@ from contextlib import aclosing
 
 from bot.clock import SystemClock
 from bot.core.conversation import Prompt, Question, ThreadKey, Turn
-from bot.core.reply.state import Reply
+from bot.core.reply.reply import Reply
 from bot.providers import anthropic, openai
 from bot.providers.fallback import Fallback
 from bot.providers.model_setup import RequestOptions, VendorSettings

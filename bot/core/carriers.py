@@ -29,13 +29,11 @@ STREAM_BYTES = 9_000
 FRESH_S = 1.0
 """While edits leave an answer's newest words younger than this on average, one message that is edited reads better than
 a stream below a message with the Stop button. Two or three answers at once are that fresh."""
-MOST_CONFLICTS = 2
-"""How often a stream is stopped again because Slack says that it still grows. Then a new message replaces it."""
 
 _PERSON = re.compile(r"[UW][A-Z0-9]+")
 
 
-class Carrier(StrEnum):
+class CarrierKind(StrEnum):
     """What a reply, or a page of it, travels by."""
 
     EDITS = "edits"
@@ -89,15 +87,15 @@ def choose_carrier(
     spare_stops: int,
     has_stop: bool = False,
     setting: CarrierSetting = CarrierSetting.AUTO,
-) -> Carrier:
+) -> CarrierKind:
     """Returns what carries a reply that begins now and may be streamed.
 
     `spare_stops`: stops beyond one for each live stream. `has_stop`: Slack shows its own Stop in the thread.
     """
     if setting is CarrierSetting.EDIT or spare_starts <= 0 or spare_stops <= 0:
-        return Carrier.EDITS
+        return CarrierKind.EDITS
     if setting is CarrierSetting.STREAM:
-        return Carrier.STREAM
+        return CarrierKind.STREAM
     if edits.is_fresh and not has_stop:
-        return Carrier.EDITS
-    return Carrier.STREAM if appends.marginal_staleness_s < edits.marginal_staleness_s else Carrier.EDITS
+        return CarrierKind.EDITS
+    return CarrierKind.STREAM if appends.marginal_staleness_s < edits.marginal_staleness_s else CarrierKind.EDITS

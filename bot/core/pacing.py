@@ -419,9 +419,17 @@ class Pacer:
         """
         return max(self._not_before, self._window.free_at(now, ahead + 1, unknown_s=WINDOW_S))
 
-    def newcomers_gap_s(self, now: float) -> float:
-        """Returns the time between two edits that a reply which begins now can expect."""
-        return max(OWN_GAP_S, 1 / (self._pace(now, newcomers=1) + 1 / self._usual_s()))
+    def newcomers_gap_s(self, now: float, besides: Hashable = None) -> float:
+        """Returns the time between two edits that a reply which begins now can expect.
+
+        `besides`: that reply, if it is live already.
+        """
+        newcomers = 0 if besides in self._opened_at else 1
+        return max(OWN_GAP_S, 1 / (self._pace(now, newcomers=newcomers, anew=besides) + 1 / self._usual_s()))
+
+    def live_besides(self, key: Hashable) -> int:
+        """Returns how many other replies use this method's calls, in all processes."""
+        return self.live - (key in self._opened_at)
 
     @property
     def live(self) -> int:
@@ -497,13 +505,14 @@ class Pacer:
         rest_s = self._rest_s(now - self._opened_at.get(key, now))
         return 1 / (self._pace(now) + 1 / rest_s)
 
-    def _pace(self, now: float, newcomers: int = 0) -> float:
+    def _pace(self, now: float, newcomers: int = 0, anew: Hashable = None) -> float:
         """Returns how many edits a second each reply can have until calls run out in any horizon.
 
-        `newcomers`: replies that begin now, besides the live ones.
+        `newcomers`: replies that begin now, besides the live ones. `anew`: a live one that begins now.
         """
         room = self._room(now) - (newcomers if self._holds_back else 0)
-        opened_at = (*self._opened_at.values(), *self._others_opened_at, *[now] * newcomers)
+        ours = (now if key == anew else at for key, at in self._opened_at.items())
+        opened_at = (*ours, *self._others_opened_at, *[now] * newcomers)
         rests_s = [self._rest_s(now - since) for since in opened_at]
         usual_s, asking = self._usual_s(), self._asking(now)
         paces = []

@@ -19,28 +19,20 @@ from dataclasses import replace
 from typing import Any
 
 from bot.core.conversation import Job, Question
-from bot.core.reply.state import (
-    AppendStream,
-    Call,
-    Delete,
-    Post,
-    Reply,
-    Shown,
-    StartStream,
-    StopStream,
-    Update,
-    Upload,
-)
+from bot.core.reply.edits import Post, Update
+from bot.core.reply.reply import Reply
+from bot.core.reply.state import Call, Delete, Role, Shown, Upload
+from bot.core.reply.streams import AppendStream, StartStream, StopStream
 from bot.errors import RateLimited, Refusal, Refused, trace_of
 from bot.slack.client import SlackClient, only_while
 from bot.slack.format import reply_blocks
 from bot.slack.paced_client import PacedClient
 from bot.slack.posted_replies import FoundPost, FoundStream, PostedReplies, in_order, metadata_of
-from bot.slack.rate_budget import APPENDS, STARTS, STOPS
+from bot.slack.reply_transport import METHODS
 from bot.slack.retry_policy import RECOVERY
 from bot.slack.retrying import Retrying
 
-SHARE = "files.completeUploadExternal"
+SHARE, APPENDS, STOPS = METHODS[Upload], METHODS[AppendStream], METHODS[StopStream]
 REFUSALS_KEPT = 1_000
 CANT_DELETE = "cant_delete_message"
 NOT_SHARED = "not_shared"
@@ -305,23 +297,6 @@ class MessageDelivery:
         self._staged: tuple[Upload, list[str]] | None = None
         """Files whose bytes Slack has, and their ids. Whether Slack shows them isn't known."""
 
-    def method_of(self, call: Call) -> str:
-        match call:
-            case Post():
-                return "chat.postMessage"
-            case Update():
-                return "chat.update"
-            case Upload():
-                return SHARE
-            case Delete():
-                return "chat.delete"
-            case StartStream():
-                return STARTS
-            case AppendStream():
-                return APPENDS
-            case StopStream():
-                return STOPS
-
     async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
         with only_while(may_send):
             if self._has_lost_start:
@@ -377,7 +352,7 @@ class MessageDelivery:
 
     @property
     def _known_ts(self) -> tuple[str, ...]:
-        return self._reply.page_ts + self._reply.replaced_ts + self._reply.file_ts
+        return tuple(message.ts for message in self._reply.messages)
 
     async def clean_up(self) -> bool:
         if not (self._job.may_have_posts or self._may_have_orphans):
@@ -385,7 +360,8 @@ class MessageDelivery:
         reply, job_id = self._reply, self._job.id
         try:
             async with asyncio.timeout(CLEAN_UP_TIMEOUT_S):
-                for call in await self._posted.late_messages(reply.question, reply.page_ts + reply.file_ts):
+                known = [message.ts for message in reply.messages if message.role is not Role.REPLACED]
+                for call in await self._posted.late_messages(reply.question, known):
                     await self._transport.delete_paced(call)
                 if self._may_have_orphans:
                     await self._transport.remove_streams(reply.question, self._known_ts, reply.text, keeps_stop=False)
@@ -413,7 +389,7 @@ class MessageDelivery:
     async def _lost_post(self, call: Post) -> FoundPost | None:
         """Returns the message of a post whose answer was lost; raises Refused while another search may find it."""
         try:
-            return await self._posted.find(call, self._reply.replaced_ts)
+            return await self._posted.find(call, self._known_ts)
         except Refused as error:
             self._failed_searches += 1
             if error.reason in (Refusal.OUTSIDE_THREAD, Refusal.MESSAGE_GONE):

@@ -3,13 +3,12 @@
 import logging
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import asynccontextmanager
 
 from bot.clock import Clock
-from bot.core.carriers import Carrier, CarrierRoom, CarrierSetting, choose_carrier
+from bot.core.carriers import CarrierRoom
 from bot.core.pacing import ASK_AGAIN_S, ChannelPosts, Pacer, Urgency
-from bot.core.reply.state import Streaming
 from bot.errors import RateLimited, StoreError
 from bot.store.rate_ledger import RateLedger
 
@@ -33,12 +32,13 @@ CALLS_PER_MINUTE = {
 }
 """By Slack's documented tiers. Posts may be several hundred a minute; this stays well below."""
 REPLIES = "chat.update"
-"""The method whose budget live replies share, unless streams carry them."""
-STARTS, APPENDS, STOPS = "chat.startStream", "chat.appendStream", "chat.stopStream"
-POSTS = frozenset({"chat.postMessage", STARTS, "files.completeUploadExternal"})
+"""The method whose budget live replies share, unless they use others."""
+POSTS = frozenset({"chat.postMessage", "chat.startStream", "files.completeUploadExternal"})
 """What shows a new message in a channel. Whether Slack counts all of them as posts isn't known."""
-_USED = {Streaming.NO: (REPLIES,), Streaming.STARTING: (STARTS, APPENDS, STOPS), Streaming.OPEN: (APPENDS, STOPS)}
-"""The methods that a live reply still uses: a call of each is held back, except for appends."""
+ONE_FOR_EACH = frozenset({"chat.startStream", "chat.stopStream"})
+"""A reply that uses these makes one call of each. That is held back for it, so it waits for no other reply's."""
+HOLDS_NOTHING_BACK = frozenset({"chat.appendStream"})
+"""Replies that use these begin and end with calls of other methods."""
 FOLLOW_S = 1.0
 AWAY_S = 3.0
 """After the ledger was away, all processes have reported their calls within this."""
@@ -60,12 +60,14 @@ class RateBudget:
     def __init__(self, ledger: RateLedger, clock: Clock, edit_budget: int = CALLS_PER_MINUTE[REPLIES]) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._pacers = {method: Pacer(calls) for method, calls in CALLS_PER_MINUTE.items()}
+        self._pacers = {
+            method: Pacer(calls, holds_back=method not in HOLDS_NOTHING_BACK)
+            for method, calls in CALLS_PER_MINUTE.items()
+        }
         self._pacers[REPLIES] = Pacer(CALLS_PER_MINUTE[REPLIES], edit_budget)
-        self._pacers[APPENDS] = Pacer(CALLS_PER_MINUTE[APPENDS], holds_back=False)
         self._posts = ChannelPosts()
-        self._live: dict[Hashable, tuple[float, Streaming]] = {}
-        """When each live reply was opened, and where its stream stands."""
+        self._live: dict[Hashable, tuple[float, tuple[str, ...]]] = {}
+        """When each live reply was opened, and the methods that it still uses."""
         self._unreported: Counter[str] = Counter()
         """Calls that left while the ledger was away, to be reported."""
         self._charged_at: dict[str, float] = {}
@@ -77,47 +79,41 @@ class RateBudget:
     def opened(self, key: Hashable) -> None:
         """Notes that a reply begins: one call is held back for its final edit."""
         now = self._clock.monotonic()
-        self._live[key] = now, Streaming.NO
+        self._live[key] = now, (REPLIES,)
         self._pacers[REPLIES].opened(key, now)
 
     def closed(self, key: Hashable) -> None:
         """Notes that a reply needs no more calls."""
-        _, streaming = self._live.pop(key)
-        for method in _USED[streaming]:
+        _, methods = self._live.pop(key)
+        for method in methods:
             self._pacers[method].closed(key, self._clock.monotonic())
 
-    def streams(self, key: Hashable, streaming: Streaming) -> None:
-        """Notes where a live reply's stream stands: calls are held back for what it still needs."""
-        if key not in self._live or self._live[key][1] is streaming:
+    def uses(self, key: Hashable, methods: Sequence[str]) -> None:
+        """Notes which methods a live reply still uses: a call of each is held back for it, if it needs one."""
+        if key not in self._live or self._live[key][1] == tuple(methods):
             return
         since, before = self._live[key]
-        self._live[key] = since, streaming
-        for method in _USED[before]:
-            if method not in _USED[streaming]:
+        self._live[key] = since, tuple(methods)
+        for method in before:
+            if method not in methods:
                 self._pacers[method].left(key)
-        for method in _USED[streaming]:
-            if method not in _USED[before]:
+        for method in methods:
+            if method not in before:
                 self._pacers[method].joined(key, since, self._clock.monotonic())
 
-    def carrier(self, key: Hashable, setting: CarrierSetting, *, has_stop: bool = False) -> Carrier:
-        """Returns what carries a live reply from its first words on. `has_stop`: Slack shows its own Stop there."""
-        now, since = self._clock.monotonic(), self._live[key][0]
-        edits, appends = self._pacers[REPLIES], self._pacers[APPENDS]
-        edits.left(key)
-        room, stream_room = (CarrierRoom(pacer.live, pacer.newcomers_gap_s(now)) for pacer in (edits, appends))
-        edits.joined(key, since, now)
-        starts, stops = (self._spare(method, now) for method in (STARTS, STOPS))
-        return choose_carrier(
-            room, stream_room, spare_starts=starts, spare_stops=stops, has_stop=has_stop, setting=setting
-        )
+    def room(self, method: str, key: Hashable) -> CarrierRoom:
+        """Returns what a method has left for a live reply that begins to use it now, or does so already."""
+        pacer, now = self._pacers[method], self._clock.monotonic()
+        return CarrierRoom(pacer.live_besides(key), pacer.newcomers_gap_s(now, besides=key))
 
-    def _spare(self, method: str, now: float) -> int:
+    def spare(self, method: str) -> int:
+        """Returns how many calls of a method may go now, beyond one for each live reply that uses it."""
+        now = self._clock.monotonic()
         return self._pacers[method].spare(now) if self._denied_until.get(method, now) <= now else 0
 
     def ready_at(self, method: str, now: float, urgency: Urgency, key: Hashable) -> float:
         """Returns when a call may go; not later than now means at once."""
-        if method in (STARTS, STOPS):
-            # Calls for these are held back for each stream, so they wait for no others.
+        if method in ONE_FOR_EACH:
             urgency = Urgency.FINAL
         return max(self._pacers[method].ready_at(now, urgency, key), self._denied_until.get(method, now))
 

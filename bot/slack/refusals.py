@@ -2,7 +2,7 @@
 
 An unknown error proves nothing. Only the names listed here mean that a message, a channel or the token is gone. Any
 other name, and any answer that is no JSON object, may pass: such calls are retried (retry_policy.py) in other forms
-(core/reply/forms.py), and given up after minutes.
+(core/reply/edits.py), and given up after minutes.
 
 The names are those that Slack documents for the methods that Typist calls (docs.slack.dev/reference/methods), and those
 that were observed (docs/sandbox-fidelity.md).

@@ -5,20 +5,30 @@ it, and finds out what became of calls whose answers were lost. One transport ex
 that are posted and edited, or grow as native streams.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from bot.core.conversation import Job, Question
-from bot.core.reply.state import Call, Reply, Shown
+from bot.core.reply.edits import Post, Update
+from bot.core.reply.reply import Reply
+from bot.core.reply.state import Call, Delete, Shown, Upload
+from bot.core.reply.streams import AppendStream, StartStream, StopStream
 from bot.errors import Refused
+
+METHODS: Mapping[type[Call], str] = {
+    Post: "chat.postMessage",
+    Update: "chat.update",
+    Upload: "files.completeUploadExternal",
+    Delete: "chat.delete",
+    StartStream: "chat.startStream",
+    AppendStream: "chat.appendStream",
+    StopStream: "chat.stopStream",
+}
+"""The Slack method whose budget a call uses."""
 
 
 class ReplyDelivery(Protocol):
     """Sends one reply's calls, one at a time, and records in the reply what Slack did."""
-
-    def method_of(self, call: Call) -> str:
-        """Returns the Slack method whose budget the call uses."""
-        ...
 
     async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
         """Sends a call and everything that belongs to it, and confirms it to the reply.

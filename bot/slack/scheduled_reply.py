@@ -1,4 +1,4 @@
-"""A live reply in the edit scheduler: where its calls stand, and when the next one may go."""
+"""A live reply: takes an answer's text while the edit scheduler shows it, and knows when its next call may go."""
 
 import asyncio
 import logging
@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from bot.core.job import End
-from bot.core.pacing import Urgency
+from bot.core.outbox import OutboxKind
+from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import AppendStream, Call, Reply, StartStream, StopStream
+from bot.core.reply.life import Turn
+from bot.core.reply.reply import Reply
+from bot.core.reply.state import Call, Shown
 from bot.errors import RateLimited, Refused, trace_of
 from bot.slack.reply_transport import ReplyDelivery
 from bot.slack.retry_policy import NO_FAILURES, REPLY_CALLS, Failures
@@ -18,7 +21,7 @@ from bot.slack.retry_policy import NO_FAILURES, REPLY_CALLS, Failures
 MAX_LAYOUT_CHARS = 4_000
 """How much text is laid out at once. More, as of a model that doesn't stream, is laid out in turns with other work."""
 HELD_BACK_S = 0.1
-"""How soon a stream is looked at again that has nothing to append yet."""
+"""How soon a reply is looked at again that has nothing to send yet, because its words may still change."""
 
 T = TypeVar("T")
 
@@ -27,13 +30,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class ScheduledReply:
-    """One reply and the state of its calls. Times are by the monotonic clock."""
+    """One reply and the state of its calls; a LiveReply to services. Times are by the monotonic clock."""
 
     job_id: int
     reply: Reply
     delivery: ReplyDelivery
     draft: Draft | None = None
     """The answer's text; None while the question is queued."""
+    changed: Callable[["ScheduledReply"], None] = lambda live: None
+    """Tells the scheduler that the reply has changed."""
     waiting: str = ""
     """Text that isn't laid out yet."""
     recorded_pages: tuple[str, ...] = ()
@@ -55,24 +60,102 @@ class ScheduledReply:
     calls: int = 0
     """The number of calls that Slack did."""
     may_stream: bool = False
-    """Whether a native stream may carry the reply."""
-    stream_since: float = math.inf
-    """When the open stream was started."""
-    abandoned: bool = False
-    """Whether another process has the job, or `until` has passed."""
+    """Whether another carrier than edits may have the reply's pages."""
+    is_clean: bool = True
+    """Slack shows nothing of the reply beside its messages on record, as far as can be told."""
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
     """Set whenever Slack shows all that there is to show, or never will."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once no more calls are sent."""
+    """Set once no more calls are sent, and none is in flight."""
+
+    @property
+    def shown(self) -> Shown:
+        return self.reply.earlier
+
+    @property
+    def gone(self) -> bool:
+        return self.reply.gone
+
+    @property
+    def unshown(self) -> bool:
+        return self.reply.unshown
+
+    @property
+    def leftover(self) -> OutboxKind | None:
+        return self.reply.leftover or (None if self.is_clean else OutboxKind.SHOW_END)
+
+    @property
+    def page_ts(self) -> tuple[str, ...]:
+        return self.reply.page_ts
+
+    def append(self, delta: str) -> None:
+        # Text needs a message of its own, so it ends the wait for a pane's status: the loop may sleep until then.
+        must_wake = not self.has_changed or self.placeholder_not_before > -math.inf
+        is_laid_out_later = bool(self.waiting)
+        self.placeholder_not_before = -math.inf
+        if self.draft is not None:
+            self.draft.append(delta)
+        self.waiting += delta
+        if self.lay_out() and not is_laid_out_later:
+            asyncio.get_running_loop().call_soon(self._lay_out_rest)
+        if must_wake:
+            self.touch()
+
+    def lay_out(self) -> bool:
+        """Lays out some of the text that waits; returns whether more waits."""
+        text, self.waiting = self.waiting[:MAX_LAYOUT_CHARS], self.waiting[MAX_LAYOUT_CHARS:]
+        self.reply.append(text)
+        return bool(self.waiting)
+
+    def _lay_out_rest(self) -> None:
+        """Lays out the rest of a long delta, in turns with other work."""
+        if self.lay_out():
+            asyncio.get_running_loop().call_soon(self._lay_out_rest)
+        self.touch()
+
+    def show_activity(self, activity: str) -> None:
+        self.reply.show_activity(activity)
+        self.touch()
+
+    async def ask(self, asks: tuple[Ask, ...]) -> None:
+        self.placeholder_not_before = -math.inf
+        self.reply.show_activity("", asks)
+        if not self.settled.is_set():
+            self.caught_up.clear()
+        self.touch()
+        await self.caught_up.wait()
+
+    async def finish(self, end: End) -> None:
+        while self.lay_out():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        # The end waits for no status, and for no next try.
+        self.placeholder_not_before = self.not_before = -math.inf
+        self._laid_out(lambda: self.reply.finish(end))
+        self.touch()
+        await self.settled.wait()
+        if not self.reply.unshown:
+            self.is_clean = await self.delivery.clean_up()
+
+    async def leave(self) -> None:
+        self.reply.happened(Turn.LEAVE)
+        self.touch()
+        await self.settled.wait()
+
+    def touch(self) -> None:
+        """Notes that the reply may have another next call, or is over."""
+        self.has_changed = True
+        self.changed(self)
+
+    def next_call(self) -> Call | None:
+        """Returns the call that the reply needs next; None if it needs none."""
+        return self._laid_out(self.reply.next_call)
 
     def filled(self, call: Call, now: float) -> Call | None:
-        """Returns the call with the text that it appends; None if there is nothing to append for now."""
-        if not isinstance(call, StartStream | AppendStream | StopStream):
-            return call
-        full = self._laid_out(lambda: self.reply.filled(call))
-        if full is None:
+        """Returns a call that leaves now with its text; None if there is nothing to send for now."""
+        filled = self._laid_out(lambda: self.reply.filled(call))
+        if filled is None:
             self.not_before = max(self.not_before, now + HELD_BACK_S)
-        return full
+        return filled
 
     def succeeded(self) -> None:
         """Records that Slack did a call."""
@@ -98,51 +181,10 @@ class ScheduledReply:
         self.reply.give_up()
         self.failures = NO_FAILURES
 
-    def next_call(self, now: float) -> Call | None:
-        """Returns the call that the reply needs next; None if it needs none, or may no longer send any."""
-        self.abandoned = self.abandoned or now >= self.until
-        call = None if self.abandoned else self._needed_call()
-        self.has_changed = call is not None
-        return call
-
-    def urgency_of(self, call: Call) -> Urgency:
-        """Returns the urgency of a call."""
-        return self.reply.urgency_of(call)
-
-    def append(self, delta: str) -> None:
-        """Adds text from the model. Text needs a message of its own, so it ends the wait for a pane's status."""
-        self.waiting += delta
-        self.lay_out()
-        self.placeholder_not_before = -math.inf
-
-    def lay_out(self) -> bool:
-        """Lays out some of the text that waits; returns whether more waits."""
-        text, self.waiting = self.waiting[:MAX_LAYOUT_CHARS], self.waiting[MAX_LAYOUT_CHARS:]
-        self.reply.append(text)
-        return bool(self.waiting)
-
-    def finish(self, end: End) -> None:
-        """Records that no more text will come; the final call waits for no retry."""
-        self.placeholder_not_before = self.not_before = -math.inf
-        self._laid_out(lambda: self.reply.finish(end))
-
     @property
     def needs_placeholder(self) -> bool:
         """Whether the reply's first message waits to be posted."""
         return not self.reply.page_ts and not self.in_flight and self.placeholder_not_before == -math.inf
-
-    @property
-    def is_over(self) -> bool:
-        """Whether no call is left to send."""
-        reply = self.reply
-        return self.abandoned or reply.gone or reply.unshown or reply.placeholder_shown or self._is_shown
-
-    @property
-    def _is_shown(self) -> bool:
-        return self.reply.ended and self._needed_call() is None
-
-    def _needed_call(self) -> Call | None:
-        return self._laid_out(self.reply.next_call)
 
     def _laid_out(self, lay_out: Callable[[], T]) -> T | None:
         """Asks the reply. A text that can't be laid out ends this reply, and no other one."""
@@ -150,5 +192,5 @@ class ScheduledReply:
             return lay_out()
         except Exception as error:
             log.error("job %d: reply not laid out: %s", self.job_id, trace_of(error))
-            self.reply.unshown = True
+            self.reply.happened(Turn.GIVE_UP)
             return None

@@ -10,7 +10,10 @@ from bot.clock import SystemClock
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Checkpoint, End, EndReason
 from bot.core.lease import Lease
-from bot.core.reply.state import Delete, PageView, Post, Reply, Shown, StartStream, Update
+from bot.core.reply.edits import Post, Update
+from bot.core.reply.reply import Reply
+from bot.core.reply.state import Delete, PageView, Shown
+from bot.core.reply.streams import StartStream
 from bot.errors import Refusal, Refused
 from bot.slack.client import SlackClient, new_session
 from bot.slack.history import History
@@ -203,7 +206,7 @@ async def ended_anew(transport: MessageTransport, sandbox: Sandbox, text: str) -
     reply.finish(End(EndReason.WHOLE))
     edit = reply.next_call()
     assert isinstance(edit, Update)
-    reply.post_anew(edit.page)
+    reply.post_again(edit.page)
     delivery = transport.delivery(Job(1, reply.question, 1), reply)
     while isinstance(call := reply.next_call(), Post):
         await delivery.send(call, lambda: True)
@@ -275,7 +278,7 @@ async def test_end_whose_post_got_no_answer_is_found_and_needs_no_edit() -> None
         (before,) = reply.page_ts
         reply.append(" The end.")
         reply.finish(End(EndReason.WHOLE))
-        reply.post_anew(0)
+        reply.post_again(0)
         sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
         edits = sum(call.method == "chat.update" for call in sandbox.calls)
         await show_everything(transport, reply)

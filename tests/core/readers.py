@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 
 from bot.core.reply.attachments import AttachedFile
-from bot.core.reply.state import Call, Delete, PageView, Post, Reply, StartStream, Update, Upload
+from bot.core.reply.edits import Post, Update
+from bot.core.reply.reply import Reply
+from bot.core.reply.state import Begin, Call, Delete, PageView, Upload
 
 
 @dataclass
@@ -33,7 +35,7 @@ class ReadersChannel:
                 self.shown.pop(ts, None)
                 self.files.pop(ts, None)
                 self.deleted_files += file_ids
-        assert not isinstance(call, StartStream), "no page may be streamed here"
+        assert not isinstance(call, Begin), "no page may be streamed here"
         return call.ts
 
     def text(self) -> str:

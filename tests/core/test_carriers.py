@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.carriers import FRESH_S, Carrier, CarrierRoom, CarrierSetting, choose_carrier, may_be_streamed
+from bot.core.carriers import FRESH_S, CarrierKind, CarrierRoom, CarrierSetting, choose_carrier, may_be_streamed
 from bot.core.conversation import Question, ThreadKey
 from bot.core.pacing import OWN_GAP_S, Pacer, Urgency
 
@@ -15,30 +15,30 @@ ROOMS = st.builds(CarrierRoom, st.integers(0, 50), st.floats(OWN_GAP_S, 60))
 @pytest.mark.parametrize(("spare_starts", "spare_stops"), [(0, 5), (5, 0), (-3, 5), (5, -3)])
 def test_edits_carry_where_a_stream_cannot_start_or_could_not_stop(spare_starts: int, spare_stops: int) -> None:
     busy = CarrierRoom(20, 30.0)
-    assert choose_carrier(busy, IDLE, spare_starts=spare_starts, spare_stops=spare_stops) is Carrier.EDITS
+    assert choose_carrier(busy, IDLE, spare_starts=spare_starts, spare_stops=spare_stops) is CarrierKind.EDITS
 
 
 def test_edits_carry_where_both_are_idle() -> None:
-    assert choose_carrier(IDLE, IDLE, spare_starts=20, spare_stops=20) is Carrier.EDITS
+    assert choose_carrier(IDLE, IDLE, spare_starts=20, spare_stops=20) is CarrierKind.EDITS
 
 
 @pytest.mark.parametrize(
     ("gap_s", "has_stop", "carrier"),
     [
-        (2 * FRESH_S, False, Carrier.EDITS),
-        (2 * FRESH_S + 0.1, False, Carrier.STREAM),
-        (2 * FRESH_S, True, Carrier.STREAM),
+        (2 * FRESH_S, False, CarrierKind.EDITS),
+        (2 * FRESH_S + 0.1, False, CarrierKind.STREAM),
+        (2 * FRESH_S, True, CarrierKind.STREAM),
     ],
     ids=["edits keep the words fresh", "edits are rare", "Slack shows its own Stop"],
 )
 def test_stream_below_a_stop_button_carries_only_where_edits_are_rare(
-    gap_s: float, has_stop: bool, carrier: Carrier
+    gap_s: float, has_stop: bool, carrier: CarrierKind
 ) -> None:
     assert choose_carrier(CarrierRoom(3, gap_s), IDLE, spare_starts=1, spare_stops=1, has_stop=has_stop) is carrier
 
 
-@pytest.mark.parametrize(("live", "carrier"), [(2, Carrier.EDITS), (3, Carrier.STREAM)])
-def test_fourth_answer_at_once_is_streamed(live: int, carrier: Carrier) -> None:
+@pytest.mark.parametrize(("live", "carrier"), [(2, CarrierKind.EDITS), (3, CarrierKind.STREAM)])
+def test_fourth_answer_at_once_is_streamed(live: int, carrier: CarrierKind) -> None:
     edits = Pacer(50)
     for number in range(live):
         edits.opened(number, 0.0)
@@ -49,14 +49,14 @@ def test_fourth_answer_at_once_is_streamed(live: int, carrier: Carrier) -> None:
 @pytest.mark.parametrize(
     ("setting", "spare_starts", "carrier"),
     [
-        (CarrierSetting.EDIT, 20, Carrier.EDITS),
-        (CarrierSetting.STREAM, 20, Carrier.STREAM),
-        (CarrierSetting.STREAM, 0, Carrier.EDITS),
+        (CarrierSetting.EDIT, 20, CarrierKind.EDITS),
+        (CarrierSetting.STREAM, 20, CarrierKind.STREAM),
+        (CarrierSetting.STREAM, 0, CarrierKind.EDITS),
     ],
 )
 @pytest.mark.parametrize("edits", [IDLE, CarrierRoom(3, 2.0)])
 def test_setting_decides_while_a_stream_can_start(
-    setting: CarrierSetting, spare_starts: int, carrier: Carrier, edits: CarrierRoom
+    setting: CarrierSetting, spare_starts: int, carrier: CarrierKind, edits: CarrierRoom
 ) -> None:
     assert choose_carrier(edits, IDLE, spare_starts=spare_starts, spare_stops=20, setting=setting) is carrier
 
@@ -73,7 +73,7 @@ def test_marginal_staleness_counts_what_the_other_replies_lose(live: int, stalen
 @given(ROOMS, ROOMS, st.integers(1, 20), st.integers(1, 20))
 def test_reply_goes_where_it_adds_least(edits: CarrierRoom, appends: CarrierRoom, starts: int, stops: int) -> None:
     carrier = choose_carrier(edits, appends, spare_starts=starts, spare_stops=stops, has_stop=True)
-    chosen, other = (appends, edits) if carrier is Carrier.STREAM else (edits, appends)
+    chosen, other = (appends, edits) if carrier is CarrierKind.STREAM else (edits, appends)
     assert chosen.marginal_staleness_s <= other.marginal_staleness_s
 
 

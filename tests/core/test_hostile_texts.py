@@ -13,11 +13,13 @@ import pytest
 
 from benchmarks.hostile import FUNCTIONS, MAX_RATIO, SHAPES, milliseconds, text_of
 from bot.core.job import End, EndReason
+from bot.core.reply.edits import Post
 from bot.core.reply.markdown.links import is_deceptive
 from bot.core.reply.markdown.render import render_complete, rendered
 from bot.core.reply.markdown.stable import stable_prefix
 from bot.core.reply.pages import Pages
-from bot.core.reply.state import Post, Reply, Shown
+from bot.core.reply.reply import Reply
+from bot.core.reply.state import Shown
 from bot.errors import Refusal
 from bot.slack.scheduled_reply import MAX_LAYOUT_CHARS
 from tests.core.conversations import question

@@ -8,7 +8,8 @@ from bot.core.job import End, EndReason
 from bot.core.reply.markdown.escaping import JOINER, escape_prose
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.markdown.replacement import Replacement
-from bot.core.reply.state import PageView, Reply
+from bot.core.reply.reply import Reply
+from bot.core.reply.state import PageView
 from bot.errors import Refusal
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks
@@ -141,7 +142,7 @@ def test_no_frame_notifies_anyone(text: str, step: int, plain: bool) -> None:
         show(reply, slack)
     reply.finish(End(EndReason.WHOLE, "<!here> @channel", "<!here>"))
     show(reply, slack)
-    assert reply.finished
+    assert reply.life.is_over
 
 
 @given(st.text(max_size=200) | markdown_texts)

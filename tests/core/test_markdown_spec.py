@@ -17,8 +17,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from bot.core.job import End, EndReason
+from bot.core.reply.edits import Post, Update
 from bot.core.reply.pages import Pages
-from bot.core.reply.state import PageView, Post, Reply, Update
+from bot.core.reply.reply import Reply
+from bot.core.reply.state import PageView
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question
@@ -132,7 +134,7 @@ def frames(markdown: str) -> dict[int, list[str]]:
             check_blocks(message["blocks"])
             sent[call.page].append("".join(block["text"] for block in message["blocks"] if block["type"] == "markdown"))
             reply.confirmed(call, f"{call.page}.0")
-    assert reply.finished
+    assert reply.life.is_over
     return sent
 
 

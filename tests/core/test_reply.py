@@ -6,13 +6,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bot.core import texts
-from bot.core.carriers import STREAM_BYTES, Carrier
+from bot.core.carriers import STREAM_BYTES
 from bot.core.job import End, EndReason
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency
+from bot.core.reply.edits import Post, Update
+from bot.core.reply.life import Life
 from bot.core.reply.markdown.render import sent_chars
 from bot.core.reply.pages import PAGE_CHARS, Pages
-from bot.core.reply.state import MOST_PAGES, Call, PageView, Post, Reply, Shown, Update, Upload
+from bot.core.reply.reply import MAX_PAGES, Reply
+from bot.core.reply.state import Call, PageView, Shown, Upload
+from bot.core.reply.streams import Stream
 from bot.errors import Refusal
 from bot.slack.format import reply_blocks
 from tests.core.conversations import question
@@ -145,7 +149,7 @@ def test_notice_of_the_ending_is_shown_below_the_text() -> None:
     assert list(channel.shown.values()) == [
         PageView("Half an ans", end=End(EndReason.WHOLE, "The connection was lost."))
     ]
-    assert reply.finished
+    assert reply.life.is_over
 
 
 def test_long_answer_continues_on_further_pages() -> None:
@@ -187,7 +191,7 @@ def test_take_over_breaks_the_pages_where_a_stream_had_them(stream_page: int, de
     earlier, before = Reply(question()), ReadersChannel()
     for delta in deltas:
         earlier.append(delta)
-    earlier.carry(stream_page, Carrier.STREAM)
+    earlier.carry(stream_page, Stream())
     earlier.finish(End(EndReason.WHOLE))
     show_all(earlier, before)
     pages = list(before.shown.values())
@@ -269,7 +273,7 @@ def test_deleted_message_is_left_alone() -> None:
     assert call is not None
     reply.refused(call, Refusal.MESSAGE_GONE)
     assert reply.gone
-    assert reply.finished
+    assert reply.life.is_over
     assert reply.next_call() is None
 
 
@@ -295,8 +299,8 @@ def test_end_is_posted_anew_with_the_pages_that_differ_and_the_old_message_is_de
     reply.finish(End(EndReason.WHOLE))
     call = reply.next_call()
     assert isinstance(call, Update)
-    assert (call.page, reply.may_be_posted_anew(call)) == (1, True)
-    reply.post_anew(call.page)
+    assert (call.page, reply.may_be_posted_again(call)) == (1, True)
+    reply.post_again(call.page)
     calls = []
     while (call := reply.next_call()) is not None:
         calls.append(type(call).__name__)
@@ -313,13 +317,13 @@ def test_only_an_ended_answer_is_posted_anew_and_only_once() -> None:
     reply.append("one")
     growing = reply.next_call()
     assert growing is not None
-    assert not reply.may_be_posted_anew(growing)
+    assert not reply.may_be_posted_again(growing)
     reply.finish(End(EndReason.WHOLE))
     final = reply.next_call()
     assert isinstance(final, Update)
-    reply.post_anew(final.page)
+    reply.post_again(final.page)
     show_all(reply, channel)
-    assert not reply.may_be_posted_anew(final)
+    assert not reply.may_be_posted_again(final)
 
 
 @pytest.mark.parametrize("reason", [Refusal.TOO_LONG, Refusal.UNREADABLE])
@@ -330,7 +334,7 @@ def test_refused_page_is_shown_in_another_form(reason: Refusal) -> None:
     reply.finish(End(EndReason.WHOLE))
     while (call := reply.next_call()) is not None:
         if not isinstance(call, Post | Update) or (
-            len(call.view.markdown) < 3_000 if reason is Refusal.TOO_LONG else call.view.plain
+            len(call.view.markdown) < 4_000 if reason is Refusal.TOO_LONG else call.view.plain
         ):
             reply.confirmed(call, channel.take(call))
         else:
@@ -345,7 +349,7 @@ def test_reply_that_is_refused_in_every_form_is_given_up() -> None:
         if (call := reply.next_call()) is not None:
             reply.refused(call, Refusal.UNREADABLE)
     assert reply.unshown
-    assert reply.finished
+    assert reply.life.is_over
 
 
 def test_urgency_tells_first_words_progress_and_the_end_apart() -> None:
@@ -415,7 +419,7 @@ def test_found_placeholder_is_not_posted_again() -> None:
     ts = channel.take(post)
     reply.refused(post, Refusal.TRANSIENT)
     reply.found(ts)
-    assert reply.placeholder_shown
+    assert reply.life is Life.SHOWN
     assert reply.next_call() is None
 
 
@@ -504,8 +508,8 @@ class ReplyMachine(RuleBasedStateMachine):
     def find_edits_spent(self) -> None:
         """The scheduler asks this before it sends an edit of an answer's end."""
         assert isinstance(self.call, Update)
-        if self.reply.may_be_posted_anew(self.call):
-            self.reply.post_anew(self.call.page)
+        if self.reply.may_be_posted_again(self.call):
+            self.reply.post_again(self.call.page)
             assert not isinstance(self.reply.next_call(), Update)
             self.call = None
 
@@ -530,7 +534,7 @@ class ReplyMachine(RuleBasedStateMachine):
         if self.channel.files:
             (files,) = self.channel.files.values()
             assert [file.content.decode() for file in files] == [self.text]
-            assert len(views) == MOST_PAGES
+            assert len(views) == MAX_PAGES
             assert self.text.startswith(text)
         else:
             assert text == self.text

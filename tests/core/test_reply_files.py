@@ -5,8 +5,10 @@ import pytest
 from bot.core import texts
 from bot.core.job import End, EndReason
 from bot.core.reply.attachments import Attached, AttachedFile, keys
+from bot.core.reply.edits import Post, Update
 from bot.core.reply.pages import PAGE_CHARS
-from bot.core.reply.state import MOST_PAGES, UPLOAD_TRIES, PageView, Post, Reply, Shown, Update, Upload
+from bot.core.reply.reply import MAX_PAGES, UPLOAD_TRIES, Reply
+from bot.core.reply.state import PageView, Shown, Upload
 from bot.errors import Refusal
 from tests.core.conversations import question
 from tests.core.readers import ReadersChannel, show_all
@@ -19,7 +21,7 @@ def test_answer_longer_than_five_pages_is_attached() -> None:
     reply, channel = Reply(question()), ReadersChannel()
     reply.append(SEVEN_PAGES)
     show_all(reply, channel)
-    assert len(channel.shown) == MOST_PAGES
+    assert len(channel.shown) == MAX_PAGES
     assert channel.shown["5.0"].notice == texts.WRITING_LONG
     reply.append("The end.")
     assert reply.next_call() is None
@@ -36,7 +38,7 @@ def test_notice_about_a_file_follows_its_upload() -> None:
     reply, channel = Reply(question()), ReadersChannel()
     reply.append(SEVEN_PAGES)
     reply.finish(End(EndReason.WHOLE, "Cut."))
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         call = reply.next_call()
         assert isinstance(call, Post)
         reply.confirmed(call, channel.take(call))
@@ -79,7 +81,7 @@ def test_upload_that_is_given_up_continues_the_answer_on_more_pages() -> None:
     reply, channel = without_files()
     show_all(reply, channel)
     assert channel.text() == SEVEN_PAGES
-    assert (channel.files, reply.unshown, reply.finished) == ({}, False, True)
+    assert (channel.files, reply.unshown, reply.life.is_over) == ({}, False, True)
 
 
 def test_upload_that_is_given_up_is_not_tried_in_another_form() -> None:

@@ -9,9 +9,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from bot.core.job import End, EndReason
 from bot.core.outbox import OutboxKind
-from bot.core.reply.forms import MOST_REPLACED_IN_ALL, PLAIN_BYTES, SMALLER_PAGE_CHARS
+from bot.core.reply.edits import MAX_REPLACED_IN_ALL, PLAIN_BYTES, Post, Update
 from bot.core.reply.pages import Pages
-from bot.core.reply.state import MOST_PAGES, Call, Delete, PageView, Post, Reply, Shown, Update, Upload
+from bot.core.reply.reply import MAX_PAGES, Reply
+from bot.core.reply.state import Call, Delete, PageView, Shown, Upload
 from bot.errors import Refusal
 from bot.slack.retry_policy import REPLY_CALLS
 from tests.core.conversations import question
@@ -62,12 +63,8 @@ def test_answer_has_its_full_form_after_an_outage(kind: type[Call], reason: Refu
     assert scheduler.reply.leftover is None
 
 
-@pytest.mark.parametrize(
-    ("accepts", "plain"),
-    [(SMALLER_PAGE_CHARS, False), (0, True)],
-    ids=["smaller pages", "plain text"],
-)
-def test_accepted_form_stays_after_the_full_form_is_refused_again(accepts: int, plain: bool) -> None:
+@pytest.mark.parametrize("accepts", [3_000, 0], ids=["no long pages", "no blocks"])
+def test_plain_text_stays_after_the_full_form_is_refused_again(accepts: int) -> None:
     slack = UnreliableSlack()
     reply = Reply(question())
 
@@ -84,7 +81,7 @@ def test_accepted_form_stays_after_the_full_form_is_refused_again(accepts: int, 
     scheduler.run(MOST_CALLS)
     views = [view for _, view in slack.pages.values()]
     assert text_of(reply, slack) == TEXT
-    assert {view.plain for view in views} == {plain}
+    assert {view.plain for view in views} == {True}
     assert max(len(view.markdown) for view in views) <= PLAIN_BYTES
     assert scheduler.calls < 50
 
@@ -180,19 +177,17 @@ def test_only_pages_from_the_refused_one_on_get_another_form() -> None:
     before, full = dict(channel.shown), reply.next_call()
     assert isinstance(full, Post)
 
-    smaller = refused_until(reply, lambda view: len(view.markdown) <= SMALLER_PAGE_CHARS)
-    assert (type(smaller), smaller.page) == (Post, 2)
-    reply.confirmed(smaller, channel.take(smaller))
+    plain = refused_until(reply, lambda view: view.plain)
+    assert (type(plain), plain.page, len(plain.view.markdown) <= PLAIN_BYTES) == (Post, 2, True)
+    reply.confirmed(plain, channel.take(plain))
     again = reply.next_call()
     assert isinstance(again, Update)
     assert (again.page, again.view) == (2, full.view), "the full form is tried once more"
     reply.refused(again, Refusal.UNKNOWN)
     later = reply.next_call()
     assert isinstance(later, Post)
-    assert (later.page, len(later.view.markdown) <= SMALLER_PAGE_CHARS) == (3, True)
+    assert (later.page, later.view.plain) == (3, True), "all pages from there on have the same form"
 
-    plain = refused_until(reply, lambda view: view.plain)
-    assert (type(plain), plain.page) == (Update, 2), "all pages from there on have the same form"
     show_all(reply, channel)
     assert channel.text() == reply.text
     shown = list(channel.shown.items())
@@ -210,7 +205,7 @@ def test_replaced_messages_have_an_end() -> None:
             reply.found(f"{posted}.0")
         else:
             reply.refused(call, Refusal.UNEDITABLE)
-    assert posted == 1 + MOST_REPLACED_IN_ALL
+    assert posted == 1 + MAX_REPLACED_IN_ALL
     assert reply.leftover is OutboxKind.SHOW_END
 
 
@@ -277,7 +272,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
         assert self.scheduler.calls - calls <= MOST_CALLS
         # The end, and then the deletions, are each given up after a while.
         assert self.scheduler.now - began <= 3 * (REPLY_CALLS.within_s + 2 * REPLY_CALLS.longest_wait_s)
-        assert self.reply.finished
+        assert self.reply.life.is_over
         reply = self.reply
         if reply.gone or reply.leftover is OutboxKind.DELETE_REPLY:
             return
@@ -286,7 +281,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
             reply = shown_later(reply, self.slack, self.text, End(EndReason.WHOLE, "Cut."))
         views = [self.slack.pages[ts][1] for ts in reply.page_ts]
         assert text_of(reply, self.slack) == self.text[: views[-1].end_chars]
-        if self.slack.files and len(views) == MOST_PAGES:
+        if self.slack.files and len(views) == MAX_PAGES:
             assert self.text.startswith(text_of(reply, self.slack))
         else:
             assert text_of(reply, self.slack) == self.text

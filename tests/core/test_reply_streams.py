@@ -7,24 +7,15 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.carriers import MOST_CONFLICTS, STREAM_BYTES, Carrier
+from bot.core.carriers import STREAM_BYTES, CarrierKind
 from bot.core.job import End, EndReason
 from bot.core.pacing import Urgency
 from bot.core.reply.approvals import Ask
-from bot.core.reply.forms import PLAIN_AT
+from bot.core.reply.edits import PLAIN_AT, Post, Update
 from bot.core.reply.markdown.render import rendered
-from bot.core.reply.state import (
-    AppendStream,
-    Call,
-    Delete,
-    Post,
-    Reply,
-    Shown,
-    StartStream,
-    StopStream,
-    Streaming,
-    Update,
-)
+from bot.core.reply.reply import Reply
+from bot.core.reply.state import Call, Delete, Shown
+from bot.core.reply.streams import MAX_CONFLICTS, AppendStream, Stage, StartStream, StopStream, Stream
 from bot.errors import Refusal
 from tests.core.conversations import question
 
@@ -76,12 +67,18 @@ class StreamingThread:
         return f"{self.posted}.0"
 
 
-def next_filled(reply: Reply, carrier: Carrier = Carrier.STREAM) -> Call | None:
+def streaming(reply: Reply) -> Stage | None:
+    """Returns where the reply's stream stands; None without one."""
+    carriers = [message.carrier for message in reply.messages] + [reply._starting]
+    return next((carrier.stage for carrier in carriers if isinstance(carrier, Stream)), None)
+
+
+def next_filled(reply: Reply, carrier: CarrierKind = CarrierKind.STREAM) -> Call | None:
     """Returns the reply's next call with its text, after choosing what carries a page that begins."""
     for _ in range(5):
         call = reply.next_call()
-        if isinstance(call, Post | Update) and reply.may_start_stream(call):
-            reply.carry(call.page, carrier)
+        if isinstance(call, Post | Update) and reply.may_be_carried(call):
+            reply.carry(call.page, Stream() if carrier is CarrierKind.STREAM else None)
             call = reply.next_call()
         filled = call and reply.filled(call)
         if filled is not None or reply.next_call() == call:
@@ -89,7 +86,7 @@ def next_filled(reply: Reply, carrier: Carrier = Carrier.STREAM) -> Call | None:
     raise AssertionError(f"{call} is never filled")
 
 
-def advance(reply: Reply, thread: StreamingThread, carrier: Carrier = Carrier.STREAM) -> Call | None:
+def advance(reply: Reply, thread: StreamingThread, carrier: CarrierKind = CarrierKind.STREAM) -> Call | None:
     """Does the next call; returns it."""
     call = next_filled(reply, carrier)
     if call is not None:
@@ -115,13 +112,13 @@ def streamed(text: str = "One two three ") -> tuple[Reply, StreamingThread]:
 def test_words_grow_in_a_stream_until_its_stop() -> None:
     reply, thread = Reply(question(), has_stop=True), StreamingThread()
     reply.append("One two")
-    assert reply.streaming is Streaming.NO
+    assert streaming(reply) is None
     start = next_filled(reply)
     assert isinstance(start, StartStream)
-    assert (start.page, start.text, reply.streaming) == (0, "One", Streaming.STARTING)
+    assert (start.page, start.text, streaming(reply)) == (0, "One", Stage.STARTING)
     assert reply.urgency_of(start) is Urgency.FIRST
     reply.confirmed(start, thread.take(start))
-    assert (reply.streaming, reply.page_ts, reply.begun) == (Streaming.OPEN, ("1.0",), True)
+    assert (streaming(reply), reply.page_ts, reply.begun) == (Stage.OPEN, ("1.0",), True)
     assert next_filled(reply) is None, "the last word may still grow"
 
     reply.append(" three")
@@ -140,7 +137,7 @@ def test_words_grow_in_a_stream_until_its_stop() -> None:
     assert stop.view.end == End(EndReason.WHOLE, footer="model")
     assert reply.urgency_of(stop) is Urgency.FINAL
     reply.confirmed(stop, thread.take(stop))
-    assert (reply.streaming, reply.finished, reply.page_ts) == (Streaming.NO, True, ("1.0",))
+    assert (streaming(reply), reply.life.is_over, reply.page_ts) == (None, True, ("1.0",))
     assert thread.texts == {"1.0": "One two three"}
 
 
@@ -177,7 +174,7 @@ def test_placeholder_above_a_stream_says_that_the_answer_is_below() -> None:
     assert reply.pointer_below() is None
     reply.finish(End(EndReason.WHOLE))
     show_all(reply, thread)
-    assert reply.finished
+    assert reply.life.is_over
 
 
 @pytest.mark.parametrize("reason", list(Refusal))
@@ -189,7 +186,7 @@ def test_stream_goes_on_if_the_placeholder_above_it_is_not_edited(reason: Refusa
     edit = reply.pointer_below()
     assert edit is not None
     reply.refused(edit, reason)
-    assert (reply.pointer_below(), reply.streaming, reply.gone, reply.unshown) == (None, Streaming.OPEN, False, False)
+    assert (reply.pointer_below(), streaming(reply), reply.gone, reply.unshown) == (None, Stage.OPEN, False, False)
 
 
 @pytest.mark.parametrize("over", ["the answer has ended", "the stream is left", "Slack shows its own Stop"])
@@ -201,7 +198,7 @@ def test_no_placeholder_points_below(over: str) -> None:
     if over == "the answer has ended":
         reply.finish(End(EndReason.WHOLE))
     elif over == "the stream is left":
-        reply.leave_stream()
+        reply.leave_carriers()
     assert reply.pointer_below() is None
 
 
@@ -215,7 +212,7 @@ def test_stop_of_a_stream_keeps_slacks_own_stop_while_the_answer_goes_on(has_sto
         if is_over:
             reply.finish(End(EndReason.WHOLE))
         else:
-            reply.leave_stream()
+            reply.leave_carriers()
         call = next_filled(reply)
         assert isinstance(call, StopStream)
         assert call.keeps_stop == (has_stop and not is_over)
@@ -232,10 +229,10 @@ def test_reply_that_asks_for_an_approval_has_a_stop_of_its_own() -> None:
 def test_page_that_edits_carry_starts_no_stream() -> None:
     reply, thread = Reply(question(), has_stop=True), StreamingThread()
     reply.append("One ")
-    assert isinstance(advance(reply, thread, Carrier.EDITS), Post)
+    assert isinstance(advance(reply, thread, CarrierKind.EDITS), Post)
     reply.append("two ")
     assert isinstance(advance(reply, thread), Update)
-    assert reply.streaming is Streaming.NO
+    assert streaming(reply) is None
 
 
 def ended(reply: Reply) -> None:
@@ -261,14 +258,7 @@ def refused(*reasons: Refusal) -> Callable[[Reply], None]:
 def with_full_page(reply: Reply) -> None:
     """Edits have carried the first page, and the second begins."""
     reply.append("word " * 4_000)
-    advance(reply, StreamingThread(), Carrier.EDITS)
-
-
-def queued(reply: Reply) -> None:
-    post = reply.next_call()
-    assert isinstance(post, Post)
-    reply.confirmed(post, "1.0")
-    reply.append("One ")
+    advance(reply, StreamingThread(), CarrierKind.EDITS)
 
 
 def words(reply: Reply) -> None:
@@ -290,10 +280,8 @@ def words_below_a_placeholder(reply: Reply) -> None:
         ({"has_stop": True}, ended, False),
         ({"version": 1}, words, False),
         ({"shown": Shown(("1.0",))}, words, False),
-        ({"queued": True}, queued, False),
         ({}, refused(Refusal.UNREADABLE), False),
         ({}, refused(*[Refusal.UNKNOWN] * (PLAIN_AT // 2)), False),
-        ({}, refused(*[Refusal.UNKNOWN] * 3), False),
         ({}, with_full_page, False),
     ],
     ids=[
@@ -304,10 +292,8 @@ def words_below_a_placeholder(reply: Reply) -> None:
         "an answer that has ended",
         "a new version, whose message shows the old one",
         "a message of an earlier attempt",
-        "a queued question's placeholder",
         "without blocks",
         "in plain text",
-        "on smaller pages",
         "a later page without a Stop",
     ],
 )
@@ -316,7 +302,7 @@ def test_what_a_stream_may_carry(options: dict[str, Any], begin: Callable[[Reply
     begin(reply)
     call = reply.next_call()
     assert call is not None
-    assert reply.may_start_stream(call) is may_start
+    assert reply.may_be_carried(call) is may_start
 
 
 @pytest.mark.parametrize("has_stop", [False, True])
@@ -339,7 +325,7 @@ def test_later_page_starts_a_stream_of_its_own(has_stop: bool) -> None:
 def test_pages_of_a_stream_stay_when_edits_go_on() -> None:
     reply, thread = streamed("word " * 100)
     reply.append("word " * 2_900)
-    reply.leave_stream()
+    reply.leave_carriers()
     reply.finish(End(EndReason.WHOLE))
     show_all(reply, thread)
     assert [len(page) for page in thread.texts.values()] == [STREAM_BYTES, 15_000 - STREAM_BYTES]
@@ -354,7 +340,7 @@ def test_refused_start_leaves_the_page_to_edits(reason: Refusal) -> None:
     start = next_filled(reply)
     assert isinstance(start, StartStream)
     reply.refused(start, reason)
-    assert reply.streaming is Streaming.NO
+    assert streaming(reply) is None
     assert isinstance(advance(reply, thread), Post)
     reply.append("three ")
     assert isinstance(advance(reply, thread), Update)
@@ -366,8 +352,8 @@ def test_start_that_must_wait_leaves_the_page_to_edits() -> None:
     reply.append("One two ")
     start = next_filled(reply)
     assert isinstance(start, StartStream)
-    reply.rate_limited(start)
-    assert reply.streaming is Streaming.NO
+    reply.limited(start)
+    assert streaming(reply) is None
     assert isinstance(advance(reply, thread), Post)
 
 
@@ -376,8 +362,8 @@ def test_append_that_must_wait_leaves_the_stream_open() -> None:
     reply.append("four ")
     append = next_filled(reply)
     assert isinstance(append, AppendStream)
-    reply.rate_limited(append)
-    assert (reply.streaming, next_filled(reply)) == (Streaming.OPEN, append)
+    reply.limited(append)
+    assert (streaming(reply), next_filled(reply)) == (Stage.OPEN, append)
 
 
 def refused_in_stream(reason: Refusal, *, at_the_end: bool) -> tuple[Reply, StreamingThread]:
@@ -401,13 +387,13 @@ def test_stream_that_may_still_be_open_is_stopped_and_edited(reason: Refusal, at
     assert reply.urgency_of(stop) is Urgency.FINAL
     show_all(reply, thread)
     assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update]
-    assert (thread.texts, reply.streaming) == ({"1.0": "One two three four "}, Streaming.NO)
+    assert (thread.texts, streaming(reply)) == ({"1.0": "One two three four "}, None)
 
 
 @pytest.mark.parametrize("at_the_end", [False, True])
 def test_stream_that_slack_has_closed_is_edited(at_the_end: bool) -> None:
     reply, thread = refused_in_stream(Refusal.STREAM_CLOSED, at_the_end=at_the_end)
-    assert reply.streaming is Streaming.NO
+    assert streaming(reply) is None
     thread.open.clear()
     show_all(reply, thread)
     assert [type(call) for call in thread.sent] == [StartStream, Update]
@@ -418,13 +404,13 @@ def test_stream_that_slack_has_closed_is_edited(at_the_end: bool) -> None:
 @pytest.mark.parametrize("reason", GONE)
 def test_stream_in_a_place_that_is_gone_ends_the_reply(reason: Refusal, at_the_end: bool) -> None:
     reply, _ = refused_in_stream(reason, at_the_end=at_the_end)
-    assert (reply.gone, reply.next_call(), reply.finished) == (True, None, True)
+    assert (reply.gone, reply.next_call(), reply.life.is_over) == (True, None, True)
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Refusal if not reason.is_gone])
 def test_bare_stop_is_repeated_only_if_the_refusal_may_pass(reason: Refusal) -> None:
     reply, thread = streamed()
-    reply.leave_stream()
+    reply.leave_carriers()
     stop = next_filled(reply)
     assert stop == StopStream(question(), 0, "1.0")
     reply.refused(stop, reason)
@@ -437,7 +423,7 @@ def test_bare_stop_is_repeated_only_if_the_refusal_may_pass(reason: Refusal) -> 
 
 def test_stream_that_is_left_goes_on_in_edits() -> None:
     reply, thread = streamed()
-    reply.leave_stream()
+    reply.leave_carriers()
     reply.append("four ")
     show_all(reply, thread)
     reply.append("five ")
@@ -448,10 +434,10 @@ def test_stream_that_is_left_goes_on_in_edits() -> None:
 
 def test_message_that_still_grows_as_a_stream_is_stopped_and_then_replaced() -> None:
     reply, thread = streamed()
-    reply.leave_stream()
+    reply.leave_carriers()
     show_all(reply, thread)
     reply.append("four ")
-    for _ in range(MOST_CONFLICTS):
+    for _ in range(MAX_CONFLICTS):
         edit = next_filled(reply)
         assert isinstance(edit, Update)
         reply.refused(edit, Refusal.STREAM_OPEN)
@@ -483,7 +469,7 @@ def test_address_of_a_link_that_was_appended_is_edited(at_the_end: bool) -> None
 def test_end_that_is_posted_anew_stops_the_stream_first() -> None:
     reply, thread = streamed()
     reply.finish(End(EndReason.WHOLE))
-    reply.post_anew(0)
+    reply.post_again(0)
     show_all(reply, thread)
     assert [type(call) for call in thread.sent] == [StartStream, StopStream, Post, Delete]
     assert thread.sent[1] == StopStream(question(), 0, "1.0")
@@ -495,7 +481,7 @@ def test_pages_that_are_posted_anew_are_no_longer_than_a_stream_carries() -> Non
     reply.append("word " * 3_000)
     show_all(reply, thread)
     reply.finish(End(EndReason.WHOLE))
-    reply.post_anew(0)
+    reply.post_again(0)
     show_all(reply, thread)
     posts = [call for call in thread.sent if isinstance(call, Post)]
     assert [call.page for call in posts] == [0, 1]
@@ -517,7 +503,7 @@ def test_late_answer_of_a_stream_that_was_left_changes_nothing() -> None:
     reply.append("four ")
     append = next_filled(reply)
     assert isinstance(append, AppendStream)
-    reply.leave_stream()
+    reply.leave_carriers()
     show_all(reply, thread)
     reply.confirmed(append, "1.0")
     assert next_filled(reply) is None

@@ -4,8 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bot.core.reply.attachments import AttachedFile
-from bot.core.reply.state import Call, Delete, PageView, Post, Reply, StartStream, Update, Upload
+from bot.core.reply.edits import Post, Update
+from bot.core.reply.reply import Reply
+from bot.core.reply.state import Begin, Call, Delete, PageView, Upload
 from bot.errors import Refusal, Refused
+from bot.slack.reply_transport import METHODS
 from bot.slack.scheduled_reply import ScheduledReply
 
 
@@ -46,7 +49,7 @@ class UnreliableSlack:
             case Delete(ts=ts):
                 self.pages.pop(ts, None)
                 self.files.pop(ts, None)
-        assert not isinstance(call, StartStream), "no page may be streamed here"
+        assert not isinstance(call, Begin), "no page may be streamed here"
         return call.ts
 
     def find(self, post: Post, known: tuple[str, ...]) -> str | None:
@@ -62,9 +65,6 @@ class UnreliableDelivery:
     slack: UnreliableSlack
     has_lost_post: bool = field(default=False, init=False)
 
-    def method_of(self, call: Call) -> str:
-        return {Post: "chat.postMessage", Update: "chat.update", Delete: "chat.delete"}.get(type(call), "files")
-
     async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
         assert may_send()
         self.try_to_send(call)
@@ -73,14 +73,14 @@ class UnreliableDelivery:
         """Sends a call. Raises Refused if Slack refuses it."""
         if isinstance(call, Post) and self.has_lost_post:
             self.has_lost_post = False
-            if ts := self.slack.find(call, self.reply.page_ts + self.reply.replaced_ts):
+            if ts := self.slack.find(call, tuple(message.ts for message in self.reply.messages)):
                 self.reply.found(ts)
                 return
         result = self.slack.result_of(call)
         is_outside_thread = result.reason is Refusal.OUTSIDE_THREAD and isinstance(call, Post)
         ts = self.slack.take(call) if result.reason is None or result.done or is_outside_thread else ""
         if result.reason is not None:
-            raise Refused(self.method_of(call), result.reason, result.reason, ts)
+            raise Refused(METHODS[type(call)], result.reason, result.reason, ts)
         self.reply.confirmed(call, ts)
 
     def refused(self, call: Call, error: Refused) -> None:
@@ -114,12 +114,12 @@ class SimulatedScheduler:
         """Sends the next call at its time; returns False if there is none."""
         if self.scheduled.settled.is_set():
             return False
-        call = self.scheduled.next_call(self.now)
+        call = self.scheduled.next_call()
         if call is not None:
             self.now = max(self.now, self.scheduled.not_before)
             self.calls += 1
             self._send(call)
-        if self.scheduled.is_over:
+        if self.reply.life.is_over:
             self.scheduled.settled.set()
         return call is not None
 

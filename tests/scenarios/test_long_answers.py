@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.core import texts
-from bot.core.reply.state import MOST_PAGES
+from bot.core.reply.reply import MAX_PAGES
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
@@ -59,7 +59,7 @@ async def test_five_of_seven_pages_are_posted_and_the_answer_is_attached(stage: 
     stage.vendor.script(VendorResponse(events(SEVEN_PAGES)))
     asked = await stage.mention()
     messages = await ended(stage, asked, WHOLE_NOTE)
-    assert len(pages(messages)) == MOST_PAGES
+    assert len(pages(messages)) == MAX_PAGES
     assert files(messages, stage.sandbox) == {"answer.md": SEVEN_PAGES, "code-1.py": CODE}
     assert messages[-1].files, "they stand below the pages"
     assert texts.WRITING_LONG not in str(messages)
@@ -170,10 +170,10 @@ async def test_crash_between_file_and_last_edit_leaves_one_file_and_no_second_re
     await process.wait()
     await bots()
     messages = await ended(stage, asked, WHOLE_NOTE)
-    await sandbox.wait_for(lambda: len(stage.bots("general", asked)) == MOST_PAGES + 1)
+    await sandbox.wait_for(lambda: len(stage.bots("general", asked)) == MAX_PAGES + 1)
     assert files(stage.bots("general", asked), sandbox) == {"answer.md": SEVEN_PAGES, "code-1.py": CODE}
     assert len(vendor.requests) == 1
-    assert len(pages(messages)) == MOST_PAGES
+    assert len(pages(messages)) == MAX_PAGES
 
 
 @pytest.mark.long

@@ -13,24 +13,18 @@ from bot.core.job import Others, Piece, Reservation
 from bot.core.lease import Lease
 from bot.core.pacing import PostRule
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import AppendStream, Call, Delete, Post, Reply, Shown, StartStream, StopStream, Update, Upload
+from bot.core.reply.reply import Reply
+from bot.core.reply.state import Call, Shown
 from bot.errors import RateLimited, Refusal, Refused, StoreError
-from bot.slack.edit_scheduler import EditScheduler, ReplyHandle
+from bot.slack.edit_scheduler import EditScheduler
 from bot.slack.rate_budget import RateBudget
+from bot.slack.reply_transport import METHODS
+from bot.slack.scheduled_reply import ScheduledReply
 from bot.store.queue.worker import WorkerQueue
 from bot.store.rate_ledger import RateLedger
 from tests.simulated_time import SimulatedClock
 
 NO_OTHERS = Others()
-METHODS: dict[type[Call], str] = {
-    Post: "chat.postMessage",
-    Update: "chat.update",
-    Delete: "chat.delete",
-    StartStream: "chat.startStream",
-    AppendStream: "chat.appendStream",
-    StopStream: "chat.stopStream",
-    Upload: "files.completeUploadExternal",
-}
 
 
 @dataclass
@@ -109,15 +103,12 @@ class SimulatedDelivery:
     job: Job
     reply: Reply
 
-    def method_of(self, call: Call) -> str:
-        return METHODS[type(call)]
-
     async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
         transport = self.transport
         await asyncio.sleep(transport.connecting_s)
         if not may_send():
             transport.withheld += 1
-            raise Refused(self.method_of(call), "Withheld", Refusal.TRANSIENT)
+            raise Refused(METHODS[type(call)], "Withheld", Refusal.TRANSIENT)
         transport.sent.append(Sent(asyncio.get_running_loop().time(), self.job.id, call))
         await (asyncio.Event().wait() if transport.latency_s == math.inf else asyncio.sleep(transport.latency_s))
         if (error := transport.error_of(call)) is not None:
@@ -178,11 +169,11 @@ class Schedule:
     ledger: LoneLedger
     lease: Lease
 
-    async def open(self, job_id: int, page_ts: tuple[str, ...] = ()) -> ReplyHandle:
+    async def open(self, job_id: int, page_ts: tuple[str, ...] = ()) -> ScheduledReply:
         """Opens a reply in its own thread."""
         return await self.scheduler.open(Draft(job_of(job_id, page_ts)))
 
-    async def open_in_pane(self, job_id: int, *, allowed: bool = True) -> ReplyHandle:
+    async def open_in_pane(self, job_id: int, *, allowed: bool = True) -> ScheduledReply:
         """Opens a reply where Slack shows a status and its own Stop; `allowed`: a native stream may carry it."""
         job = job_of(job_id)
         reply = await self.scheduler.open(Draft(job), status_shown=True, has_stop=True)

@@ -21,12 +21,13 @@ from bot.core.lease import Lease
 from bot.core.reply.draft import Draft
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import SlackClient
-from bot.slack.edit_scheduler import EditScheduler, ReplyHandle
+from bot.slack.edit_scheduler import EditScheduler
 from bot.slack.message_transport import MessageTransport
 from bot.slack.paced_client import PacedClient
 from bot.slack.posted_replies import PostedReplies
 from bot.slack.rate_budget import RateBudget
 from bot.slack.refusals import reason_of
+from bot.slack.scheduled_reply import ScheduledReply
 from sandbox.server import Sandbox
 from sandbox.web_api import streams
 from sandbox.workspace import Message, SlackError
@@ -212,7 +213,7 @@ class Telling:
         self.process = SchedulerProcess(self.client, self.records, self.ledger, story.setting)
         self.model_texts = [""] * story.replies
         self.roots = [self.sandbox.people.say("ada", "general", f"why {n}?") for n in range(story.replies)]
-        self.handles: list[ReplyHandle] = []
+        self.handles: list[ScheduledReply] = []
         self.attempt = 0
 
     async def run(self) -> None:

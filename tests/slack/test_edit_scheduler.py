@@ -15,10 +15,12 @@ from bot.core.outbox import OutboxKind
 from bot.core.pacing import FINAL_WAIT_S, OWN_GAP_S, POST_BURST, STEP_GAP_S, Urgency
 from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import Call, Delete, Post, Reply, Shown, Update, Upload
+from bot.core.reply.edits import Post, Update
+from bot.core.reply.reply import Reply
+from bot.core.reply.state import Call, Delete, Shown, Upload
 from bot.errors import RateLimited, Refusal, Refused
 from bot.services.replies import LiveReply
-from bot.slack.edit_scheduler import CALL_TIMEOUT_S, LAST_CALLS_S, MOST_IN_FLIGHT, PLACEHOLDER_DELAY_S
+from bot.slack.edit_scheduler import CALL_TIMEOUT_S, LAST_CALLS_S, MAX_IN_FLIGHT, PLACEHOLDER_DELAY_S
 from bot.slack.rate_budget import CALLS_PER_MINUTE
 from bot.slack.retry_policy import REPLY_CALLS
 from bot.slack.scheduled_reply import MAX_LAYOUT_CHARS, ScheduledReply
@@ -130,19 +132,19 @@ async def test_calls_of_a_method_in_flight_are_limited_and_an_error_makes_room()
     """A call that raised an unexpected exception must not count as in flight forever."""
     transport = SimulatedTransport(latency_s=3.0, error_of=fails_for(10, ValueError("unforeseen"), Post))
     async with scheduling(transport) as schedule:
-        for number in range(MOST_IN_FLIGHT + 2):
+        for number in range(MAX_IN_FLIGHT + 2):
             await schedule.open(number)
         await asyncio.sleep(2.9)
-        assert len(schedule.transport.sent) == MOST_IN_FLIGHT
+        assert len(schedule.transport.sent) == MAX_IN_FLIGHT
         await asyncio.sleep(100)
-    assert {job_id for job_id, _ in schedule.records.pages} == set(range(MOST_IN_FLIGHT + 2))
+    assert {job_id for job_id, _ in schedule.records.pages} == set(range(MAX_IN_FLIGHT + 2))
     assert {(type(call), reason) for call, reason in transport.refused} == {(Post, Refusal.UNKNOWN)}
 
 
 @simulated
 async def test_other_methods_do_not_wait_for_a_method_whose_calls_are_all_in_flight() -> None:
     async with scheduling(SimulatedTransport(latency_s=3.0)) as schedule:
-        for number in range(MOST_IN_FLIGHT + 1):
+        for number in range(MAX_IN_FLIGHT + 1):
             await schedule.open(number)
         begun = await schedule.open(100, page_ts=("100.0",))
         begun.append("Hello.")

@@ -11,11 +11,14 @@ from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job
 from bot.core.job import End, EndReason
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import Call, Post, StartStream, Update
+from bot.core.reply.edits import Post, Update
+from bot.core.reply.state import Call
+from bot.core.reply.streams import StartStream
 from bot.errors import RateLimited
-from bot.slack.edit_scheduler import ReplyHandle
+from bot.slack.reply_transport import METHODS
+from bot.slack.scheduled_reply import ScheduledReply
 from tests.simulated_time import run_simulated
-from tests.slack.schedules import METHODS, Schedule, SimulatedTransport, job_of, scheduling
+from tests.slack.schedules import Schedule, SimulatedTransport, job_of, scheduling
 
 LATENCY_S = 0.1
 
@@ -43,7 +46,7 @@ def job_in(channel_id: str, job_id: int) -> Job:
     return replace(job, question=replace(job.question, thread=thread))
 
 
-async def ask(schedule: Schedule, channel_id: str, job_id: int) -> ReplyHandle:
+async def ask(schedule: Schedule, channel_id: str, job_id: int) -> ScheduledReply:
     job = job_in(channel_id, job_id)
     reply = await schedule.scheduler.open(Draft(job))
     schedule.scheduler.allow_stream(job)

@@ -2,14 +2,18 @@
 
 import pytest
 
-from bot.core.carriers import Carrier, CarrierSetting
+from bot.core.carriers import CarrierKind, CarrierSetting
 from bot.core.pacing import ASK_AGAIN_S, MARGIN_S, USUAL_LIFE_S, WINDOW_S, Urgency
-from bot.core.reply.state import Streaming
-from bot.slack.rate_budget import APPENDS, CALLS_PER_MINUTE, REPLIES, STARTS, STOPS, RateBudget
+from bot.core.reply.streams import Stream
+from bot.slack.rate_budget import CALLS_PER_MINUTE, REPLIES, RateBudget
+from bot.slack.streams import chosen_carrier
 from tests.clocks import ManualClock
 from tests.slack.schedules import LoneLedger
 
 NOW = 1_000.0
+STARTS, APPENDS, STOPS = "chat.startStream", "chat.appendStream", "chat.stopStream"
+EDITED: list[str] = [REPLIES]
+STARTING, OPEN = [STARTS, APPENDS, STOPS], [APPENDS, STOPS]
 AUTO, STREAM = CarrierSetting.AUTO, CarrierSetting.STREAM
 
 
@@ -29,26 +33,26 @@ def send(budget: RateBudget, method: str, calls: int) -> None:
         budget.answered(method)
 
 
+def carrier(budget: RateBudget, setting: CarrierSetting) -> CarrierKind:
+    """Returns what carries the reply "a"."""
+    chosen = chosen_carrier(budget, "a", setting, NOW, has_stop=False)
+    return CarrierKind.STREAM if isinstance(chosen, Stream) else CarrierKind.EDITS
+
+
 def live_by_method(budget: RateBudget) -> dict[str, int]:
     """Returns how many live replies use each method's calls."""
     return {method: budget._pacers[method].live for method in (REPLIES, STARTS, APPENDS, STOPS)}
 
 
 @pytest.mark.parametrize(
-    ("streaming", "used"),
-    [
-        (Streaming.NO, {REPLIES}),
-        (Streaming.STARTING, {STARTS, APPENDS, STOPS}),
-        (Streaming.OPEN, {APPENDS, STOPS}),
-    ],
+    "used",
+    [EDITED, STARTING, OPEN],
 )
-def test_calls_are_held_back_for_what_a_reply_still_needs(
-    budget: RateBudget, streaming: Streaming, used: set[str]
-) -> None:
+def test_calls_are_held_back_for_what_a_reply_still_needs(budget: RateBudget, used: list[str]) -> None:
     budget.opened("other")
     budget.opened("a")
-    for step in (Streaming.STARTING, Streaming.OPEN, Streaming.NO, streaming, streaming):
-        budget.streams("a", step)
+    for step in (STARTING, OPEN, EDITED, used, used):
+        budget.uses("a", step)
     edits = 2 if REPLIES in used else 1
     assert live_by_method(budget) == {method: int(method in used) for method in (STARTS, APPENDS, STOPS)} | {
         REPLIES: edits
@@ -59,14 +63,14 @@ def test_calls_are_held_back_for_what_a_reply_still_needs(
 
 
 def test_reply_that_is_not_live_holds_nothing_back(budget: RateBudget) -> None:
-    budget.streams("queued", Streaming.OPEN)
+    budget.uses("queued", OPEN)
     assert set(live_by_method(budget).values()) == {0}
 
 
 def test_stream_counts_from_when_its_reply_was_opened(budget: RateBudget, clock: ManualClock) -> None:
     budget.opened("a")
     clock.now_s += 5.0
-    budget.streams("a", Streaming.OPEN)
+    budget.uses("a", OPEN)
     clock.now_s += 5.0
     budget.closed("a")
     assert budget._pacers[STOPS]._usual_s() == (USUAL_LIFE_S + 10.0) / 2
@@ -75,55 +79,55 @@ def test_stream_counts_from_when_its_reply_was_opened(budget: RateBudget, clock:
 @pytest.mark.parametrize(
     ("started", "open_streams", "expected"),
     [
-        (0, 0, Carrier.STREAM),
-        (CALLS_PER_MINUTE[STARTS] - 1, 0, Carrier.STREAM),
-        (CALLS_PER_MINUTE[STARTS], 0, Carrier.EDITS),
-        (0, CALLS_PER_MINUTE[STOPS] - 1, Carrier.STREAM),
-        (0, CALLS_PER_MINUTE[STOPS], Carrier.EDITS),
+        (0, 0, CarrierKind.STREAM),
+        (CALLS_PER_MINUTE[STARTS] - 1, 0, CarrierKind.STREAM),
+        (CALLS_PER_MINUTE[STARTS], 0, CarrierKind.EDITS),
+        (0, CALLS_PER_MINUTE[STOPS] - 1, CarrierKind.STREAM),
+        (0, CALLS_PER_MINUTE[STOPS], CarrierKind.EDITS),
     ],
 )
 def test_stream_needs_a_start_and_a_stop_that_no_other_needs(
-    budget: RateBudget, started: int, open_streams: int, expected: Carrier
+    budget: RateBudget, started: int, open_streams: int, expected: CarrierKind
 ) -> None:
     for number in range(open_streams):
         budget.opened(number)
-        budget.streams(number, Streaming.OPEN)
+        budget.uses(number, OPEN)
     send(budget, STARTS, started)
     budget.opened("a")
-    assert budget.carrier("a", STREAM) is expected
-    assert budget.carrier("a", CarrierSetting.EDIT) is Carrier.EDITS
+    assert carrier(budget, STREAM) is expected
+    assert carrier(budget, CarrierSetting.EDIT) is CarrierKind.EDITS
 
 
 @pytest.mark.parametrize(
     ("edited", "streamed", "expected"),
-    [(10, 0, Carrier.STREAM), (0, 15, Carrier.EDITS), (2, 15, Carrier.EDITS), (15, 5, Carrier.STREAM)],
+    [(10, 0, CarrierKind.STREAM), (0, 15, CarrierKind.EDITS), (2, 15, CarrierKind.EDITS), (15, 5, CarrierKind.STREAM)],
 )
-def test_less_crowded_budget_carries(budget: RateBudget, edited: int, streamed: int, expected: Carrier) -> None:
+def test_less_crowded_budget_carries(budget: RateBudget, edited: int, streamed: int, expected: CarrierKind) -> None:
     for number in range(edited + streamed):
         budget.opened(number)
         if number >= edited:
-            budget.streams(number, Streaming.OPEN)
+            budget.uses(number, OPEN)
     budget.opened("a")
     before = live_by_method(budget)
-    assert budget.carrier("a", AUTO) is expected
+    assert carrier(budget, AUTO) is expected
     assert live_by_method(budget) == before, "the question changes nothing"
     assert budget.ready_at(REPLIES, NOW + WINDOW_S, Urgency.PROGRESS, "a") <= NOW + WINDOW_S
     budget.closed("a")
 
 
-@pytest.mark.parametrize(("method", "streaming"), [(STARTS, Streaming.STARTING), (STOPS, Streaming.OPEN)])
+@pytest.mark.parametrize(("method", "used"), [(STARTS, STARTING), (STOPS, OPEN)])
 def test_last_start_or_stop_is_there_for_the_stream_that_needs_it(
-    budget: RateBudget, method: str, streaming: Streaming
+    budget: RateBudget, method: str, used: list[str]
 ) -> None:
     budget.opened("a")
-    budget.streams("a", streaming)
+    budget.uses("a", used)
     send(budget, method, CALLS_PER_MINUTE[method] - 1)
     assert budget.ready_at(method, NOW, Urgency.FIRST, "a") <= NOW
 
 
 def test_appends_of_a_stream_may_use_their_whole_budget(budget: RateBudget) -> None:
     budget.opened("a")
-    budget.streams("a", Streaming.OPEN)
+    budget.uses("a", OPEN)
     later = NOW + 30.0
     send(budget, APPENDS, CALLS_PER_MINUTE[APPENDS] - 1)
     assert budget.ready_at(APPENDS, later, Urgency.PROGRESS, "a") <= later
@@ -134,9 +138,9 @@ def test_appends_of_a_stream_may_use_their_whole_budget(budget: RateBudget) -> N
 def test_used_budget_carries_less(budget: RateBudget) -> None:
     budget.opened("a")
     send(budget, REPLIES, 30)
-    assert budget.carrier("a", AUTO) is Carrier.STREAM
+    assert carrier(budget, AUTO) is CarrierKind.STREAM
     send(budget, APPENDS, 100)
-    assert budget.carrier("a", AUTO) is Carrier.EDITS
+    assert carrier(budget, AUTO) is CarrierKind.EDITS
 
 
 @pytest.mark.parametrize("method", [STARTS, STOPS])
@@ -147,10 +151,10 @@ async def test_denied_start_or_stop_leaves_answers_to_edits_for_a_moment(method:
     budget.sent(method, NOW, "a")
     assert not await budget.take(method)
     budget.withdrawn(method)
-    assert budget.carrier("a", STREAM) is Carrier.EDITS
+    assert carrier(budget, STREAM) is CarrierKind.EDITS
     assert budget.ready_at(method, NOW, Urgency.FINAL, "a") == budget.final_at(method, NOW, 0) == NOW + ASK_AGAIN_S
     clock.now_s += ASK_AGAIN_S
-    assert budget.carrier("a", STREAM) is Carrier.STREAM
+    assert carrier(budget, STREAM) is CarrierKind.STREAM
 
 
 def test_final_is_expected_when_the_calls_of_those_before_it_are_back(budget: RateBudget, clock: ManualClock) -> None:

@@ -11,7 +11,8 @@ from bot.core.reply.markdown.emphasis import HAIR_SPACE
 from bot.core.reply.markdown.extent import MOST_BLOCKS, MOST_ROWS, Extent
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.pages import PAGE_CHARS, Pages
-from bot.core.reply.state import MOST_PAGES, PageView, Reply, Upload
+from bot.core.reply.reply import MAX_PAGES, Reply
+from bot.core.reply.state import PageView, Upload
 from bot.errors import Refusal
 from sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question
@@ -65,8 +66,8 @@ def test_every_frame_of_every_page_fits(text: str, step: int) -> None:
     if isinstance(call, Upload):
         reply.confirmed(call, "9.0")
         show(reply, slack)
-    assert reply.finished
-    assert len(slack.messages) <= MOST_PAGES
+    assert reply.life.is_over
+    assert len(slack.messages) <= MAX_PAGES
 
 
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
@@ -151,7 +152,7 @@ def test_many_small_tables_end_in_a_file() -> None:
     reply = grow(f"{TABLE}\nWords.\n\n" * 30, 40, slack)
     reply.finish(End(EndReason.WHOLE))
     show(reply, slack)
-    assert len(slack.messages) == MOST_PAGES
+    assert len(slack.messages) == MAX_PAGES
     assert isinstance(reply.next_call(), Upload)
 
 

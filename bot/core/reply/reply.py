@@ -1,0 +1,581 @@
+"""One reply: what Slack should show, what it does show, and the next call that brings the two closer. Pure.
+
+A `Reply` receives text from the model, the result of each call, and how the answer ends. From the text it derives the
+desired pages. `messages` are those that Slack shows, each with its role. `next_call()` compares both and returns one
+call, in this order:
+
+1. posts and changes of pages, from the first that differs;
+2. the upload of files that belong below the pages;
+3. deletions of messages that no longer belong to the reply.
+
+How a page's message travels is its carrier's business: edits (edits.py), unless the reply was told to let another
+carrier begin it.
+
+A call that fails is not recorded as displayed, so the comparison finds the same difference again, with newer text. A
+take-over starts from what an earlier attempt displayed (`Shown`). Full pages never change, so an edit
+costs the same however long the answer is. A page is laid out once all before it are displayed, so no step lays out
+more than one: not a long delta, nor another form, nor the end.
+
+Questions change nothing. What has happened is told by the methods above `next_call`, and life.py says where each state
+of a reply leads.
+"""
+
+import math
+from dataclasses import replace
+
+from bot.core import texts
+from bot.core.carriers import STREAM_BYTES
+from bot.core.conversation import Question
+from bot.core.job import End
+from bot.core.outbox import OutboxKind
+from bot.core.pacing import Urgency
+from bot.core.reply import attachments
+from bot.core.reply.approvals import Ask
+from bot.core.reply.attachments import Attached, AttachedFile
+from bot.core.reply.edits import PLAIN_BYTES, Edits, Post, Update
+from bot.core.reply.life import TURNS, Life, Turn
+from bot.core.reply.pages import PAGE_BYTES, Page, Pages
+from bot.core.reply.state import (
+    Begin,
+    Call,
+    Carrier,
+    Change,
+    Delete,
+    PageView,
+    ReplyMessage,
+    Role,
+    Shown,
+    Upload,
+    Verdict,
+    Wanted,
+)
+from bot.errors import Refusal
+
+MAX_PAGES = 5
+"""A longer answer comes as a file, and only its first pages are messages."""
+UPLOAD_TRIES = 3
+EDITS_AFTER_A_STEP = 2
+"""After so many edits without a new search or call, the reply is edited as often as any other."""
+NOTHING_SHOWN = Shown()
+
+
+class Reply:
+    """The reply to one question.
+
+    `shown`: what an earlier attempt displayed. It stays until this attempt's text is longer, unless it is outdated.
+    `queued`: only the placeholder of a queued question is shown.
+    `has_stop`: Slack shows its own Stop while the answer grows.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        shown: Shown = NOTHING_SHOWN,
+        *,
+        queued: bool = False,
+        version: int = 0,
+        has_stop: bool = False,
+    ) -> None:
+        self.question = question
+        self.has_stop = has_stop
+        self.life = Life.QUEUED if queued else Life.GROWING
+        self._version = version
+        self._edits = Edits()
+        self.messages = [
+            *(ReplyMessage(Role.PAGE, ts, self._edits) for ts in shown.page_ts),
+            *(ReplyMessage(Role.REPLACED, ts, self._edits) for ts in shown.replaced_ts),
+            *(ReplyMessage(Role.FILE, attached.ts, self._edits, attached) for attached in shown.attached),
+        ]
+        """What Slack shows of the reply, and has to be deleted of it."""
+        self._starting: Carrier | None = None
+        """Has to begin the page `_carried`, in place of edits."""
+        self._carried = -1
+        """The last page whose carrier was chosen."""
+        self._short_from = math.inf if shown.stream_page is None else shown.stream_page
+        """Pages from here on hold no more than a stream carries. A take-over breaks the pages where they were."""
+        self._skips_deletions = False
+        """Slack refused a deletion for minutes, so no more deletions are sent."""
+        self._is_posted_again = False
+        self._pages = Pages(max_full=1)
+        self._full_chars = self._pages.limit_chars
+        self._settled = 0
+        """So many pages are full and shown, and aren't compared again."""
+        self._chars = 0
+        self.earlier = shown
+        self._keeps_earlier_text = False
+        self._end: End | None = None
+        self._activity = ""
+        self._asks: tuple[Ask, ...] = ()
+        self._has_acted = False
+        """There was an activity to show, so that an edit may show no more text than an earlier attempt."""
+        self._edits_since_step = EDITS_AFTER_A_STEP
+        """How often the reply was edited since a search or a call last began or ended."""
+        self._files: tuple[AttachedFile, ...] = ()
+        self._upload_tries = UPLOAD_TRIES
+
+    def of(self, *roles: Role) -> list[ReplyMessage]:
+        """Returns the messages with these roles, in the order of the roles and then in Slack's."""
+        return [message for role in roles for message in self.messages if message.role is role]
+
+    @property
+    def page_ts(self) -> tuple[str, ...]:
+        """The messages that readers see of the reply, apart from its files."""
+        return tuple(message.ts for message in self.of(Role.PAGE, Role.STOP_BUTTON, Role.STRAY))
+
+    @property
+    def text(self) -> str:
+        """The answer's text so far."""
+        return self._pages.text()
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more text will come, shown or not."""
+        return self._end is not None
+
+    @property
+    def gone(self) -> bool:
+        """Whether the reply's messages were deleted, or its channel is closed to Typist."""
+        return self.life is Life.GONE
+
+    @property
+    def unshown(self) -> bool:
+        """Whether Slack refused the reply for minutes, or for good."""
+        return self.life is Life.UNSHOWN
+
+    @property
+    def begun(self) -> bool:
+        """Whether Slack shows some of the text, or the end."""
+        shown = (message.shown for message in self.of(Role.PAGE))
+        return any(isinstance(view, PageView) and (view.markdown or not view.growing) for view in shown)
+
+    @property
+    def leftover(self) -> OutboxKind | None:
+        """The work that remains for the outbox: showing the end, or deleting pages at the channel's root."""
+        if self.of(Role.STRAY):
+            return OutboxKind.DELETE_REPLY
+        return OutboxKind.SHOW_END if self.unshown or (self._skips_deletions and not self.gone) else None
+
+    @property
+    def needs(self) -> tuple[type[Call], ...]:
+        """The calls that the growing page's carrier will still make."""
+        others = [message.carrier for message in self.messages if message.carrier is not self._edits]
+        if self._starting is not None and not self.ended:
+            others.append(self._starting)
+        return others[0].needs if others else self._edits.needs
+
+    @property
+    def keeps_stop(self) -> bool:
+        """Whether Slack's own Stop has to stay: the answer goes on."""
+        return self.has_stop and not self.ended
+
+    def urgency_of(self, call: Call) -> Urgency:
+        """Returns the urgency of a call."""
+        if self.ended or (isinstance(call, Change) and call.is_closing):
+            return Urgency.FINAL
+        view = call.view if isinstance(call, Change) and not self._is_pointer(call) else None
+        if view is None or view.asks or not (self.begun or view.activity):
+            return Urgency.FIRST
+        return Urgency.STEP if self._edits_since_step < EDITS_AFTER_A_STEP else Urgency.PROGRESS
+
+    def append(self, delta: str) -> None:
+        """Adds text from the model."""
+        self._chars += len(delta)
+        self._pages.append(delta)
+        self._keep_to_form()
+
+    def show_activity(self, activity: str, asks: tuple[Ask, ...] = ()) -> None:
+        """Shows what the model is doing, or what it asks, below the text; "" shows that it writes again."""
+        if (activity, asks) != (self._activity, self._asks):
+            self._edits_since_step = 0
+        self._activity, self._asks = activity, asks
+        self._has_acted = self._has_acted or bool(activity or asks)
+
+    def finish(self, end: End) -> None:
+        """Records how the answer ended; no more text will come."""
+        if end.reason.is_partial and (longer := self.earlier.part(text := self._pages.text())) != text:
+            self._settled = 0
+            self._lay_out(Pages(*self._limits(0), max_full=1), longer)
+            self._keeps_earlier_text = True
+        self._end = end
+        self._close()
+        self._settle()
+        self.happened(Turn.FINISH)
+        self._look_whether_all_is_shown()
+
+    def happened(self, turn: Turn) -> None:
+        """Records what becomes of the reply."""
+        self.life = TURNS.get((self.life, turn), self.life)
+
+    def confirmed(self, call: Call, ts: str) -> None:
+        """Records that Slack did a call; `ts` is the message's, "" if it isn't known."""
+        match call:
+            case Begin():
+                self._began(call, ts)
+            case Change():
+                self._changed(call)
+            case Upload(files=files):
+                attached = Attached(ts, (), attachments.keys(files))
+                self.messages.append(ReplyMessage(Role.FILE, ts, self._edits, attached))
+            case Delete():
+                self._forget(call.ts)
+        self._look_whether_all_is_shown()
+
+    def _began(self, call: Begin, ts: str) -> None:
+        carrier = self._edits if isinstance(call, Post) else self._starting
+        if carrier is None:
+            return
+        for placeholder in self.of(Role.PAGE)[call.page :]:
+            placeholder.role = Role.STOP_BUTTON
+        self.messages.append(ReplyMessage(Role.PAGE, ts, carrier, call.view))
+        self._confirm(carrier, call)
+
+    def _changed(self, call: Change) -> None:
+        message = self._message(call.ts)
+        # A call that ends late changes nothing if its message travels otherwise by now.
+        if message is None or type(call) not in message.carrier.needs:
+            return
+        message.shown = call.view
+        if message.role is not Role.STOP_BUTTON:
+            self._edits_since_step += 1
+            self._confirm(message.carrier, call)
+
+    def _confirm(self, carrier: Carrier, call: Begin | Change) -> None:
+        plain_from = self._edits.plain_from
+        carrier.confirmed(call)
+        if call.view is not None and call.view.markdown:
+            self._starting = None
+        self._end_carriers(keeps_shown=True)
+        self._reform_since(plain_from)
+        self._settle()
+
+    def found(self, ts: str) -> None:
+        """Records that a post whose answer was lost was done, whatever text it carried.
+
+        A queued question's placeholder isn't edited later: once it is recorded, another process may own it.
+        """
+        shown = self._view(len(self.of(Role.PAGE))) if self.life is Life.QUEUED else None
+        self.messages.append(ReplyMessage(Role.PAGE, ts, self._edits, shown))
+        self._look_whether_all_is_shown()
+
+    def refused(self, call: Call, reason: Refusal) -> None:
+        """Records that Slack refused a call: the next call has another form, or is the same again."""
+        match call:
+            case Upload():
+                self._refused_upload(reason)
+            case Delete() if not reason.may_pass:
+                self._forget(call.ts)
+            case Change() if self._is_pointer(call):
+                self._message_at(call.ts).shown = call.view
+            case Begin() | Change():
+                self._refused_page(call, reason)
+        self._look_whether_all_is_shown()
+
+    def _refused_page(self, call: Begin | Change, reason: Refusal) -> None:
+        message = self._message(call.ts) if isinstance(call, Change) else None
+        carrier = message.carrier if message else self._edits if isinstance(call, Post) else self._starting
+        if carrier is None:
+            return
+        plain_from = self._edits.plain_from
+        match carrier.refused(call, reason):
+            case Verdict.GONE:
+                self.happened(Turn.LOSE)
+            case Verdict.UNSHOWN:
+                self.happened(Turn.GIVE_UP)
+            case Verdict.REPLACE:
+                self._abandon_messages(call.page)
+            case None:
+                pass
+            case other if message is not None:
+                message.carrier = other
+        self._end_carriers()
+        self._reform_since(plain_from)
+
+    def limited(self, call: Call) -> None:
+        """Records that a call would have to wait, for its rate or for its channel."""
+        if isinstance(call, Begin) and not isinstance(call, Post) and self._starting is not None:
+            self._starting.limited(call)
+            self._end_carriers()
+
+    def leave_carriers(self, now: float = math.inf) -> None:
+        """Leaves pages to edits that other carriers have had for as long as they may."""
+        for message in self.messages:
+            message.carrier.leave(now)
+
+    def _end_carriers(self, *, keeps_shown: bool = False) -> None:
+        """Hands pages whose carrier is over to edits."""
+        if self._starting is not None and self._starting.is_over:
+            self._starting = None
+        for message in self.messages:
+            if message.carrier.is_over:
+                message.carrier = self._edits
+                message.shown = message.shown if keeps_shown else None
+
+    def posted_outside_thread(self, ts: str) -> None:
+        """Records a page that Slack posted outside its thread: it is deleted, and the reply ends."""
+        self.messages.append(ReplyMessage(Role.STRAY, ts, self._edits))
+
+    def give_up(self) -> None:
+        """Ends the reply without its next call, which Slack has refused for minutes."""
+        match self.next_call():
+            case Delete() if not self.of(Role.STRAY):
+                self._skips_deletions = True
+            case Upload():
+                self._refused_upload(Refusal.FORBIDDEN)
+            case _:
+                self.happened(Turn.GIVE_UP)
+        self._look_whether_all_is_shown()
+
+    def may_be_posted_again(self, call: Call) -> bool:
+        """Whether a call is the edit of an ended answer's page that a new message may replace, which happens once."""
+        return isinstance(call, Update) and self.ended and not self._is_posted_again
+
+    def post_again(self, page: int) -> None:
+        """Has new messages show a page and all later ones, because edits are spent. The old ones are deleted then."""
+        self._is_posted_again = True
+        self._abandon_messages(page)
+
+    def may_be_carried(self, call: Call) -> bool:
+        """Whether another carrier than edits may take the page that a call begins.
+
+        None of the page's words are shown, no other page has another carrier, and Slack has refused no form. A Stop
+        has to be beside a page without buttons: Slack's own, or a placeholder's.
+        """
+        if not isinstance(call, Post | Update) or call.page <= self._carried or self.ended or self._version:
+            return False
+        if not (call.view.growing and call.view.markdown and self._edits.is_full and self._all_have_buttons):
+            return False
+        if isinstance(call, Update):
+            shown = self._message_at(call.ts).shown
+            is_placeholder = isinstance(shown, PageView) and shown.growing and not shown.markdown
+            return call.page == 0 and is_placeholder
+        return self.has_stop or bool(self.of(Role.STOP_BUTTON)) or not self.of(Role.PAGE)
+
+    def carry(self, page: int, carrier: Carrier | None) -> None:
+        """Records what carries a page that begins; None: edits."""
+        self._carried, self._starting = page, carrier
+        if carrier is not None and carrier.page_bytes < PAGE_BYTES:
+            self._short_from = min(self._short_from, page)
+            self._keep_to_form()
+
+    def filled(self, call: Call) -> Call | None:
+        """Returns a call that leaves now with its text; None if nothing is to be sent yet, or another one is."""
+        match call:
+            case Begin() if not isinstance(call, Post) and self._starting is not None:
+                return self._starting.filled(call)
+            case Change() if message := self._message(call.ts):
+                return message.carrier.filled(call)
+        return call
+
+    def next_call(self) -> Call | None:
+        """Returns the call that brings Slack closest to what it should show, or None if Slack shows it."""
+        if self.life.is_over:
+            return None
+        if strays := self.of(Role.STRAY):
+            return Delete(self.question, strays[0].ts, keeps_stop=self.keeps_stop)
+        is_longer = self._chars > self.earlier.chars or self.earlier.outdated
+        is_longer = is_longer or (self._has_acted and self._chars == self.earlier.chars)
+        if self.of(Role.PAGE) and not self.ended and not is_longer:
+            return None
+        return self._next_release() or self._next_page() or self._next_other_call()
+
+    def _next_release(self) -> Change | None:
+        pages = self.of(Role.PAGE)[: self._last + 1]
+        wanted = Wanted(self.question, 0, PageView(""), self.ended, self.keeps_stop)
+        releases = (
+            message.carrier.release(wanted, message.ts, is_page=message in pages)
+            for message in self.messages
+            if message.carrier is not self._edits
+        )
+        return next(filter(None, releases), None)
+
+    def _next_page(self) -> Call | None:
+        pages = self.of(Role.PAGE)
+        for page in range(self._settled, self._last + 1):
+            wanted = Wanted(self.question, page, self._view(page), self.ended, self.keeps_stop)
+            if self._starting is not None and page == self._carried and wanted.view.growing:
+                if not (self.has_stop or self.page_ts):
+                    placeholder = PageView("", growing=True, version=self._version)
+                    return self._edits.first_call(replace(wanted, view=placeholder))
+                return self._starting.first_call(wanted)
+            if page >= len(pages):
+                return self._edits.first_call(wanted)
+            if call := pages[page].carrier.next_call(wanted, pages[page]):
+                return call
+        return None
+
+    def _next_other_call(self) -> Call | None:
+        """Returns the next call that is not about a page: files to share, and messages to delete."""
+        if missing := self._missing():
+            return Upload(self.question, missing)
+        if self._skips_deletions:
+            return None
+        buttons = [] if self._needs_stop_button else self.of(Role.STOP_BUTTON)
+        unused = [] if self._has_more_pages else self.of(Role.PAGE)[self._last + 1 :]
+        if surplus := self.of(Role.REPLACED) or unused or buttons:
+            return Delete(self.question, surplus[0].ts, keeps_stop=self.keeps_stop)
+        return self._delete_of_files()
+
+    def pointer_below(self) -> Update | None:
+        """Returns the edit by which the placeholder above a page says where the answer is; None if it needs none.
+
+        It is no part of `next_call`, because nothing waits for it: without it, the placeholder says "Thinking…".
+        """
+        buttons = self.of(Role.STOP_BUTTON)
+        if self.life.is_over or not buttons or not self._needs_stop_button or self._next_release():
+            return None
+        view = PageView("", growing=True, activity=texts.WRITING_BELOW, version=self._version)
+        return self._edits.next_call(Wanted(self.question, 0, view, ended=True), buttons[0])
+
+    def _is_pointer(self, call: Call) -> bool:
+        message = self._message(call.ts) if isinstance(call, Change) else None
+        return message is not None and message.role is Role.STOP_BUTTON
+
+    @property
+    def _all_have_buttons(self) -> bool:
+        return all(message.carrier.has_buttons for message in self.messages)
+
+    @property
+    def _needs_stop_button(self) -> bool:
+        return not (self.ended or self.has_stop or self._all_have_buttons)
+
+    def _look_whether_all_is_shown(self) -> None:
+        if self.life in (Life.QUEUED, Life.ENDING) and self.next_call() is None:
+            self.happened(Turn.SHOW)
+
+    def _abandon_messages(self, page: int) -> None:
+        """Has a page and all later ones posted again: the pages' order stays."""
+        for message in self.of(Role.PAGE)[page:]:
+            message.role = Role.REPLACED
+        self._settled = min(self._settled, page)
+
+    @property
+    def _last(self) -> int:
+        """The last page that is shown. What comes after the fifth is in a file, unless Slack accepts no files."""
+        last = len(self._pages.full) - (not self._pages.is_complete)
+        return min(last, MAX_PAGES - 1) if self._upload_tries else last
+
+    def _view(self, page: int) -> PageView:
+        shown = self._page(page)
+        view = PageView(shown.markdown, end_chars=shown.end, version=self._version)
+        view = replace(view, plain=page >= self._edits.plain_from, for_stream=page >= self._short_from)
+        if self._is_full(page):
+            return view
+        if self._end and not self._missing():
+            notices = (self._end.notice, attachments.notice_of(self._files))
+            return replace(view, end=replace(self._end, notice=" ".join(filter(None, notices))))
+        if page < len(self._pages.full):
+            return replace(view, rest_in_file=True, has_stop=self.has_stop)
+        # While calls wait for a decision, nothing is processing, so Slack shows no Stop.
+        is_queued = self.life is Life.QUEUED
+        view = replace(view, growing=True, queued=is_queued, has_stop=self.has_stop and not self._asks)
+        return replace(view, activity=self._activity, asks=self._asks)
+
+    def _page(self, page: int) -> Page:
+        return self._pages.full[page] if page < len(self._pages.full) else self._pages.growing
+
+    def _settle(self) -> None:
+        """Marks full pages as final once Slack shows them, so that they aren't compared again, and lays out the next.
+
+        While a page is not final, Slack has a call to make for it: nothing else would lay out the rest.
+        """
+        while self._is_final(self._settled):
+            self._settled += 1
+            if self._has_more_pages and self._settled > self._last:
+                self._pages.lay_out(self._settled + 1)
+                self._keep_to_form()
+                if self.ended:
+                    self._close()
+
+    def _is_final(self, page: int) -> bool:
+        """Whether Slack shows a full page as it stays."""
+        shown = self.of(Role.PAGE)[page : page + 1]
+        return bool(shown) and self._is_full(page) and shown[0].shown == self._view(page)
+
+    def _is_full(self, page: int) -> bool:
+        """Whether a page is followed by another one."""
+        return page < self._last or self._has_more_pages
+
+    @property
+    def _has_more_pages(self) -> bool:
+        """Whether messages follow whose pages aren't laid out. Without files, they hold the whole answer."""
+        is_cut = self._upload_tries and len(self._pages.full) >= MAX_PAGES
+        return not (is_cut or self._pages.is_complete)
+
+    def _close(self) -> None:
+        """Completes the pages, and decides which files belong below them."""
+        self._pages.close()
+        self._settled = min(self._settled, len(self._pages.full))
+        if not self._upload_tries or not self._pages.full or self._has_more_pages:
+            self._files = ()
+            return
+        text, ts = self._pages.text(), self.question.ts
+        whole = [attachments.whole_answer(text, ts)] if len(self._pages.full) >= MAX_PAGES else []
+        self._files = (*whole, *attachments.long_code(text, ts))
+
+    def _attached(self) -> list[Attached]:
+        return [message.shown for message in self.of(Role.FILE) if isinstance(message.shown, Attached)]
+
+    def _missing(self) -> tuple[AttachedFile, ...]:
+        """Returns the files that Slack doesn't show yet."""
+        wanted = attachments.keys(self._files)
+        shown = set[attachments.FileKey]().union(*(m.files for m in self._attached() if m.files <= wanted))
+        return tuple(file for file in self._files if file.key not in shown)
+
+    def _delete_of_files(self) -> Delete | None:
+        """Returns the deletion of files that belong to an earlier attempt's text."""
+        if self._keeps_earlier_text or not (self.ended or self.earlier.outdated):
+            return None
+        wanted = attachments.keys(self._files)
+        surplus = next((message for message in self._attached() if not message.files <= wanted), None)
+        return Delete(self.question, surplus.ts, surplus.file_ids) if surplus else None
+
+    def _refused_upload(self, reason: Refusal) -> None:
+        """Records that an upload was refused. Without files, the whole text is shown in pages."""
+        self._upload_tries = self._upload_tries - 1 if reason.may_pass else 0
+        if not self._upload_tries:
+            self._files = ()
+
+    def _limits(self, page: int) -> tuple[int, int]:
+        """Returns the most characters and bytes of a page."""
+        if page >= self._edits.plain_from:
+            return min(self._full_chars, PLAIN_BYTES), PLAIN_BYTES
+        return self._full_chars, STREAM_BYTES if page >= self._short_from else PAGE_BYTES
+
+    def _reform_since(self, plain_from: float) -> None:
+        """Lays pages out again that were plain and no longer are, or the other way round."""
+        if self._edits.plain_from != plain_from:
+            self._reform(int(min(plain_from, self._edits.plain_from)))
+
+    def _reform(self, page: int) -> None:
+        """Lays the text out again from a page on, in its form, as far as the pages before it are shown."""
+        old, first = self._pages, replace(self._page(page), source="")
+        self._settled = min(self._settled, page)
+        pages = Pages(*self._limits(page), first, max_full=self._settled + 1)
+        pages.full = old.full[:page]
+        self._lay_out(pages, old.text(page))
+        if self.ended:
+            self._close()
+        self._settle()
+
+    def _lay_out(self, pages: Pages, text: str) -> None:
+        self._pages = pages
+        pages.append(text)
+        self._keep_to_form()
+
+    def _keep_to_form(self) -> None:
+        """Lays the text out again from where pages have another form, once it reaches them."""
+        begins = [page for page in (self._short_from, self._edits.plain_from) if page <= len(self._pages.full)]
+        limits = self._pages.limit_chars, self._pages.limit_bytes
+        if begins and self._limits(int(max(begins))) != limits:
+            self._reform(int(max(begins)))
+
+    def _message(self, ts: str) -> ReplyMessage | None:
+        return next((message for message in self.messages if message.ts == ts), None)
+
+    def _message_at(self, ts: str) -> ReplyMessage:
+        return next(message for message in self.messages if message.ts == ts)
+
+    def _forget(self, ts: str) -> None:
+        if any(message.ts == ts for message in self.of(Role.STRAY)):
+            self.happened(Turn.LOSE)
+        self.messages = [message for message in self.messages if message.ts != ts]
