@@ -59,8 +59,8 @@ mutants: $(VENV)/mutants
 # and `make run` install requirements.txt, `make run` the local model beside it, `make test` what only developers need.
 COMPILE := $(VENV)/requirements/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
 	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
-# Packages of requirements.txt, which are pinned there.
-PINNED_THERE = $$(sed -n 's/^\([^ =]*\)==.*/--no-emit-package \1/p' requirements.txt)
+# Packages of requirements.txt, which are pinned there, unless only for some systems.
+PINNED_THERE = $$(sed -n '/ ; /d; s/^\([^ =]*\)==.*/--no-emit-package \1/p' requirements.txt)
 
 requirements:
 	$(PYTHON) -m venv --clear $(VENV)/requirements
