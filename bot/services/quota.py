@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections import defaultdict
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from bot.clock import Clock
 from bot.core.conversation import Job, Question
@@ -47,8 +47,8 @@ class Quota:
     notices: Notices
     ephemeral: EphemeralMessages
     clock: Clock
-    _lines: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock), init=False)
-    """One lock for each cap that answers wait for, so that only the first of them polls."""
+    _lines: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary, init=False)
+    """One lock for each cap that answers wait for, so that only the first of them polls. The last one drops it."""
     _warnings: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0) -> None:
@@ -62,7 +62,9 @@ class Quota:
         check = await self._check_caps(job, most)
         if check.reserved is not None:
             scope_ids = _scope_ids(job.question)
-            async with self._lines[f"{check.reserved.window.scope} {scope_ids.id_of(check.reserved.window.scope)}"]:
+            waited_for = f"{check.reserved.window.scope} {scope_ids.id_of(check.reserved.window.scope)}"
+            line = self._lines.setdefault(waited_for, asyncio.Lock())
+            async with line:
                 while (check := await self._check_caps(job, most)).reserved is not None:
                     await self.clock.sleep(ROOM_POLL_S)
         if check.reached is not None:
