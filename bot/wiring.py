@@ -276,7 +276,7 @@ def _reply_actions(parts: _Parts, worker: Worker) -> ReplyActions:
         access_control=parts.access,
         admins=parts.settings.admins,
         surfaces=parts.workspace.surfaces,
-        approvals=parts.stores.tool_steps,
+        approvals=parts.stores.approvals,
         history=parts.workspace.history,
         clock=parts.clock,
     )
@@ -327,7 +327,7 @@ def _loops(parts: _Parts, worker: Worker, shortcut: MessageShortcut, client: Sla
         Outbox(stores.outbox, workspace.outbox_sender, workspace.scheduler, clock, settings.admins).run,
         shortcut.run,
         partial(expire_texts, stores.erasure, clock, client.time_s, settings.retention_days),
-        partial(expire_approvals, stores.tool_steps, clock),
+        partial(expire_approvals, stores.approvals, clock),
     )
 
 

@@ -44,7 +44,7 @@ question, so that a take-over builds the same prompts.
 
 Attempts and leases
 -------------------
-Each claim starts an attempt. Worker and attempt together fence all later writes (bot/store/queue/finish.py): a worker
+Each claim starts an attempt. Worker and attempt together fence all later writes (bot/store/queue/held.py): a worker
 that was paused while another one took its job over changes nothing. A worker sends heartbeats, and considers its jobs
 its own only for a few seconds after each (core/lease.py), half as long as the others wait before they take over. An
 attempt that dies or is released counts as a turn with the reason INTERRUPTED and its usage so far. The job lives on,

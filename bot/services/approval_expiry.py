@@ -4,14 +4,14 @@ import logging
 
 from bot.clock import Clock
 from bot.errors import StoreError
-from bot.store.tool_steps import ToolSteps
+from bot.store.approvals import Approvals
 
 EVERY_S = 30.0
 
 log = logging.getLogger(__name__)
 
 
-async def expire_approvals(approvals: ToolSteps, clock: Clock) -> None:
+async def expire_approvals(approvals: Approvals, clock: Clock) -> None:
     """Looks for calls whose time is over, until canceled. Any process does it for all."""
     while True:
         try:

@@ -24,9 +24,9 @@ from bot.services.access_control import AccessControl
 from bot.services.worker import Worker
 from bot.slack.history import History
 from bot.slack.surfaces import Surfaces
+from bot.store.approvals import Approvals
 from bot.store.queue.producers import QuestionQueue
 from bot.store.recorded_answers import RecordedAnswers
-from bot.store.tool_steps import ToolSteps
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class ReplyActions:
     access_control: AccessControl
     admins: Collection[str]
     surfaces: Surfaces
-    approvals: ToolSteps
+    approvals: Approvals
     history: History
     clock: Clock
 

@@ -1,21 +1,24 @@
 """Approvals: decisions about calls that wait for a person, and the release of the job that waits with them.
 
-Each function locks the job's row before it reads the calls. A worker that gives the job up does the same, so it either
+Each operation locks the job's row before it reads the calls. A worker that gives the job up does the same, so it either
 sees the decision, or the decision sees that the job waits.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import Question
+from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Status
-from bot.core.tool_steps import Decision, StepState
+from bot.core.outbox import OutboxKind
+from bot.core.tool_steps import Decision, StepState, ToolStep
+from bot.store import outbox, rounds
+from bot.store.database import Database, Operations, reads, writes
+from bot.store.liveness.workers import WorkerLiveness
 from bot.store.predicates import in_thread, is_running, is_waiting
-from bot.store.schema import jobs, tool_steps
+from bot.store.rows import insert_into, wake_others
+from bot.store.schema import allowed_tools, jobs, tool_steps
 
 RELEASED: dict[str, Any] = {
     "status": sa.case((is_waiting(), Status.QUEUED.value), else_=jobs.c.status),
@@ -24,65 +27,89 @@ RELEASED: dict[str, Any] = {
 """The columns of a job that waits no longer; any other job keeps its status."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallKey:
-    """A call that a person decides about, as the press of a button names it."""
+class Approvals(Operations):
+    """Decides about calls on behalf of people."""
 
-    job_id: int
-    version: int
-    step_no: int
-    index: int
-    binding: str
-    """The hash of what the person saw (core/tool_steps.py)."""
+    def __init__(self, database: Database, worker: WorkerLiveness) -> None:
+        super().__init__(database)
+        self._worker = worker
+
+    @reads
+    async def shown(self, connection: AsyncConnection, job_id: int) -> tuple[ToolStep, ...]:
+        """Returns all calls of the newest version of a job's answer, in their order."""
+        newest = sa.select(jobs.c.version).where(jobs.c.id == job_id).scalar_subquery()
+        return await rounds.calls(connection, job_id, newest)
+
+    @writes
+    async def decide(
+        self, connection: AsyncConnection, job_id: int, version: int, step: ToolStep, decision: Decision, user_id: str
+    ) -> bool:
+        """Records a decision, which works once; returns False if the call waits no longer, or is another one now.
+
+        A decision that comes too late has no effect, even if nobody has looked for expired approvals since.
+        """
+        now = self._now()
+        in_time = sa.and_(is_waiting(), jobs.c.waits_until > now)
+        job = sa.select(jobs.c.id).where(
+            jobs.c.id == job_id,
+            jobs.c.version == version,
+            ~jobs.c.stop_requested,
+            sa.or_(in_time, is_running()),
+        )
+        if (await connection.execute(job.with_for_update())).one_or_none() is None:
+            return False
+        this = (
+            _is_asked(job_id, version),
+            tool_steps.c.step_no == step.step_no,
+            tool_steps.c.index == step.index,
+            tool_steps.c.binding == step.binding,
+        )
+        decided = await connection.execute(sa.update(tool_steps).where(*this).values(_decided(decision, user_id)))
+        await _release(connection, job_id, version, user_id, now)
+        if decided.rowcount == 0:
+            return False
+        # Shows the decision if the job waits for others, too. A process that shows an earlier one looks for this one.
+        is_to_show = jobs.c.id == job_id, is_waiting(), ~outbox.is_reply_being_edited(now, jobs.c.id)
+        if await connection.scalar(sa.select(sa.exists().where(*is_to_show))):
+            await outbox.add(connection, OutboxKind.SHOW_DECISION, [job_id], now)
+        await self._wake_all(connection)
+        return True
+
+    @writes
+    async def allow_always(self, connection: AsyncConnection, thread: ThreadKey, step: ToolStep, user_id: str) -> None:
+        """Records that a tool, as it is defined now, needs no approval in a thread's channel."""
+        values = {"definition_hash": step.definition_hash, "allowed_by": user_id, "allowed_at": self._now()}
+        key = {"team_id": thread.team_id, "channel_id": thread.channel_id, "tool": step.tool}
+        new = insert_into(connection, allowed_tools).values(**key, **values)
+        await connection.execute(new.on_conflict_do_update(index_elements=list(key), set_=values))
+
+    @writes
+    async def expire(self, connection: AsyncConnection) -> int:
+        """Denies the calls that nobody decided about in time; returns how many jobs go on now."""
+        now = self._now()
+        late = sa.select(jobs.c.id, jobs.c.version).where(is_waiting(), jobs.c.waits_until <= now).order_by(jobs.c.id)
+        rows = (await connection.execute(late.with_for_update(skip_locked=True))).all()
+        for row in rows:
+            await _deny_all(connection, row.id, row.version, Decision.EXPIRED, "", now)
+        if rows:
+            await self._wake_all(connection)
+        return len(rows)
+
+    async def _wake_all(self, connection: AsyncConnection) -> None:
+        await wake_others(connection, self._worker.name)
+        self._worker.wake()
 
 
-async def decide(connection: AsyncConnection, call: CallKey, decision: Decision, user_id: str, now: float) -> bool:
-    """Records a decision; returns False if the call isn't the one that was shown, or waits no longer.
-
-    A decision that comes too late has no effect, even if nobody has looked for expired approvals since.
-    """
-    in_time = sa.and_(is_waiting(), jobs.c.waits_until > now)
-    job = sa.select(jobs.c.id).where(
-        jobs.c.id == call.job_id,
-        jobs.c.version == call.version,
-        ~jobs.c.stop_requested,
-        sa.or_(in_time, is_running()),
-    )
-    if (await connection.execute(job.with_for_update())).one_or_none() is None:
+async def deny_by_reply(connection: AsyncConnection, question: Question, now: float) -> bool:
+    """Denies the calls that wait in a thread in which their asker has written instead; returns whether any did."""
+    if not await connection.scalar(sa.select(sa.exists().where(is_waiting()))):
         return False
-    this = (
-        _is_asked(call.job_id, call.version),
-        tool_steps.c.step_no == call.step_no,
-        tool_steps.c.index == call.index,
-        tool_steps.c.binding == call.binding,
-    )
-    decided = await connection.execute(sa.update(tool_steps).where(*this).values(_decided(decision, user_id)))
-    await _release(connection, call.job_id, call.version, user_id, now)
-    return decided.rowcount > 0
-
-
-async def expire(connection: AsyncConnection, now: float) -> int:
-    """Denies the calls of jobs that have waited too long, and releases these; returns how many jobs."""
-    late = sa.select(jobs.c.id, jobs.c.version).where(is_waiting(), jobs.c.waits_until <= now).order_by(jobs.c.id)
-    rows = (await connection.execute(late.with_for_update(skip_locked=True))).all()
+    of_asker = in_thread(question.thread), jobs.c.user_id == question.user_id
+    waiting = sa.select(jobs.c.id, jobs.c.version).where(*of_asker, is_waiting(), jobs.c.ts < question.ts)
+    rows = (await connection.execute(waiting.with_for_update())).all()
     for row in rows:
-        await _deny_all(connection, row.id, row.version, Decision.EXPIRED, "", now)
-    return len(rows)
-
-
-async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
-    """Denies the calls that wait in threads in which their asker has written instead; returns whether any did."""
-    any_waits = sa.select(sa.exists().where(is_waiting()))
-    if not await connection.scalar(any_waits):
-        return False
-    denied = False
-    for question in questions:
-        of_asker = in_thread(question.thread), jobs.c.user_id == question.user_id
-        waiting = sa.select(jobs.c.id, jobs.c.version).where(*of_asker, is_waiting(), jobs.c.ts < question.ts)
-        for row in (await connection.execute(waiting.with_for_update())).all():
-            await _deny_all(connection, row.id, row.version, Decision.REPLIED, question.user_id, now)
-            denied = True
-    return denied
+        await _deny_all(connection, row.id, row.version, Decision.REPLIED, question.user_id, now)
+    return bool(rows)
 
 
 async def is_any_asked(connection: AsyncConnection, job_id: int, version: int) -> bool:

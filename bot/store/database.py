@@ -68,25 +68,21 @@ class Database:
         self._under_way: set[asyncio.Task[Any]] = set()
         self._closed = False
 
-    async def read(
-        self, work: Callable[Concatenate[AsyncConnection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Runs a function in a read-only transaction, which on SQLite waits for no writer; returns its result."""
 
         async def operation() -> T:
             async with self.begin_read() as connection:
-                return await work(connection, *args, **kwargs)
+                return await work(connection)
 
         return await self.complete(operation())
 
-    async def write(
-        self, work: Callable[Concatenate[AsyncConnection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Runs a function in a transaction, commits it, and returns the function's result."""
 
         async def operation() -> T:
             async with self.begin_write() as connection:
-                return await work(connection, *args, **kwargs)
+                return await work(connection)
 
         return await self.complete(operation())
 

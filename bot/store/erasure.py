@@ -1,16 +1,15 @@
 """Erasure: removing questions and answers for good.
 
 Rows of running jobs stay until their worker ends them, because only it may end the answer in Slack: they are asked to
-stop, and the job's end removes the row (queue/finish.py). Rows that refer to a job are removed with it by cascade.
+stop, and the job's end removes the row (queue/worker.py). Rows that refer to a job are removed with it by cascade.
 """
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.clock import Clock
 from bot.core.conversation import ThreadKey
 from bot.store import retention
-from bot.store.database import Database
+from bot.store.database import Database, Operations, completes
 from bot.store.liveness.workers import WorkerLiveness
 from bot.store.predicates import in_thread, is_running
 from bot.store.rows import wake_others
@@ -28,43 +27,42 @@ from bot.store.schema import (
 )
 
 
-class Erasure:
-    """Implements the ports Retention and Erasure. Neither is bounded, because both may have much to do."""
+class Erasure(Operations):
+    """Removes texts because of their age, and everything about a person or a thread on request.
 
-    def __init__(self, database: Database, worker: WorkerLiveness, clock: Clock) -> None:
-        self._database = database
+    Neither is bounded, because both may have much to do.
+    """
+
+    def __init__(self, database: Database, worker: WorkerLiveness) -> None:
+        super().__init__(database)
         self._worker = worker
-        self._clock = clock
 
+    @completes(bounded=False)
     async def erase(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> int:
         """Removes the questions and answers of a person or a thread, or all, for good; returns how many jobs.
 
         Answers under way are asked to stop, and removed when they end.
         """
-        return await self._database.complete(self._erase(user_id, thread), bounded=False)
+        async with self._database.begin_write() as connection:
+            count = await _erase_jobs(connection, user_id, thread)
+            await _erase_message_questions(connection, user_id, thread)
+            await wake_others(connection, self._worker.name)
+        await self._database.overwrite_deleted()
+        return count
 
+    @completes(bounded=False)
     async def expire(self, before: float) -> int:
         """Empties the texts of jobs that ended before then (seconds since the epoch); returns how many texts.
 
         Usage is kept. Ids of events are kept for an hour, because Slack may deliver them again.
         """
-        return await self._database.complete(self._expire(before), bounded=False)
-
-    async def _erase(self, user_id: str | None, thread: ThreadKey | None) -> int:
-        async with self._database.begin_write() as connection:
-            count = await erase(connection, user_id, thread)
-            await wake_others(connection, self._worker.name)
-        await self._database.overwrite_deleted()
-        return count
-
-    async def _expire(self, before: float) -> int:
-        count = await retention.expire(self._database, self._clock, before)
+        count = await retention.expire(self._database, before)
         # Always: it also completes what a button, an edit or `forget` has erased since.
         await self._database.truncate_log()
         return count
 
 
-async def erase(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> int:
+async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> int:
     """Removes a person's or a thread's jobs, or all; returns how many are removed now or when they end."""
     where: list[sa.ColumnElement[bool]] = []
     if user_id is not None:
@@ -79,7 +77,6 @@ async def erase(connection: AsyncConnection, user_id: str | None, thread: Thread
     if user_id is None:
         of_thread = sa.true() if thread is None else in_thread(thread, group_threads)
         await connection.execute(sa.delete(group_threads).where(of_thread))
-    await _erase_message_questions(connection, user_id, thread)
     if not where:
         # An event's id names neither people nor threads, so only "all" can mean it.
         await connection.execute(sa.delete(seen_events))

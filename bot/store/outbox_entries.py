@@ -1,65 +1,160 @@
-"""The outbox, as seen by a process that works on its entries."""
+"""The outbox, as seen by a process that works on its entries.
+
+Two kinds of entries show a reply: one with an end that Slack did not accept, or one that waits with a decided call. An
+end stays on record as a checkpoint until it is shown.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.clock import Clock
 from bot.core.conversation import Job
-from bot.core.outbox import OutboxEntry
-from bot.store import outbox, outbox_jobs
-from bot.store.database import Database
+from bot.core.outbox import ABOUT_APPROVALS, LONGEST_WAIT_S, OUTBOX_HOLD_S, OutboxEntry, OutboxKind
+from bot.core.tool_steps import APPROVAL_S
+from bot.store import checkpoints, outbox, recorded_answers, rounds
+from bot.store.database import Operations, completes, reads, writes
+from bot.store.predicates import has_come, has_content, has_ended, is_live, is_waiting
+from bot.store.rows import job_of, question_of
+from bot.store.schema import jobs, outbox_entries
 
 
-class OutboxEntries:
-    """Implements the port OutboxEntries."""
+class OutboxEntries(Operations):
+    """Hands out entries that are due, each to one process at a time."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
-
+    @completes()
     async def take(self, limit: int) -> list[OutboxEntry]:
         """Returns up to `limit` entries that are due.
 
         This process holds them for OUTBOX_HOLD_S; an entry that is not complete by then is due again.
         """
-        return await self._database.complete(self._take(limit))
+        now = self._now()
+        # Usually nothing is due, and this check takes no lock.
+        async with self._database.begin_read() as connection:
+            if not await connection.scalar(sa.select(_due(now).exists())):
+                return []
+        async with self._database.begin_write() as connection:
+            return await _take(connection, limit, now)
 
-    async def complete(self, entry: OutboxEntry, posted_ts: str | None = None) -> None:
-        """Removes an entry, unless there was a new reason for it meanwhile; `posted_ts` is a message that it posted."""
-        await self._database.write(outbox_jobs.done, entry, posted_ts)
+    @writes
+    async def complete(self, connection: AsyncConnection, entry: OutboxEntry, posted_ts: str | None = None) -> None:
+        """Removes an entry, unless there was a new reason for it meanwhile, or another process has taken it.
 
-    async def postpone(self, entry: OutboxEntry, delay_s: float) -> None:
+        `posted_ts` is a message that it posted: it is remembered, because it is no answer. Once an end is shown, its
+        checkpoints go.
+        """
+        if posted_ts is not None:
+            await connection.execute(sa.update(jobs).where(jobs.c.id == entry.job_id).values(mention_ts=posted_ts))
+        removed = await connection.execute(sa.delete(outbox_entries).where(*_as_taken(entry)))
+        if removed.rowcount > 0 and entry.kind is OutboxKind.SHOW_END:
+            await checkpoints.drop(connection, jobs.c.id == entry.job_id, has_ended())
+
+    @writes
+    async def postpone(self, connection: AsyncConnection, entry: OutboxEntry, delay_s: float) -> None:
         """Makes an entry that failed due again after the delay."""
-        await self._database.write(outbox.later, entry, self._clock.now() + delay_s)
+        later = sa.update(outbox_entries).where(*_as_taken(entry)).values(due_at=self._now() + delay_s)
+        await connection.execute(later)
 
-    async def unshown_end(self, entry: OutboxEntry) -> Job | None:
+    @reads
+    async def unshown_end(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
         """Returns the ended job whose end Slack did not accept, with its checkpoint; None if it needs no showing.
 
         The job comes without the other questions that it answered: showing an end takes no prompt.
         While the entry is held, nobody claims the job, and no other entry about it is handed out.
         """
-        return await self._database.read(outbox_jobs.unshown_end, entry)
+        ended = sa.select(jobs).where(jobs.c.id == entry.job_id, has_ended(), ~jobs.c.answer_deleted, has_content())
+        row = (await connection.execute(ended)).one_or_none()
+        if row is None:
+            return None
+        job = await _with_text(connection, row)
+        return job if job.checkpoint.end else None
 
-    async def waiting_job(self, entry: OutboxEntry) -> Job | None:
+    @reads
+    async def waiting_job(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
         """Returns the job that waits for approvals, with its text and its steps; None if it waits no longer.
 
         While the entry is held, nobody claims the job, and no other entry about it is handed out.
         """
-        return await self._database.read(outbox_jobs.waiting_job, entry)
+        row = (await connection.execute(sa.select(jobs).where(jobs.c.id == entry.job_id, is_waiting()))).one_or_none()
+        if row is None:
+            return None
+        [job] = await rounds.with_rounds(connection, [await _with_text(connection, row)])
+        return job
 
-    async def record_pages(self, entry: OutboxEntry, page_ts: Sequence[str]) -> None:
+    @writes
+    async def record_pages(self, connection: AsyncConnection, entry: OutboxEntry, page_ts: Sequence[str]) -> None:
         """Records which messages show the reply of a job that has ended or waits.
 
         Does nothing if another process has taken the entry.
         """
-        await self._database.write(outbox_jobs.record_pages, entry, page_ts)
+        is_idle = sa.or_(has_ended(), is_waiting())
+        shown = sa.update(jobs).where(jobs.c.id == entry.job_id, is_idle, sa.exists().where(*_as_taken(entry)))
+        await connection.execute(shown.values(page_ts=list(page_ts)))
 
-    async def _take(self, limit: int) -> list[OutboxEntry]:
-        now = self._clock.now()
-        # Usually nothing is due, and this check takes no lock.
-        async with self._database.begin_read() as connection:
-            if not await connection.scalar(sa.select(outbox.due(now).exists())):
-                return []
-        async with self._database.begin_write() as connection:
-            return await outbox.take(connection, limit, now)
+
+def _due(now: float) -> sa.Select[tuple[int]]:
+    """Selects the entries that are due: of jobs that have ended, and whose reply nobody is editing.
+
+    An entry about approvals is due only while the job waits for them.
+    """
+    of_entry = jobs.c.id == outbox_entries.c.job_id
+    is_about_approvals = outbox_entries.c.kind.in_(ABOUT_APPROVALS)
+    in_state = sa.or_(
+        sa.and_(is_about_approvals, sa.exists().where(of_entry, is_waiting())),
+        sa.and_(~is_about_approvals, ~sa.exists().where(of_entry, is_live())),
+    )
+    longest_s = sa.case((is_about_approvals, APPROVAL_S), else_=LONGEST_WAIT_S)
+    is_due = has_come(outbox_entries.c.due_at, now, longest_s)
+    free = is_due, in_state, ~outbox.is_reply_being_edited(now, outbox_entries.c.job_id)
+    return sa.select(outbox_entries.c.id).where(*free).order_by(outbox_entries.c.due_at)
+
+
+async def _take(connection: AsyncConnection, limit: int, now: float) -> list[OutboxEntry]:
+    """Takes due entries, which this process holds for OUTBOX_HOLD_S."""
+    free = _due(now).limit(limit).with_for_update(skip_locked=True).cte("free")
+    taken = (
+        sa.update(outbox_entries)
+        .where(outbox_entries.c.id.in_(sa.select(free.c.id)))
+        .values(due_at=now + OUTBOX_HOLD_S, tries=outbox_entries.c.tries + 1)
+        .returning(outbox_entries.c.id)
+    )
+    ids = (await connection.scalars(taken)).all()
+    if not ids:
+        return []
+    entries = sa.select(
+        outbox_entries.c.id.label("entry_id"),
+        outbox_entries.c.kind,
+        outbox_entries.c.due_at,
+        outbox_entries.c.tries,
+        jobs,
+    ).join(jobs)
+    rows = await connection.execute(entries.where(outbox_entries.c.id.in_(ids)).order_by(outbox_entries.c.id))
+    return [_entry(row) for row in rows]
+
+
+def _entry(row: sa.Row[Any]) -> OutboxEntry:
+    return OutboxEntry(
+        id=row.entry_id,
+        kind=OutboxKind(row.kind),
+        due_at=row.due_at,
+        tries=row.tries,
+        job_id=row.answered_with or row.id,
+        version=row.version,
+        question=question_of(row),
+        page_ts=tuple(row.page_ts),
+        waits_until=row.waits_until,
+    )
+
+
+def _as_taken(entry: OutboxEntry) -> tuple[sa.ColumnElement[bool], ...]:
+    """Whether no other process has taken an entry since, and it was not added again."""
+    return outbox_entries.c.id == entry.id, outbox_entries.c.due_at == entry.due_at
+
+
+async def _with_text(connection: AsyncConnection, row: sa.Row[Any]) -> Job:
+    """Returns the job as the next attempt would get it, without the other questions: they are for its prompt only."""
+    job = replace(job_of(row), attempts=row.attempts + 1, may_have_posts=True)
+    [whole] = await checkpoints.with_checkpoints(connection, await recorded_answers.with_versions(connection, [job]))
+    return whole

@@ -5,10 +5,9 @@ from collections.abc import Callable, Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.clock import Clock
 from bot.core.job import Others, Reservation
 from bot.core.pacing import PostRule
-from bot.store.database import Database
+from bot.store.database import Database, Operations, writes
 from bot.store.liveness.workers import WorkerLiveness
 from bot.store.predicates import is_running
 from bot.store.rows import lock_key, on_postgresql
@@ -24,13 +23,12 @@ Allows = Callable[[Sequence[float], float], bool]
 """Whether calls at these times, in order, allow another one now."""
 
 
-class RateLedger:
-    """Implements the port RateLedger."""
+class RateLedger(Operations):
+    """Counts the calls to Slack of all processes that share the database, those of ended processes included."""
 
-    def __init__(self, database: Database, worker: WorkerLiveness, clock: Clock) -> None:
-        self._database = database
+    def __init__(self, database: Database, worker: WorkerLiveness) -> None:
+        super().__init__(database)
         self._worker = worker
-        self._clock = clock
 
     @property
     def failed_at(self) -> float:
@@ -42,19 +40,16 @@ class RateLedger:
 
         `with_live`: the reservation also reports the other processes' live replies, which takes one more query.
         """
-        return await self._database.write(
-            self._reserve, method, lambda calls, now: len(calls) < calls_per_minute, with_live
-        )
+        return await self._reserve(method, lambda calls, now: len(calls) < calls_per_minute, with_live)
 
     async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
         """Takes one post from a channel's budget, if the rule allows one. Raises StoreError."""
-        return await self._database.write(
-            self._reserve, POSTS + channel_id, lambda posts, now: rule.free_at(posts, now) <= now, False
-        )
+        return await self._reserve(POSTS + channel_id, lambda posts, now: rule.free_at(posts, now) <= now, False)
 
+    @writes
     async def _reserve(self, connection: AsyncConnection, counted: str, allows: Allows, with_live: bool) -> Reservation:
         # The time when the transaction began, not when it was requested, so that calls are in order.
-        worker, now = self._worker.name, self._clock.now()
+        worker, now = self._worker.name, self._now()
         granted, call_ages_s = await _take_call(connection, worker, counted, allows, now)
         live_ages_s = await _live_ages_s(connection, worker, now) if with_live else ()
         return Reservation(granted, Others(call_ages_s, live_ages_s))

@@ -7,7 +7,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.clock import Clock
 from bot.core.conversation import Job, RecordedReply, ThreadKey
 from bot.core.job import EndReason, State, state_of
 from bot.core.outbox import OutboxKind
@@ -15,7 +14,7 @@ from bot.core.reply.actions import AnswerState, RecordedAnswer, Vote
 from bot.core.reply.resuming import continued
 from bot.core.trust import of_record
 from bot.store import checkpoints, outbox, rounds
-from bot.store.database import Database
+from bot.store.database import Operations, reads, writes
 from bot.store.predicates import in_thread, is_begun
 from bot.store.rows import insert_into, question_of, sources_of
 from bot.store.schema import feedback, jobs, seen_events, tool_steps, turns
@@ -24,75 +23,103 @@ REPLIES_READ = 500
 """The most jobs of a thread whose replies are read: a direct message may go on for years."""
 
 
-class RecordedAnswers:
-    """Implements the ports RecordedAnswers and ThreadReplies."""
+class RecordedAnswers(Operations):
+    """Reads the answers of threads, finds those that buttons act on, and records feedback and deletions."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
-
-    async def shown_by(self, thread: ThreadKey, message_ts: str) -> RecordedAnswer | None:
+    @reads
+    async def shown_by(self, connection: AsyncConnection, thread: ThreadKey, message_ts: str) -> RecordedAnswer | None:
         """Returns the answer that has a page in this message, None if there is none."""
-        return await self._database.read(newest_answer, thread, shows(message_ts))
+        # No index: of one thread's jobs few are read, and only at a press.
+        is_shown = sa.cast(jobs.c.page_ts, sa.Text).contains(f'"{message_ts}"', autoescape=True)
+        return await _newest_answer(connection, thread, is_shown)
 
-    async def of_job(self, thread: ThreadKey, job_id: int) -> RecordedAnswer | None:
+    @reads
+    async def of_job(self, connection: AsyncConnection, thread: ThreadKey, job_id: int) -> RecordedAnswer | None:
         """Returns the answer of a job, None if the thread has no such job."""
-        return await self._database.read(newest_answer, thread, jobs.c.id == job_id)
+        return await _newest_answer(connection, thread, jobs.c.id == job_id)
 
-    async def written_in(self, thread: ThreadKey, event_id: str) -> RecordedAnswer | None:
+    @reads
+    async def written_in(self, connection: AsyncConnection, thread: ThreadKey, event_id: str) -> RecordedAnswer | None:
         """Returns the answer that is being written in a thread; None if there is none, or the event was handled."""
-        return await self._database.read(written_unless_handled, thread, event_id)
+        is_handled = await connection.scalar(_is_handled(event_id))
+        return None if is_handled else await _newest_answer(connection, thread, is_begun())
 
-    async def is_handled(self, event_id: str) -> bool:
-        """Returns whether an event was handled before."""
-        return await self._database.read(is_handled, event_id)
+    @reads
+    async def is_handled(self, connection: AsyncConnection, event_id: str) -> bool:
+        """Returns whether an event was handled before, or brought a question."""
+        return bool(await connection.scalar(_is_handled(event_id)))
 
-    async def event_handled(self, event_id: str) -> None:
+    @writes
+    async def event_handled(self, connection: AsyncConnection, event_id: str) -> None:
         """Records that an event was handled, so that nothing happens if Slack delivers it again."""
-        await self._database.write(record_event, event_id, self._clock.now())
+        row = insert_into(connection, seen_events).values(event_id=event_id, seen_at=self._now())
+        await connection.execute(row.on_conflict_do_nothing())
 
-    async def delete(self, job_id: int) -> None:
-        """Empties the texts of an answer, and has the outbox delete its messages."""
-        await self._database.write(delete, job_id, self._clock.now())
+    @writes
+    async def delete(self, connection: AsyncConnection, job_id: int) -> None:
+        """Empties the texts of an answer at once, and has the outbox delete its messages; its usage stays.
 
-    async def vote(self, about: RecordedAnswer, user_id: str, value: Vote) -> None:
+        The messages go once no worker writes them.
+        """
+        await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(answer_deleted=True))
+        await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(answer="", sources=None))
+        await checkpoints.drop(connection, jobs.c.id == job_id)
+        await rounds.drop(connection, jobs.c.id == job_id)
+        await rounds.empty(connection, tool_steps.c.job_id == job_id)
+        await outbox.add(connection, OutboxKind.DELETE_REPLY, [job_id], self._now())
+
+    @writes
+    async def vote(self, connection: AsyncConnection, about: RecordedAnswer, user_id: str, value: Vote) -> None:
         """Records a person's feedback in place of their earlier one."""
-        await self._database.write(vote, about, user_id, value, self._clock.now())
+        values = {
+            "value": 1 if value is Vote.UP else -1,
+            "model": about.model,
+            "prompt_version": about.prompt_version,
+            "at": self._now(),
+        }
+        new = insert_into(connection, feedback).values(job_id=about.job_id, user_id=user_id, **values)
+        await connection.execute(new.on_conflict_do_update(index_elements=["job_id", "user_id"], set_=values))
 
-    async def replies(self, thread: ThreadKey, before_ts: str | None = None) -> Mapping[str, RecordedReply]:
+    @reads
+    async def replies(
+        self, connection: AsyncConnection, thread: ThreadKey, before_ts: str | None = None
+    ) -> Mapping[str, RecordedReply]:
         """Returns the bot's messages in a thread by ts, of its newest 500 questions.
 
         `before_ts` limits them to questions that were asked before. Answers whose text has expired are left out.
         """
-        return await self._database.read(replies, thread, before_ts)
+        newest = (
+            sa.select(jobs.c.id, jobs.c.user_id, jobs.c.page_ts, jobs.c.mention_ts, jobs.c.answer_deleted)
+            .where(in_thread(thread), jobs.c.ts < before_ts if before_ts else sa.true())
+            .order_by(jobs.c.ts.desc())
+            .limit(REPLIES_READ)
+            .subquery()
+        )
+        # Turns after which the answer went on have no text, and come before the one that ended the job.
+        with_turns = (
+            sa.select(newest, turns.c.answer, turns.c.model, turns.c.end_reason, turns.c.origins)
+            .outerjoin_from(newest, turns, turns.c.job_id == newest.c.id)
+            .order_by(turns.c.id)
+        )
+        rows = (await connection.execute(with_turns)).all()
+        found: dict[str, RecordedReply] = {}
+        for row in rows:
+            if _has_expired(row):
+                for ts in row.page_ts:
+                    found.pop(ts, None)
+            else:
+                reply = RecordedReply(row.answer or "", of_record(row.origins), row.user_id)
+                found |= dict.fromkeys(row.page_ts, RecordedReply(""))
+                found |= dict.fromkeys(row.page_ts[:1], reply)
+            found |= {row.mention_ts: RecordedReply("")} if row.mention_ts else {}
+        return found
 
 
-async def written_unless_handled(
-    connection: AsyncConnection, thread: ThreadKey, event_id: str
-) -> RecordedAnswer | None:
-    """Returns the answer that is being written in a thread; None if the event was handled before."""
-    if await is_handled(connection, event_id):
-        return None
-    return await newest_answer(connection, thread, is_begun())
+def _is_handled(event_id: str) -> sa.Select[tuple[bool]]:
+    return sa.select(sa.exists().where(seen_events.c.event_id == event_id))
 
 
-async def is_handled(connection: AsyncConnection, event_id: str) -> bool:
-    """Returns whether an event was handled before, or brought a question."""
-    return bool(await connection.scalar(sa.select(sa.exists().where(seen_events.c.event_id == event_id))))
-
-
-async def record_event(connection: AsyncConnection, event_id: str, now: float) -> None:
-    """Records that an event was handled, like one that brought a question."""
-    row = insert_into(connection, seen_events).values(event_id=event_id, seen_at=now)
-    await connection.execute(row.on_conflict_do_nothing())
-
-
-def shows(message_ts: str) -> sa.ColumnElement[bool]:
-    """Whether a message is one of a reply's. No index: of one thread's jobs few are read, and only at a press."""
-    return sa.cast(jobs.c.page_ts, sa.Text).contains(f'"{message_ts}"', autoescape=True)
-
-
-async def newest_answer(
+async def _newest_answer(
     connection: AsyncConnection, thread: ThreadKey, condition: sa.ColumnElement[bool]
 ) -> RecordedAnswer | None:
     """Returns the newest answer in a thread whose job meets the condition; for a batched job, its batch's answer."""
@@ -170,35 +197,6 @@ async def _turns(connection: AsyncConnection, job_ids: Sequence[int]) -> Sequenc
     return (await connection.execute(of_jobs)).all()
 
 
-async def replies(connection: AsyncConnection, thread: ThreadKey, before_ts: str | None) -> dict[str, RecordedReply]:
-    """Returns the bot's messages in a thread by ts (ThreadReplies.replies)."""
-    newest = (
-        sa.select(jobs.c.id, jobs.c.user_id, jobs.c.page_ts, jobs.c.mention_ts, jobs.c.answer_deleted)
-        .where(in_thread(thread), jobs.c.ts < before_ts if before_ts else sa.true())
-        .order_by(jobs.c.ts.desc())
-        .limit(REPLIES_READ)
-        .subquery()
-    )
-    # Turns after which the answer went on have no text, and come before the one that ended the job.
-    with_turns = (
-        sa.select(newest, turns.c.answer, turns.c.model, turns.c.end_reason, turns.c.origins)
-        .outerjoin_from(newest, turns, turns.c.job_id == newest.c.id)
-        .order_by(turns.c.id)
-    )
-    rows = (await connection.execute(with_turns)).all()
-    found: dict[str, RecordedReply] = {}
-    for row in rows:
-        if _has_expired(row):
-            for ts in row.page_ts:
-                found.pop(ts, None)
-        else:
-            reply = RecordedReply(row.answer or "", of_record(row.origins), row.user_id)
-            found |= dict.fromkeys(row.page_ts, RecordedReply(""))
-            found |= dict.fromkeys(row.page_ts[:1], reply)
-        found |= {row.mention_ts: RecordedReply("")} if row.mention_ts else {}
-    return found
-
-
 def _has_expired(row: sa.Row[Any]) -> bool:
     """Whether a model's text is no longer stored. If a model wrote nothing, Slack shows nothing either."""
     is_empty = row.answer == "" and row.model is not None
@@ -214,25 +212,3 @@ async def join(connection: AsyncConnection, job: Job) -> None:
     """Empties the turn that a continued answer began with, the newest so far: the next one holds both parts."""
     newest = sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job.id, ~is_midway()).scalar_subquery()
     await connection.execute(sa.update(turns).where(turns.c.id == newest).values(answer="", sources=None))
-
-
-async def delete(connection: AsyncConnection, job_id: int, now: float) -> None:
-    """Deletes an answer's texts and keeps its usage; its messages go once no worker writes them."""
-    await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(answer_deleted=True))
-    await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(answer="", sources=None))
-    await checkpoints.drop(connection, jobs.c.id == job_id)
-    await rounds.drop(connection, jobs.c.id == job_id)
-    await rounds.empty(connection, tool_steps.c.job_id == job_id)
-    await outbox.add(connection, OutboxKind.DELETE_REPLY, [job_id], now)
-
-
-async def vote(connection: AsyncConnection, about: RecordedAnswer, user_id: str, value: Vote, now: float) -> None:
-    """Records a person's feedback in place of their earlier one."""
-    values = {
-        "value": 1 if value is Vote.UP else -1,
-        "model": about.model,
-        "prompt_version": about.prompt_version,
-        "at": now,
-    }
-    new = insert_into(connection, feedback).values(job_id=about.job_id, user_id=user_id, **values)
-    await connection.execute(new.on_conflict_do_update(index_elements=["job_id", "user_id"], set_=values))

@@ -12,7 +12,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.clock import Clock
 from bot.core.limits.caps import Period, day_of, first_day
 from bot.store.database import Database
 from bot.store.notices import NOTICES_KEPT_S
@@ -101,16 +100,16 @@ def _of_job(table: sa.Table, *which: sa.ColumnElement[bool], only_ended: bool = 
     return sa.exists().where(jobs.c.id == table.c.job_id, *ended, *which)
 
 
-async def expire(database: Database, clock: Clock, before: float) -> int:
+async def expire(database: Database, before: float) -> int:
     """Removes all that is due; returns how many texts."""
     texts = 0
-    for rule in rules(before, clock.now()):
-        removed = await _apply(database, clock, rule)
+    for rule in rules(before, database.clock.now()):
+        removed = await _apply(database, rule)
         texts += removed if rule.emptied is not None else 0
     return texts
 
 
-async def _apply(database: Database, clock: Clock, rule: Rule) -> int:
+async def _apply(database: Database, rule: Rule) -> int:
     removed, size = 0, FIRST_BATCH
     while True:
         async with database.begin_read() as connection:
@@ -118,9 +117,9 @@ async def _apply(database: Database, clock: Clock, rule: Rule) -> int:
         if not keys:
             return removed
         async with database.begin_write() as connection:
-            began = clock.monotonic()
+            began = database.clock.monotonic()
             count = await _remove(connection, rule, keys)
-        took_s = max(clock.monotonic() - began, 0.001)
+        took_s = max(database.clock.monotonic() - began, 0.001)
         removed += count
         if count == 0:
             # They have changed meanwhile. The next hour looks again.

@@ -63,6 +63,15 @@ def step_of(row: sa.Row[Any]) -> ToolStep:
     )
 
 
+async def calls(
+    connection: AsyncConnection, job_id: int, version: int | sa.ScalarSelect[int], *which: sa.ColumnElement[bool]
+) -> tuple[ToolStep, ...]:
+    """Returns calls of a version of an answer, in their order."""
+    of_version = sa.select(tool_steps).where(tool_steps.c.job_id == job_id, tool_steps.c.version == version, *which)
+    in_order = of_version.order_by(tool_steps.c.step_no, tool_steps.c.index)
+    return tuple(map(step_of, (await connection.execute(in_order)).all()))
+
+
 async def counted(connection: AsyncConnection, spent: Mapping[int, Spent]) -> set[int]:
     """Returns the ids of the jobs whose step is on record, and with it the step's usage. `spent`: by job id.
 

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bot.clock import Clock
 from bot.errors import StoreError
 from bot.prices import ModelPrices
+from bot.store.approvals import Approvals
 from bot.store.channel_settings import ChannelSettingsStore
 from bot.store.database import Database
 from bot.store.engine import answered_within, create_engine, database_errors, time_of
@@ -57,22 +58,23 @@ class Stores:
         """The time of stored times: on a server it is the server's, the same for all processes."""
         self.database = database = Database(engine, clock)
         self._worker = WorkerLiveness(database, worker, clock)
-        self.queue = QuestionQueue(database, self._worker, clock, most_per_user)
-        self.worker_queue = WorkerQueue(database, self._worker, clock, most_per_user, prices)
-        self.recorded_answers = RecordedAnswers(database, clock)
+        self.queue = QuestionQueue(database, self._worker, most_per_user)
+        self.worker_queue = WorkerQueue(database, self._worker, most_per_user, prices)
+        self.recorded_answers = RecordedAnswers(database)
         self.message_questions = MessageQuestions(database)
-        self.tool_steps = ToolSteps(database, self._worker, clock, prices)
+        self.tool_steps = ToolSteps(database, self._worker, prices)
+        self.approvals = Approvals(database, self._worker)
         self.process_messages = ProcessMessages(database, self._worker)
-        self.outbox = OutboxEntries(database, clock)
-        self.usage = UsageLedger(database, self._worker, clock)
-        self.rate_ledger = RateLedger(database, self._worker, clock)
+        self.outbox = OutboxEntries(database)
+        self.usage = UsageLedger(database, self._worker)
+        self.rate_ledger = RateLedger(database, self._worker)
         self.participants = ThreadParticipants(database)
         self.notices = Notices(database)
         self.bot_questions = BotQuestionCounts(database)
         self.channel_settings = ChannelSettingsStore(database)
         self.pane_context = PaneContexts(database)
         self.tool_pins = ToolPins(database)
-        self.erasure = Erasure(database, self._worker, clock)
+        self.erasure = Erasure(database, self._worker)
 
     @classmethod
     async def open(

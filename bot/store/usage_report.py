@@ -4,7 +4,6 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.job import EndReason
-from bot.core.limits.caps import Amount
 from bot.core.limits.usage import AnswerUsage, Thumb
 from bot.store.schema import feedback, jobs, turns
 
@@ -40,16 +39,3 @@ async def thumbs(connection: AsyncConnection, since: float) -> list[Thumb]:
         .where(feedback.c.at >= since)
     )
     return [Thumb(**row._mapping) for row in await connection.execute(given)]
-
-
-async def by_model(connection: AsyncConnection, team_id: str, since: float) -> dict[str, Amount]:
-    """Adds up usage by model in the database, because App Home is opened more often than a report is run."""
-    tokens = sa.func.sum(sa.func.coalesce(turns.c.input_tokens, 0) + sa.func.coalesce(turns.c.output_tokens, 0))
-    summed = (
-        sa.select(turns.c.model, tokens.label("tokens"), sa.func.sum(turns.c.cost_usd).label("cost_usd"))
-        .join_from(turns, jobs, turns.c.job_id == jobs.c.id)
-        .where(jobs.c.team_id == team_id, turns.c.created_at >= since, turns.c.model.is_not(None))
-        .group_by(turns.c.model)
-    )
-    rows = await connection.execute(summed)
-    return {row.model: Amount(int(row.tokens or 0), float(row.cost_usd or 0.0)) for row in rows}

@@ -134,7 +134,7 @@ class TestClose:
             assert await numbers(connection) == [1]
 
     async def test_closing_cancels_operations_that_hang(self, database: Database) -> None:
-        caller = asyncio.create_task(database.write(insert, 1, after=asyncio.Event()))
+        caller = asyncio.create_task(database.write(partial(insert, number=1, after=asyncio.Event())))
         await begun(caller)
         database.cancel_operations()
         with pytest.raises(asyncio.CancelledError):

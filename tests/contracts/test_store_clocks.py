@@ -64,9 +64,9 @@ async def test_approval_and_outbox_keep_their_times_while_the_clock_jumps(databa
     assert await store.outbox.take(10) == []
     clock.wait(2)
     assert len(await store.outbox.take(10)) == 1
-    assert await store.tool_steps.expire() == 0
+    assert await store.approvals.expire() == 0
     clock.wait(APPROVAL_S)
-    assert await store.tool_steps.expire() == 1
+    assert await store.approvals.expire() == 1
     await store.close()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from inspect import unwrap
 
 import pytest
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from bot.clock import SystemClock
 from bot.core.job import End, EndReason, Pulse, Spent
 from bot.core.outbox import OutboxKind
 from bot.store import Stores
-from bot.store.queue import edit
+from bot.store.queue.producers import QuestionQueue
 from tests.clocks import WITHIN_S
 from tests.contracts.stores import DONE, THREAD, YES, Workers, answered, asked, enqueued, one, outbox_kinds, texts_of
 
@@ -179,7 +180,7 @@ async def test_question_deleted_during_its_claim_takes_no_other_question_along(p
         await enqueued(store, asked(number))
     async with store.database.engine.begin() as other:
         place = (THREAD.team_id, THREAD.channel_id, asked(2).ts)
-        assert await edit.delete_question(other, *place, SystemClock().now())
+        assert await unwrap(QuestionQueue.delete)(store.queue, other, *place)
         claim = asyncio.create_task(store.worker_queue.claim(1))
         await wait_for_lock(store)
     assert [job.question for job in (*await claim, *await store.worker_queue.claim(1))] == [asked(1)]

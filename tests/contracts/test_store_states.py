@@ -276,7 +276,7 @@ class Machine(RuleBasedStateMachine):
             step = replace(CALL, step_no=key[0], index=key[1])
             with self._notified(), self._moving() as happened:
                 decided = self.runner.run(
-                    self.stores[worker].tool_steps.decide(job_id, version, step, decision, PEOPLE[0])
+                    self.stores[worker].approvals.decide(job_id, version, step, decision, PEOPLE[0])
                 )
                 expected, released = self.model.decide(job_id, (version, key[0], key[1]), decision)
                 assert decided is expected
@@ -286,7 +286,7 @@ class Machine(RuleBasedStateMachine):
     def expire_approvals(self, worker: str, late: bool) -> None:
         self.clock.now_s += APPROVAL_S if late else 0.0
         with self._notified(), self._moving() as happened:
-            count = self.runner.run(self.stores[worker].tool_steps.expire())
+            count = self.runner.run(self.stores[worker].approvals.expire())
             expired = self.model.expire_approvals()
             assert count == len(expired)
             happened |= dict.fromkeys(expired, Event.EXPIRE)

@@ -51,7 +51,7 @@ async def test_thread_asks_for_an_approval_until_it_is_decided(store: Stores) ->
     assert await store.tool_steps.wait(job, None, None)
     queued = await store.queue.queued_threads("T1")
     assert queued == QueuedThreads((), frozenset(), frozenset({THREAD}))
-    assert await store.tool_steps.decide(job.id, job.version, CALL, Decision.APPROVED, "U1")
+    assert await store.approvals.decide(job.id, job.version, CALL, Decision.APPROVED, "U1")
     queued = await store.queue.queued_threads("T1")
     assert queued == QueuedThreads((THREAD,), frozenset(), frozenset())
 
@@ -184,7 +184,7 @@ async def test_new_version_knows_what_an_earlier_one_may_have_changed(store: Sto
 
 async def test_job_waits_only_while_a_call_is_to_be_decided(store: Stores) -> None:
     job = await recorded(store)
-    assert await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
+    assert await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
     assert not await store.tool_steps.wait(job, None, None), "the decision was faster"
     assert await state(store, job) is StepState.READY
 
@@ -193,9 +193,9 @@ async def test_waiting_job_goes_on_once_all_calls_are_decided(store: Stores) -> 
     second = replace(CALL, index=1)
     job = await recorded(store, CALL, second)
     assert await store.tool_steps.wait(job, None, None)
-    assert await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
+    assert await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
     assert await store.worker_queue.claim(1) == []
-    assert await store.tool_steps.decide(job.id, 0, second, Decision.DENIED, "U2")
+    assert await store.approvals.decide(job.id, 0, second, Decision.DENIED, "U2")
     job = await one(store)
     steps = job.rounds[0].steps
     assert [(step.state, step.decision, step.decided_by) for step in steps] == [
@@ -214,7 +214,7 @@ async def test_decision_about_another_call_has_no_effect(store: Stores, other: d
     assert await store.tool_steps.wait(job, None, None)
     changes = {"tool": {"tool": "x__y"}, "arguments": {"arguments": {}}, "definition_hash": {"definition_hash": "new"}}
     step = replace(CALL, **changes.get(str(other.get("binding")), {}), index=int(str(other.get("index", 0))))  # type: ignore[arg-type]
-    assert not await store.tool_steps.decide(job.id, int(str(other.get("version", 0))), step, Decision.APPROVED, "U1")
+    assert not await store.approvals.decide(job.id, int(str(other.get("version", 0))), step, Decision.APPROVED, "U1")
     assert await store.worker_queue.claim(1) == []
 
 
@@ -222,7 +222,7 @@ async def test_decision_after_a_stop_has_no_effect(store: Stores) -> None:
     job = await recorded(store)
     assert await store.tool_steps.wait(job, None, None)
     assert await store.queue.request_stop(job.id)
-    assert not await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
+    assert not await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
     assert [waiting.id for waiting in await store.worker_queue.claim(1)] == [job.id], "a worker ends it"
 
 
@@ -232,10 +232,10 @@ async def test_calls_expire_when_their_time_is_over(database_url: str) -> None:
     job = await recorded(store)
     assert await store.tool_steps.wait(job, None, None)
     clock.now_s += APPROVAL_S - 1
-    assert await store.tool_steps.expire() == 0
+    assert await store.approvals.expire() == 0
     clock.now_s += 1
-    assert not await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, "U1"), "too late"
-    assert await store.tool_steps.expire() == 1
+    assert not await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U1"), "too late"
+    assert await store.approvals.expire() == 1
     [step] = (await one(store)).rounds[0].steps
     assert (step.state, step.decision) == (StepState.DENIED, Decision.EXPIRED)
     await store.close()
@@ -250,12 +250,12 @@ async def test_mention_is_due_only_while_the_job_waits_and_once_for_each_approva
     clock.now_s += 60
     [entry] = await store.outbox.take(9)
     assert (entry.kind, entry.question.user_id) == (OutboxKind.ASK_APPROVAL, "U1")
-    assert await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
+    assert await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
     clock.now_s += OUTBOX_HOLD_S
     late, decision = await store.outbox.take(9)
     await store.outbox.complete(decision)
     assert (late.tries, late.waits_until) == (2, entry.waits_until), "its process has died"
-    assert await store.tool_steps.decide(job.id, 0, replace(CALL, index=1), Decision.DENIED, "U1")
+    assert await store.approvals.decide(job.id, 0, replace(CALL, index=1), Decision.DENIED, "U1")
     clock.now_s += OUTBOX_HOLD_S + 1
     assert await store.outbox.take(9) == [], "nothing waits any more"
     job = await one(store)
@@ -278,7 +278,7 @@ async def test_decision_is_shown_while_the_job_waits_for_others_and_the_job_is_n
     job = await recorded(store, *BOTH)
     await store.worker_queue.record_pages(job.id, ["5.1"])
     assert await store.tool_steps.wait(job, None, None)
-    assert await store.tool_steps.decide(job.id, 0, BOTH[0], Decision.DENIED, "U1")
+    assert await store.approvals.decide(job.id, 0, BOTH[0], Decision.DENIED, "U1")
     [entry] = await store.outbox.take(9)
     assert (entry.kind, entry.page_ts) == (OutboxKind.SHOW_DECISION, ("5.1",))
     waiting = await store.outbox.waiting_job(entry)
@@ -287,7 +287,7 @@ async def test_decision_is_shown_while_the_job_waits_for_others_and_the_job_is_n
     assert (waiting.attempts, waiting.may_have_posts, waiting.settled) == (2, True, "I'll note it. ")
     await store.outbox.record_pages(entry, ["6.1"])
     assert waiting.page_ts == ("5.1",)
-    assert await store.tool_steps.decide(job.id, 0, BOTH[1], Decision.APPROVED, "U1")
+    assert await store.approvals.decide(job.id, 0, BOTH[1], Decision.APPROVED, "U1")
     assert await store.outbox.waiting_job(entry) is None
     assert await store.worker_queue.claim(1) == [], "its reply is being edited"
     await store.outbox.complete(entry)
@@ -300,7 +300,7 @@ async def test_decision_is_not_shown_once_all_are_made_and_leaves_nothing_behind
     job = await recorded(store, *BOTH)
     assert await store.tool_steps.wait(job, None, None)
     for call in BOTH:
-        assert await store.tool_steps.decide(job.id, 0, call, Decision.DENIED, "U1")
+        assert await store.approvals.decide(job.id, 0, call, Decision.DENIED, "U1")
     assert await store.outbox.take(9) == []
     assert await store.worker_queue.finish(await one(store), DONE, YES)
     assert await count(store, outbox_entries) == 0
@@ -311,9 +311,9 @@ async def test_process_that_shows_a_decision_keeps_its_entry_when_another_one_is
     store = await Stores.open(database_url, "w1", clock)
     job = await recorded(store, *calls)
     assert await store.tool_steps.wait(job, None, None)
-    assert await store.tool_steps.decide(job.id, 0, calls[0], Decision.APPROVED, "U1")
+    assert await store.approvals.decide(job.id, 0, calls[0], Decision.APPROVED, "U1")
     [entry] = await store.outbox.take(9)
-    assert await store.tool_steps.decide(job.id, 0, calls[1], Decision.APPROVED, "U1")
+    assert await store.approvals.decide(job.id, 0, calls[1], Decision.APPROVED, "U1")
     assert await store.outbox.take(9) == []
     clock.now_s += OUTBOX_HOLD_S
     [again] = await store.outbox.take(9)
@@ -336,7 +336,7 @@ async def test_asker_who_decides_waits_anew(database_url: str, user_id: str, wai
     job = await recorded(store)
     assert await store.tool_steps.wait(job, None, None)
     clock.now_s += 600
-    assert await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, user_id)
+    assert await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, user_id)
     assert (await one(store)).asked_at == (clock.now_s if waits_anew else job.asked_at)
     await store.close()
 
@@ -357,8 +357,8 @@ async def test_question_of_the_asker_denies_and_of_another_person_does_not(store
 
 
 async def test_tool_is_allowed_always_as_it_is_defined_in_one_channel(store: Stores) -> None:
-    await store.tool_steps.allow_always(THREAD, CALL, "U1")
-    await store.tool_steps.allow_always(THREAD, replace(CALL, definition_hash="new"), "U1")
+    await store.approvals.allow_always(THREAD, CALL, "U1")
+    await store.approvals.allow_always(THREAD, replace(CALL, definition_hash="new"), "U1")
     assert await store.tool_steps.always_allowed(THREAD) == {CALL.tool: "new"}
     assert await store.tool_steps.always_allowed(replace(THREAD, channel_id="C2")) == {}
     assert await count(store, allowed_tools) == 1
@@ -418,7 +418,7 @@ async def test_texts_of_steps_go_with_the_answer(database_url: str) -> None:
     assert await count(store, rounds) == 0
     clock.now_s += 10
     await store.erasure.expire(clock.now_s)
-    [step] = await store.tool_steps.shown(job.id)
+    [step] = await store.approvals.shown(job.id)
     assert (step.arguments, step.result, step.tool) == ({}, "", LISTING.tool)
     await store.erasure.erase(thread=THREAD)
     assert await count(store, tool_steps) == 0

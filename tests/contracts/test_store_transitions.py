@@ -103,12 +103,12 @@ async def wait(setup: JobWithWorkers) -> None:
 
 async def decide(setup: JobWithWorkers) -> None:
     [step] = asking_round().steps
-    await setup.other.tool_steps.decide(setup.job.id, setup.job.version, step, Decision.APPROVED, "U1")
+    await setup.other.approvals.decide(setup.job.id, setup.job.version, step, Decision.APPROVED, "U1")
 
 
 async def expire(setup: JobWithWorkers) -> None:
     setup.clock.now_s += APPROVAL_S
-    await setup.other.tool_steps.expire()
+    await setup.other.approvals.expire()
 
 
 async def stop(setup: JobWithWorkers) -> None:

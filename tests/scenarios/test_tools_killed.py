@@ -123,7 +123,7 @@ async def test_killed_process_leaves_an_answer_and_repeats_no_write(
     [result] = [message["content"] for message in vendor.requests[1].body["messages"] if message["role"] == "tool"]
     assert (RESULT if state is DONE else "It isn't known whether this call was made") in result
     stores = await Stores.open(database_url, "reader", SystemClock())
-    assert [step.state for step in await stores.tool_steps.shown(1)] == [state]
+    assert [step.state for step in await stores.approvals.shown(1)] == [state]
     await stores.close()
 
 

@@ -67,7 +67,7 @@ def actions_of(stores: Stores, clock: BusyClock) -> ReplyActions:
         access_control=stage.answering.access_control,
         admins=(),
         surfaces=surfaces,
-        approvals=stores.tool_steps,
+        approvals=stores.approvals,
         history=LoneQuestion(),
         clock=clock,
     )

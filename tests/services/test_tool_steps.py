@@ -145,12 +145,12 @@ async def waiting(stage: AnsweringStage) -> ToolStep:
         while (await stage.row()).status != "waiting":  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     await stage.ended()
-    [asked] = [step for step in await stage.stores.tool_steps.shown(1) if step.state is StepState.ASKED]
+    [asked] = [step for step in await stage.stores.approvals.shown(1) if step.state is StepState.ASKED]
     return asked
 
 
 async def decide(stage: AnsweringStage, step: ToolStep, decision: Decision) -> bool:
-    decided = await stage.stores.tool_steps.decide(1, 0, step, decision, "U1")
+    decided = await stage.stores.approvals.decide(1, 0, step, decision, "U1")
     stage.worker.wake()
     return decided
 
@@ -190,7 +190,7 @@ async def test_oldest_results_are_dropped_from_requests_and_stay_on_record(notes
     notes.result = "note " * 400
     async with staged(notes, *[asking(LIST)] * 4, ANSWER, results_tokens=1_000) as stage:
         await ended(stage)
-        recorded = await stage.stores.tool_steps.shown(1)
+        recorded = await stage.stores.approvals.shown(1)
     first, *_, last = [results_in(prompt) for prompt in prompts_of(stage)[1:]]
     assert first == [notes.result]
     assert (len(last), last[0], last[-1]) == (4, DROPPED, notes.result)
@@ -368,9 +368,9 @@ async def test_question_of_another_person_is_answered_while_the_job_waits(notes:
 async def test_call_that_nobody_decided_about_expires_with_a_sentence(notes: NotesServer) -> None:
     async with staged(notes, asking(MILK), ANSWER) as stage:
         await waiting(stage)
-        assert await stage.stores.tool_steps.expire() == 0
+        assert await stage.stores.approvals.expire() == 0
         stage.clock.now_s += APPROVAL_S
-        assert await stage.stores.tool_steps.expire() == 1
+        assert await stage.stores.approvals.expire() == 1
         stage.worker.wake()
         await ended(stage)
     assert notes.calls == []
@@ -395,7 +395,7 @@ async def test_always_allowed_tool_is_called_unasked_until_its_definition_change
         other = replace(QUESTION, ts="999995.000000", thread=replace(QUESTION.thread, thread_ts="999995.000000"))
         async with staged(notes, ANSWER) as stage:
             await ended(stage)
-            await stage.stores.tool_steps.allow_always(QUESTION.thread, always, "UADMIN")
+            await stage.stores.approvals.allow_always(QUESTION.thread, always, "UADMIN")
             assert isinstance(stage.model, StepModel)
             stage.model.steps = (asking(MILK), ANSWER)
             await stage.stores.queue.enqueue("Ev2", other)
@@ -485,7 +485,7 @@ async def test_call_that_the_tool_never_answered_is_unknown(notes: NotesServer) 
     notes.rules, notes.outcome = {WRITE: ToolRule(Permission.ALLOW)}, CallOutcome.UNKNOWN
     async with staged(notes, asking(MILK), ANSWER) as stage:
         await ended(stage)
-        [step] = await stage.stores.tool_steps.shown(1)
+        [step] = await stage.stores.approvals.shown(1)
     assert step.state is StepState.UNKNOWN
     assert "may or may not have happened" in results_in(prompts_of(stage)[1])[0]
 

@@ -21,7 +21,7 @@ its last heartbeat says, is recorded as turns.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
@@ -29,7 +29,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
-from bot.core.job import Pulse, Spent, Status
+from bot.core.job import Spent, Status
 from bot.prices import ModelPrices
 from bot.store import checkpoints, outbox, recorded_answers, rounds, usage_totals
 from bot.store.liveness.failure_detector import Observation
@@ -131,21 +131,6 @@ async def held_by(connection: AsyncConnection, worker: str) -> list[Job]:
     """Returns a worker's running jobs."""
     held = sa.select(jobs).where(jobs.c.worker == worker, is_running())
     return await _with_records(connection, _oldest_first((await connection.execute(held)).all()))
-
-
-async def pulse(connection: AsyncConnection, worker: str, claimed: Collection[Job]) -> Pulse:
-    """Returns the requests and changes that concern a worker's attempts."""
-    held = sa.select(jobs.c.id, jobs.c.attempts, jobs.c.stop_requested, jobs.c.version)
-    held = held.where(jobs.c.worker == worker, is_running())
-    rows = {(row.id, row.attempts): row for row in await connection.execute(held)}
-    ours = {job: rows[job.id, job.attempts] for job in claimed if (job.id, job.attempts) in rows}
-    return Pulse(
-        ours=frozenset(row.id for row in ours.values()),
-        to_stop=frozenset(row.id for row in ours.values() if row.stop_requested),
-        to_restart=frozenset(
-            job.id for job, row in ours.items() if row.version != job.version and not row.stop_requested
-        ),
-    )
 
 
 async def take_over(

@@ -1,32 +1,53 @@
-"""The queue, as seen by services that add jobs and request changes to them."""
+"""The queue, as seen by services that add jobs and request changes to them.
 
-from collections.abc import Sequence
+A queued job is changed on the spot. A begun job is changed by its worker, now or at the next attempt: the methods leave
+the request and the new version for it (core/job.py). A job that has ended gets outbox entries instead. Each method
+locks the job's row first, so that a claim or an end at the same moment comes before or after it.
+"""
 
+import asyncio
+from typing import Any
+
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.clock import Clock
-from bot.core.conversation import Question, QueuedThreads
-from bot.core.job import Enqueued
-from bot.store.approvals import deny_by_reply
-from bot.store.database import Database
+from bot.core.conversation import Question, QueuedThreads, ThreadKey
+from bot.core.job import EndReason, Enqueued, State, Status, state_of
+from bot.core.outbox import OutboxKind
+from bot.store import checkpoints, outbox, rounds
+from bot.store.approvals import RELEASED, deny_by_reply
+from bot.store.database import Database, Operations, completes, reads, writes
 from bot.store.liveness.workers import WorkerLiveness
-from bot.store.queue import edit
-from bot.store.queue.edit import Regeneration
-from bot.store.queue.enqueue import Arrival, Arrivals, may_post_placeholder, queued_threads, write_arrivals
-from bot.store.rows import wake_others
+from bot.store.predicates import (
+    THREAD,
+    has_content,
+    in_thread,
+    is_batched_with,
+    is_begun,
+    is_live,
+    is_queued,
+    is_running,
+    is_waiting,
+    may_be_regenerated,
+    same_thread,
+    thread_values,
+)
+from bot.store.queue import batch
+from bot.store.rows import file_values, insert_into, question_of, wake_others
+from bot.store.schema import jobs, seen_events
 
 
-class QuestionQueue:
-    """Implements the ports QuestionQueue, JobRequests, WaitingJobs, ThreadQueue and QuestionEdits."""
+class QuestionQueue(Operations):
+    """Takes questions, and changes their jobs on behalf of people."""
 
-    def __init__(self, database: Database, worker: WorkerLiveness, clock: Clock, most_per_user: int) -> None:
+    def __init__(self, database: Database, worker: WorkerLiveness, most_per_user: int) -> None:
         """`most_per_user`: how many answers one person may have under way at once, over all processes."""
-        self._database = database
+        super().__init__(database)
         self._worker = worker
-        self._clock = clock
         self._most_per_user = most_per_user
-        self._arrivals = Arrivals(self._write_arrivals)
+        self._enqueuing = asyncio.Lock()
 
+    @completes(bounded=False)
     async def enqueue(self, event_id: str, question: Question, *, full: bool = False) -> Enqueued | None:
         """Stores a question durably as a job; returns None if the event or the message was stored before.
 
@@ -34,74 +55,237 @@ class QuestionQueue:
         has as many answers under way as one person may have, or if this process is `full`. The caller then posts a
         placeholder and records it; until it has, but for 10 s at most, no worker claims the job.
         """
-        # Each batch is bounded, but not the wait for a question's own batch.
-        return await self._database.complete(self._arrivals.add(Arrival(event_id, question, full)), bounded=False)
+        # One after another, so that each is seen by the next. The wait for others is not bounded, each transaction is.
+        async with self._enqueuing, self._database.bounded(), self._database.begin_write() as connection:
+            now = self._now()
+            event = insert_into(connection, seen_events).values(event_id=event_id, seen_at=now)
+            new_event = event.on_conflict_do_nothing().returning(seen_events.c.event_id)
+            if await connection.scalar(new_event) is None:
+                return None
+            waits = full or await self._must_wait(connection, question)
+            # A twin event's transaction waits here for this one's commit.
+            values = {**_new_job(question, now), "placeholder_due_since": now if waits else None}
+            job = insert_into(connection, jobs).values(values).on_conflict_do_nothing()
+            job_id = await connection.scalar(job.returning(jobs.c.id))
+            if job_id is None:
+                return None
+            replied = await deny_by_reply(connection, question, now)
+            if replied or not waits:
+                await wake_others(connection, self._worker.name)
+            return Enqueued(job_id, waits)
 
-    async def may_post_placeholder(self, question: Question) -> bool:
+    @reads
+    async def may_post_placeholder(self, connection: AsyncConnection, question: Question) -> bool:
         """Returns whether every earlier question of the thread has its message, so that this one's appears below."""
-        return await self._database.read(may_post_placeholder, question)
+        before = sa.exists().where(
+            in_thread(question.thread),
+            is_live(),
+            jobs.c.ts < question.ts,
+            sa.cast(jobs.c.page_ts, sa.Text) == "[]",
+        )
+        return not await connection.scalar(sa.select(before))
 
-    async def queued_threads(self, team_id: str) -> QueuedThreads:
+    @reads
+    async def queued_threads(self, connection: AsyncConnection, team_id: str) -> QueuedThreads:
         """Returns a workspace's threads with live jobs. Limits per person may change the order of their claim."""
-        return await self._database.read(queued_threads, team_id)
+        columns = [jobs.c[name] for name in THREAD]
+        first = sa.func.min(jobs.c.id).label("first_id")
+        theirs = sa.select(*columns).where(jobs.c.team_id == team_id).group_by(*columns).order_by(first)
+        queued, running, waiting = [
+            [
+                ThreadKey(row.team_id, row.channel_id, row.thread_ts or None)
+                for row in await connection.execute(statement)
+            ]
+            for statement in (theirs.where(is_queued()), theirs.where(is_running()), theirs.where(is_waiting()))
+        ]
+        places = tuple(thread for thread in queued if thread not in running)
+        return QueuedThreads(places, frozenset(running), frozenset(waiting))
 
-    async def request_stop(self, job_id: int) -> bool:
+    @writes
+    async def request_stop(self, connection: AsyncConnection, job_id: int) -> bool:
         """Asks the job's worker to stop; ends a job that was never begun. Returns False if the job has ended."""
-        return await self._database.write(self._request_stop, job_id)
+        now = self._now()
+        this = sa.update(jobs).where(jobs.c.id == job_id)
+        queued = this.where(is_queued(), jobs.c.attempts == 0).values(_ended_unbegun(EndReason.STOPPED, now))
+        live = this.where(is_live()).values(stop_requested=True, **RELEASED)
+        placeholder = (jobs.c.id, jobs.c.page_ts, jobs.c.placeholder_due_since)
+        stopped = (await connection.execute(queued.returning(*placeholder))).all()
+        await batch.clear_placeholders(connection, stopped, now)
+        changed = bool(stopped) or (await connection.execute(live)).rowcount > 0
+        if changed:
+            await self._wake_all(connection)
+        return changed
 
-    async def regenerate(self, job_id: int, *, continues: bool = False, full: bool = False) -> Enqueued | None:
+    @writes
+    async def regenerate(
+        self, connection: AsyncConnection, job_id: int, *, continues: bool = False, full: bool = False
+    ) -> Enqueued | None:
         """Queues an ended job once more, to be answered in the same messages; its answer is kept as an earlier turn.
 
         With `continues` the new answer starts where the old one reached its length limit, and the two become one.
         Returns None if the job has not ended, or if its question was deleted or has expired.
-        A job that must wait needs a placeholder, as with `QuestionQueue.enqueue`.
+        A job that must wait needs a placeholder, as with `enqueue`.
         """
-        return await self._database.write(self._regenerate, Regeneration(job_id, continues, full))
+        now = self._now()
+        this = jobs.c.id == job_id, may_be_regenerated()
+        row = (await connection.execute(sa.select(jobs).where(*this, has_content()).with_for_update())).one_or_none()
+        if row is None:
+            return None
+        waits = full or await self._must_wait(connection, question_of(row))
+        # The placeholder of a job that ended in the queue may not be on record yet.
+        due_since = now if waits else None if row.attempts else row.placeholder_due_since
+        values: dict[str, Any] = {
+            "status": Status.QUEUED.value,
+            "end_reason": None,
+            "worker": None,
+            "interruptions": 0,
+            "placeholder_due_since": due_since,
+            "ended_at": None,
+            "continues": continues,
+            **_next_version(now),
+        }
+        changed = sa.update(jobs).where(*this, jobs.c.version == row.version).values(values)
+        if (await connection.execute(changed)).rowcount == 0:
+            return None
+        for kind in (OutboxKind.OFFER_REGENERATE, OutboxKind.MENTION_ASKERS):
+            await outbox.cancel(connection, kind, [job_id])
+        await batch.keep_placeholders(connection, [job_id])
+        await batch.rejoin(connection, job_id)
+        if not waits:
+            await self._wake_all(connection)
+        return Enqueued(job_id, waits)
 
-    async def edit(self, question: Question, edited_ts: str) -> bool:
+    @writes
+    async def edit(self, connection: AsyncConnection, question: Question, edited_ts: str) -> bool:
         """Stores a question's new text; returns False if the message is not a question, or was deleted.
 
         A queued question is answered with its new text. An answer under way starts over in its messages; its worker
-        learns of the edit with a heartbeat. If the answer has ended and the question
-        is the thread's last, the outbox offers its writer another answer.
+        learns of the edit with a heartbeat. If the answer has ended and the question is the thread's last, the outbox
+        offers its writer another answer.
         """
-        return await self._database.write(self._edit, question, edited_ts)
+        thread = question.thread
+        row = await _at(connection, thread.team_id, thread.channel_id, question.ts)
+        if row is None or _is_no_question(row):
+            return False
+        await self._wake_all(connection)
+        # Two edits within a second may have the same time.
+        if edited_ts < (row.edited_ts or ""):
+            return True
+        values = {"text": question.text, "files": file_values(question), "attached_chars": question.attached_chars}
+        await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(**values, edited_ts=edited_ts))
+        if (row.text, row.files) == (question.text, file_values(question)):
+            return True
+        now, answered_by = self._now(), row.answered_with or row.id
+        starts_over = await _start_over(connection, answered_by, now)
+        if not starts_over and not _state(row).is_live and await _is_last(connection, answered_by):
+            await outbox.add(connection, OutboxKind.OFFER_REGENERATE, [row.id], now)
+        return True
 
-    async def delete(self, team_id: str, channel_id: str, ts: str) -> bool:
+    @writes
+    async def delete(self, connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> bool:
         """Removes a question, so that it isn't answered. Returns False if the message is not a question.
 
         The reply is deleted, too, unless a person wrote after it.
         """
-        return await self._database.write(self._delete, team_id, channel_id, ts)
+        row = await _at(connection, team_id, channel_id, ts)
+        if row is None or _is_no_question(row):
+            return False
+        await self._wake_all(connection)
+        now = self._now()
+        this = sa.update(jobs).where(jobs.c.id == row.id)
+        await connection.execute(this.values(text="", files=[]))
+        await outbox.cancel(connection, OutboxKind.OFFER_REGENERATE, [row.id])
+        state = _state(row)
+        if row.answered_with is not None:
+            await connection.execute(this.values(end_reason=EndReason.QUESTION_DELETED.value))
+            await _start_over(connection, row.answered_with, now)
+        elif state is State.QUEUED:
+            await connection.execute(this.values(_ended_unbegun(EndReason.QUESTION_DELETED, now)))
+            await batch.clear_placeholders(connection, [row], now)
+        elif state.is_live:
+            await connection.execute(this.values(stop_requested=True, **RELEASED))
+            await batch.unbatch(connection, row.id)
+            await outbox.add(connection, OutboxKind.RETRACT_REPLY, [row.id], now)
+        elif not await connection.scalar(sa.select(sa.exists().where(is_batched_with(row.id)))):
+            await outbox.cancel(connection, OutboxKind.MENTION_ASKERS, [row.id])
+            await outbox.add(connection, OutboxKind.RETRACT_REPLY, [row.id], now)
+        return True
 
-    async def _write_arrivals(self, batch: Sequence[Arrival]) -> Sequence[Enqueued | None]:
-        async with self._database.bounded(), self._database.begin_write() as connection:
-            now = self._clock.now()
-            taken = await write_arrivals(connection, batch, self._most_per_user, now)
-            asked = [arrival.question for arrival, enqueued in zip(batch, taken, strict=True) if enqueued]
-            replied = await deny_by_reply(connection, asked, now)
-            if replied or any(enqueued and not enqueued.waiting for enqueued in taken):
-                await wake_others(connection, self._worker.name)
-            return taken
+    async def _must_wait(self, connection: AsyncConnection, question: Question) -> bool:
+        """Whether a question must wait behind others of its thread, or because its asker has enough answers."""
+        thread, queued = in_thread(question.thread), is_queued()
+        # Each condition in the form of an index (store/schema.py).
+        is_behind = sa.or_(
+            sa.exists().where(thread, is_running()),
+            sa.exists().where(thread, queued, sa.or_(jobs.c.attempts > 0, jobs.c.ts < question.ts)),
+        )
+        theirs = jobs.c.team_id == question.thread.team_id, jobs.c.user_id == question.user_id
+        columns = jobs.c.channel_id, jobs.c.thread_ts
+        # So many of the person's threads could have an answer under way at once.
+        threads = sa.union(*(sa.select(*columns).where(is_in, *theirs) for is_in in (queued, is_running()))).subquery()
+        has_enough = sa.select(sa.func.count()).select_from(threads).scalar_subquery() >= self._most_per_user
+        return bool(await connection.scalar(sa.select(sa.or_(is_behind, has_enough))))
 
-    async def _request_stop(self, connection: AsyncConnection, job_id: int) -> bool:
-        return await self._wake_all(connection, await edit.stop(connection, job_id, self._clock.now()))
-
-    async def _regenerate(self, connection: AsyncConnection, request: Regeneration) -> Enqueued | None:
-        enqueued = await edit.regenerate(connection, request, self._most_per_user, self._clock.now())
-        await self._wake_all(connection, enqueued is not None and not enqueued.waiting)
-        return enqueued
-
-    async def _edit(self, connection: AsyncConnection, question: Question, edited_ts: str) -> bool:
-        return await self._wake_all(connection, await edit.edit(connection, question, edited_ts, self._clock.now()))
-
-    async def _delete(self, connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> bool:
-        known = await edit.delete_question(connection, team_id, channel_id, ts, self._clock.now())
-        return await self._wake_all(connection, known)
-
-    async def _wake_all(self, connection: AsyncConnection, changed: bool) -> bool:
+    async def _wake_all(self, connection: AsyncConnection) -> None:
         """Makes every process, this one included, send a heartbeat soon: one of them may have the job."""
-        if changed:
-            await wake_others(connection, self._worker.name)
-            self._worker.wake()
-        return changed
+        await wake_others(connection, self._worker.name)
+        self._worker.wake()
+
+
+def _new_job(question: Question, now: float) -> dict[str, Any]:
+    return {
+        **thread_values(question.thread),
+        "ts": question.ts,
+        "user_id": question.user_id,
+        "text": question.text,
+        "files": file_values(question),
+        "from_bot": question.from_bot,
+        "attached_chars": question.attached_chars,
+        "status": Status.QUEUED.value,
+        "created_at": now,
+    }
+
+
+async def _at(connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> sa.Row[Any] | None:
+    """Locks and returns the job of a message."""
+    of_message = sa.select(jobs).where(jobs.c.team_id == team_id, jobs.c.channel_id == channel_id, jobs.c.ts == ts)
+    return (await connection.execute(of_message.with_for_update())).one_or_none()
+
+
+def _state(row: sa.Row[Any]) -> State:
+    return state_of(row.status, row.attempts, row.end_reason)
+
+
+def _is_no_question(row: sa.Row[Any]) -> bool:
+    """Whether the message is no longer a question: its asker was denied, or it was deleted or has expired."""
+    state = _state(row)
+    is_empty = row.text == "" and not row.files
+    return state is State.DENIED or bool(is_empty and (row.stop_requested or not state.is_live))
+
+
+def _ended_unbegun(reason: EndReason, now: float) -> dict[str, Any]:
+    """Returns the columns of a job that ends in the queue."""
+    return {"status": Status.ENDED.value, "end_reason": reason.value, "stop_requested": True, "ended_at": now}
+
+
+async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> bool:
+    """Raises the version of a begun job, so that its answer starts over. A queued job has nothing to start over."""
+    this = sa.update(jobs).where(jobs.c.id == job_id, is_begun(), ~jobs.c.stop_requested)
+    next_version = {**_next_version(now), **RELEASED, "continues": False}
+    starts_over = (await connection.execute(this.values(next_version))).rowcount > 0
+    if starts_over:
+        await checkpoints.drop(connection, jobs.c.id == job_id)
+        await rounds.drop(connection, jobs.c.id == job_id)
+        await batch.rejoin(connection, job_id)
+    return starts_over
+
+
+def _next_version(now: float) -> dict[str, Any]:
+    return {"version": jobs.c.version + 1, "stop_requested": False, "asked_at": now}
+
+
+async def _is_last(connection: AsyncConnection, job_id: int) -> bool:
+    """Whether a job's question still stands, as the last one of its thread."""
+    later = jobs.alias()
+    after = sa.exists().where(same_thread(later, jobs), later.c.ts > jobs.c.ts)
+    return bool(await connection.scalar(sa.select(sa.exists().where(jobs.c.id == job_id, has_content(), ~after))))

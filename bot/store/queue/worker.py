@@ -2,23 +2,24 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.clock import Clock
 from bot.core.conversation import Job
 from bot.core.job import End, Piece, Pulse, Spent, Status
-from bot.core.outbox import OutboxKind
+from bot.core.outbox import ABOUT_APPROVALS, OutboxKind, wait_s
 from bot.prices import ModelPrices
-from bot.store import checkpoints
-from bot.store.database import Database
+from bot.store import checkpoints, outbox, recorded_answers, rounds
+from bot.store.database import Database, Operations, completes, writes
 from bot.store.liveness.workers import WorkerLiveness
-from bot.store.predicates import is_queued
-from bot.store.queue import batch, claim, finish
-from bot.store.queue.finish import Held, Left
-from bot.store.rows import wake_others
+from bot.store.predicates import in_thread, is_queued, is_running
+from bot.store.queue import batch, claim
+from bot.store.queue.held import Held, record_turn
+from bot.store.rows import interrupted_values, turn_values, wake_others
 from bot.store.schema import jobs
 
 HANDED_OUT_KEPT = 1_000
@@ -26,8 +27,10 @@ HANDED_OUT_KEPT = 1_000
 NO_PIECES: Mapping[Job, Piece] = {}
 
 
-class WorkerQueue:
-    """Implements the ports WorkerQueue, ClaimedJobs and ReplyRecord.
+class WorkerQueue(Operations):
+    """Gives jobs to a worker, reports requests about them, and ends them.
+
+    Every write names the worker and the attempt, so that a worker that lost the job writes nothing.
 
     The answer to a commit may be lost, and with it the jobs that were claimed. Such jobs belong to this worker, but
     nobody works on them. So the class remembers which jobs it handed out. After a claim that failed, it first returns
@@ -35,12 +38,11 @@ class WorkerQueue:
     """
 
     def __init__(
-        self, database: Database, worker: WorkerLiveness, clock: Clock, most_per_user: int, prices: ModelPrices | None
+        self, database: Database, worker: WorkerLiveness, most_per_user: int, prices: ModelPrices | None
     ) -> None:
         """`most_per_user`: how many answers one person may have under way at once, over all processes."""
-        self._database = database
+        super().__init__(database)
         self._worker = worker
-        self._clock = clock
         self._most_per_user = most_per_user
         self._prices = prices
         self._spent: Mapping[Job, Spent] = {}
@@ -50,6 +52,7 @@ class WorkerQueue:
         self._unsure = False
         """Whether a claim failed, so that claimed jobs may not have been handed out."""
 
+    @completes()
     async def claim(self, limit: int) -> list[Job]:
         """Returns up to `limit` jobs, which are this worker's from now on.
 
@@ -61,56 +64,8 @@ class WorkerQueue:
         Call it about once a second and after `wait`: dead workers are detected only by polling. Don't cancel it: jobs
         that were claimed for a canceled caller stay claimed.
         """
-        return await self._database.complete(self._claim(limit)) if limit > 0 else []
-
-    async def heartbeat(self, claimed: Mapping[Job, Spent], pieces: Mapping[Job, Piece] = NO_PIECES) -> Pulse:
-        """Tells the other workers that these jobs are being worked on, and returns requests of others about them.
-
-        Call it about once a second. `claimed` has the usage of each attempt so far; `pieces` is new text of the
-        answers, which is recorded in the same transaction.
-        """
-        return await self._database.complete(self._heartbeat(claimed, pieces))
-
-    async def wait(self, timeout_s: float) -> None:
-        """Returns when another process changed something that may concern this one, or after the timeout.
-
-        It is a hint: it may return early, and without PostgreSQL other processes can't be heard at all.
-        """
-        await self._worker.wait(timeout_s)
-
-    async def checkpoint(self, pieces: Mapping[Job, Piece]) -> bool:
-        """Records new text of answers under way.
-
-        Returns False, and records nothing of that job, if one is no longer this worker's or has a newer version.
-        """
-        return await self._database.write(checkpoints.append, self._worker.name, pieces)
-
-    async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
-        """Records which messages show the job's reply, in order; does nothing if another worker has the job.
-
-        A placeholder that is recorded after its job ended goes to the outbox, which deletes it.
-        """
-        await self._database.write(self._record_pages, job_id, page_ts)
-
-    async def finish(
-        self, job: Job, end: End, text: str, *, ping: bool = False, leftover: OutboxKind | None = None
-    ) -> bool:
-        """Ends the job and records its turn, with the answer's text; returns False if it was no longer this worker's.
-
-        `ping` has the outbox mention the asker. `leftover` is work that Slack did not accept: it goes to the
-        outbox, and an end that Slack doesn't show yet stays on record until then.
-        If the question was edited meanwhile, the turn is recorded, and the job is released instead.
-        """
-        return await self._database.complete(self._finish(job, end, text, Left(ping, leftover)))
-
-    async def release(self, job: Job, piece: Piece | None = None) -> bool:
-        """Hands a claimed job over to any worker, with the last piece of its text.
-
-        Returns False if the job was no longer this worker's.
-        """
-        return await self._database.complete(self._release(job, piece))
-
-    async def _claim(self, limit: int) -> list[Job]:
+        if limit <= 0:
+            return []
         async with self._claiming:
             is_full = len(self._handed_out) > HANDED_OUT_KEPT
             claimed = await self._strays() if self._unsure or is_full else []
@@ -121,6 +76,105 @@ class WorkerQueue:
                 self._unsure = False
             self._handed_out |= {(job.id, job.attempts) for job in claimed[:limit]}
             return claimed[:limit]
+
+    @completes()
+    async def heartbeat(self, claimed: Mapping[Job, Spent], pieces: Mapping[Job, Piece] = NO_PIECES) -> Pulse:
+        """Tells the other workers that these jobs are being worked on, and returns requests of others about them.
+
+        Call it about once a second. `claimed` has the usage of each attempt so far; `pieces` is new text of the
+        answers, which is recorded in the same transaction.
+        """
+        self._spent = dict(claimed)
+        if not claimed:
+            return Pulse()
+        held = sa.select(jobs.c.id, jobs.c.attempts, jobs.c.stop_requested, jobs.c.version)
+        held = held.where(jobs.c.worker == self._worker.name, is_running())
+        async with self._database.begin_write() as connection:
+            await self._worker.beat(connection, claim.spent_values(claimed))
+            await checkpoints.append(connection, self._worker.name, pieces)
+            rows = {(row.id, row.attempts): row for row in await connection.execute(held)}
+        ours = {job: rows[job.id, job.attempts] for job in claimed if (job.id, job.attempts) in rows}
+        return Pulse(
+            ours=frozenset(row.id for row in ours.values()),
+            to_stop=frozenset(row.id for row in ours.values() if row.stop_requested),
+            to_restart=frozenset(
+                job.id for job, row in ours.items() if row.version != job.version and not row.stop_requested
+            ),
+        )
+
+    async def wait(self, timeout_s: float) -> None:
+        """Returns when another process changed something that may concern this one, or after the timeout.
+
+        It is a hint: it may return early, and without PostgreSQL other processes can't be heard at all.
+        """
+        await self._worker.wait(timeout_s)
+
+    @writes
+    async def checkpoint(self, connection: AsyncConnection, pieces: Mapping[Job, Piece]) -> bool:
+        """Records new text of answers under way.
+
+        Returns False, and records nothing of that job, if one is no longer this worker's or has a newer version.
+        """
+        return await checkpoints.append(connection, self._worker.name, pieces)
+
+    @writes
+    async def record_pages(self, connection: AsyncConnection, job_id: int, page_ts: Sequence[str]) -> None:
+        """Records which messages show the job's reply, in order; does nothing if another worker has the job.
+
+        A placeholder that is recorded after its job ended goes to the outbox, which deletes it.
+        """
+        # A job that was never claimed belongs to nobody: the process that enqueued it records the placeholder.
+        ours = sa.or_(jobs.c.worker == self._worker.name, jobs.c.attempts == 0, is_queued())
+        pages = (
+            sa.update(jobs).where(jobs.c.id == job_id, ours).values(page_ts=list(page_ts), placeholder_due_since=None)
+        )
+        recorded = pages.returning(
+            jobs.c.id, jobs.c.status, jobs.c.attempts, jobs.c.page_ts, jobs.c.placeholder_due_since
+        )
+        row = (await connection.execute(recorded)).one_or_none()
+        if row is not None and row.status == Status.QUEUED:
+            await wake_others(connection, self._worker.name)
+        elif row is not None and row.attempts == 0:
+            await batch.clear_placeholders(connection, [row], self._now())
+
+    @completes()
+    async def finish(
+        self, job: Job, end: End, text: str, *, ping: bool = False, leftover: OutboxKind | None = None
+    ) -> bool:
+        """Ends the job and records its turn, with the answer's text; returns False if it was no longer this worker's.
+
+        `ping` has the outbox mention the asker. `leftover` is work that Slack did not accept: it goes to the
+        outbox, and an end that Slack doesn't show yet stays on record until then.
+        If the question was edited meanwhile, the turn is recorded, and the job is released instead.
+        """
+        held, now = self._held(job), self._now()
+        async with self._database.begin_write() as connection:
+            row = await self._end(connection, held, end, text, now, is_to_show=leftover is OutboxKind.SHOW_END)
+            if row is not None:
+                await self._leave(connection, held, row, now, leftover, ping=ping)
+        self._handed_out.discard((job.id, job.attempts))
+        if row is not None and row.erase_requested:
+            await self._database.truncate_log()
+        return row is not None and row.status == Status.ENDED
+
+    @completes()
+    async def release(self, job: Job, piece: Piece | None = None) -> bool:
+        """Hands a claimed job over to any worker, with the last piece of its text.
+
+        Returns False if the job was no longer this worker's.
+        """
+        held, spent = self._held(job), self._spent.get(job, Spent())
+        async with self._database.begin_write() as connection:
+            await checkpoints.append(connection, self._worker.name, {job: piece} if piece else NO_PIECES)
+            released = held.fenced.values(status=Status.QUEUED.value, worker=None, started_at=None)
+            is_released = (await connection.execute(released)).rowcount > 0
+            if is_released and spent != Spent() and not await rounds.counted(connection, {job.id: spent}):
+                turn = interrupted_values(job.id, spent, self._now(), self._prices)
+                await record_turn(connection, job, turn, self._now())
+            if is_released:
+                await wake_others(connection, self._worker.name)
+        self._handed_out.discard((job.id, job.attempts))
+        return is_released
 
     async def _strays(self) -> list[Job]:
         """Returns jobs that are this worker's and were never handed out."""
@@ -136,16 +190,14 @@ class WorkerQueue:
         if not dead:
             return []
         async with self._database.begin_write() as connection:
-            return await claim.take_over(connection, self._worker.name, dead, limit, self._clock.now(), self._prices)
+            return await claim.take_over(connection, self._worker.name, dead, limit, self._now(), self._prices)
 
     async def _claim_ready(self, limit: int) -> list[Job]:
         if limit <= 0:
             return []
         try:
             async with self._database.begin_write() as connection:
-                ready = await claim.claim_ready(
-                    connection, self._worker.name, limit, self._most_per_user, self._clock.now()
-                )
+                ready = await claim.claim_ready(connection, self._worker.name, limit, self._most_per_user, self._now())
                 if ready:
                     # A worker whose jobs all end before it beats must not look silent.
                     await self._worker.beat(connection, claim.spent_values(self._spent))
@@ -154,45 +206,80 @@ class WorkerQueue:
             # Another worker claimed a job of one of the threads at the same moment. The next claim finds the rest.
             return []
 
-    async def _heartbeat(self, claimed: Mapping[Job, Spent], pieces: Mapping[Job, Piece]) -> Pulse:
-        self._spent = dict(claimed)
-        if not claimed:
-            return Pulse()
-        async with self._database.begin_write() as connection:
-            await self._worker.beat(connection, claim.spent_values(claimed))
-            await checkpoints.append(connection, self._worker.name, pieces)
-            return await claim.pulse(connection, self._worker.name, claimed)
-
-    async def _record_pages(self, connection: AsyncConnection, job_id: int, page_ts: Sequence[str]) -> None:
-        # A job that was never claimed belongs to nobody: the process that enqueued it records the placeholder.
-        ours = sa.or_(jobs.c.worker == self._worker.name, jobs.c.attempts == 0, is_queued())
-        pages = (
-            sa.update(jobs).where(jobs.c.id == job_id, ours).values(page_ts=list(page_ts), placeholder_due_since=None)
+    async def _end(
+        self, connection: AsyncConnection, held: Held, end: End, text: str, now: float, *, is_to_show: bool
+    ) -> sa.Row[Any] | None:
+        """Ends the job, or queues it if it is outdated, and records its turn; returns None if another worker has it."""
+        job = held.job
+        end = await _counted_once(connection, job, end)
+        if is_to_show:
+            await checkpoints.append(connection, held.worker, {job: Piece(0, text, end, end.sources)})
+        # A stop counts more than an edit.
+        outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.stop_requested)
+        ended = held.fenced.values(
+            status=sa.case((outdated, Status.QUEUED.value), else_=Status.ENDED.value),
+            end_reason=sa.case((outdated, None), else_=end.reason.value),
+            ended_at=sa.case((outdated, None), else_=now),
         )
-        recorded = pages.returning(
-            jobs.c.id, jobs.c.status, jobs.c.attempts, jobs.c.page_ts, jobs.c.placeholder_due_since
-        )
-        row = (await connection.execute(recorded)).one_or_none()
-        if row is not None and row.status == Status.QUEUED:
-            await wake_others(connection, self._worker.name)
-        elif row is not None and row.attempts == 0:
-            await batch.clear_placeholders(connection, [row], self._clock.now())
+        returning = ended.returning(jobs.c.erase_requested, jobs.c.stop_requested, jobs.c.status, jobs.c.answer_deleted)
+        row = (await connection.execute(returning)).one_or_none()
+        if row is None:
+            return None
+        if row.erase_requested:
+            await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
+        else:
+            if job.so_far and row.status == Status.ENDED:
+                await recorded_answers.join(connection, job)
+            if row.answer_deleted:
+                end, text = replace(end, sources=()), ""
+            await record_turn(connection, job, turn_values(job.id, end, text, now, held.prices), now)
+        return row
 
-    async def _finish(self, job: Job, end: End, text: str, left: Left) -> bool:
-        async with self._database.begin_write() as connection:
-            finished = await finish.finish(connection, self._held(job), end, text, self._clock.now(), left)
-        self._handed_out.discard((job.id, job.attempts))
-        if finished.is_erased:
-            await self._database.truncate_log()
-        return finished.is_over
-
-    async def _release(self, job: Job, piece: Piece | None) -> bool:
-        spent = self._spent.get(job, Spent())
-        async with self._database.begin_write() as connection:
-            await checkpoints.append(connection, self._worker.name, {job: piece} if piece else NO_PIECES)
-            released = await finish.release(connection, self._held(job), spent, self._clock.now())
-        self._handed_out.discard((job.id, job.attempts))
-        return released
+    async def _leave(
+        self,
+        connection: AsyncConnection,
+        held: Held,
+        row: sa.Row[Any],
+        now: float,
+        leftover: OutboxKind | None,
+        *,
+        ping: bool,
+    ) -> None:
+        """Drops what only the attempt needed, leaves the rest to the outbox, and wakes who waited for the job."""
+        job, is_outdated = held.job, row.status == Status.QUEUED
+        if is_outdated or leftover is not OutboxKind.SHOW_END:
+            await checkpoints.drop(connection, jobs.c.id == job.id)
+        await rounds.drop(connection, jobs.c.id == job.id)
+        await _cancel_entries(connection, job)
+        if leftover and not is_outdated and not row.erase_requested:
+            await outbox.add(connection, leftover, [job.id], now + wait_s(0))
+        if ping and not leftover and not is_outdated and not row.stop_requested:
+            await outbox.add(connection, OutboxKind.MENTION_ASKERS, [job.id], now)
+        await wake_others(connection, held.worker, is_queued(), _held_up_by(job))
 
     def _held(self, job: Job) -> Held:
         return Held(job, self._worker.name, self._prices)
+
+
+async def _counted_once(connection: AsyncConnection, job: Job, end: End) -> End:
+    """Returns the end without an estimate for a step that is on record: a stop may come while it is recorded."""
+    if end.usage is None or end.estimated_step is None:
+        return end
+    spent = Spent(version=job.version, step_no=end.estimated_step)
+    return replace(end, usage=None) if await rounds.counted(connection, {job.id: spent}) else end
+
+
+async def _cancel_entries(connection: AsyncConnection, job: Job) -> None:
+    """Cancels what was left to do for an earlier version's end, and for approvals that an earlier attempt asked."""
+    if job.version > 0:
+        await outbox.cancel(connection, OutboxKind.SHOW_END, [job.id])
+    if job.attempts > 1:
+        for kind in ABOUT_APPROVALS:
+            await outbox.cancel(connection, kind, [job.id])
+
+
+def _held_up_by(job: Job) -> sa.ColumnElement[bool]:
+    """Whether a job may have waited for this one: it is of the same thread, or of the same asker."""
+    thread = job.question.thread
+    same_asker = sa.and_(jobs.c.team_id == thread.team_id, jobs.c.user_id == job.question.user_id)
+    return sa.or_(in_thread(thread), same_asker)
