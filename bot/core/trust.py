@@ -9,9 +9,10 @@ What a model writes carries what it had read. Each recorded step and answer says
 turns), for the steps, questions and attempts that come after it. A part that says nothing may hold anybody's words.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Any
+
+from bot.core.stream import Citation, Completion, Opaque, Searching, StreamEvent, Usage
 
 
 class Origin(StrEnum):
@@ -61,9 +62,16 @@ def of_answer(recorded: Origins, its_asker: str, asker: str) -> Origins:
     return recorded if its_asker == asker else recorded | OTHERS
 
 
-def of_item(item: Mapping[str, Any]) -> Origins:
-    """Returns where a vendor's opaque item comes from."""
-    return OURS if str(item.get("type") or "") in _MODELS_OWN else WEB
+def of_event(event: StreamEvent) -> Origins:
+    """Returns where words come from that the model has read by an event of its stream."""
+    match event:
+        case Searching() | Citation():
+            return WEB
+        case Opaque(item=item):
+            return OURS if str(item.get("type") or "") in _MODELS_OWN else WEB
+        case Completion(usage=Usage(web_searches=searches)) if searches:
+            return WEB
+    return OURS
 
 
 def of_record(values: Sequence[str] | None) -> Origins:

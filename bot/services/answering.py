@@ -50,6 +50,7 @@ from functools import partial
 
 from bot.clock import Clock
 from bot.core import texts, trust
+from bot.core.answer import Answer, StepUnderWay
 from bot.core.carriers import may_be_streamed
 from bot.core.conversation import Job, Prompt
 from bot.core.inbound.mentions import without_address
@@ -61,7 +62,7 @@ from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import asks_of
 from bot.core.reply.resuming import Seam
 from bot.core.step_turns import items_of, with_room, with_steps
-from bot.core.stream import MOST_SEARCHES, Completion, FinishReason, Searching, StreamEvent
+from bot.core.stream import MOST_SEARCHES, Completion, FinishReason, Searching
 from bot.core.tool_steps import Round
 from bot.errors import CapReached, Failure, NotShown, ProviderError, StoreError, TypistError, trace_of
 from bot.prices import ModelPrices
@@ -104,17 +105,16 @@ class _NeedsApproval(Exception):
 class _StepReply:
     """Shows one step of a model in the reply: its work, and its text as it joins the text of earlier steps."""
 
-    def __init__(self, attempt: AnswerAttempt, reply: LiveReply, *, is_new: bool) -> None:
-        """`is_new`: the step begins a paragraph of its own; else it continues the draft's text."""
-        self._attempt = attempt
+    def __init__(self, so_far: str, reply: LiveReply, *, is_new: bool) -> None:
+        """`is_new`: the step begins a paragraph of its own; else it continues the text so far."""
         self._reply = reply
-        self._seam = Seam("" if is_new else attempt.draft.start)
-        self._gap = "\n\n" if is_new and attempt.text.strip() else ""
+        self._seam = Seam("" if is_new else so_far)
+        self._gap = "\n\n" if is_new and so_far.strip() else ""
         self._shows_activity = False
 
-    def receive(self, event: StreamEvent, now: float) -> bool:
-        """Shows an event of the model's stream; returns whether it is text. `now` is by the monotonic clock."""
-        text = self._seam.join(self._attempt.receive(event, now))
+    def receive(self, delta: str) -> bool:
+        """Shows text of the model; returns whether there is any that can be shown."""
+        text = self._seam.join(delta)
         self._append(text)
         return bool(text)
 
@@ -177,7 +177,7 @@ class Answering:
                 await self._deny(attempt, denial)
                 return
             signs = await self.pane.begin(attempt.job.question)
-            reply = await self.replies.open(attempt.draft, status_shown=signs.status, has_stop=signs.stop)
+            reply = await self.replies.open(attempt.answer, status_shown=signs.status, has_stop=signs.stop)
             attempt.earlier = reply.shown
             if attempt.job.checkpoint.end or reply.shown.ended:
                 await self._complete_end(attempt, reply)
@@ -201,7 +201,7 @@ class Answering:
             log.error("job %d: unexpected error, ending it: %s", attempt.job.id, trace_of(error))
             await self._end_with_internal_error(attempt, reply)
         finally:
-            self.pane.end(attempt.job.question, asks=attempt.waits)
+            self.pane.end(attempt.job.question, asks=attempt.cancellation is Cancellation.AWAITING_APPROVAL)
 
     async def _denial(self, attempt: AnswerAttempt) -> Denial | None:
         """Returns why the asker has no access now. Raises _TokenRefused.
@@ -224,7 +224,7 @@ class Answering:
     async def _deny(self, attempt: AnswerAttempt, denial: Denial) -> None:
         """Ends a job without a reply; its asker is told."""
         self.access_control.tell(attempt.job.question, denial)
-        attempt.draft.close(End(EndReason.DENIED))
+        attempt.answer.close(End(EndReason.DENIED))
         await self._record(attempt, ())
 
     async def _complete_end(self, attempt: AnswerAttempt, reply: LiveReply) -> None:
@@ -236,8 +236,8 @@ class Answering:
             await reply.finish(recorded)
         if recorded is None:
             assert shown.ended is not None
-            attempt.draft.replace_text(shown.text)
-            attempt.draft.close(End(shown.ended, sources=attempt.draft.sources))
+            attempt.answer.keep_earlier(shown.text)
+            attempt.answer.close(End(shown.ended, sources=attempt.answer.sources))
         await self._record_shown_end(attempt, reply)
 
     async def _end(self, attempt: AnswerAttempt, reply: LiveReply, denial: Denial | None) -> End:
@@ -275,7 +275,7 @@ class Answering:
             return End(EndReason.NOTHING_ASKED, texts.HELP)
         offer = await self.tool_calls.offer(attempt.job)
         async with AsyncExitStack() as memory:
-            built = await self.prompt_builder.build(attempt.draft, memory, offer.definitions)
+            built = await self.prompt_builder.build(attempt.answer, memory, offer.definitions)
             attempt.opened, attempt.prompt_version = built.opened, built.prompt_version
             provider = self.models.led_by(built.model, built.prompt)
             return await self._take_steps(attempt, built.prompt, offer, provider, reply)
@@ -291,19 +291,20 @@ class Answering:
             raise _TokenRefused
         records, job = self.tool_calls.records, attempt.job
         made_before = await self.tool_calls.insist(lambda: records.made_before(job))
-        begun = attempt.text[len(job.settled) :]
+        answer, begun = attempt.answer, attempt.answer.text[len(job.settled) :]
         while True:
             await self._make_calls(attempt, offer, reply)
-            step_no = len(attempt.rounds)
+            step_no = len(answer.steps)
             is_last = step_no + 1 >= self.max_steps
-            rounds = with_room(attempt.rounds, self.estimate.tokens, self.results_tokens)
-            steps = rounds, attempt.follow_ups, self.me.user_id
+            rounds = with_room(answer.steps, self.estimate.tokens, self.results_tokens)
+            steps = rounds, answer.follow_ups, self.me.user_id
             step_prompt = with_steps(prompt, *steps, made_before=made_before, begun=begun, is_last=is_last)
-            if not await self._ask_model(attempt, step_prompt, provider, reply, resumed=begun):
+            step = await self._ask_model(attempt, step_prompt, provider, reply, resumed=begun)
+            if step is None:
                 return End(EndReason.REPLY_GONE)
-            if not attempt.calls or is_last:
-                return self._completed(attempt)
-            await self._record_step(attempt, step_no, offer, begun)
+            if not step.calls or is_last:
+                return _completed(answer, step)
+            await self._record_step(attempt, step, offer, begun)
             begun = ""
 
     async def _make_calls(self, attempt: AnswerAttempt, offer: Offer, reply: LiveReply) -> None:
@@ -311,9 +312,10 @@ class Answering:
 
         Raises _NeedsApproval and NotOurs.
         """
-        if not attempt.rounds:
+        job, answer = attempt.job, attempt.answer
+        if not answer.steps:
             return
-        job, step = attempt.job, attempt.rounds[-1]
+        step = answer.steps[-1]
         calls = await self.tool_calls.make(job, step.step_no, offer, partial(self._show_tool, attempt, reply))
         if asks := asks_of(calls, job.version, self.admins):
             await reply.ask(asks)
@@ -322,65 +324,65 @@ class Answering:
             raise _NeedsApproval
         reply.show_activity("")
         self.pane.thinking(job.question)
-        attempt.rounds[-1] = replace(step, steps=calls)
+        answer.steps[-1] = replace(step, steps=calls)
         records, step_no = self.tool_calls.records, step.step_no + 1
-        attempt.follow_ups += await self.tool_calls.insist(lambda: records.take_follow_ups(job, step_no))
+        answer.follow_ups += await self.tool_calls.insist(lambda: records.take_follow_ups(job, step_no))
 
-    async def _record_step(self, attempt: AnswerAttempt, step_no: int, offer: Offer, begun: str) -> None:
+    async def _record_step(self, attempt: AnswerAttempt, step: StepUnderWay, offer: Offer, begun: str) -> None:
         """Records a step that asks for tools, with its calls and its usage. Raises NotOurs."""
-        completion, written = attempt.completion, attempt.job.so_far + "".join(step.text for step in attempt.rounds)
-        assert completion is not None, "a provider's stream ends with a Completion or an error"
-        calls = self.tool_calls.planned(attempt.calls, step_no, offer, attempt.origins)
-        items = items_of(attempt.parts, begun)
-        step = Round(step_no, attempt.text[len(written) :], items, completion.model, calls, attempt.origins)
+        answer, completion, step_no = attempt.answer, _completion(step), len(attempt.answer.steps)
+        written = attempt.job.so_far + "".join(earlier.text for earlier in answer.steps)
+        calls = self.tool_calls.planned(step.calls, step_no, offer, answer.origins)
+        items = items_of(step.parts, begun)
+        recorded = Round(step_no, answer.text[len(written) :], items, completion.model, calls, answer.origins)
         end = attempt.counted(End(EndReason.STEPPED, model=completion.model, usage=completion.usage))
-        piece, records = attempt.draft.piece(), self.tool_calls.records
-        if not await self.tool_calls.insist(lambda: records.record(attempt.job, step, end, piece)):
+        piece, records = answer.piece(), self.tool_calls.records
+        if not await self.tool_calls.insist(lambda: records.record(attempt.job, recorded, end, piece)):
             raise NotOurs
         if piece:
-            attempt.draft.recorded(piece)
-        attempt.step_recorded(step, end.usage, self._cost_usd(end))
+            answer.recorded(piece)
+        attempt.step_recorded(recorded, end.usage, self._cost_usd(end))
 
     async def _ask_model(
         self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, reply: LiveReply, *, resumed: str
-    ) -> bool:
-        """Reserves the quota and appends the text of one step to the reply; returns False if the reply is gone.
+    ) -> StepUnderWay | None:
+        """Reserves the quota and appends the text of one step to the reply; returns None if the reply is gone.
 
         `resumed`: what an earlier attempt left of this step.
         """
         input_tokens = self.estimate.prompt_tokens(prompt)
         await self.quota.reserve(attempt.job, input_tokens, MOST_SEARCHES if prompt.web_search else 0)
-        attempt.step_began(provider.model, input_tokens, prompt.origins)
-        if not (prompt.tools or prompt.web_search or trust.read_more_than_askers(attempt.origins)):
+        answer, step = attempt.answer, attempt.step_began(provider.model, input_tokens, prompt.origins)
+        if not (prompt.tools or prompt.web_search or trust.read_more_than_askers(answer.origins)):
             # An approval may have to be shown, which a stream can't wait with. And Slack may fetch a stream's links, so
             # nobody else's words may make the model write one.
             await self._allow_stream(attempt.job)
-        step = _StepReply(attempt, reply, is_new=bool(attempt.rounds) and not resumed)
+        shown = _StepReply(answer.text, reply, is_new=bool(answer.steps) and not resumed)
         try:
             async with aclosing(provider.stream(prompt)) as events:
                 async for event in events:
                     if isinstance(event, Searching):
-                        self._show_search(attempt, step, event)
-                    if step.receive(event, self.clock.monotonic()):
+                        self._show_search(attempt, shown, event)
+                    if shown.receive(attempt.receive(event, self.clock.monotonic())):
                         self.pane.writing(attempt.job.question)
                     if reply.gone:
-                        return False
+                        return None
                     if reply.unshown:
                         raise NotShown
         except ProviderError as error:
-            if error.failure is not Failure.EMPTY or not (attempt.draft.resumes or attempt.rounds):
+            if error.failure is not Failure.EMPTY or not (answer.resumes or answer.steps):
                 raise
             # The model had nothing to add: the text on record is complete.
-            attempt.completion = Completion(error.model, FinishReason.STOP, None)
-        step.end()
-        if attempt.completion is not None and attempt.completion.usage is not None:
-            self.estimate.learn(attempt.completion.model, prompt, attempt.completion.usage)
-        return True
+            step.completion = Completion(error.model, FinishReason.STOP, None)
+        shown.end()
+        if step.completion is not None and step.completion.usage is not None:
+            self.estimate.learn(step.completion.model, prompt, step.completion.usage)
+        return step
 
-    def _show_search(self, attempt: AnswerAttempt, step: _StepReply, search: Searching) -> None:
+    def _show_search(self, attempt: AnswerAttempt, shown: _StepReply, search: Searching) -> None:
         """Says what is searched for, until there is text."""
         if search.query or not search.done:
-            step.show_activity(texts.searching(search.query))
+            shown.show_activity(texts.searching(search.query))
             self.pane.show_status(attempt.job.question, texts.status_searching(search.query))
 
     def _show_tool(self, attempt: AnswerAttempt, reply: LiveReply, tool: str) -> None:
@@ -399,17 +401,6 @@ class Answering:
         if may_be_streamed(question, is_alone=is_alone):
             self.replies.allow_stream(job)
 
-    def _completed(self, attempt: AnswerAttempt) -> End:
-        """Returns the end of an answer that the model completed, or that has used all its steps."""
-        completion = attempt.completion
-        assert completion is not None, "a provider's stream ends with a Completion or an error"
-        reason = EndReason.STEP_LIMIT if attempt.calls else reason_of(completion.finish_reason)
-        notice = _LIMIT_NOTICES.get(reason, "")
-        if reason is EndReason.STEP_LIMIT and not attempt.text.strip():
-            # There is nothing to continue, and no button for it.
-            notice = texts.STEP_LIMIT_WITHOUT_TEXT
-        return End(reason, notice, model=completion.model, usage=completion.usage)
-
     async def _wait_for_decision(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
         """Gives the job up until the calls that the reply asks about are decided.
 
@@ -418,17 +409,17 @@ class Answering:
         attempt.cancellation = Cancellation.RESTART
         if reply is not None:
             await reply.leave()
-        records, piece = self.tool_calls.records, attempt.draft.piece()
+        records, piece = self.tool_calls.records, attempt.answer.piece()
         mention_at = attempt.job.asked_at + self.done_ping_s if self.done_ping_s else None
         if await self.tool_calls.insist(lambda: records.wait(attempt.job, piece, mention_at)):
-            attempt.waits = True
+            attempt.cancellation = Cancellation.AWAITING_APPROVAL
             log.info("job %d: waiting for approval", attempt.job.id)
         else:
             await self._release(attempt)
 
     async def _record_shown_end(self, attempt: AnswerAttempt, reply: LiveReply) -> None:
         """Records an end that Slack shows, reports its metrics, and warns the asker about a quota that runs out."""
-        end = attempt.draft.end
+        end = attempt.answer.end
         if await self._record(attempt, reply.page_ts, reply.leftover) and end is not None:
             total_s = self.clock.monotonic() - attempt.claimed_at
             times = Times(waited_s(attempt.job, self.clock.now() - total_s), total_s, attempt.first_token_s)
@@ -454,7 +445,7 @@ class Answering:
         self, attempt: AnswerAttempt, page_ts: tuple[str, ...], leftover: OutboxKind | None = None
     ) -> bool:
         """Records the end, however long the database is away; returns False if the job is no longer ours."""
-        job, text, end = attempt.job, attempt.text, attempt.draft.end
+        job, text, end = attempt.job, attempt.answer.text, attempt.answer.end
         assert end is not None, "the answer was closed"
 
         async def record() -> bool:
@@ -473,7 +464,7 @@ class Answering:
         match attempt.cancellation:
             case Cancellation.HANDOVER:
                 try:
-                    await self.jobs.release(attempt.job, attempt.draft.piece())
+                    await self.jobs.release(attempt.job, attempt.answer.piece())
                 except StoreError as error:
                     log.error("job %d: not released, another process takes it over later: %s", attempt.job.id, error)
             case Cancellation.RESTART | Cancellation.TOKEN_REFUSED:
@@ -482,7 +473,23 @@ class Answering:
     async def _release(self, attempt: AnswerAttempt) -> None:
         """Releases the job, however long the database is away: nobody takes it over while this process runs."""
         job = attempt.job
-        await insist(lambda: self.jobs.release(job, attempt.draft.piece()), self.clock, f"job {job.id}: not released")
+        await insist(lambda: self.jobs.release(job, attempt.answer.piece()), self.clock, f"job {job.id}: not released")
+
+
+def _completed(answer: Answer, step: StepUnderWay) -> End:
+    """Returns the end of an answer that the model completed, or that has used all its steps."""
+    completion = _completion(step)
+    reason = EndReason.STEP_LIMIT if step.calls else reason_of(completion.finish_reason)
+    notice = _LIMIT_NOTICES.get(reason, "")
+    if reason is EndReason.STEP_LIMIT and not answer.text.strip():
+        # There is nothing to continue, and no button for it.
+        notice = texts.STEP_LIMIT_WITHOUT_TEXT
+    return End(reason, notice, model=completion.model, usage=completion.usage)
+
+
+def _completion(step: StepUnderWay) -> Completion:
+    assert step.completion is not None, "a provider's stream ends with a Completion or an error"
+    return step.completion
 
 
 def _stopped(attempt: AnswerAttempt) -> End:
@@ -493,7 +500,7 @@ def _stopped(attempt: AnswerAttempt) -> End:
 def _failed(attempt: AnswerAttempt, error: TypistError) -> End:
     if isinstance(error, ProviderError):
         log.warning("model %s failed: %s %s", error.model, error.failure, error.detail)
-        if not attempt.output_chars and error.failure not in CHARGED_WITHOUT_TEXT:
-            attempt.model = None
+        if attempt.step and not attempt.step.output_chars and error.failure not in CHARGED_WITHOUT_TEXT:
+            attempt.step = None
         return End(reason_of(error.failure), texts.for_error(error), model=error.model)
     return End(_REASONS.get(type(error), EndReason.INTERNAL_ERROR), texts.for_error(error))

@@ -6,10 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from bot.clock import Clock
+from bot.core.answer import Answer
 from bot.core.conversation import Job
 from bot.core.outbox import MOST_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.reply.approvals import Ask, asks_of
-from bot.core.reply.draft import Draft
 from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
 from bot.services.replies import Replies
 from bot.slack.outbox_sender import OutboxSender
@@ -132,7 +132,7 @@ class Outbox:
         job = await self.entries.unshown_end(entry)
         if job is None or job.checkpoint.end is None:
             return
-        reply = await self.replies.open(Draft(job), until=until)
+        reply = await self.replies.open(Answer(job), until=until)
         try:
             # Opening the reply has looked for messages beside it, so an end that is shown needs no edit.
             if not reply.shown.is_settled:
@@ -153,7 +153,7 @@ class Outbox:
         job = before = await self.entries.waiting_job(entry)
         if before is None:
             return
-        reply = await self.replies.open(Draft(before), until=until)
+        reply = await self.replies.open(Answer(before), until=until)
         try:
             while job and self.clock.monotonic() < until and (asks := self._asks(job)) != shown:
                 await reply.ask(asks)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from bot.clock import Clock
+from bot.core.answer import Answer
 from bot.core.assistant_pane import in_pane, pane_context_line
 from bot.core.conversation import Job, Message, Prompt, Question, RecordedReply, ToolDefinition, WebSearch
 from bot.core.inbound import prompt as prompts
@@ -27,7 +28,6 @@ from bot.core.inbound.marks import Marks
 from bot.core.inbound.prompt import PromptMessage
 from bot.core.inbound.tokens import TokenEstimate, room_for_conversation
 from bot.core.inbound.triage import Identity, by_person, second_person_since
-from bot.core.reply.draft import Draft
 from bot.core.trust import OTHERS, OURS
 from bot.errors import StoreError
 from bot.slack.files import Files
@@ -87,22 +87,22 @@ class PromptBuilder:
     settings: PromptSettings
     estimate: TokenEstimate
 
-    async def build(self, draft: Draft, memory: AsyncExitStack, tools: tuple[ToolDefinition, ...]) -> BuiltPrompt:
-        """Returns the prompt for a draft, without what earlier attempts left of this version of the answer.
+    async def build(self, answer: Answer, memory: AsyncExitStack, tools: tuple[ToolDefinition, ...]) -> BuiltPrompt:
+        """Returns the prompt for an answer, without what earlier attempts left of this version of the answer.
 
         `tools`: what the model may call.
 
         The files' contents count as used memory until `memory` closes.
         """
-        job = draft.job
+        job = answer.job
         channel = await self._channel_settings(job.question)
         system = channel.system_prompt or self.settings.system_prompt
         messages = with_earlier_questions(job, await self.history.messages(job.question))
-        if draft.resumes or job.rounds:
+        if answer.resumes or job.rounds:
             await self._restart_if_edited(job, messages)
         conversation = await self._conversation(job, messages)
         # What earlier attempts left comes with their steps (core/step_turns.py), and takes room as well.
-        left = draft.start[len(job.so_far) :]
+        left = answer.text[len(job.so_far) :]
         taken_tokens = self.estimate.definitions_tokens(tools) + (self.estimate.tokens(left) if left else 0)
         room_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         opened = await self._opened(conversation, memory, room_tokens)

@@ -3,11 +3,11 @@
 import math
 from typing import Protocol
 
+from bot.core.answer import Answer
 from bot.core.conversation import Job
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import Ask
-from bot.core.reply.draft import Draft
 from bot.core.reply.state import Shown
 
 
@@ -69,11 +69,11 @@ class Replies(Protocol):
     """Shows replies, at a pace that all live ones share (slack/edit_scheduler.py). Tests show them in memory."""
 
     async def open(
-        self, draft: Draft, *, status_shown: bool = False, has_stop: bool = False, until: float = math.inf
+        self, answer: Answer, *, status_shown: bool = False, has_stop: bool = False, until: float = math.inf
     ) -> LiveReply:
         """Begins a job's reply with a placeholder, or continues what an earlier attempt left.
 
-        The draft records all text that is appended to the reply.
+        The answer records all text that is appended to the reply.
 
         With `status_shown` the thread's status says that the model is thinking, and the placeholder waits two minutes
         for the first words. With `has_stop` Slack shows its own Stop, so the reply has no such button. Nothing is sent

@@ -6,8 +6,8 @@ One process has one worker. It runs three things side by side:
   out one job per thread, so many threads are answered at once and each thread one question at a time. `run` sleeps
   until `wake`: a new question, an attempt that ended, a heartbeat.
 - `stay_alive` sends a heartbeat about once a second. It carries what each attempt has used and the new text of each
-  draft. Its answer says which jobs are still ours, which a person stopped, and whose question was edited. The heartbeat
-  also renews the lease: without it the edit scheduler sends nothing more (core/lease.py).
+  answer, and brings back which jobs are still ours, which a person stopped, and whose question was edited. It also
+  renews the lease: without it the edit scheduler sends nothing more (core/lease.py).
 - Placeholders of queued questions are posted by tasks of their own, in the order of their thread.
 
 Canceling an attempt
@@ -229,8 +229,8 @@ class Worker:
     async def _beat(self) -> None:
         sent_at = self.clock.monotonic()
         claimed = {attempt.job: attempt.spent for attempt, _ in self._live.values()}
-        drafts = [attempt.draft for attempt, _ in self._live.values()]
-        pieces = {draft.job: piece for draft in drafts if (piece := draft.piece())}
+        answers = [attempt.answer for attempt, _ in self._live.values()]
+        pieces = {answer.job: piece for answer in answers if (piece := answer.piece())}
         if claimed:
             try:
                 async with asyncio.timeout(BEAT_TIMEOUT_S):
@@ -239,9 +239,9 @@ class Worker:
                 self.lease.heartbeat_failed(self.clock.monotonic())
                 log.error("worker: heartbeat failed: %s", str(error) or "the database does not answer")
                 return
-            for draft in drafts:
-                if piece := pieces.get(draft.job):
-                    draft.recorded(piece)
+            for answer in answers:
+                if piece := pieces.get(answer.job):
+                    answer.recorded(piece)
             for job in claimed:
                 if job.id not in self._live or self._live[job.id][0].job != job:
                     # This attempt ended meanwhile. The answer says nothing about a newer one.

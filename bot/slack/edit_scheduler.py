@@ -45,11 +45,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from bot.clock import Clock
+from bot.core.answer import Answer
 from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job, ThreadKey
 from bot.core.lease import Lease
 from bot.core.pacing import FINAL_WAIT_S, Urgency, is_posted_anew
-from bot.core.reply.draft import Draft
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.life import Life, Turn
 from bot.core.reply.reply import Reply
@@ -126,7 +126,7 @@ class EditScheduler:
         self._wake = asyncio.Event()
 
     async def open(
-        self, draft: Draft, *, status_shown: bool = False, has_stop: bool = False, until: float = math.inf
+        self, answer: Answer, *, status_shown: bool = False, has_stop: bool = False, until: float = math.inf
     ) -> ScheduledReply:
         """Opens a reply with a placeholder, or continues the one that an earlier attempt left in Slack.
 
@@ -134,14 +134,14 @@ class EditScheduler:
         `has_stop`: Slack's own Stop stands for the reply's button.
         `until`: no call is sent after this, by the monotonic clock.
         """
-        job = draft.job
+        job = answer.job
         shown = await self._transport.recover(job, has_stop=has_stop)
         reply = Reply(job.question, shown, version=job.version, has_stop=has_stop)
-        text = draft.text
+        text = answer.text
         for start in range(0, len(text), MAX_LAYOUT_CHARS):
             reply.append(text[start : start + MAX_LAYOUT_CHARS])
             await asyncio.sleep(0)
-        live = self._schedule(job, reply, draft, until)
+        live = self._schedule(job, reply, answer, until)
         if status_shown and not shown.page_ts:
             live.placeholder_not_before = self._clock.monotonic() + PLACEHOLDER_DELAY_S
         self._budget.opened(live)
@@ -192,9 +192,9 @@ class EditScheduler:
             for live in [live for live in self._live if live.reply.life is Life.LEFT]:
                 self._close(live)
 
-    def _schedule(self, job: Job, reply: Reply, draft: Draft | None, until: float) -> ScheduledReply:
+    def _schedule(self, job: Job, reply: Reply, answer: Answer | None, until: float) -> ScheduledReply:
         delivery = self._transport.delivery(job, reply)
-        live = ScheduledReply(job.id, reply, delivery, draft, self.touch, recorded_pages=job.page_ts, until=until)
+        live = ScheduledReply(job.id, reply, delivery, answer, self.touch, recorded_pages=job.page_ts, until=until)
         live.opened_at = self._clock.monotonic()
         self._live.append(live)
         self.touch(live)
@@ -392,15 +392,15 @@ class EditScheduler:
 
     async def _record_text(self, live: ScheduledReply) -> None:
         """Records the answer's text before Slack shows it. A database that is away doesn't delay the call."""
-        draft = live.draft
-        piece = draft.piece() if draft else None
-        if draft is None or piece is None or self._clock.monotonic() < self._unrecorded_until:
+        answer = live.answer
+        piece = answer.piece() if answer else None
+        if answer is None or piece is None or self._clock.monotonic() < self._unrecorded_until:
             return
         try:
             async with asyncio.timeout(RECORD_TIMEOUT_S):
-                is_ours = await self._records.checkpoint({draft.job: piece})
+                is_ours = await self._records.checkpoint({answer.job: piece})
             if is_ours:
-                draft.recorded(piece)
+                answer.recorded(piece)
             elif live.reply.life is not Life.LEFT:
                 log.warning("job %d: not shown further, because another attempt answers it", live.job_id)
                 live.reply.happened(Turn.LEAVE)
@@ -414,7 +414,7 @@ class EditScheduler:
     async def _record_pages(self, live: ScheduledReply) -> None:
         """Records the reply's messages if they have changed. The answer goes on without."""
         page_ts = live.reply.page_ts
-        if page_ts == live.recorded_pages and live.draft is not None:
+        if page_ts == live.recorded_pages and live.answer is not None:
             return
         try:
             await self._records.record_pages(live.job_id, page_ts)
@@ -446,6 +446,6 @@ class EditScheduler:
             return
         self._live.remove(live)
         live.caught_up.set()
-        if live.draft is not None:
+        if live.answer is not None:
             self._budget.closed(live)
         live.settled.set()

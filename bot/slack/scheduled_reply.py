@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from bot.core.answer import Answer
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import Ask
-from bot.core.reply.draft import Draft
 from bot.core.reply.life import Turn
 from bot.core.reply.reply import Reply
 from bot.core.reply.state import Call, Shown
@@ -35,7 +35,7 @@ class ScheduledReply:
     job_id: int
     reply: Reply
     delivery: ReplyDelivery
-    draft: Draft | None = None
+    answer: Answer | None = None
     """The answer's text; None while the question is queued."""
     changed: Callable[["ScheduledReply"], None] = lambda live: None
     """Tells the scheduler that the reply has changed."""
@@ -93,8 +93,8 @@ class ScheduledReply:
         must_wake = not self.has_changed or self.placeholder_not_before > -math.inf
         is_laid_out_later = bool(self.waiting)
         self.placeholder_not_before = -math.inf
-        if self.draft is not None:
-            self.draft.append(delta)
+        if self.answer is not None:
+            self.answer.append(delta)
         self.waiting += delta
         if self.lay_out() and not is_laid_out_later:
             asyncio.get_running_loop().call_soon(self._lay_out_rest)

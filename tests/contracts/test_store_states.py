@@ -20,10 +20,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from bot.core.answer import Answer
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import End, EndReason, Event, Piece, Spent, State, Status
 from bot.core.outbox import EDITS_REPLY, LONGEST_WAIT_S, OutboxEntry, OutboxKind, wait_s
-from bot.core.reply.draft import Draft
 from bot.core.tool_steps import APPROVAL_S, Decision, StepState
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
@@ -70,8 +70,8 @@ class Machine(RuleBasedStateMachine):
         self.posts = count(1)
         self.states: dict[int, State] = {}
         """The state of all jobs after the last call that may have changed one."""
-        self.drafts: dict[tuple[int, int], Draft] = {}
-        """The draft of each attempt, by job and attempt."""
+        self.answers: dict[tuple[int, int], Answer] = {}
+        """The answer of each attempt, by job and attempt."""
         self.sent: dict[tuple[int, int], list[Piece]] = {}
         """The pieces that each attempt has sent to the database."""
         self.on_record: dict[tuple[int, int], str] = {}
@@ -198,16 +198,16 @@ class Machine(RuleBasedStateMachine):
     def write(self, claim: tuple[str, Job], delta: str, beats: bool, heard: bool) -> None:
         """An attempt's text grows and goes on record; its worker may not hear of that, and sends it again."""
         worker, job = claim
-        draft = self._draft(job)
-        draft.append(delta)
-        if piece := draft.piece():
+        answer = self._answer(job)
+        answer.append(delta)
+        if piece := answer.piece():
             if beats:
                 self._beat(worker, [job], {job: piece})
             else:
                 self.runner.run(self.stores[worker].worker_queue.checkpoint({job: piece}))
                 self._recorded(worker, job, piece)
             if heard:
-                draft.recorded(piece)
+                answer.recorded(piece)
 
     @rule(claim=claims, number=few)
     def write_late(self, claim: tuple[str, Job], number: int) -> None:
@@ -218,18 +218,18 @@ class Machine(RuleBasedStateMachine):
             self.runner.run(self.stores[worker].worker_queue.checkpoint({job: piece}))
             self.model.checkpoint(worker, job, piece)
 
-    def _draft(self, job: Job) -> Draft:
-        return self.drafts.setdefault((job.id, job.attempts), Draft(job))
+    def _answer(self, job: Job) -> Answer:
+        return self.answers.setdefault((job.id, job.attempts), Answer(job))
 
     def _recorded(self, worker: str, job: Job, piece: Piece) -> None:
         if self.model.checkpoint(worker, job, piece):
             self.sent.setdefault((job.id, job.attempts), []).append(piece)
-            self.on_record[job.id, job.version] = self._draft(job).text[: piece.chars]
+            self.on_record[job.id, job.version] = self._answer(job).text[: piece.chars]
 
     @rule(claim=claims)
     def release(self, claim: tuple[str, Job]) -> None:
         worker, job = claim
-        piece = self._draft(job).piece()
+        piece = self._answer(job).piece()
         with self._notified(), self._moving() as happened:
             released = self.runner.run(self.stores[worker].worker_queue.release(job, piece))
             if piece:
@@ -321,8 +321,8 @@ class Machine(RuleBasedStateMachine):
             self.edit(worker, sorted(self.model.jobs).index(job.id), "Why at all?", 9)
         elif job.id in self.model.jobs and before == "an erasure":
             self.erase(worker, None, self.model.jobs[job.id].question.thread, 1)
-        draft = self._draft(job)
-        self._finish(claim, End(reason, "A notice."), draft.text, ping, OutboxKind.SHOW_END)
+        answer = self._answer(job)
+        self._finish(claim, End(reason, "A notice."), answer.text, ping, OutboxKind.SHOW_END)
         self.clock.now_s += wait_s(0)
         return multiple(*self._take_outbox_entries(worker))
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bot.core.answer import StepUnderWay
 from bot.core.conversation import Job, TextPart
 from bot.core.job import End, EndReason, Spent
 from bot.core.stream import Citation, Completion, FinishReason, Opaque, Thinking, ToolCall, Usage
@@ -20,6 +21,13 @@ def attempt_at(*rounds: Round) -> AnswerAttempt:
     return AnswerAttempt(Job(1, QUESTION, 1, rounds=rounds, version=3), claimed_at=10.0)
 
 
+def asked(*rounds: Round) -> AnswerAttempt:
+    """Returns an attempt that has asked the model for a step."""
+    attempt = attempt_at(*rounds)
+    attempt.step_began(MODEL, 30, ASKERS)
+    return attempt
+
+
 def step(number: int = 0, *items: dict[str, object]) -> Round:
     return Round(number, "", items, MODEL)
 
@@ -29,32 +37,30 @@ def completion(web_searches: int = 0) -> Completion:
 
 
 def test_first_token_is_the_first_text() -> None:
-    attempt = attempt_at()
+    attempt = asked()
     for event, now in ((Thinking(5), 12.0), ("Because", 13.0), (" it is.", 14.0)):
         attempt.receive(event, now)
     assert attempt.first_token_s == 3.0
 
 
 def test_step_consists_of_its_texts_calls_and_opaque_items_in_order() -> None:
-    attempt = attempt_at()
+    step = StepUnderWay(MODEL, 30)
     for event in ("Let me", " see.", OPAQUE, "Now", CALL, completion()):
-        attempt.receive(event, 12.0)
-    assert attempt.parts == [TextPart("Let me see."), OPAQUE, TextPart("Now"), CALL]
-    assert attempt.calls == [CALL]
-    assert attempt.completion == completion()
-    attempt.step_began(MODEL, 30, ASKERS)
-    assert not any((attempt.parts, attempt.calls, attempt.completion))
+        step.receive(event)
+    assert step.parts == [TextPart("Let me see."), OPAQUE, TextPart("Now"), CALL]
+    assert step.calls == [CALL]
+    assert step.completion == completion()
 
 
 def test_text_is_the_only_event_that_is_shown() -> None:
-    attempt, source = attempt_at(), Citation("https://docs.example/", "The docs")
+    attempt, source = asked(), Citation("https://docs.example/", "The docs")
     shown = [attempt.receive(event, 12.0) for event in ("Because", Thinking(5), source, OPAQUE, CALL, completion())]
     assert shown == ["Because", "", "", "", "", ""]
-    assert list(attempt.draft.sources) == [source]
+    assert list(attempt.answer.sources) == [source]
 
 
 def test_searches_are_those_of_all_steps() -> None:
-    attempt = attempt_at(step(0, SEARCHED), step(1, SEARCHED))
+    attempt = asked(step(0, SEARCHED), step(1, SEARCHED))
     attempt.receive(completion(web_searches=3), 12.0)
     attempt.receive(completion(web_searches=2), 13.0)
     attempt.receive(Completion(MODEL, FinishReason.STOP, None), 14.0)
@@ -68,7 +74,7 @@ def test_recorded_step_no_longer_counts_as_spent() -> None:
     attempt.receive("Because it is.", 12.0)
     assert attempt.spent == Spent(30, int(14 / CHARS_PER_TOKEN), MODEL, version=3, step_no=0)
     attempt.step_recorded(step(), Usage(20, 2), 0.5)
-    assert (attempt.spent, attempt.rounds, attempt.used) == (Spent(), [step()], Usage(20, 2))
+    assert (attempt.spent, attempt.answer.steps, attempt.used) == (Spent(), [step()], Usage(20, 2))
     attempt.step_recorded(step(1), None, None)
     attempt.step_began(MODEL, 40, ASKERS)
     assert (attempt.spent, attempt.used) == (Spent(40, 0, MODEL, version=3, step_no=2), Usage(20, 2))

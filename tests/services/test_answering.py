@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core import texts, trust
+from bot.core.answer import Answer
 from bot.core.conversation import File, Job, Media, Message, Prompt, Question, ThreadKey, ToolDefinition
 from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.inbound.tokens import TokenEstimate
@@ -20,7 +21,6 @@ from bot.core.limits.access import AccessRules, UserKind
 from bot.core.limits.caps import parse_caps
 from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import Ask
-from bot.core.reply.draft import Draft
 from bot.core.reply.resuming import SHORTEST_CHARS
 from bot.core.reply.state import Shown
 from bot.core.stream import Citation, Completion, Feature, FinishReason, Searching, StreamEvent, Thinking, Usage
@@ -88,7 +88,7 @@ class MemoryModel:
 class MemoryReply:
     """A reply in memory, which records its calls."""
 
-    draft: Draft
+    answer: Answer
     may_finish: asyncio.Event
     shown: Shown = field(default_factory=Shown)
     page_ts: tuple[str, ...] = ("999991.000000",)
@@ -105,7 +105,7 @@ class MemoryReply:
     """What `ask` was called with last."""
 
     def append(self, delta: str) -> None:
-        self.draft.append(delta)
+        self.answer.append(delta)
 
     def show_activity(self, activity: str) -> None:
         self.activities.append(activity)
@@ -136,11 +136,11 @@ class MemoryReplies:
     may_finish: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def open(
-        self, draft: Draft, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
+        self, answer: Answer, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
     ) -> MemoryReply:
         self.opening += 1
         await self.may_open.wait()
-        reply = MemoryReply(draft, self.may_finish, self.shown, leftover=self.leftover, gone=self.gone)
+        reply = MemoryReply(answer, self.may_finish, self.shown, leftover=self.leftover, gone=self.gone)
         self.opened.append(reply)
         return reply
 
@@ -713,7 +713,8 @@ async def test_answer_without_reported_usage_counts_text_and_thinking_by_estimat
     attempt = await attempt_at(alone)
     row = await turn(alone)
     assert (row.answer, row.output_tokens) == ("Because it is.", (30 + 20 + 14) // 4)
-    assert row.input_tokens == attempt.input_tokens > 0
+    assert attempt.step is not None
+    assert row.input_tokens == attempt.step.input_tokens > 0
 
 
 async def test_mention_without_a_question_gets_help_and_asks_no_model(alone: AnsweringStage) -> None:
@@ -742,8 +743,8 @@ async def test_files_that_were_not_read_are_named_below_the_answer(alone: Answer
     build = alone.answering.prompt_builder.build
 
     class WithPicture:
-        async def build(self, draft: Draft, memory: AsyncExitStack, tools: tuple[ToolDefinition, ...]) -> BuiltPrompt:
-            return replace(await build(draft, memory, tools), opened=opened)
+        async def build(self, answer: Answer, memory: AsyncExitStack, tools: tuple[ToolDefinition, ...]) -> BuiltPrompt:
+            return replace(await build(answer, memory, tools), opened=opened)
 
     alone.answering = replace(alone.answering, prompt_builder=cast(PromptBuilder, WithPicture()))
     await attempt_at(alone)
@@ -823,16 +824,16 @@ async def test_other_failure_of_a_resumed_answer_is_its_end(alone: AnsweringStag
 async def test_resumed_answer_repeats_nothing_and_loses_nothing(alone: AnsweringStage) -> None:
     """A model may begin with the last words again. A delta that might be such words is held back until the end."""
     attempt = await attempt_at(alone, lambda job: replace(job, checkpoint=Checkpoint(TEXT)))
-    start = attempt.draft.start
+    start = Answer(attempt.job).text
     assert (await turn(alone)).answer == f"{start}Because."
     resumed = AnswerAttempt(replace(attempt.job, attempts=2), 0.0)
     alone.model.events = (f"{start[-40:]}It", " is.", Completion(MODEL, FinishReason.STOP, None))
     await alone.answering.answer(resumed)
-    assert resumed.text == f"{start}It is."
+    assert resumed.answer.text == f"{start}It is."
     held = AnswerAttempt(replace(attempt.job, attempts=3), 0.0)
     alone.model.events = ("is true", Completion(MODEL, FinishReason.STOP, None))
     await alone.answering.answer(held)
-    assert held.text == f"{start}is true"
+    assert held.answer.text == f"{start}is true"
 
 
 async def test_failed_models_text_and_name_are_recorded(alone: AnsweringStage) -> None:
@@ -846,9 +847,9 @@ async def test_failed_models_text_and_name_are_recorded(alone: AnsweringStage) -
 async def test_reply_that_slack_no_longer_shows_ends_as_not_shown(alone: AnsweringStage) -> None:
     class Unshown(MemoryReplies):
         async def open(
-            self, draft: Draft, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
+            self, answer: Answer, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
         ) -> MemoryReply:
-            reply = await super().open(draft)
+            reply = await super().open(answer)
             reply.unshown = True
             return reply
 
@@ -917,12 +918,12 @@ class Broken(MemoryReplies):
     opens = False
 
     async def open(
-        self, draft: Draft, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
+        self, answer: Answer, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
     ) -> MemoryReply:
         if not self.opens:
             raise ValueError("unforeseen")
-        reply = await super().open(draft)
-        return BrokenReply(draft, self.may_finish, reply.shown)
+        reply = await super().open(answer)
+        return BrokenReply(answer, self.may_finish, reply.shown)
 
 
 class BrokenReply(MemoryReply):

@@ -189,13 +189,13 @@ def test_write_asks_after_words_that_came_in(way: str, how: str) -> None:
 @pytest.mark.parametrize("how", RULES)
 @pytest.mark.parametrize("way", EVENTS)
 def test_write_asks_after_what_came_in_the_same_response(way: str, how: str) -> None:
-    assert state_of_write(how, attempt_after(EVENTS[way]).origins) is StepState.ASKED
+    assert state_of_write(how, attempt_after(EVENTS[way]).answer.origins) is StepState.ASKED
 
 
 @pytest.mark.parametrize("how", RULES)
 @pytest.mark.parametrize("way", OWN)
 def test_write_runs_unasked_after_the_askers_words_and_what_the_model_wrote(way: str, how: str) -> None:
-    assert state_of_write(how, attempt_after(OWN[way]).origins) is StepState.READY
+    assert state_of_write(how, attempt_after(OWN[way]).answer.origins) is StepState.READY
 
 
 @pytest.mark.parametrize("how", RULES)
@@ -209,4 +209,4 @@ def test_write_runs_unasked_after_the_askers_messages_and_answers_to_them(how: s
 @pytest.mark.parametrize("so_far_origins", [UNKNOWN, ASKERS | TOOL, ASKERS | WEB])
 def test_continued_answer_carries_what_it_had_read(so_far_origins: Origins) -> None:
     attempt = AnswerAttempt(Job(1, QUESTION, 1, so_far="Seen.", so_far_origins=so_far_origins), claimed_at=10.0)
-    assert state_of_write("allow", attempt.origins) is StepState.ASKED
+    assert state_of_write("allow", attempt.answer.origins) is StepState.ASKED

@@ -456,7 +456,7 @@ async def test_later_steps_and_attempts_read_what_was_written_before_and_after_a
 ) -> None:
     step = asking(MILK, text="The end.")
     async with staged(notes, step, asking(LIST), ANSWER, model=InterruptedModel) as stage:
-        await stage.until(lambda: any(attempt.text for attempt in stage.attempts), "the model has written")
+        await stage.until(lambda: any(attempt.answer.text for attempt in stage.attempts), "the model has written")
         await hand_over(stage)
         running = asyncio.create_task(next_worker(stage).run())
         assert await decide(stage, await waiting(stage), Decision.APPROVED)
@@ -471,7 +471,7 @@ async def test_later_steps_and_attempts_read_what_was_written_before_and_after_a
 async def test_text_before_an_interruption_is_told_once_however_many_steps_follow(notes: NotesServer) -> None:
     step = asking(LIST, text="The end.")
     async with staged(notes, step, asking(LIST), ANSWER, model=InterruptedModel) as stage:
-        await stage.until(lambda: any(attempt.text for attempt in stage.attempts), "the model has written")
+        await stage.until(lambda: any(attempt.answer.text for attempt in stage.attempts), "the model has written")
         await hand_over(stage)
         running = asyncio.create_task(next_worker(stage).run())
         await ended(stage)

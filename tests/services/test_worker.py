@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from bot.clock import SystemClock
+from bot.core.answer import Answer
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Piece, Pulse, Spent
 from bot.core.lease import LEASE_S, Lease
-from bot.core.reply.draft import Draft
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.replies import LiveReply
 from bot.services.worker import Capacity, Worker
@@ -56,7 +56,7 @@ class Abandoned:
     ids: list[int] = field(default_factory=list)
 
     async def open(
-        self, draft: Draft, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
+        self, answer: Answer, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
     ) -> LiveReply:
         raise AssertionError("nothing is answered")
 

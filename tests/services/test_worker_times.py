@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from bot.core.answer import Answer
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Piece, Pulse, Spent
 from bot.core.lease import LEASE_S, Lease
-from bot.core.reply.draft import Draft
 from bot.errors import StoreError
 from bot.services.answer_attempt import AnswerAttempt, Cancellation
 from bot.services.replies import LiveReply
@@ -100,7 +100,7 @@ class Placeholders(QuestionQueue):
         return True
 
     async def open(
-        self, draft: Draft, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
+        self, answer: Answer, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
     ) -> LiveReply:
         raise AssertionError("nothing is answered")
 
@@ -256,7 +256,7 @@ def test_failed_heartbeat_does_not_renew_an_expired_lease() -> None:
 def test_text_of_a_failed_heartbeat_is_recorded_with_the_next(fails: str) -> None:
     async def work(stage: WorkerStage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
-        stage.answers.attempts[0].draft.append("Because")
+        stage.answers.attempts[0].answer.append("Because")
         stage.queue.available = fails != "refused"
         stage.queue.beat_s = BEAT_TIMEOUT_S * 2 if fails == "late" else 0.0
 

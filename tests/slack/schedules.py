@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from bot.core.answer import Answer
 from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Others, Piece, Reservation
 from bot.core.lease import Lease
 from bot.core.pacing import PostRule
-from bot.core.reply.draft import Draft
 from bot.core.reply.reply import Reply
 from bot.core.reply.state import Call, Shown
 from bot.errors import RateLimited, Refusal, Refused, StoreError
@@ -171,12 +171,12 @@ class Schedule:
 
     async def open(self, job_id: int, page_ts: tuple[str, ...] = ()) -> ScheduledReply:
         """Opens a reply in its own thread."""
-        return await self.scheduler.open(Draft(job_of(job_id, page_ts)))
+        return await self.scheduler.open(Answer(job_of(job_id, page_ts)))
 
     async def open_in_pane(self, job_id: int, *, allowed: bool = True) -> ScheduledReply:
         """Opens a reply where Slack shows a status and its own Stop; `allowed`: a native stream may carry it."""
         job = job_of(job_id)
-        reply = await self.scheduler.open(Draft(job), status_shown=True, has_stop=True)
+        reply = await self.scheduler.open(Answer(job), status_shown=True, has_stop=True)
         if allowed:
             self.scheduler.allow_stream(job)
         return reply

@@ -14,11 +14,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot.core.answer import Answer
 from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Checkpoint, End, EndReason
 from bot.core.lease import Lease
-from bot.core.reply.draft import Draft
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import SlackClient
 from bot.slack.edit_scheduler import EditScheduler
@@ -254,12 +254,12 @@ class Telling:
             pages = dict(self.records.pages).get(number, ())
             checkpoint = Checkpoint(self.records.texts.get(number, ""))
             job = Job(number, question, self.attempt, pages, self.attempt > 1, checkpoint=checkpoint)
-            draft = Draft(job)
-            handle = await self.process.scheduler.open(draft, has_stop=self.story.slack_stops)
+            answer = Answer(job)
+            handle = await self.process.scheduler.open(answer, has_stop=self.story.slack_stops)
             self.process.scheduler.allow_stream(job)
             self.handles.append(handle)
             # The model goes on where the record ends.
-            if rest := self.model_texts[number][len(draft.start) :]:
+            if rest := self.model_texts[number][answer.chars :]:
                 handle.append(rest)
 
     def messages(self, number: int) -> list[Message]:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from bot.core.answer import Answer
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import End, EndReason
 from bot.core.lease import LEASE_S
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import FINAL_WAIT_S, OWN_GAP_S, POST_BURST, STEP_GAP_S, Urgency
 from bot.core.reply.approvals import Ask
-from bot.core.reply.draft import Draft
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.reply import Reply
 from bot.core.reply.state import Call, Delete, Shown, Upload
@@ -521,7 +521,7 @@ def test_edits_of_quick_steps_are_at_least_a_second_apart(step_s: float) -> None
 async def test_calls_name_their_question_and_the_answers_version() -> None:
     async with scheduling() as schedule:
         answered = Job(1, Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "why?"), 1, version=3)
-        reply = await schedule.scheduler.open(Draft(answered))
+        reply = await schedule.scheduler.open(Answer(answered))
         await reply.finish(End(EndReason.WHOLE))
         queued = Job(2, Question(ThreadKey("T1", "C1", "1.0"), "2.0", "U2", "and then?"), 0, version=2)
         await schedule.scheduler.post_placeholder(queued, until=math.inf)
@@ -568,8 +568,8 @@ async def test_reply_with_an_unanswered_call_is_left_once_the_scheduler_ends() -
 async def test_placeholder_waits_for_the_first_words_while_the_panes_status_is_shown() -> None:
     question = Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", "why?")
     async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
-        speaking = await schedule.scheduler.open(Draft(Job(1, question, 1)), status_shown=True)
-        silent = await schedule.scheduler.open(Draft(Job(2, question, 1)), status_shown=True)
+        speaking = await schedule.scheduler.open(Answer(Job(1, question, 1)), status_shown=True)
+        silent = await schedule.scheduler.open(Answer(Job(2, question, 1)), status_shown=True)
         await asyncio.sleep(30)
         assert schedule.calls() == []
         speaking.append("Hello.")
@@ -602,7 +602,7 @@ async def test_earliest_of_several_waiting_calls_wakes_the_scheduler() -> None:
     question = Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", "why?")
     async with scheduling(SimulatedTransport(latency_s=0.0, error_of=fails_for(1, TRANSIENT))) as schedule:
         refused = await schedule.open(1, page_ts=("1.0",))
-        await schedule.scheduler.open(Draft(Job(2, question, 1)), status_shown=True)
+        await schedule.scheduler.open(Answer(Job(2, question, 1)), status_shown=True)
         refused.append("Hello.")
         await asyncio.sleep(5)
         assert schedule.times(Update) == [0, pytest.approx(0.5), pytest.approx(1.5)]
@@ -611,7 +611,7 @@ async def test_earliest_of_several_waiting_calls_wakes_the_scheduler() -> None:
 @simulated
 async def test_reply_whose_time_is_over_asks_nothing_and_holds_nobody_up() -> None:
     async with scheduling() as schedule:
-        reply = await schedule.scheduler.open(Draft(job_of(1, ("1.1",))), until=1.0)
+        reply = await schedule.scheduler.open(Answer(job_of(1, ("1.1",))), until=1.0)
         await asyncio.sleep(2)
         for value in ("0.0.0.hash", "0.0.1.hash"):
             await reply.ask((Ask("notes.add", "{}", value),))

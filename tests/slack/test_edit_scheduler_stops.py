@@ -4,10 +4,10 @@ import asyncio
 from pathlib import Path
 
 from bot.clock import SystemClock
+from bot.core.answer import Answer
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.inbound.triage import Identity
 from bot.core.lease import Lease
-from bot.core.reply.draft import Draft
 from bot.slack.client import SlackClient, new_session
 from bot.slack.edit_scheduler import EditScheduler
 from bot.slack.message_transport import MessageDelivery
@@ -64,7 +64,7 @@ async def test_search_for_a_lost_post_does_not_keep_the_loop_running(tmp_path: P
         lease.renew(clock.monotonic())
         running = asyncio.create_task(scheduler.run())
         await scheduler.open(
-            Draft(Job(1, Question(ThreadKey("T1", "C0GENERAL", question_ts), question_ts, "U1", "why?"), 1))
+            Answer(Job(1, Question(ThreadKey("T1", "C0GENERAL", question_ts), question_ts, "U1", "why?"), 1))
         )
         async with asyncio.timeout(10):
             while not (_has_lost_post(scheduler) and scheduler._live[0].in_flight):

@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import pytest
 
+from bot.core.answer import Answer
 from bot.core.carriers import STREAM_LIFE_S, CarrierSetting
 from bot.core.job import End, EndReason
 from bot.core.pacing import OWN_GAP_S
 from bot.core.reply.approvals import Ask
-from bot.core.reply.draft import Draft
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.state import Call
 from bot.core.reply.streams import AppendStream, StartStream, StopStream
@@ -222,7 +222,7 @@ async def test_placeholder_comes_late_where_the_status_stands_for_it() -> None:
 async def test_question_about_calls_waits_for_no_status_and_until_it_is_shown() -> None:
     asks = (Ask("notes.add", "{}", "value"),)
     async with scheduling(SimulatedTransport(latency_s=3.0)) as schedule:
-        reply = await schedule.scheduler.open(Draft(job_of(1)), status_shown=True, has_stop=True)
+        reply = await schedule.scheduler.open(Answer(job_of(1)), status_shown=True, has_stop=True)
         await reply.ask(asks)
         assert asyncio.get_running_loop().time() == 3.0
         (sent,) = schedule.transport.sent

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from bot.core.answer import Answer
 from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job
 from bot.core.job import End, EndReason
-from bot.core.reply.draft import Draft
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.state import Call
 from bot.core.reply.streams import StartStream
@@ -48,7 +48,7 @@ def job_in(channel_id: str, job_id: int) -> Job:
 
 async def ask(schedule: Schedule, channel_id: str, job_id: int) -> ScheduledReply:
     job = job_in(channel_id, job_id)
-    reply = await schedule.scheduler.open(Draft(job))
+    reply = await schedule.scheduler.open(Answer(job))
     schedule.scheduler.allow_stream(job)
     return reply
 

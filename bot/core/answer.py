@@ -1,0 +1,132 @@
+"""The answer of one attempt as it grows: the only place that holds its text, sources and steps. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bot.core import trust
+from bot.core.conversation import Job, TextPart, TurnPart
+from bot.core.job import End, Piece
+from bot.core.reply.resuming import start_of
+from bot.core.reply.sources import with_citation
+from bot.core.stream import Citation, Completion, Opaque, StreamEvent, Thinking, ToolCall
+from bot.core.trust import UNKNOWN, folded
+
+
+class Answer:
+    """An attempt's answer, and how much of it is on record.
+
+    It begins with what the attempt resumes from. An earlier attempt's record stays until this text is longer.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        start = start_of(job)
+        self._utf8 = bytearray(start.encode())
+        """The text. A list of deltas takes seven times the memory, and StringIO keeps one, in Python 3.11."""
+        self.chars = len(start)
+        self.resumes = start != job.settled
+        """Whether the text is one that an earlier attempt left in the middle of a step."""
+        keeps_checkpoint = self.resumes or bool(job.rounds) or job.checkpoint.end is not None
+        self.sources: Sequence[Citation] = job.checkpoint.sources if keeps_checkpoint else job.sources
+        """The web pages that the text cites."""
+        self.steps = list(job.rounds)
+        """The steps that asked for tools."""
+        self.follow_ups = list(job.follow_ups)
+        """The questions that came while tools ran."""
+        so_far = job.so_far_origins if job.so_far else trust.OURS
+        self.origins = folded((so_far, *(step.origins for step in self.steps), UNKNOWN if self.resumes else trust.OURS))
+        """Whose words the model has read for the answer."""
+        self.end = job.checkpoint.end
+        """How the answer ended; None while it grows."""
+        self._recorded_chars = self.chars
+        self._recorded_sources = self.sources
+        self._last: Piece | None = None
+        """The piece with the end, until it is on record."""
+
+    @property
+    def text(self) -> str:
+        """The whole text so far."""
+        return self._utf8.decode()
+
+    def append(self, delta: str) -> None:
+        """Adds text from the model."""
+        self._utf8 += delta.encode()
+        self.chars += len(delta)
+
+    def note(self, event: StreamEvent) -> None:
+        """Notes whose words the model reads with an event of its stream, and the source that the event cites."""
+        self.origins |= trust.of_event(event)
+        if isinstance(event, Citation):
+            self.sources = with_citation(self.sources, event)
+
+    def keep_earlier(self, text: str) -> None:
+        """Replaces the text by a longer one that an earlier attempt left."""
+        self._utf8 = bytearray(text.encode())
+        self.chars = len(text)
+        self.origins |= UNKNOWN
+        self._recorded_chars = 0
+
+    def close(self, end: End) -> None:
+        """Ends the answer."""
+        self.end = end
+        self._last = Piece(self._recorded_chars, self.text[self._recorded_chars :], end, self.sources)
+
+    def piece(self) -> Piece | None:
+        """Returns what has to be recorded; None if all of it is, or if an earlier attempt left more."""
+        on_record = max(self._recorded_chars, len(self.job.checkpoint.text))
+        is_new = self.chars > on_record or (self.chars == on_record and self.sources != self._recorded_sources)
+        if self._last or not is_new:
+            return self._last
+        return Piece(self._recorded_chars, self.text[self._recorded_chars :], sources=self.sources)
+
+    def recorded(self, piece: Piece) -> None:
+        """Notes that a piece was recorded. Other pieces may have been recorded in the meantime."""
+        self._recorded_sources = piece.sources
+        if piece.end:
+            self._last = None
+            self._recorded_chars = self.chars
+        elif piece.chars > self._recorded_chars:
+            self._recorded_chars = piece.chars
+
+
+@dataclass(eq=False)
+class StepUnderWay:
+    """One request to a model: what it has cost so far, and what the model wrote and asked for."""
+
+    model: str
+    input_tokens: int
+    output_chars: int = 0
+    """Text and thinking."""
+    parts: list[TurnPart] = field(default_factory=list)
+    """The step so far, up to its last text, which ends with the next part or the step."""
+    _text_utf8: bytearray = field(default_factory=bytearray)
+    """The last text as the model wrote it. As a part it would be copied at each delta."""
+    completion: Completion | None = None
+
+    @property
+    def calls(self) -> list[ToolCall]:
+        """The calls that the step asks for."""
+        return [part for part in self.parts if isinstance(part, ToolCall)]
+
+    def receive(self, event: StreamEvent) -> str:
+        """Notes an event of the model's stream; returns its text, if it has any."""
+        match event:
+            case str():
+                self._text_utf8 += event.encode()
+                self.output_chars += len(event)
+                return event
+            case Thinking(chars=chars):
+                self.output_chars += chars
+            case ToolCall() | Opaque():
+                self._end_text()
+                self.parts.append(event)
+            case Completion():
+                self._end_text()
+                self.completion = event
+        return ""
+
+    def _end_text(self) -> None:
+        """Adds the text since the last part as a part."""
+        if self._text_utf8:
+            self.parts.append(TextPart(self._text_utf8.decode()))
+            self._text_utf8.clear()
