@@ -19,18 +19,18 @@ from benchmarks.hostile import SHAPES, forget_renderings, text_of
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Checkpoint, End, EndReason
 from bot.core.reply.edits import Post, Update
+from bot.core.reply.messages import PageView
 from bot.core.reply.reply import Reply
 from bot.core.reply.resuming import Seam, start_of
-from bot.core.reply.state import PageView
 from bot.core.reply.streams import AppendStream, StartStream, StopStream
 from bot.slack.format import reply_blocks
-from bot.slack.scheduled_reply import MAX_LAYOUT_CHARS
+from bot.slack.replies.scheduled_reply import MAX_LAYOUT_CHARS
 
 ANSWER_CHARS = 512_000
 """Four for each of the 128,000 tokens that BOT_MAX_OUTPUT_TOKENS allows."""
 MAX_HOLD_MS = 50.0
 DELTA_CHARS = MAX_LAYOUT_CHARS
-"""As much as is laid out without a pause (bot/slack/scheduled_reply.py)."""
+"""As much as is laid out without a pause (bot/slack/replies/scheduled_reply.py)."""
 EDIT_EACH = 5
 """Deltas between two edits."""
 QUESTION = Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "?")

@@ -30,9 +30,9 @@ from bot.core.reply.markdown.escaping import mrkdwn, unlinked
 from bot.core.reply.markdown.extent import Extent, has_paragraph
 from bot.core.reply.markdown.links import bare_url, is_deceptive
 from bot.core.reply.markdown.stable import has_definitions, stable_prefix
+from bot.core.reply.messages import PageView
 from bot.core.reply.pages import Pages
 from bot.core.reply.sources import shown_sources
-from bot.core.reply.state import PageView
 from bot.core.stream import Citation
 from bot.core.surrogates import paired
 from bot.core.tools import as_data, capped, visible

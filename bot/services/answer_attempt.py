@@ -9,7 +9,7 @@ from bot.core.answer import Answer, StepUnderWay
 from bot.core.conversation import Job
 from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.job import End, Spent
-from bot.core.reply.state import Shown
+from bot.core.reply.messages import Shown
 from bot.core.step_turns import calls_made, has_expired, searches
 from bot.core.stream import Completion, StreamEvent, Usage
 from bot.core.tool_steps import Round

@@ -8,7 +8,7 @@ from bot.core.conversation import Job
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import Ask
-from bot.core.reply.state import Shown
+from bot.core.reply.messages import Shown
 
 
 class LiveReply(Protocol):
@@ -66,7 +66,7 @@ class LiveReply(Protocol):
 
 
 class Replies(Protocol):
-    """Shows replies, at a pace that all live ones share (slack/edit_scheduler.py). Tests show them in memory."""
+    """Shows replies, at a pace that all live ones share (slack/replies/scheduler.py). Tests show them in memory."""
 
     async def open(
         self, answer: Answer, *, status_shown: bool = False, has_stop: bool = False, until: float = math.inf

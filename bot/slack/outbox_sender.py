@@ -9,13 +9,13 @@ from typing import Any
 from bot.core import texts
 from bot.core.inbound.triage import ANSWERED_SUBTYPES
 from bot.core.outbox import OutboxEntry
-from bot.core.reply.state import Delete
+from bot.core.reply.messages import Delete
 from bot.errors import Refused
 from bot.slack.client import only_while
 from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.format import reply_blocks
-from bot.slack.message_transport import MessageTransport
-from bot.slack.posted_replies import PostedReplies
+from bot.slack.replies.posted import PostedReplies
+from bot.slack.replies.recovery import MessageTransport
 from bot.slack.thread_poster import ThreadPoster
 
 Json = dict[str, Any]
@@ -120,7 +120,7 @@ class OutboxSender:
     async def _delete(self, calls: Sequence[Delete]) -> None:
         for call in calls:
             try:
-                await self._transport.delete_paced(call)
+                await self._transport.files.delete_paced(call)
             except Refused as error:
                 if error.reason.may_pass:
                     raise

@@ -20,7 +20,7 @@ from bot.slack.format.command_responses import command_message
 from bot.slack.format.home import denied_view, home_view
 from bot.slack.format.shortcut_question import posted_question, view_of
 from bot.slack.paced_client import PacedClient
-from bot.slack.posted_replies import LOOK_BACK_MESSAGES
+from bot.slack.replies.posted import LOOK_BACK_MESSAGES
 from bot.slack.thread_poster import ThreadPoster
 
 log = logging.getLogger(__name__)

@@ -11,15 +11,15 @@ from bot.core.lease import Lease
 from bot.slack.assistant_pane import Pane
 from bot.slack.channel_readers import ChannelReaders
 from bot.slack.client import SlackClient
-from bot.slack.edit_scheduler import EditScheduler
 from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.files import Files
 from bot.slack.history import History
-from bot.slack.message_transport import MessageTransport
 from bot.slack.outbox_sender import OutboxSender
 from bot.slack.paced_client import PacedClient
-from bot.slack.posted_replies import PostedReplies
 from bot.slack.rate_budget import CALLS_PER_MINUTE, REPLIES, RateBudget
+from bot.slack.replies.posted import PostedReplies
+from bot.slack.replies.recovery import MessageTransport
+from bot.slack.replies.scheduler import EditScheduler
 from bot.slack.search import SlackSearch
 from bot.slack.surfaces import Surfaces
 from bot.slack.thread_poster import ThreadPoster

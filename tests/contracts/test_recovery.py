@@ -11,15 +11,15 @@ from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Checkpoint, End, EndReason
 from bot.core.lease import Lease
 from bot.core.reply.edits import Post, Update
+from bot.core.reply.messages import Delete, PageView, Shown
 from bot.core.reply.reply import Reply
-from bot.core.reply.state import Delete, PageView, Shown
 from bot.core.reply.streams import StartStream
 from bot.errors import Refusal, Refused
 from bot.slack.client import SlackClient, new_session
 from bot.slack.history import History
-from bot.slack.message_transport import MessageTransport
 from bot.slack.paced_client import PacedClient
-from bot.slack.posted_replies import LOOK_BACK_MESSAGES, PostedReplies
+from bot.slack.replies.posted import LOOK_BACK_MESSAGES, PostedReplies
+from bot.slack.replies.recovery import MessageTransport
 from bot.slack.workspace import Workspace
 from bot.store import Stores
 from sandbox.server import Sandbox
@@ -122,7 +122,7 @@ LINKED = "See [the manual](https://example.com/manual) first. Then start"
 async def test_open_stream_shows_what_is_on_record_and_its_text_beyond(streamed: str, recorded: str, text: str) -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
-        ts = await transport.start(StartStream(question, 0, PageView(streamed), streamed))
+        ts = await transport.streams.start(StartStream(question, 0, PageView(streamed), streamed))
         job = Job(1, question, 2, (ts,), may_have_posts=True, checkpoint=Checkpoint(recorded))
         assert await transport.recover(job) == Shown((ts,), len(text), text)
 
@@ -132,10 +132,10 @@ async def test_second_page_that_is_an_open_stream_is_compared_with_its_part_of_t
         question = await asked(sandbox)
         reply = await growing(transport, question, "word " * 4_000)
         first, second = reply.page_ts
-        await transport.delete(Delete(question, second))
+        await transport.files.delete(Delete(question, second))
         end = next(message for message in sandbox.messages("general", question.ts) if message.ts == first)
         start = int((end.metadata or {})["event_payload"]["shown_chars"])
-        stream = await transport.start(StartStream(question, 1, PageView(""), "word one two"))
+        stream = await transport.streams.start(StartStream(question, 1, PageView(""), "word one two"))
         recorded = ("word " * 4_000)[:start] + "word one"
         job = Job(1, question, 2, (first, stream), may_have_posts=True, checkpoint=Checkpoint(recorded))
         assert await transport.recover(job) == Shown((first, stream), len(recorded) + 4, f"{recorded} two")
@@ -146,7 +146,7 @@ async def test_stream_that_is_not_on_record_is_removed_although_its_first_stop_f
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
-        await transport.start(StartStream(question, 0, PageView("word"), "word"))
+        await transport.streams.start(StartStream(question, 0, PageView("word"), "word"))
         sandbox.faults.start(fault, method="chat.stopStream", times=1)
         await transport.recover(Job(1, question, 2, reply.page_ts, may_have_posts=True, checkpoint=Checkpoint(TEXT)))
         assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == list(reply.page_ts)
@@ -302,8 +302,8 @@ async def show_everything(transport: MessageTransport, reply: Reply) -> None:
 async def test_stream_that_is_still_open_is_stopped_before_it_is_deleted(paced: bool) -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
-        ts = await transport.start(StartStream(question, 0, PageView(markdown="Some words"), "Some words"))
-        delete = transport.delete_paced if paced else transport.delete
+        ts = await transport.streams.start(StartStream(question, 0, PageView(markdown="Some words"), "Some words"))
+        delete = transport.files.delete_paced if paced else transport.files.delete
         await delete(Delete(question, ts))
         assert [message.ts for message in sandbox.messages("general", question.ts)] == [question.ts]
         with pytest.raises(Refused) as caught:
@@ -315,8 +315,8 @@ async def test_stream_that_is_still_open_is_stopped_before_it_is_deleted(paced: 
 async def test_deletion_of_an_open_stream_keeps_slacks_own_stop_while_the_answer_goes_on(keeps_stop: bool) -> None:
     async with posting(manifests.agent()) as (sandbox, transport, _):
         question = await asked(sandbox)
-        ts = await transport.start(StartStream(question, 0, PageView(markdown="Some words"), "Some words"))
-        await transport.delete(Delete(question, ts, keeps_stop=keeps_stop))
+        ts = await transport.streams.start(StartStream(question, 0, PageView(markdown="Some words"), "Some words"))
+        await transport.files.delete(Delete(question, ts, keeps_stop=keeps_stop))
         session = sandbox.panes.session("C0GENERAL", question.ts)
         assert session is not None
         assert session.status == ("processing" if keeps_stop else "active")

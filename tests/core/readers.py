@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from bot.core.reply.attachments import AttachedFile
 from bot.core.reply.edits import Post, Update
+from bot.core.reply.messages import Begin, Call, Delete, PageView, Upload
 from bot.core.reply.reply import Reply
-from bot.core.reply.state import Begin, Call, Delete, PageView, Upload
 
 
 @dataclass

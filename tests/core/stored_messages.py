@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.core.reply.edits import Post, Update
+from bot.core.reply.messages import PageView
 from bot.core.reply.reply import Reply
-from bot.core.reply.state import PageView
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import UPDATE_TEXT_BYTES, check_blocks, check_replacement
 from sandbox.blocks.stored import stored_text

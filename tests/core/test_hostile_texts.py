@@ -17,11 +17,11 @@ from bot.core.reply.edits import Post
 from bot.core.reply.markdown.links import is_deceptive
 from bot.core.reply.markdown.render import render_complete, rendered
 from bot.core.reply.markdown.stable import stable_prefix
+from bot.core.reply.messages import Shown
 from bot.core.reply.pages import Pages
 from bot.core.reply.reply import Reply
-from bot.core.reply.state import Shown
 from bot.errors import Refusal
-from bot.slack.scheduled_reply import MAX_LAYOUT_CHARS
+from bot.slack.replies.scheduled_reply import MAX_LAYOUT_CHARS
 from tests.core.conversations import question
 
 FEW_STEPS = 2_000

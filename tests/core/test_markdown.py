@@ -12,8 +12,8 @@ from bot.core import texts
 from bot.core.reply.markdown.emphasis import HAIR_SPACE
 from bot.core.reply.markdown.links import is_deceptive
 from bot.core.reply.markdown.render import rendered, sent_chars
+from bot.core.reply.messages import PageView
 from bot.core.reply.preview import PREVIEW_CHARS, first_words
-from bot.core.reply.state import PageView
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks
 

@@ -8,8 +8,8 @@ from bot.core.job import End, EndReason
 from bot.core.reply.markdown.escaping import JOINER, escape_prose
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.markdown.replacement import Replacement
+from bot.core.reply.messages import PageView
 from bot.core.reply.reply import Reply
-from bot.core.reply.state import PageView
 from bot.errors import Refusal
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks

@@ -13,9 +13,9 @@ from bot.core.pacing import Urgency
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.life import Life
 from bot.core.reply.markdown.render import sent_chars
+from bot.core.reply.messages import Call, PageView, Shown, Upload
 from bot.core.reply.pages import PAGE_CHARS, Pages
 from bot.core.reply.reply import MAX_PAGES, Reply
-from bot.core.reply.state import Call, PageView, Shown, Upload
 from bot.core.reply.streams import Stream
 from bot.errors import Refusal
 from bot.slack.format import reply_blocks

@@ -10,7 +10,7 @@ from bot.core.job import End, EndReason
 from bot.core.reply.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
 from bot.core.reply.approvals import Ask, asks_of, deciders, details_of
 from bot.core.reply.markdown.escaping import JOINER
-from bot.core.reply.state import PageView
+from bot.core.reply.messages import PageView
 from bot.core.tool_steps import Decision, StepState, ToolStep
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks

@@ -13,8 +13,8 @@ from bot.core.pacing import Urgency
 from bot.core.reply.approvals import Ask
 from bot.core.reply.edits import PLAIN_AT, Post, Update
 from bot.core.reply.markdown.render import rendered
+from bot.core.reply.messages import Call, Delete, Shown
 from bot.core.reply.reply import Reply
-from bot.core.reply.state import Call, Delete, Shown
 from bot.core.reply.streams import MAX_CONFLICTS, AppendStream, Stage, StartStream, StopStream, Stream
 from bot.errors import Refusal
 from tests.core.conversations import question

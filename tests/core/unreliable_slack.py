@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 from bot.core.reply.attachments import AttachedFile
 from bot.core.reply.edits import Post, Update
+from bot.core.reply.messages import Begin, Call, Delete, PageView, Upload
 from bot.core.reply.reply import Reply
-from bot.core.reply.state import Begin, Call, Delete, PageView, Upload
 from bot.errors import Refusal, Refused
-from bot.slack.reply_transport import METHODS
-from bot.slack.scheduled_reply import ScheduledReply
+from bot.slack.replies.scheduled_reply import ScheduledReply
+from bot.slack.replies.transport import METHODS
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class UnreliableDelivery:
 
 @dataclass
 class SimulatedScheduler:
-    """Schedules one reply's calls as bot.slack.edit_scheduler does, in simulated time and one after another."""
+    """Schedules one reply's calls as bot.slack.replies.scheduler does, in simulated time and one after another."""
 
     reply: Reply
     slack: UnreliableSlack

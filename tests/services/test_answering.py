@@ -21,8 +21,8 @@ from bot.core.limits.access import AccessRules, UserKind
 from bot.core.limits.caps import parse_caps
 from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import Ask
+from bot.core.reply.messages import Shown
 from bot.core.reply.resuming import SHORTEST_CHARS
-from bot.core.reply.state import Shown
 from bot.core.stream import Citation, Completion, Feature, FinishReason, Searching, StreamEvent, Thinking, Usage
 from bot.errors import Failure, ProviderError
 from bot.prices import ModelPrices

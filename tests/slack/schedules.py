@@ -13,13 +13,13 @@ from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Others, Piece, Reservation
 from bot.core.lease import Lease
 from bot.core.pacing import PostRule
+from bot.core.reply.messages import Call, Shown
 from bot.core.reply.reply import Reply
-from bot.core.reply.state import Call, Shown
 from bot.errors import RateLimited, Refusal, Refused, StoreError
-from bot.slack.edit_scheduler import EditScheduler
 from bot.slack.rate_budget import RateBudget
-from bot.slack.reply_transport import METHODS
-from bot.slack.scheduled_reply import ScheduledReply
+from bot.slack.replies.scheduled_reply import ScheduledReply
+from bot.slack.replies.scheduler import EditScheduler
+from bot.slack.replies.transport import METHODS
 from bot.store.queue.worker import WorkerQueue
 from bot.store.rate_ledger import RateLedger
 from tests.simulated_time import SimulatedClock

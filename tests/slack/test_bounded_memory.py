@@ -10,9 +10,9 @@ from bot.core.lease import Lease
 from bot.errors import Refusal, Refused
 from bot.slack.channel_readers import ChannelReaders
 from bot.slack.client import SlackClient, new_session
-from bot.slack.message_transport import MessageTransport
 from bot.slack.paced_client import PacedClient
-from bot.slack.posted_replies import PostedReplies
+from bot.slack.replies.posted import PostedReplies
+from bot.slack.replies.recovery import MessageTransport
 from bot.slack.workspace import Workspace
 from sandbox.server import Sandbox
 from sandbox.workspace import Channel
@@ -33,7 +33,7 @@ class Memory:
     readers: ChannelReaders
 
     async def learn_that_streams_are_refused(self, number: int) -> None:
-        self.transport.stream_refused(question_in(number), REFUSED)
+        self.transport.streams.refused(question_in(number), REFUSED)
 
     async def knows_that_streams_are_refused(self, number: int) -> bool:
         return not self.transport.may_stream(question_in(number))
@@ -73,7 +73,7 @@ Knows = Callable[[Memory, int], Awaitable[bool]]
     ("bound", "learn", "knows"),
     [
         (
-            "bot.slack.message_transport.REFUSALS_KEPT",
+            "bot.slack.replies.streams.REFUSALS_KEPT",
             Memory.learn_that_streams_are_refused,
             Memory.knows_that_streams_are_refused,
         ),

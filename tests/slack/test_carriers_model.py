@@ -21,13 +21,13 @@ from bot.core.job import Checkpoint, End, EndReason
 from bot.core.lease import Lease
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import SlackClient
-from bot.slack.edit_scheduler import EditScheduler
-from bot.slack.message_transport import MessageTransport
 from bot.slack.paced_client import PacedClient
-from bot.slack.posted_replies import PostedReplies
 from bot.slack.rate_budget import RateBudget
 from bot.slack.refusals import reason_of
-from bot.slack.scheduled_reply import ScheduledReply
+from bot.slack.replies.posted import PostedReplies
+from bot.slack.replies.recovery import MessageTransport
+from bot.slack.replies.scheduled_reply import ScheduledReply
+from bot.slack.replies.scheduler import EditScheduler
 from sandbox.server import Sandbox
 from sandbox.web_api import streams
 from sandbox.workspace import Message, SlackError

@@ -16,14 +16,14 @@ from bot.core.outbox import OutboxKind
 from bot.core.pacing import FINAL_WAIT_S, OWN_GAP_S, POST_BURST, STEP_GAP_S, Urgency
 from bot.core.reply.approvals import Ask
 from bot.core.reply.edits import Post, Update
+from bot.core.reply.messages import Call, Delete, Shown, Upload
 from bot.core.reply.reply import Reply
-from bot.core.reply.state import Call, Delete, Shown, Upload
 from bot.errors import RateLimited, Refusal, Refused
 from bot.services.replies import LiveReply
-from bot.slack.edit_scheduler import CALL_TIMEOUT_S, LAST_CALLS_S, MAX_IN_FLIGHT, PLACEHOLDER_DELAY_S
 from bot.slack.rate_budget import CALLS_PER_MINUTE
+from bot.slack.replies.scheduled_reply import MAX_LAYOUT_CHARS, ScheduledReply
+from bot.slack.replies.scheduler import CALL_TIMEOUT_S, LAST_CALLS_S, MAX_IN_FLIGHT, PLACEHOLDER_DELAY_S
 from bot.slack.retry_policy import REPLY_CALLS
-from bot.slack.scheduled_reply import MAX_LAYOUT_CHARS, ScheduledReply
 from tests.simulated_time import run_simulated
 from tests.slack.schedules import LoneLedger, SimulatedTransport, job_of, scheduling
 

@@ -9,9 +9,9 @@ from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.inbound.triage import Identity
 from bot.core.lease import Lease
 from bot.slack.client import SlackClient, new_session
-from bot.slack.edit_scheduler import EditScheduler
-from bot.slack.message_transport import MessageDelivery
 from bot.slack.rate_budget import CALLS_PER_MINUTE
+from bot.slack.replies.delivery import MessageDelivery
+from bot.slack.replies.scheduler import EditScheduler
 from bot.slack.workspace import Workspace
 from bot.store import Stores
 from sandbox.server import Sandbox

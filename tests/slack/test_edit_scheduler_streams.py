@@ -12,13 +12,13 @@ from bot.core.job import End, EndReason
 from bot.core.pacing import OWN_GAP_S
 from bot.core.reply.approvals import Ask
 from bot.core.reply.edits import Post, Update
-from bot.core.reply.state import Call
+from bot.core.reply.messages import Call
 from bot.core.reply.streams import AppendStream, StartStream, StopStream
 from bot.errors import RateLimited, Refusal, Refused
 from bot.services.replies import LiveReply
-from bot.slack.edit_scheduler import PLACEHOLDER_DELAY_S
 from bot.slack.rate_budget import CALLS_PER_MINUTE
-from bot.slack.reply_transport import METHODS
+from bot.slack.replies.scheduler import PLACEHOLDER_DELAY_S
+from bot.slack.replies.transport import METHODS
 from tests.simulated_time import run_simulated
 from tests.slack.schedules import Schedule, SimulatedTransport, job_of, scheduling
 from tests.slack.test_edit_scheduler import simulated

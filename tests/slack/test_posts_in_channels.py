@@ -12,11 +12,11 @@ from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job
 from bot.core.job import End, EndReason
 from bot.core.reply.edits import Post, Update
-from bot.core.reply.state import Call
+from bot.core.reply.messages import Call
 from bot.core.reply.streams import StartStream
 from bot.errors import RateLimited
-from bot.slack.reply_transport import METHODS
-from bot.slack.scheduled_reply import ScheduledReply
+from bot.slack.replies.scheduled_reply import ScheduledReply
+from bot.slack.replies.transport import METHODS
 from tests.simulated_time import run_simulated
 from tests.slack.schedules import Schedule, SimulatedTransport, job_of, scheduling
 

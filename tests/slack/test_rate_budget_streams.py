@@ -6,7 +6,7 @@ from bot.core.carriers import CarrierKind, CarrierSetting
 from bot.core.pacing import ASK_AGAIN_S, MARGIN_S, USUAL_LIFE_S, WINDOW_S, Urgency
 from bot.core.reply.streams import Stream
 from bot.slack.rate_budget import CALLS_PER_MINUTE, REPLIES, RateBudget
-from bot.slack.streams import chosen_carrier
+from bot.slack.replies.streams import chosen_carrier
 from tests.clocks import ManualClock
 from tests.slack.schedules import LoneLedger
 

@@ -19,8 +19,8 @@ would stay without formatting and buttons.
 import math
 from dataclasses import dataclass
 
+from bot.core.reply.messages import Begin, Call, Carrier, Change, PageView, ReplyMessage, Verdict, Wanted
 from bot.core.reply.pages import PAGE_BYTES
-from bot.core.reply.state import Begin, Call, Carrier, Change, PageView, ReplyMessage, Verdict, Wanted
 from bot.core.reply.streams import MAX_CONFLICTS, open_stream
 from bot.errors import Refusal
 

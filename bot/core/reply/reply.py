@@ -34,8 +34,7 @@ from bot.core.reply.approvals import Ask
 from bot.core.reply.attachments import Attached, AttachedFile
 from bot.core.reply.edits import PLAIN_BYTES, Edits, Post, Update
 from bot.core.reply.life import TURNS, Life, Turn
-from bot.core.reply.pages import PAGE_BYTES, Page, Pages
-from bot.core.reply.state import (
+from bot.core.reply.messages import (
     Begin,
     Call,
     Carrier,
@@ -49,6 +48,7 @@ from bot.core.reply.state import (
     Verdict,
     Wanted,
 )
+from bot.core.reply.pages import PAGE_BYTES, Page, Pages
 from bot.errors import Refusal
 
 MAX_PAGES = 5

@@ -15,7 +15,7 @@ from enum import Enum, auto
 from bot.core.carriers import STREAM_BYTES
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.markdown.stable import has_definitions, stable_prefix
-from bot.core.reply.state import Begin, Call, Carrier, Change, PageView, ReplyMessage, Verdict, Wanted
+from bot.core.reply.messages import Begin, Call, Carrier, Change, PageView, ReplyMessage, Verdict, Wanted
 from bot.errors import Refusal
 
 MAX_CONFLICTS = 2

@@ -15,10 +15,10 @@ from bot.core.reply.approvals import SHOWN_ARGUMENT_CHARS, Ask
 from bot.core.reply.markdown.escaping import mrkdwn, unlinked
 from bot.core.reply.markdown.extent import has_paragraph
 from bot.core.reply.markdown.render import rendered
+from bot.core.reply.messages import PageView
 from bot.core.reply.pages import Pages
 from bot.core.reply.preview import beginning, first_words
 from bot.core.reply.sources import plain_list, shown_sources
-from bot.core.reply.state import PageView
 from bot.core.stream import Citation
 from bot.core.tool_steps import Decision
 from bot.slack.format import blockkit

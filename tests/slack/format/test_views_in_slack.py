@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot.core import texts
 from bot.core.job import End, EndReason
 from bot.core.reply.actions import ActionResponse
-from bot.core.reply.state import PageView
+from bot.core.reply.messages import PageView
 from bot.core.stream import Citation
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks, check_replacement

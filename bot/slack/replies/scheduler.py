@@ -34,7 +34,7 @@ those of other processes, and the lease is checked once more, because both of th
 A call that fails is retried by the retry policy: the reply gets a time before which it sends nothing, while others go
 on. A reply whose calls fail for minutes is given up, and the outbox shows its end later.
 
-The transport sends calls and finds out what became of those whose answers were lost (reply_transport.py). The budget
+The transport sends calls and finds out what became of those whose answers were lost (transport.py). The budget
 decides when a call may go (rate_budget.py, core/pacing.py).
 """
 
@@ -52,14 +52,14 @@ from bot.core.lease import Lease
 from bot.core.pacing import FINAL_WAIT_S, Urgency, is_posted_anew
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.life import Life, Turn
+from bot.core.reply.messages import Begin, Call, Change, Shown
 from bot.core.reply.reply import Reply
-from bot.core.reply.state import Begin, Call, Change, Shown
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
 from bot.slack.rate_budget import RateBudget
-from bot.slack.reply_transport import METHODS, ReplyTransport
+from bot.slack.replies.scheduled_reply import MAX_LAYOUT_CHARS, ScheduledReply
+from bot.slack.replies.streams import chosen_carrier
+from bot.slack.replies.transport import METHODS, ReplyTransport
 from bot.slack.retry_policy import REPLY_CALLS
-from bot.slack.scheduled_reply import MAX_LAYOUT_CHARS, ScheduledReply
-from bot.slack.streams import chosen_carrier
 from bot.store.queue.worker import WorkerQueue
 
 MAX_IN_FLIGHT = 4

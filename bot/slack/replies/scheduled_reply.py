@@ -12,10 +12,10 @@ from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import Ask
 from bot.core.reply.life import Turn
+from bot.core.reply.messages import Call, Shown
 from bot.core.reply.reply import Reply
-from bot.core.reply.state import Call, Shown
 from bot.errors import RateLimited, Refused, trace_of
-from bot.slack.reply_transport import ReplyDelivery
+from bot.slack.replies.transport import ReplyDelivery
 from bot.slack.retry_policy import NO_FAILURES, REPLY_CALLS, Failures
 
 MAX_LAYOUT_CHARS = 4_000

@@ -1,7 +1,7 @@
 """The seam between the edit scheduler and the ways to show a reply in Slack.
 
 The edit scheduler decides when a reply's next call goes out. A transport knows what the call is in Slack's terms, sends
-it, and finds out what became of calls whose answers were lost. One transport exists (message_transport.py): messages
+it, and finds out what became of calls whose answers were lost. One transport exists (recovery.py): messages
 that are posted and edited, or grow as native streams.
 """
 
@@ -10,8 +10,8 @@ from typing import Protocol
 
 from bot.core.conversation import Job, Question
 from bot.core.reply.edits import Post, Update
+from bot.core.reply.messages import Call, Delete, Shown, Upload
 from bot.core.reply.reply import Reply
-from bot.core.reply.state import Call, Delete, Shown, Upload
 from bot.core.reply.streams import AppendStream, StartStream, StopStream
 from bot.errors import Refused
 

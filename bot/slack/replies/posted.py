@@ -19,7 +19,7 @@ from bot.core.job import EndReason
 from bot.core.reply import attachments
 from bot.core.reply.attachments import Attached
 from bot.core.reply.edits import Post
-from bot.core.reply.state import Delete, PageView, Shown
+from bot.core.reply.messages import Delete, PageView, Shown
 from bot.errors import Refusal, Refused
 from bot.slack.format import reply_blocks
 from bot.slack.format.message_text import body_of

@@ -1,0 +1,1 @@
+"""Replies in Slack: how they are scheduled, sent and recovered."""

@@ -1,0 +1,165 @@
+"""Sends the calls of one reply, each by its way of showing, and knows which of them have lost their answers.
+
+After a lost answer, Slack may have done the call. edits.py, streams.py and files.py say what each kind of call needs
+then. A post may also arrive after it was looked for: `clean_up` deletes such messages when a reply that was taken over
+ends.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from bot.core.conversation import Job
+from bot.core.reply.edits import Post, Update
+from bot.core.reply.messages import Call, Delete, Role, Upload
+from bot.core.reply.reply import Reply
+from bot.core.reply.streams import AppendStream, StartStream, StopStream
+from bot.errors import RateLimited, Refusal, Refused, trace_of
+from bot.slack.client import SlackClient, only_while
+from bot.slack.replies.edits import post, update
+from bot.slack.replies.files import NOT_SHARED, Files
+from bot.slack.replies.posted import FoundPost, PostedReplies
+from bot.slack.replies.streams import Streams
+
+POST_SEARCHES = 3
+"""Failed searches for a lost post. Then the page is posted again: a message twice is better than none."""
+CLEAN_UP_TIMEOUT_S = 20.0
+
+log = logging.getLogger(__name__)
+
+
+class MessageDelivery:
+    """Sends one reply's calls, and knows which of them have lost their answers."""
+
+    def __init__(
+        self, client: SlackClient, posted: PostedReplies, streams: Streams, files: Files, job: Job, reply: Reply
+    ) -> None:
+        self.has_lost_post = False
+        """Slack may have done a post whose answer never came."""
+        self._client = client
+        self._posted = posted
+        self._streams = streams
+        self._files = files
+        self._job = job
+        self._reply = reply
+        self._has_lost_start = False
+        """Slack may have started a stream whose answer never came."""
+        self._may_have_orphans = job.attempts > 1
+        """Slack may show messages of the reply that aren't on record."""
+        self._failed_searches = 0
+        self._staged: tuple[Upload, list[str]] | None = None
+        """Files whose bytes Slack has, and their ids. Whether Slack shows them isn't known."""
+
+    async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
+        with only_while(may_send):
+            if self._has_lost_start:
+                await self._remove_lost_stream()
+            match call:
+                case StartStream():
+                    self._reply.confirmed(call, await self._streams.start(call))
+                case AppendStream():
+                    await self._streams.append(call)
+                    self._reply.confirmed(call, call.ts)
+                case StopStream():
+                    await self._streams.stop(call)
+                    self._reply.confirmed(call, call.ts)
+                case Post():
+                    await self._post(call)
+                case Update():
+                    await update(self._client, call)
+                    self._reply.confirmed(call, call.ts)
+                case Upload():
+                    await self._upload(call, may_send)
+                case Delete():
+                    await self._files.delete(call)
+                    self._reply.confirmed(call, call.ts)
+
+    def refused(self, call: Call, error: Refused) -> None:
+        if error.reason is Refusal.OUTSIDE_THREAD:
+            self._reply.posted_outside_thread(error.ts)
+            return
+        self._reply.refused(call, error.reason)
+        if isinstance(call, StartStream):
+            self._streams.refused(call.question, error)
+        if error.reason.may_pass:
+            self._has_lost_start = self._has_lost_start or isinstance(call, StartStream)
+            # A stream may begin in place of a lost post, which isn't looked for then.
+            self._may_have_orphans = self._may_have_orphans or isinstance(call, Post | StartStream)
+            self.has_lost_post = self.has_lost_post or isinstance(call, Post)
+            if error.error == NOT_SHARED:
+                self._staged = None
+
+    async def _remove_lost_stream(self) -> None:
+        """Deletes a stream whose start got no answer, before anything else shows the page."""
+        try:
+            reply = self._reply
+            streams = await self._posted.streams(reply.question)
+            await self._streams.remove(reply.question, streams, self._known_ts, reply.text, keeps_stop=reply.keeps_stop)
+        except Refused as error:
+            self._failed_searches += 1
+            if error.reason.may_pass and self._failed_searches < POST_SEARCHES:
+                raise
+            log.warning("job %d: lost stream not deleted, it may show twice until the end: %s", self._job.id, error)
+        self._has_lost_start, self._failed_searches = False, 0
+
+    @property
+    def _known_ts(self) -> tuple[str, ...]:
+        return tuple(message.ts for message in self._reply.messages)
+
+    async def clean_up(self) -> bool:
+        if not (self._job.may_have_posts or self._may_have_orphans):
+            return True
+        reply, job_id = self._reply, self._job.id
+        try:
+            async with asyncio.timeout(CLEAN_UP_TIMEOUT_S):
+                known = [message.ts for message in reply.messages if message.role is not Role.REPLACED]
+                for call in await self._posted.late_messages(reply.question, known):
+                    await self._files.delete_paced(call)
+                if self._may_have_orphans:
+                    streams = await self._posted.streams(reply.question)
+                    await self._streams.remove(reply.question, streams, self._known_ts, reply.text, keeps_stop=False)
+        except (Refused, RateLimited, TimeoutError) as error:
+            log.warning("job %d: late messages not deleted: %s", job_id, str(error) or "it took too long")
+            may_pass = not isinstance(error, Refused) or error.reason.may_pass
+            return not (may_pass and self._may_have_orphans)
+        except Exception as error:
+            log.error("job %d: late messages not deleted: %s", job_id, trace_of(error))
+        return True
+
+    async def _post(self, call: Post) -> None:
+        """Posts a page, unless an earlier post of it turns out to have arrived."""
+        if self.has_lost_post:
+            message = await self._lost_post(call)
+            self.has_lost_post, self._failed_searches = False, 0
+            if message is not None and message.is_current and self._reply.ended:
+                self._reply.confirmed(call, message.ts)
+                return
+            if message is not None:
+                self._reply.found(message.ts)
+                return
+        self._reply.confirmed(call, await post(self._client, call))
+
+    async def _lost_post(self, call: Post) -> FoundPost | None:
+        """Returns the message of a post whose answer was lost; raises Refused while another search may find it."""
+        try:
+            return await self._posted.find(call, self._known_ts)
+        except Refused as error:
+            self._failed_searches += 1
+            if error.reason in (Refusal.OUTSIDE_THREAD, Refusal.MESSAGE_GONE):
+                raise
+            if error.reason.may_pass and self._failed_searches < POST_SEARCHES:
+                raise
+            log.warning("job %d: posting a page again, may be a duplicate: %s", self._job.id, error)
+            return None
+
+    async def _upload(self, call: Upload, may_send: Callable[[], bool]) -> None:
+        """Uploads files and shares them. Bytes take a while, so the lease is checked again before files show."""
+        is_retry = self._staged is not None and self._staged[0] == call
+        if self._staged is None or not is_retry:
+            self._staged = call, await self._files.stage(call)
+        ids = self._staged[1]
+        ts = await self._posted.find_files(call.question, ids) if is_retry else None
+        if ts is None and may_send():
+            ts = await self._files.share(call, ids, is_retry=is_retry)
+        if ts is not None:
+            self._reply.confirmed(call, ts)
