@@ -21,9 +21,10 @@ from benchmarks.process import Process, running
 from benchmarks.readers import Readers
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.reply import Reply
+from bot.errors import EndReason
 from bot.slack.format import reply_blocks
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import GENEROUS

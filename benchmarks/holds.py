@@ -17,12 +17,13 @@ from typing import TypeVar
 
 from benchmarks.hostile import SHAPES, forget_renderings, text_of
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import Checkpoint, End, EndReason
+from bot.core.job import Checkpoint, End
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.messages import PageView
 from bot.core.reply.reply import Reply
 from bot.core.reply.resuming import Seam, start_of
 from bot.core.reply.streams import AppendStream, StartStream, StopStream
+from bot.errors import EndReason
 from bot.slack.format import reply_blocks
 from bot.slack.replies.scheduled_reply import MAX_LAYOUT_CHARS
 

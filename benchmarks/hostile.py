@@ -22,7 +22,7 @@ from typing import NamedTuple
 from bot.core.conversation import Message
 from bot.core.inbound import mentions
 from bot.core.inbound.triage import Identity, Participants, triage
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.reply import approvals, attachments, preview, resuming
 from bot.core.reply.joins import TextEnd
 from bot.core.reply.markdown import inline_parser, render
@@ -36,6 +36,7 @@ from bot.core.reply.sources import shown_sources
 from bot.core.stream import Citation
 from bot.core.surrogates import paired
 from bot.core.tools import as_data, capped, visible
+from bot.errors import EndReason
 from bot.slack.format import message_text, reply_blocks
 from bot.slack.format.mrkdwn import labels
 from bot.slack.format.rich_text import Json

@@ -19,14 +19,14 @@ from benchmarks.question_plan import EDITED_NUMBER, WORDS_A_LINE, PlannedQuestio
 from benchmarks.scripted_model import ModelRequest, RequestEnd
 from benchmarks.tool_plan import seen_in
 from bot.core import texts
-from bot.core.job import EndReason, Status
-from bot.errors import Failure
+from bot.core.job import Status
+from bot.errors import EndReason
 from sandbox.web_api.http import CallRecord
 
 MODEL = "openai/scripted"
 FAILURE_NOTES = {
-    RequestEnd.CUT: texts.model_failure(Failure.CUT, MODEL),
-    RequestEnd.STALLED: texts.model_failure(Failure.STALLED, MODEL),
+    RequestEnd.CUT: texts.model_failure(EndReason.CUT, MODEL),
+    RequestEnd.STALLED: texts.model_failure(EndReason.STALLED, MODEL),
 }
 LIVE_STATES = tuple(status.value for status in Status if status is not Status.ENDED)
 INTERRUPTED = re.compile(r"interrupted", re.IGNORECASE)

@@ -15,9 +15,10 @@ from itertools import chain
 
 from benchmarks import parsing
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.reply import Reply
+from bot.errors import EndReason
 from bot.slack.format import reply_blocks
 
 TOKENS = 50_000

@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from bot.clock import SystemClock
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import End, EndReason, Enqueued, Spent
+from bot.core.job import End, Enqueued, Spent
+from bot.errors import EndReason
 from bot.store import Stores
 from tests.contracts.databases import postgresql_server
 

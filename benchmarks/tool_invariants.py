@@ -12,8 +12,8 @@ from benchmarks.databases import RecordedCall
 from benchmarks.invariants import LIVE_STATES, AskedQuestion, Evidence
 from benchmarks.question_plan import EDITED_NUMBER
 from benchmarks.tool_plan import DONE, MADE_BEFORE, NOT_MADE, NOT_OFFERED, TOKEN, UNKNOWN, rounds_of, seen_in
-from bot.core.job import EndReason
 from bot.core.tool_steps import StepState
+from bot.errors import EndReason
 
 _SEEN_AS = {
     StepState.DONE: DONE,

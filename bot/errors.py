@@ -1,4 +1,7 @@
-"""The errors that Typist raises. Sentences for people in Slack are in core/texts.py; the others are for operators."""
+"""The errors that Typist raises, and why answers end.
+
+Sentences for people in Slack are in core/texts.py; the others are for operators.
+"""
 
 import traceback
 from enum import StrEnum
@@ -21,8 +24,29 @@ class PayloadError(TypistError):
     """Slack sent a payload in a form that Typist can't read. It would be no better if Slack sent it again."""
 
 
-class Failure(StrEnum):
-    """How a model can fail to answer."""
+class EndReason(StrEnum):
+    """Why a job ended, or an attempt (INTERRUPTED) or step (STEPPED). Stored, logged, and kept in Slack's metadata."""
+
+    WHOLE = "whole"
+    LENGTH_LIMIT = "length_limit"
+    """The answer reached its length limit."""
+    STEP_LIMIT = "step_limit"
+    """The model used all its steps, and would have gone on."""
+    NOTHING_ASKED = "nothing_asked"
+    """The message had no words and no files, so Typist explained how to ask."""
+    BATCHED = "batched"
+    """The question was answered with a later one of its thread."""
+
+    STOPPED = "stopped"
+    """A person pressed Stop, or the question was deleted or erased."""
+    QUESTION_DELETED = "question_deleted"
+    """The question was deleted before its first attempt."""
+    REPLY_GONE = "reply_gone"
+    """The reply was deleted in Slack, or its channel closed to us."""
+
+    DENIED = "denied"
+    """The asker has no access."""
+    CAP_REACHED = "cap_reached"
 
     BAD_KEY = "bad_key"
     UNKNOWN_MODEL = "unknown_model"
@@ -31,6 +55,7 @@ class Failure(StrEnum):
     OVERLOADED = "overloaded"
     CONTEXT_TOO_LONG = "context_too_long"
     REFUSED = "refused"
+    """The model declined to answer."""
     EMPTY = "empty"
     ONLY_THOUGHT = "only_thought"
     STALLED = "stalled"
@@ -38,16 +63,66 @@ class Failure(StrEnum):
     UNREACHABLE = "unreachable"
     UNEXPECTED = "unexpected"
 
+    NOT_SHOWN = "not_shown"
+    """Slack took none of the reply's calls for minutes."""
+    INTERNAL_ERROR = "internal_error"
+    """A fault of Typist's own, which the log names."""
+    INTERRUPTED_TOO_OFTEN = "interrupted_too_often"
+    INTERRUPTED = "interrupted"
+    """An attempt's process died, or released the job: another attempt goes on."""
+    STEPPED = "stepped"
+    """A step ended with calls of tools: the answer goes on with their results."""
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether the reader has a complete answer."""
+        return self in _ANSWERS
+
+    @property
+    def is_continuable(self) -> bool:
+        """Whether Continue goes on with the answer, if it has text."""
+        return self in (EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT, EndReason.STOPPED)
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether people ended the answer."""
+        return self in _STOPS
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the text may be incomplete for another reason than its length limit."""
+        return self.is_stop or self.is_failure
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the job failed."""
+        return not (self.is_answer or self.is_stop or self is EndReason.DENIED or self.is_midway)
+
+    @property
+    def is_midway(self) -> bool:
+        """Whether the answer goes on: what ended is an attempt or a step."""
+        return self in (EndReason.INTERRUPTED, EndReason.STEPPED)
+
+
+_ANSWERS = {
+    EndReason.WHOLE,
+    EndReason.LENGTH_LIMIT,
+    EndReason.STEP_LIMIT,
+    EndReason.NOTHING_ASKED,
+    EndReason.BATCHED,
+}
+_STOPS = {EndReason.STOPPED, EndReason.QUESTION_DELETED, EndReason.REPLY_GONE}
+
 
 class ProviderError(TypistError):
     """A model gave no complete answer. `detail` is for the log; `texts.for_error` has the sentence for the asker."""
 
-    def __init__(self, failure: Failure, model: str, *, retry_after_s: float | None = None, detail: str = "") -> None:
-        self.failure = failure
+    def __init__(self, reason: EndReason, model: str, *, retry_after_s: float | None = None, detail: str = "") -> None:
+        self.reason = reason
         self.model = model
         self.retry_after_s = retry_after_s
         self.detail = detail
-        super().__init__(f"{model}: {failure}")
+        super().__init__(f"{model}: {reason}")
 
 
 class CapReached(TypistError):

@@ -87,9 +87,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
-from bot.core.stream import Citation, FinishReason, Usage
+from bot.core.stream import Citation, Usage
 from bot.core.trust import UNKNOWN, Origins
-from bot.errors import Failure
+from bot.errors import EndReason
 
 
 class Status(StrEnum):
@@ -99,106 +99,6 @@ class Status(StrEnum):
     RUNNING = "running"
     WAITING = "waiting"
     ENDED = "ended"
-
-
-class EndReason(StrEnum):
-    """Why a job ended, or for INTERRUPTED, an attempt. Stored, logged, and kept in Slack's metadata."""
-
-    WHOLE = "whole"
-    LENGTH_LIMIT = "length_limit"
-    """The answer reached its length limit."""
-    STEP_LIMIT = "step_limit"
-    """The model used all its steps, and would have gone on."""
-    NOTHING_ASKED = "nothing_asked"
-    """The message had no words and no files, so Typist explained how to ask."""
-    BATCHED = "batched"
-    """The question was answered with a later one of its thread."""
-
-    STOPPED = "stopped"
-    """A person pressed Stop, or the question was deleted or erased."""
-    QUESTION_DELETED = "question_deleted"
-    """The question was deleted before its first attempt."""
-    REPLY_GONE = "reply_gone"
-    """The reply was deleted in Slack, or its channel closed to us."""
-
-    DENIED = "denied"
-    """The asker has no access."""
-    CAP_REACHED = "cap_reached"
-
-    BAD_KEY = "bad_key"
-    UNKNOWN_MODEL = "unknown_model"
-    OUT_OF_CREDIT = "out_of_credit"
-    RATE_LIMITED = "rate_limited"
-    OVERLOADED = "overloaded"
-    CONTEXT_TOO_LONG = "context_too_long"
-    REFUSED = "refused"
-    """The model declined to answer."""
-    EMPTY = "empty"
-    ONLY_THOUGHT = "only_thought"
-    STALLED = "stalled"
-    CUT = "cut"
-    UNREACHABLE = "unreachable"
-    UNEXPECTED = "unexpected"
-
-    NOT_SHOWN = "not_shown"
-    """Slack took none of the reply's calls for minutes."""
-    INTERNAL_ERROR = "internal_error"
-    """A fault of Typist's own, which the log names."""
-    INTERRUPTED_TOO_OFTEN = "interrupted_too_often"
-    INTERRUPTED = "interrupted"
-    """An attempt's process died, or released the job: another attempt goes on."""
-    STEPPED = "stepped"
-    """A step ended with calls of tools: the answer goes on with their results."""
-
-    @property
-    def is_answer(self) -> bool:
-        """Whether the reader has a complete answer."""
-        return self in _ANSWERS
-
-    @property
-    def is_continuable(self) -> bool:
-        """Whether Continue goes on with the answer, if it has text."""
-        return self in (EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT, EndReason.STOPPED)
-
-    @property
-    def is_stop(self) -> bool:
-        """Whether people ended the answer."""
-        return self in _STOPS
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether the text may be incomplete for another reason than its length limit."""
-        return self.is_stop or self.is_failure
-
-    @property
-    def is_failure(self) -> bool:
-        """Whether the job failed."""
-        return not (self.is_answer or self.is_stop or self is EndReason.DENIED or self.is_midway)
-
-    @property
-    def is_midway(self) -> bool:
-        """Whether the answer goes on: what ended is an attempt or a step."""
-        return self in (EndReason.INTERRUPTED, EndReason.STEPPED)
-
-
-_ANSWERS = {
-    EndReason.WHOLE,
-    EndReason.LENGTH_LIMIT,
-    EndReason.STEP_LIMIT,
-    EndReason.NOTHING_ASKED,
-    EndReason.BATCHED,
-}
-_STOPS = {EndReason.STOPPED, EndReason.QUESTION_DELETED, EndReason.REPLY_GONE}
-
-
-def reason_of(why: FinishReason | Failure) -> EndReason:
-    """Returns the end reason of a job by its model's finish reason or failure."""
-    match why:
-        case FinishReason.LENGTH:
-            return EndReason.LENGTH_LIMIT
-        case FinishReason():
-            return EndReason.WHOLE
-    return EndReason(why.value)
 
 
 class State(StrEnum):

@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
-from bot.errors import Failure, NotShown, ProviderError, TypistError
+from bot.errors import EndReason, NotShown, ProviderError, TypistError
 
 # Replies: placeholders
 
@@ -231,34 +231,34 @@ def approval_asked(mention: str) -> str:
 
 # Failures of a model, shown in place of the rest of an answer
 
-_FAILURES: Mapping[Failure, str] = {
-    Failure.BAD_KEY: "The API key for {model} doesn't work. Ask your Typist admin to check it.",
-    Failure.UNKNOWN_MODEL: "The model {model} doesn't exist, or my API key has no access to it. "
+MODEL_FAILURES: Mapping[EndReason, str] = {
+    EndReason.BAD_KEY: "The API key for {model} doesn't work. Ask your Typist admin to check it.",
+    EndReason.UNKNOWN_MODEL: "The model {model} doesn't exist, or my API key has no access to it. "
     "Ask your Typist admin to check BOT_MODELS.",
-    Failure.OUT_OF_CREDIT: "The account for {model} is out of credit. Ask your Typist admin to check its billing.",
-    Failure.RATE_LIMITED: "{model} has reached its rate limit. Please ask again in {wait}.",
-    Failure.OVERLOADED: "{model} is overloaded. Please ask again in {wait}.",
-    Failure.CONTEXT_TOO_LONG: "This is too much text for {model}. Please ask with less text, or in a new thread.",
-    Failure.REFUSED: "{model} declined to answer. Please try rephrasing your question.",
-    Failure.EMPTY: "{model} returned an empty answer. Please try rephrasing your question.",
-    Failure.ONLY_THOUGHT: "{model} reached its length limit while thinking. Please ask for a shorter answer.",
-    Failure.STALLED: "{model} stopped responding. Please ask again.",
-    Failure.CUT: "The connection to {model} was lost before the answer was complete. Please ask again.",
-    Failure.UNREACHABLE: "I can't reach {model}. Please ask again in a minute.",
-    Failure.UNEXPECTED: "{model} failed unexpectedly. Please ask again.",
+    EndReason.OUT_OF_CREDIT: "The account for {model} is out of credit. Ask your Typist admin to check its billing.",
+    EndReason.RATE_LIMITED: "{model} has reached its rate limit. Please ask again in {wait}.",
+    EndReason.OVERLOADED: "{model} is overloaded. Please ask again in {wait}.",
+    EndReason.CONTEXT_TOO_LONG: "This is too much text for {model}. Please ask with less text, or in a new thread.",
+    EndReason.REFUSED: "{model} declined to answer. Please try rephrasing your question.",
+    EndReason.EMPTY: "{model} returned an empty answer. Please try rephrasing your question.",
+    EndReason.ONLY_THOUGHT: "{model} reached its length limit while thinking. Please ask for a shorter answer.",
+    EndReason.STALLED: "{model} stopped responding. Please ask again.",
+    EndReason.CUT: "The connection to {model} was lost before the answer was complete. Please ask again.",
+    EndReason.UNREACHABLE: "I can't reach {model}. Please ask again in a minute.",
+    EndReason.UNEXPECTED: "{model} failed unexpectedly. Please ask again.",
 }
 
 
-def model_failure(failure: Failure, model: str, retry_after_s: float | None = None) -> str:
+def model_failure(failure: EndReason, model: str, retry_after_s: float | None = None) -> str:
     """Says how a model failed, and what the asker or an admin can do."""
-    return _FAILURES[failure].format(model=model, wait=_wait(retry_after_s))
+    return MODEL_FAILURES[failure].format(model=model, wait=_wait(retry_after_s))
 
 
 def for_error(error: TypistError) -> str:
     """Returns the sentence for an error that ended an answer."""
     match error:
         case ProviderError():
-            return model_failure(error.failure, error.model, error.retry_after_s)
+            return model_failure(error.reason, error.model, error.retry_after_s)
         case NotShown():
             return NOT_SHOWN
     return str(error)

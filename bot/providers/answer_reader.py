@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.core.stream import Citation, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
 from bot.core.surrogates import paired, paired_json
-from bot.errors import Failure
+from bot.errors import EndReason
 from bot.providers.failures import RequestAttempt
 from bot.providers.text_parts import TextParts
 from bot.providers.think_tags import ThinkTags
@@ -78,7 +78,7 @@ class AnswerReader(ABC):
     def _known(self, reasons: Mapping[str, FinishReason], reason: str) -> FinishReason:
         """Returns a vendor's finish reason by our name. Raises ProviderError for others: they are no good end."""
         if reason not in reasons:
-            raise self._attempt.failed(Failure.CUT, f"finish reason {reason}")
+            raise self._attempt.failed(EndReason.CUT, f"finish reason {reason}")
         return reasons[reason]
 
     def _cite(self, url: object, title: object) -> None:

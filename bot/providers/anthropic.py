@@ -11,7 +11,7 @@ from bot.core.conversation import Media, Prompt, TextPart, ToolResult, Turn, Tur
 from bot.core.inbound.files import PDF
 from bot.core.stream import MOST_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
 from bot.core.surrogates import paired
-from bot.errors import Failure
+from bot.errors import EndReason
 from bot.providers.answer_reader import AnswerReader, Delta
 from bot.providers.failures import RequestAttempt
 from bot.providers.lookup import Lookup, LookupOutcome, day_of, look_up
@@ -29,8 +29,8 @@ _FINISH_REASONS = {
     "pause_turn": FinishReason.PAUSED,
 }
 _FAILURES = {
-    "refusal": Failure.REFUSED,
-    "model_context_window_exceeded": Failure.CONTEXT_TOO_LONG,
+    "refusal": EndReason.REFUSED,
+    "model_context_window_exceeded": EndReason.CONTEXT_TOO_LONG,
 }
 
 

@@ -9,7 +9,7 @@ from bot.core import check_texts
 from bot.core.checks import Check, fail, ok, warn
 from bot.core.conversation import Prompt, ToolDefinition, Turn
 from bot.core.stream import Completion, Feature, ToolCall
-from bot.errors import Failure, ProviderError
+from bot.errors import EndReason, ProviderError
 from bot.providers.lookup import Lookup, LookupOutcome
 from bot.providers.model_setup import ModelSetup
 from bot.providers.registry import VENDORS, VendorEntry, open_models, resolved
@@ -44,8 +44,8 @@ async def probe_model(setup: ModelSetup, model: str) -> Check:
                 called = called or isinstance(event, ToolCall)
                 refused = refused or (isinstance(event, Completion) and Feature.TOOLS in event.refused)
     except ProviderError as error:
-        if error.failure is not Failure.EMPTY:
-            reason = f"{error.failure}: {error.detail}" if error.detail else str(error.failure)
+        if error.reason is not EndReason.EMPTY:
+            reason = f"{error.reason}: {error.detail}" if error.detail else str(error.reason)
             return fail(line, check_texts.model_silent(model, reason), check_texts.model_silent_fix(model))
     if called:
         return ok(line, check_texts.model_calls_tools(model))

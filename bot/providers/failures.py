@@ -22,62 +22,62 @@ import aiohttp
 import httpx2
 
 from bot.core.surrogates import paired
-from bot.errors import Failure, ProviderError
+from bot.errors import EndReason, ProviderError
 
 # The vendors' own names for a failure: error.code, error.type, and Anthropic's error.details.error_code.
 _BY_CODE = {
-    "invalid_api_key": Failure.BAD_KEY,
-    "authentication_error": Failure.BAD_KEY,
-    "permission_error": Failure.BAD_KEY,
-    "model_not_found": Failure.UNKNOWN_MODEL,
-    "not_found_error": Failure.UNKNOWN_MODEL,
-    "insufficient_quota": Failure.OUT_OF_CREDIT,
-    "credit_balance_exhausted": Failure.OUT_OF_CREDIT,
-    "billing_hard_limit_reached": Failure.OUT_OF_CREDIT,
-    "billing_not_active": Failure.OUT_OF_CREDIT,
-    "billing_error": Failure.OUT_OF_CREDIT,
-    "contract_spend_limit_reached": Failure.OUT_OF_CREDIT,
-    "enforced_spend_limit_reached": Failure.OUT_OF_CREDIT,
-    "linked_organization_spend_limit_reached": Failure.OUT_OF_CREDIT,
-    "rate_limit_exceeded": Failure.RATE_LIMITED,
-    "rate_limit_error": Failure.RATE_LIMITED,
-    "overloaded_error": Failure.OVERLOADED,
-    "server_is_overloaded": Failure.OVERLOADED,
-    "slow_down": Failure.OVERLOADED,
-    "context_length_exceeded": Failure.CONTEXT_TOO_LONG,
-    "exceed_context_size_error": Failure.CONTEXT_TOO_LONG,
-    "request_too_large": Failure.CONTEXT_TOO_LONG,
-    "too_many_prompt_tokens": Failure.CONTEXT_TOO_LONG,
-    "content_filter": Failure.REFUSED,
-    "invalid_prompt": Failure.REFUSED,
-    "bio_policy": Failure.REFUSED,
-    "misalignment_policy_violation": Failure.REFUSED,
+    "invalid_api_key": EndReason.BAD_KEY,
+    "authentication_error": EndReason.BAD_KEY,
+    "permission_error": EndReason.BAD_KEY,
+    "model_not_found": EndReason.UNKNOWN_MODEL,
+    "not_found_error": EndReason.UNKNOWN_MODEL,
+    "insufficient_quota": EndReason.OUT_OF_CREDIT,
+    "credit_balance_exhausted": EndReason.OUT_OF_CREDIT,
+    "billing_hard_limit_reached": EndReason.OUT_OF_CREDIT,
+    "billing_not_active": EndReason.OUT_OF_CREDIT,
+    "billing_error": EndReason.OUT_OF_CREDIT,
+    "contract_spend_limit_reached": EndReason.OUT_OF_CREDIT,
+    "enforced_spend_limit_reached": EndReason.OUT_OF_CREDIT,
+    "linked_organization_spend_limit_reached": EndReason.OUT_OF_CREDIT,
+    "rate_limit_exceeded": EndReason.RATE_LIMITED,
+    "rate_limit_error": EndReason.RATE_LIMITED,
+    "overloaded_error": EndReason.OVERLOADED,
+    "server_is_overloaded": EndReason.OVERLOADED,
+    "slow_down": EndReason.OVERLOADED,
+    "context_length_exceeded": EndReason.CONTEXT_TOO_LONG,
+    "exceed_context_size_error": EndReason.CONTEXT_TOO_LONG,
+    "request_too_large": EndReason.CONTEXT_TOO_LONG,
+    "too_many_prompt_tokens": EndReason.CONTEXT_TOO_LONG,
+    "content_filter": EndReason.REFUSED,
+    "invalid_prompt": EndReason.REFUSED,
+    "bio_policy": EndReason.REFUSED,
+    "misalignment_policy_violation": EndReason.REFUSED,
 }
 # Anthropic, vLLM, llama.cpp and Ollama have no code for these; nor has OpenAI where one request is over a minute's
 # limit. xAI says 400 of a bad key.
 _BY_PHRASE = {
-    "incorrect api key": Failure.BAD_KEY,
-    "prompt is too long": Failure.CONTEXT_TOO_LONG,
-    "prompt too long": Failure.CONTEXT_TOO_LONG,
-    "max context length": Failure.CONTEXT_TOO_LONG,
-    "maximum context length": Failure.CONTEXT_TOO_LONG,
-    "context window": Failure.CONTEXT_TOO_LONG,
-    "context size": Failure.CONTEXT_TOO_LONG,
-    "request too large": Failure.CONTEXT_TOO_LONG,
-    "credit balance is too low": Failure.OUT_OF_CREDIT,
-    "exceeded your current quota": Failure.OUT_OF_CREDIT,
+    "incorrect api key": EndReason.BAD_KEY,
+    "prompt is too long": EndReason.CONTEXT_TOO_LONG,
+    "prompt too long": EndReason.CONTEXT_TOO_LONG,
+    "max context length": EndReason.CONTEXT_TOO_LONG,
+    "maximum context length": EndReason.CONTEXT_TOO_LONG,
+    "context window": EndReason.CONTEXT_TOO_LONG,
+    "context size": EndReason.CONTEXT_TOO_LONG,
+    "request too large": EndReason.CONTEXT_TOO_LONG,
+    "credit balance is too low": EndReason.OUT_OF_CREDIT,
+    "exceeded your current quota": EndReason.OUT_OF_CREDIT,
 }
 _BY_STATUS = {
-    401: Failure.BAD_KEY,
-    402: Failure.OUT_OF_CREDIT,
-    403: Failure.BAD_KEY,
-    404: Failure.UNKNOWN_MODEL,
-    413: Failure.CONTEXT_TOO_LONG,
-    429: Failure.RATE_LIMITED,
-    502: Failure.UNREACHABLE,
-    503: Failure.OVERLOADED,
-    504: Failure.UNREACHABLE,
-    529: Failure.OVERLOADED,
+    401: EndReason.BAD_KEY,
+    402: EndReason.OUT_OF_CREDIT,
+    403: EndReason.BAD_KEY,
+    404: EndReason.UNKNOWN_MODEL,
+    413: EndReason.CONTEXT_TOO_LONG,
+    429: EndReason.RATE_LIMITED,
+    502: EndReason.UNREACHABLE,
+    503: EndReason.OVERLOADED,
+    504: EndReason.UNREACHABLE,
+    529: EndReason.OVERLOADED,
 }
 _TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
 # Vendors show a wrong key in part, with stars in it: sk-proj-****abcd.
@@ -136,7 +136,7 @@ class RequestAttempt:
         """Notes a piece of the answer's text."""
         self._answer_utf8 += text.encode()
 
-    def failed(self, failure: Failure, detail: str, retry_after_s: float | None = None) -> ProviderError:
+    def failed(self, failure: EndReason, detail: str, retry_after_s: float | None = None) -> ProviderError:
         """Returns the error to raise for a failure that is known. `detail` may hold a vendor's words."""
         clean = detail.replace(self._api_key, "[key]") if self._api_key else detail
         clean = _KEY_SHAPED.sub("[key]", paired(clean))[:_DETAIL_CHARACTERS]
@@ -165,12 +165,12 @@ class RequestAttempt:
         if transport is not None:
             # The SDKs read an answer that is one JSON body themselves, so a response may break before it is returned.
             cut = self.connected or isinstance(transport, httpx2.ReadError)
-            failure = Failure.CUT if cut else Failure.UNREACHABLE
+            failure = EndReason.CUT if cut else EndReason.UNREACHABLE
             return self.failed(failure, f"{type(transport).__name__}: {transport}")
         if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
-            return self.failed(Failure.UNEXPECTED, "the response is not JSON")
+            return self.failed(EndReason.UNEXPECTED, "the response is not JSON")
         # The error's message may quote the text that it stumbled over.
-        return self.failed(Failure.UNEXPECTED, type(error).__name__)
+        return self.failed(EndReason.UNEXPECTED, type(error).__name__)
 
 
 def _codes_and_message(body: object) -> tuple[list[str], str]:
@@ -218,7 +218,7 @@ def _json_or_text(raw: object) -> object:
         return raw
 
 
-def _failure(codes: list[str], message: str, status: int | None) -> Failure:
+def _failure(codes: list[str], message: str, status: int | None) -> EndReason:
     words = message.lower()
     for phrase, failure in _BY_PHRASE.items():
         if phrase in words:
@@ -228,7 +228,7 @@ def _failure(codes: list[str], message: str, status: int | None) -> Failure:
             return _BY_CODE[code]
     # Compatible servers put a status where OpenAI has a code.
     statuses = [status, *(int(code) for code in codes if len(code) == 3 and code.isdecimal())]
-    return next((_BY_STATUS[s] for s in statuses if s in _BY_STATUS), Failure.UNEXPECTED)
+    return next((_BY_STATUS[s] for s in statuses if s in _BY_STATUS), EndReason.UNEXPECTED)
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

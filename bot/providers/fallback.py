@@ -13,7 +13,7 @@ from contextlib import aclosing
 
 from bot.core.conversation import Prompt
 from bot.core.stream import SIGNS_OF_WORK, Opaque, StreamEvent
-from bot.errors import Failure, ProviderError
+from bot.errors import EndReason, ProviderError
 from bot.providers.models import Provider
 
 log = logging.getLogger(__name__)
@@ -46,12 +46,12 @@ class Fallback:
                         yield event
                 return
             except ProviderError as error:
-                if begun or following is None or error.failure is Failure.REFUSED:
+                if begun or following is None or error.reason is EndReason.REFUSED:
                     raise
                 log.warning(
                     "model %s failed: %s (%s), falling back to %s",
                     error.model,
-                    error.failure,
+                    error.reason,
                     error.detail,
                     following.model,
                 )

@@ -13,7 +13,7 @@ from bot.core.conversation import Media, Prompt, TextPart, ToolDefinition, ToolR
 from bot.core.inbound.files import PDF
 from bot.core.stream import MOST_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
 from bot.core.surrogates import paired
-from bot.errors import Failure
+from bot.errors import EndReason
 from bot.providers.answer_reader import AnswerReader, Delta, TaggedAnswerReader
 from bot.providers.failures import RequestAttempt
 from bot.providers.hosts import speaks_responses, speaks_responses_api
@@ -223,7 +223,7 @@ class ResponsesReader(TaggedAnswerReader):
         elif status == "incomplete":
             # Some servers give no details.
             if (response.get("incomplete_details") or {}).get("reason") == "content_filter":
-                raise self._attempt.failed(Failure.REFUSED, "content_filter")
+                raise self._attempt.failed(EndReason.REFUSED, "content_filter")
             self.finish_reason = FinishReason.LENGTH
 
 
@@ -368,9 +368,9 @@ class ChatReader(TaggedAnswerReader):
 
     def _finish(self, reason: str) -> None:
         if reason.lower() in _FILTERED:
-            raise self._attempt.failed(Failure.REFUSED, reason)
+            raise self._attempt.failed(EndReason.REFUSED, reason)
         if reason.lower() == "insufficient_system_resource":
-            raise self._attempt.failed(Failure.OVERLOADED, reason)
+            raise self._attempt.failed(EndReason.OVERLOADED, reason)
         self.finish_reason = self._known(_FINISH_REASONS, reason.lower())
 
 

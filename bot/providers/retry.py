@@ -15,7 +15,7 @@ from contextlib import aclosing
 from bot.clock import Clock
 from bot.core.conversation import Prompt
 from bot.core.stream import SIGNS_OF_WORK, StreamEvent
-from bot.errors import Failure, ProviderError
+from bot.errors import EndReason, ProviderError
 from bot.providers.models import Provider
 
 LONGEST_WAIT_S = 5.0
@@ -45,7 +45,7 @@ class Retry:
             wait_s = _wait_s(error)
             if begun or wait_s is None:
                 raise
-            log.info("%s: %s (%s), asking again in %.1f s", self.model, error.failure, error.detail, wait_s)
+            log.info("%s: %s (%s), asking again in %.1f s", self.model, error.reason, error.detail, wait_s)
         await self._clock.sleep(wait_s)
         async with aclosing(self._provider.stream(prompt)) as events:
             async for event in events:
@@ -54,13 +54,13 @@ class Retry:
 
 def _wait_s(error: ProviderError) -> float | None:
     """Returns how long to wait before the second request; None if a retry is useless or the wait too long."""
-    match error.failure:
+    match error.reason:
         # Unexpected errors are repeated only if the vendor says when.
-        case Failure.RATE_LIMITED | Failure.UNEXPECTED:
+        case EndReason.RATE_LIMITED | EndReason.UNEXPECTED:
             wait_s = error.retry_after_s
-        case Failure.OVERLOADED:
+        case EndReason.OVERLOADED:
             wait_s = _SHORT_WAIT_S if error.retry_after_s is None else error.retry_after_s
-        case Failure.UNREACHABLE:
+        case EndReason.UNREACHABLE:
             wait_s = _SHORT_WAIT_S
         case _:
             wait_s = None

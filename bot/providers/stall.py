@@ -16,7 +16,7 @@ from typing import Self
 
 from bot.core.conversation import Prompt
 from bot.core.stream import Searching, StreamEvent, Thinking
-from bot.errors import Failure, ProviderError
+from bot.errors import EndReason, ProviderError
 from bot.providers.models import Provider
 
 LONGEST_SILENCE_S = 600.0
@@ -54,7 +54,7 @@ class Stall:
                         if not timer.expired_alone():
                             raise
                         detail = f"nothing for {limit_s:g} s"
-                        raise ProviderError(Failure.STALLED, self.model, detail=detail) from None
+                        raise ProviderError(EndReason.STALLED, self.model, detail=detail) from None
                     timer.stop()
                     limit_s = silence_s(self._stall_timeout_s) if _at_work(event) else self._stall_timeout_s
                     yield event

@@ -26,14 +26,14 @@ from bot.core.inbound.files import newest_media_within, without_media
 from bot.core.inbound.tokens import prompt_texts
 from bot.core.stream import SIGNS_OF_WORK, Completion, Feature, FinishReason, Opaque, StreamEvent, Thinking
 from bot.core.surrogates import Pairing
-from bot.errors import Failure, ProviderError
+from bot.errors import EndReason, ProviderError
 from bot.providers.answer_reader import AnswerReader, Delta
 from bot.providers.event_stream import MAX_EVENT_BYTES, EventTooLongError, Mark, read_events
 from bot.providers.failures import RequestAttempt
 from bot.providers.optional_parameters import OF_TOOLS, WEB, OptionalParameter, is_no_such_api, refused_parameters
 
 # How servers report that a model can't take a file: a bad request, too much of it, no such endpoint.
-_MEDIA_FAILURES = (Failure.UNEXPECTED, Failure.CONTEXT_TOO_LONG, Failure.UNKNOWN_MODEL)
+_MEDIA_FAILURES = (EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG, EndReason.UNKNOWN_MODEL)
 MOST_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
 _DRAIN_S = 0.1
@@ -154,12 +154,12 @@ class VendorModel:
             return
         except ProviderError as error:
             bare, more_left_out = without_media(offered, lambda media: False)
-            if begun or not more_left_out or error.failure not in _MEDIA_FAILURES:
+            if begun or not more_left_out or error.reason not in _MEDIA_FAILURES:
                 raise
             log.info(
                 "%s: %s (%s), asking again without files: %d",
                 self.model,
-                error.failure,
+                error.reason,
                 error.detail,
                 len(more_left_out),
             )
@@ -198,12 +198,12 @@ class VendorModel:
     def _finish_reason(self, attempt: RequestAttempt, reader: AnswerReader, has_text: bool) -> FinishReason:
         """Returns why the model stopped. Raises ProviderError if that makes no answer."""
         if reader.finish_reason is None:
-            raise attempt.failed(Failure.CUT, "the stream ended without its terminal marker")
+            raise attempt.failed(EndReason.CUT, "the stream ended without its terminal marker")
         # A model that would still go on has used up what one answer may take.
         paused = reader.finish_reason is FinishReason.PAUSED
         reason = FinishReason.LENGTH if paused else reader.finish_reason
         if not has_text and reason is not FinishReason.TOOLS:
-            failure = Failure.ONLY_THOUGHT if reason is FinishReason.LENGTH else Failure.EMPTY
+            failure = EndReason.ONLY_THOUGHT if reason is FinishReason.LENGTH else EndReason.EMPTY
             raise attempt.failed(failure, f"no text, finish reason {reason}")
         return reason
 
@@ -306,7 +306,7 @@ async def _read(
     if text := reader.withheld_text():
         yield text
     if not has_events and media_type != "text/event-stream":
-        raise attempt.failed(Failure.UNEXPECTED, f"no stream of events but {media_type or 'no content type'}")
+        raise attempt.failed(EndReason.UNEXPECTED, f"no stream of events but {media_type or 'no content type'}")
 
 
 async def _read_stream(body: AsyncIterator[bytes], reader: AnswerReader) -> AsyncGenerator[Delta, None]:

@@ -56,7 +56,7 @@ from bot.core.conversation import Job, Prompt
 from bot.core.inbound.mentions import without_address
 from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity
-from bot.core.job import End, EndReason, reason_of
+from bot.core.job import End
 from bot.core.limits.access import Denial
 from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import asks_of
@@ -64,7 +64,7 @@ from bot.core.reply.resuming import Seam
 from bot.core.step_turns import items_of, with_room, with_steps
 from bot.core.stream import MOST_SEARCHES, Completion, FinishReason, Searching
 from bot.core.tool_steps import Round
-from bot.errors import CapReached, Failure, NotShown, ProviderError, StoreError, TypistError, trace_of
+from bot.errors import CapReached, EndReason, NotShown, ProviderError, StoreError, TypistError, trace_of
 from bot.prices import ModelPrices
 from bot.providers.models import Models, Provider
 from bot.services.access_control import AccessControl
@@ -79,7 +79,7 @@ from bot.services.tool_calls import NotOurs, Offer, ToolCalls
 from bot.store.participants import ThreadParticipants
 from bot.store.queue.worker import WorkerQueue
 
-CHARGED_WITHOUT_TEXT = {Failure.STALLED, Failure.CUT, Failure.EMPTY, Failure.REFUSED}
+CHARGED_WITHOUT_TEXT = {EndReason.STALLED, EndReason.CUT, EndReason.EMPTY, EndReason.REFUSED}
 """Failures that cost tokens even before the first word. After any other failure before it, nothing is counted."""
 MOST_INTERRUPTIONS = 3
 CHECKED_AGAIN_WITHIN_S = 3.0
@@ -370,7 +370,7 @@ class Answering:
                     if reply.unshown:
                         raise NotShown
         except ProviderError as error:
-            if error.failure is not Failure.EMPTY or not (answer.resumes or answer.steps):
+            if error.reason is not EndReason.EMPTY or not (answer.resumes or answer.steps):
                 raise
             # The model had nothing to add: the text on record is complete.
             step.completion = Completion(error.model, FinishReason.STOP, None)
@@ -479,7 +479,9 @@ class Answering:
 def _completed(answer: Answer, step: StepUnderWay) -> End:
     """Returns the end of an answer that the model completed, or that has used all its steps."""
     completion = _completion(step)
-    reason = EndReason.STEP_LIMIT if step.calls else reason_of(completion.finish_reason)
+    reason = EndReason.LENGTH_LIMIT if completion.finish_reason is FinishReason.LENGTH else EndReason.WHOLE
+    if step.calls:
+        reason = EndReason.STEP_LIMIT
     notice = _LIMIT_NOTICES.get(reason, "")
     if reason is EndReason.STEP_LIMIT and not answer.text.strip():
         # There is nothing to continue, and no button for it.
@@ -499,8 +501,8 @@ def _stopped(attempt: AnswerAttempt) -> End:
 
 def _failed(attempt: AnswerAttempt, error: TypistError) -> End:
     if isinstance(error, ProviderError):
-        log.warning("model %s failed: %s %s", error.model, error.failure, error.detail)
-        if attempt.step and not attempt.step.output_chars and error.failure not in CHARGED_WITHOUT_TEXT:
+        log.warning("model %s failed: %s %s", error.model, error.reason, error.detail)
+        if attempt.step and not attempt.step.output_chars and error.reason not in CHARGED_WITHOUT_TEXT:
             attempt.step = None
-        return End(reason_of(error.failure), texts.for_error(error), model=error.model)
+        return End(error.reason, texts.for_error(error), model=error.model)
     return End(_REASONS.get(type(error), EndReason.INTERNAL_ERROR), texts.for_error(error))

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot.core.conversation import Job, ThreadKey
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.stream import Usage
+from bot.errors import EndReason
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
-from bot.core.job import Checkpoint, End, EndReason, Piece
+from bot.core.job import Checkpoint, End, Piece
 from bot.core.stream import Citation
 from bot.core.trust import of_record, record_of
+from bot.errors import EndReason
 from bot.store.predicates import is_running
 from bot.store.rows import source_values, sources_of
 from bot.store.schema import SafeText, checkpoints, jobs

@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot.core.conversation import ThreadKey
-from bot.core.job import EndReason, Status
+from bot.core.job import Status
+from bot.errors import EndReason
 from bot.store.schema import jobs, workers
 
 QUEUED = sa.literal_column(f"'{Status.QUEUED.value}'", sa.Text)

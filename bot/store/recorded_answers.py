@@ -8,11 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job, RecordedReply, ThreadKey
-from bot.core.job import EndReason, State, state_of
+from bot.core.job import State, state_of
 from bot.core.outbox import OutboxKind
 from bot.core.reply.actions import AnswerState, RecordedAnswer, Vote
 from bot.core.reply.resuming import continued
 from bot.core.trust import of_record
+from bot.errors import EndReason
 from bot.store import checkpoints, outbox, rounds
 from bot.store.database import Operations, reads, writes
 from bot.store.predicates import in_thread, is_begun

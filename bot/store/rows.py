@@ -9,10 +9,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import File, Job, Question, ThreadKey
-from bot.core.job import End, EndReason, Spent
+from bot.core.job import End, Spent
 from bot.core.limits.caps import ScopeIds
 from bot.core.stream import Citation, Usage
 from bot.core.trust import record_of
+from bot.errors import EndReason
 from bot.prices import ModelPrices
 from bot.store.schema import jobs
 

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.job import EndReason
 from bot.core.limits.usage import AnswerUsage, Thumb
+from bot.errors import EndReason
 from bot.store.schema import feedback, jobs, turns
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bot.core.conversation import Prompt, Turn
 from bot.core.stream import Citation, Completion, Opaque, Searching, Thinking, ToolCall
-from bot.errors import Failure, ProviderError
+from bot.errors import EndReason, ProviderError
 from bot.providers.models import Provider
 from tests.contracts.vendors import VendorApi
 from tests.streams.server import VendorServer
@@ -43,9 +43,9 @@ class Received:
         return "".join(self.deltas)
 
     @property
-    def failure(self) -> Failure:
+    def failure(self) -> EndReason:
         assert self.error is not None
-        return self.error.failure
+        return self.error.reason
 
 
 async def collect(provider: Provider, prompt: Prompt = PROMPT) -> Received:

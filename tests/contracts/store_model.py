@@ -7,9 +7,10 @@ from itertools import takewhile
 from bot.clock import Clock
 from bot.core.conversation import FollowUp, Job, Question, ThreadKey
 from bot.core.inbound.triage import Participants
-from bot.core.job import Checkpoint, End, EndReason, Piece, Pulse, State, Status, state_of
+from bot.core.job import Checkpoint, End, Piece, Pulse, State, Status, state_of
 from bot.core.outbox import ABOUT_APPROVALS, EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.tool_steps import APPROVAL_S, Decision, StepState
+from bot.errors import EndReason
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.queue.batch import LATE_POST_S
 from bot.store.queue.claim import PLACEHOLDER_HOLD_S

@@ -7,10 +7,11 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from bot.core.conversation import Job, Question, RecordedReply, ThreadKey
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.stream import Usage
 from bot.core.tool_steps import Round, StepState, ToolStep
+from bot.errors import EndReason
 from bot.store import Stores
 
 Workers = Callable[[str], Awaitable[Stores]]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bot.clock import SystemClock
 from bot.core.stream import Completion, FinishReason, Usage
-from bot.errors import Failure, ProviderError
+from bot.errors import EndReason, ProviderError
 from bot.providers.answer_reader import AnswerReader
 from bot.providers.anthropic import MessagesReader
 from bot.providers.event_stream import MAX_EVENT_BYTES
@@ -182,16 +182,16 @@ class TestFinishReasons:
     @pytest.mark.parametrize(
         ("reason", "failure"),
         [
-            ("error", Failure.CUT),
-            ("network_error", Failure.CUT),
-            ("abort", Failure.CUT),
-            ("something_new", Failure.CUT),
-            ("insufficient_system_resource", Failure.OVERLOADED),
-            ("content_filter", Failure.REFUSED),
+            ("error", EndReason.CUT),
+            ("network_error", EndReason.CUT),
+            ("abort", EndReason.CUT),
+            ("something_new", EndReason.CUT),
+            ("insufficient_system_resource", EndReason.OVERLOADED),
+            ("content_filter", EndReason.REFUSED),
         ],
     )
     async def test_other_chat_finish_reason_is_a_failure(
-        self, vendor: VendorServer, reason: str, failure: Failure
+        self, vendor: VendorServer, reason: str, failure: EndReason
     ) -> None:
         vendor.script(VendorResponse(steps.chat({"content": "one"}, finish_reason=reason)))
         async with connected(CHAT, vendor) as model:
@@ -204,7 +204,7 @@ class TestFinishReasons:
         vendor.script(VendorResponse(steps.messages(steps.text("one"), stop_reason="something_new")))
         async with connected(ANTHROPIC, vendor) as model:
             received = await collect(model)
-        assert (received.text, received.failure) == ("one", Failure.CUT)
+        assert (received.text, received.failure) == ("one", EndReason.CUT)
 
 
 class TestTheDocumentedStreams:
@@ -268,19 +268,19 @@ class TestTheDocumentedStreams:
     @pytest.mark.parametrize(
         ("api", "name", "text", "failure"),
         [
-            (RESPONSES, "openai_responses_filtered", "Hi there", Failure.REFUSED),
-            (RESPONSES, "openai_responses_failed", "", Failure.UNEXPECTED),
-            (RESPONSES, "openai_responses_error", "Hi there", Failure.RATE_LIMITED),
-            (CHAT, "openai_chat_filtered", "Hello", Failure.REFUSED),
-            (CHAT, "gateway_chat_error", "Hello", Failure.OVERLOADED),
-            (ANTHROPIC, "anthropic_refusal", "Hello", Failure.REFUSED),
-            (ANTHROPIC, "anthropic_context_window", "Hello", Failure.CONTEXT_TOO_LONG),
-            (ANTHROPIC, "anthropic_overloaded", "Hello", Failure.OVERLOADED),
+            (RESPONSES, "openai_responses_filtered", "Hi there", EndReason.REFUSED),
+            (RESPONSES, "openai_responses_failed", "", EndReason.UNEXPECTED),
+            (RESPONSES, "openai_responses_error", "Hi there", EndReason.RATE_LIMITED),
+            (CHAT, "openai_chat_filtered", "Hello", EndReason.REFUSED),
+            (CHAT, "gateway_chat_error", "Hello", EndReason.OVERLOADED),
+            (ANTHROPIC, "anthropic_refusal", "Hello", EndReason.REFUSED),
+            (ANTHROPIC, "anthropic_context_window", "Hello", EndReason.CONTEXT_TOO_LONG),
+            (ANTHROPIC, "anthropic_overloaded", "Hello", EndReason.OVERLOADED),
         ],
         ids=lambda value: value if isinstance(value, str) else None,
     )
     async def test_documented_stream_reports_its_failure(
-        self, vendor: VendorServer, api: VendorApi, name: str, text: str, failure: Failure
+        self, vendor: VendorServer, api: VendorApi, name: str, text: str, failure: EndReason
     ) -> None:
         vendor.script(VendorResponse([speech.documented(name)]))
         async with connected(api, vendor) as model:
@@ -407,7 +407,7 @@ class TestAFailure:
         vendor.script(VendorResponse(api.unended("one", " two"), pause_s=0.01, ending=ending))
         async with connected(api, vendor) as model:
             received = await collect(model)
-        assert (received.text, received.failure) == ("one two", Failure.CUT)
+        assert (received.text, received.failure) == ("one two", EndReason.CUT)
 
     @ALL_APIS
     async def test_truncated_response_without_streaming_is_cut(self, vendor: VendorServer, api: VendorApi) -> None:
@@ -417,25 +417,25 @@ class TestAFailure:
         )
         async with connected(api, vendor, streaming=False) as model:
             received = await collect(model)
-        assert received.failure is Failure.CUT
+        assert received.failure is EndReason.CUT
 
     @ALL_APIS
     @pytest.mark.parametrize(
         ("body", "content_type", "failure"),
         [
-            (b"<html>Please log in</html>", "text/html", Failure.UNEXPECTED),
-            (b"", "application/octet-stream", Failure.UNEXPECTED),
-            (b"", "text/event-stream", Failure.CUT),
-            (b": ping\n\n", "text/event-stream", Failure.CUT),
-            (b'{"half a', "application/json", Failure.UNEXPECTED),
-            (b'"a word"', "application/json", Failure.UNEXPECTED),
-            (b'event: message_start\ndata: {"type": "mess\n\n', "text/event-stream", Failure.UNEXPECTED),
-            (b"event: message_start\ndata: [1]\n\n", "text/event-stream", Failure.UNEXPECTED),
-            (b'event: message_start\ndata: {"type": "\xff"}\n\n', "text/event-stream", Failure.UNEXPECTED),
+            (b"<html>Please log in</html>", "text/html", EndReason.UNEXPECTED),
+            (b"", "application/octet-stream", EndReason.UNEXPECTED),
+            (b"", "text/event-stream", EndReason.CUT),
+            (b": ping\n\n", "text/event-stream", EndReason.CUT),
+            (b'{"half a', "application/json", EndReason.UNEXPECTED),
+            (b'"a word"', "application/json", EndReason.UNEXPECTED),
+            (b'event: message_start\ndata: {"type": "mess\n\n', "text/event-stream", EndReason.UNEXPECTED),
+            (b"event: message_start\ndata: [1]\n\n", "text/event-stream", EndReason.UNEXPECTED),
+            (b'event: message_start\ndata: {"type": "\xff"}\n\n', "text/event-stream", EndReason.UNEXPECTED),
         ],
     )
     async def test_response_that_is_no_answer_is_a_failure(
-        self, vendor: VendorServer, api: VendorApi, body: bytes, content_type: str, failure: Failure
+        self, vendor: VendorServer, api: VendorApi, body: bytes, content_type: str, failure: EndReason
     ) -> None:
         vendor.script(VendorResponse([body], content_type=content_type))
         async with connected(api, vendor) as model:
@@ -450,14 +450,14 @@ class TestAFailure:
     ) -> None:
         vendor.script(api.streamed(blank) if streaming else api.whole(blank))
         async with connected(api, vendor, streaming) as model:
-            assert (await collect(model)).failure is Failure.EMPTY
+            assert (await collect(model)).failure is EndReason.EMPTY
 
     @ALL_APIS
     async def test_unavailable_vendor_is_unreachable(self, api: VendorApi) -> None:
         async with VendorServer() as gone:
             pass
         async with connected(api, gone) as model:
-            assert (await collect(model)).failure is Failure.UNREACHABLE
+            assert (await collect(model)).failure is EndReason.UNREACHABLE
 
     @ALL_APIS
     async def test_connection_closed_before_any_answer_is_unreachable(
@@ -465,7 +465,7 @@ class TestAFailure:
     ) -> None:
         vendor.script(VendorResponse(ending=ResponseEnd.NOTHING))
         async with connected(api, vendor) as model:
-            assert (await collect(model)).failure is Failure.UNREACHABLE
+            assert (await collect(model)).failure is EndReason.UNREACHABLE
 
 
 class TestWhatIsCut:
@@ -480,13 +480,13 @@ class TestWhatIsCut:
         vendor.script(VendorResponse([stream], ending=ending))
         async with connected(CHAT, vendor) as model:
             received = await collect(model)
-        assert (received.text, received.failure) == ("Hello there!", Failure.CUT)
+        assert (received.text, received.failure) == ("Hello there!", EndReason.CUT)
 
     @pytest.mark.parametrize("api", [RESPONSES, ANTHROPIC], ids=str)
     async def test_done_does_not_replace_the_marker_of_other_apis(self, vendor: VendorServer, api: VendorApi) -> None:
         vendor.script(VendorResponse([*api.unended("one"), b"data: [DONE]\n\n"]))
         async with connected(api, vendor) as model:
-            assert (await collect(model)).failure is Failure.CUT
+            assert (await collect(model)).failure is EndReason.CUT
 
     @pytest.mark.parametrize("end", [b"data: [DONE]\n\n", b"data:[DONE]\n", b"data: [DONE]", b"data: [DONE]\r\n\r\n"])
     async def test_done_is_recognized_with_any_line_ending(self, vendor: VendorServer, end: bytes) -> None:
@@ -514,7 +514,7 @@ class TestWhatIsCut:
         vendor.script(VendorResponse(chunks, content_type=content_type, ending=ResponseEnd.HANG))
         async with connected(api, vendor) as model:
             received = await collect(model)
-        assert received.failure is Failure.UNEXPECTED
+        assert received.failure is EndReason.UNEXPECTED
         assert received.error is not None
         assert received.error.detail == "EventTooLongError"
 

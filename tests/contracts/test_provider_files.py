@@ -7,7 +7,7 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core.conversation import Media, Prompt, Turn
-from bot.errors import Failure
+from bot.errors import EndReason
 from bot.providers.fallback import Fallback
 from bot.providers.model_setup import VendorSettings
 from bot.providers.openai import ChatApi, open_sdk
@@ -122,14 +122,14 @@ async def test_model_that_cannot_see_answers_without_files(
 @pytest.mark.parametrize(
     ("answers", "failure", "requests"),
     [
-        ([refusal(401, {"error": {}})], Failure.BAD_KEY, 1),
-        ([refusal(429, {"error": {}})], Failure.RATE_LIMITED, 1),
-        ([refusal(400, {"error": {"code": "content_filter"}})], Failure.REFUSED, 1),
-        ([refusal(400, {"error": {}}), refusal(400, {"error": {}})], Failure.UNEXPECTED, 2),
+        ([refusal(401, {"error": {}})], EndReason.BAD_KEY, 1),
+        ([refusal(429, {"error": {}})], EndReason.RATE_LIMITED, 1),
+        ([refusal(400, {"error": {"code": "content_filter"}})], EndReason.REFUSED, 1),
+        ([refusal(400, {"error": {}}), refusal(400, {"error": {}})], EndReason.UNEXPECTED, 2),
     ],
 )
 async def test_other_failures_are_reported_unchanged(
-    vendor: VendorServer, answers: list[VendorResponse], failure: Failure, requests: int
+    vendor: VendorServer, answers: list[VendorResponse], failure: EndReason, requests: int
 ) -> None:
     vendor.script(*answers)
     async with connected(CHAT, vendor) as model:
@@ -174,4 +174,4 @@ async def test_begun_answer_is_not_retried_without_files(vendor: VendorServer) -
     vendor.script(VendorResponse([*CHAT.unended("one"), error]), CHAT.streamed("two"))
     async with connected(CHAT, vendor) as model:
         received = await collect(model, PROMPT)
-    assert (received.text, received.failure, len(vendor.requests)) == ("one", Failure.UNEXPECTED, 1)
+    assert (received.text, received.failure, len(vendor.requests)) == ("one", EndReason.UNEXPECTED, 1)

@@ -9,7 +9,7 @@ import pytest
 
 from bot.core.conversation import Prompt, TextPart, ToolDefinition, ToolResult, Turn
 from bot.core.stream import THINKING_TOKENS, Opaque, ToolCall
-from bot.errors import Failure
+from bot.errors import EndReason
 from bot.providers import openai
 from bot.providers.hosts import speaks_responses
 from bot.providers.model_setup import VendorSettings
@@ -178,7 +178,7 @@ async def test_refusal_is_remembered_only_if_the_request_without_it_succeeds(ven
     error = refusal(400, {"error": {"message": orphan, "type": "invalid_request_error", "param": "input"}})
     vendor.script(error, error, RESPONSES.streamed("one"))
     async with connected(RESPONSES, vendor) as model:
-        assert (await collect(model)).failure is Failure.UNEXPECTED
+        assert (await collect(model)).failure is EndReason.UNEXPECTED
         assert (await collect(model)).text == "one"
     assert ["reasoning" in request.body for request in vendor.requests] == [True, False, True]
 
@@ -239,7 +239,7 @@ async def test_gateway_without_responses_is_asked_for_no_reasoning(vendor: Vendo
 async def test_gateway_whose_responses_are_overloaded_keeps_reasoning(vendor: VendorServer) -> None:
     vendor.script(NO_TOOLS_HERE, refusal(503, {"error": {"message": "No."}}), NO_TOOLS_HERE, RESPONSES.streamed("one"))
     async with connected(CHAT, vendor) as model:
-        assert (await collect(model, OFFERING)).failure is Failure.OVERLOADED
+        assert (await collect(model, OFFERING)).failure is EndReason.OVERLOADED
         assert (await collect(model, OFFERING)).text == "one"
     assert [request.path for request in vendor.requests] == [CHAT_PATH, RESPONSES_PATH] * 2
     assert not [request for request in vendor.requests if "reasoning_effort" in request.body]
@@ -263,7 +263,7 @@ async def test_step_of_responses_can_go_on_at_chat_completions(vendor: VendorSer
 async def test_requests_refused_for_other_reasons_are_not_repeated(vendor: VendorServer) -> None:
     vendor.script(_unsupported("input", "Invalid value: 'input'.", "invalid_value"))
     async with connected(RESPONSES, vendor) as model:
-        assert (await collect(model, CACHED)).failure is Failure.UNEXPECTED
+        assert (await collect(model, CACHED)).failure is EndReason.UNEXPECTED
     assert len(vendor.requests) == 1
 
 

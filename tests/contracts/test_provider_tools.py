@@ -11,7 +11,7 @@ import pytest
 
 from bot.core.conversation import TextPart, ToolDefinition, ToolResult, Turn, TurnPart, WebSearch
 from bot.core.stream import MOST_SEARCHES, Citation, Feature, FinishReason, Opaque, Searching, ToolCall, Usage
-from bot.errors import Failure
+from bot.errors import EndReason
 from bot.providers.failures import RequestAttempt
 from bot.providers.fallback import Fallback
 from bot.providers.openai import ChatReader
@@ -440,7 +440,7 @@ class TestToolCalls:
             vendor.script(VendorResponse(case.answer.chunks[:end]))
             async with connected(case.api, vendor) as model:
                 received = await collect(model, CALLING)
-            assert received.failure is Failure.CUT
+            assert received.failure is EndReason.CUT
             assert not [event for event in received.others if isinstance(event, ToolCall)]
 
     async def test_reasoning_is_asked_for_in_a_form_that_can_be_sent_back(self, vendor: VendorServer) -> None:
@@ -542,7 +542,7 @@ class TestToolCalls:
         vendor.script(answer)
         async with connected(api, vendor) as model:
             received = await collect(model, CALLING)
-        assert received.failure is Failure.ONLY_THOUGHT
+        assert received.failure is EndReason.ONLY_THOUGHT
         assert not received.others
 
     @pytest.mark.parametrize(
@@ -567,7 +567,7 @@ class TestToolCalls:
         vendor.script(answer)
         async with connected(api, vendor) as model:
             received = await collect(model, CALLING)
-        assert received.failure is Failure.REFUSED
+        assert received.failure is EndReason.REFUSED
         assert not [event for event in received.others if isinstance(event, ToolCall)]
 
     @ALL_APIS
@@ -632,7 +632,7 @@ class TestFallback:
         step = Turn("assistant", "", parts=(ToolCall(0, "c1", "time__now", IN_OSLO), *items))
         prompt = replace(CALLING, turns=(*CALLING.turns, step, Turn("user", "", parts=(ToolResult("c1", "x", "1"),))))
         async with connected(CHAT, vendor) as first, connected(ANTHROPIC, vendor) as second:
-            assert (await collect(Fallback([first, second]), prompt)).failure is Failure.OVERLOADED
+            assert (await collect(Fallback([first, second]), prompt)).failure is EndReason.OVERLOADED
             assert [request.path for request in vendor.requests] == ["/v1/messages"]
             await collect(Fallback([second, first]), PROMPT)
         assert [request.path for request in vendor.requests[1:]] == ["/v1/messages", "/v1/chat/completions"]
@@ -832,7 +832,7 @@ class TestPauses:
         vendor.script(VendorResponse(steps.messages(WITH_TEXT, stop_reason="pause_turn")), overloaded)
         async with connected(ANTHROPIC, vendor) as model:
             received = await collect(model, SEARCHING)
-        assert (received.text, received.failure) == ("Let me look.", Failure.OVERLOADED)
+        assert (received.text, received.failure) == ("Let me look.", EndReason.OVERLOADED)
 
 
 @pytest.mark.skips_waits
@@ -885,4 +885,4 @@ class TestSilence:
         vendor.script(VendorResponse(chunks[:at], ending=ResponseEnd.HANG, ping=b""))
         async with connected(ANTHROPIC, vendor) as model, asyncio.timeout(600):
             received = await collect(Stall(model, stall_timeout_s=5), SEARCHING)
-        assert received.failure is Failure.STALLED
+        assert received.failure is EndReason.STALLED

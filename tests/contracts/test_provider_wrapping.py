@@ -9,7 +9,7 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core.texts import for_error
-from bot.errors import Failure
+from bot.errors import EndReason
 from bot.providers import stall
 from bot.providers.fallback import Fallback
 from bot.providers.retry import Retry
@@ -80,7 +80,7 @@ class TestStall:
         vendor.script(VendorResponse(api.unended(*deltas), ending=ResponseEnd.HANG, ping=ping))
         async with connected(api, vendor) as model:
             received = await collect(Stall(model, stall_timeout_s=5))
-            assert (received.text, received.failure) == ("".join(deltas), Failure.STALLED)
+            assert (received.text, received.failure) == ("".join(deltas), EndReason.STALLED)
             await asyncio.wait_for(vendor.requests[0].hung_up.wait(), WITHIN_S)
 
     @THINKING
@@ -122,7 +122,7 @@ class TestStall:
             received = await collect(Stall(model, stall_timeout_s=10))
             await asyncio.wait_for(vendor.requests[0].hung_up.wait(), WITHIN_S)
         assert received.error is not None
-        assert (received.text, received.failure, received.error.detail) == ("", Failure.STALLED, "nothing for 100 s")
+        assert (received.text, received.failure, received.error.detail) == ("", EndReason.STALLED, "nothing for 100 s")
 
     @pytest.mark.parametrize(
         ("api", "name", "end"),
@@ -143,7 +143,7 @@ class TestStall:
         async with connected(api, vendor) as model:
             received = await collect(Stall(model, stall_timeout_s=5))
         assert received.error is not None
-        assert (received.failure, received.error.detail) == (Failure.STALLED, "nothing for 5 s")
+        assert (received.failure, received.error.detail) == (EndReason.STALLED, "nothing for 5 s")
         assert received.thought > 0
 
     @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ class TestStall:
     async def test_vendor_that_does_not_answer_stalls(self, vendor: VendorServer) -> None:
         vendor.script(VendorResponse(delay_s=60))
         async with connected(CHAT, vendor) as model:
-            assert (await collect(Stall(model, stall_timeout_s=20))).failure is Failure.STALLED
+            assert (await collect(Stall(model, stall_timeout_s=20))).failure is EndReason.STALLED
 
     async def test_cancelling_the_reader_cancels_the_stream(self, vendor: VendorServer) -> None:
         vendor.script(VendorResponse(ending=ResponseEnd.HANG))
@@ -206,7 +206,7 @@ class TestRetry:
         async with connected(CHAT, vendor) as model:
             assert (await collect(Retry(model, SystemClock()))).text == "one"
             vendor.script(failed)
-            assert (await collect(Retry(model, SystemClock()))).failure is Failure.UNEXPECTED
+            assert (await collect(Retry(model, SystemClock()))).failure is EndReason.UNEXPECTED
         assert len(vendor.requests) == 4
 
     @ALL_APIS
@@ -266,7 +266,7 @@ class TestRetry:
     async def test_retry_happens_once(self, vendor: VendorServer) -> None:
         vendor.script(refusal(429, {"error": {}}, retry_after="0"))
         async with connected(CHAT, vendor) as model:
-            assert (await collect(Retry(model, SystemClock()))).failure is Failure.RATE_LIMITED
+            assert (await collect(Retry(model, SystemClock()))).failure is EndReason.RATE_LIMITED
         assert len(vendor.requests) == 2
 
     async def test_retry_happens_after_thinking(self, vendor: VendorServer) -> None:
@@ -282,7 +282,7 @@ class TestRetry:
         vendor.script(VendorResponse([speech.documented("gateway_chat_error")]), CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
             received = await collect(Retry(model, SystemClock()))
-        assert (received.text, received.failure) == ("Hello", Failure.OVERLOADED)
+        assert (received.text, received.failure) == ("Hello", EndReason.OVERLOADED)
         assert len(vendor.requests) == 1
 
 
@@ -325,7 +325,7 @@ class TestFallback:
     async def test_refusal_has_no_fallback(self, vendor: VendorServer) -> None:
         vendor.script(refusal(400, {"error": {"code": "content_filter"}}), CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
-            assert (await collect(Fallback([model, model]))).failure is Failure.REFUSED
+            assert (await collect(Fallback([model, model]))).failure is EndReason.REFUSED
 
     async def test_fallback_happens_after_thinking(self, vendor: VendorServer) -> None:
         vendor.script(VendorResponse([speech.documented("llama_cpp_chat_unclosed")]), CHAT.streamed("one"))
@@ -336,9 +336,9 @@ class TestFallback:
         vendor.script(VendorResponse(CHAT.unended("one")), CHAT.streamed("two"))
         async with connected(CHAT, vendor) as model:
             received = await collect(Fallback([model, model]))
-        assert (received.text, received.failure) == ("one", Failure.CUT)
+        assert (received.text, received.failure) == ("one", EndReason.CUT)
 
     async def test_last_models_error_is_raised(self, vendor: VendorServer) -> None:
         vendor.script(refusal(401, {"error": {}}), refusal(429, {"error": {}}))
         async with connected(CHAT, vendor) as model:
-            assert (await collect(Fallback([model, model]))).failure is Failure.RATE_LIMITED
+            assert (await collect(Fallback([model, model]))).failure is EndReason.RATE_LIMITED

@@ -8,13 +8,13 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import Checkpoint, End, EndReason
+from bot.core.job import Checkpoint, End
 from bot.core.lease import Lease
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.messages import Delete, PageView, Shown
 from bot.core.reply.reply import Reply
 from bot.core.reply.streams import StartStream
-from bot.errors import Refusal, Refused
+from bot.errors import EndReason, Refusal, Refused
 from bot.slack.client import SlackClient, new_session
 from bot.slack.history import History
 from bot.slack.paced_client import PacedClient

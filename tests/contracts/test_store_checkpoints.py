@@ -8,8 +8,9 @@ import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.core.conversation import Job
-from bot.core.job import Checkpoint, End, EndReason, Piece, Pulse, Spent
+from bot.core.job import Checkpoint, End, Piece, Pulse, Spent
 from bot.core.stream import Citation
+from bot.errors import EndReason
 from bot.store import Stores
 from bot.store import checkpoints as texts
 from bot.store.liveness.failure_detector import Observation

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.message_question import QUESTION_HOLD_S, QuotedMessage
 from bot.core.tool_steps import APPROVAL_S
+from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.queue.claim import PLACEHOLDER_HOLD_S
 from tests.clocks import ManualClock

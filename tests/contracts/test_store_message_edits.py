@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
-from bot.core.job import End, EndReason, Pulse, Spent
+from bot.core.job import End, Pulse, Spent
 from bot.core.outbox import OutboxKind
+from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.queue.producers import QuestionQueue
 from tests.clocks import WITHIN_S

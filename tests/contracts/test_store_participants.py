@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from bot.core.conversation import ThreadKey
 from bot.core.inbound.triage import Participants
-from bot.core.job import End, EndReason
+from bot.core.job import End
+from bot.errors import EndReason
 from bot.store import Stores
 from tests.contracts.stores import OTHER_THREAD, THREAD, Workers, asked, enqueued
 

@@ -3,7 +3,8 @@
 import pytest
 import sqlalchemy as sa
 
-from bot.core.job import End, EndReason, Status
+from bot.core.job import End, Status
+from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.schema import jobs, turns
 from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, YES, asked, enqueued, texts_of

@@ -6,8 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.reply.actions import Vote
+from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.retention import RECORDS_KEPT_S, rules
 from bot.store.schema import feedback, group_threads, jobs, metadata, turns

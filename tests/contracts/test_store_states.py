@@ -22,9 +22,10 @@ from hypothesis.stateful import (
 
 from bot.core.answer import Answer
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import End, EndReason, Event, Piece, Spent, State, Status
+from bot.core.job import End, Event, Piece, Spent, State, Status
 from bot.core.outbox import EDITS_REPLY, LONGEST_WAIT_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.tool_steps import APPROVAL_S, Decision, StepState
+from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.schema import checkpoints, jobs, metadata, outbox_entries

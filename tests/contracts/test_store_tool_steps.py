@@ -6,10 +6,11 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import FollowUp, Job, QueuedThreads
-from bot.core.job import End, EndReason, Piece, Spent
+from bot.core.job import End, Piece, Spent
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxKind
 from bot.core.stream import Usage
 from bot.core.tool_steps import APPROVAL_S, Decision, Round, StepState, ToolStep
+from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.liveness.failure_detector import Observation
 from bot.store.queue import claim

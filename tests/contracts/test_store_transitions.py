@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from bot.core import texts
 from bot.core.conversation import Job
-from bot.core.job import TRANSITIONS, End, EndReason, Event, Spent, State, reason_of
-from bot.core.stream import FinishReason
+from bot.core.job import TRANSITIONS, End, Event, Spent, State
 from bot.core.tool_steps import APPROVAL_S, Decision
-from bot.errors import Failure
+from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from tests.clocks import ManualClock
@@ -209,20 +209,13 @@ def test_each_state_can_be_reached_and_left() -> None:
     assert set(ACTS) == set(Event) == {event for _, event in TRANSITIONS}
 
 
-def test_each_failure_of_a_provider_is_an_end_reason() -> None:
-    assert all(reason_of(failure).is_failure for failure in Failure)
-    assert {reason: reason_of(reason) for reason in FinishReason} == {
-        **dict.fromkeys(FinishReason, EndReason.WHOLE),
-        FinishReason.LENGTH: EndReason.LENGTH_LIMIT,
-    }
-
-
 def test_each_end_reason_is_of_one_kind() -> None:
     """Each end reason is an answer, a stop or a failure. A denial and the end of an attempt or a step are none."""
     kinds = {reason: (reason.is_answer, reason.is_stop, reason.is_failure) for reason in EndReason}
     none = {reason for reason, kind in kinds.items() if sum(kind) == 0}
     assert none == {EndReason.DENIED, EndReason.INTERRUPTED, EndReason.STEPPED}
     assert all(sum(kind) <= 1 for kind in kinds.values())
+    assert all(reason.is_failure for reason in texts.MODEL_FAILURES)
 
 
 async def test_worker_that_sends_heartbeats_keeps_its_job(setup: JobWithWorkers) -> None:

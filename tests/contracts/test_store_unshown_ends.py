@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from bot.core.conversation import Job
-from bot.core.job import Checkpoint, End, EndReason
+from bot.core.job import Checkpoint, End
 from bot.core.outbox import MOST_IN_VAIN, MOST_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.stream import Citation
+from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.schema import checkpoints, jobs, outbox_entries
 from tests.clocks import LateClock

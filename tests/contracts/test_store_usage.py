@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from bot.clock import SystemClock
 from bot.core.conversation import Job, Question
-from bot.core.job import End, EndReason, Spent
+from bot.core.job import End, Spent
 from bot.core.limits.caps import Amount, Cap, CapCheck, CapWindow, Period, Scope, ScopeIds
 from bot.core.stream import Usage
+from bot.errors import EndReason
 from bot.prices import ModelPrices
 from bot.store import Stores
 from bot.store.schema import usage_totals

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import End, EndReason, Pulse, Spent, Status
+from bot.core.job import End, Pulse, Spent, Status
+from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.schema import jobs, turns

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.texts import for_error
-from bot.errors import Failure
+from bot.errors import EndReason
 from bot.providers.think_tags import ThinkTags
 from tests.contracts.notifications import collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
@@ -142,7 +142,7 @@ class TestReasoning:
         vendor.script(VendorResponse([speech.documented(name)]))
         async with connected(api, vendor) as model:
             received = await collect(model)
-        assert (received.text, received.failure, received.thought) == ("", Failure.ONLY_THOUGHT, thought)
+        assert (received.text, received.failure, received.thought) == ("", EndReason.ONLY_THOUGHT, thought)
         assert received.error is not None
         assert "while thinking" in for_error(received.error)
 

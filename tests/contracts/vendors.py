@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bot.errors import Failure
+from bot.errors import EndReason
 from bot.providers import anthropic, openai
 from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.registry import Vendor
@@ -61,7 +61,7 @@ APIS = [RESPONSES, CHAT, ANTHROPIC]
 class ErrorRow:
     """A vendor's error response, and what it means."""
 
-    failure: Failure
+    failure: EndReason
     status: int
     error: object
     """The body, as JSON."""
@@ -71,12 +71,12 @@ class ErrorRow:
         return refusal(self.status, self.error)
 
 
-def _openai_row(failure: Failure, status: int, kind: str, code: str | None, message: str = "No.") -> ErrorRow:
+def _openai_row(failure: EndReason, status: int, kind: str, code: str | None, message: str = "No.") -> ErrorRow:
     error = {"message": message, "type": kind, "param": None, "code": code}
     return ErrorRow(failure, status, {"error": error})
 
 
-def _anthropic_row(failure: Failure, status: int, kind: str, message: str = "No.", **details: str) -> ErrorRow:
+def _anthropic_row(failure: EndReason, status: int, kind: str, message: str = "No.", **details: str) -> ErrorRow:
     error = {"type": kind, "message": message} | ({"details": details} if details else {})
     return ErrorRow(failure, status, {"type": "error", "error": error, "request_id": "req_011CSHoEeqs5C35"})
 
@@ -85,29 +85,29 @@ _INVALID = "invalid_request_error"
 
 # https://developers.openai.com/api/docs/guides/error-codes
 _OPENAI = [
-    _openai_row(Failure.BAD_KEY, 401, _INVALID, "invalid_api_key", "Incorrect API key provided: sk-proj-****ghij."),
-    _openai_row(Failure.BAD_KEY, 401, _INVALID, None, f"Incorrect API key provided: {KEY}."),
-    _openai_row(Failure.BAD_KEY, 403, "request_forbidden", "unsupported_country_region_territory"),
-    _openai_row(Failure.UNKNOWN_MODEL, 404, _INVALID, "model_not_found"),
-    _openai_row(Failure.UNKNOWN_MODEL, 403, _INVALID, "model_not_found", "Your project has no access."),
-    _openai_row(Failure.RATE_LIMITED, 429, "requests", "rate_limit_exceeded"),
-    _openai_row(Failure.OUT_OF_CREDIT, 429, "insufficient_quota", "insufficient_quota"),
-    _openai_row(Failure.OUT_OF_CREDIT, 429, "insufficient_quota", "credit_balance_exhausted"),
-    _openai_row(Failure.CONTEXT_TOO_LONG, 400, _INVALID, "context_length_exceeded"),
-    _openai_row(Failure.CONTEXT_TOO_LONG, 429, "tokens", "rate_limit_exceeded", "Request too large for gpt-6-luna."),
-    _openai_row(Failure.REFUSED, 400, _INVALID, "invalid_prompt"),
-    _openai_row(Failure.REFUSED, 400, _INVALID, "content_filter", "Azure's policy."),
-    _openai_row(Failure.OVERLOADED, 503, "service_unavailable_error", "slow_down"),
-    _openai_row(Failure.UNEXPECTED, 500, "server_error", None),
-    _openai_row(Failure.UNEXPECTED, 400, _INVALID, "unsupported_parameter"),
+    _openai_row(EndReason.BAD_KEY, 401, _INVALID, "invalid_api_key", "Incorrect API key provided: sk-proj-****ghij."),
+    _openai_row(EndReason.BAD_KEY, 401, _INVALID, None, f"Incorrect API key provided: {KEY}."),
+    _openai_row(EndReason.BAD_KEY, 403, "request_forbidden", "unsupported_country_region_territory"),
+    _openai_row(EndReason.UNKNOWN_MODEL, 404, _INVALID, "model_not_found"),
+    _openai_row(EndReason.UNKNOWN_MODEL, 403, _INVALID, "model_not_found", "Your project has no access."),
+    _openai_row(EndReason.RATE_LIMITED, 429, "requests", "rate_limit_exceeded"),
+    _openai_row(EndReason.OUT_OF_CREDIT, 429, "insufficient_quota", "insufficient_quota"),
+    _openai_row(EndReason.OUT_OF_CREDIT, 429, "insufficient_quota", "credit_balance_exhausted"),
+    _openai_row(EndReason.CONTEXT_TOO_LONG, 400, _INVALID, "context_length_exceeded"),
+    _openai_row(EndReason.CONTEXT_TOO_LONG, 429, "tokens", "rate_limit_exceeded", "Request too large for gpt-6-luna."),
+    _openai_row(EndReason.REFUSED, 400, _INVALID, "invalid_prompt"),
+    _openai_row(EndReason.REFUSED, 400, _INVALID, "content_filter", "Azure's policy."),
+    _openai_row(EndReason.OVERLOADED, 503, "service_unavailable_error", "slow_down"),
+    _openai_row(EndReason.UNEXPECTED, 500, "server_error", None),
+    _openai_row(EndReason.UNEXPECTED, 400, _INVALID, "unsupported_parameter"),
 ]
 
 _COMPATIBLE = [
     # Ollama
-    _openai_row(Failure.UNKNOWN_MODEL, 404, "not_found_error", None, 'model "x" not found'),
+    _openai_row(EndReason.UNKNOWN_MODEL, 404, "not_found_error", None, 'model "x" not found'),
     # vLLM
     ErrorRow(
-        Failure.CONTEXT_TOO_LONG,
+        EndReason.CONTEXT_TOO_LONG,
         400,
         {
             "object": "error",
@@ -119,37 +119,37 @@ _COMPATIBLE = [
     ),
     # llama.cpp
     ErrorRow(
-        Failure.CONTEXT_TOO_LONG,
+        EndReason.CONTEXT_TOO_LONG,
         400,
         {"error": {"code": 400, "message": "No.", "type": "exceed_context_size_error", "n_ctx": 8192}},
     ),
     ErrorRow(
-        Failure.OVERLOADED,
+        EndReason.OVERLOADED,
         503,
         {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}},
     ),
     # xAI
     ErrorRow(
-        Failure.BAD_KEY,
+        EndReason.BAD_KEY,
         400,
         {
             "code": "Client specified an invalid argument",
             "error": "Incorrect API key provided: xa***ij. You can obtain an API key from https://console.x.ai.",
         },
     ),
-    ErrorRow(Failure.BAD_KEY, 400, {"error": f"Incorrect API key provided: {KEY}."}),
+    ErrorRow(EndReason.BAD_KEY, 400, {"error": f"Incorrect API key provided: {KEY}."}),
     # Ollama, GitHub Models
-    ErrorRow(Failure.CONTEXT_TOO_LONG, 400, {"error": "prompt too long; exceeded max context length by 9000 tokens"}),
+    ErrorRow(EndReason.CONTEXT_TOO_LONG, 400, {"error": "prompt too long; exceeded max context length by 9000 tokens"}),
     ErrorRow(
-        Failure.CONTEXT_TOO_LONG,
+        EndReason.CONTEXT_TOO_LONG,
         413,
         {"error": {"code": "too_many_prompt_tokens", "message": "Prompt contains 90000 tokens.", "param": None}},
     ),
     # Gemini
-    ErrorRow(Failure.RATE_LIMITED, 429, [{"error": {"code": 429, "message": "No.", "status": "RESOURCE_EXHAUSTED"}}]),
+    ErrorRow(EndReason.RATE_LIMITED, 429, [{"error": {"code": 429, "message": "No.", "status": "RESOURCE_EXHAUSTED"}}]),
     # OpenRouter
     ErrorRow(
-        Failure.CONTEXT_TOO_LONG,
+        EndReason.CONTEXT_TOO_LONG,
         400,
         {
             "error": {
@@ -164,26 +164,26 @@ _COMPATIBLE = [
         },
     ),
     # Gateways, under a status of 200
-    ErrorRow(Failure.RATE_LIMITED, 200, {"error": {"code": 429, "message": "No."}}),
-    ErrorRow(Failure.UNEXPECTED, 400, {"error": "no"}),
-    ErrorRow(Failure.UNEXPECTED, 418, ["no"]),
+    ErrorRow(EndReason.RATE_LIMITED, 200, {"error": {"code": 429, "message": "No."}}),
+    ErrorRow(EndReason.UNEXPECTED, 400, {"error": "no"}),
+    ErrorRow(EndReason.UNEXPECTED, 418, ["no"]),
 ]
 
 # https://platform.claude.com/docs/en/api/errors
 _ANTHROPIC = [
-    _anthropic_row(Failure.BAD_KEY, 401, "authentication_error", f"invalid x-api-key: {KEY}"),
-    _anthropic_row(Failure.BAD_KEY, 403, "permission_error"),
-    _anthropic_row(Failure.UNKNOWN_MODEL, 404, "not_found_error", "model: claude-x"),
-    _anthropic_row(Failure.OUT_OF_CREDIT, 402, "billing_error"),
-    _anthropic_row(Failure.OUT_OF_CREDIT, 400, _INVALID, "Your credit balance is too low."),
-    _anthropic_row(Failure.OUT_OF_CREDIT, 400, _INVALID, error_code="enforced_spend_limit_reached"),
-    _anthropic_row(Failure.RATE_LIMITED, 429, "rate_limit_error"),
-    _anthropic_row(Failure.CONTEXT_TOO_LONG, 400, _INVALID, "prompt is too long: 1000001 tokens > 1000000"),
-    _anthropic_row(Failure.CONTEXT_TOO_LONG, 413, "request_too_large"),
-    _anthropic_row(Failure.OVERLOADED, 529, "overloaded_error"),
-    _anthropic_row(Failure.UNEXPECTED, 500, "api_error"),
-    _anthropic_row(Failure.UNREACHABLE, 504, "timeout_error"),
-    _anthropic_row(Failure.UNEXPECTED, 400, _INVALID, "messages: at least one message is required"),
+    _anthropic_row(EndReason.BAD_KEY, 401, "authentication_error", f"invalid x-api-key: {KEY}"),
+    _anthropic_row(EndReason.BAD_KEY, 403, "permission_error"),
+    _anthropic_row(EndReason.UNKNOWN_MODEL, 404, "not_found_error", "model: claude-x"),
+    _anthropic_row(EndReason.OUT_OF_CREDIT, 402, "billing_error"),
+    _anthropic_row(EndReason.OUT_OF_CREDIT, 400, _INVALID, "Your credit balance is too low."),
+    _anthropic_row(EndReason.OUT_OF_CREDIT, 400, _INVALID, error_code="enforced_spend_limit_reached"),
+    _anthropic_row(EndReason.RATE_LIMITED, 429, "rate_limit_error"),
+    _anthropic_row(EndReason.CONTEXT_TOO_LONG, 400, _INVALID, "prompt is too long: 1000001 tokens > 1000000"),
+    _anthropic_row(EndReason.CONTEXT_TOO_LONG, 413, "request_too_large"),
+    _anthropic_row(EndReason.OVERLOADED, 529, "overloaded_error"),
+    _anthropic_row(EndReason.UNEXPECTED, 500, "api_error"),
+    _anthropic_row(EndReason.UNREACHABLE, 504, "timeout_error"),
+    _anthropic_row(EndReason.UNEXPECTED, 400, _INVALID, "messages: at least one message is required"),
 ]
 
 REFUSED = [

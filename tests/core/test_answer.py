@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from bot.core.answer import Answer
 from bot.core.conversation import Job
-from bot.core.job import Checkpoint, End, EndReason, Piece
+from bot.core.job import Checkpoint, End, Piece
 from bot.core.stream import Citation
+from bot.errors import EndReason
 from tests.core.conversations import question
 
 SOURCE = Citation("https://a.example", "A")

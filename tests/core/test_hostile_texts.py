@@ -12,7 +12,7 @@ from types import FrameType
 import pytest
 
 from benchmarks.hostile import FUNCTIONS, MAX_RATIO, SHAPES, milliseconds, text_of
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.reply.edits import Post
 from bot.core.reply.markdown.links import is_deceptive
 from bot.core.reply.markdown.render import render_complete, rendered
@@ -20,7 +20,7 @@ from bot.core.reply.markdown.stable import stable_prefix
 from bot.core.reply.messages import Shown
 from bot.core.reply.pages import Pages
 from bot.core.reply.reply import Reply
-from bot.errors import Refusal
+from bot.errors import EndReason, Refusal
 from bot.slack.replies.scheduled_reply import MAX_LAYOUT_CHARS
 from tests.core.conversations import question
 

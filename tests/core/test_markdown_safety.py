@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.reply.markdown.escaping import JOINER, escape_prose
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.markdown.replacement import Replacement
 from bot.core.reply.messages import PageView
 from bot.core.reply.reply import Reply
-from bot.errors import Refusal
+from bot.errors import EndReason, Refusal
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks
 from sandbox.blocks.stored import stored_text

@@ -16,11 +16,12 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.messages import PageView
 from bot.core.reply.pages import Pages
 from bot.core.reply.reply import Reply
+from bot.errors import EndReason
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question

@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bot.core import texts
 from bot.core.carriers import STREAM_BYTES
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency
 from bot.core.reply.edits import Post, Update
@@ -17,7 +17,7 @@ from bot.core.reply.messages import Call, PageView, Shown, Upload
 from bot.core.reply.pages import PAGE_CHARS, Pages
 from bot.core.reply.reply import MAX_PAGES, Reply
 from bot.core.reply.streams import Stream
-from bot.errors import Refusal
+from bot.errors import EndReason, Refusal
 from bot.slack.format import reply_blocks
 from tests.core.conversations import question
 from tests.core.readers import ReadersChannel, show_all

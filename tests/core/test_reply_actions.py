@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.reply.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
 from bot.core.reply.approvals import Ask, asks_of, deciders, details_of
 from bot.core.reply.markdown.escaping import JOINER
 from bot.core.reply.messages import PageView
 from bot.core.tool_steps import Decision, StepState, ToolStep
+from bot.errors import EndReason
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question

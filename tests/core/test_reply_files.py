@@ -3,13 +3,13 @@
 import pytest
 
 from bot.core import texts
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.reply.attachments import Attached, AttachedFile, keys
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.messages import PageView, Shown, Upload
 from bot.core.reply.pages import PAGE_CHARS
 from bot.core.reply.reply import MAX_PAGES, UPLOAD_TRIES, Reply
-from bot.errors import Refusal
+from bot.errors import EndReason, Refusal
 from tests.core.conversations import question
 from tests.core.readers import ReadersChannel, show_all
 

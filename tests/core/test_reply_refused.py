@@ -7,13 +7,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.reply.edits import MAX_REPLACED_IN_ALL, PLAIN_BYTES, Post, Update
 from bot.core.reply.messages import Call, Delete, PageView, Shown, Upload
 from bot.core.reply.pages import Pages
 from bot.core.reply.reply import MAX_PAGES, Reply
-from bot.errors import Refusal
+from bot.errors import EndReason, Refusal
 from bot.slack.retry_policy import REPLY_CALLS
 from tests.core.conversations import question
 from tests.core.readers import ReadersChannel, show_all

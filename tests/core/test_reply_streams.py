@@ -8,7 +8,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.carriers import STREAM_BYTES, CarrierKind
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.pacing import Urgency
 from bot.core.reply.approvals import Ask
 from bot.core.reply.edits import PLAIN_AT, Post, Update
@@ -16,7 +16,7 @@ from bot.core.reply.markdown.render import rendered
 from bot.core.reply.messages import Call, Delete, Shown
 from bot.core.reply.reply import Reply
 from bot.core.reply.streams import MAX_CONFLICTS, AppendStream, Stage, StartStream, StopStream, Stream
-from bot.errors import Refusal
+from bot.errors import EndReason, Refusal
 from tests.core.conversations import question
 
 STAY_OPEN = [reason for reason in Refusal if not reason.is_gone and reason is not Refusal.STREAM_CLOSED]

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.conversation import Job
-from bot.core.job import Checkpoint, End, EndReason
+from bot.core.job import Checkpoint, End
 from bot.core.reply.resuming import NOTHING_MISSING, SHORTEST_CHARS, Seam, continued, start_of
+from bot.errors import EndReason
 from tests.core.conversations import question
 
 JOB = Job(1, question(), attempts=2, may_have_posts=True)

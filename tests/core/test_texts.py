@@ -9,7 +9,7 @@ from bot.cli.forget import deleted
 from bot.core import check_texts, texts
 from bot.core.inbound.files import Unread
 from bot.core.limits.access import Denial
-from bot.errors import Failure, NotShown, ProviderError, StoreError
+from bot.errors import EndReason, NotShown, ProviderError, StoreError
 
 CONSTANTS = {
     f"{module.__name__}.{name}": value
@@ -19,7 +19,7 @@ CONSTANTS = {
 }
 SENTENCES = {
     **{name: text for name, text in CONSTANTS.items() if text.endswith(".")},
-    **{f"failure {failure}": texts.model_failure(failure, "openai/test") for failure in Failure},
+    **{f"failure {failure}": texts.model_failure(failure, "openai/test") for failure in texts.MODEL_FAILURES},
     **{f"denial {denial.name}": denial.value for denial in Denial},
     "quota used up": texts.quota_used_up(texts.quota("user", texts.tokens(1_000), "day"), date(2026, 11, 21)),
     "prompt too long": texts.prompt_too_long(2_001, 2_000),
@@ -52,8 +52,8 @@ def test_reply_and_status_say_alike_what_the_model_does(in_the_reply: str, in_th
     assert in_the_status.endswith("…")
 
 
-@pytest.mark.parametrize("failure", Failure)
-def test_model_failure_names_the_model_and_says_what_to_do(failure: Failure) -> None:
+@pytest.mark.parametrize("failure", texts.MODEL_FAILURES)
+def test_model_failure_names_the_model_and_says_what_to_do(failure: EndReason) -> None:
     sentence = texts.model_failure(failure, "openai/test")
     assert "openai/test" in sentence
     assert re.search(r"Please|Ask your Typist admin", sentence)
@@ -64,7 +64,7 @@ def test_model_failure_names_the_model_and_says_what_to_do(failure: Failure) -> 
     [(None, "a minute"), (3, "a minute"), (61, "2 minutes"), (7_100, "119 minutes"), (7_200, "2 hours")],
 )
 def test_rate_limited_model_says_when_to_ask_again(retry_after_s: float | None, wait: str) -> None:
-    error = ProviderError(Failure.RATE_LIMITED, "openai/test", retry_after_s=retry_after_s)
+    error = ProviderError(EndReason.RATE_LIMITED, "openai/test", retry_after_s=retry_after_s)
     assert texts.for_error(error) == f"openai/test has reached its rate limit. Please ask again in {wait}."
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.core.job import EndReason
 from bot.core.limits.usage import AnswerUsage, GroupBy, UsageReport
+from bot.errors import EndReason
 
 
 def attempt(reason: EndReason, tokens: int | None = 10) -> AnswerUsage:

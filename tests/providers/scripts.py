@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bot.core.conversation import Prompt, Turn
 from bot.core.stream import Completion, FinishReason, StreamEvent, Thinking
-from bot.errors import Failure, ProviderError
+from bot.errors import EndReason, ProviderError
 from bot.providers.models import Provider
 
 PROMPT = Prompt("Be brief.", (Turn("user", "Hi"),))
@@ -18,7 +18,7 @@ Step = StreamEvent | float | Exception
 """An event to yield, seconds to wait, or an error to raise."""
 
 
-def failed(failure: Failure, retry_after_s: float | None = None, model: str = "openai/m") -> ProviderError:
+def failed(failure: EndReason, retry_after_s: float | None = None, model: str = "openai/m") -> ProviderError:
     return ProviderError(failure, model, retry_after_s=retry_after_s, detail="as scripted")
 
 
@@ -60,8 +60,8 @@ class TimedEvents:
         return [item for _, item in self.events]
 
     @property
-    def failure(self) -> Failure | None:
-        return self.error.failure if self.error else None
+    def failure(self) -> EndReason | None:
+        return self.error.reason if self.error else None
 
 
 async def receive(provider: Provider, reader_s: float = 0.0) -> TimedEvents:

@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from bot.errors import Failure
+from bot.core import texts
+from bot.errors import EndReason
 from bot.providers.fallback import Fallback
 from tests.providers.scripts import END, PROMPT, THINKING, ScriptedProvider, failed, receive
 from tests.simulated_time import run_simulated
@@ -12,10 +13,10 @@ from tests.simulated_time import run_simulated
 NAMES = ("openai/a", "anthropic/b", "openai/c")
 
 
-@pytest.mark.parametrize("failure", [failure for failure in Failure if failure is not Failure.REFUSED])
+@pytest.mark.parametrize("failure", [failure for failure in texts.MODEL_FAILURES if failure is not EndReason.REFUSED])
 @pytest.mark.parametrize("before", [(), (THINKING,)], ids=["at once", "after a thought"])
 def test_next_model_is_asked_whatever_failed_before_the_first_word(
-    failure: Failure, before: tuple[object, ...], caplog: pytest.LogCaptureFixture
+    failure: EndReason, before: tuple[object, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
     first = ScriptedProvider([*before, failed(failure, model="openai/a")], model="openai/a")  # type: ignore[list-item]
@@ -29,7 +30,7 @@ def test_next_model_is_asked_whatever_failed_before_the_first_word(
 
 
 def test_answer_that_has_begun_does_not_fall_back() -> None:
-    error = failed(Failure.CUT)
+    error = failed(EndReason.CUT)
     first, second = ScriptedProvider(["Hello", THINKING, error]), ScriptedProvider(["Bye", END])
     received = run_simulated(receive(Fallback([first, second])))
     assert (received.items, received.error, second.prompts) == (["Hello", THINKING], error, [])
@@ -37,21 +38,21 @@ def test_answer_that_has_begun_does_not_fall_back() -> None:
 
 def test_each_model_has_its_own_beginning() -> None:
     """Thinking of the first model doesn't count as a beginning of the second."""
-    first = ScriptedProvider([THINKING, failed(Failure.STALLED)])
-    second = ScriptedProvider([THINKING, failed(Failure.OVERLOADED)])
+    first = ScriptedProvider([THINKING, failed(EndReason.STALLED)])
+    second = ScriptedProvider([THINKING, failed(EndReason.OVERLOADED)])
     third = ScriptedProvider(["Hello", END])
     assert run_simulated(receive(Fallback([first, second, third]))).items == [THINKING, THINKING, "Hello", END]
 
 
 def test_refusal_is_an_answer_and_no_other_model_is_asked() -> None:
-    first, second = ScriptedProvider([failed(Failure.REFUSED)]), ScriptedProvider(["Hello", END])
+    first, second = ScriptedProvider([failed(EndReason.REFUSED)]), ScriptedProvider(["Hello", END])
     received = run_simulated(receive(Fallback([first, second])))
-    assert (received.failure, second.prompts) == (Failure.REFUSED, [])
+    assert (received.failure, second.prompts) == (EndReason.REFUSED, [])
 
 
 def test_last_models_error_is_raised() -> None:
-    last = failed(Failure.BAD_KEY)
-    models = [ScriptedProvider([failed(Failure.CUT)]), ScriptedProvider([last])]
+    last = failed(EndReason.BAD_KEY)
+    models = [ScriptedProvider([failed(EndReason.CUT)]), ScriptedProvider([last])]
     assert run_simulated(receive(Fallback(models))).error is last
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from bot.errors import Failure
+from bot.core import texts
+from bot.errors import EndReason
 from bot.providers.retry import Retry
 from tests.providers.scripts import END, PROMPT, THINKING, ScriptedProvider, Step, TimedEvents, failed, receive
 from tests.simulated_time import SimulatedClock, run_simulated
@@ -20,21 +21,21 @@ PASSING = ("rate_limited", "overloaded", "unreachable", "unexpected")
 @pytest.mark.parametrize(
     ("failure", "retry_after_s", "waits_s"),
     [
-        (Failure.RATE_LIMITED, 0.0, 0.0),
-        (Failure.RATE_LIMITED, 2.0, 2.0),
-        (Failure.RATE_LIMITED, 5.0, 5.0),
-        (Failure.OVERLOADED, None, 0.5),
-        (Failure.OVERLOADED, 0.0, 0.0),
-        (Failure.OVERLOADED, 3.0, 3.0),
-        (Failure.OVERLOADED, 5.0, 5.0),
-        (Failure.UNREACHABLE, None, 0.5),
-        (Failure.UNREACHABLE, 9.0, 0.5),
-        (Failure.UNEXPECTED, 0.0, 0.0),
-        (Failure.UNEXPECTED, 5.0, 5.0),
+        (EndReason.RATE_LIMITED, 0.0, 0.0),
+        (EndReason.RATE_LIMITED, 2.0, 2.0),
+        (EndReason.RATE_LIMITED, 5.0, 5.0),
+        (EndReason.OVERLOADED, None, 0.5),
+        (EndReason.OVERLOADED, 0.0, 0.0),
+        (EndReason.OVERLOADED, 3.0, 3.0),
+        (EndReason.OVERLOADED, 5.0, 5.0),
+        (EndReason.UNREACHABLE, None, 0.5),
+        (EndReason.UNREACHABLE, 9.0, 0.5),
+        (EndReason.UNEXPECTED, 0.0, 0.0),
+        (EndReason.UNEXPECTED, 5.0, 5.0),
     ],
 )
 def test_failure_that_may_pass_is_retried_once_after_its_wait(
-    failure: Failure, retry_after_s: float | None, waits_s: float
+    failure: EndReason, retry_after_s: float | None, waits_s: float
 ) -> None:
     model = ScriptedProvider([1.0, failed(failure, retry_after_s)], ANSWER)
     received = received_from(model)
@@ -47,15 +48,15 @@ def test_failure_that_may_pass_is_retried_once_after_its_wait(
 @pytest.mark.parametrize(
     ("failure", "retry_after_s"),
     [
-        (Failure.RATE_LIMITED, None),
-        (Failure.RATE_LIMITED, 5.01),
-        (Failure.OVERLOADED, 5.01),
-        (Failure.UNEXPECTED, None),
-        (Failure.UNEXPECTED, 5.01),
-        *((failure, 1.0) for failure in Failure if failure not in PASSING),
+        (EndReason.RATE_LIMITED, None),
+        (EndReason.RATE_LIMITED, 5.01),
+        (EndReason.OVERLOADED, 5.01),
+        (EndReason.UNEXPECTED, None),
+        (EndReason.UNEXPECTED, 5.01),
+        *((failure, 1.0) for failure in texts.MODEL_FAILURES if failure not in PASSING),
     ],
 )
-def test_failure_that_lasts_is_raised_at_once(failure: Failure, retry_after_s: float | None) -> None:
+def test_failure_that_lasts_is_raised_at_once(failure: EndReason, retry_after_s: float | None) -> None:
     error = failed(failure, retry_after_s)
     model = ScriptedProvider([error], ANSWER)
     received = received_from(model)
@@ -64,16 +65,16 @@ def test_failure_that_lasts_is_raised_at_once(failure: Failure, retry_after_s: f
 
 
 def test_second_failure_is_raised() -> None:
-    second = failed(Failure.UNREACHABLE)
-    model = ScriptedProvider([failed(Failure.OVERLOADED)], [second], ANSWER)
+    second = failed(EndReason.UNREACHABLE)
+    model = ScriptedProvider([failed(EndReason.OVERLOADED)], [second], ANSWER)
     received = received_from(model)
     assert received.error is second
     assert len(model.prompts) == 2
 
 
-@pytest.mark.parametrize("failure", [Failure.OVERLOADED, Failure.UNREACHABLE, Failure.RATE_LIMITED])
+@pytest.mark.parametrize("failure", [EndReason.OVERLOADED, EndReason.UNREACHABLE, EndReason.RATE_LIMITED])
 @pytest.mark.parametrize("after", [(), (THINKING,)], ids=["after text", "after text and a thought"])
-def test_answer_that_has_begun_is_never_retried(failure: Failure, after: tuple[Step, ...]) -> None:
+def test_answer_that_has_begun_is_never_retried(failure: EndReason, after: tuple[Step, ...]) -> None:
     error = failed(failure, 1.0)
     model = ScriptedProvider(["Hello", *after, error], ANSWER)
     received = received_from(model)
@@ -83,7 +84,7 @@ def test_answer_that_has_begun_is_never_retried(failure: Failure, after: tuple[S
 
 
 def test_request_is_retried_if_the_model_only_thought() -> None:
-    model = ScriptedProvider([THINKING, failed(Failure.OVERLOADED)], ANSWER)
+    model = ScriptedProvider([THINKING, failed(EndReason.OVERLOADED)], ANSWER)
     assert received_from(model).items == [THINKING, "Hello", " there", END]
 
 
@@ -98,7 +99,7 @@ def test_retry_has_the_name_of_its_model() -> None:
     assert Retry(ScriptedProvider(model="openai/x"), SimulatedClock()).model == "openai/x"
 
 
-@pytest.mark.parametrize("first", [[], [failed(Failure.OVERLOADED)]], ids=["first request", "second request"])
+@pytest.mark.parametrize("first", [[], [failed(EndReason.OVERLOADED)]], ids=["first request", "second request"])
 def test_closing_closes_the_model_at_once(first: list[Step]) -> None:
     scripts = [[*first], ["Hello", 60.0]] if first else [["Hello", 60.0]]
     model = ScriptedProvider(*scripts)

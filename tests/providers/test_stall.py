@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bot.core.stream import Thinking
-from bot.errors import Failure
+from bot.errors import EndReason
 from bot.providers.stall import Stall, silence_s
 from tests.providers.scripts import END, PROMPT, THINKING, ScriptedProvider, Step, TimedEvents, receive
 from tests.simulated_time import SimulatedClock, run_simulated
@@ -39,7 +39,7 @@ def received_from(*steps: Step, reader_s: float = 0.0) -> TimedEvents:
 def test_silent_model_is_hung_up_on_when_its_time_is_over(steps: list[Step], ends_s: float, limit_s: float) -> None:
     model = ScriptedProvider(steps)
     received = run_simulated(receive(Stall(model, TIMEOUT_S)))
-    assert received.failure is Failure.STALLED
+    assert received.failure is EndReason.STALLED
     assert received.error is not None
     assert (received.error.model, received.error.detail) == ("openai/m", f"nothing for {limit_s:g} s")
     assert received.ended_s == pytest.approx(ends_s, abs=1e-3)
@@ -70,7 +70,7 @@ def test_readers_own_time_is_no_stall(reader_s: float) -> None:
 
 def test_stall_is_noticed_in_time_after_a_slow_reader() -> None:
     received = received_from("a", "b", 60.0, reader_s=25.0)
-    assert received.failure is Failure.STALLED
+    assert received.failure is EndReason.STALLED
     assert received.ended_s == pytest.approx(60.0, abs=1e-3)
 
 
@@ -104,7 +104,7 @@ def test_cancellation_that_comes_with_a_stall_is_not_swallowed() -> None:
 def test_task_that_was_canceled_before_still_notices_a_stall() -> None:
     """A reader that outlived a cancellation keeps its count: the stall takes back only its own."""
 
-    async def outlived() -> tuple[Failure | None, int]:
+    async def outlived() -> tuple[EndReason | None, int]:
         task = asyncio.current_task()
         assert task is not None
         task.cancel()
@@ -116,7 +116,7 @@ def test_task_that_was_canceled_before_still_notices_a_stall() -> None:
         task.uncancel()
         return received.failure, cancellations
 
-    assert run_simulated(outlived()) == (Failure.STALLED, 1)
+    assert run_simulated(outlived()) == (EndReason.STALLED, 1)
 
 
 def test_reader_is_left_alone_after_the_end() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.conversation import Prompt
 from bot.core.stream import Completion, FinishReason, StreamEvent
-from bot.errors import Failure, ProviderError
+from bot.errors import EndReason, ProviderError
 from bot.providers.stall import LATE_S, Stall
 
 STALL_TIMEOUT_S = 0.2
@@ -41,4 +41,4 @@ async def test_model_that_is_silent_after_the_pause_as_well_has_stalled() -> Non
     with pytest.raises(ProviderError) as raised:
         async for _ in Stall(Paused(ends=False), STALL_TIMEOUT_S).stream(Prompt("", ())):
             pass
-    assert raised.value.failure is Failure.STALLED
+    assert raised.value.reason is EndReason.STALLED

@@ -8,7 +8,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.limits.caps import parse_caps
-from bot.errors import Failure
+from bot.errors import EndReason
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says
@@ -95,14 +95,14 @@ async def test_dollars_are_capped_too(stage: Stage, settings: Settings) -> None:
 
 
 BROKEN_OFF = {
-    "cut": (VendorResponse(speech.chat(speech.tokens(WORDS))[:60], ending=ResponseEnd.CUT), Failure.CUT),
-    "stalled": (VendorResponse(speech.chat(speech.tokens(WORDS))[:60], ending=ResponseEnd.HANG), Failure.STALLED),
+    "cut": (VendorResponse(speech.chat(speech.tokens(WORDS))[:60], ending=ResponseEnd.CUT), EndReason.CUT),
+    "stalled": (VendorResponse(speech.chat(speech.tokens(WORDS))[:60], ending=ResponseEnd.HANG), EndReason.STALLED),
 }
 
 
 @pytest.mark.parametrize(("answer", "failure"), BROKEN_OFF.values(), ids=BROKEN_OFF.keys())
 async def test_failed_answer_counts_by_estimate(
-    stage: Stage, settings: Settings, answer: VendorResponse, failure: Failure
+    stage: Stage, settings: Settings, answer: VendorResponse, failure: EndReason
 ) -> None:
     stage.vendor.script(answer)
     async with running(replace(settings, caps=parse_caps("user/day=50tokens"), stall_timeout_s=2)):
@@ -117,7 +117,7 @@ async def test_failure_before_the_first_word_costs_nothing(stage: Stage, setting
     async with running(replace(settings, caps=parse_caps("user/day=50tokens"))):
         for _ in range(2):
             (text,) = await stage.answers("general", await stage.mention())
-            assert text == texts.model_failure(Failure.OVERLOADED, "openai/test")
+            assert text == texts.model_failure(EndReason.OVERLOADED, "openai/test")
 
 
 @pytest.mark.long

@@ -10,7 +10,7 @@ import pytest
 
 from bot import __version__
 from bot.core import texts
-from bot.errors import Failure
+from bot.errors import EndReason
 from bot.settings import install_command
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
@@ -126,7 +126,7 @@ async def test_ask_reports_a_failure_in_one_sentence_without_the_key(tmp_path: P
     env = {**asking(vendor), "OPENAI_API_KEY": key, "BOT_LOG_LEVEL": "debug"}
     code, out, err = await forked_command(tmp_path, "ask", "why?", env=env)
     assert (code, out) == (1, "")
-    assert texts.model_failure(Failure.BAD_KEY, "openai/test") in err
+    assert texts.model_failure(EndReason.BAD_KEY, "openai/test") in err
     assert key not in err
 
 

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from bot.core import texts
 from bot.core.inbound.prompt import CONTINUE_REQUEST
-from bot.core.job import EndReason
 from bot.core.reply.actions import ReplyAction
+from bot.errors import EndReason
 from bot.settings import Settings
 from bot.store.engine import create_engine
 from bot.store.schema import jobs, turns

@@ -8,7 +8,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.inbound.prompt import MESSAGES_OMITTED
-from bot.errors import Failure
+from bot.errors import EndReason
 from bot.settings import Settings
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
@@ -42,24 +42,24 @@ def openai_error(status: int, code: str, **headers: str) -> VendorResponse:
 
 
 WITHOUT_TEXT = {
-    "a bad key": (openai_error(401, "invalid_api_key"), Failure.BAD_KEY),
-    "an unknown model": (openai_error(404, "model_not_found"), Failure.UNKNOWN_MODEL),
-    "overloaded": (openai_error(503, "slow_down"), Failure.OVERLOADED),
-    "a context too long": (openai_error(400, "context_length_exceeded"), Failure.CONTEXT_TOO_LONG),
-    "refused": (openai_error(400, "invalid_prompt"), Failure.REFUSED),
+    "a bad key": (openai_error(401, "invalid_api_key"), EndReason.BAD_KEY),
+    "an unknown model": (openai_error(404, "model_not_found"), EndReason.UNKNOWN_MODEL),
+    "overloaded": (openai_error(503, "slow_down"), EndReason.OVERLOADED),
+    "a context too long": (openai_error(400, "context_length_exceeded"), EndReason.CONTEXT_TOO_LONG),
+    "refused": (openai_error(400, "invalid_prompt"), EndReason.REFUSED),
 }
 
 AFTER_SOME_TEXT = {
-    "cut": (part(ResponseEnd.CUT), Failure.CUT),
-    "reset": (part(ResponseEnd.RESET), Failure.CUT),
-    "ended without its terminal marker": (part(ResponseEnd.END), Failure.CUT),
-    "refused in the middle": (finished_by("content_filter"), Failure.REFUSED),
+    "cut": (part(ResponseEnd.CUT), EndReason.CUT),
+    "reset": (part(ResponseEnd.RESET), EndReason.CUT),
+    "ended without its terminal marker": (part(ResponseEnd.END), EndReason.CUT),
+    "refused in the middle": (finished_by("content_filter"), EndReason.REFUSED),
 }
 
 
 @pytest.mark.parametrize(("answer", "failure"), WITHOUT_TEXT.values(), ids=WITHOUT_TEXT.keys())
 async def test_failure_before_the_first_word_is_explained_in_a_notice(
-    stage: Stage, answer: VendorResponse, failure: Failure
+    stage: Stage, answer: VendorResponse, failure: EndReason
 ) -> None:
     stage.vendor.script(answer)
     asked = await stage.mention()
@@ -68,7 +68,7 @@ async def test_failure_before_the_first_word_is_explained_in_a_notice(
 
 @pytest.mark.parametrize(("answer", "failure"), AFTER_SOME_TEXT.values(), ids=AFTER_SOME_TEXT.keys())
 async def test_failure_midway_leaves_the_part_and_a_notice(
-    stage: Stage, answer: VendorResponse, failure: Failure
+    stage: Stage, answer: VendorResponse, failure: EndReason
 ) -> None:
     stage.vendor.script(answer)
     asked = await stage.mention()
@@ -80,14 +80,14 @@ async def test_failure_midway_leaves_the_part_and_a_notice(
 async def test_stalled_model_leaves_its_part_and_a_notice(with_short_stall_timeout: Stage, text: str) -> None:
     with_short_stall_timeout.vendor.script(part(ResponseEnd.HANG) if text else VendorResponse(ending=ResponseEnd.HANG))
     asked = await with_short_stall_timeout.mention()
-    sentence = texts.model_failure(Failure.STALLED, "openai/test")
+    sentence = texts.model_failure(EndReason.STALLED, "openai/test")
     assert await with_short_stall_timeout.answers("general", asked) == [f"{text.rstrip()}\n{sentence}".lstrip()]
 
 
 async def test_long_rate_limit_is_reported_with_its_wait(stage: Stage) -> None:
     stage.vendor.script(openai_error(429, "rate_limit_exceeded", retry_after="600"))
     (text,) = await stage.answers("general", await stage.mention())
-    assert text == texts.model_failure(Failure.RATE_LIMITED, "openai/test", retry_after_s=600)
+    assert text == texts.model_failure(EndReason.RATE_LIMITED, "openai/test", retry_after_s=600)
 
 
 async def test_short_rate_limit_is_waited_for(stage: Stage) -> None:
@@ -103,7 +103,7 @@ async def test_answer_at_its_length_limit_says_so(stage: Stage) -> None:
 async def test_empty_answer_is_reported(stage: Stage) -> None:
     stage.vendor.script(says(""))
     (text,) = await stage.answers("general", await stage.mention())
-    assert text == texts.model_failure(Failure.EMPTY, "openai/test")
+    assert text == texts.model_failure(EndReason.EMPTY, "openai/test")
 
 
 async def test_fallback_model_answers_if_the_first_fails_before_its_first_word(

@@ -10,9 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import Question
-from bot.core.job import End, EndReason, Spent
+from bot.core.job import End, Spent
 from bot.core.limits.caps import parse_day
 from bot.core.stream import Usage
+from bot.errors import EndReason
 from bot.prices import ModelPrices
 from bot.store import Stores
 from bot.store.schema import feedback

@@ -4,10 +4,11 @@ import pytest
 
 from bot.core.answer import StepUnderWay
 from bot.core.conversation import Job, TextPart
-from bot.core.job import End, EndReason, Spent
+from bot.core.job import End, Spent
 from bot.core.stream import Citation, Completion, FinishReason, Opaque, Thinking, ToolCall, Usage
 from bot.core.tool_steps import Round
 from bot.core.trust import ASKERS
+from bot.errors import EndReason
 from bot.services.answer_attempt import CHARS_PER_TOKEN, AnswerAttempt
 from tests.services.test_answering import MODEL, QUESTION
 

@@ -15,7 +15,7 @@ from bot.core.conversation import File, Job, Media, Message, Prompt, Question, T
 from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity
-from bot.core.job import Checkpoint, End, EndReason
+from bot.core.job import Checkpoint, End
 from bot.core.lease import Lease
 from bot.core.limits.access import AccessRules, UserKind
 from bot.core.limits.caps import parse_caps
@@ -24,7 +24,7 @@ from bot.core.reply.approvals import Ask
 from bot.core.reply.messages import Shown
 from bot.core.reply.resuming import SHORTEST_CHARS
 from bot.core.stream import Citation, Completion, Feature, FinishReason, Searching, StreamEvent, Thinking, Usage
-from bot.errors import Failure, ProviderError
+from bot.errors import EndReason, ProviderError
 from bot.prices import ModelPrices
 from bot.services.access_control import AccessControl
 from bot.services.answer_attempt import AnswerAttempt, Cancellation
@@ -523,14 +523,14 @@ async def test_deleted_reply_ends_the_stream(stage: AnsweringStage) -> None:
 @pytest.mark.parametrize(
     ("events", "failure", "is_charged"),
     [
-        ((), Failure.OVERLOADED, False),
-        (("Because",), Failure.OVERLOADED, True),
-        (("Because",), Failure.CUT, True),
-        ((), Failure.STALLED, True),
+        ((), EndReason.OVERLOADED, False),
+        (("Because",), EndReason.OVERLOADED, True),
+        (("Because",), EndReason.CUT, True),
+        ((), EndReason.STALLED, True),
     ],
 )
 async def test_failed_model_is_charged_for_the_text_that_it_began(
-    stage: AnsweringStage, events: Sequence[StreamEvent], failure: Failure, is_charged: bool
+    stage: AnsweringStage, events: Sequence[StreamEvent], failure: EndReason, is_charged: bool
 ) -> None:
     stage.model.events, stage.model.error = events, ProviderError(failure, MODEL)
     stage.open_all()
@@ -808,7 +808,7 @@ async def test_model_that_has_nothing_to_add_completes_the_text_on_record(
     alone: AnsweringStage, left: str, end_reason: EndReason
 ) -> None:
     assert len(TEXT) > SHORTEST_CHARS
-    alone.model.events, alone.model.error = (), ProviderError(Failure.EMPTY, MODEL)
+    alone.model.events, alone.model.error = (), ProviderError(EndReason.EMPTY, MODEL)
     await attempt_at(alone, lambda job: replace(job, checkpoint=Checkpoint(left)))
     row = await turn(alone)
     assert row.end_reason == end_reason
@@ -816,9 +816,9 @@ async def test_model_that_has_nothing_to_add_completes_the_text_on_record(
 
 
 async def test_other_failure_of_a_resumed_answer_is_its_end(alone: AnsweringStage) -> None:
-    alone.model.events, alone.model.error = (), ProviderError(Failure.OVERLOADED, MODEL)
+    alone.model.events, alone.model.error = (), ProviderError(EndReason.OVERLOADED, MODEL)
     await attempt_at(alone, lambda job: replace(job, checkpoint=Checkpoint(TEXT)))
-    assert (await turn(alone)).end_reason == Failure.OVERLOADED.value
+    assert (await turn(alone)).end_reason == EndReason.OVERLOADED.value
 
 
 async def test_resumed_answer_repeats_nothing_and_loses_nothing(alone: AnsweringStage) -> None:
@@ -837,11 +837,11 @@ async def test_resumed_answer_repeats_nothing_and_loses_nothing(alone: Answering
 
 
 async def test_failed_models_text_and_name_are_recorded(alone: AnsweringStage) -> None:
-    alone.model.events, alone.model.error = ("Because",), ProviderError(Failure.CUT, "openai/other")
+    alone.model.events, alone.model.error = ("Because",), ProviderError(EndReason.CUT, "openai/other")
     await attempt_at(alone)
     row = await turn(alone)
-    assert (row.answer, row.model, row.end_reason) == ("Because", "openai/other", Failure.CUT.value)
-    assert end_of(alone) == End(EndReason.CUT, texts.model_failure(Failure.CUT, "openai/other", None), MODEL)
+    assert (row.answer, row.model, row.end_reason) == ("Because", "openai/other", EndReason.CUT.value)
+    assert end_of(alone) == End(EndReason.CUT, texts.model_failure(EndReason.CUT, "openai/other", None), MODEL)
 
 
 async def test_reply_that_slack_no_longer_shows_ends_as_not_shown(alone: AnsweringStage) -> None:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.stream import Usage
+from bot.errors import EndReason
 from bot.services.metrics import JobLife, Times, line, logged, waited_s
 
 PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^\s"=]+)(?: |$)')

@@ -7,7 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import End, EndReason
+from bot.core.job import End
+from bot.errors import EndReason
 from bot.services.retention import CLOCKS_AGREE_S, DAY_S, EVERY_S, SlackTime, expire_texts
 from bot.store import Stores
 from bot.store.schema import jobs

@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from bot.core import texts
 from bot.core.conversation import Prompt, Question, ToolDefinition, ToolResult
 from bot.core.inbound.prompt import RESUME_REQUEST
-from bot.core.job import EndReason
 from bot.core.limits.access import UserKind
 from bot.core.step_turns import DROPPED
 from bot.core.stream import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
 from bot.core.tool_steps import APPROVAL_S, Decision, StepState, ToolStep
 from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
 from bot.core.trust import OURS, Origins
+from bot.errors import EndReason
 from bot.services.tool_calls import NO_ARGUMENTS
 from bot.services.worker import Worker
 from bot.store import Stores

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from bot.core.answer import Answer
 from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import Checkpoint, End, EndReason
+from bot.core.job import Checkpoint, End
 from bot.core.lease import Lease
-from bot.errors import RateLimited, Refusal, Refused
+from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.slack.client import SlackClient
 from bot.slack.paced_client import PacedClient
 from bot.slack.rate_budget import RateBudget

@@ -10,7 +10,7 @@ import pytest
 
 from bot.core.answer import Answer
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.lease import LEASE_S
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import FINAL_WAIT_S, OWN_GAP_S, POST_BURST, STEP_GAP_S, Urgency
@@ -18,7 +18,7 @@ from bot.core.reply.approvals import Ask
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.messages import Call, Delete, Shown, Upload
 from bot.core.reply.reply import Reply
-from bot.errors import RateLimited, Refusal, Refused
+from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.services.replies import LiveReply
 from bot.slack.rate_budget import CALLS_PER_MINUTE
 from bot.slack.replies.scheduled_reply import MAX_LAYOUT_CHARS, ScheduledReply

@@ -8,13 +8,13 @@ import pytest
 
 from bot.core.answer import Answer
 from bot.core.carriers import STREAM_LIFE_S, CarrierSetting
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.pacing import OWN_GAP_S
 from bot.core.reply.approvals import Ask
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.messages import Call
 from bot.core.reply.streams import AppendStream, StartStream, StopStream
-from bot.errors import RateLimited, Refusal, Refused
+from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.services.replies import LiveReply
 from bot.slack.rate_budget import CALLS_PER_MINUTE
 from bot.slack.replies.scheduler import PLACEHOLDER_DELAY_S

@@ -10,11 +10,11 @@ import pytest
 from bot.core.answer import Answer
 from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.messages import Call
 from bot.core.reply.streams import StartStream
-from bot.errors import RateLimited
+from bot.errors import EndReason, RateLimited
 from bot.slack.replies.scheduled_reply import ScheduledReply
 from bot.slack.replies.transport import METHODS
 from tests.simulated_time import run_simulated

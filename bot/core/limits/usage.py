@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import median
 
-from bot.core.job import EndReason
 from bot.core.limits.caps import day_of, format_day
+from bot.errors import EndReason
 
 NO_MODEL = "(none)"
 

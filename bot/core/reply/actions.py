@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from bot.core import texts
 from bot.core.conversation import Question
-from bot.core.job import EndReason
 from bot.core.stream import Citation
+from bot.errors import EndReason
 
 
 class ReplyAction(StrEnum):

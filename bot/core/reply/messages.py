@@ -9,10 +9,10 @@ from typing import Protocol
 
 from bot.core import texts
 from bot.core.conversation import Question
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.reply.approvals import Ask
 from bot.core.reply.attachments import Attached, AttachedFile
-from bot.errors import Refusal
+from bot.errors import EndReason, Refusal
 
 
 @dataclass(frozen=True, slots=True)

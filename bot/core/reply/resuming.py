@@ -4,10 +4,10 @@ import re
 from functools import cached_property
 
 from bot.core.conversation import Job
-from bot.core.job import EndReason
 from bot.core.reply.joins import LOOKAHEAD_CHARS, PARAGRAPH, TextEnd
 from bot.core.reply.markdown.block_parser import LeafKind, parse_blocks, recent_part
 from bot.core.reply.page_breaks import Outline
+from bot.errors import EndReason
 
 NOTHING_MISSING = "(complete)"
 """The reply that the prompt asks for if the text is already complete."""

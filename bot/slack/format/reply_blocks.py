@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.core import texts
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.reply.actions import ActionResponse, ReplyAction, Vote
 from bot.core.reply.approvals import SHOWN_ARGUMENT_CHARS, Ask
 from bot.core.reply.markdown.escaping import mrkdwn, unlinked
@@ -21,6 +21,7 @@ from bot.core.reply.preview import beginning, first_words
 from bot.core.reply.sources import plain_list, shown_sources
 from bot.core.stream import Citation
 from bot.core.tool_steps import Decision
+from bot.errors import EndReason
 from bot.slack.format import blockkit
 from bot.slack.format.blockkit import Json
 

@@ -15,12 +15,11 @@ from typing import Any
 
 from bot.core.conversation import Job, Question
 from bot.core.inbound.mentions import with_names
-from bot.core.job import EndReason
 from bot.core.reply import attachments
 from bot.core.reply.attachments import Attached
 from bot.core.reply.edits import Post
 from bot.core.reply.messages import Delete, PageView, Shown
-from bot.errors import Refusal, Refused
+from bot.errors import EndReason, Refusal, Refused
 from bot.slack.format import reply_blocks
 from bot.slack.format.message_text import body_of
 from bot.slack.paced_client import PacedClient

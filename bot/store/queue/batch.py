@@ -26,8 +26,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import FollowUp, Job
-from bot.core.job import End, EndReason, Status
+from bot.core.job import End, Status
 from bot.core.outbox import OutboxKind
+from bot.errors import EndReason
 from bot.store import outbox
 from bot.store.predicates import THREAD, in_thread, is_batched_with, is_queued
 from bot.store.rows import question_of, turn_values

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question, QueuedThreads, ThreadKey
-from bot.core.job import EndReason, Enqueued, State, Status, state_of
+from bot.core.job import Enqueued, State, Status, state_of
 from bot.core.outbox import OutboxKind
+from bot.errors import EndReason
 from bot.store import checkpoints, outbox, rounds
 from bot.store.approvals import RELEASED, deny_by_reply
 from bot.store.database import Database, Operations, completes, reads, writes

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.reply.markdown.emphasis import HAIR_SPACE
 from bot.core.reply.markdown.extent import MOST_BLOCKS, MOST_ROWS, Extent
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.messages import PageView, Upload
 from bot.core.reply.pages import PAGE_CHARS, Pages
 from bot.core.reply.reply import MAX_PAGES, Reply
-from bot.errors import Refusal
+from bot.errors import EndReason, Refusal
 from sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question
 from tests.core.stored_messages import StoredMessages, grow, kinds, leaves, show, shown_text, stored

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core import texts
-from bot.core.job import End, EndReason
+from bot.core.job import End
 from bot.core.reply.actions import ActionResponse
 from bot.core.reply.messages import PageView
 from bot.core.stream import Citation
+from bot.errors import EndReason
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks, check_replacement
 from tests.core.stored_messages import Json, kinds, leaves, shown_text, stored
