@@ -4,6 +4,7 @@ Each operation locks the job's row before it reads the calls. A worker that give
 sees the decision, or the decision sees that the job waits.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -100,16 +101,18 @@ class Approvals(Operations):
         self._worker.wake()
 
 
-async def deny_by_reply(connection: AsyncConnection, question: Question, now: float) -> bool:
-    """Denies the calls that wait in a thread in which their asker has written instead; returns whether any did."""
+async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
+    """Denies the calls that wait in threads in which their asker has written instead; returns whether any did."""
     if not await connection.scalar(sa.select(sa.exists().where(is_waiting()))):
         return False
-    of_asker = in_thread(question.thread), jobs.c.user_id == question.user_id
-    waiting = sa.select(jobs.c.id, jobs.c.version).where(*of_asker, is_waiting(), jobs.c.ts < question.ts)
-    rows = (await connection.execute(waiting.with_for_update())).all()
-    for row in rows:
-        await _deny_all(connection, row.id, row.version, Decision.REPLIED, question.user_id, now)
-    return bool(rows)
+    denied = False
+    for question in questions:
+        of_asker = in_thread(question.thread), jobs.c.user_id == question.user_id
+        waiting = sa.select(jobs.c.id, jobs.c.version).where(*of_asker, is_waiting(), jobs.c.ts < question.ts)
+        for row in (await connection.execute(waiting.with_for_update())).all():
+            await _deny_all(connection, row.id, row.version, Decision.REPLIED, question.user_id, now)
+            denied = True
+    return denied
 
 
 async def is_any_asked(connection: AsyncConnection, job_id: int, version: int) -> bool:

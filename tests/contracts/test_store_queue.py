@@ -117,7 +117,7 @@ class TestEnqueue:
 
 class TestManyAtOnce:
     async def test_simultaneous_events_have_the_same_results_as_single_ones(self, store: Stores) -> None:
-        """Twins, repeated events, and threads with an order."""
+        """More than one batch of events: twins, repeated events, threads with an order, a process at its limit."""
         arrivals: list[tuple[str, Question]] = []
         for number in range(150):
             arrivals += [(f"EvA{number}", apart(number)), (f"EvB{number}", apart(number))]

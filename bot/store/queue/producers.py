@@ -5,7 +5,7 @@ the request and the new version for it (core/job.py). A job that has ended gets 
 locks the job's row first, so that a claim or an end at the same moment comes before or after it.
 """
 
-import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,11 +31,11 @@ from bot.store.predicates import (
     is_waiting,
     may_be_regenerated,
     same_thread,
-    thread_values,
 )
 from bot.store.queue import batch
-from bot.store.rows import file_values, insert_into, question_of, wake_others
-from bot.store.schema import jobs, seen_events
+from bot.store.queue.enqueue import Arrival, Arrivals, must_wait, write_arrivals
+from bot.store.rows import file_values, question_of, wake_others
+from bot.store.schema import jobs
 
 
 class QuestionQueue(Operations):
@@ -46,7 +46,7 @@ class QuestionQueue(Operations):
         super().__init__(database)
         self._worker = worker
         self._most_per_user = most_per_user
-        self._enqueuing = asyncio.Lock()
+        self._arrivals = Arrivals(self._write_arrivals)
 
     @completes(bounded=False)
     async def enqueue(self, event_id: str, question: Question, *, full: bool = False) -> Enqueued | None:
@@ -56,24 +56,8 @@ class QuestionQueue(Operations):
         has as many answers under way as one person may have, or if this process is `full`. The caller then posts a
         placeholder and records it; until it has, but for 10 s at most, no worker claims the job.
         """
-        # One after another, so that each is seen by the next. The wait for others is not bounded, each transaction is.
-        async with self._enqueuing, self._database.bounded(), self._database.begin_write() as connection:
-            now = self._now()
-            event = insert_into(connection, seen_events).values(event_id=event_id, seen_at=now)
-            new_event = event.on_conflict_do_nothing().returning(seen_events.c.event_id)
-            if await connection.scalar(new_event) is None:
-                return None
-            waits = full or await self._must_wait(connection, question)
-            # A twin event's transaction waits here for this one's commit.
-            values = {**_new_job(question, now), "placeholder_due_since": now if waits else None}
-            job = insert_into(connection, jobs).values(values).on_conflict_do_nothing()
-            job_id = await connection.scalar(job.returning(jobs.c.id))
-            if job_id is None:
-                return None
-            replied = await deny_by_reply(connection, question, now)
-            if replied or not waits:
-                await wake_others(connection, self._worker.name)
-            return Enqueued(job_id, waits)
+        # Each batch is bounded, but not the wait for a question's own batch.
+        return await self._arrivals.add(Arrival(event_id, question, full))
 
     @reads
     async def may_post_placeholder(self, connection: AsyncConnection, question: Question) -> bool:
@@ -132,7 +116,7 @@ class QuestionQueue(Operations):
         row = (await connection.execute(sa.select(jobs).where(*this, has_content()).with_for_update())).one_or_none()
         if row is None:
             return None
-        waits = full or await self._must_wait(connection, question_of(row))
+        waits = await must_wait(connection, question_of(row), full, self._most_per_user)
         # The placeholder of a job that ended in the queue may not be on record yet.
         due_since = now if waits else None if row.attempts else row.placeholder_due_since
         values: dict[str, Any] = {
@@ -212,39 +196,20 @@ class QuestionQueue(Operations):
             await outbox.add(connection, OutboxKind.RETRACT_REPLY, [row.id], now)
         return True
 
-    async def _must_wait(self, connection: AsyncConnection, question: Question) -> bool:
-        """Whether a question must wait behind others of its thread, or because its asker has enough answers."""
-        thread, queued = in_thread(question.thread), is_queued()
-        # Each condition in the form of an index (store/schema.py).
-        is_behind = sa.or_(
-            sa.exists().where(thread, is_running()),
-            sa.exists().where(thread, queued, sa.or_(jobs.c.attempts > 0, jobs.c.ts < question.ts)),
-        )
-        theirs = jobs.c.team_id == question.thread.team_id, jobs.c.user_id == question.user_id
-        columns = jobs.c.channel_id, jobs.c.thread_ts
-        # So many of the person's threads could have an answer under way at once.
-        threads = sa.union(*(sa.select(*columns).where(is_in, *theirs) for is_in in (queued, is_running()))).subquery()
-        has_enough = sa.select(sa.func.count()).select_from(threads).scalar_subquery() >= self._most_per_user
-        return bool(await connection.scalar(sa.select(sa.or_(is_behind, has_enough))))
+    async def _write_arrivals(self, arrivals: Sequence[Arrival]) -> Sequence[Enqueued | None]:
+        async with self._database.bounded(), self._database.begin_write() as connection:
+            now = self._now()
+            taken = await write_arrivals(connection, arrivals, self._most_per_user, now)
+            asked = [arrival.question for arrival, enqueued in zip(arrivals, taken, strict=True) if enqueued]
+            replied = await deny_by_reply(connection, asked, now)
+            if replied or any(enqueued and not enqueued.waiting for enqueued in taken):
+                await wake_others(connection, self._worker.name)
+            return taken
 
     async def _wake_all(self, connection: AsyncConnection) -> None:
         """Makes every process, this one included, send a heartbeat soon: one of them may have the job."""
         await wake_others(connection, self._worker.name)
         self._worker.wake()
-
-
-def _new_job(question: Question, now: float) -> dict[str, Any]:
-    return {
-        **thread_values(question.thread),
-        "ts": question.ts,
-        "user_id": question.user_id,
-        "text": question.text,
-        "files": file_values(question),
-        "from_bot": question.from_bot,
-        "attached_chars": question.attached_chars,
-        "status": Status.QUEUED.value,
-        "created_at": now,
-    }
 
 
 async def _at(connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> sa.Row[Any] | None:
