@@ -7,11 +7,12 @@ person.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bot.core.backoff import Backoff
 from bot.core.conversation import Question
 
 OUTBOX_HOLD_S = 30.0
 """How long a process that takes an entry holds it; then any process may take it again."""
-LONGEST_WAIT_S = 3_600.0
+BACKOFF = Backoff(OUTBOX_HOLD_S, 3_600.0)
 MOST_TRIES = 30
 """With the growing waits between tries, an entry is tried for about a day."""
 MOST_IN_VAIN = 10
@@ -23,8 +24,7 @@ def wait_s(tries: int, *, had_no_turn: bool = False) -> float:
 
     `had_no_turn`: the try waited for Slack's rate limits until its time was up.
     """
-    doublings = 1 if had_no_turn and tries <= MOST_IN_VAIN else min(tries, 10)
-    return min(LONGEST_WAIT_S, OUTBOX_HOLD_S * 2.0**doublings)
+    return BACKOFF.wait_s(2 if had_no_turn and tries <= MOST_IN_VAIN else tries + 1)
 
 
 class OutboxKind(StrEnum):

@@ -16,6 +16,7 @@ from mcp_types import CONNECTION_CLOSED, HEADER_MISMATCH, INVALID_PARAMS, INVALI
 from pydantic import ValidationError
 
 from bot.clock import Clock
+from bot.core.backoff import Backoff
 from bot.core.tools import CallOutcome, CallResult
 from bot.mcp.config import ServerConfig
 from bot.mcp.connection import ServerConnection, ServerDown, is_too_long
@@ -36,8 +37,8 @@ LISTED_FOR_S = 60.0
 """How long a list of tools is trusted."""
 CLOSE_WITHIN_S = 2.5
 """More than a process has that must be killed (bot/mcp/connection.py)."""
-BACKOFF_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-"""How long nobody tries to connect after each failure in a row."""
+BACKOFF = Backoff(1.0, 60.0)
+"""How long nobody tries to connect after failures in a row. One failure is followed by a try at once."""
 STABLE_S = 60.0
 """A connection that lasted so long ends a row of failures."""
 
@@ -157,7 +158,7 @@ class McpServer:
         now = self._clock.monotonic()
         if lost.opened_at is not None and now - lost.opened_at >= STABLE_S:
             self._failures = 0
-        self._next_try_at = now + BACKOFF_S[min(self._failures, len(BACKOFF_S) - 1)]
+        self._next_try_at = now + BACKOFF.wait_s(self._failures)
         self._failures += 1
         self._last_reason = lost.reason
 

@@ -2,14 +2,13 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from itertools import chain, repeat
 from typing import TypeVar
 
 from bot.clock import Clock
+from bot.core.backoff import Backoff
 from bot.errors import StoreError, trace_of
 
-RETRIES_S = (0.5, 1.0, 2.0, 5.0)
-"""Pauses between tries; the last one repeats."""
+BACKOFF = Backoff(0.5, 5.0)
 
 T = TypeVar("T")
 
@@ -23,10 +22,11 @@ async def insist(
 
     `what`: what has failed, for the log. `failures`: the errors after which the operation is repeated.
     """
-    for delay_s in chain(RETRIES_S, repeat(RETRIES_S[-1])):
+    failed = 0
+    while True:
         try:
             return await operation()
         except failures as error:
             log.error("%s, retrying: %s", what, error if isinstance(error, StoreError) else trace_of(error))
-        await clock.sleep(delay_s)
-    raise AssertionError("the pauses never end")
+            failed += 1
+        await clock.sleep(BACKOFF.wait_s(failed))

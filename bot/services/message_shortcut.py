@@ -17,6 +17,7 @@ from typing import Any
 
 from bot.clock import Clock
 from bot.core import texts
+from bot.core.backoff import Backoff
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.triage import Identity
 from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage, text_of_post
@@ -29,8 +30,10 @@ from bot.store.message_questions import MessageQuestions
 POST_WITHIN_S = 10.0
 """The latest time for sending a post. Slack answers within 15 s or never, so none arrives after QUESTION_HOLD_S."""
 WITHIN_S = QUESTION_HOLD_S - 2.0
-LOOK_AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""How long to wait before each further look for a post whose answer was lost."""
+LOOKS = Backoff(0.5, 8.0)
+"""The waits before further looks for a post whose answer was lost."""
+MAX_LOOKS = 6
+TRIES = Backoff(4.0, QUESTION_HOLD_S)
 SKEW_S = 300.0
 """Slack's clock may be behind ours by this much."""
 LOOK_S = 2.0
@@ -136,13 +139,13 @@ class MessageShortcut:
         except PostUncertain as error:
             log.warning("question about message %s: maybe posted, looking again: %s", question.about.ts, error)
             if question.tries < MOST_TRIES:
-                return await self._postpone(question, _wait_s(question))
+                return await self._postpone(question, TRIES.wait_s(question.tries))
             sentence = texts.QUESTION_MAYBE_ASKED
         except (RateLimited, Refused) as error:
             log.warning("question about message %s not asked: %s", question.about.ts, error)
             may_pass = isinstance(error, RateLimited) or error.reason.may_pass or error.reason is Refusal.TOKEN_GONE
             if may_pass and question.view_id in self._late and question.tries < MOST_TRIES:
-                return await self._postpone(question, _wait_s(question))
+                return await self._postpone(question, TRIES.wait_s(question.tries))
             sentence = _sentence(error)
         await self._postpone(question, None)
         return sentence
@@ -204,19 +207,20 @@ class MessageShortcut:
         Raises PostUncertain if Slack doesn't say.
         """
         since = question.created_at - SKEW_S
-        looks = 0
-        for delay_s in (*LOOK_AGAIN_S, None):
+        is_missing = False
+        for look in range(1, MAX_LOOKS + 1):
             try:
                 ts = await self.surfaces.find_question(question, since)
-                looks += 1
-                if ts is not None or looks > 1:
+                if ts is not None or is_missing:
                     return ts
+                is_missing = True
             except (RateLimited, Refused) as error:
                 if isinstance(error, Refused) and error.reason in (Refusal.CHANNEL_GONE, Refusal.MESSAGE_GONE):
                     return None
-                if delay_s is None:
+                if look == MAX_LOOKS:
                     raise PostUncertain(str(error)) from error
-            await self.clock.sleep(delay_s or 0)
+            if look < MAX_LOOKS:
+                await self.clock.sleep(LOOKS.wait_s(look))
         return None
 
     def _question(self, question: MessageQuestion, channel_id: str, ts: str) -> Question:
@@ -235,10 +239,6 @@ class MessageShortcut:
             await self.surfaces.respond_to_command(response_url, CommandResponse(sentence))
         except (RateLimited, Refused) as error:
             log.warning("response to a command not sent: %s", error)
-
-
-def _wait_s(question: MessageQuestion) -> float:
-    return min(QUESTION_HOLD_S, 2.0 * 2.0**question.tries)
 
 
 def _sentence(error: RateLimited | Refused) -> str:

@@ -26,7 +26,7 @@ from bot.core.surrogates import paired_json
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
 from bot.slack.client import SlackClient
 from bot.slack.credentials import LOOK_S, Credential
-from bot.slack.retry_policy import NO_FAILURES, SHORT_LIVED_CONNECTION
+from bot.slack.retry_policy import SHORT_LIVED_CONNECTION
 
 CONNECTIONS = 2
 PING_INTERVAL_S = 5
@@ -196,21 +196,21 @@ class Sockets:
 
     async def _watch(self, connection: SocketConnection) -> None:
         """Reconnects until canceled, sooner than the SDK would, and waits longer after each failure."""
-        failures = NO_FAILURES
+        failures = 0
         while True:
             is_up = await connection.look()
             if connection.is_steady():
-                failures = NO_FAILURES
+                failures = 0
                 self._set_problem(connection, "")
             if is_up:
                 continue
             if connection.end_reason in REFRESH:
                 log.info("connection to Slack ended for a refresh, opening a new one")
-            elif not failures.count:
+            elif not failures:
                 log.warning("connection to Slack lost, opening a new one")
             if not connection.is_steady():
-                failures = failures.and_one(self._clock.monotonic())
-                if failures.count > 1:
+                failures += 1
+                if failures > 1:
                     self._set_problem(connection, _problem_of(connection.end_reason))
                 await connection.leave()
                 await self._clock.sleep(SHORT_LIVED_CONNECTION.wait_s(failures))

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
-from bot.core.outbox import ABOUT_APPROVALS, LONGEST_WAIT_S, OUTBOX_HOLD_S, OutboxEntry, OutboxKind
+from bot.core.outbox import ABOUT_APPROVALS, BACKOFF, OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.tool_steps import APPROVAL_S
 from bot.store import checkpoints, outbox, recorded_answers, rounds
 from bot.store.database import Operations, completes, reads, writes
@@ -105,7 +105,7 @@ def _due(now: float) -> sa.Select[tuple[int]]:
         sa.and_(is_about_approvals, sa.exists().where(of_entry, is_waiting())),
         sa.and_(~is_about_approvals, ~sa.exists().where(of_entry, is_live())),
     )
-    longest_s = sa.case((is_about_approvals, APPROVAL_S), else_=LONGEST_WAIT_S)
+    longest_s = sa.case((is_about_approvals, APPROVAL_S), else_=BACKOFF.max_s)
     is_due = has_come(outbox_entries.c.due_at, now, longest_s)
     free = is_due, in_state, ~outbox.is_reply_being_edited(now, outbox_entries.c.job_id)
     return sa.select(outbox_entries.c.id).where(*free).order_by(outbox_entries.c.due_at)

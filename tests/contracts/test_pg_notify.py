@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bot.clock import Clock, SystemClock
 from bot.store.engine import create_engine
 from bot.store.liveness import pg_notify
-from bot.store.liveness.pg_notify import DEAF_PAUSE_S, FIRST_PAUSE_S, LONGEST_PAUSE_S, Listener
+from bot.store.liveness.pg_notify import BACKOFF, DEAF_PAUSE_S, Listener
 from bot.store.rows import channel, lock_key, said_by
 from tests.clocks import SteppedClock
 from tests.contracts.databases import cut_all_connections
@@ -133,9 +133,9 @@ async def test_lost_connection_is_replaced_soon(postgresql_url: str, other: Asyn
     clock = SteppedClock()
     async with listening(postgresql_url, clock) as (listener, ear):
         await cut_all_connections(other)
-        assert await next_pause_s(clock) == FIRST_PAUSE_S
+        assert await next_pause_s(clock) == BACKOFF.first_s
         assert not listener.held
-        clock.advance(FIRST_PAUSE_S)
+        clock.advance(BACKOFF.first_s)
         await ear.until(lambda: ear.wakes == 2)
         assert listener.held
         assert not await value(other, is_free("w1"))
@@ -152,7 +152,7 @@ async def test_connection_whose_server_hangs_is_replaced(
         pid = await until(other, checked_pid())
         os.kill(pid, signal.SIGSTOP)
         try:
-            assert await next_pause_s(clock) == FIRST_PAUSE_S
+            assert await next_pause_s(clock) == BACKOFF.first_s
             assert not listener.held
         finally:
             os.kill(pid, signal.SIGCONT)
@@ -183,7 +183,7 @@ async def test_pauses_grow_while_the_database_is_away() -> None:
             pauses_s.append(await next_pause_s(clock))
             clock.advance(pauses_s[-1])
         assert not listener.held
-    assert pauses_s == [2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S, 8 * FIRST_PAUSE_S, LONGEST_PAUSE_S, LONGEST_PAUSE_S]
+    assert pauses_s == [0.5, 1.0, 2.0, 4.0, 5.0]
     assert ear.wakes == 0
 
 

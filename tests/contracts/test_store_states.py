@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 from bot.core.answer import Answer
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import End, Event, Piece, Spent, State, Status
-from bot.core.outbox import EDITS_REPLY, LONGEST_WAIT_S, OutboxEntry, OutboxKind, wait_s
+from bot.core.outbox import BACKOFF, EDITS_REPLY, OutboxEntry, OutboxKind, wait_s
 from bot.core.tool_steps import APPROVAL_S, Decision, StepState
 from bot.errors import EndReason
 from bot.store import Stores
@@ -115,7 +115,7 @@ class Machine(RuleBasedStateMachine):
             for job in held:
                 self.finish((worker, job), EndReason.WHOLE, "", ping=False)
         assert not any(job.live for job in self.model.jobs.values())
-        self.clock.now_s += 2 * LONGEST_WAIT_S
+        self.clock.now_s += 2 * BACKOFF.max_s
         for entry in self._take_outbox_entries(worker):
             self.complete_outbox_entry(entry, worker)
         self.invariants_hold()

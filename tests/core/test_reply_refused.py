@@ -91,7 +91,7 @@ def test_end_that_is_refused_for_minutes_goes_to_the_outbox(reason: Refusal) -> 
     slack, scheduler = scheduler_with_refusals(Post, reason)
     slack.result_of = lambda call: CallEffect(reason)
     scheduler.run(MOST_CALLS)
-    assert REPLY_CALLS.within_s <= scheduler.now <= REPLY_CALLS.within_s + 2 * REPLY_CALLS.longest_wait_s
+    assert REPLY_CALLS.within_s <= scheduler.now <= REPLY_CALLS.within_s + 2 * REPLY_CALLS.backoff.max_s
     assert scheduler.reply.unshown
     assert scheduler.reply.leftover is OutboxKind.SHOW_END
     slack.result_of = lambda call: SUCCESS
@@ -271,7 +271,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
         self.scheduler.run(MOST_CALLS)
         assert self.scheduler.calls - calls <= MOST_CALLS
         # The end, and then the deletions, are each given up after a while.
-        assert self.scheduler.now - began <= 3 * (REPLY_CALLS.within_s + 2 * REPLY_CALLS.longest_wait_s)
+        assert self.scheduler.now - began <= 3 * (REPLY_CALLS.within_s + 2 * REPLY_CALLS.backoff.max_s)
         assert self.reply.life.is_over
         reply = self.reply
         if reply.gone or reply.leftover is OutboxKind.DELETE_REPLY:

@@ -13,7 +13,7 @@ from bot.core.tools import CallOutcome
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.connection import ServerDown
 from bot.mcp.failures import CALL_LOST, CALL_LOST_READ_ONLY, RESULT_UNREADABLE, SERVER_DOWN
-from bot.mcp.server import BACKOFF_S, McpServer, open_servers
+from bot.mcp.server import BACKOFF, McpServer, open_servers
 from tests.clocks import WITHIN_S, HurriedClock
 from tests.mcp.servers import TIME, Json, RawServer, http_server, text_result, tool
 
@@ -132,7 +132,7 @@ class TestStarts:
 
     async def test_tries_to_connect_grow_rarer(self, raw: RawServer, server: McpServer, clock: HurriedClock) -> None:
         raw.script([], start="die")
-        for pause_s in BACKOFF_S[:4]:
+        for pause_s in map(BACKOFF.wait_s, range(4)):
             with pytest.raises(ServerDown):
                 await server.tools()
             raw.forget_start()

@@ -307,13 +307,13 @@ async def test_connections_that_end_after_hello_are_opened_ever_more_rarely(
         await asyncio.sleep(STEADY_S)
         before = len(opened_at())
         await asyncio.sleep(300)
-        assert len(opened_at()) - before <= CONNECTIONS * (300 / SHORT_LIVED_CONNECTION.longest_wait_s + 1)
+        assert len(opened_at()) - before <= CONNECTIONS * (300 / SHORT_LIVED_CONNECTION.max_s + 1)
         status, health = await _health(port)
         assert (status, health["slack"]) == (503, 0)
         assert f"({reason}). " in str(health["problem"])
         assert advice in str(health["problem"])
         sandbox.faults.stop_all()
-        await asyncio.sleep(SHORT_LIVED_CONNECTION.longest_wait_s + 2 * STEADY_S)
+        await asyncio.sleep(SHORT_LIVED_CONNECTION.max_s + 2 * STEADY_S)
         status, health = await _health(port)
         assert (status, health["slack"], health.get("problem")) == (200, 2, None)
         await stage.answers("general", await stage.mention())
@@ -338,7 +338,7 @@ def test_waits_grow_up_to_a_limit() -> None:
     refused = Refused("auth.test", "internal_error", Refusal.TRANSIENT)
     waits = [CONNECTION.next_try_at(refused, Failures(count, 0.0), 0.0) for count in range(1, 2_000)]
     assert waits[:6] == [1, 2, 4, 8, 16, 30]
-    assert set(waits[5:]) == {CONNECTION.longest_wait_s}
+    assert set(waits[5:]) == {CONNECTION.backoff.max_s}
     limited = RateLimited("auth.test", 1e9)
     assert CONNECTION.next_try_at(limited, Failures(1, 0.0), 0.0) == CONNECTION.longest_retry_after_s
     assert Credential("X", "Y.", SystemClock()).problem == ""

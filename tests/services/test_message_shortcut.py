@@ -10,7 +10,7 @@ from bot.core.conversation import Question
 from bot.core.inbound.triage import Identity
 from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage
 from bot.errors import RateLimited, Refusal, Refused
-from bot.services.message_shortcut import LOOK_AGAIN_S, MessageShortcut
+from bot.services.message_shortcut import LOOKS, MAX_LOOKS, MessageShortcut
 from tests.clocks import InstantClock
 
 ABOUT = QuotedMessage("C1", "1.000100", "1.000100", "Deploys are frozen.", "https://hooks.example/1")
@@ -88,9 +88,9 @@ async def asked(
     ("looks", "sleeps_s"),
     [
         (["2.000200"], []),
-        ([None, "2.000200"], LOOK_AGAIN_S[:1]),
-        ([LIMITED, "2.000200"], LOOK_AGAIN_S[:1]),
-        ([LIMITED, None, LIMITED, "2.000200"], LOOK_AGAIN_S[:3]),
+        ([None, "2.000200"], [LOOKS.wait_s(1)]),
+        ([LIMITED, "2.000200"], [LOOKS.wait_s(1)]),
+        ([LIMITED, None, LIMITED, "2.000200"], [LOOKS.wait_s(1), LOOKS.wait_s(2), LOOKS.wait_s(3)]),
     ],
     ids=["at once", "late", "after a refusal", "late, between refusals"],
 )
@@ -111,6 +111,6 @@ async def test_post_is_made_again_only_once_slack_has_said_twice_that_there_is_n
 
 
 async def test_post_is_not_made_again_while_slack_does_not_say() -> None:
-    posts, queued, records, _ = await asked(2, ("C1", "3.000300"), [LIMITED] * (len(LOOK_AGAIN_S) + 1))
+    posts, queued, records, _ = await asked(2, ("C1", "3.000300"), [LIMITED] * MAX_LOOKS)
     assert (posts.made, queued, records.completed) == (0, [], [])
     assert records.postponed == [8.0]

@@ -220,7 +220,7 @@ async def test_reply_that_slack_refuses_for_minutes_is_given_up() -> None:
         await reply.finish(End(EndReason.WHOLE))
     assert reply.unshown
     times = [sent.at for sent in schedule.transport.sent]
-    assert REPLY_CALLS.within_s <= times[-1] - times[0] <= REPLY_CALLS.within_s + REPLY_CALLS.longest_wait_s
+    assert REPLY_CALLS.within_s <= times[-1] - times[0] <= REPLY_CALLS.within_s + REPLY_CALLS.backoff.max_s
     assert schedule.transport.cleaned_up == []
 
 
@@ -322,7 +322,7 @@ async def test_call_that_never_ends_counts_as_refused() -> None:
         await asyncio.sleep(CALL_TIMEOUT_S - 1)
         transport.latency_s = 0.0
         await reply.finish(End(EndReason.WHOLE))
-    assert schedule.times(Update) == [0, pytest.approx(CALL_TIMEOUT_S + REPLY_CALLS.first_wait_s)]
+    assert schedule.times(Update) == [0, pytest.approx(CALL_TIMEOUT_S + REPLY_CALLS.backoff.first_s)]
     assert transport.refused == [(transport.sent[0].call, Refusal.TRANSIENT)]
 
 

@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from bot.core.backoff import Backoff
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack import retry_policy
 from bot.slack.retry_policy import NO_FAILURES, Failures, RetryPolicy
@@ -12,7 +13,7 @@ from bot.slack.retrying import Retrying
 from tests.simulated_time import SimulatedClock, run_simulated
 
 TRANSIENT = Refused("chat.update", "fatal_error", Refusal.TRANSIENT)
-POLICY = RetryPolicy(0.5, 8.0, most_tries=7, within_s=60.0, longest_retry_after_s=30.0)
+POLICY = RetryPolicy(Backoff(0.5, 8.0), most_tries=7, within_s=60.0, longest_retry_after_s=30.0)
 POLICIES = {name: policy for name, policy in vars(retry_policy).items() if isinstance(policy, RetryPolicy)}
 
 
@@ -55,7 +56,7 @@ def test_every_wait_is_positive_and_bounded(name: str) -> None:
     policy = POLICIES[name]
     for count in range(1, 2_000):
         next_try_at = policy.next_try_at(TRANSIENT, Failures(count, 0.0), 0.0)
-        assert next_try_at is None or 0 < next_try_at <= policy.longest_wait_s
+        assert next_try_at is None or 0 < next_try_at <= policy.backoff.max_s
 
 
 async def tries_of(*results: Exception | str, until: float = math.inf) -> tuple[list[float], str]:

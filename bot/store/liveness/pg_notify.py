@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.clock import Clock
+from bot.core.backoff import Backoff
 from bot.store.engine import answered_within, connection_arguments
 from bot.store.rows import SAID, channel, lock_key, said_by
 
@@ -20,8 +21,7 @@ READY_WITHIN_S = 15.0
 CHECK_S = 5.0
 ANSWER_WITHIN_S = 5.0
 """A server that hangs keeps its connections, though it may have lost our lock."""
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 5.0
+BACKOFF = Backoff(0.5, 5.0)
 DEAF_PAUSE_S = 60.0
 """Behind a pooler in transaction mode LISTEN hears nothing. Somebody may remove the pooler later."""
 
@@ -61,14 +61,16 @@ class Listener:
             self._task.cancel()
 
     async def _keep_listening(self) -> None:
-        pause_s = FIRST_PAUSE_S
+        failures = 0
         while True:
             try:
                 await self._listen()
+                failures = 0
                 pause_s = DEAF_PAUSE_S
             except (psycopg.Error, SQLAlchemyError, OSError) as error:
                 log.warning("LISTEN connection to the database lost, reconnecting: %s", type(error).__name__)
-                pause_s = FIRST_PAUSE_S if self.held else min(2 * pause_s, LONGEST_PAUSE_S)
+                failures = 1 if self.held else failures + 1
+                pause_s = BACKOFF.wait_s(failures)
             finally:
                 self.held = False
                 self._tried.set()
