@@ -76,7 +76,7 @@ def mixed_scripts(words: Sequence[str]) -> str:
 
 DECISIONS = {"approved": "Approved.", "denied": "Denied."}
 """Stands in place of the buttons of a call that is decided, while other calls still wait."""
-WRITING_LONG = "Writing… This is getting long, so I'll attach the whole answer as a file."
+WRITING_LONG = "Writing… This is getting long, so the rest follows when I'm done."
 CONTINUED_BELOW = "Continued below."
 END_OF_ANSWER = "End of answer."
 
@@ -102,6 +102,12 @@ WHOLE_ANSWER_ATTACHED = "The whole answer is attached as a file."
 WHOLE_ANSWER_AND_CODE_ATTACHED = "The whole answer and its long code blocks are attached as files."
 CODE_BLOCK_ATTACHED = "The long code block is also attached as a file."
 CODE_BLOCKS_ATTACHED = "The long code blocks are also attached as files."
+
+
+def rest_left_out(pages: int) -> str:
+    """Tells that an answer ends on its last page only because Slack takes no file with the rest."""
+    return f"I left out the rest: the answer fills more than {pages} messages, and I couldn't attach it as a file."
+
 
 # Replies: the footer of an answer
 

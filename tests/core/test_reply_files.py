@@ -8,7 +8,7 @@ from bot.core.reply.attachments import Attached, AttachedFile, keys
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.messages import PageView, Shown, Upload
 from bot.core.reply.pages import PAGE_CHARS
-from bot.core.reply.reply import MAX_PAGES, UPLOAD_TRIES, Reply
+from bot.core.reply.reply import MAX_PAGES, MAX_PAGES_WITHOUT_FILE, UPLOAD_TRIES, Reply
 from bot.errors import EndReason, Refusal
 from tests.core.conversations import question
 from tests.core.readers import ReadersChannel, show_all
@@ -65,10 +65,10 @@ def test_refused_upload_continues_the_answer_on_more_pages(reasons: list[Refusal
     assert [view.notice for view in channel.shown.values()] == [""] * 7
 
 
-def without_files() -> tuple[Reply, ReadersChannel]:
+def without_files(text: str = SEVEN_PAGES) -> tuple[Reply, ReadersChannel]:
     """Returns a reply whose upload was given up, in a channel that shows its first pages."""
     reply, channel = Reply(question()), ReadersChannel()
-    reply.append(SEVEN_PAGES)
+    reply.append(text)
     reply.finish(End(EndReason.WHOLE))
     while not isinstance(call := reply.next_call(), Upload):
         assert call is not None
@@ -82,6 +82,19 @@ def test_upload_that_is_given_up_continues_the_answer_on_more_pages() -> None:
     show_all(reply, channel)
     assert channel.text() == SEVEN_PAGES
     assert (channel.files, reply.unshown, reply.life.is_over) == ({}, False, True)
+
+
+@pytest.mark.parametrize(("tables", "is_cut"), [(20, False), (21, True), (30_000, True)])
+def test_answer_without_a_file_fills_at_most_twenty_messages(tables: int, *, is_cut: bool) -> None:
+    text = "|a|\n|-|\n|b|\n\n" * tables
+    reply, channel = without_files(text)
+    show_all(reply, channel)
+    last = list(channel.shown.values())[-1]
+    assert len(channel.shown) == MAX_PAGES_WITHOUT_FILE == 20
+    assert text.startswith(channel.text())
+    assert (channel.text() != text) is is_cut
+    assert last.notice == (texts.rest_left_out(20) if is_cut else "")
+    assert last.end is not None
 
 
 def test_upload_that_is_given_up_is_not_tried_in_another_form() -> None:

@@ -29,7 +29,7 @@ class PageView:
     asks: tuple[Ask, ...] = ()
     """The calls that a person has to decide about."""
     rest_in_file: bool = False
-    """The page is full, and the answer that still grows will come as a file below it."""
+    """The page is full, and the rest of the answer, which still grows, comes when it ends."""
     end: End | None = None
     """How the answer ended: on the last page, once nothing will follow."""
     plain: bool = False

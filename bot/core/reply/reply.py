@@ -53,6 +53,8 @@ from bot.errors import Refusal
 
 MAX_PAGES = 5
 """A longer answer comes as a file, and only its first pages are messages."""
+MAX_PAGES_WITHOUT_FILE = 20
+"""Where Slack takes no file, what comes after these pages is left out. A page of tables may hold 15 characters."""
 UPLOAD_TRIES = 3
 EDITS_AFTER_A_STEP = 2
 """After so many edits without a new search or call, the reply is edited as often as any other."""
@@ -450,9 +452,13 @@ class Reply:
 
     @property
     def _last(self) -> int:
-        """The last page that is shown. What comes after the fifth is in a file, unless Slack accepts no files."""
+        """The last page that is shown."""
         last = len(self._pages.full) - (not self._pages.is_complete)
-        return min(last, MAX_PAGES - 1) if self._upload_tries else last
+        return min(last, self._max_pages - 1)
+
+    @property
+    def _max_pages(self) -> int:
+        return MAX_PAGES if self._upload_tries else MAX_PAGES_WITHOUT_FILE
 
     def _view(self, page: int) -> PageView:
         shown = self._page(page)
@@ -461,7 +467,9 @@ class Reply:
         if self._is_full(page):
             return view
         if self._end and not self._missing():
-            notices = (self._end.notice, attachments.notice_of(self._files))
+            is_left_out = not self._upload_tries and page < len(self._pages.full)
+            left_out = texts.rest_left_out(MAX_PAGES_WITHOUT_FILE) if is_left_out else ""
+            notices = (self._end.notice, attachments.notice_of(self._files), left_out)
             return replace(view, end=replace(self._end, notice=" ".join(filter(None, notices))))
         if page < len(self._pages.full):
             return replace(view, rest_in_file=True, has_stop=self.has_stop)
@@ -497,9 +505,8 @@ class Reply:
 
     @property
     def _has_more_pages(self) -> bool:
-        """Whether messages follow whose pages aren't laid out. Without files, they hold the whole answer."""
-        is_cut = self._upload_tries and len(self._pages.full) >= MAX_PAGES
-        return not (is_cut or self._pages.is_complete)
+        """Whether messages follow whose pages aren't laid out."""
+        return not self._pages.is_complete and len(self._pages.full) < self._max_pages
 
     def _close(self) -> None:
         """Completes the pages, and decides which files belong below them."""
@@ -530,7 +537,7 @@ class Reply:
         return Delete(self.question, surplus.ts, surplus.file_ids) if surplus else None
 
     def _refused_upload(self, reason: Refusal) -> None:
-        """Records that an upload was refused. Without files, the whole text is shown in pages."""
+        """Records that an upload was refused. Without files, the text continues in pages."""
         self._upload_tries = self._upload_tries - 1 if reason.may_pass else 0
         if not self._upload_tries:
             self._files = ()
