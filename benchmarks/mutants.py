@@ -1,5 +1,7 @@
 """Measures which small changes to a module its tests notice: mutation testing with mutmut, in a copy of the tree.
 
+Statements are changed by mutmut, and dropped by dropped_statements.py.
+
 Run: make mutants MODULE=providers/retry, or python -m benchmarks.mutants [--minutes N] [MODULE ...]. Without a module,
 all of [tool.typist.mutants] in pyproject.toml are measured; that table names each module's tests. The tree itself is
 never changed. Survivors are printed as diffs. Statements that log are left as they are, and so are decorated functions,
@@ -34,6 +36,7 @@ MINUTES = 30
 NOTICED = ("killed", "timeout", "segfault", "suspicious", "caught by type check")
 NO_MUTANT = "none"
 """No mutant has this name. Asked for it, mutmut makes all mutants, runs the tests once and ends."""
+MUTMUT = (sys.executable, "-m", "benchmarks.dropped_statements")
 LAST_LINES = 40
 """How many lines of mutmut's output to print if it gave no results."""
 
@@ -146,7 +149,7 @@ def _sampled(copy: Path, effort: Effort) -> list[str]:
 def _run(copy: Path, effort: Effort, mutants: list[str]) -> str:
     """Returns mutmut's output. After the time allowed, mutmut and its tests are killed."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "mutmut", "run", "--max-children", str(effort.children), *mutants],
+        [*MUTMUT, "run", "--max-children", str(effort.children), *mutants],
         cwd=copy,
         env=_environment(),
         stdout=subprocess.PIPE,
@@ -180,9 +183,7 @@ def _statuses(copy: Path) -> dict[str, str]:
 
 
 def _shown(copy: Path, mutant: str) -> str:
-    diff = subprocess.run(
-        [sys.executable, "-m", "mutmut", "show", mutant], cwd=copy, env=_environment(), capture_output=True, check=False
-    )
+    diff = subprocess.run([*MUTMUT, "show", mutant], cwd=copy, env=_environment(), capture_output=True, check=False)
     return diff.stdout.decode(errors="replace")
 
 
