@@ -182,6 +182,8 @@ class Accounts(Users, EphemeralMessages):
     """The kinds of accounts in Slack, and the sentences that the bot told people."""
 
     kind_of_all: UserKind = UserKind.MEMBER
+    kind_at_calls: Callable[[], UserKind | None] | None = None
+    """What Slack says when it is asked for a kind as of now, if that is something else."""
     sentences: list[str] = field(default_factory=list)
     refuses_token: bool = False
     """Whether Slack refuses our token when it is asked for a kind."""
@@ -195,7 +197,8 @@ class Accounts(Users, EphemeralMessages):
         return None if self.token_refused else self.kind_of_all
 
     async def kind_now(self, user_id: str, within_s: float) -> UserKind | None:
-        return self.kind_of_all
+        assert user_id
+        return self.kind_at_calls() if self.kind_at_calls else self.kind_of_all
 
     async def tell(self, question: Question, sentence: str) -> None:
         self.sentences.append(sentence)

@@ -1,7 +1,7 @@
 """Answers whose model uses tools: which calls are made, which are asked about, and that none is made twice."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,19 +10,22 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core import texts
-from bot.core.conversation import Prompt, Question, ToolDefinition, ToolResult
+from bot.core.conversation import Job, Prompt, Question, ToolDefinition, ToolResult
 from bot.core.inbound.prompt import RESUME_REQUEST
 from bot.core.limits.access import UserKind
+from bot.core.reply.approvals import MOST_ARGUMENT_CHARS
 from bot.core.step_turns import DROPPED
 from bot.core.stream import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
 from bot.core.tool_steps import APPROVAL_S, Decision, StepState, ToolStep
-from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
+from bot.core.tools import NOT_KEPT, CallOutcome, CallResult, Permission, ToolRule
 from bot.core.trust import OURS, Origins
 from bot.errors import EndReason
-from bot.services.tool_calls import NO_ARGUMENTS
+from bot.services import tool_calls
+from bot.services.tool_calls import NO_ARGUMENTS, NOT_A_MEMBER, NotOurs, ToolCalls
 from bot.services.worker import Worker
 from bot.store import Stores
 from bot.store.schema import jobs, turns
+from bot.store.tool_steps import ToolSteps
 from tests.clocks import WITHIN_S, InstantClock
 from tests.contracts.stores import texts_of
 from tests.services.test_answering import BEGAN_S, MODEL, QUESTION, AnsweringStage
@@ -86,10 +89,15 @@ class NotesServer:
     calls: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     outcome: CallOutcome = CallOutcome.DONE
     result: str = ""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What else is in the results."""
+    asked_by: set[tuple[str, str]] = field(default_factory=set)
+    """Who asked for definitions and calls, with the definition's hash; "" for definitions."""
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+        self.asked_by.add((question.user_id, ""))
         return tuple(
             ToolDefinition(name, self.description, {"type": "object"}, self.definition_hash, self.origins)
             for name in self.rules
@@ -101,10 +109,11 @@ class NotesServer:
     async def call(
         self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
     ) -> CallResult:
+        self.asked_by.add((question.user_id, definition_hash))
         self.calls.append((tool, arguments))
         self.begun.set()
         await self.may_end.wait()
-        return CallResult(self.outcome, self.result or f"{tool} returned.")
+        return CallResult(self.outcome, self.result or f"{tool} returned.", **self.more)
 
 
 @asynccontextmanager
@@ -178,6 +187,7 @@ async def test_read_only_tool_is_called_unasked_and_the_next_step_reads_its_resu
     async with staged(notes, asking(LIST), ANSWER) as stage:
         await ended(stage)
     assert notes.calls == [(READ, {})]
+    assert notes.asked_by == {("U1", ""), ("U1", "first")}
     first, second = prompts_of(stage)
     assert [tool.name for tool in first.tools] == [READ, WRITE]
     assert results_in(second) == ["notes__list returned."]
@@ -276,6 +286,54 @@ async def test_more_calls_than_a_message_can_ask_about_are_refused(notes: NotesS
         await ended(stage)
     assert len(notes.calls) == 8
     assert sum("was not made" in result for result in results_in(prompts_of(stage)[1])) == 2
+
+
+NESTED = [[1]] * 2_000
+"""A person reads it on six lines each, so that the arguments are longer than they look."""
+
+
+@pytest.mark.parametrize("permission", [Permission.ASK, Permission.ALLOW])
+@pytest.mark.parametrize(
+    ("arguments", "is_too_long"),
+    [
+        ({"text": "x" * (MOST_ARGUMENT_CHARS - len('{\n  "text": ""\n}'))}, False),
+        ({"text": "x" * (MOST_ARGUMENT_CHARS + 1 - len('{\n  "text": ""\n}'))}, True),
+        ({"text": "\u200b" * (MOST_ARGUMENT_CHARS // 6)}, True),
+        ({"text": NESTED}, True),
+    ],
+    ids=["longest", "too long", "too long once its invisible characters are escaped", "too long once it is indented"],
+)
+async def test_arguments_that_nobody_could_read_whole_are_not_asked_about(
+    notes: NotesServer, arguments: dict[str, Any], is_too_long: bool, permission: Permission
+) -> None:
+    notes.rules = {WRITE: ToolRule(permission)}
+    async with staged(notes, asking(replace(MILK, arguments=arguments)), ANSWER) as stage:
+        await ended_or_waiting(stage)
+        [step] = await stage.stores.approvals.shown(1)
+    if permission is Permission.ALLOW:
+        assert step.state is StepState.DONE, "nobody has to read them"
+    else:
+        assert step.state is (StepState.FAILED if is_too_long else StepState.ASKED)
+        assert ("too long to be approved" in step.result) is is_too_long
+
+
+async def test_result_that_may_not_be_stored_is_read_by_the_model_alone(notes: NotesServer) -> None:
+    notes.result, notes.more = "A secret.", {"may_be_stored": False}
+    async with staged(notes, asking(LIST), ANSWER) as stage:
+        await ended(stage)
+        [step] = await stage.stores.approvals.shown(1)
+    assert results_in(prompts_of(stage)[1]) == ["A secret."]
+    assert step.result == NOT_KEPT
+
+
+async def test_tools_own_error_is_on_record_and_told_to_the_model(notes: NotesServer) -> None:
+    notes.result, notes.more = "No such note.", {"is_error": True}
+    async with staged(notes, asking(LIST), ANSWER) as stage:
+        await ended(stage)
+        [step] = await stage.stores.approvals.shown(1)
+    assert (step.state, step.result_is_error) == (StepState.DONE, True)
+    [result] = [part for turn in prompts_of(stage)[1].turns for part in turn.parts if isinstance(part, ToolResult)]
+    assert result.is_error
 
 
 # Approvals.
@@ -427,6 +485,28 @@ async def test_guests_and_strangers_get_no_tool_that_writes(notes: NotesServer, 
     assert [tool.name for tool in offered.definitions] == [READ]
 
 
+async def test_bot_gets_no_tool_that_writes_whatever_slack_says_of_its_account(notes: NotesServer) -> None:
+    notes.rules = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
+    bots = replace(QUESTION, from_bot=True)
+    async with staged(notes, ANSWER) as stage:
+        await ended(stage)
+        job = replace(stage.attempts[0].job, question=bots)
+        offered = await stage.answering.tool_calls.offer(job)
+        assert [tool.name for tool in offered.definitions] == [READ]
+
+
+@pytest.mark.parametrize("kind", [UserKind.GUEST, UserKind.EXTERNAL, None])
+async def test_write_is_not_made_unless_slack_says_then_that_its_asker_is_a_member(
+    notes: NotesServer, kind: UserKind | None
+) -> None:
+    notes.rules = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
+    async with staged(notes, asking(MILK), asking(LIST), ANSWER) as stage:
+        stage.accounts.kind_at_calls = lambda: kind
+        await ended(stage)
+    assert notes.calls == [(READ, {})], "reading needs no member"
+    assert results_in(prompts_of(stage)[1]) == [NOT_A_MEMBER]
+
+
 # Crashes.
 
 
@@ -481,13 +561,102 @@ async def test_text_before_an_interruption_is_told_once_however_many_steps_follo
     assert told == [1, 1, 1]
 
 
-async def test_call_that_the_tool_never_answered_is_unknown(notes: NotesServer) -> None:
-    notes.rules, notes.outcome = {WRITE: ToolRule(Permission.ALLOW)}, CallOutcome.UNKNOWN
-    async with staged(notes, asking(MILK), ANSWER) as stage:
+@dataclass
+class BrokenServer(NotesServer):
+    """A server whose calls end as `ending` says."""
+
+    ending: Callable[[], Awaitable[CallResult]] | None = None
+
+    async def call(self, *_: Any, timeout_s: float) -> CallResult:
+        assert self.ending
+        return await self.ending()
+
+
+async def unanswered() -> CallResult:
+    await asyncio.Event().wait()
+    raise AssertionError("nothing sets it")
+
+
+async def broken() -> CallResult:
+    raise RuntimeError("a secret of the server")
+
+
+async def lost() -> CallResult:
+    return CallResult(CallOutcome.UNKNOWN, "The connection was lost.")
+
+
+@pytest.mark.parametrize(
+    ("call", "state", "read"),
+    [(MILK, StepState.UNKNOWN, "may or may not have happened"), (LIST, StepState.FAILED, "{failure}")],
+    ids=["writing", "read-only"],
+)
+@pytest.mark.parametrize(
+    ("ending", "failure"),
+    [
+        (lost, "The connection was lost."),
+        (unanswered, "The tool did not answer in time."),
+        (broken, "The tool failed."),
+    ],
+    ids=["lost", "unanswered", "broken"],
+)
+async def test_call_whose_end_is_not_known_may_have_been_made_if_it_writes(
+    monkeypatch: pytest.MonkeyPatch,
+    ending: Callable[[], Awaitable[CallResult]],
+    failure: str,
+    call: ToolCall,
+    state: StepState,
+    read: str,
+) -> None:
+    monkeypatch.setattr(tool_calls, "ANSWER_WITHIN_S", 0.05)
+    server = BrokenServer({**RULES, WRITE: ToolRule(Permission.ALLOW)}, ending=ending)
+    async with staged(server, asking(call), ANSWER) as stage:
         await ended(stage)
         [step] = await stage.stores.approvals.shown(1)
-    assert step.state is StepState.UNKNOWN
-    assert "may or may not have happened" in results_in(prompts_of(stage)[1])[0]
+    assert step.state is state
+    assert read.format(failure=failure) in results_in(prompts_of(stage)[1])[0]
+
+
+class UnheardCommits(ToolSteps):
+    """Records of which each first beginning of a call is committed, but its answer is lost."""
+
+    async def begin(self, job: Job, step: ToolStep) -> bool:
+        await super().begin(job, step)
+        return await super().begin(job, step)
+
+
+@pytest.mark.parametrize(
+    ("call", "made", "state"),
+    [(MILK, [], StepState.UNKNOWN), (LIST, [(READ, {})], StepState.DONE)],
+    ids=["writing", "read-only"],
+)
+async def test_write_that_began_by_a_commit_that_was_not_heard_of_is_not_made(
+    notes: NotesServer, call: ToolCall, made: list[Any], state: StepState
+) -> None:
+    notes.rules = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
+    async with staged(notes, asking(call), ANSWER) as stage:
+        stores = stage.stores
+        stage.answering = replace(
+            stage.answering,
+            tool_calls=ToolCalls(
+                notes, UnheardCommits(stores.database, stores._worker, None), stage.accounts, stage.clock
+            ),
+        )
+        await ended(stage)
+        [step] = await stores.approvals.shown(1)
+    assert (notes.calls, step.state) == (made, state)
+
+
+async def test_no_call_begins_once_a_stop_is_requested(notes: NotesServer) -> None:
+    async with staged(notes, asking(MILK), ANSWER) as stage:
+        step = await waiting(stage)
+        stage.worker.stop()
+        assert await decide(stage, step, Decision.APPROVED)
+        [job] = await stage.stores.worker_queue.claim(1)
+        assert await stage.stores.queue.request_stop(job.id)
+        calls = stage.answering.tool_calls
+        with pytest.raises(NotOurs):
+            await calls.make(job, 0, await calls.offer(job), lambda _: None)
+    assert notes.calls == []
 
 
 async def test_stop_during_a_call_ends_the_answer() -> None:
