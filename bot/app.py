@@ -54,7 +54,7 @@ async def run(
 ) -> None:
     """Runs the bot until `shutdown`. /health is served from the start and says what startup is waiting for.
 
-    `wrap_models` returns what answers in place of the settings' models. The sandbox adds its showcase.
+    `wrap_models` returns what answers in place of the settings' models. The sandbox adds its scripted model.
     `tools`: what models may ask for, in place of the tools of BOT_MCP_CONFIG.
     """
     probes = Probes()

@@ -46,7 +46,7 @@ WHERE = {
     "SLACK_BOT_TOKEN": "api.slack.com/apps → your app → OAuth & Permissions → Bot User OAuth Token (xoxb-…)",
     "SLACK_APP_TOKEN": "api.slack.com/apps → your app → Basic Information → App-Level Tokens, "
     "with the scope connections:write (xapp-…)",
-    **{vendor.api_key_variable: vendor.api_key_page for vendor in VENDORS.values() if vendor.api_key_variable},
+    **{vendor.api_key_variable: vendor.api_key_page for vendor in VENDORS.values()},
 }
 
 

@@ -89,7 +89,7 @@ def test_snapshot_costs_the_same_as_its_model(snapshot: str, model: str) -> None
     "model",
     [
         "openai/smollm2",
-        "scripted/demo",
+        "openai/scripted",
         "openai/gpt-6-luna-mini",
         "gpt-6-luna",
         "openai/anthropic/claude-haiku-5-5",

@@ -223,10 +223,11 @@ def test_settings_in_force_are_those_that_differ_from_their_defaults() -> None:
 
 def test_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / ".env"
-    file.write_text("BOT_MODELS=scripted/file\nBOT_SYSTEM_PROMPT=from the file\n")
-    monkeypatch.setenv("BOT_MODELS", "scripted/environment")
+    file.write_text("BOT_MODELS=openai/file\nBOT_SYSTEM_PROMPT=from the file\n")
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setenv("BOT_MODELS", "openai/environment")
     ours = settings.read(settings.environment(file))
-    assert (ours.models, ours.system_prompt) == (("scripted/environment",), "from the file")
+    assert (ours.models, ours.system_prompt) == (("openai/environment",), "from the file")
 
 
 def test_example_lists_every_setting_with_its_default() -> None:

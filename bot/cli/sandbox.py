@@ -1,8 +1,8 @@
 """`typist sandbox`: starts the bot in a Slack on this machine, with a real model even if no API key is set.
 
-The page's cards are answered by a script (bot/providers/showcase.py). One of them calls a tool of an MCP server on this
-machine (sandbox/notes_server.py). All other questions go to the first of these: the models of the settings, a model
-server on this machine, the small model that is installed with the sandbox, a script.
+The page's cards are answered by a scripted model (sandbox/demo), which the bot reaches like any server with OpenAI's
+API. One of them calls a tool of an MCP server on this machine. All other questions go to the first of these: the models
+of the settings, a model server on this machine, the small model that is installed with the sandbox, the scripted model.
 """
 
 import argparse
@@ -19,18 +19,22 @@ from typing import TYPE_CHECKING, Any
 from bot import logs, settings
 from bot.cli import emulator
 from bot.cli.run import exit_on_sigterm, until_signaled
+from bot.core.conversation import Prompt
+from bot.core.inbound.prompt import CONTINUE_REQUEST, RESUME_REQUEST
 from bot.core.limits.access import UserKind
 from bot.errors import SettingsError
 from bot.mcp.config import MOST_SERVERS, McpSetup, ServerConfig, StdioTransport
 from bot.providers.model_setup import VendorSettings
-from bot.settings import Settings, install_command, missing_keys, models_in_use, parse_model_option
+from bot.providers.registry import open_models
+from bot.settings import Settings, install_command, missing_keys, model_setup, models_in_use, parse_model_option
 from bot.slack.manifest import app_manifest
 
 if TYPE_CHECKING:
     from bot.app import Shutdown
-    from bot.providers.models import Models
-    from bot.wiring import Bot
-    from sandbox.model_servers import RunningServer, Server
+    from bot.providers.models import Models, Provider
+    from bot.wiring import Bot, WrapModels
+    from sandbox.demo.model_servers import RunningServer, Server
+    from sandbox.demo.scripted_model import ScriptedModel
     from sandbox.page.guide import Guide
 
 HELP = "start the sandbox: a Slack on this machine, with the bot in it"
@@ -47,6 +51,8 @@ LOCAL_HISTORY_TOKENS = 1_500
 LOCAL_OUTPUT_TOKENS = 700
 SERVER_HISTORY_TOKENS = 3_000
 """Ollama drops the beginning of longer prompts in silence: its default context has 4,096 tokens."""
+GO_ON = (CONTINUE_REQUEST, RESUME_REQUEST)
+"""What a prompt says below an answer that the model is to go on with."""
 NO_MODEL = "a script, because no model is connected"
 REAL_ANSWERS = (
     "For real answers, set OPENAI_API_KEY or ANTHROPIC_API_KEY, or start Ollama, LM Studio or llama.cpp first."
@@ -134,10 +140,13 @@ async def _sandbox(
 ) -> None:
     """Runs until `shutdown`. `model` is local, scripted or vendor/name; None chooses one."""
     async with AsyncExitStack() as stack:
+        from sandbox.demo.scripted_model import ScriptedModel
+
+        scripted = await stack.enter_async_context(ScriptedModel(GO_ON))
         # The small model loads while Python imports the bot.
-        choice, _ = await asyncio.gather(choose_model(ours, model, stack), asyncio.to_thread(import_module, "bot.app"))
+        choosing = choose_model(ours, model, stack, scripted)
+        choice, _ = await asyncio.gather(choosing, asyncio.to_thread(import_module, "bot.app"))
         from bot import app
-        from bot.providers.showcase import Showcase
 
         sandbox = await emulator.start(stack, port, manifest, guide=guide_of(choice), strict_posts=strict_posts)
         connected = replace(
@@ -152,10 +161,30 @@ async def _sandbox(
             print(f"Its cards show scripted answers. Your own questions go to {choice.description}.")
             print(*([] if choice.is_real else [REAL_ANSWERS]), NEXT_STEP, sep="\n", flush=True)
 
-        def wrapped(models: "Models") -> Showcase:
-            return Showcase(models, app.MACHINES_CLOCK, models_use_tools=choice.is_real)
+        await app.run(connected, shutdown, ready, wrap_models=await cards_model(connected, scripted, stack))
 
-        await app.run(connected, shutdown, ready, wrap_models=wrapped)
+
+class ModelsWithCards:
+    """The models in use, and the scripted model for the questions of the page's cards."""
+
+    def __init__(self, models: "Models", scripted: "ScriptedModel", scripted_models: "Models") -> None:
+        """`scripted_models`: the bot's connection to `scripted`."""
+        self.names = models.names
+        self._models = models
+        self._scripted = scripted
+        self._scripted_models = scripted_models
+
+    def led_by(self, model: str | None, prompt: Prompt) -> "Provider":
+        """Returns the scripted model for a card's question, else the one that the models in use choose."""
+        is_card = self._scripted.knows([turn.text for turn in prompt.turns])
+        return (self._scripted_models if is_card else self._models).led_by(model, prompt)
+
+
+async def cards_model(settings: Settings, scripted: "ScriptedModel", stack: AsyncExitStack) -> "WrapModels":
+    """Connects to the scripted model until the stack closes. Returns what adds it to the models in use."""
+    setup = model_setup(served_at(scripted.base_url, scripted.model, settings))
+    scripted_models = await stack.enter_async_context(open_models(setup))
+    return lambda models: ModelsWithCards(models, scripted, scripted_models)
 
 
 def for_sandbox(settings: Settings) -> Settings:
@@ -170,9 +199,9 @@ def for_sandbox(settings: Settings) -> Settings:
 
 def notes_server(settings: Settings) -> ServerConfig | None:
     """Returns the sandbox's MCP server; None without the SDK, or where BOT_MCP_CONFIG leaves no room for it."""
-    from bot.providers.scenes import TOOL_SERVER
+    from sandbox.demo.scenes import TOOL_SERVER
 
-    names, program = settings.mcp.names, find_spec("sandbox.notes_server")
+    names, program = settings.mcp.names, find_spec("sandbox.demo.notes_server")
     if find_spec("mcp") is None or TOOL_SERVER in names or len(names) >= MOST_SERVERS:
         return None
     assert program is not None
@@ -182,7 +211,7 @@ def notes_server(settings: Settings) -> ServerConfig | None:
 
 def guide_of(choice: ModelChoice) -> "Guide":
     """Returns what the page says of Typist: its cards, who answers, and whom it answers."""
-    from bot.providers.scenes import SCENES
+    from sandbox.demo.scenes import SCENES
     from sandbox.page.guide import Card, Guide
 
     has_tools = notes_server(choice.settings) is not None
@@ -205,15 +234,19 @@ def guide_of(choice: ModelChoice) -> "Guide":
 
 
 async def choose_model(
-    settings: Settings, model: str | None, stack: AsyncExitStack, servers: Sequence["Server"] | None = None
+    settings: Settings,
+    model: str | None,
+    stack: AsyncExitStack,
+    scripted: "ScriptedModel",
+    servers: Sequence["Server"] | None = None,
 ) -> ModelChoice:
-    """Returns the models for questions outside the showcase. `model` is local, scripted or vendor/name, or None.
+    """Returns the models for questions outside the cards. `model` is local, scripted or vendor/name, or None.
 
     Without a `model`, the first source that exists is used. `servers`: the model servers to look for, if not the usual
     ones.
     """
-    from sandbox.local_model import available
-    from sandbox.model_servers import SERVERS, find_server
+    from sandbox.demo.local_model import available
+    from sandbox.demo.model_servers import SERVERS, find_server
 
     if model is None and models_in_use(settings):
         return ModelChoice(settings, " then ".join(models_in_use(settings)))
@@ -227,19 +260,24 @@ async def choose_model(
             command = f"{install_command('local')} && {INSTALL_WEIGHTS}"
             raise SettingsError([f"The local model can't run here: {reason} Install it: {command}"])
     if model is None or model == "scripted":
-        return ModelChoice(_with_models(settings, "scripted/demo"), NO_MODEL, is_real=False)
+        return ModelChoice(served_at(scripted.base_url, scripted.model, settings), NO_MODEL, is_real=False)
     return ModelChoice(_with_models(settings, model), model)
+
+
+def served_at(base_url: str, model: str, settings: Settings) -> Settings:
+    """Returns the settings with the one model of a server on this machine."""
+    return replace(settings, models=(f"openai/{model}",)).with_vendor(
+        "openai", VendorSettings("none-needed", base_url, "chat")
+    )
 
 
 def _served(settings: Settings, running: "RunningServer") -> ModelChoice:
     """Uses a model server that was found on this machine."""
     server = running.server
     served = replace(
-        settings,
-        models=(f"openai/{running.model}",),
+        served_at(server.base_url, running.model, settings),
         history_tokens=min(settings.history_tokens, SERVER_HISTORY_TOKENS),
     )
-    served = served.with_vendor("openai", VendorSettings("none-needed", server.base_url, "chat"))
     return ModelChoice(served, f"{running.model} in {server.name}, found on 127.0.0.1:{server.port}")
 
 
@@ -251,15 +289,13 @@ def _with_models(settings: Settings, models: str) -> Settings:
 
 
 async def _local(settings: Settings, stack: AsyncExitStack) -> ModelChoice:
-    from sandbox.local_model import LocalModel
+    from sandbox.demo.local_model import LocalModel
 
     local = await stack.enter_async_context(LocalModel())
     served = replace(
-        settings,
-        models=(f"openai/{local.model}",),
+        served_at(local.base_url, local.model, settings),
         system_prompt=settings.system_prompt or LOCAL_SYSTEM_PROMPT,
         history_tokens=LOCAL_HISTORY_TOKENS,
         max_output_tokens=LOCAL_OUTPUT_TOKENS,
     )
-    served = served.with_vendor("openai", VendorSettings("none-needed", local.base_url, "chat"))
     return ModelChoice(served, f"{local.model}, a toy model, only here to show streaming", is_real=False)

@@ -14,11 +14,11 @@ from importlib import import_module
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from bot.clock import Clock, SystemClock
+from bot.clock import SystemClock
 from bot.core.stream import THINKING_TOKENS
 from bot.providers.fallback import Fallback
 from bot.providers.hosts import speaks_responses, speaks_responses_api
-from bot.providers.lookup import Lookup, LookupOutcome
+from bot.providers.lookup import Lookup
 from bot.providers.model_setup import ModelSetup, RequestOptions, VendorSettings
 from bot.providers.models import Provider
 from bot.providers.retry import Retry
@@ -39,12 +39,7 @@ class Vendor(Protocol):
         ...
 
 
-async def _always_there(settings: VendorSettings, name: str, today: date) -> Lookup:
-    """Finds every model: for a vendor without a server."""
-    return Lookup(LookupOutcome.MODEL)
-
-
-Connect = Callable[[VendorSettings, RequestOptions, Clock], Vendor]
+Connect = Callable[[VendorSettings, RequestOptions], Vendor]
 LookUp = Callable[[VendorSettings, str, date], Awaitable[Lookup]]
 
 
@@ -54,16 +49,15 @@ class VendorEntry:
 
     connect: Connect
     """Imports the vendor's module and returns its connections; the settings' base URL is never empty."""
-    look_up: LookUp = _always_there
+    look_up: LookUp
     """Asks the vendor, free of charge, whether the key is good and a model exists."""
-    default_model: str = ""
+    default_model: str
     """The model in use if only the vendor's key is set."""
-    api_key_variable: str = ""
-    """Empty: the vendor needs no key."""
-    api_key_page: str = ""
+    api_key_variable: str
+    api_key_page: str
     """Where an operator finds the key."""
-    base_url_variable: str = ""
-    base_url: str = ""
+    base_url_variable: str
+    base_url: str
     serves_keyless: bool = False
     """Compatible servers at other addresses may need no key."""
     api_variable: str = ""
@@ -76,13 +70,11 @@ class VendorEntry:
 
     def needs_key(self, settings: VendorSettings) -> bool:
         """Returns whether no request would be answered without a key."""
-        if not self.api_key_variable:
-            return False
         own_host = urlsplit(self.base_url).hostname or ""
         return not self.serves_keyless or own_host in (settings.base_url or self.base_url)
 
 
-def _openai(settings: VendorSettings, options: RequestOptions, clock: Clock) -> Vendor:
+def _openai(settings: VendorSettings, options: RequestOptions) -> Vendor:
     from bot.providers import openai
 
     return openai.connect(settings, options)
@@ -94,7 +86,7 @@ async def _look_up_at_openai(settings: VendorSettings, name: str, today: date) -
     return lookup
 
 
-def _anthropic(settings: VendorSettings, options: RequestOptions, clock: Clock) -> Vendor:
+def _anthropic(settings: VendorSettings, options: RequestOptions) -> Vendor:
     from bot.providers import anthropic
 
     return anthropic.connect(settings, options)
@@ -109,12 +101,6 @@ async def _look_up_at_anthropic(settings: VendorSettings, name: str, today: date
 async def _imported(module: str) -> Any:
     """Imports a vendor's module in a thread: an SDK takes seconds on a slow machine, and other checks are timed."""
     return await asyncio.to_thread(import_module, module)
-
-
-def _scripted(settings: VendorSettings, options: RequestOptions, clock: Clock) -> Vendor:
-    from bot.providers.scripted import ScriptedVendor
-
-    return ScriptedVendor(clock)
 
 
 VENDORS: Mapping[str, VendorEntry] = {
@@ -143,7 +129,6 @@ VENDORS: Mapping[str, VendorEntry] = {
         thinks=lambda settings: True,
         searches=lambda settings: True,
     ),
-    "scripted": VendorEntry(connect=_scripted),
 }
 
 
@@ -159,7 +144,7 @@ async def open_models(setup: ModelSetup) -> AsyncIterator[Fallback]:
         for model in setup.models:
             vendor, _, name = model.partition("/")
             if vendor not in vendors:
-                vendors[vendor] = VENDORS[vendor].connect(resolved(vendor, setup), setup.options, clock)
+                vendors[vendor] = VENDORS[vendor].connect(resolved(vendor, setup), setup.options)
                 stack.push_async_callback(_close, vendors[vendor])
             providers.append(Stall(Retry(vendors[vendor].model(name), clock), stall_timeout_s))
         yield Fallback(providers)

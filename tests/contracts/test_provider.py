@@ -1,4 +1,4 @@
-"""The contract of Provider: each API over real HTTP with its SDK, the scripted model, and each of them wrapped."""
+"""The contract of Provider: each API over real HTTP with its SDK, plain and wrapped."""
 
 import asyncio
 import logging
@@ -23,12 +23,10 @@ from bot.providers.fallback import Fallback
 from bot.providers.models import Provider
 from bot.providers.openai import ChatReader, ResponsesReader
 from bot.providers.retry import Retry
-from bot.providers.scripted import Scripted, answer
 from bot.providers.stall import Stall
 from tests.clocks import WITHIN_S
 from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONSES, ErrorRow, VendorApi
-from tests.fast import FastClock
 from tests.streams import speech, steps
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 
@@ -74,24 +72,6 @@ class TestAnAnswer:
         assert len(received.deltas) == (len(speech.tokens(TEXT)) if streaming else 1)
         assert received.completions == [Completion(f"{vendors_name}/m", FinishReason.STOP, usage)]
         assert [request.path for request in vendor.requests] == [api.path]
-
-    @WRAPS
-    async def test_scripted_model_answers_its_script(self, wrap: Callable[[Provider], Provider]) -> None:
-        provider = wrap(Scripted(SystemClock(), tokens_per_s=10_000))
-        received = await collect(provider)
-        assert received.text == answer(PROMPT)
-        assert "scripted" in received.text
-        assert "Grüße, 世界 👋🏽?" in received.text
-        [completion] = received.completions
-        assert completion == Completion("scripted/demo", FinishReason.STOP, completion.usage)
-        assert completion.usage == Usage(input_tokens=7, output_tokens=len(received.deltas))
-
-    @pytest.mark.skips_waits
-    async def test_scripted_model_keeps_its_pace(self) -> None:
-        clock = FastClock()
-        began = clock.monotonic()
-        received = await collect(Scripted(clock, tokens_per_s=0.5))
-        assert len(received.deltas) / 0.5 <= clock.monotonic() - began < 2 * len(received.deltas) / 0.5
 
     @ALL_APIS
     @pytest.mark.parametrize("size", [1, 7])

@@ -1,20 +1,22 @@
 """The models in use, as the settings define them."""
 
 from dataclasses import replace
+from datetime import date
 from typing import cast
 
 import pytest
 
 from bot import settings
-from bot.clock import Clock
 from bot.core.stream import THINKING_TOKENS
 from bot.errors import SettingsError
+from bot.providers.lookup import Lookup, LookupOutcome
 from bot.providers.model_setup import RequestOptions, VendorSettings
+from bot.providers.models import Provider
 from bot.providers.registry import VENDORS, Vendor, VendorEntry, max_output_tokens, models_that_search, open_models
-from bot.providers.scripted import ScriptedVendor
 from bot.settings import Settings, model_setup
 from tests.contracts.notifications import collect
 from tests.contracts.vendors import CHAT
+from tests.providers.scripts import END, ScriptedProvider
 from tests.streams.server import VendorServer
 
 
@@ -31,7 +33,6 @@ from tests.streams.server import VendorServer
             1_000 + THINKING_TOKENS,
         ),
         ({"models": ("anthropic/m",)}, 1_000 + THINKING_TOKENS),
-        ({"models": ("scripted/demo",)}, 1_000),
     ],
 )
 def test_reservation_includes_tokens_for_thinking(changes: dict[str, object], most: int) -> None:
@@ -56,12 +57,23 @@ async def test_silence_before_an_answer_is_no_stall_without_streaming() -> None:
 async def test_new_vendor_needs_one_registry_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[VendorSettings] = []
 
-    def connect(vendor_settings: VendorSettings, options: RequestOptions, clock: Clock) -> Vendor:
+    class EchoVendor:
+        def model(self, name: str) -> Provider:
+            return ScriptedProvider(("Yes.", END), model=f"echo/{name}")
+
+        async def aclose(self) -> None:
+            """There are no connections."""
+
+    def connect(vendor_settings: VendorSettings, options: RequestOptions) -> Vendor:
         given.append(vendor_settings)
-        return ScriptedVendor(clock)
+        return EchoVendor()
+
+    async def look_up(vendor_settings: VendorSettings, name: str, today: date) -> Lookup:
+        return Lookup(LookupOutcome.MODEL)
 
     entry = VendorEntry(
         connect,
+        look_up,
         default_model="echo/one",
         api_key_variable="ECHO_API_KEY",
         api_key_page="echo.example/keys",
@@ -74,7 +86,7 @@ async def test_new_vendor_needs_one_registry_entry(monkeypatch: pytest.MonkeyPat
     ours = settings.read({"ECHO_API_KEY": "k"})
     assert settings.models_in_use(ours) == ("echo/one",)
     async with open_models(model_setup(ours)) as models:
-        assert (await collect(models)).error is None
+        assert (await collect(models)).text == "Yes."
     assert given == [VendorSettings("k", "https://api.echo.example")]
 
 
@@ -90,7 +102,7 @@ async def test_new_vendor_needs_one_registry_entry(monkeypatch: pytest.MonkeyPat
 )
 def test_web_search_depends_on_the_vendor_and_its_api(base_url: str, api: str, can_search: bool) -> None:
     ours = Settings(
-        models=("openai/m", "anthropic/m", "scripted/demo"),
+        models=("openai/m", "anthropic/m"),
         vendors={"openai": VendorSettings(base_url=base_url, api=api)},
     )
     assert models_that_search(model_setup(ours)) == {"anthropic/m", *(["openai/m"] if can_search else [])}

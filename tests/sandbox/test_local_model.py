@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from openai.types.chat import ChatCompletionChunk
 
-from sandbox.local_model import LocalModel, LocalModelError, available
+from sandbox.demo.local_model import LocalModel, LocalModelError, available
 from tests.clocks import WITHIN_S
 
 pytestmark = [
@@ -131,7 +131,7 @@ async def test_start_does_not_block_the_event_loop() -> None:
 async def test_server_ends_with_its_parent_process() -> None:
     program = (
         "import asyncio\n"
-        "from sandbox.local_model import LocalModel\n"
+        "from sandbox.demo.local_model import LocalModel\n"
         "async def main():\n"
         "    model = LocalModel()\n"
         "    await model.start()\n"
@@ -158,7 +158,7 @@ async def test_server_ends_with_its_parent_process() -> None:
 
 
 async def test_available_names_the_missing_package() -> None:
-    program = "from sandbox.local_model import available\nprint(available())"
+    program = "from sandbox.demo.local_model import available\nprint(available())"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-S", "-c", program, cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )

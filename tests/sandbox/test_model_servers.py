@@ -12,8 +12,9 @@ from aiohttp import web
 from bot.cli.sandbox import choose_model
 from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings
-from sandbox.local_model import available
-from sandbox.model_servers import RunningServer, Server, find_server
+from sandbox.demo.local_model import available
+from sandbox.demo.model_servers import RunningServer, Server, find_server
+from sandbox.demo.scripted_model import ScriptedModel
 
 Serve = Callable[..., Awaitable[Server]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -94,21 +95,23 @@ async def test_search_does_not_wait_for_servers_that_hang(serve: Serve) -> None:
 async def test_server_that_is_found_answers_unless_a_model_is_set(serve: Serve) -> None:
     server = await serve("LM Studio", lists("qwen/qwen4-8b"))
     async with AsyncExitStack() as stack:
-        local = await choose_model(Settings(), None, stack, [server])
+        scripted = await stack.enter_async_context(ScriptedModel(()))
+        local = await choose_model(Settings(), None, stack, scripted, [server])
         keyed = Settings(vendors={"anthropic": VendorSettings("sk-1")})
-        set_up = await choose_model(keyed, None, stack, [server])
-        named = await choose_model(Settings(), "scripted", stack, [server])
+        set_up = await choose_model(keyed, None, stack, scripted, [server])
+        named = await choose_model(Settings(), "scripted", stack, scripted, [server])
     assert local.description == f"qwen/qwen4-8b in LM Studio, found on 127.0.0.1:{server.port}"
     assert local.settings.models == ("openai/qwen/qwen4-8b",)
     assert local.settings.vendors["openai"].base_url == f"http://127.0.0.1:{server.port}/v1"
     assert set_up.settings == keyed
-    assert (named.settings.models, named.is_real) == (("scripted/demo",), False)
+    assert (named.settings.models, named.is_real) == (("openai/scripted",), False)
+    assert named.settings.vendors["openai"].base_url == scripted.base_url
 
 
 @pytest.mark.long
 @pytest.mark.skipif(available() is not None, reason=available() or "")
 async def test_bundled_model_is_called_a_toy() -> None:
     async with AsyncExitStack() as stack:
-        choice = await choose_model(Settings(), None, stack, [])
+        choice = await choose_model(Settings(), None, stack, ScriptedModel(()), [])
     assert choice.description == "SmolLM2-135M-Instruct, a toy model, only here to show streaming"
     assert not choice.is_real

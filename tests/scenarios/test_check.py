@@ -19,6 +19,7 @@ from typing import Any
 import aiohttp
 import psycopg
 import pytest
+import pytest_asyncio
 
 from bot import settings
 from bot.cli.check import checked
@@ -32,6 +33,7 @@ from bot.slack.manifest import app_manifest
 from bot.store import checks as store_checks
 from bot.store.engine import create_engine
 from bot.store.migrate import migrate
+from sandbox.demo.scripted_model import ScriptedModel
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
 from sandbox.setup import WELL_SET_UP, Setup
@@ -266,14 +268,25 @@ async def slack(case: SlackCase) -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
+MODEL = {"BOT_MODELS": "openai/scripted"}
+"""The settings of a model that exists."""
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def model_server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    async with ScriptedModel(()) as server:
+        monkeypatch.setitem(MODEL, "OPENAI_BASE_URL", server.base_url)
+        yield
+
+
 def connected(sandbox: Sandbox) -> dict[str, str]:
     return {
         "SLACK_BOT_TOKEN": sandbox.bot_token,
         "SLACK_APP_TOKEN": sandbox.app_token,
         "SLACK_CONFIG_TOKEN": sandbox.config_token,
         "BOT_SLACK_API_URL": sandbox.api_url,
-        "BOT_MODELS": "scripted/demo",
         "DATABASE_URL": "sqlite://",
+        **MODEL,
     }
 
 

@@ -14,16 +14,15 @@ import pytest
 import sqlalchemy as sa
 
 from bot.settings import install_command
+from sandbox.demo.scripted_model import ScriptedModel
 from tests.clocks import WITHIN_S
 from tests.forked import forked_bot, forked_command
 from tests.processes import bot_process, output
 
 SCRIPTED = ("sandbox", "--model", "scripted")
-RUN = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "BOT_MODELS": "scripted/demo"}
+RUN = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "OPENAI_API_KEY": "k"}
 NO_KEY = "OPENAI_API_KEY is not set, and openai/gpt-test needs it. Get a key at platform.openai.com/api-keys."
-NO_MODEL = (
-    "--model must name models as vendor/model, where vendor is one of openai, anthropic, scripted; 'gpt' isn't one."
-)
+NO_MODEL = "--model must name models as vendor/model, where vendor is one of openai, anthropic; 'gpt' isn't one."
 PORTS = "--port must be a whole number from 1 to 65,535, not"
 CHECK = "Check DATABASE_URL, and that the database runs, is reachable and has room."
 
@@ -281,8 +280,10 @@ async def test_sandbox_and_ask_need_no_folder_that_can_be_written_to(folder: Pat
         assert b"Typist's sandbox is at" in await process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
-    code, out, _ = await ended(folder, "ask", "why?", env={"BOT_MODELS": "scripted/demo"})
-    assert (code, bool(out.strip())) == (0, True)
+    async with ScriptedModel((), tokens_per_s=10_000) as model:
+        env = {"BOT_MODELS": "openai/scripted", "OPENAI_BASE_URL": model.base_url}
+        code, out, _ = await ended(folder, "ask", "why?", env=env)
+    assert (code, "This is a scripted answer" in out.replace("*", "")) == (0, True)
 
 
 async def test_health_of_something_else_is_not_taken_for_ours(folder: Path) -> None:
@@ -309,7 +310,7 @@ async def test_ctrl_c_while_modules_are_imported_is_quiet(tmp_path: Path, argume
 @pytest.mark.long
 async def test_ctrl_c_while_ask_reads_its_question_is_quiet(folder: Path) -> None:
     reading, writing = os.pipe()
-    async with bot_process(folder, "ask", env={"BOT_MODELS": "scripted/demo"}, stdin=reading) as process:
+    async with bot_process(folder, "ask", env={"OPENAI_API_KEY": "k"}, stdin=reading) as process:
         os.close(reading)
         # More than a pipe holds: once it is gone, the process reads.
         await asyncio.to_thread(os.write, writing, b"why? " * 100_000)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from sandbox import local_model
+from sandbox.demo import local_model
 from tests.browser import Visit, browser, visit
 from tests.processes import bot_process, wait_for_line
 

@@ -1,7 +1,8 @@
 """The sandbox's cards, in a real browser, with the real bot: each one sends at a press, and a script answers."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
@@ -10,12 +11,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from bot import app
-from bot.cli.sandbox import ModelChoice, for_sandbox, guide_of
+from bot.cli.sandbox import GO_ON, ModelChoice, cards_model, for_sandbox, guide_of
 from bot.core import texts
-from bot.providers import showcase
-from bot.providers.showcase import Showcase
 from bot.settings import Settings
+from sandbox.demo.scripted_model import TOKENS_PER_S, ScriptedModel
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
 from tests.mcp.servers import PATIENCE_S
@@ -27,14 +26,20 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def sandbox() -> AsyncIterator[Sandbox]:
+async def scripted() -> AsyncIterator[ScriptedModel]:
+    async with ScriptedModel(GO_ON) as scripted:
+        yield scripted
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sandbox(scripted: ScriptedModel) -> AsyncIterator[Sandbox]:
     """Each test has a channel of its own."""
-    async with VendorServer() as vendor:
+    async with VendorServer() as vendor, AsyncExitStack() as stack:
         vendor.script(says("The model's own words."))
         guide = guide_of(ModelChoice(settings_of(Sandbox(), vendor), "a small model"))
         async with Sandbox(guide=guide, manifest=manifest()) as sandbox:
             settings = for_sandbox(replace(settings_of(sandbox, vendor), drain_s=0))
-            async with running(settings, wrap_models=lambda models: Showcase(models, app.MACHINES_CLOCK)):
+            async with running(settings, wrap_models=await cards_model(settings, scripted, stack)):
                 yield sandbox
 
 
@@ -51,9 +56,11 @@ CUT_OFF = """() => [...document.querySelectorAll("body *")].filter((node) => {
 
 
 @pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def hurried(scripted: ScriptedModel) -> Iterator[None]:
     """The script says three times as many words a second."""
-    monkeypatch.setattr(showcase, "TOKENS_PER_S", 3 * showcase.TOKENS_PER_S)
+    scripted.tokens_per_s = 3 * TOKENS_PER_S
+    yield
+    scripted.tokens_per_s = TOKENS_PER_S
 
 
 @pytest.fixture
@@ -84,9 +91,9 @@ async def test_answer_with_headings_table_and_code_streams_and_is_regenerated(
     await expect(answer(page).get_by_role("table")).to_contain_text("16 at most")
     await expect(answer(page).locator("figure.code, .code")).to_contain_text("next_call")
     await answer(page).get_by_role("button", name="Regenerate").click()
-    await expect(answer(page)).to_contain_text("Scripted answer, attempt 2: shows how streaming looks.")
+    await expect(answer(page)).to_contain_text("Scripted answer no. 2: shows how streaming looks.")
     await expect(answer(page).get_by_role("button", name="Previous")).to_be_visible()
-    await expect(answer(page)).to_contain_text("scripted/showcase")
+    await expect(answer(page)).to_contain_text("openai/scripted")
 
     await page.locator("#main-box").fill("@typist and what do you say?")
     await page.locator("#main-box").press("Enter")
@@ -95,14 +102,15 @@ async def test_answer_with_headings_table_and_code_streams_and_is_regenerated(
 
 @pytest.mark.long
 async def test_long_answer_is_stopped_and_another_one_is_continued(
-    sandbox: Sandbox, visit: Visit, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, visit: Visit, scripted: ScriptedModel, hurried: None
 ) -> None:
     page = await opened(visit, sandbox, "C0RANDOM")
+    scripted.tokens_per_s = TOKENS_PER_S
     await page.locator(".card", has_text="Stop or continue").click()
     await expect(answer(page)).to_contain_text("A question arrives")
     await answer(page).get_by_role("button", name="Stop").click()
     await expect(answer(page)).to_contain_text("stopped")
-    monkeypatch.setattr(showcase, "TOKENS_PER_S", 600)
+    scripted.tokens_per_s = 600
     await page.get_by_role("group", name="Showcase").get_by_role("button", name="Stop or continue").click()
     await expect(answer(page)).to_contain_text(texts.LENGTH_LIMIT)
     await answer(page).get_by_role("button", name="Continue").click()

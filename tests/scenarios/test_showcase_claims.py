@@ -2,18 +2,17 @@
 
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from bot import app
+from bot.cli.sandbox import GO_ON, cards_model
 from bot.core import texts
-from bot.providers import showcase
-from bot.providers.scenes import SCENES, Scene
-from bot.providers.showcase import Showcase
+from sandbox.demo.scenes import SCENES, Scene
+from sandbox.demo.scripted_model import TOKENS_PER_S, ScriptedModel
 from sandbox.faults import SHOWING
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import FLOORS
@@ -24,6 +23,8 @@ from tests.streams.server import VendorServer
 README = re.sub(r"\s+", " ", (Path(__file__).parents[2] / "README.md").read_text())
 STREAMING, LONG, _, SHARING, _ = SCENES
 CARRIERS = ("edit", "stream")
+WORDS_PER_S = 3 * TOKENS_PER_S
+MODEL = f"openai/{ScriptedModel.model}"
 PEOPLE = ("ada", "grace", "alan")
 IN_THE_STAGES_LOOP = pytest.mark.asyncio(loop_scope="module")
 
@@ -42,13 +43,16 @@ class Watched:
 
 @asynccontextmanager
 async def showcase_stage(carrier: str) -> AsyncIterator[Stage]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(showcase, "TOKENS_PER_S", 3 * showcase.TOKENS_PER_S)
-        async with VendorServer() as vendor, Sandbox(manifest=manifest()) as sandbox:
-            vendor.script(says("The model's own words."))
-            settings = replace(settings_of(sandbox, vendor), carrier=carrier)
-            async with running(settings, wrap_models=lambda models: Showcase(models, app.MACHINES_CLOCK)):
-                yield Stage(sandbox, vendor)
+    async with (
+        AsyncExitStack() as stack,
+        VendorServer() as vendor,
+        ScriptedModel(GO_ON, WORDS_PER_S) as scripted,
+        Sandbox(manifest=manifest()) as sandbox,
+    ):
+        vendor.script(says("The model's own words."))
+        settings = replace(settings_of(sandbox, vendor), carrier=carrier)
+        async with running(settings, wrap_models=await cards_model(settings, scripted, stack)):
+            yield Stage(sandbox, vendor)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=CARRIERS)
@@ -88,7 +92,7 @@ def placeholder_comes_at_once(answer: Watched) -> None:
 
 
 def words_follow_while_the_model_writes(answer: Watched) -> None:
-    written_s = len(answer.text.split()) / showcase.TOKENS_PER_S
+    written_s = len(answer.text.split()) / WORDS_PER_S
     growing = answer.named(*SHOWING)
     assert len(growing) >= 3
     assert growing[-1].at_monotonic_s - growing[0].at_monotonic_s > written_s / 3
@@ -111,8 +115,8 @@ def last_call_adds_buttons_and_footer(answer: Watched) -> None:
     calls = answer.named(*SHOWING)
     # A stream's placeholder stays above it, with Stop, and says so.
     *earlier, last = [call for call in calls if call.ts != placeholder] or calls
-    assert showcase.MODEL in str(last.arguments)
-    assert not any(showcase.MODEL in str(call.arguments) for call in earlier)
+    assert MODEL in str(last.arguments)
+    assert not any(MODEL in str(call.arguments) for call in earlier)
 
 
 def no_limit_is_reached(answer: Watched) -> None:

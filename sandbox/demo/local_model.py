@@ -128,6 +128,8 @@ def _serve(weights: Path) -> Any:
     params.sampling.temp, params.sampling.dry_multiplier = _TEMPERATURE, _REPETITION_PENALTY
     for cpu in (params.cpuparams, params.cpuparams_batch):
         cpu.n_threads, cpu.poll = _threads(), 0
+    # Without it, the server refuses tools, which a model this small can't use.
+    params.use_jinja = False
     params.ui = params.endpoint_slots = False
     params.verbosity = _NO_LOGS
     return xllamacpp.Server(params)

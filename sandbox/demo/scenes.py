@@ -5,10 +5,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from bot.core.tools import full_name, label_of
-
 TOOL_SERVER = "notes"
-"""The name under which the sandbox's MCP server (sandbox/notes_server.py) has to be configured."""
+"""The name under which the demo's MCP server (sandbox/demo/notes_server.py) has to be configured."""
 Script = Callable[[str], str]
 """Takes a question with its files, as a model reads it, and returns the answer."""
 
@@ -21,10 +19,8 @@ class Call:
 
     tool: str
     arguments: Mapping[str, str]
-    made: Script
-    """Takes the tool's result, and returns the rest of the answer."""
-    not_made: Script
-    """The same for a call that was denied or failed."""
+    rest: Script
+    """Takes what the tool returned, or why it wasn't called, and returns the rest of the answer."""
     not_offered: str
     """The rest of the answer if the asker may not use the tool, or its server isn't running yet."""
 
@@ -203,9 +199,10 @@ _COUNTED = "".join(
     )
 )
 
-NOTE_TOOL = full_name(TOOL_SERVER, "add_note")
+NOTE_TOOL = f"{TOOL_SERVER}__add_note"
+"""The tool's name in requests to a model."""
 _ASKING = f"""\
-To note that, I need the tool `{label_of(NOTE_TOOL)}`. It belongs to an MCP server on this machine, which keeps notes \
+To note that, I need the tool `{TOOL_SERVER}.add_note`. It belongs to an MCP server on this machine, which keeps notes \
 until the sandbox stops. The tool changes something, so it runs only if you approve it.
 
 """
@@ -214,15 +211,13 @@ _NOTE_TOOL_MISSING = (
 )
 
 
-def _note_added(result: str) -> str:
+def _note_result(result: str) -> str:
+    if not re.search(r"^Note \d+: ", result, re.MULTILINE):
+        return f"\n\nThe server added no note. A model reads this in place of a result:\n\n```\n{result}\n```"
     return (
         f"\n\nYou approved the call, and the server ran it. A model reads the result as data:\n\n```\n{result}\n```\n\n"
         "**Details** below lists the call and who approved it. Press **Regenerate** to try *Deny*."
     )
-
-
-def _note_not_added(result: str) -> str:
-    return f"\n\nThe server added no note. A model reads this in place of a result:\n\n```\n{result}\n```"
 
 
 SCENES = (
@@ -260,8 +255,6 @@ SCENES = (
         "The answer asks you before it runs a tool. Opens your direct message.",
         "a tool call with an approval",
         {"Please note that the export failed on Tuesday.": _says(_ASKING)},
-        call=Call(
-            NOTE_TOOL, {"text": "The export failed on Tuesday."}, _note_added, _note_not_added, _NOTE_TOOL_MISSING
-        ),
+        call=Call(NOTE_TOOL, {"text": "The export failed on Tuesday."}, _note_result, _NOTE_TOOL_MISSING),
     ),
 )

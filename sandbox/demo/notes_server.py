@@ -1,4 +1,4 @@
-"""An MCP server on stdio for the demo: `python sandbox/notes_server.py`. It keeps notes in memory, and no file.
+"""An MCP server on stdio for the demo: `python sandbox/demo/notes_server.py`. It keeps notes in memory, and no file.
 
 It has a few lines of the protocol (2025-11-25), in place of the SDK: importing the SDK takes seconds on a busy machine,
 and an answer doesn't wait longer than five for a server that starts.

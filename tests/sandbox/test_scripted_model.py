@@ -1,0 +1,191 @@
+"""The scripted model through an OpenAI client over HTTP: what it says to the cards' questions, and to all others."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, cast
+
+import openai
+import pytest
+import pytest_asyncio
+from openai.types.chat import ChatCompletion
+
+from bot.cli.sandbox import GO_ON
+from bot.core.conversation import File
+from bot.core.inbound.files import OpenedFile, Unread, file_label
+from bot.core.inbound.prompt import CONTINUE_REQUEST, RESUME_REQUEST
+from sandbox.demo.scenes import NOTE_TOOL, SCENES, Scene
+from sandbox.demo.script import LIMIT_TOKENS
+from sandbox.demo.scripted_model import ScriptedModel
+
+STREAMING, LONG, FILE, _, CALL = SCENES
+SCRIPTED = "This is a **scripted answer**: no model is connected"
+TOOL = {"type": "function", "function": {"name": NOTE_TOOL, "parameters": {"type": "object"}}}
+
+
+@pytest_asyncio.fixture
+async def model() -> AsyncIterator[ScriptedModel]:
+    async with ScriptedModel(GO_ON, tokens_per_s=10_000) as model:
+        yield model
+
+
+@pytest_asyncio.fixture
+async def client(model: ScriptedModel) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(base_url=model.base_url, api_key="none is needed", max_retries=0) as client:
+        yield client
+
+
+def question_of(scene: Scene) -> str:
+    return next(iter(scene.scripts))
+
+
+def messages(turns: Sequence[str], *further: dict[str, Any]) -> list[dict[str, Any]]:
+    """The system prompt, the user's and the model's turns one after the other, and further messages."""
+    roles = ("user", "assistant")
+    spoken = [{"role": roles[at % 2], "content": turn} for at, turn in enumerate(turns)]
+    return [{"role": "system", "content": "Be brief."}, *spoken, *further]
+
+
+async def asked(
+    client: openai.AsyncOpenAI, *turns: str, further: Sequence[dict[str, Any]] = (), tools: bool = False
+) -> ChatCompletion:
+    """The response as a whole."""
+    body = {"model": ScriptedModel.model, "messages": messages(turns, *further)} | ({"tools": [TOOL]} if tools else {})
+    return await client.post("/chat/completions", body=body, cast_to=ChatCompletion)
+
+
+async def said(client: openai.AsyncOpenAI, *turns: str) -> str:
+    return (await asked(client, *turns)).choices[0].message.content or ""
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
+async def test_each_scenes_questions_get_an_answer_that_says_it_is_scripted(
+    model: ScriptedModel, client: openai.AsyncOpenAI, scene: Scene
+) -> None:
+    forms = ("{}", "[0123abcd-0123 grace]\n{}", "hello\n\n{}", "{}\n\n[0123abcd file]\n(Attached: a.bin)")
+    for number, form in enumerate(forms, start=1):
+        for question in scene.scripts:
+            text = await said(client, form.format(question))
+            which = f" no. {number}" if number > 1 else ""
+            assert text.startswith(f"> *Scripted answer{which}: shows {scene.shows}. No model wrote it.*\n\n")
+            assert model.knows([form.format(question)])
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        ("why?",),
+        (f"Please: {question_of(STREAMING).lower()}",),
+        (f"{question_of(STREAMING)} And why?",),
+        (question_of(STREAMING), "The scripted answer.", "and why?"),
+        ("why?", "Because", CONTINUE_REQUEST),
+    ],
+)
+async def test_every_other_question_is_answered_by_one_text(
+    model: ScriptedModel, client: openai.AsyncOpenAI, turns: tuple[str, ...]
+) -> None:
+    assert not model.knows(turns)
+    assert (await said(client, *turns)).startswith(SCRIPTED)
+
+
+async def test_answer_names_the_question_its_words_and_the_turns_before(client: openai.AsyncOpenAI) -> None:
+    text = await said(client, "Hello", "Hi", "What is\nGrüße, 世界 👋🏽?")
+    assert "> What is\n> Grüße, 世界 👋🏽?" in text
+    assert "| Words in your question | 5 |\n| Turns before it | 2 |" in text
+
+
+async def test_answer_streams_word_by_word_at_its_pace_with_its_usage(
+    model: ScriptedModel, client: openai.AsyncOpenAI
+) -> None:
+    whole = await asked(client, "why?", "Because.", "and why?")
+    model.tokens_per_s = 1_000
+    began_s = time.monotonic()
+    chunks = [
+        chunk
+        async for chunk in await client.chat.completions.create(
+            model=model.model,
+            messages=cast(Any, messages(("why?", "Because.", "and why?"))),
+            stream=True,
+        )
+    ]
+    deltas = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices[0].delta.content]
+    assert time.monotonic() - began_s >= len(deltas) / 1_000
+    assert "".join(deltas).replace(" (no. 2)", "") == whole.choices[0].message.content
+    assert all(len(delta.split()) == 1 for delta in deltas[:-1])
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    assert chunks[-1].usage
+    assert (chunks[-1].usage.prompt_tokens, chunks[-1].usage.completion_tokens) == (6, len(deltas))
+
+
+async def test_long_answer_stops_at_its_limit_and_continues_where_it_stopped(client: openai.AsyncOpenAI) -> None:
+    question = question_of(LONG)
+    begun = await asked(client, question)
+    assert begun.choices[0].finish_reason == "length"
+    assert begun.usage
+    assert begun.usage.completion_tokens == LIMIT_TOKENS
+    text = begun.choices[0].message.content or ""
+    rest = await asked(client, question, text.strip(), CONTINUE_REQUEST)
+    assert rest.choices[0].finish_reason == "stop"
+    assert (text + (rest.choices[0].message.content or "")).endswith(LONG.scripts[question](question))
+
+
+@pytest.mark.parametrize("question", [question_of(STREAMING), "why?"], ids=["scene", "other"])
+async def test_interrupted_answer_goes_on_where_the_text_on_record_ends(
+    client: openai.AsyncOpenAI, question: str
+) -> None:
+    whole = await said(client, question)
+    for chars in (200, 500, len(whole) - 1):
+        rest = await said(client, question, whole[:chars], RESUME_REQUEST)
+        assert whole[:chars].rstrip() + rest == whole
+
+
+@pytest.mark.parametrize(
+    ("question", "numbered"),
+    [(question_of(STREAMING), "Scripted answer no. 2: shows"), ("why?", "**scripted answer** (no. 2): no model")],
+)
+async def test_answer_that_is_regenerated_is_visibly_another(
+    client: openai.AsyncOpenAI, question: str, numbered: str
+) -> None:
+    first, second = [await said(client, question) for _ in range(2)]
+    assert "no. 2" not in first
+    assert numbered in second
+
+
+async def test_totals_come_from_the_files_text_in_the_prompt(client: openai.AsyncOpenAI) -> None:
+    label = file_label(OpenedFile(File("F1", "mine.csv"), "day,asked\nMonday,7\nTuesday,5,9\nSunday\nMonday,none\n"))
+    text = await said(client, f"{question_of(FILE)}\n\n{label}")
+    assert "`mine.csv`: 4 rows" in text
+    assert "| **Total** | **12** |" in text
+
+
+async def test_file_that_was_not_read_is_not_answered_as_if_it_were(client: openai.AsyncOpenAI) -> None:
+    label = file_label(OpenedFile(File("F1", "mine.csv"), Unread.FAILED))
+    assert "did not reach the prompt" in await said(client, f"{question_of(FILE)}\n\n{label}")
+
+
+@pytest.mark.parametrize(
+    ("result", "says"),
+    [
+        ("<0123>\nNote 1: The export failed on Tuesday.\n</0123>", "You approved the call"),
+        ("The user denied this call. It was not made.", "The server added no note."),
+    ],
+)
+async def test_scene_with_a_tool_asks_for_its_call_and_then_tells_how_it_ended(
+    client: openai.AsyncOpenAI, result: str, says: str
+) -> None:
+    [first] = (await asked(client, question_of(CALL), tools=True)).choices
+    assert first.finish_reason == "tool_calls"
+    assert first.message.tool_calls
+    calls = [call.model_dump(exclude_none=True) for call in first.message.tool_calls]
+    assert calls[0]["function"] == {"name": NOTE_TOOL, "arguments": '{"text": "The export failed on Tuesday."}'}
+    called = {"role": "assistant", "content": first.message.content, "tool_calls": calls}
+    answered = {"role": "tool", "tool_call_id": calls[0]["id"], "content": result}
+    [second] = (await asked(client, question_of(CALL), further=(called, answered), tools=True)).choices
+    assert second.finish_reason == "stop"
+    assert says in (second.message.content or "")
+    assert result in (second.message.content or "")
+
+
+async def test_scene_with_a_tool_says_so_where_the_tool_is_not_offered(client: openai.AsyncOpenAI) -> None:
+    [choice] = (await asked(client, question_of(CALL))).choices
+    assert "I can't use the tool:" in (choice.message.content or "")
+    assert choice.finish_reason == "stop"
