@@ -2,7 +2,7 @@
 
 Each shape is a text that repeats something hostile. Each function gets it in growing sizes, each twice the one before,
 up to two full pages. A case fails if its last two doublings each take more than `MAX_RATIO` times as long (one alone
-may be the size from which a text fills a page), or if it takes longer than `LONGEST_MS`; then it isn't doubled further.
+may be the size from which a text fills a page), or if it takes longer than `MAX_MS`; then it isn't doubled further.
 Times below `SHORTEST_MS` aren't judged: they are noise, and nobody waits.
 
 Times are CPU time. A case that fails is measured again, up to `MAX_ROUNDS` times, and the best times count: other work
@@ -45,8 +45,8 @@ SIZES_CHARS = (5_900, 11_800, 23_600)
 """The last but one is a full page."""
 MAX_RATIO = 2.6
 SHORTEST_MS = 3.0
-LONGEST_MS = 1_000.0
-LONGEST_RUN_S = 600.0
+MAX_MS = 1_000.0
+MAX_RUN_S = 600.0
 """CPU time of all cases; those that are left are reported as not measured."""
 MAX_ROUNDS = 15
 WORST_ROWS = 25
@@ -269,7 +269,7 @@ class Row(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        return self.ms > LONGEST_MS or (self.ratio > MAX_RATIO and self.ms > SHORTEST_MS)
+        return self.ms > MAX_MS or (self.ratio > MAX_RATIO and self.ms > SHORTEST_MS)
 
     def __str__(self) -> str:
         size = f"{self.ms:8.1f} ms  x{self.ratio:4.1f}  {self.chars:6,} chars"
@@ -300,7 +300,7 @@ def milliseconds(function: Callable[[str], object], text: str, repeats: int = 3)
         except RecursionError:
             return math.inf
         best = min(best, (time.thread_time() - started) * 1e3)
-        if best > LONGEST_MS or best < SHORTEST_MS / 10:
+        if best > MAX_MS or best < SHORTEST_MS / 10:
             break
     return best
 
@@ -322,7 +322,7 @@ def measured(function: str, shape: str) -> Row:
     for _ in range(MAX_ROUNDS):
         for number, text in enumerate(texts):
             best_ms[number] = min(best_ms[number], milliseconds(FUNCTIONS[function], text, 1))
-            if best_ms[number] > LONGEST_MS:
+            if best_ms[number] > MAX_MS:
                 break
         row = _row(function, shape, best_ms[: number + 1])
         if not row.failed:
@@ -342,7 +342,7 @@ def main() -> int:
     cases = [(function, shape) for function in FUNCTIONS if part in function for shape in SHAPES]
     rows: list[Row] = []
     for function, shape in cases:
-        if time.process_time() > LONGEST_RUN_S:
+        if time.process_time() > MAX_RUN_S:
             break
         rows.append(row := measured(function, shape))
         if row.failed:

@@ -16,7 +16,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-LONGEST_RUN_S = 3600
+MAX_RUN_S = 3600
 """A run that takes longer has failed: its whole process group is killed."""
 BUSY = "import os, sys\nparent = int(sys.argv[1])\nwhile os.getppid() == parent: pass"
 """Ends by itself if its parent is killed."""
@@ -40,7 +40,7 @@ def run(number: int, busy_loops: int) -> bool:
                 start_new_session=True,
             )
             try:
-                code = tests.wait(LONGEST_RUN_S)
+                code = tests.wait(MAX_RUN_S)
             except BaseException as error:
                 os.killpg(tests.pid, signal.SIGKILL)
                 tests.wait()

@@ -56,9 +56,9 @@ FAULTS_S, FAULT_GAP_S = 60.0, 4.0
 SAMPLES = 40
 WARM_UP_SHARE = 0.2
 """Caches fill, and the allocator finds its size, during this share of the answers."""
-MOST_GROWTH = 0.05
+MAX_GROWTH = 0.05
 """How much more memory the last tenth may take than the tenth after the warm-up."""
-MOST_FURTHER_FILES = 5
+MAX_FURTHER_FILES = 5
 
 
 @dataclass(frozen=True)
@@ -227,9 +227,9 @@ def is_flat(samples: list[Sample]) -> bool:
     growth = memory_bytes[1] / memory_bytes[0] - 1
     print(
         f"memory: {memory_bytes[0] / 1e6:.1f} MB after the warm-up, {memory_bytes[1] / 1e6:.1f} at the end, "
-        f"{growth:+.1%} (at most {MOST_GROWTH:.0%}); files: {files[0]}, then {files[1]}"
+        f"{growth:+.1%} (at most {MAX_GROWTH:.0%}); files: {files[0]}, then {files[1]}"
     )
-    return growth <= MOST_GROWTH and files[1] <= files[0] + MOST_FURTHER_FILES
+    return growth <= MAX_GROWTH and files[1] <= files[0] + MAX_FURTHER_FILES
 
 
 async def size_bytes(store: Sqlite | Postgresql) -> int:

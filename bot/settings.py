@@ -39,7 +39,7 @@ _URL = re.compile(
 )
 
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]+")
-MOST_DOMAINS = 100
+MAX_DOMAINS = 100
 """OpenAI takes no more."""
 
 WHERE = {
@@ -159,8 +159,8 @@ def parse_domains(value: str) -> tuple[str, ...]:
     domains = tuple(part.strip().lower() for part in value.split(",") if part.strip())
     for wrong in (domain for domain in domains if not _DOMAIN.fullmatch(domain)):
         raise ValueError(f"must be a comma-separated list of domains such as docs.example.com; {wrong!r} isn't one")
-    if len(domains) > MOST_DOMAINS:
-        raise ValueError(f"must have at most {MOST_DOMAINS} domains")
+    if len(domains) > MAX_DOMAINS:
+        raise ValueError(f"must have at most {MAX_DOMAINS} domains")
     return domains
 
 

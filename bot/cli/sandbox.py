@@ -23,7 +23,7 @@ from bot.core.conversation import Prompt
 from bot.core.inbound.prompt import CONTINUE_REQUEST, RESUME_REQUEST
 from bot.core.limits.access import UserKind
 from bot.errors import SettingsError
-from bot.mcp.config import MOST_SERVERS, McpSetup, ServerConfig, StdioTransport
+from bot.mcp.config import MAX_SERVERS, McpSetup, ServerConfig, StdioTransport
 from bot.providers.model_setup import VendorSettings
 from bot.providers.registry import open_models
 from bot.settings import Settings, install_command, missing_keys, model_setup, models_in_use, parse_model_option
@@ -202,7 +202,7 @@ def notes_server(settings: Settings) -> ServerConfig | None:
     from sandbox.demo.scenes import TOOL_SERVER
 
     names, program = settings.mcp.names, find_spec("sandbox.demo.notes_server")
-    if find_spec("mcp") is None or TOOL_SERVER in names or len(names) >= MOST_SERVERS:
+    if find_spec("mcp") is None or TOOL_SERVER in names or len(names) >= MAX_SERVERS:
         return None
     assert program is not None
     assert program.origin is not None

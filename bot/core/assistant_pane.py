@@ -11,7 +11,7 @@ from bot.core.inbound.channel_settings import is_direct
 from bot.core.inbound.mentions import with_names, without_users
 from bot.core.reply.preview import beginning, first_words
 
-MOST_PROMPTS = 4
+MAX_PROMPTS = 4
 TITLE_CHARS = 60
 
 
@@ -37,8 +37,8 @@ def parse_suggestions(text: str) -> tuple[Suggestion, ...]:
         if colon and not (title and message):
             raise ValueError(f"must list prompts as title: message, separated by |; {part!r} isn't one")
         suggestions.append(Suggestion(title, message or title))
-    if len(suggestions) > MOST_PROMPTS:
-        raise ValueError(f"must have at most {MOST_PROMPTS} prompts")
+    if len(suggestions) > MAX_PROMPTS:
+        raise ValueError(f"must have at most {MAX_PROMPTS} prompts")
     return tuple(suggestions)
 
 

@@ -13,9 +13,9 @@ from bot.core.conversation import Question
 OUTBOX_HOLD_S = 30.0
 """How long a process that takes an entry holds it; then any process may take it again."""
 BACKOFF = Backoff(OUTBOX_HOLD_S, 3_600.0)
-MOST_TRIES = 30
+MAX_TRIES = 30
 """With the growing waits between tries, an entry is tried for about a day."""
-MOST_IN_VAIN = 10
+MAX_IN_VAIN = 10
 """So many tries that got no turn within Slack's rate limits are repeated after a minute, when calls are free again."""
 
 
@@ -24,7 +24,7 @@ def wait_s(tries: int, *, had_no_turn: bool = False) -> float:
 
     `had_no_turn`: the try waited for Slack's rate limits until its time was up.
     """
-    return BACKOFF.wait_s(2 if had_no_turn and tries <= MOST_IN_VAIN else tries + 1)
+    return BACKOFF.wait_s(2 if had_no_turn and tries <= MAX_IN_VAIN else tries + 1)
 
 
 class OutboxKind(StrEnum):

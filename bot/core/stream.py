@@ -12,7 +12,7 @@ from typing import Any
 THINKING_TOKENS = 24_576
 """Output tokens left for thinking beyond the answer's text. OpenAI advises 25,000 tokens for both together."""
 
-MOST_SEARCHES = 8
+MAX_SEARCHES = 8
 """Web searches that one request may make. Each costs a cent, and its results are input tokens."""
 SEARCH_RESULT_TOKENS = 20_000
 """Input tokens that are reserved for what searches find: more than most answers use, less than they may."""

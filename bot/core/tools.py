@@ -11,9 +11,9 @@ import regex
 
 SEPARATOR = "__"
 """Between an owner's name and a tool's. It is in no owner's name, so a tool's full name tells its owner."""
-LONGEST_RESULT_CHARS = 20_000
+MAX_RESULT_CHARS = 20_000
 """About 5,000 tokens. Each later step of the answer pays for them again."""
-LONGEST_LABEL_CHARS = 100
+MAX_LABEL_CHARS = 100
 SLACK = "slack"
 """The owner of Typist's own tools, as an MCP server is of its tools."""
 NOT_KEPT = "What this call returned may not be kept. Make the call again if you need it."
@@ -88,7 +88,7 @@ def owner_of(name: str) -> str:
 def label_of(name: str) -> str:
     """Returns a tool's name for people: owner.tool. A name that a model made up can hold anything: it is escaped."""
     label = _NOT_IN_NAMES.sub(_escape, name.replace(SEPARATOR, ".", 1))
-    return label if len(label) <= LONGEST_LABEL_CHARS else f"{label[:LONGEST_LABEL_CHARS]}…"
+    return label if len(label) <= MAX_LABEL_CHARS else f"{label[:MAX_LABEL_CHARS]}…"
 
 
 _NOT_IN_NAMES = regex.compile("[^A-Za-z0-9._-]")
@@ -119,7 +119,7 @@ def _escape(match: regex.Match[str]) -> str:
     return "".join(f"\\u{int.from_bytes(raw[at : at + 2], 'big'):04x}" for at in range(0, len(raw), 2))
 
 
-def capped(text: str, limit: int = LONGEST_RESULT_CHARS) -> str:
+def capped(text: str, limit: int = MAX_RESULT_CHARS) -> str:
     """Returns the text, cut to the limit with a line that says so."""
     if len(text) <= limit:
         return text

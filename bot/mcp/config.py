@@ -30,8 +30,8 @@ from urllib.parse import urlsplit
 from bot.core.tools import SEPARATOR, Permission, ToolRule, full_name, owner_of
 from bot.errors import SettingsError
 
-LONGEST_SERVER_NAME = 32
-MOST_SERVERS = 10
+MAX_SERVER_NAME_CHARS = 32
+MAX_SERVERS = 10
 """The check boxes of one field in Slack."""
 
 _SERVERS = "mcpServers"
@@ -180,8 +180,8 @@ class _Reader:
         if not isinstance(servers, dict) or not servers:
             self._problem(_SERVERS, "must be an object with at least one server")
             return McpSetup()
-        if len(servers) > MOST_SERVERS:
-            self._problem(_SERVERS, f"must have at most {MOST_SERVERS} servers: Slack's settings modal takes no more")
+        if len(servers) > MAX_SERVERS:
+            self._problem(_SERVERS, f"must have at most {MAX_SERVERS} servers: Slack's settings modal takes no more")
         read = [self._server(name, value) for name, value in servers.items()]
         deny, ask, allow, read_only = (self._patterns(key, content.get(key, []), servers) for key in _RULES)
         return McpSetup(
@@ -192,10 +192,10 @@ class _Reader:
 
     def _server(self, name: str, value: object) -> ServerConfig | None:
         place = f"{_SERVERS}.{name}"
-        if not _SERVER_NAME.fullmatch(name) or len(name) > LONGEST_SERVER_NAME:
+        if not _SERVER_NAME.fullmatch(name) or len(name) > MAX_SERVER_NAME_CHARS:
             self._problem(
                 place,
-                f"must be named with letters, digits, - and single _ between them, at most {LONGEST_SERVER_NAME}",
+                f"must be named with letters, digits, - and single _ between them, at most {MAX_SERVER_NAME_CHARS}",
             )
         if not isinstance(value, dict):
             self._problem(place, "must be an object with command or url")

@@ -24,7 +24,7 @@ from bot.errors import trace_of
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import ListedTool
 from bot.mcp.http import ResponseTooLong, http_client
-from bot.mcp.limits import LONGEST_MESSAGE_BYTES, TOO_LONG
+from bot.mcp.limits import MAX_MESSAGE_BYTES, TOO_LONG
 from bot.mcp.stdio import stdio_transport
 
 START_WITHIN_S = 20.0
@@ -32,7 +32,7 @@ START_WITHIN_S = 20.0
 LIST_WITHIN_S = 4.0
 MAX_LISTED_TOOLS = 1_000
 """Each question compares all of a server's tools with those that an admin agreed to."""
-MOST_PAGES = 20
+MAX_PAGES = 20
 """A list of tools has at most so many pages, so that it ends."""
 
 log = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ class ServerConnection:
                     transport: Transport = stdio_transport(server, self.retire)
                 case HttpTransport(url=url, headers=headers):
                     web = await stack.enter_async_context(http_client(headers, self._note_status))
-                    transport = streamable_http_client(url, http_client=web, max_sse_event_size=LONGEST_MESSAGE_BYTES)
+                    transport = streamable_http_client(url, http_client=web, max_sse_event_size=MAX_MESSAGE_BYTES)
             yield await stack.enter_async_context(Client(transport, mode=mode, cache=None))
 
     def _note_status(self, status: int) -> None:
@@ -197,14 +197,14 @@ async def _list(client: Client) -> tuple[ListedTool, ...]:
     """Returns all tools that a server lists."""
     tools: list[ListedTool] = []
     cursor, chars = None, 0
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         page = await client.list_tools(cursor=cursor)
         if len(tools) + len(page.tools) > MAX_LISTED_TOOLS:
             raise TooManyTools
         listed = [ListedTool(tool.name, tool.description or "", tool.input_schema) for tool in page.tools]
         tools += listed
         chars += sum(len(tool.canonical) for tool in listed)
-        if chars > LONGEST_MESSAGE_BYTES:
+        if chars > MAX_MESSAGE_BYTES:
             raise ResponseTooLong
         cursor = page.next_cursor
         if cursor is None:

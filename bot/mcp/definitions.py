@@ -13,10 +13,10 @@ from typing import Any
 
 from bot.core.tools import full_name, visible
 
-LONGEST_NAME = 64
+MAX_NAME_CHARS = 64
 """What the vendors accept."""
-LONGEST_DESCRIPTION_CHARS = 2_000
-LONGEST_SCHEMA_CHARS = 20_000
+MAX_DESCRIPTION_CHARS = 2_000
+MAX_SCHEMA_CHARS = 20_000
 """A tool whose schema is longer isn't offered: it would cost about 5,000 tokens in each step."""
 
 _NOT_IN_NAMES = re.compile("[^A-Za-z0-9_-]")
@@ -55,7 +55,7 @@ class ListedTool:
     @property
     def is_too_large(self) -> bool:
         """Whether the schema is too large to be offered."""
-        return len(json.dumps(self.offered_parameters)) > LONGEST_SCHEMA_CHARS
+        return len(json.dumps(self.offered_parameters)) > MAX_SCHEMA_CHARS
 
 
 def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedTool]:
@@ -68,27 +68,27 @@ def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedT
     changed: dict[str, list[ListedTool]] = {}
     for tool in tools:
         plain = full_name(server, _NOT_IN_NAMES.sub("_", tool.name))
-        if len(plain) <= LONGEST_NAME and plain == full_name(server, tool.name):
+        if len(plain) <= MAX_NAME_CHARS and plain == full_name(server, tool.name):
             # Of tools with one name, the first counts.
             named.setdefault(plain, tool)
         else:
-            changed.setdefault(plain[:LONGEST_NAME], []).append(tool)
+            changed.setdefault(plain[:MAX_NAME_CHARS], []).append(tool)
     for plain, alike in changed.items():
         if plain not in named and len(alike) == 1 and not _is_cut(server, alike[0]):
             named[plain] = alike[0]
             continue
         for tool in alike:
             suffix = "_" + hashlib.sha256(tool.name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-            named.setdefault(plain[: LONGEST_NAME - len(suffix)] + suffix, tool)
+            named.setdefault(plain[: MAX_NAME_CHARS - len(suffix)] + suffix, tool)
     return named
 
 
 def _is_cut(server: str, tool: ListedTool) -> bool:
-    return len(full_name(server, tool.name)) > LONGEST_NAME
+    return len(full_name(server, tool.name)) > MAX_NAME_CHARS
 
 
 def _visible_prose(text: str) -> str:
-    return visible(text)[:LONGEST_DESCRIPTION_CHARS]
+    return visible(text)[:MAX_DESCRIPTION_CHARS]
 
 
 def _visible_value(key: str, value: Any) -> Any:

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 import httpx2
 
-from bot.mcp.limits import LONGEST_MESSAGE_BYTES, TOO_LONG
+from bot.mcp.limits import MAX_MESSAGE_BYTES, TOO_LONG
 
 CONNECT_S = 5.0
 """How long a TCP connection may take. Responses are bounded by the calls."""
@@ -52,7 +52,7 @@ class _Bounded(httpx2.AsyncByteStream):
         read_bytes = 0
         async for chunk in self._stream:
             read_bytes += len(chunk)
-            if read_bytes > LONGEST_MESSAGE_BYTES:
+            if read_bytes > MAX_MESSAGE_BYTES:
                 raise ResponseTooLong
             yield chunk
 

@@ -31,7 +31,7 @@ from bot.mcp.failures import (
 )
 from bot.mcp.results import text_of
 
-MOST_CALLS = 8
+MAX_CALLS = 8
 """Calls at once. Others wait, within their time."""
 LISTED_FOR_S = 60.0
 """How long a list of tools is trusted."""
@@ -62,7 +62,7 @@ class McpServer:
         self._failures = 0
         self._next_try_at = 0.0
         self._last_reason = ""
-        self._room = asyncio.Semaphore(MOST_CALLS)
+        self._room = asyncio.Semaphore(MAX_CALLS)
         self._closed = False
 
     async def tools(self, max_age_s: float = LISTED_FOR_S) -> tuple[ListedTool, ...]:

@@ -21,7 +21,7 @@ from mcp_types import CONNECTION_CLOSED, ErrorData, JSONRPCError, JSONRPCRequest
 from pydantic import ValidationError
 
 from bot.mcp.config import StdioTransport
-from bot.mcp.limits import LONGEST_MESSAGE_BYTES, TOO_LONG
+from bot.mcp.limits import MAX_MESSAGE_BYTES, TOO_LONG
 
 EXIT_WITHIN_S = 0.7
 """How long a process may take to end after its stdin closes, and again after SIGTERM. Typist has 5 s to end."""
@@ -52,7 +52,7 @@ async def stdio_transport(
         # What a server writes to stderr may quote its arguments.
         stderr=DEVNULL,
         start_new_session=True,
-        limit=LONGEST_MESSAGE_BYTES,
+        limit=MAX_MESSAGE_BYTES,
     )
     to_session, incoming = anyio.create_memory_object_stream[Incoming]()
     outgoing, from_session = anyio.create_memory_object_stream[SessionMessage]()
@@ -148,7 +148,7 @@ async def _end(process: Process) -> None:
     # What nobody read would stay in memory until the next full garbage collection.
     assert process.stdout is not None
     with anyio.move_on_after(KILLED_WITHIN_S):
-        while await process.stdout.read(LONGEST_MESSAGE_BYTES):
+        while await process.stdout.read(MAX_MESSAGE_BYTES):
             pass
 
 

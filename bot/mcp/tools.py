@@ -19,7 +19,7 @@ from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers
 
 OFFERED_WITHIN_S = 5.0
 """How long an answer waits for the tools of a server that is just starting. A later answer may have them."""
-MOST_TOOLS = 100
+MAX_TOOLS = 100
 """OpenAI accepts 128. Slack search and others of our own need room, too."""
 
 log = logging.getLogger(__name__)
@@ -49,11 +49,11 @@ class McpTools:
             return ()
         offers = await asyncio.gather(*map(self._offer, servers))
         definitions = [definition for offer in offers for definition in offer]
-        if len(definitions) > MOST_TOOLS:
+        if len(definitions) > MAX_TOOLS:
             log.warning(
-                "MCP: too many tools, offering only the first: tools=%d offered=%d", len(definitions), MOST_TOOLS
+                "MCP: too many tools, offering only the first: tools=%d offered=%d", len(definitions), MAX_TOOLS
             )
-        return tuple(definitions[:MOST_TOOLS])
+        return tuple(definitions[:MAX_TOOLS])
 
     def rule_for(self, name: str) -> ToolRule:
         """Returns the rule of BOT_MCP_CONFIG for a tool."""

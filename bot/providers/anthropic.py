@@ -9,7 +9,7 @@ from anthropic import AsyncAnthropic, DefaultAioHttpClient
 
 from bot.core.conversation import Media, Prompt, TextPart, ToolResult, Turn, TurnPart, WebSearch
 from bot.core.inbound.files import PDF
-from bot.core.stream import MOST_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
+from bot.core.stream import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
 from bot.core.surrogates import paired
 from bot.errors import EndReason
 from bot.providers.answer_reader import AnswerReader, Delta
@@ -275,7 +275,7 @@ def _web_tools(search: WebSearch, parameters: Collection[OptionalParameter]) -> 
             "max_content_tokens": FETCHED_TOKENS,
         },
     }
-    limits: dict[str, Any] = {"max_uses": MOST_SEARCHES}
+    limits: dict[str, Any] = {"max_uses": MAX_SEARCHES}
     if search.allowed_domains:
         limits["allowed_domains"] = search.allowed_domains
     return [tool | limits for parameter, tool in tools.items() if parameter in parameters]

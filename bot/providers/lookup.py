@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from bot.errors import ProviderError
 from bot.providers.failures import ErrorResponse, RequestAttempt, error_response
 
-MOST_LISTED = 2_000
+MAX_LISTED = 2_000
 _NO_SUCH_REQUEST = (404, 405, 501)
 _NO_SUCH_MODEL = ("model_not_found", "not_found_error")
 
@@ -107,7 +107,7 @@ async def _ids(models: ModelsApi) -> set[str] | None:
         return None
     async for model in page:
         ids.add(str(getattr(model, "id", "")))
-        if len(ids) >= MOST_LISTED:
+        if len(ids) >= MAX_LISTED:
             break
     return ids
 

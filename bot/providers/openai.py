@@ -11,7 +11,7 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from bot.core.conversation import Media, Prompt, TextPart, ToolDefinition, ToolResult, Turn, WebSearch
 from bot.core.inbound.files import PDF
-from bot.core.stream import MOST_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
+from bot.core.stream import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
 from bot.core.surrogates import paired
 from bot.errors import EndReason
 from bot.providers.answer_reader import AnswerReader, Delta, TaggedAnswerReader
@@ -98,7 +98,7 @@ class ResponsesApi:
         if prompt.web_search and OptionalParameter.WEB_SEARCH in parameters:
             tools.append(_web_search(prompt.web_search))
             # Calls of functions don't count. Further searches are ignored.
-            body["max_tool_calls"] = MOST_SEARCHES
+            body["max_tool_calls"] = MAX_SEARCHES
         if tools:
             body["tools"] = tools
         if prompt.tools and OptionalParameter.ENCRYPTED_REASONING in parameters:

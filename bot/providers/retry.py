@@ -18,7 +18,7 @@ from bot.core.stream import SIGNS_OF_WORK, StreamEvent
 from bot.errors import EndReason, ProviderError
 from bot.providers.models import Provider
 
-LONGEST_WAIT_S = 5.0
+MAX_WAIT_S = 5.0
 _SHORT_WAIT_S = 0.5
 
 log = logging.getLogger(__name__)
@@ -64,4 +64,4 @@ def _wait_s(error: ProviderError) -> float | None:
             wait_s = _SHORT_WAIT_S
         case _:
             wait_s = None
-    return wait_s if wait_s is not None and wait_s <= LONGEST_WAIT_S else None
+    return wait_s if wait_s is not None and wait_s <= MAX_WAIT_S else None

@@ -19,7 +19,7 @@ from bot.core.stream import Searching, StreamEvent, Thinking
 from bot.errors import EndReason, ProviderError
 from bot.providers.models import Provider
 
-LONGEST_SILENCE_S = 600.0
+MAX_SILENCE_S = 600.0
 """gpt-6-astra was seen thinking for 300 s without a sign (AntigmaLabs/ante#186). This is twice that."""
 
 LATE_S = 1.0
@@ -28,7 +28,7 @@ LATE_S = 1.0
 
 def silence_s(stall_timeout_s: float) -> float:
     """Returns how long a model that is known to think may give no sign of work."""
-    return max(stall_timeout_s, min(10 * stall_timeout_s, LONGEST_SILENCE_S))
+    return max(stall_timeout_s, min(10 * stall_timeout_s, MAX_SILENCE_S))
 
 
 class Stall:

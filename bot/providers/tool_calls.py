@@ -25,9 +25,9 @@ from bot.core.surrogates import paired, paired_json
 
 RAW_CHARS = 2_000
 """How much is kept of arguments that are not a JSON object: enough to see what went wrong."""
-LONGEST_INTEGER_CHARS = 300
+MAX_INTEGER_CHARS = 300
 """Shorter ones fit into a floating-point number."""
-MOST_DEPTH = 100
+MAX_DEPTH = 100
 
 
 def tool_call(index: int, call_id: str, name: str, arguments: object) -> ToolCall:
@@ -78,7 +78,7 @@ def _float(literal: str) -> float:
 
 def _int(literal: str) -> int:
     """Returns an integer; one that a reader with floating-point numbers would change isn't accepted."""
-    if len(literal) > LONGEST_INTEGER_CHARS:
+    if len(literal) > MAX_INTEGER_CHARS:
         _refused(literal)
     number = int(literal)
     if int(float(number)) != number:
@@ -96,7 +96,7 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _is_deep(value: Any) -> bool:
     level = [value]
-    for _ in range(MOST_DEPTH):
+    for _ in range(MAX_DEPTH):
         level = [member for item in level for member in _members(item)]
     return bool(level)
 

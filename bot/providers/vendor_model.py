@@ -34,7 +34,7 @@ from bot.providers.optional_parameters import OF_TOOLS, WEB, OptionalParameter, 
 
 # How servers report that a model can't take a file: a bad request, too much of it, no such endpoint.
 _MEDIA_FAILURES = (EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG, EndReason.UNKNOWN_MODEL)
-MOST_PAUSES = 4
+MAX_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
 _DRAIN_S = 0.1
 _FEATURES = {OptionalParameter.TOOLS: Feature.TOOLS, OptionalParameter.WEB_SEARCH: Feature.WEB_SEARCH}
@@ -184,7 +184,7 @@ class VendorModel:
                                 attempt.received(delta)
                                 has_text = has_text or bool(delta.strip())
                             yield delta
-                if reader.finish_reason is not FinishReason.PAUSED or pauses == MOST_PAUSES:
+                if reader.finish_reason is not FinishReason.PAUSED or pauses == MAX_PAUSES:
                     break
                 pauses += 1
                 paused = Turn("assistant", "", parts=tuple(reader.opaque_items()))

@@ -18,7 +18,7 @@ from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.users import Users
 from bot.store.notices import BotQuestionCounts, Notices
 
-MOST_ADMINS_NAMED = 3
+MAX_ADMINS_NAMED = 3
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class AccessControl:
         admins: Iterable[str] = (),
     ) -> None:
         """`admins`: the people whom a denied asker can turn to."""
-        self._admins = [f"<@{admin}>" for admin in sorted(admins)[:MOST_ADMINS_NAMED]]
+        self._admins = [f"<@{admin}>" for admin in sorted(admins)[:MAX_ADMINS_NAMED]]
         self._rules = rules
         self._users = users
         self._ephemeral = ephemeral

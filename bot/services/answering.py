@@ -62,7 +62,7 @@ from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import asks_of
 from bot.core.reply.resuming import Seam
 from bot.core.step_turns import items_of, with_room, with_steps
-from bot.core.stream import MOST_SEARCHES, Completion, FinishReason, Searching
+from bot.core.stream import MAX_SEARCHES, Completion, FinishReason, Searching
 from bot.core.tool_steps import Round
 from bot.errors import CapReached, EndReason, NotShown, ProviderError, StoreError, TypistError, trace_of
 from bot.prices import ModelPrices
@@ -81,7 +81,7 @@ from bot.store.queue.worker import WorkerQueue
 
 CHARGED_WITHOUT_TEXT = {EndReason.STALLED, EndReason.CUT, EndReason.EMPTY, EndReason.REFUSED}
 """Failures that cost tokens even before the first word. After any other failure before it, nothing is counted."""
-MOST_INTERRUPTIONS = 3
+MAX_INTERRUPTIONS = 3
 CHECKED_AGAIN_WITHIN_S = 3.0
 """How long a queued question waits for Slack to say whether its asker still has access."""
 
@@ -246,7 +246,7 @@ class Answering:
             return End(EndReason.DENIED, denial)
         if attempt.stop_asked:
             return _stopped(attempt)
-        if attempt.job.interruptions >= MOST_INTERRUPTIONS:
+        if attempt.job.interruptions >= MAX_INTERRUPTIONS:
             return End(EndReason.INTERRUPTED_TOO_OFTEN, texts.INTERRUPTED)
         if not (attempt.job.question.text or attempt.job.question.files):
             # The question was deleted, and its job was released before the stop reached it.
@@ -351,7 +351,7 @@ class Answering:
         `resumed`: what an earlier attempt left of this step.
         """
         input_tokens = self.estimate.prompt_tokens(prompt)
-        await self.quota.reserve(attempt.job, input_tokens, MOST_SEARCHES if prompt.web_search else 0)
+        await self.quota.reserve(attempt.job, input_tokens, MAX_SEARCHES if prompt.web_search else 0)
         answer, step = attempt.answer, attempt.step_began(provider.model, input_tokens, prompt.origins)
         if not (prompt.tools or prompt.web_search or trust.read_more_than_askers(answer.origins)):
             # An approval may have to be shown, which a stream can't wait with. And Slack may fetch a stream's links, so

@@ -18,7 +18,7 @@ from bot.services.quota import Quota
 from bot.slack.surfaces import Surfaces
 from bot.store.usage_ledger import UsageLedger
 
-MOST_BUILDING = 50
+MAX_BUILDING = 50
 WITHIN_S = 10.0
 """How long to try: later, the person has left the tab or opens it again."""
 DAY_S = 86_400
@@ -43,7 +43,7 @@ class AppHome:
 
     def opened(self, user_id: str) -> None:
         """Builds a person's Home in the background, so that the acknowledgment doesn't wait for the rate budget."""
-        if user_id in self._building or len(self._building) >= MOST_BUILDING:
+        if user_id in self._building or len(self._building) >= MAX_BUILDING:
             return
         task = self._building[user_id] = asyncio.create_task(self._publish(user_id))
         task.add_done_callback(lambda _: self._building.pop(user_id))

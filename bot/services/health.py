@@ -18,7 +18,7 @@ HOST = "127.0.0.1"
 """Only this machine can connect: `typist health` runs in the same container."""
 DATABASE_TIMEOUT_S = 3.0
 ASK_TIMEOUT_S = 5.0
-MOST_BYTES = 10_000
+MAX_BYTES = 10_000
 """More than Typist's own response ever has."""
 
 
@@ -120,7 +120,7 @@ def ask(port: int) -> tuple[bool, str]:
     try:
         connection.request("GET", "/health")
         response = connection.getresponse()
-        is_healthy, body = response.status == http.HTTPStatus.OK, response.read(MOST_BYTES).decode(errors="replace")
+        is_healthy, body = response.status == http.HTTPStatus.OK, response.read(MAX_BYTES).decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
         raise TypistError(f"Nothing answers on {HOST}:{port} ({error}). Is Typist running?") from error
     finally:

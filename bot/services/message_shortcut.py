@@ -38,7 +38,7 @@ SKEW_S = 300.0
 """Slack's clock may be behind ours by this much."""
 LOOK_S = 2.0
 AT_ONCE = 5
-MOST_TRIES = 10
+MAX_TRIES = 10
 """With growing waits, these take a few minutes. The response_url is valid for half an hour."""
 
 log = logging.getLogger(__name__)
@@ -133,18 +133,18 @@ class MessageShortcut:
             return ""
         except (TimeoutError, StoreError) as error:
             log.warning("question about message %s: retrying: %s", question.about.ts, error or "it took too long")
-            if question.tries < MOST_TRIES:
+            if question.tries < MAX_TRIES:
                 return ""
             sentence = texts.QUESTION_MAYBE_ASKED
         except PostUncertain as error:
             log.warning("question about message %s: maybe posted, looking again: %s", question.about.ts, error)
-            if question.tries < MOST_TRIES:
+            if question.tries < MAX_TRIES:
                 return await self._postpone(question, TRIES.wait_s(question.tries))
             sentence = texts.QUESTION_MAYBE_ASKED
         except (RateLimited, Refused) as error:
             log.warning("question about message %s not asked: %s", question.about.ts, error)
             may_pass = isinstance(error, RateLimited) or error.reason.may_pass or error.reason is Refusal.TOKEN_GONE
-            if may_pass and question.view_id in self._late and question.tries < MOST_TRIES:
+            if may_pass and question.view_id in self._late and question.tries < MAX_TRIES:
                 return await self._postpone(question, TRIES.wait_s(question.tries))
             sentence = _sentence(error)
         await self._postpone(question, None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bot.clock import Clock
 from bot.core.answer import Answer
 from bot.core.conversation import Job
-from bot.core.outbox import MOST_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
+from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.reply.approvals import Ask, asks_of
 from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
 from bot.services.replies import Replies
@@ -72,7 +72,7 @@ class Outbox:
             delay_s, posted_ts = await self._try(entry, about)
             if delay_s is None:
                 await self.entries.complete(entry, posted_ts)
-            elif entry.tries >= MOST_TRIES:
+            elif entry.tries >= MAX_TRIES:
                 log.error("%s: given up: tries=%d", about, entry.tries)
                 await self.entries.complete(entry)
             else:

@@ -26,7 +26,7 @@ from typing import TypeVar
 from bot.clock import Clock
 from bot.core.conversation import Job, Question, ToolDefinition
 from bot.core.limits.access import UserKind
-from bot.core.reply.approvals import MOST_ARGUMENT_CHARS, readable
+from bot.core.reply.approvals import MAX_ARGUMENT_CHARS, readable
 from bot.core.stream import ToolCall
 from bot.core.tool_steps import StepState, ToolStep
 from bot.core.tools import NOT_KEPT, CallOutcome, CallResult, Permission, ToolRule, label_of
@@ -40,7 +40,7 @@ from bot.store.tool_steps import ToolSteps
 CALL_TIMEOUT_S = 60.0
 ANSWER_WITHIN_S = CALL_TIMEOUT_S + 5.0
 """Longer than the tools' own limit, which tells the server that the call is canceled."""
-MOST_CALLS = 8
+MAX_CALLS = 8
 """The most calls of one step: people decide about them in one message."""
 
 MEMBER_WITHIN_S = 10.0
@@ -123,14 +123,14 @@ class ToolCalls:
             return replace(step, result=f"There is no tool named {call.name!r}.")
         if call.arguments is None:
             return replace(step, result=f"{NO_ARGUMENTS} {call.raw_arguments}")
-        if index >= MOST_CALLS:
-            return replace(step, result=f"At most {MOST_CALLS} calls can be made in one step. This one was not made.")
+        if index >= MAX_CALLS:
+            return replace(step, result=f"At most {MAX_CALLS} calls can be made in one step. This one was not made.")
         if rule.permission is Permission.DENY:
             return replace(step, state=StepState.DENIED, result="An admin denies this tool. The call was not made.")
         if _is_unasked(rule, (call.name, definition.definition_hash) in offer.always, origins):
             return replace(step, state=StepState.READY)
-        if len(readable(step.arguments)) > MOST_ARGUMENT_CHARS:
-            too_long = f"The arguments are too long to be approved: at most {MOST_ARGUMENT_CHARS} characters."
+        if len(readable(step.arguments)) > MAX_ARGUMENT_CHARS:
+            too_long = f"The arguments are too long to be approved: at most {MAX_ARGUMENT_CHARS} characters."
             return replace(step, result=too_long)
         return replace(step, state=StepState.ASKED)
 

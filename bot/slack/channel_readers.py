@@ -20,11 +20,11 @@ WITHIN_S = 5.0
 """How long a question waits for the answer. The lookups that were made are kept for the next one."""
 TRUSTED_S = 60.0
 MEMBERS_PER_PAGE = 1_000
-MOST_PAGES = 3
+MAX_PAGES = 3
 """A channel with more members counts as one with outsiders."""
-MOST_LOOKED_UP = 20
+MAX_LOOKED_UP = 20
 """Of more people than this who are unknown, all people of the workspace are listed instead."""
-MOST_CHANNELS = 1_000
+MAX_CHANNELS = 1_000
 """Kept in memory; the oldest are dropped."""
 SHARED = ("is_shared", "is_ext_shared", "is_org_shared", "is_pending_ext_shared", "pending_shared")
 """Slack's fields of a channel that people of other workspaces read, or will."""
@@ -57,7 +57,7 @@ class ChannelReaders:
             return False
         self._insiders_only.pop(channel_id, None)
         self._insiders_only[channel_id] = known, self._client.clock.monotonic()
-        if len(self._insiders_only) > MOST_CHANNELS:
+        if len(self._insiders_only) > MAX_CHANNELS:
             del self._insiders_only[next(iter(self._insiders_only))]
         return known
 
@@ -70,7 +70,7 @@ class ChannelReaders:
         if "" in members:
             return False
         unknown = [member for member in members if self._users.known(member) is None]
-        if len(unknown) > MOST_LOOKED_UP:
+        if len(unknown) > MAX_LOOKED_UP:
             await self._users.list_all()
         else:
             await asyncio.gather(*map(self._users.kind, unknown))
@@ -80,7 +80,7 @@ class ChannelReaders:
     async def _pages(self, channel_id: str) -> AsyncIterator[list[str]]:
         """Yields the ids of a channel's members; "" stands for those beyond the last page."""
         cursor = ""
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             page = await self._client.call(
                 "conversations.members", channel=channel_id, limit=MEMBERS_PER_PAGE, cursor=cursor or None
             )

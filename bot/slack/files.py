@@ -16,8 +16,8 @@ from yarl import URL
 from bot.core.conversation import File, Media
 from bot.core.inbound.files import (
     IMAGES,
-    MOST_BYTES,
-    MOST_FILE_BYTES,
+    MAX_BYTES,
+    MAX_FILE_BYTES,
     PDF,
     Content,
     OpenedFile,
@@ -35,9 +35,9 @@ from bot.slack.format.files import file_of
 
 READING_S = 60.0
 """The limit for all files of one question, including the wait for memory."""
-MOST_HELD_BYTES = 100 * 2**20
+MAX_HELD_BYTES = 100 * 2**20
 """The limit for all live answers of the process. Sending a request takes about three times as much."""
-MOST_REDIRECTS = 2
+MAX_REDIRECTS = 2
 _CHUNK_BYTES = 64 * 1024
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Files:
         self._client = client
         self._headers = {"Authorization": f"Bearer {client.token}"}
         self._api = URL(client.api_url)
-        self._room = MemoryRoom(MOST_HELD_BYTES)
+        self._room = MemoryRoom(MAX_HELD_BYTES)
         self._unpacking = asyncio.Lock()
 
     @asynccontextmanager
@@ -60,7 +60,7 @@ class Files:
         Memory is reserved for the largest possible files first, then for their actual sizes, until the context ends.
         """
         opened: dict[str, OpenedFile] = {}
-        held_bytes, most_bytes = 0, min(MOST_BYTES, MOST_FILE_BYTES * len(files))
+        held_bytes, most_bytes = 0, min(MAX_BYTES, MAX_FILE_BYTES * len(files))
         try:
             try:
                 async with asyncio.timeout(READING_S):
@@ -77,7 +77,7 @@ class Files:
             self._room.give_back(held_bytes)
 
     async def _open_all(self, files: Sequence[File], opened: dict[str, OpenedFile]) -> None:
-        left = MOST_BYTES
+        left = MAX_BYTES
         for file in files:
             described, content = await self._content(file, left)
             if isinstance(content, bytes):
@@ -102,7 +102,7 @@ class Files:
 
     async def _downloaded(self, file: File, left: int) -> bytes | Unread:
         url = URL(file.url)
-        for _ in range(1 + MOST_REDIRECTS):
+        for _ in range(1 + MAX_REDIRECTS):
             if not may_have_token(url, self._api):
                 log.warning("file %s not read: host %s must not get the token", file.id, url.host)
                 return Unread.FAILED
@@ -161,8 +161,8 @@ def may_have_token(url: URL, api: URL) -> bool:
 
 async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> bytes | Unread:
     """Reads a file's bytes and counts them: the size that Slack reports isn't trusted."""
-    most = min(MOST_FILE_BYTES, left)
-    too_big = Unread.TOO_BIG if most == MOST_FILE_BYTES else Unread.TOO_MUCH
+    most = min(MAX_FILE_BYTES, left)
+    too_big = Unread.TOO_BIG if most == MAX_FILE_BYTES else Unread.TOO_MUCH
     if (response.content_length or 0) > most:
         return too_big
     content = bytearray()

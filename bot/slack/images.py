@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL import Image
 
-MOST_IMAGE_BYTES = 3_700_000
+MAX_IMAGE_BYTES = 3_700_000
 """Anthropic accepts 5 MB of base64 per image: https://platform.claude.com/docs/en/build-with-claude/vision"""
 LOOKED_AT_PIXELS = 2048
 """The longer side. Vendors scale larger images down themselves."""
@@ -33,7 +33,7 @@ def prepared(content: bytes, media_type: str) -> tuple[bytes, str]:
     Takes long: call it in a thread. Raises TooManyPixels if unpacking it would take
     too much memory, and ValueError if it can't be read.
     """
-    if len(content) <= MOST_IMAGE_BYTES and not _moves(content, media_type):
+    if len(content) <= MAX_IMAGE_BYTES and not _moves(content, media_type):
         return content, media_type
     # Megabytes to import, and few questions need it.
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -95,7 +95,7 @@ def _packed(image: "Image.Image") -> tuple[bytes, str]:
     if image.mode not in ("RGB", "RGBA", "L"):
         image = image.convert("RGBA")
     image.save(packed, "PNG")
-    if packed.tell() <= MOST_IMAGE_BYTES:
+    if packed.tell() <= MAX_IMAGE_BYTES:
         return packed.getvalue(), "image/png"
     packed = io.BytesIO()
     image.convert("RGB").save(packed, "JPEG", quality=85)

@@ -17,8 +17,8 @@ Json = dict[str, Any]
 
 DEFAULT_NAME = "Typist"
 DEFAULT_COMMAND = "/typist"
-MOST_NAME_CHARACTERS = 35
-_MOST_SHORTCUT_CHARACTERS = 24
+MAX_NAME_CHARACTERS = 35
+_MAX_SHORTCUT_CHARACTERS = 24
 _COMMAND = re.compile(r"/[a-z0-9_-]{1,31}")
 
 SCOPES = (
@@ -94,8 +94,8 @@ def app_manifest(
 
     Raises ValueError for unusable names.
     """
-    if not 1 <= len(name) <= MOST_NAME_CHARACTERS:
-        raise ValueError(f"--name must have 1 to {MOST_NAME_CHARACTERS} characters.")
+    if not 1 <= len(name) <= MAX_NAME_CHARACTERS:
+        raise ValueError(f"--name must have 1 to {MAX_NAME_CHARACTERS} characters.")
     if not _COMMAND.fullmatch(command):
         raise ValueError("--command must start with /, then 1 to 31 of a-z, 0-9, _ and -.")
     features: Json = {
@@ -193,4 +193,4 @@ def _display_name(name: str) -> str:
 
 def _shortcut_name(name: str) -> str:
     named = f"Ask {name} about this"
-    return named if len(named) <= _MOST_SHORTCUT_CHARACTERS else "Ask about this"
+    return named if len(named) <= _MAX_SHORTCUT_CHARACTERS else "Ask about this"

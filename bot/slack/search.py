@@ -29,15 +29,15 @@ METHOD = "assistant.search.context"
 NAME = full_name(SLACK, "search")
 WITHIN_S = 20.0
 """The longest wait for Slack, and for room in the minute's budget."""
-MOST_RESULTS = 10
-LONGEST_MESSAGE_CHARS = 1_500
-LONGEST_QUERY_CHARS = 300
-MOST_TOKENS = 5_000
+MAX_RESULTS = 10
+MAX_MESSAGE_CHARS = 1_500
+MAX_QUERY_CHARS = 300
+MAX_TOKENS = 5_000
 """Kept in memory; the oldest are dropped."""
 
 _DESCRIPTION = (
     "Searches the messages in the workspace's public channels, with the permissions of the person who asks. Returns "
-    f"up to {MOST_RESULTS} messages with author, time and link. Use a few keywords that the messages would contain, "
+    f"up to {MAX_RESULTS} messages with author, time and link. Use a few keywords that the messages would contain, "
     "and search again with other words if nothing fits. Slack's index lags: messages of the last hours, or even of "
     "yesterday, may be missing. Cite each message that you use by its link."
 )
@@ -94,7 +94,7 @@ class SlackSearch:
     def keep(self, channel_id: str, ts: str, action_token: str) -> None:
         """Keeps the action token of a question's event in memory, and drops the oldest if there are too many."""
         self._tokens[channel_id, ts] = action_token
-        while len(self._tokens) > MOST_TOKENS:
+        while len(self._tokens) > MAX_TOKENS:
             del self._tokens[next(iter(self._tokens))]
 
     async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
@@ -124,11 +124,11 @@ class SlackSearch:
             async with asyncio.timeout(min(timeout_s, WITHIN_S)):
                 answer = await self._client.call(
                     METHOD,
-                    query=query.strip()[:LONGEST_QUERY_CHARS],
+                    query=query.strip()[:MAX_QUERY_CHARS],
                     action_token=token,
                     channel_types="public_channel",
                     content_types="messages",
-                    limit=MOST_RESULTS,
+                    limit=MAX_RESULTS,
                 )
         except (RateLimited, TimeoutError):
             # Calls to Slack end earlier than this: what takes so long is the wait for room in the budget.
@@ -173,8 +173,8 @@ def _shown(hit: Mapping[str, Any]) -> str:
     author = str(hit.get("author_name") or hit.get("author_user_id") or "unknown")
     head = ", ".join(filter(None, (channel, author, _time(hit.get("message_ts")))))
     text = with_names(message_text(str(hit.get("content") or "")), {})
-    if len(text) > LONGEST_MESSAGE_CHARS:
-        text = f"{text[:LONGEST_MESSAGE_CHARS]} […]"
+    if len(text) > MAX_MESSAGE_CHARS:
+        text = f"{text[:MAX_MESSAGE_CHARS]} […]"
     return f"{head}\n{hit.get('permalink') or ''}\n{text}"
 
 

@@ -24,10 +24,10 @@ KIND_KEPT_S = 3_600.0
 KIND_WITHIN_S = 45.0
 """Room for two calls without a response, so that a short outage of Slack denies nobody."""
 NAME_TRUSTED_S = 3_600.0
-MOST_NAMES = 50
+MAX_NAMES = 50
 """The most lookups for one prompt: half of the calls of users.info that Slack allows in a minute."""
 PEOPLE_PER_PAGE = 1_000
-MOST_PROFILES = 5_000
+MAX_PROFILES = 5_000
 """Kept in memory; the oldest are dropped."""
 STRANGER_ERRORS = ("user_not_found", "user_not_visible")
 """Slack's errors for people outside the workspace's view."""
@@ -106,7 +106,7 @@ class Users:
     async def list_all(self) -> None:
         """Keeps what Slack says of all people of the workspace. Raises RateLimited and Refused."""
         cursor = ""
-        for _ in range(MOST_PROFILES // PEOPLE_PER_PAGE):
+        for _ in range(MAX_PROFILES // PEOPLE_PER_PAGE):
             page = await self._client.call("users.list", limit=PEOPLE_PER_PAGE, cursor=cursor or None)
             now = self._clock.monotonic()
             for person in page.get("members") or ():
@@ -116,8 +116,8 @@ class Users:
                 return
 
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
-        """Returns the names of the first MOST_NAMES people and channels, by id, as far as Slack gives them."""
-        wanted = [id_ for id_ in ids if id_[:1] in _METHODS][:MOST_NAMES]
+        """Returns the names of the first MAX_NAMES people and channels, by id, as far as Slack gives them."""
+        wanted = [id_ for id_ in ids if id_[:1] in _METHODS][:MAX_NAMES]
         names = await asyncio.gather(*map(self._name, wanted))
         return {id_: name for id_, name in zip(wanted, names, strict=True) if name}
 
@@ -160,7 +160,7 @@ class Users:
     def _keep(self, id_: str, profile: Profile) -> None:
         self._profiles.pop(id_, None)
         self._profiles[id_] = profile
-        if len(self._profiles) > MOST_PROFILES:
+        if len(self._profiles) > MAX_PROFILES:
             del self._profiles[next(iter(self._profiles))]
 
 

@@ -11,7 +11,7 @@ from bot.store.database import Database, Operations, writes
 from bot.store.liveness.workers import WorkerLiveness
 from bot.store.rows import channel, said_by
 
-LONGEST_BYTES = 7_900
+MAX_BYTES = 7_900
 """PostgreSQL takes payloads below 8,000 bytes."""
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class ProcessMessages(Operations):
     async def send(self, text: str) -> None:
         """Sends a text to the other processes, as far as they can be reached; never raises."""
         payload = f"{said_by(self._worker.name)}{text}"
-        if not self._database.on_server or len(payload.encode()) > LONGEST_BYTES:
+        if not self._database.on_server or len(payload.encode()) > MAX_BYTES:
             return
         try:
             await self._notify(payload)

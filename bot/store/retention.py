@@ -46,7 +46,7 @@ SLACK_RETRIES_S = 3600.0
 MESSAGE_QUESTIONS_KEPT_S = 24 * 3600.0
 """Longer than a modal stays open, and longer than a question about a message is retried."""
 
-FIRST_BATCH, LARGEST_BATCH = 50, 100
+FIRST_BATCH, MAX_BATCH = 50, 100
 """Also when the last batch took no time: the commit syncs all of it to disk, and the next one's rows may lie apart."""
 BATCH_S = 0.01
 """How long a batch should hold the write lock."""
@@ -124,7 +124,7 @@ async def _apply(database: Database, rule: Rule) -> int:
         if count == 0:
             # They have changed meanwhile. The next hour looks again.
             return removed
-        size = max(1, min(LARGEST_BATCH, round(len(keys) * min(2.0, BATCH_S / took_s))))
+        size = max(1, min(MAX_BATCH, round(len(keys) * min(2.0, BATCH_S / took_s))))
 
 
 async def _remove(connection: AsyncConnection, rule: Rule, keys: Sequence[sa.Row[Any]]) -> int:

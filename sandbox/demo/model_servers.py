@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import aiohttp
 
 ANSWER_WITHIN_S = 0.8
-_MOST_BYTES = 1_000_000
+_MAX_BYTES = 1_000_000
 _NO_CHAT = ("embed", "rerank", "whisper", "tts", "bge-", "clip", "stable-diffusion")
 """Parts of the names of models that write no answers."""
 
@@ -69,7 +69,7 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
     body = b""
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > _MOST_BYTES:
+        if len(body) > _MAX_BYTES:
             raise ValueError("too long")
     return body
 

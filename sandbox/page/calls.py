@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from sandbox.web_api.http import CallRecord
 from sandbox.workspace import Json, Message, SlackError, Workspace
 
-_MOST_ANSWERS = 50
+_MAX_ANSWERS = 50
 _SHOWN = 8
 _TEXT_CHARS = 80
 _UNRELATED = frozenset({"conversations.info", "conversations.members", "reactions.add", "reactions.remove"})
@@ -92,7 +92,7 @@ class AnswerCalls:
         return _named(call, asked) or (asked[-1] if asked else None)
 
     def _forget(self) -> None:
-        while len(self._answers) > _MOST_ANSWERS:
+        while len(self._answers) > _MAX_ANSWERS:
             oldest = min(self._answers, key=lambda place: place[1])
             del self._answers[oldest]
             self._question_of = {place: of for place, of in self._question_of.items() if of != oldest}

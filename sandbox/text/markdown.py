@@ -34,7 +34,7 @@ _CJK: Final = re.compile(
     "\uff66-\uff9d\U00020000-\U0003ffff]"
 )
 _BEFORE_ADDRESS: Final = "*_~([{\"'"
-_LONGEST_ADDRESS: Final = 2_000
+_MAX_ADDRESS_CHARS: Final = 2_000
 _ESCAPED: Final = re.compile(r"\\([!-/:-@[-`{-~])")
 
 
@@ -88,7 +88,7 @@ def _is_cjk(text: str, at: int) -> bool:
 
 
 def _ends_address(text: str, end: int) -> bool:
-    start = text.rfind("http", max(0, end - _LONGEST_ADDRESS), end)
+    start = text.rfind("http", max(0, end - _MAX_ADDRESS_CHARS), end)
     if start < 0 or not BARE_ADDRESS.fullmatch(text, start, end):
         return False
     return start == 0 or text[start - 1].isspace() or text[start - 1] in _BEFORE_ADDRESS

@@ -10,7 +10,7 @@ from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.lease import Lease
 from bot.slack.client import SlackClient, new_session
 from bot.slack.history import DIRECT_MESSAGES, NEWEST_MESSAGES, THREAD_CALLS, History
-from bot.slack.users import MOST_NAMES
+from bot.slack.users import MAX_NAMES
 from bot.slack.workspace import Workspace
 from bot.store import Stores
 from sandbox.faults import FaultSettings
@@ -215,5 +215,5 @@ async def test_number_of_names_looked_up_is_limited() -> None:
         crowd = [f"U{number:05}" for number in range(300)]
         sandbox.workspace.users |= {user_id: User(user_id, user_id.lower(), user_id, "#000000") for user_id in crowd}
         read = await history.names(crowd)
-    assert list(read) == crowd[:MOST_NAMES]
-    assert calls(sandbox, "users.info") == MOST_NAMES
+    assert list(read) == crowd[:MAX_NAMES]
+    assert calls(sandbox, "users.info") == MAX_NAMES

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from bot.core.conversation import TextPart, ToolDefinition, ToolResult, Turn, TurnPart, WebSearch
-from bot.core.stream import MOST_SEARCHES, Citation, Feature, FinishReason, Opaque, Searching, ToolCall, Usage
+from bot.core.stream import MAX_SEARCHES, Citation, Feature, FinishReason, Opaque, Searching, ToolCall, Usage
 from bot.errors import EndReason
 from bot.providers.failures import RequestAttempt
 from bot.providers.fallback import Fallback
 from bot.providers.openai import ChatReader
 from bot.providers.stall import Stall
-from bot.providers.vendor_model import MOST_PAUSES
+from bot.providers.vendor_model import MAX_PAUSES
 from tests.contracts.notifications import PROMPT, Received, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
 from tests.streams import speech, steps
@@ -747,7 +747,7 @@ class TestWebSearch:
             async with connected(api, vendor) as model:
                 await collect(model, prompt)
         anthropic, responses, chat = (request.body for request in vendor.requests)
-        limits = {"max_uses": MOST_SEARCHES} | ({"allowed_domains": list(domains)} if domains else {})
+        limits = {"max_uses": MAX_SEARCHES} | ({"allowed_domains": list(domains)} if domains else {})
         assert anthropic["tools"][1:] == [
             {"type": "web_search_20250305", "name": "web_search", **limits},
             {"type": "web_fetch_20250910", "name": "web_fetch", "max_content_tokens": 10_000, **limits},
@@ -756,7 +756,7 @@ class TestWebSearch:
         assert responses["tools"][1:] == [
             {"type": "web_search", "user_location": {"type": "approximate"}, **filters},
         ]
-        assert responses["max_tool_calls"] == MOST_SEARCHES
+        assert responses["max_tool_calls"] == MAX_SEARCHES
         assert len(chat["tools"]) == 1
 
     @pytest.mark.parametrize(
@@ -825,7 +825,7 @@ class TestPauses:
         async with connected(ANTHROPIC, vendor) as model:
             received = await collect(model, SEARCHING)
         assert received.completions[0].finish_reason is FinishReason.LENGTH
-        assert len(vendor.requests) == 1 + MOST_PAUSES
+        assert len(vendor.requests) == 1 + MAX_PAUSES
 
     async def test_pause_is_followed_by_a_failure_as_any_text(self, vendor: VendorServer) -> None:
         overloaded = refusal(529, {"type": "error", "error": {"type": "overloaded_error", "message": "No."}})

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.store import Stores
-from bot.store.process_messages import LONGEST_BYTES
+from bot.store.process_messages import MAX_BYTES
 from bot.store.schema import metadata
 from tests.clocks import WITHIN_S
 
@@ -54,7 +54,7 @@ async def test_nothing_is_stored(three: list[Stores]) -> None:
 
 async def test_text_that_is_too_long_is_not_sent(three: list[Stores]) -> None:
     heard = heard_by(three[1])
-    await three[0].process_messages.send("x" * LONGEST_BYTES)
+    await three[0].process_messages.send("x" * MAX_BYTES)
     await three[0].process_messages.send("next")
     async with asyncio.timeout(WITHIN_S):
         assert await heard.get() == "next"

@@ -45,7 +45,7 @@ ENDS = [EndReason.WHOLE, EndReason.CUT, EndReason.STOPPED, EndReason.DENIED, End
 DELTAS = ["One ", "two, three. ", "A long part. " * 40]
 """An attempt goes on from where a long text ended, and begins a short one again."""
 CALL_STATES = [StepState.READY, StepState.ASKED]
-MOST_ROUNDS = 40
+MAX_ROUNDS = 40
 """Rounds within which all questions must end. An edited or unbatched job takes another round."""
 
 threads = st.sampled_from(THREADS)
@@ -103,7 +103,7 @@ class Machine(RuleBasedStateMachine):
     def _finish_all_jobs(self) -> None:
         """Lets one remaining worker end each question and complete each entry."""
         worker = WORKERS[0]
-        for _ in range(MOST_ROUNDS):
+        for _ in range(MAX_ROUNDS):
             if not any(job.live for job in self.model.jobs.values()):
                 break
             self.clock.now_s += 2

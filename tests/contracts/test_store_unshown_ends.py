@@ -6,7 +6,7 @@ import pytest
 
 from bot.core.conversation import Job
 from bot.core.job import Checkpoint, End
-from bot.core.outbox import MOST_IN_VAIN, MOST_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
+from bot.core.outbox import MAX_IN_VAIN, MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.stream import Citation
 from bot.errors import EndReason
 from bot.store import Stores
@@ -110,16 +110,16 @@ async def test_postponed_end_is_taken_again_after_its_wait(database_url: str, cl
 
 
 def test_waits_grow_and_all_tries_take_about_a_day() -> None:
-    waits = [wait_s(tries) for tries in range(MOST_TRIES)]
+    waits = [wait_s(tries) for tries in range(MAX_TRIES)]
     assert waits == sorted(waits)
     assert min(waits[1:]) > OUTBOX_HOLD_S, "a postponed entry differs from one that a process holds"
     assert 20 * 3600 < sum(waits) < 28 * 3600
 
 
 def test_tries_without_a_turn_are_repeated_each_minute_at_first_and_then_like_others() -> None:
-    waits = [wait_s(tries, had_no_turn=True) for tries in range(1, MOST_TRIES)]
-    assert waits[:MOST_IN_VAIN] == [60.0] * MOST_IN_VAIN
-    assert waits[MOST_IN_VAIN:] == [wait_s(tries) for tries in range(MOST_IN_VAIN + 1, MOST_TRIES)]
+    waits = [wait_s(tries, had_no_turn=True) for tries in range(1, MAX_TRIES)]
+    assert waits[:MAX_IN_VAIN] == [60.0] * MAX_IN_VAIN
+    assert waits[MAX_IN_VAIN:] == [wait_s(tries) for tries in range(MAX_IN_VAIN + 1, MAX_TRIES)]
 
 
 async def test_thread_and_asker_are_free_while_an_end_is_unshown(database_url: str, clock: LateClock) -> None:

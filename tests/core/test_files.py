@@ -12,7 +12,7 @@ from PIL import Image
 from bot.core import texts
 from bot.core.conversation import File, Media, Prompt, Turn
 from bot.core.inbound import files, shared_files
-from bot.core.inbound.files import MOST_FILES, OpenedFile, Unread
+from bot.core.inbound.files import MAX_FILES, OpenedFile, Unread
 from bot.core.inbound.prompt import PromptMessage
 from bot.core.inbound.tokens import TokenEstimate
 from bot.slack import images
@@ -130,7 +130,7 @@ class TestImages:
 
     @pytest.mark.parametrize("mode", ["P", "L", "LA", "RGBA", "CMYK"])
     def test_large_image_of_any_color_mode_is_converted(self, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(images, "MOST_IMAGE_BYTES", 10)
+        monkeypatch.setattr(images, "MAX_IMAGE_BYTES", 10)
         kind = "JPEG" if mode == "CMYK" else "PNG"
         content, media_type = images.prepared(picture(kind, (2100, 700), mode), f"image/{kind.lower()}")
         assert media_type == "image/jpeg"
@@ -199,7 +199,7 @@ class TestShared:
         assert "All is well." in again.text
 
     @given(
-        texts=st.lists(st.text("aé世 \n", min_size=1).map(lambda text: text * 50), max_size=MOST_FILES),
+        texts=st.lists(st.text("aé世 \n", min_size=1).map(lambda text: text * 50), max_size=MAX_FILES),
         limit=st.integers(50, 5_000),
     )
     def test_texts_of_files_are_cut_to_the_limit(self, texts: list[str], limit: int) -> None:

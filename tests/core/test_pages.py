@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bot.core.reply.attachments import long_code
 from bot.core.reply.markdown.render import sent_chars
-from bot.core.reply.pages import MOST_SENT, PAGE_BYTES, PAGE_CHARS, Page, Pages
+from bot.core.reply.pages import MAX_SENT, PAGE_BYTES, PAGE_CHARS, Page, Pages
 
 FAMILY = "👨‍👩‍👧‍👦"
 ACCENTED = "e\u0301\u0323"
@@ -213,8 +213,8 @@ def test_page_is_within_the_limits_of_characters_and_bytes(character: str) -> No
 
 @pytest.mark.parametrize("piece", [*map(chr, range(128)), "漢", "👩", "](", "][", "<http://", "![", "```\n"])
 def test_no_character_is_sent_as_more_than_most_sent(piece: str) -> None:
-    assert sent_chars(piece) <= MOST_SENT * len(piece)
-    assert sent_chars(piece) - len(piece) + len(piece.encode()) <= MOST_SENT * len(piece)
+    assert sent_chars(piece) <= MAX_SENT * len(piece)
+    assert sent_chars(piece) - len(piece) + len(piece.encode()) <= MAX_SENT * len(piece)
 
 
 LONG = "".join(f"{number}\n" for number in range(4_000))

@@ -20,7 +20,7 @@ from tests.core.readers import ReadersChannel, show_all
 from tests.core.unreliable_slack import SUCCESS, CallEffect, SimulatedScheduler, UnreliableSlack
 
 TEXT = "A **bold** word, and more of them. " * 200
-MOST_CALLS = 400
+MAX_CALLS = 400
 MAY_PASS = [Refusal.UNKNOWN, Refusal.TRANSIENT]
 
 
@@ -46,7 +46,7 @@ def scheduler_with_refusals(
 @pytest.mark.parametrize("reason", MAY_PASS)
 def test_edit_that_is_always_refused_becomes_a_new_message(reason: Refusal) -> None:
     slack, scheduler = scheduler_with_refusals(Update, reason)
-    scheduler.run(MOST_CALLS)
+    scheduler.run(MAX_CALLS)
     assert text_of(scheduler.reply, slack) == TEXT
     assert set(slack.pages) == set(scheduler.reply.page_ts), "the message that can't be edited is deleted"
     assert scheduler.now < REPLY_CALLS.within_s
@@ -57,7 +57,7 @@ def test_edit_that_is_always_refused_becomes_a_new_message(reason: Refusal) -> N
 @pytest.mark.parametrize("kind", [Post, Update])
 def test_answer_has_its_full_form_after_an_outage(kind: type[Call], reason: Refusal) -> None:
     slack, scheduler = scheduler_with_refusals(kind, reason, until_s=20)
-    scheduler.run(MOST_CALLS)
+    scheduler.run(MAX_CALLS)
     assert text_of(scheduler.reply, slack) == TEXT
     assert not any(view.plain for _, view in slack.pages.values())
     assert scheduler.reply.leftover is None
@@ -78,7 +78,7 @@ def test_plain_text_stays_after_the_full_form_is_refused_again(accepts: int) -> 
         reply.append(TEXT[start : start + 500])
         scheduler.step()
     reply.finish(End(EndReason.WHOLE))
-    scheduler.run(MOST_CALLS)
+    scheduler.run(MAX_CALLS)
     views = [view for _, view in slack.pages.values()]
     assert text_of(reply, slack) == TEXT
     assert {view.plain for view in views} == {True}
@@ -90,7 +90,7 @@ def test_plain_text_stays_after_the_full_form_is_refused_again(accepts: int) -> 
 def test_end_that_is_refused_for_minutes_goes_to_the_outbox(reason: Refusal) -> None:
     slack, scheduler = scheduler_with_refusals(Post, reason)
     slack.result_of = lambda call: CallEffect(reason)
-    scheduler.run(MOST_CALLS)
+    scheduler.run(MAX_CALLS)
     assert REPLY_CALLS.within_s <= scheduler.now <= REPLY_CALLS.within_s + 2 * REPLY_CALLS.backoff.max_s
     assert scheduler.reply.unshown
     assert scheduler.reply.leftover is OutboxKind.SHOW_END
@@ -107,7 +107,7 @@ def test_deletion_that_is_refused_for_minutes_goes_to_the_outbox() -> None:
     slack.result_of = lambda call: SUCCESS if isinstance(call, Post) else CallEffect(Refusal.UNKNOWN)
     scheduler.reply.append("Hello.")
     scheduler.reply.finish(End(EndReason.WHOLE))
-    scheduler.run(MOST_CALLS)
+    scheduler.run(MAX_CALLS)
     assert text_of(scheduler.reply, slack) == "Hello."
     assert scheduler.reply.leftover is OutboxKind.SHOW_END
     assert not scheduler.reply.unshown
@@ -136,7 +136,7 @@ def test_undeletable_post_outside_its_thread_goes_to_the_outbox() -> None:
         lambda call: CallEffect(Refusal.OUTSIDE_THREAD if isinstance(call, Post) else Refusal.UNKNOWN)
     )
     scheduler = SimulatedScheduler(Reply(question()), slack)
-    scheduler.run(MOST_CALLS)
+    scheduler.run(MAX_CALLS)
     assert scheduler.reply.leftover is OutboxKind.DELETE_REPLY
     assert scheduler.reply.page_ts == ("1.0",)
 
@@ -150,14 +150,14 @@ def test_growing_reply_is_replaced_at_most_twice() -> None:
         scheduler.step()
     assert slack.posted == 3
     scheduler.reply.finish(End(EndReason.WHOLE))
-    scheduler.run(MOST_CALLS)
+    scheduler.run(MAX_CALLS)
     assert slack.posted == 4
     assert text_of(scheduler.reply, slack) == "word " * 300
 
 
 def refused_until(reply: Reply, accepts: Callable[[PageView], bool]) -> Post | Update:
     """Refuses a page's call without a reason until it has another form; returns that call."""
-    for _ in range(MOST_CALLS):
+    for _ in range(MAX_CALLS):
         call = reply.next_call()
         assert isinstance(call, Post | Update)
         if accepts(call.view):
@@ -216,7 +216,7 @@ def shown_later(reply: Reply, slack: UnreliableSlack, text: str, end: End) -> Re
     later = Reply(question(), Shown(tuple(ts for _, ts in page_messages)))
     later.append(text)
     later.finish(end)
-    SimulatedScheduler(later, slack).run(MOST_CALLS)
+    SimulatedScheduler(later, slack).run(MAX_CALLS)
     for ts in set(slack.pages) - set(later.page_ts):
         del slack.pages[ts]
     return later
@@ -268,8 +268,8 @@ class RefusedReplyMachine(RuleBasedStateMachine):
         if not self.reply.ended:
             self.reply.finish(End(EndReason.WHOLE, "Cut."))
         began, calls = self.scheduler.now, self.scheduler.calls
-        self.scheduler.run(MOST_CALLS)
-        assert self.scheduler.calls - calls <= MOST_CALLS
+        self.scheduler.run(MAX_CALLS)
+        assert self.scheduler.calls - calls <= MAX_CALLS
         # The end, and then the deletions, are each given up after a while.
         assert self.scheduler.now - began <= 3 * (REPLY_CALLS.within_s + 2 * REPLY_CALLS.backoff.max_s)
         assert self.reply.life.is_over

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.reply.sources import MOST_RECORDED, MOST_SHOWN, Source, shown_sources, with_citation
+from bot.core.reply.sources import MAX_RECORDED, MAX_SHOWN, Source, shown_sources, with_citation
 from bot.core.stream import Citation
 
 PAGE = "https://docs.example.com/a?b=1#c"
@@ -66,5 +66,5 @@ def test_list_and_record_are_bounded() -> None:
     citations: tuple[Citation, ...] = ()
     for number in range(100):
         citations = tuple(with_citation(citations, Citation(f"https://example.com/{number}", "")))
-    assert len(citations) == MOST_RECORDED
-    assert len(shown_sources(citations)) == MOST_SHOWN
+    assert len(citations) == MAX_RECORDED
+    assert len(shown_sources(citations)) == MAX_SHOWN

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from bot.mcp.definitions import (
-    LONGEST_DESCRIPTION_CHARS,
-    LONGEST_SCHEMA_CHARS,
+    MAX_DESCRIPTION_CHARS,
+    MAX_SCHEMA_CHARS,
     ListedTool,
     offered_names,
 )
@@ -61,7 +61,7 @@ class TestText:
     def test_description_is_visible_and_capped(self) -> None:
         description = listed("add", "a\u202eb\U000e0041\U000e0042" + "x" * 10_000).offered_description
         assert description.startswith("a\ufffdb\ufffdxxx")
-        assert len(description) == LONGEST_DESCRIPTION_CHARS
+        assert len(description) == MAX_DESCRIPTION_CHARS
 
     def test_prose_of_parameters_is_visible_and_their_values_stay(self) -> None:
         text = {"type": "string", "description": "x\u200by", "enum": ["\u200b"]}
@@ -70,6 +70,6 @@ class TestText:
         assert tool.offered_parameters == {"type": "object", "properties": {"description": seen}}
 
     def test_tool_with_huge_parameters_is_too_large(self) -> None:
-        assert listed("add", enum=["x" * LONGEST_SCHEMA_CHARS]).is_too_large
+        assert listed("add", enum=["x" * MAX_SCHEMA_CHARS]).is_too_large
         # The prose is capped, so it makes no tool too large.
-        assert not listed("add", description="x" * LONGEST_SCHEMA_CHARS).is_too_large
+        assert not listed("add", description="x" * MAX_SCHEMA_CHARS).is_too_large

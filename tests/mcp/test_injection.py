@@ -10,9 +10,9 @@ import pytest
 from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.tools import LONGEST_RESULT_CHARS, Permission, visible
+from bot.core.tools import MAX_RESULT_CHARS, Permission, visible
 from bot.mcp.config import McpSetup, ToolRules
-from bot.mcp.definitions import LONGEST_DESCRIPTION_CHARS
+from bot.mcp.definitions import MAX_DESCRIPTION_CHARS
 from bot.mcp.server import open_servers
 from bot.mcp.tools import McpTools
 from bot.store import Stores
@@ -59,7 +59,7 @@ async def test_hostile_result_is_data_and_calls_nothing(
     assert whole is not None, called.text[:500]
     assert whole["nonce"] not in whole["data"]
     assert whole["data"] == visible(whole["data"])
-    assert len(whole["data"]) < LONGEST_RESULT_CHARS + 100
+    assert len(whole["data"]) < MAX_RESULT_CHARS + 100
     assert "xoxb-s3cret" not in called.text
     assert raw.calls == [["look", {}]]
     assert tools.rule_for("raw__drop").permission is Permission.DENY
@@ -82,7 +82,7 @@ async def test_poisoned_description_is_visible_capped_and_not_taken_for_the_agre
     raw.script([tool("look", description), tool("look", "Twin."), tool("drop", "Drops.")])
     [definition] = await tools.definitions(QUESTION)
     assert definition.name == "raw__look"
-    assert definition.description == visible(description)[:LONGEST_DESCRIPTION_CHARS]
+    assert definition.description == visible(description)[:MAX_DESCRIPTION_CHARS]
 
 
 async def test_tool_that_takes_a_name_like_an_allowed_one_is_not_allowed(raw: RawServer, tools: McpTools) -> None:

@@ -14,7 +14,7 @@ from bot.core.tools import CallOutcome
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.connection import ServerDown
 from bot.mcp.failures import CALL_LOST_READ_ONLY, RESULT_TOO_LONG, SERVER_DOWN
-from bot.mcp.limits import LONGEST_MESSAGE_BYTES
+from bot.mcp.limits import MAX_MESSAGE_BYTES
 from bot.mcp.server import McpServer, open_servers
 from tests.clocks import WITHIN_S
 from tests.mcp import flood
@@ -49,7 +49,7 @@ async def test_line_of_a_process_is_read_up_to_the_limit_and_the_process_replace
         other_pid = other.pid
         assert await called(server, "flood") == (UNKNOWN, RESULT_TOO_LONG)
         sent_bytes = file.with_suffix(".sent").stat().st_size * len(flood.CHUNK)
-        assert sent_bytes < LONGEST_MESSAGE_BYTES + IN_BUFFERS_BYTES < flood.FLOOD_BYTES
+        assert sent_bytes < MAX_MESSAGE_BYTES + IN_BUFFERS_BYTES < flood.FLOOD_BYTES
         assert await called(server, "fine") == (DONE, "Hi.")
         assert await called(servers.by_name["other"], "look") == (DONE, "Seen.")
         assert other.pid == other_pid
@@ -65,7 +65,7 @@ async def test_response_is_read_up_to_the_limit(web: Web, form: str, *, read_onl
         assert actual is outcome
         # Of a refusal, the SDK tells no more than that it was one.
         assert text == RESULT_TOO_LONG or form == "refusal"
-        assert web.sent_bytes < LONGEST_MESSAGE_BYTES + IN_BUFFERS_BYTES < flood.FLOOD_BYTES
+        assert web.sent_bytes < MAX_MESSAGE_BYTES + IN_BUFFERS_BYTES < flood.FLOOD_BYTES
         assert await called(server, "fine") == (DONE, "Hi.")
 
 
@@ -74,7 +74,7 @@ async def test_redirect_is_read_up_to_the_limit(web: Web) -> None:
         server = servers.by_name["web"]
         await server.tools()
         assert (await called(server, "redirect"))[0] is UNKNOWN
-        assert web.sent_bytes < LONGEST_MESSAGE_BYTES + IN_BUFFERS_BYTES
+        assert web.sent_bytes < MAX_MESSAGE_BYTES + IN_BUFFERS_BYTES
         assert await called(server, "fine") == (DONE, "Hi.")
 
 

@@ -9,7 +9,7 @@ import pytest
 from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.tools import LONGEST_RESULT_CHARS, CallOutcome, CallResult, Pin
+from bot.core.tools import MAX_RESULT_CHARS, CallOutcome, CallResult, Pin
 from bot.mcp.config import McpSetup, ToolRules
 from bot.mcp.definitions import ListedTool
 from bot.mcp.failures import CALL_DENIED, CALL_LOST, DEFINITION_CHANGED, SERVER_DOWN
@@ -188,8 +188,8 @@ class TestResults:
     async def test_huge_result_is_cut_and_says_so(self, tools: McpTools, raw: RawServer) -> None:
         raw.script(TOOLS, {"look": text_result("x" * 5_000_000)})
         text = (await call(tools, "raw__look")).text
-        assert len(text) < LONGEST_RESULT_CHARS + 500
-        assert f"[Cut here: 5,000,000 characters, of which the first {LONGEST_RESULT_CHARS:,} are shown.]" in text
+        assert len(text) < MAX_RESULT_CHARS + 500
+        assert f"[Cut here: 5,000,000 characters, of which the first {MAX_RESULT_CHARS:,} are shown.]" in text
 
     async def test_call_that_got_lost_is_unknown_for_tools_that_write(self, tools: McpTools, raw: RawServer) -> None:
         raw.script(TOOLS, {"look": {"die": True}, "write": {"die": True}})

@@ -12,7 +12,7 @@ from aiohttp import web
 from PIL import Image
 
 from bot.core import texts
-from bot.core.inbound.files import MOST_FILE_BYTES
+from bot.core.inbound.files import MAX_FILE_BYTES
 from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings
 from bot.slack import files as reading
@@ -178,7 +178,7 @@ REFUSED = {
     "a type found by its content": (UploadedFile("a.dat", b"\0\1\2\3" * 9), texts.FILE_TYPE),
     "damaged": (UploadedFile("a.gif", b"GIF89a\0"), texts.FILE_DAMAGED),
     "too many pixels": (UploadedFile("a.gif", claiming(60_000)), texts.FILE_TOO_MANY_PIXELS),
-    "too big": (UploadedFile("a.txt", b"a" * (MOST_FILE_BYTES + 1)), texts.FILE_TOO_BIG),
+    "too big": (UploadedFile("a.txt", b"a" * (MAX_FILE_BYTES + 1)), texts.FILE_TOO_BIG),
 }
 
 
@@ -258,7 +258,7 @@ FAULTS: dict[str, tuple[str, FaultSettings, str]] = {
     "refused": ("file_refused", {"status": 403}, texts.FILE_NO_ACCESS),
     "gone": ("file_refused", {"status": 404}, "deleted"),
     "broken": ("file_refused", {"status": 500}, texts.FILE_FAILED),
-    "larger than its size field": ("file_larger", {"more_bytes": MOST_FILE_BYTES}, texts.FILE_TOO_BIG),
+    "larger than its size field": ("file_larger", {"more_bytes": MAX_FILE_BYTES}, texts.FILE_TOO_BIG),
 }
 
 
@@ -267,7 +267,7 @@ async def test_undelivered_file_is_named(stage: Stage, fault: str, settings_of: 
     stage.sandbox.faults.start(fault, **settings_of)
     answer = await asked(stage, UploadedFile("notes.md", b"All is well."))
     assert answer == f"{ANSWER}\nNot read: notes.md ({reason})."
-    assert stage.sandbox.files.downloads[-1].sent_bytes < MOST_FILE_BYTES + 2**20
+    assert stage.sandbox.files.downloads[-1].sent_bytes < MAX_FILE_BYTES + 2**20
 
 
 async def test_missing_scope_is_named(vendor: VendorServer) -> None:

@@ -13,7 +13,7 @@ from bot.core import texts
 from bot.core.conversation import Job, Prompt, Question, ToolDefinition, ToolResult
 from bot.core.inbound.prompt import RESUME_REQUEST
 from bot.core.limits.access import UserKind
-from bot.core.reply.approvals import MOST_ARGUMENT_CHARS
+from bot.core.reply.approvals import MAX_ARGUMENT_CHARS
 from bot.core.step_turns import DROPPED
 from bot.core.stream import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
 from bot.core.tool_steps import APPROVAL_S, Decision, StepState, ToolStep
@@ -296,9 +296,9 @@ NESTED = [[1]] * 2_000
 @pytest.mark.parametrize(
     ("arguments", "is_too_long"),
     [
-        ({"text": "x" * (MOST_ARGUMENT_CHARS - len('{\n  "text": ""\n}'))}, False),
-        ({"text": "x" * (MOST_ARGUMENT_CHARS + 1 - len('{\n  "text": ""\n}'))}, True),
-        ({"text": "\u200b" * (MOST_ARGUMENT_CHARS // 6)}, True),
+        ({"text": "x" * (MAX_ARGUMENT_CHARS - len('{\n  "text": ""\n}'))}, False),
+        ({"text": "x" * (MAX_ARGUMENT_CHARS + 1 - len('{\n  "text": ""\n}'))}, True),
+        ({"text": "\u200b" * (MAX_ARGUMENT_CHARS // 6)}, True),
         ({"text": NESTED}, True),
     ],
     ids=["longest", "too long", "too long once its invisible characters are escaped", "too long once it is indented"],

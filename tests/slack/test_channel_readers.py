@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.conversation import ThreadKey
 from bot.core.lease import Lease
-from bot.slack.channel_readers import MOST_LOOKED_UP, TRUSTED_S, ChannelReaders
+from bot.slack.channel_readers import MAX_LOOKED_UP, TRUSTED_S, ChannelReaders
 from bot.slack.client import SlackClient, new_session
 from bot.slack.paced_client import PacedClient
 from bot.slack.workspace import Workspace
@@ -67,7 +67,7 @@ async def test_guest_who_joins_counts_a_minute_later(stage: ReadersStage) -> Non
 
 async def test_one_guest_among_many_people_counts_and_all_are_listed_at_once(stage: ReadersStage) -> None:
     workspace, general = stage.sandbox.workspace, stage.sandbox.workspace.channel("C0GENERAL")
-    for number in range(MOST_LOOKED_UP + 5):
+    for number in range(MAX_LOOKED_UP + 5):
         person = User(f"U0P{number}", f"p{number}", f"P{number}", "#64748b")
         workspace.users[person.id] = person
         general.members.append(person.id)

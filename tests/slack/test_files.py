@@ -7,7 +7,7 @@ import pytest
 from yarl import URL
 
 from bot.core.conversation import File
-from bot.core.inbound.files import MOST_FILE_BYTES
+from bot.core.inbound.files import MAX_FILE_BYTES
 from bot.slack.client import SlackClient, new_session
 from bot.slack.files import Files, MemoryRoom, may_have_token
 from bot.slack.format.files import files_of
@@ -89,7 +89,7 @@ async def test_failed_answer_frees_the_memory_of_its_files(
     monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
     """There is memory for one file. A second one is read only once the first one's memory is free."""
-    monkeypatch.setattr("bot.slack.files.MOST_HELD_BYTES", MOST_FILE_BYTES)
+    monkeypatch.setattr("bot.slack.files.MAX_HELD_BYTES", MAX_FILE_BYTES)
     monkeypatch.setattr("bot.slack.files.READING_S", 2.0)
     async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
@@ -102,7 +102,7 @@ async def test_failed_answer_frees_the_memory_of_its_files(
 
 
 async def test_canceled_download_frees_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.slack.files.MOST_HELD_BYTES", MOST_FILE_BYTES)
+    monkeypatch.setattr("bot.slack.files.MAX_HELD_BYTES", MAX_FILE_BYTES)
     monkeypatch.setattr("bot.slack.files.READING_S", 2.0)
     async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)

@@ -14,7 +14,7 @@ from bot.core.lease import Lease
 from bot.core.tools import CallOutcome, CallResult, Permission
 from bot.slack import search
 from bot.slack.client import SlackClient, new_session
-from bot.slack.search import DEFINITION, METHOD, MOST_TOKENS, NAME, SlackSearch
+from bot.slack.search import DEFINITION, MAX_TOKENS, METHOD, NAME, SlackSearch
 from bot.slack.workspace import Workspace
 from handlers.payloads import action_token_of
 from sandbox.server import Sandbox
@@ -188,9 +188,9 @@ async def test_token_and_texts_are_never_logged(stage: SearchStage, caplog: pyte
 
 def test_oldest_tokens_are_dropped(stage: SearchStage) -> None:
     stage.search.keep("C1", "1.0", "token")
-    for number in range(MOST_TOKENS):
+    for number in range(MAX_TOKENS):
         stage.search.keep("C1", f"2.{number}", "token")
-    assert len(stage.search._tokens) == MOST_TOKENS
+    assert len(stage.search._tokens) == MAX_TOKENS
     assert ("C1", "1.0") not in stage.search._tokens
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from bot.core import texts
 from bot.core.reply.preview import beginning
 
-LONGEST_PROMPT_CHARS = 2_000
+MAX_PROMPT_CHARS = 2_000
 """The system prompt is billed with each question. Slack's field takes 3,000, so our own error shows first."""
 DISPLAYED_PROMPT_CHARS = 60
 
@@ -52,8 +52,8 @@ def problems(settings: ChannelSettings, models: Sequence[str]) -> dict[str, str]
     problems: dict[str, str] = {}
     if settings.model is not None and settings.model not in models:
         problems[SettingsField.MODEL] = texts.choose_a_model(models)
-    if len(settings.system_prompt) > LONGEST_PROMPT_CHARS:
-        problem = texts.prompt_too_long(len(settings.system_prompt), LONGEST_PROMPT_CHARS)
+    if len(settings.system_prompt) > MAX_PROMPT_CHARS:
+        problem = texts.prompt_too_long(len(settings.system_prompt), MAX_PROMPT_CHARS)
         problems[SettingsField.SYSTEM_PROMPT] = problem
     return problems
 

@@ -14,11 +14,11 @@ from enum import Enum
 from bot.core import texts
 from bot.core.conversation import File, Media, Prompt, Turn
 
-MOST_FILES = 5
-MOST_FILE_BYTES = 20 * 2**20
-MOST_BYTES = 50 * 2**20
+MAX_FILES = 5
+MAX_FILE_BYTES = 20 * 2**20
+MAX_BYTES = 50 * 2**20
 """The limit for all files of one answer."""
-MOST_NAMED = 6
+MAX_NAMED = 6
 _NAME_CHARS = 80
 _CHECKED_CHARS = 100_000
 
@@ -100,7 +100,7 @@ def choose_files(files: Iterable[File]) -> tuple[list[File], dict[str, OpenedFil
     for file in files:
         if file.id in wanted or file.id in unread:
             continue
-        reason = reason_not_to_read(file) or (Unread.TOO_MANY if len(wanted) == MOST_FILES else None)
+        reason = reason_not_to_read(file) or (Unread.TOO_MANY if len(wanted) == MAX_FILES else None)
         if reason:
             unread[file.id] = OpenedFile(file, reason)
         else:
@@ -162,7 +162,7 @@ def unread_notice(files: Iterable[OpenedFile], left_out: Collection[str] = ()) -
             unread.append(texts.middle_not_read(file.name))
         elif isinstance(file.content, Media) and file.content.name in left_out:
             unread.append(texts.file_not_read(file.name, Unread.MODEL.value))
-    return texts.files_not_read(unread[:MOST_NAMED], max(0, len(unread) - MOST_NAMED)) if unread else ""
+    return texts.files_not_read(unread[:MAX_NAMED], max(0, len(unread) - MAX_NAMED)) if unread else ""
 
 
 def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt, tuple[str, ...]]:

@@ -17,12 +17,12 @@ from bot.core import texts
 from bot.core.tool_steps import Decision, StepState, ToolStep
 from bot.core.tools import escaped, label_of
 
-MOST_ARGUMENT_CHARS = 30_000
+MAX_ARGUMENT_CHARS = 30_000
 """Longer arguments can't be shown in full, not even in a modal, so nobody is asked about them."""
 SHOWN_ARGUMENT_CHARS = 1_000
 """How much of a call's arguments a reply shows. A modal shows longer ones whole, and only there they are approved."""
 _MIXED_WORDS_NAMED = 3
-_LONGEST_WORD_CHARS = 80
+_MAX_WORD_CHARS = 80
 _WORD = regex.compile(r"[\w\p{M}.@-]+")
 _FOREIGN = regex.compile(
     r"[\p{L}--[\p{Latin}\p{Common}\p{Inherited}\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}]]", regex.V1
@@ -123,9 +123,7 @@ def readable(arguments: Mapping[str, Any]) -> str:
 def mixed_words(text: str) -> tuple[str, ...]:
     """Returns the first words that mix scripts, their letters of other scripts than Latin escaped."""
     words = (match[0] for match in _WORD.finditer(text) if _is_mixed(match[0]))
-    named = dict.fromkeys(
-        word if len(word) <= _LONGEST_WORD_CHARS else f"{word[:_LONGEST_WORD_CHARS]}…" for word in words
-    )
+    named = dict.fromkeys(word if len(word) <= _MAX_WORD_CHARS else f"{word[:_MAX_WORD_CHARS]}…" for word in words)
     return tuple(
         _FOREIGN.sub(lambda letter: json.dumps(letter[0])[1:-1], word) for word in list(named)[:_MIXED_WORDS_NAMED]
     )

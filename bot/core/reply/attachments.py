@@ -12,7 +12,7 @@ from bot.core import texts
 from bot.core.reply.markdown.block_parser import BlockParser, LeafKind, code_content
 from bot.core.reply.pages import Pages
 
-MOST_CODE_FILES = 5
+MAX_CODE_FILES = 5
 MAX_STEPS = 10_000
 """How much of an answer is searched for code: lines, and the lists and quotes that each is in."""
 
@@ -65,11 +65,11 @@ def whole_answer(text: str, question_ts: str) -> AttachedFile:
 
 
 def long_code(text: str, question_ts: str) -> list[AttachedFile]:
-    """Returns files with the code blocks of an answer that don't fit on a page, at most `MOST_CODE_FILES`."""
+    """Returns files with the code blocks of an answer that don't fit on a page, at most `MAX_CODE_FILES`."""
     page = Pages()
     blocks = [(info_string, content) for info_string, content in _code_blocks(text) if not page.fits(content)]
     files = []
-    for number, (info_string, content) in enumerate(blocks[:MOST_CODE_FILES], 1):
+    for number, (info_string, content) in enumerate(blocks[:MAX_CODE_FILES], 1):
         language = info_string.split()[0].lower() if info_string.strip() else ""
         extension = _EXTENSIONS.get(language, "txt")
         files.append(

@@ -39,7 +39,7 @@ MAX_STEPS = 4_000
 """The most steps of a page, which take about 25 ms to parse and render (benchmarks/holds.py)."""
 LINE_STEPS = 4
 """The steps of a line. Each mark of Markdown in it is another one."""
-MOST_SENT = 5
+MAX_SENT = 5
 """The most characters, bytes and steps that one character of the source may cost (see `sent_chars`)."""
 MARKS = "*_~`[]!\\<|"
 
@@ -147,7 +147,7 @@ class Pages:
         if size > self._safe_chars:
             left = self._left_after(page, size)
             chars = size if left >= 0 else self._longest_fit(page)
-            self._safe_chars = size + max(left, 0) // MOST_SENT
+            self._safe_chars = size + max(left, 0) // MAX_SENT
         full = self._extent.full
         if full and full.line_start > shift and full.known_at - shift <= chars + is_complete:
             return FullAt(full.line_start - shift, full.known_at - shift)

@@ -13,7 +13,7 @@ NOTHING_MISSING = "(complete)"
 """The reply that the prompt asks for if the text is already complete."""
 SHORTEST_CHARS = 400
 """A shorter text is generated again, which takes no longer than continuing it and leaves no seam."""
-MOST_BACK_CHARS = 200
+MAX_BACK_CHARS = 200
 """The most characters that are dropped from the end, to resume at the beginning of a line or word."""
 REPEATED_CHARS = 10
 """Fewer repeated characters may be a coincidence, unless they are the word that the text ends in."""
@@ -52,7 +52,7 @@ def _boundary(text: str) -> int:
     leaf_blocks = parse_blocks(recent_part(text), last_line_incomplete=False).leaf_blocks
     kinds_of_lines = (LeafKind.FENCED_CODE, LeafKind.TABLE, LeafKind.INDENTED_CODE)
     in_lines = leaf_blocks and leaf_blocks[-1].kind in kinds_of_lines
-    least = len(text) - MOST_BACK_CHARS
+    least = len(text) - MAX_BACK_CHARS
     line, word = text.rfind("\n", least) + 1, max(text.rfind(" ", least), text.rfind("\n", least)) + 1
     return (line if in_lines else word) or word or len(text)
 

@@ -12,10 +12,10 @@ from bot.core import texts
 from bot.core.reply.preview import beginning
 from bot.core.stream import Citation
 
-MOST_SHOWN = 8
-MOST_RECORDED = 50
+MAX_SHOWN = 8
+MAX_RECORDED = 50
 """More sources of one answer are dropped."""
-LONGEST_URL_CHARS = 2_000
+MAX_URL_CHARS = 2_000
 TITLE_CHARS = 70
 
 
@@ -30,7 +30,7 @@ class Source:
 def with_citation(citations: Sequence[Citation], citation: Citation) -> Sequence[Citation]:
     """Returns the citations with another one, unless its page can't be shown, is among them, or is one too many."""
     is_known = any(earlier.url == citation.url for earlier in citations)
-    if is_known or len(citations) >= MOST_RECORDED or not _host(citation.url):
+    if is_known or len(citations) >= MAX_RECORDED or not _host(citation.url):
         return citations
     return (*citations, citation)
 
@@ -38,7 +38,7 @@ def with_citation(citations: Sequence[Citation], citation: Citation) -> Sequence
 def shown_sources(citations: Iterable[Citation]) -> tuple[Source, ...]:
     """Returns the lines of the list, in the order of the answer."""
     hosts = [(citation, _host(citation.url)) for citation in citations]
-    return tuple(Source(citation.url, _label(host, citation.title)) for citation, host in hosts if host)[:MOST_SHOWN]
+    return tuple(Source(citation.url, _label(host, citation.title)) for citation, host in hosts if host)[:MAX_SHOWN]
 
 
 def plain_list(sources: Sequence[Source]) -> str:
@@ -57,7 +57,7 @@ def _label(host: str, title: str) -> str:
 def _host(url: str) -> str:
     """Returns the host that a browser opens for a URL, in ASCII; "" if it isn't a plain web address."""
     # Browsers drop or rewrite some characters, so that they open another host than urlsplit() sees.
-    if len(url) > LONGEST_URL_CHARS or "\\" in url or not url.isprintable() or any(map(str.isspace, url)):
+    if len(url) > MAX_URL_CHARS or "\\" in url or not url.isprintable() or any(map(str.isspace, url)):
         return ""
     try:
         parts = urlsplit(url)

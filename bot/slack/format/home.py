@@ -11,7 +11,7 @@ from bot.slack.format.blockkit import Json, context, divider, header, home, mrkd
 from bot.slack.format.command_responses import amount_text, usage_text
 
 PROMPT_CHARS = 400
-MOST_MODELS = 10
+MAX_MODELS = 10
 
 
 def home_view(view: HomeView) -> Json:
@@ -66,5 +66,5 @@ def _workspace_usage_text(workspace: WorkspaceUsage) -> str:
 def _models_text(workspace: WorkspaceUsage) -> str:
     """Returns the most expensive models, one per line."""
     by_cost = sorted(workspace.by_model.items(), key=lambda item: (-item[1].cost_usd, -item[1].tokens))
-    lines = [f"{escape(model)}: {amount_text(amount)}" for model, amount in by_cost[:MOST_MODELS]]
+    lines = [f"{escape(model)}: {amount_text(amount)}" for model, amount in by_cost[:MAX_MODELS]]
     return "\n".join(lines) or texts.NO_USAGE

@@ -12,9 +12,9 @@ from bot.core.entities import escape, unescape
 from bot.slack.format import mrkdwn, rich_text
 from bot.slack.format.rich_text import Json, dicts, quoted
 
-MOST_ATTACHED_CHARS = 40_000
+MAX_ATTACHED_CHARS = 40_000
 """The length of the longest Slack message; attachments beyond it are left out whole."""
-MOST_DEPTH = 4
+MAX_DEPTH = 4
 """Forwarded messages and unknown blocks may be nested."""
 MORE = "(More is attached.)"
 
@@ -24,13 +24,13 @@ _BAR = re.compile(r"<[^<>]*>|\|")
 def body_of(message: Json) -> str:
     """Returns the writer's text: the message's blocks, or its text if the blocks are empty."""
     text = _text(message, "text")
-    body = _blocks(message, mrkdwn.labels(text), MOST_DEPTH) or mrkdwn.emphasized(text)
+    body = _blocks(message, mrkdwn.labels(text), MAX_DEPTH) or mrkdwn.emphasized(text)
     return mrkdwn.message_text(body)
 
 
 def attached_to(message: Json) -> str:
     """Returns the text below the message: forwarded and quoted messages, link previews, attachments of apps."""
-    return mrkdwn.message_text(_attachments(message, MOST_DEPTH))
+    return mrkdwn.message_text(_attachments(message, MAX_DEPTH))
 
 
 def app_name(message: Json) -> str | None:
@@ -49,7 +49,7 @@ def _attachments(message: Json, depth: int) -> str:
         if not (part := _attachment(attachment, depth)):
             continue
         size_chars += len(part)
-        if size_chars > MOST_ATTACHED_CHARS:
+        if size_chars > MAX_ATTACHED_CHARS:
             parts.append(MORE)
             break
         parts.append(part)

@@ -14,7 +14,7 @@ from bot.slack.format.mrkdwn import link, tells_more
 Json = Mapping[str, Any]
 
 INDENT = "    "
-MOST_INDENT = 8
+MAX_INDENT = 8
 """Slack's own limit."""
 
 _REFERENCES = {
@@ -84,7 +84,7 @@ def _part(kind: str, element: Json, labels: Mapping[str, str]) -> str:
 
 
 def _items(element: Json, items: Iterable[Json], labels: Mapping[str, str]) -> Iterator[str]:
-    indent = INDENT * min(_count(element, "indent"), MOST_INDENT)
+    indent = INDENT * min(_count(element, "indent"), MAX_INDENT)
     for number, item in enumerate(items, start=_count(element, "offset") + 1):
         sign = f"{number}. " if element.get("style") == "ordered" else "- "
         text = _inline(dicts(item.get("elements")), labels).strip("\n")

@@ -11,7 +11,7 @@ detector watches all workers that hold jobs and suspects a worker for one of two
 
 Times are this process's own, from a clock that only grows: no clock is compared with another machine's. A worker's
 silence therefore counts from the moment at which this process first saw the current heartbeat. A detector that has not
-observed for LONGEST_GAP_S may have been paused itself, or the database may have been away: it forgets what it saw and
+observed for MAX_GAP_S may have been paused itself, or the database may have been away: it forgets what it saw and
 gives all workers their full time again.
 
 The verdict is not final. The take-over checks each heartbeat once more, with the row locked (queue/claim.py).
@@ -28,7 +28,7 @@ LOCK_GRACE_S = 1.5
 OBSERVE_EVERY_S = 0.25
 CHECK_EVERY_S = 0.5
 """How often to check while others hold jobs: the sooner a death is seen, the sooner their jobs continue."""
-LONGEST_GAP_S = 3.0
+MAX_GAP_S = 3.0
 """A process that observes less often may have been paused, and all others beside it."""
 
 
@@ -66,7 +66,7 @@ class FailureDetector:
 
     def dead_workers(self, now_s: float, observations: Mapping[str, Observation]) -> dict[str, Observation]:
         """Returns the workers that are dead by now. A worker that is no longer observed holds no jobs."""
-        if now_s - self._observed_at_s > LONGEST_GAP_S:
+        if now_s - self._observed_at_s > MAX_GAP_S:
             self.reset()
         self._observed_at_s = now_s
         self._watched = {worker: self._watch(worker, seen, now_s) for worker, seen in observations.items()}

@@ -22,7 +22,7 @@ from bot.store.predicates import THREAD, is_ahead, is_queued, is_running, thread
 from bot.store.rows import file_values, insert_into
 from bot.store.schema import jobs, seen_events
 
-LARGEST_BATCH = 200
+MAX_BATCH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Arrivals:
     async def _write_all(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
+                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
                 await self._write_batch(batch)
         finally:
             self._writing = None

@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 
-const MOST_FILES = 10; // Slack's own limit for one message.
+const MAX_FILES = 10; // Slack's own limit for one message.
 
 const size = (bytes) => {
   if (bytes < 1000) return `${bytes} bytes`;
@@ -56,7 +56,7 @@ export class FileTray {
   }
 
   set files(files) {
-    this.chosen = files.slice(0, MOST_FILES);
+    this.chosen = files.slice(0, MAX_FILES);
     this.node.replaceChildren(...this.chosen.map((file) => this.#chip(file)));
     this.node.hidden = !this.chosen.length;
     this.onChange();

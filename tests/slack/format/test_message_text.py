@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.inbound.mentions import with_names
-from bot.slack.format.message_text import MORE, MOST_ATTACHED_CHARS, app_name, attached_to, body_of
+from bot.slack.format.message_text import MAX_ATTACHED_CHARS, MORE, app_name, attached_to, body_of
 
 Json = dict[str, Any]
 
@@ -298,7 +298,7 @@ def test_attachment_names_its_author(attachments: list[Json], shown: str) -> Non
 
 def test_attachments_are_bounded_in_size() -> None:
     shown = attached_to({"attachments": [{"text": "x" * 1_000}] * 500})
-    assert len(shown) < MOST_ATTACHED_CHARS + 1_000
+    assert len(shown) < MAX_ATTACHED_CHARS + 1_000
     assert shown.endswith(MORE)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bot.core.job import End
 from bot.core.reply.markdown.emphasis import HAIR_SPACE
-from bot.core.reply.markdown.extent import MOST_BLOCKS, MOST_ROWS, Extent
+from bot.core.reply.markdown.extent import MAX_BLOCKS, MAX_ROWS, Extent
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.messages import PageView, Upload
 from bot.core.reply.pages import PAGE_CHARS, Pages
@@ -126,7 +126,7 @@ def test_slack_makes_no_more_blocks_than_were_counted(seed: int) -> None:
     text = answer(seed)
     for page in paged(text, PAGE_CHARS):
         sent = check_blocks([{"type": "markdown", "text": rendered(page.markdown, growing=False) or "x"}])
-        assert len(sent) <= MOST_BLOCKS
+        assert len(sent) <= MAX_BLOCKS
         assert kinds(sent).count("table") <= 1
 
 
@@ -144,7 +144,7 @@ def test_long_table_continues_below_its_header() -> None:
     rows = [table["rows"] for (table,) in tables]
     assert all(shown_text(table[0]) == "ab" for table in rows)
     assert sum(len(table) - 1 for table in rows) == 250
-    assert max(map(len, rows)) <= MOST_ROWS
+    assert max(map(len, rows)) <= MAX_ROWS
 
 
 def test_many_small_tables_end_in_a_file() -> None:

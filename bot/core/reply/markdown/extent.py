@@ -27,17 +27,17 @@ from bot.core.reply.markdown.block_parser import (
     parse_blocks,
 )
 
-MOST_BLOCKS = 45
+MAX_BLOCKS = 45
 """Slack takes 50 blocks in a message; five are for the notice, footer and buttons below the text."""
 BLOCK_CHARS = 12_500
 """Slack takes 13,200 characters in a message's blocks; the rest is for the notice, footer and buttons."""
 HEADER_CHARS = 140
 """The characters that a `header` costs beside its text. 133 were measured."""
-MOST_TABLES = 1
+MAX_TABLES = 1
 """Slack refused a second table in 2025. Whether Slack takes two by now isn't known."""
-MOST_ROWS = 99
+MAX_ROWS = 99
 """Slack takes 100 rows in a table; one is for the row that grows."""
-MOST_COLUMNS = 20
+MAX_COLUMNS = 20
 CELL_CHARS = 9_000
 """Slack takes 10,000 characters in a message's tables; the rest is for the row that grows."""
 HEADING_CHARS = 140
@@ -133,17 +133,17 @@ class Extent:
         if table is not self._last_leaf:
             self._tables += 1
             self._cell_chars += cell_chars(self._parser.markdown, table.lines[0])
-            if self._tables > MOST_TABLES:
+            if self._tables > MAX_TABLES:
                 self._end_before(table.lines[0])
         elif table.lines[-1] is line:
             self._cell_chars += cell_chars(self._parser.markdown, line)
             rows = len(table.lines) - 1
             # A table's header stays with its first row, however long that row is.
-            if rows > MOST_ROWS or (self._cell_chars > CELL_CHARS and rows > 2):
+            if rows > MAX_ROWS or (self._cell_chars > CELL_CHARS and rows > 2):
                 self._end_before(line)
 
     def _check_blocks(self, blocks: int, line: SourceLine) -> None:
-        if blocks > MOST_BLOCKS:
+        if blocks > MAX_BLOCKS:
             self._end_before(line)
 
     def _end_before(self, line: SourceLine) -> None:
@@ -162,7 +162,7 @@ def cell_chars(markdown: str, row: SourceLine) -> int:
 
 def is_wide(markdown: str, table: LeafBlock) -> bool:
     """Whether a table has more columns than Slack takes."""
-    return cell_count(markdown[table.lines[0].content : table.lines[0].end]) > MOST_COLUMNS
+    return cell_count(markdown[table.lines[0].content : table.lines[0].end]) > MAX_COLUMNS
 
 
 def has_paragraph(sent: str) -> bool:
