@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Literal
 
 from bot.core.job import Checkpoint
@@ -160,6 +161,28 @@ class FollowUp:
     """The model's step that read it first."""
 
 
+class MessageRole(StrEnum):
+    """What a message of a reply is there for."""
+
+    PAGE = "page"
+    STOP_BUTTON = "stop_button"
+    """A placeholder above a page whose carrier has no buttons: its own button stops the answer."""
+    FILE = "file"
+    REPLACED = "replaced"
+    """A newer message shows its page, and it has to be deleted."""
+    STRAY = "stray"
+    """Slack posted it at the channel's root, because its thread was deleted."""
+
+
+Roles = Mapping[str, MessageRole]
+"""Roles of a reply's messages on record, by ts; those of pages are left out.
+
+"" stands for a page that was started as a stream, without an answer so far. Without it, Slack shows no stream that
+isn't on record.
+"""
+NO_ROLES: Roles = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A question as its worker claimed it. core/job.py explains attempts and versions."""
@@ -192,6 +215,8 @@ class Job:
     """The steps of this version that earlier attempts recorded."""
     version: int = 0
     """How often the answer was started over. What Slack shows of an earlier version is replaced."""
+    roles: Roles = field(default_factory=dict, hash=False)
+    """What its messages on record are there for that are no pages."""
     asked_at: float = field(default=0.0, compare=False)
     """Since when the asker waits, in seconds since the epoch: for this version, or since they decided about a call."""
 

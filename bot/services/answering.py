@@ -225,7 +225,7 @@ class Answering:
         """Ends a job without a reply; its asker is told."""
         self.access_control.tell(attempt.job.question, denial)
         attempt.answer.close(End(EndReason.DENIED))
-        await self._record(attempt, ())
+        await self._record(attempt, None)
 
     async def _complete_end(self, attempt: AnswerAttempt, reply: LiveReply) -> None:
         """Shows or records the end that an earlier attempt reached, whichever is missing."""
@@ -420,7 +420,7 @@ class Answering:
     async def _record_shown_end(self, attempt: AnswerAttempt, reply: LiveReply) -> None:
         """Records an end that Slack shows, reports its metrics, and warns the asker about a quota that runs out."""
         end = attempt.answer.end
-        if await self._record(attempt, reply.page_ts, reply.leftover) and end is not None:
+        if await self._record(attempt, reply, reply.leftover) and end is not None:
             total_s = self.clock.monotonic() - attempt.claimed_at
             times = Times(waited_s(attempt.job, self.clock.now() - total_s), total_s, attempt.first_token_s)
             whole = replace(end, usage=attempt.used + end.usage) if end.usage else end
@@ -435,22 +435,20 @@ class Answering:
     async def _end_with_internal_error(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
         """Ends the job on record after an unexpected error, and has the outbox show that."""
         attempt.close(End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR))
-        page_ts = attempt.job.page_ts
         if reply is not None:
             await reply.leave()
-            page_ts = reply.page_ts
-        await self._record(attempt, page_ts, OutboxKind.SHOW_END)
+        await self._record(attempt, reply, OutboxKind.SHOW_END)
 
     async def _record(
-        self, attempt: AnswerAttempt, page_ts: tuple[str, ...], leftover: OutboxKind | None = None
+        self, attempt: AnswerAttempt, reply: LiveReply | None, leftover: OutboxKind | None = None
     ) -> bool:
         """Records the end, however long the database is away; returns False if the job is no longer ours."""
         job, text, end = attempt.job, attempt.answer.text, attempt.answer.end
         assert end is not None, "the answer was closed"
 
         async def record() -> bool:
-            if page_ts:
-                await self.jobs.record_pages(job.id, page_ts)
+            if reply is not None and reply.page_ts:
+                await self.jobs.record_pages(job.id, reply.page_ts, reply.roles)
             waited_s = self.clock.now() - job.asked_at
             ping = end.reason.is_answer and 0 < self.done_ping_s < waited_s
             return await self.jobs.finish(job, end, text, ping=ping, leftover=leftover)

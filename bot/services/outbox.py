@@ -139,8 +139,8 @@ class Outbox:
                 await reply.finish(job.checkpoint.end)
         finally:
             await reply.leave()
-        if reply.page_ts != job.page_ts:
-            await self.entries.record_pages(entry, reply.page_ts)
+        if (reply.page_ts, reply.roles) != (job.page_ts, job.roles):
+            await self.entries.record_pages(entry, reply.page_ts, reply.roles)
         if reply.leftover is not None:
             raise NotShown
 
@@ -160,8 +160,8 @@ class Outbox:
                 shown, job = asks, await self.entries.waiting_job(entry)
         finally:
             await reply.leave()
-        if reply.page_ts != before.page_ts:
-            await self.entries.record_pages(entry, reply.page_ts)
+        if (reply.page_ts, reply.roles) != (before.page_ts, before.roles):
+            await self.entries.record_pages(entry, reply.page_ts, reply.roles)
 
     def _asks(self, job: Job) -> tuple[Ask, ...]:
         return asks_of(job.rounds[-1].steps, job.version, self.admins)

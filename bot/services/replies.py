@@ -4,7 +4,7 @@ import math
 from typing import Protocol
 
 from bot.core.answer import Answer
-from bot.core.conversation import Job
+from bot.core.conversation import Job, Roles
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import Ask
@@ -22,6 +22,11 @@ class LiveReply(Protocol):
     @property
     def page_ts(self) -> tuple[str, ...]:
         """The messages that show the reply, in order."""
+        ...
+
+    @property
+    def roles(self) -> Roles:
+        """What the other messages of the reply are there for."""
         ...
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import Job
+from bot.core.conversation import NO_ROLES, Job, Roles
 from bot.core.outbox import ABOUT_APPROVALS, BACKOFF, OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.tool_steps import APPROVAL_S
 from bot.store import checkpoints, outbox, recorded_answers, rounds
@@ -84,14 +84,16 @@ class OutboxEntries(Operations):
         return job
 
     @writes
-    async def record_pages(self, connection: AsyncConnection, entry: OutboxEntry, page_ts: Sequence[str]) -> None:
-        """Records which messages show the reply of a job that has ended or waits.
+    async def record_pages(
+        self, connection: AsyncConnection, entry: OutboxEntry, page_ts: Sequence[str], roles: Roles = NO_ROLES
+    ) -> None:
+        """Records which messages show the reply of a job that has ended or waits, as WorkerQueue.record_pages does.
 
         Does nothing if another process has taken the entry.
         """
         is_idle = sa.or_(has_ended(), is_waiting())
         shown = sa.update(jobs).where(jobs.c.id == entry.job_id, is_idle, sa.exists().where(*_as_taken(entry)))
-        await connection.execute(shown.values(page_ts=list(page_ts)))
+        await connection.execute(shown.values(page_ts=list(page_ts), roles=dict(roles)))
 
 
 def _due(now: float) -> sa.Select[tuple[int]]:

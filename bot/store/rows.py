@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import File, Job, Question, ThreadKey
+from bot.core.conversation import File, Job, MessageRole, Question, ThreadKey
 from bot.core.job import End, Spent
 from bot.core.limits.caps import ScopeIds
 from bot.core.stream import Citation, Usage
@@ -46,6 +46,7 @@ def job_of(row: sa.Row[Any]) -> Job:
         tuple(row.page_ts),
         # A placeholder that was not recorded in time may have been posted nevertheless.
         may_have_posts=row.attempts > 1 or row.placeholder_due_since is not None,
+        roles={ts: MessageRole(role) for ts, role in row.roles.items()},
         interruptions=row.interruptions,
         version=row.version,
         asked_at=row.created_at if row.asked_at is None else row.asked_at,

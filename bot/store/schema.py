@@ -72,6 +72,8 @@ jobs = sa.Table(
     sa.Column("ended_at", sa.Double),
     # The messages of the reply, in order.
     sa.Column("page_ts", sa.JSON, nullable=False, server_default="[]"),
+    # Of messages that are no pages, by ts; "" stands for a stream whose start has no answer yet.
+    sa.Column("roles", sa.JSON, nullable=False, server_default="{}"),
     # Since when a queued job needs a placeholder; NULL if it is recorded, or none is needed.
     sa.Column("placeholder_due_since", sa.Double),
     # The later question of the thread whose answer is this one's, too.

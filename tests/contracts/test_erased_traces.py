@@ -35,6 +35,7 @@ NAMES_A_PERSON = {
 CODES = {
     # Names and numbers that Typist, Slack or a vendor makes, which say nothing of what was written.
     *("jobs.status", "jobs.end_reason", "jobs.worker", "jobs.page_ts", "jobs.edited_ts", "jobs.mention_ts", "jobs.ts"),
+    "jobs.roles",
     *("turns.model", "turns.end_reason", "turns.prompt_version", "rounds.model", "feedback.model"),
     *("feedback.prompt_version", "tool_steps.call_id", "tool_steps.tool", "tool_steps.definition_hash"),
     *("tool_steps.state", "tool_steps.decision", "workers.worker", "workers.usage_so_far", "slack_calls.method"),

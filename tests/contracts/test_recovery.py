@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.conversation import Job, MessageRole, Question, ThreadKey
 from bot.core.job import Checkpoint, End
 from bot.core.lease import Lease
 from bot.core.reply.edits import Post, Update
@@ -148,7 +148,30 @@ async def test_stream_that_is_not_on_record_is_removed_although_its_first_stop_f
         reply = await growing(transport, question, TEXT)
         await transport.streams.start(StartStream(question, 0, PageView("word"), "word"))
         sandbox.faults.start(fault, method="chat.stopStream", times=1)
+        job = Job(1, question, 2, reply.page_ts, may_have_posts=True, checkpoint=Checkpoint(TEXT))
+        await transport.recover(replace(job, roles={"": MessageRole.PAGE}))
+        assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == list(reply.page_ts)
+
+
+async def test_message_is_no_lost_stream_if_no_start_of_one_is_on_record() -> None:
+    async with posting() as (sandbox, transport, _):
+        question = await asked(sandbox)
+        reply = await growing(transport, question, TEXT)
+        other = await transport.streams.start(StartStream(question, 0, PageView("word"), "Some bold words"))
         await transport.recover(Job(1, question, 2, reply.page_ts, may_have_posts=True, checkpoint=Checkpoint(TEXT)))
+        assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == [*reply.page_ts, other]
+
+
+async def test_message_on_record_has_its_recorded_role() -> None:
+    async with posting() as (sandbox, transport, _):
+        question = await asked(sandbox)
+        (placeholder,) = (await growing(transport, question, "")).page_ts
+        reply = await growing(transport, question, TEXT)
+        roles = {placeholder: MessageRole.STOP_BUTTON}
+        pages = (*reply.page_ts, placeholder)
+        job = Job(1, question, 2, pages, may_have_posts=True, checkpoint=Checkpoint(TEXT), roles=roles)
+        shown = await transport.recover(job)
+        assert (shown.page_ts, shown.replaced_ts) == (reply.page_ts, ())
         assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == list(reply.page_ts)
 
 

@@ -426,7 +426,7 @@ async def test_answer_missing_only_its_last_edit_is_not_requested_again(fleet: F
 
 async def until_end_is_recorded(database_url: str) -> None:
     engine = create_engine(database_url)
-    ended = sa.select(sa.func.count()).where(sa.cast(checkpoints.c.closing, sa.Text).is_not(None))
+    ended = sa.select(sa.func.count()).where(sa.cast(checkpoints.c.end, sa.Text).is_not(None))
     try:
         async with asyncio.timeout(WITHIN_S):
             while True:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from bot.core import texts, trust
 from bot.core.answer import Answer
-from bot.core.conversation import File, Job, Media, Message, Prompt, Question, ThreadKey, ToolDefinition
+from bot.core.conversation import File, Job, Media, Message, Prompt, Question, Roles, ThreadKey, ToolDefinition
 from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity
@@ -91,6 +91,7 @@ class MemoryReply:
     may_finish: asyncio.Event
     shown: Shown = field(default_factory=Shown)
     page_ts: tuple[str, ...] = ("999991.000000",)
+    roles: Roles = field(default_factory=dict)
     calls: int = 3
     gone: bool = False
     unshown: bool = False

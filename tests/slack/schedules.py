@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from bot.core.answer import Answer
 from bot.core.carriers import CarrierSetting
-from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.conversation import NO_ROLES, Job, Question, Roles, ThreadKey
 from bot.core.job import Others, Piece, Reservation
 from bot.core.lease import Lease
 from bot.core.pacing import PostRule
@@ -71,11 +71,16 @@ class RecordsInMemory(WorkerQueue):
     delay_s: float = 0.0
     pages: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
     texts: dict[int, str] = field(default_factory=dict)
+    roles: dict[int, Roles] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
     """The jobs that another worker has taken over."""
 
-    async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
-        self.pages.append((job_id, tuple(page_ts)))
+    async def record_pages(self, job_id: int, page_ts: Sequence[str], roles: Roles = NO_ROLES) -> None:
+        if "" in roles:
+            await asyncio.sleep(self.delay_s)
+        else:
+            self.pages.append((job_id, tuple(page_ts)))
+        self.roles[job_id] = roles
 
     async def checkpoint(self, pieces: Mapping[Job, Piece]) -> bool:
         await asyncio.sleep(self.delay_s)

@@ -8,6 +8,7 @@ import pytest
 
 from bot.core.answer import Answer
 from bot.core.carriers import STREAM_LIFE_S, CarrierSetting
+from bot.core.conversation import MessageRole
 from bot.core.job import End
 from bot.core.pacing import OWN_GAP_S
 from bot.core.reply.approvals import Ask
@@ -208,6 +209,27 @@ async def test_appends_of_one_stream_keep_their_distance() -> None:
             await asyncio.sleep(0.1)
         times = schedule.times(AppendStream)
     assert min(later - earlier for earlier, later in pairwise(times)) >= OWN_GAP_S - 0.01
+
+
+@simulated
+async def test_start_of_a_stream_is_on_record_before_it_leaves_and_until_it_is_answered() -> None:
+    async with scheduling(SimulatedTransport(latency_s=1.0), carrier=STREAM) as schedule:
+        reply = await schedule.open_in_pane(1)
+        reply.append("One two ")
+        await asyncio.sleep(0.5)
+        assert (kinds(schedule), schedule.records.roles) == (["StartStream"], {1: {"": MessageRole.PAGE}})
+        await asyncio.sleep(1)
+        assert (schedule.records.roles, schedule.records.pages) == ({1: {}}, [(1, ("1.0",))])
+
+
+@simulated
+async def test_answer_is_not_streamed_while_the_database_does_not_record_it() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0), carrier=STREAM) as schedule:
+        schedule.records.delay_s = 100.0
+        reply = await schedule.open_in_pane(1)
+        await tell(reply)
+    assert kinds(schedule)[0] == "Post"
+    assert "StartStream" not in kinds(schedule)
 
 
 @simulated

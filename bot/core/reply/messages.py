@@ -4,11 +4,11 @@
 """
 
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum, auto
+from enum import Enum, auto
 from typing import Protocol
 
 from bot.core import texts
-from bot.core.conversation import Question
+from bot.core.conversation import MessageRole, Question
 from bot.core.job import End
 from bot.core.reply.approvals import Ask
 from bot.core.reply.attachments import Attached, AttachedFile
@@ -72,7 +72,7 @@ class Shown:
     outdated: bool = False
     """The pages show an earlier version, which is replaced at once."""
     replaced_ts: tuple[str, ...] = ()
-    """Messages that newer ones with the answer's end have replaced, and that are not deleted yet."""
+    """Messages that belong to the reply no longer, and that are not deleted yet."""
     stream_page: int | None = None
     """The first page that holds no more than a stream carries, if there is one. All later pages do the same."""
 
@@ -135,19 +135,6 @@ class Delete:
 
 
 Call = Begin | Change | Upload | Delete
-
-
-class Role(StrEnum):
-    """What a message of a reply is there for."""
-
-    PAGE = "page"
-    STOP_BUTTON = "stop_button"
-    """A placeholder above a page whose carrier has no buttons: its own button stops the answer."""
-    FILE = "file"
-    REPLACED = "replaced"
-    """A newer message shows its page, and it has to be deleted."""
-    STRAY = "stray"
-    """Slack posted it at the channel's root, because its thread was deleted."""
 
 
 class Verdict(Enum):
@@ -242,7 +229,7 @@ class Carrier(Protocol):
 class ReplyMessage:
     """One message of a reply."""
 
-    role: Role
+    role: MessageRole
     ts: str
     carrier: Carrier
     shown: PageView | Attached | None = None

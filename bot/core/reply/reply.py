@@ -25,7 +25,7 @@ from dataclasses import replace
 
 from bot.core import texts
 from bot.core.carriers import STREAM_BYTES
-from bot.core.conversation import Question
+from bot.core.conversation import MessageRole, Question, Roles
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency
@@ -42,7 +42,6 @@ from bot.core.reply.messages import (
     Delete,
     PageView,
     ReplyMessage,
-    Role,
     Shown,
     Upload,
     Verdict,
@@ -84,9 +83,9 @@ class Reply:
         self._version = version
         self._edits = Edits()
         self.messages = [
-            *(ReplyMessage(Role.PAGE, ts, self._edits) for ts in shown.page_ts),
-            *(ReplyMessage(Role.REPLACED, ts, self._edits) for ts in shown.replaced_ts),
-            *(ReplyMessage(Role.FILE, attached.ts, self._edits, attached) for attached in shown.attached),
+            *(ReplyMessage(MessageRole.PAGE, ts, self._edits) for ts in shown.page_ts),
+            *(ReplyMessage(MessageRole.REPLACED, ts, self._edits) for ts in shown.replaced_ts),
+            *(ReplyMessage(MessageRole.FILE, attached.ts, self._edits, attached) for attached in shown.attached),
         ]
         """What Slack shows of the reply, and has to be deleted of it."""
         self._starting: Carrier | None = None
@@ -115,14 +114,20 @@ class Reply:
         self._files: tuple[AttachedFile, ...] = ()
         self._upload_tries = UPLOAD_TRIES
 
-    def of(self, *roles: Role) -> list[ReplyMessage]:
+    def of(self, *roles: MessageRole) -> list[ReplyMessage]:
         """Returns the messages with these roles, in the order of the roles and then in Slack's."""
         return [message for role in roles for message in self.messages if message.role is role]
 
     @property
     def page_ts(self) -> tuple[str, ...]:
         """The messages that readers see of the reply, apart from its files."""
-        return tuple(message.ts for message in self.of(Role.PAGE, Role.STOP_BUTTON, Role.STRAY))
+        return tuple(message.ts for message in self.of(MessageRole.PAGE, MessageRole.STOP_BUTTON, MessageRole.STRAY))
+
+    @property
+    def roles(self) -> Roles:
+        """The roles of the messages that are no pages. Files are known by their names."""
+        others = self.of(MessageRole.STOP_BUTTON, MessageRole.REPLACED, MessageRole.STRAY)
+        return {message.ts: message.role for message in others}
 
     @property
     def text(self) -> str:
@@ -147,13 +152,13 @@ class Reply:
     @property
     def begun(self) -> bool:
         """Whether Slack shows some of the text, or the end."""
-        shown = (message.shown for message in self.of(Role.PAGE))
+        shown = (message.shown for message in self.of(MessageRole.PAGE))
         return any(isinstance(view, PageView) and (view.markdown or not view.growing) for view in shown)
 
     @property
     def leftover(self) -> OutboxKind | None:
         """The work that remains for the outbox: showing the end, or deleting pages at the channel's root."""
-        if self.of(Role.STRAY):
+        if self.of(MessageRole.STRAY):
             return OutboxKind.DELETE_REPLY
         return OutboxKind.SHOW_END if self.unshown or (self._skips_deletions and not self.gone) else None
 
@@ -217,7 +222,7 @@ class Reply:
                 self._changed(call)
             case Upload(files=files):
                 attached = Attached(ts, (), attachments.keys(files))
-                self.messages.append(ReplyMessage(Role.FILE, ts, self._edits, attached))
+                self.messages.append(ReplyMessage(MessageRole.FILE, ts, self._edits, attached))
             case Delete():
                 self._forget(call.ts)
         self._look_whether_all_is_shown()
@@ -226,9 +231,9 @@ class Reply:
         carrier = self._edits if isinstance(call, Post) else self._starting
         if carrier is None:
             return
-        for placeholder in self.of(Role.PAGE)[call.page :]:
-            placeholder.role = Role.STOP_BUTTON
-        self.messages.append(ReplyMessage(Role.PAGE, ts, carrier, call.view))
+        for placeholder in self.of(MessageRole.PAGE)[call.page :]:
+            placeholder.role = MessageRole.STOP_BUTTON
+        self.messages.append(ReplyMessage(MessageRole.PAGE, ts, carrier, call.view))
         self._confirm(carrier, call)
 
     def _changed(self, call: Change) -> None:
@@ -237,7 +242,7 @@ class Reply:
         if message is None or type(call) not in message.carrier.needs:
             return
         message.shown = call.view
-        if message.role is not Role.STOP_BUTTON:
+        if message.role is not MessageRole.STOP_BUTTON:
             self._edits_since_step += 1
             self._confirm(message.carrier, call)
 
@@ -255,8 +260,8 @@ class Reply:
 
         A queued question's placeholder isn't edited later: once it is recorded, another process may own it.
         """
-        shown = self._view(len(self.of(Role.PAGE))) if self.life is Life.QUEUED else None
-        self.messages.append(ReplyMessage(Role.PAGE, ts, self._edits, shown))
+        shown = self._view(len(self.of(MessageRole.PAGE))) if self.life is Life.QUEUED else None
+        self.messages.append(ReplyMessage(MessageRole.PAGE, ts, self._edits, shown))
         self._look_whether_all_is_shown()
 
     def refused(self, call: Call, reason: Refusal) -> None:
@@ -314,12 +319,12 @@ class Reply:
 
     def posted_outside_thread(self, ts: str) -> None:
         """Records a page that Slack posted outside its thread: it is deleted, and the reply ends."""
-        self.messages.append(ReplyMessage(Role.STRAY, ts, self._edits))
+        self.messages.append(ReplyMessage(MessageRole.STRAY, ts, self._edits))
 
     def give_up(self) -> None:
         """Ends the reply without its next call, which Slack has refused for minutes."""
         match self.next_call():
-            case Delete() if not self.of(Role.STRAY):
+            case Delete() if not self.of(MessageRole.STRAY):
                 self._skips_deletions = True
             case Upload():
                 self._refused_upload(Refusal.FORBIDDEN)
@@ -350,7 +355,7 @@ class Reply:
             shown = self._message_at(call.ts).shown
             is_placeholder = isinstance(shown, PageView) and shown.growing and not shown.markdown
             return call.page == 0 and is_placeholder
-        return self.has_stop or bool(self.of(Role.STOP_BUTTON)) or not self.of(Role.PAGE)
+        return self.has_stop or bool(self.of(MessageRole.STOP_BUTTON)) or not self.of(MessageRole.PAGE)
 
     def carry(self, page: int, carrier: Carrier | None) -> None:
         """Records what carries a page that begins; None: edits."""
@@ -372,16 +377,16 @@ class Reply:
         """Returns the call that brings Slack closest to what it should show, or None if Slack shows it."""
         if self.life.is_over:
             return None
-        if strays := self.of(Role.STRAY):
+        if strays := self.of(MessageRole.STRAY):
             return Delete(self.question, strays[0].ts, keeps_stop=self.keeps_stop)
         is_longer = self._chars > self.earlier.chars or self.earlier.outdated
         is_longer = is_longer or (self._has_acted and self._chars == self.earlier.chars)
-        if self.of(Role.PAGE) and not self.ended and not is_longer:
+        if self.of(MessageRole.PAGE) and not self.ended and not is_longer:
             return None
         return self._next_release() or self._next_page() or self._next_other_call()
 
     def _next_release(self) -> Change | None:
-        pages = self.of(Role.PAGE)[: self._last + 1]
+        pages = self.of(MessageRole.PAGE)[: self._last + 1]
         wanted = Wanted(self.question, 0, PageView(""), self.ended, self.keeps_stop)
         releases = (
             message.carrier.release(wanted, message.ts, is_page=message in pages)
@@ -391,7 +396,7 @@ class Reply:
         return next(filter(None, releases), None)
 
     def _next_page(self) -> Call | None:
-        pages = self.of(Role.PAGE)
+        pages = self.of(MessageRole.PAGE)
         for page in range(self._settled, self._last + 1):
             wanted = Wanted(self.question, page, self._view(page), self.ended, self.keeps_stop)
             if self._starting is not None and page == self._carried and wanted.view.growing:
@@ -411,9 +416,9 @@ class Reply:
             return Upload(self.question, missing)
         if self._skips_deletions:
             return None
-        buttons = [] if self._needs_stop_button else self.of(Role.STOP_BUTTON)
-        unused = [] if self._has_more_pages else self.of(Role.PAGE)[self._last + 1 :]
-        if surplus := self.of(Role.REPLACED) or unused or buttons:
+        buttons = [] if self._needs_stop_button else self.of(MessageRole.STOP_BUTTON)
+        unused = [] if self._has_more_pages else self.of(MessageRole.PAGE)[self._last + 1 :]
+        if surplus := self.of(MessageRole.REPLACED) or unused or buttons:
             return Delete(self.question, surplus[0].ts, keeps_stop=self.keeps_stop)
         return self._delete_of_files()
 
@@ -422,7 +427,7 @@ class Reply:
 
         It is no part of `next_call`, because nothing waits for it: without it, the placeholder says "Thinking…".
         """
-        buttons = self.of(Role.STOP_BUTTON)
+        buttons = self.of(MessageRole.STOP_BUTTON)
         if self.life.is_over or not buttons or not self._needs_stop_button or self._next_release():
             return None
         view = PageView("", growing=True, activity=texts.WRITING_BELOW, version=self._version)
@@ -430,7 +435,7 @@ class Reply:
 
     def _is_pointer(self, call: Call) -> bool:
         message = self._message(call.ts) if isinstance(call, Change) else None
-        return message is not None and message.role is Role.STOP_BUTTON
+        return message is not None and message.role is MessageRole.STOP_BUTTON
 
     @property
     def _all_have_buttons(self) -> bool:
@@ -446,8 +451,8 @@ class Reply:
 
     def _abandon_messages(self, page: int) -> None:
         """Has a page and all later ones posted again: the pages' order stays."""
-        for message in self.of(Role.PAGE)[page:]:
-            message.role = Role.REPLACED
+        for message in self.of(MessageRole.PAGE)[page:]:
+            message.role = MessageRole.REPLACED
         self._settled = min(self._settled, page)
 
     @property
@@ -496,7 +501,7 @@ class Reply:
 
     def _is_final(self, page: int) -> bool:
         """Whether Slack shows a full page as it stays."""
-        shown = self.of(Role.PAGE)[page : page + 1]
+        shown = self.of(MessageRole.PAGE)[page : page + 1]
         return bool(shown) and self._is_full(page) and shown[0].shown == self._view(page)
 
     def _is_full(self, page: int) -> bool:
@@ -520,7 +525,7 @@ class Reply:
         self._files = (*whole, *attachments.long_code(text, ts))
 
     def _attached(self) -> list[Attached]:
-        return [message.shown for message in self.of(Role.FILE) if isinstance(message.shown, Attached)]
+        return [message.shown for message in self.of(MessageRole.FILE) if isinstance(message.shown, Attached)]
 
     def _missing(self) -> tuple[AttachedFile, ...]:
         """Returns the files that Slack doesn't show yet."""
@@ -583,6 +588,6 @@ class Reply:
         return next(message for message in self.messages if message.ts == ts)
 
     def _forget(self, ts: str) -> None:
-        if any(message.ts == ts for message in self.of(Role.STRAY)):
+        if any(message.ts == ts for message in self.of(MessageRole.STRAY)):
             self.happened(Turn.LOSE)
         self.messages = [message for message in self.messages if message.ts != ts]

@@ -9,9 +9,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from bot.core.conversation import Job
+from bot.core.conversation import Job, MessageRole
 from bot.core.reply.edits import Post, Update
-from bot.core.reply.messages import Call, Delete, Role, Upload
+from bot.core.reply.messages import Call, Delete, Upload
 from bot.core.reply.reply import Reply
 from bot.core.reply.streams import AppendStream, StartStream, StopStream
 from bot.errors import RateLimited, Refusal, Refused, trace_of
@@ -112,7 +112,7 @@ class MessageDelivery:
         reply, job_id = self._reply, self._job.id
         try:
             async with asyncio.timeout(CLEAN_UP_TIMEOUT_S):
-                known = [message.ts for message in reply.messages if message.role is not Role.REPLACED]
+                known = [message.ts for message in reply.messages if message.role is not MessageRole.REPLACED]
                 for call in await self._posted.late_messages(reply.question, known):
                     await self._files.delete_paced(call)
                 if self._may_have_orphans:

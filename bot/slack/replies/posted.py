@@ -101,11 +101,12 @@ class PostedReplies:
             older, _ = await self._read(job.question, _long_after(job.page_ts[-1]))
             messages = list({message["ts"]: message for message in (*older, *messages)}.values())
         pages = _ended_pages(job, messages) or _pages_in_order(job, messages, is_all=is_all)
-        placeholders = [ts for ts in job.page_ts if ts not in in_order(job.page_ts)]
+        by_ts = {message["ts"] for message in messages}
+        beside = [ts for ts in others_of(job) if ts in by_ts or not is_all]
         current = list(takewhile(lambda page: _version(job, page) == job.version, pages.values()))
         chars, text = _shown_text(job, current)
         ended = _end(current[-1]) if current and len(current) == len(pages) else None
-        others = [page["ts"] for page in _pages(job.question, messages) if page["ts"] not in pages]
+        others = [page["ts"] for page in _pages(job.question, messages) if page["ts"] not in (*pages, *job.roles)]
         replaced = [ts for ts in others if ended or ts < max(pages, default="")]
         shown = Shown(
             page_ts=tuple(pages),
@@ -114,7 +115,7 @@ class PostedReplies:
             ended=ended,
             outdated=bool(pages) and not current,
             attached=tuple(_attached(job.question, messages)),
-            replaced_ts=tuple(dict.fromkeys([*replaced, *placeholders])),
+            replaced_ts=tuple(dict.fromkeys([*replaced, *beside])),
             stream_page=next((_page(page) for page in current if _payload(page).get("for_stream")), None),
         )
         return shown, self._streams(job.question, messages)
@@ -191,9 +192,14 @@ class PostedReplies:
         return messages, not answer.get("has_more")
 
 
-def in_order(page_ts: Sequence[str]) -> tuple[str, ...]:
-    """Returns the recorded messages that are pages. A placeholder above a stream is recorded behind the stream."""
-    return tuple(ts for at, ts in enumerate(page_ts) if ts == max(page_ts[: at + 1]))
+def pages_of(job: Job) -> tuple[str, ...]:
+    """Returns the messages on record that are pages, in order."""
+    return tuple(ts for ts in job.page_ts if ts not in job.roles)
+
+
+def others_of(job: Job) -> tuple[str, ...]:
+    """Returns the messages on record that have to be deleted once the answer has ended."""
+    return tuple(ts for ts in job.roles if ts)
 
 
 def metadata_of(question: Question, page: int, view: PageView) -> Json:
@@ -229,7 +235,7 @@ def _pages_in_order(job: Job, messages: list[Json], *, is_all: bool) -> dict[str
     database was away, a message that Slack didn't edit may have been replaced: then a later one shows more of its page.
     """
     by_ts = {message["ts"]: message for message in messages}
-    on_record = takewhile(lambda ts: ts in by_ts or not is_all, in_order(job.page_ts))
+    on_record = takewhile(lambda ts: ts in by_ts or not is_all, pages_of(job))
     pages = {ts: by_ts.get(ts, {}) for ts in on_record}
     for message in _pages(job.question, messages):
         if message["ts"] <= max(pages, default=""):

@@ -13,7 +13,7 @@ from bot.slack.client import SlackClient
 from bot.slack.paced_client import PacedClient
 from bot.slack.replies.delivery import MessageDelivery
 from bot.slack.replies.files import Files
-from bot.slack.replies.posted import FoundStream, PostedReplies, in_order
+from bot.slack.replies.posted import FoundStream, PostedReplies, others_of, pages_of
 from bot.slack.replies.streams import Streams
 from bot.slack.retry_policy import RECOVERY
 from bot.slack.retrying import Retrying
@@ -45,7 +45,7 @@ class MessageTransport:
 
     async def recover(self, job: Job, *, has_stop: bool = False) -> Shown:
         if not job.may_have_posts or (job.attempts <= 1 and job.page_ts):
-            return Shown(in_order(job.page_ts), outdated=job.version > 0)
+            return Shown(pages_of(job), outdated=job.version > 0, replaced_ts=others_of(job))
         try:
             async with asyncio.timeout(RECOVERY_TIMEOUT_S):
                 retrying = Retrying(RECOVERY, self._paced.clock, f"job {job.id}: what Slack shows is not known")
@@ -68,8 +68,10 @@ class MessageTransport:
             for stream in streams:
                 if stream.ts in shown.page_ts:
                     await self.streams.stop_paced(job.question, stream.ts, keeps_stop=keeps_stop)
-            text = job.checkpoint.text
-            await self.streams.remove(job.question, streams, shown.page_ts, text, keeps_stop=keeps_stop)
+            if "" in job.roles:
+                known = (*shown.page_ts, *shown.replaced_ts)
+                text = job.checkpoint.text
+                await self.streams.remove(job.question, streams, known, text, keeps_stop=keeps_stop)
         except Refused as error:
             if error.reason.may_pass:
                 raise
@@ -89,4 +91,5 @@ class MessageTransport:
 def _on_record(job: Job) -> Shown:
     """Returns what Slack shows as far as the Store can tell: each text is recorded before it is shown."""
     text = job.checkpoint.text
-    return Shown(in_order(job.page_ts), len(text), text, outdated=job.version > 0 and not text)
+    is_outdated = job.version > 0 and not text
+    return Shown(pages_of(job), len(text), text, outdated=is_outdated, replaced_ts=others_of(job))

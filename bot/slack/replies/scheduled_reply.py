@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from bot.core.answer import Answer
+from bot.core.conversation import NO_ROLES, MessageRole, Roles
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import Ask
@@ -41,8 +42,8 @@ class ScheduledReply:
     """Tells the scheduler that the reply has changed."""
     waiting: str = ""
     """Text that isn't laid out yet."""
-    recorded_pages: tuple[str, ...] = ()
-    """The reply's messages on record."""
+    recorded: tuple[tuple[str, ...], Roles] = ((), NO_ROLES)
+    """The reply's messages on record, and the roles of those that are no pages."""
     until: float = math.inf
     """No call is sent after this."""
     has_changed: bool = True
@@ -87,6 +88,10 @@ class ScheduledReply:
     @property
     def page_ts(self) -> tuple[str, ...]:
         return self.reply.page_ts
+
+    @property
+    def roles(self) -> Roles:
+        return self.reply.roles if self.is_clean else {**self.reply.roles, "": MessageRole.PAGE}
 
     def append(self, delta: str) -> None:
         # Text needs a message of its own, so it ends the wait for a pane's status: the loop may sleep until then.

@@ -47,7 +47,7 @@ from dataclasses import dataclass
 from bot.clock import Clock
 from bot.core.answer import Answer
 from bot.core.carriers import CarrierSetting
-from bot.core.conversation import Job, ThreadKey
+from bot.core.conversation import Job, MessageRole, ThreadKey
 from bot.core.lease import Lease
 from bot.core.pacing import FINAL_WAIT_S, Urgency, is_posted_anew
 from bot.core.reply.edits import Post, Update
@@ -194,7 +194,9 @@ class EditScheduler:
 
     def _schedule(self, job: Job, reply: Reply, answer: Answer | None, until: float) -> ScheduledReply:
         delivery = self._transport.delivery(job, reply)
-        live = ScheduledReply(job.id, reply, delivery, answer, self.touch, recorded_pages=job.page_ts, until=until)
+        live = ScheduledReply(
+            job.id, reply, delivery, answer, self.touch, recorded=(job.page_ts, job.roles), until=until
+        )
         live.opened_at = self._clock.monotonic()
         self._live.append(live)
         self.touch(live)
@@ -357,7 +359,9 @@ class EditScheduler:
         channel_id = call.question.thread.channel_id
         try:
             await self._record_text(live)
-            if await self._budget.take(method, channel_id) and self._may_send(live):
+            if isinstance(call, Begin) and call.is_optional and not await self._is_start_recorded(live):
+                live.reply.limited(call)
+            elif await self._budget.take(method, channel_id) and self._may_send(live):
                 has_left = True
                 async with asyncio.timeout(CALL_TIMEOUT_S):
                     await live.delivery.send(call, lambda: self._may_send(live))
@@ -411,14 +415,26 @@ class EditScheduler:
             )
             self._unrecorded_until = self._clock.monotonic() + RECORD_PAUSE_S
 
+    async def _is_start_recorded(self, live: ScheduledReply) -> bool:
+        """Records that a page starts whose message Slack won't tell from others; returns False if it should not."""
+        messages = live.reply.page_ts, {**live.reply.roles, "": MessageRole.PAGE}
+        try:
+            async with asyncio.timeout(RECORD_TIMEOUT_S):
+                await self._records.record_pages(live.job_id, *messages)
+        except (StoreError, TimeoutError) as error:
+            log.warning("job %d: not streamed, the database doesn't record it: %s", live.job_id, error)
+            return False
+        live.recorded = messages
+        return True
+
     async def _record_pages(self, live: ScheduledReply) -> None:
         """Records the reply's messages if they have changed. The answer goes on without."""
-        page_ts = live.reply.page_ts
-        if page_ts == live.recorded_pages and live.answer is not None:
+        messages = live.reply.page_ts, live.reply.roles
+        if messages == live.recorded and live.answer is not None:
             return
         try:
-            await self._records.record_pages(live.job_id, page_ts)
-            live.recorded_pages = page_ts
+            await self._records.record_pages(live.job_id, *messages)
+            live.recorded = messages
         except StoreError as error:
             log.error("job %d: reply messages not recorded: %s", live.job_id, error)
         except Exception as error:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import Job
+from bot.core.conversation import NO_ROLES, Job, Roles
 from bot.core.job import End, Piece, Pulse, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, OutboxKind, wait_s
 from bot.prices import ModelPrices
@@ -118,16 +118,19 @@ class WorkerQueue(Operations):
         return await checkpoints.append(connection, self._worker.name, pieces)
 
     @writes
-    async def record_pages(self, connection: AsyncConnection, job_id: int, page_ts: Sequence[str]) -> None:
+    async def record_pages(
+        self, connection: AsyncConnection, job_id: int, page_ts: Sequence[str], roles: Roles = NO_ROLES
+    ) -> None:
         """Records which messages show the job's reply, in order; does nothing if another worker has the job.
+
+        `roles`: those of messages that are no pages.
 
         A placeholder that is recorded after its job ended goes to the outbox, which deletes it.
         """
         # A job that was never claimed belongs to nobody: the process that enqueued it records the placeholder.
         ours = sa.or_(jobs.c.worker == self._worker.name, jobs.c.attempts == 0, is_queued())
-        pages = (
-            sa.update(jobs).where(jobs.c.id == job_id, ours).values(page_ts=list(page_ts), placeholder_due_since=None)
-        )
+        values = {"page_ts": list(page_ts), "roles": dict(roles), "placeholder_due_since": None}
+        pages = sa.update(jobs).where(jobs.c.id == job_id, ours).values(values)
         recorded = pages.returning(
             jobs.c.id, jobs.c.status, jobs.c.attempts, jobs.c.page_ts, jobs.c.placeholder_due_since
         )

@@ -74,6 +74,7 @@ def _create_jobs() -> None:
         sa.Column("started_at", sa.Double),
         sa.Column("ended_at", sa.Double),
         sa.Column("page_ts", sa.JSON, nullable=False, server_default="[]"),
+        sa.Column("roles", sa.JSON, nullable=False, server_default="{}"),
         sa.Column("placeholder_due_since", sa.Double),
         sa.Column("answered_with", _ROW_ID),
         sa.Column("joined_step", sa.Integer),
