@@ -1,6 +1,11 @@
 """Deceptive links: a label that names another host than the link leads to."""
 
+import re
+
 import pytest
+from confusable_homoglyphs.confusables import confusables_data
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from bot.core.reply.markdown.links import is_deceptive
 from bot.core.reply.markdown.render import rendered
@@ -80,6 +85,49 @@ DECEPTIVE = {
     "a file elsewhere": ("main.rs", "https://evil.io/other"),
     "a name with two dots": ("bank.com.py", "https://evil.io/bank.com.py"),
     "a shop at .sh": ("www.bank.sh", "https://evil.io/www.bank.sh"),
+    "an uncommon top-level domain": ("bank.ventures", "https://evil.io"),
+    "a network's own top-level domain": ("vault.internal", "https://evil.io"),
+    "a top-level domain in its script": ("\u94f6\u884c.\u4e2d\u56fd", "https://evil.io"),
+    "a top-level domain in Punycode": ("bank.xn--p1ai", "https://evil.io"),
+    "a top-level domain with an accent": ("bank.\u0107om", "https://evil.io"),
+    "a top-level domain with a digit": ("bank.c0m", "https://evil.io"),
+    "a top-level domain with other letters": ("bank.corn", "https://evil.io"),
+    "no space behind a host": ("bank.com.Please sign in", "https://evil.io"),
+    "an alphabet of its own": ("\u2c83\u2c81\u2c9b\u2c95.\u2ca5\u2c9f\u2c99", "https://evil.io"),
+    "small capitals": ("\u0299\u1d00\u0274\u1d0b.\u1d04\u1d0f\u1d0d", "https://evil.io"),
+    "squared letters": ("\U0001f171\U0001f170\U0001f17d\U0001f17a.\U0001f172\U0001f17e\U0001f17c", "https://evil.io"),
+    "regional indicators": ("bank.\U0001f1e8\U0001f1f4\U0001f1f2", "https://evil.io"),
+    "mathematical letters": (
+        "\U0001d4eb\U0001d4ea\U0001d4f7\U0001d4f4.\U0001d4ec\U0001d4f8\U0001d4f6",
+        "https://evil.io",
+    ),
+    "Lisu letters": ("\ua4d0\ua4ee\ua4e0\ua4d7.\ua4da\ua4f3\ua4df", "https://evil.io"),
+    "mixed scripts in both": (
+        "bank\u043f\u043e\u0447\u0442\u0430.com",
+        "https://bank\u043f\u043e\u0447\u0442\u0430.com",
+    ),
+    "a defanged dot": ("bank[.]com", "https://evil.io"),
+    "a slash of another kind": ("https:\u2215\u2215intranet", "https://evil.io"),
+    "an IPv4 address": ("10.0.0.1", "https://evil.io"),
+    "a hexadecimal address": ("0x7f.0.0.1", "https://evil.io"),
+    "an octal address": ("0177.0.0.01", "https://evil.io"),
+    "an address as one number": ("2130706433", "https://evil.io"),
+    "an address as one hexadecimal number": ("0x7f000001", "https://evil.io"),
+    "a short address with a scheme": ("http://127.1/", "https://evil.io"),
+    "an address in Arabic digits": ("\u0661\u0662\u0667.\u0660.\u0660.\u0661", "https://evil.io"),
+    "another address in hexadecimal": ("10.0.0.1", "http://0x0a000002"),
+    "an IPv6 address": ("2001:db8::1", "https://evil.io"),
+    "an IPv6 address with a scheme": ("http://[::1]/", "https://evil.io"),
+    "a host with a port": ("localhost:8080", "https://evil.io"),
+    "a user name in the label": ("https://bank.com@evil.io/", "https://evil.io/"),
+    "a user name in both": ("https://bank.com@evil.io/", "https://bank.com@evil.io/"),
+    "a host that browsers don't fold": ("strasse.de", "https://stra\u00dfe.de"),
+    "a mark in the target": ("bank.com", "https://ba\u0332nk.com"),
+    "an ideographic full stop in the target": ("bank.com", "https://bank.com\u3002evil.io"),
+    "an encoded full stop in the target": ("bank.com", "https://bank.com%2eevil.io"),
+    "a stranger's host below a public suffix": ("github.io", "https://evil.github.io"),
+    "no scheme in the target": ("bank.com", "evil.io"),
+    "no host in the target": ("bank.com", "javascript:alert(1)"),
     "one of many words": ("Please sign in at bank.com today", "https://evil.io"),
 }
 
@@ -109,6 +157,27 @@ HONEST = {
         "https://\u043f\u043e\u0447\u0442\u0430.\u0440\u0444/x",
     ),
     "a Chinese host": ("\u4f8b\u5b50.com", "https://\u4f8b\u5b50.com/x"),
+    "its host with a full stop": ("bank.com.", "https://bank.com"),
+    "its host in full width": ("bank.com", "https://\uff22\uff21\uff2e\uff2b.com/"),
+    "its host with an ideographic full stop": ("bank.com", "https://bank\u3002com/"),
+    "its host as browsers encode it": ("stra\u00dfe.de", "https://xn--strae-oqa.de/"),
+    "its host with vowel signs": (
+        "\u092d\u093e\u0930\u0924.\u092d\u093e\u0930\u0924",
+        "https://\u092d\u093e\u0930\u0924.\u092d\u093e\u0930\u0924",
+    ),
+    "its host with an emoji": ("i\u2764.ws", "https://i\u2764.ws"),
+    "its address in another form": ("127.0.0.1", "http://2130706433/"),
+    "its whole address": ("https://x.com/foo.zone/a.md", "https://x.com/foo.zone/a.md"),
+    "a ticket": ("20261122", "https://example.com/t?id=20261122"),
+    "a file beside": ("README.md", "README.md"),
+    "Japanese sentences": ("\u6674\u308c\u3002\u660e\u65e5\u306f\u96e8", "https://example.com"),
+    "Russian sentences": ("\u041f\u0440\u0438\u0432\u0435\u0442. \u041c\u0438\u0440", "https://example.com"),
+    "an accented file": ("r\u00e9sum\u00e9.pdf", "https://example.com"),
+    "a time": ("2026-11-22 10:30:15", "https://example.com"),
+    "a name with colons": ("std::vector", "https://example.com"),
+    "a price": ("$1.50", "https://example.com"),
+    "a long version": ("130.0.6723.91", "https://example.com"),
+    "a line": ("line:120", "https://example.com"),
     "Node.js": ("Node.js", "https://nodejs.org/en"),
     "Vue.js": ("Vue.js 3", "https://vuejs.org/guide"),
     "Socket.IO": ("Socket.IO", "https://socket.io/docs"),
@@ -134,3 +203,57 @@ HONEST = {
 def test_label_that_names_its_own_host_or_file_is_honest(label: str, address: str) -> None:
     assert not is_deceptive(label, address)
     assert rendered(f"[{label}]({address})", growing=False) == f"[{label}]({address})"
+
+
+INVISIBLE = [
+    *"\ufe00\ufe0e\ufe0f\u034f\u180b\u180e\u17b4\u17b5\u2800\u200b\u200c\u200d\u200e\u202e\u2060\u2063\u2066\u206a\u00ad\u061c\ufeff",
+    *"\u3164\u115f\u1160\uffa0\u0300\u0332\u0336\u0489\u20dd\u20e3\u2009\u200a\u202f\ufff9\ufffc\ue000\x00\x7f\u0085",
+    *"\U000e0100\U000e01ef\U000e0001\U000e0061\U0001d173\U0001bca0\U000f0000\U0010fffd",
+]
+"""Characters of all kinds that don't show, or are drawn over the letter before them."""
+DOTS = [
+    *"\u2024\u2027\u00b7\u2022\u2219\u22c5\u3002\uff0e\uff61\ufe52\u0701\u0702\ua4f8\u16eb\u1427\ua60e\u2e31\u2e33\u0660\u06f0\u30fb\uff65\ua78f"
+]
+DOTS += [*"\U00010a50\U0001d16d", "[.]", "&period;", "&#46;", "\\."]
+BY_LETTER = {
+    letter: [
+        letter,
+        letter.upper(),
+        chr(ord(letter) + 0xFEE0),
+        chr(ord(letter) - ord("a") + 0x1D4EA),
+        chr(ord(letter) - ord("a") + 0x24D0),
+        *[found["c"] for found in confusables_data[letter] if len(found["c"]) == 1 and found["c"].isalpha()],
+    ]
+    for letter in "abcdefghijklmnopqrstuvwxyz"
+}
+
+
+@st.composite
+def disguised_hosts(draw: st.DrawFn) -> str:
+    """Labels that read as a host: with invisible characters, and with confusables for its letters and dots."""
+    host = draw(
+        st.sampled_from(["bank.com", "paypal.com", "login.microsoftonline.com", "barclays.co.uk", "vault.zone"])
+    )
+    pieces = []
+    for character in host:
+        pieces.append(draw(st.sampled_from(BY_LETTER.get(character, [".", *DOTS]))))
+        pieces += draw(st.lists(st.sampled_from(INVISIBLE), max_size=2))
+    before, after = draw(
+        st.sampled_from([("", ""), ("", "/login"), ("Sign in at ", " now"), ("https://", "/"), ("**", "**")])
+    )
+    return before + "".join(pieces) + after
+
+
+@given(disguised_hosts())
+@example("bank\u0660\ufe00com")
+def test_host_is_never_all_that_shows_of_a_link_to_another_host(label: str) -> None:
+    assert is_deceptive(label, "https://evil.example/x")
+    shown = rendered(f"See [{label}](https://evil.example/x) for more.", growing=False)
+    assert not re.search(r"\]\(", shown)
+    assert "https://evil.example/x" in shown
+
+
+@pytest.mark.parametrize("invisible", INVISIBLE, ids=ascii)
+@pytest.mark.parametrize("label", ["ba{}nk.com", "bank{}.com", "bank.{}com", "bank.co{}m", "{}bank.com{}"])
+def test_characters_that_do_not_show_hide_no_host(label: str, invisible: str) -> None:
+    assert is_deceptive(label.replace("{}", invisible), "https://evil.example")

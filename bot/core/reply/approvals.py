@@ -6,7 +6,6 @@ database, where the call's state is: a forged, repeated or outdated press finds 
 
 import json
 import re
-import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import regex
 
 from bot.core import texts
+from bot.core.reply.markdown.lookalikes import OTHER_ALPHABET, mixes_scripts
 from bot.core.tool_steps import Decision, StepState, ToolStep
 from bot.core.tools import escaped, label_of
 
@@ -24,11 +24,6 @@ SHOWN_ARGUMENT_CHARS = 1_000
 _MIXED_WORDS_NAMED = 3
 _MAX_WORD_CHARS = 80
 _WORD = regex.compile(r"[\w\p{M}.@-]+")
-_FOREIGN = regex.compile(
-    r"[\p{L}--[\p{Latin}\p{Common}\p{Inherited}\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}]]", regex.V1
-)
-"""Letters of scripts that nobody mixes with others in a word. Chinese, Japanese and Korean take Latin along."""
-_LETTER = regex.compile(r"\p{L}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +117,12 @@ def readable(arguments: Mapping[str, Any]) -> str:
 
 def mixed_words(text: str) -> tuple[str, ...]:
     """Returns the first words that mix scripts, their letters of other scripts than Latin escaped."""
-    words = (match[0] for match in _WORD.finditer(text) if _is_mixed(match[0]))
+    words = (match[0] for match in _WORD.finditer(text) if mixes_scripts(match[0]))
     named = dict.fromkeys(word if len(word) <= _MAX_WORD_CHARS else f"{word[:_MAX_WORD_CHARS]}…" for word in words)
     return tuple(
-        _FOREIGN.sub(lambda letter: json.dumps(letter[0])[1:-1], word) for word in list(named)[:_MIXED_WORDS_NAMED]
+        OTHER_ALPHABET.sub(lambda letter: json.dumps(letter[0])[1:-1], word)
+        for word in list(named)[:_MIXED_WORDS_NAMED]
     )
-
-
-def _is_mixed(word: str) -> bool:
-    foreign = _FOREIGN.findall(word)
-    # A letter's name begins with its script's.
-    scripts = {unicodedata.name(letter, "").partition(" ")[0] for letter in foreign}
-    is_beside_others = bool(foreign) and len(foreign) < len(_LETTER.findall(word))
-    return is_beside_others or len(scripts) > 1
 
 
 def _in_line(name: str) -> str:

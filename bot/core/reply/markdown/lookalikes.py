@@ -1,0 +1,156 @@
+"""A text as a person reads it: without what doesn't show, and with lookalikes taken for what they look like.
+
+The data is Unicode's: compatibility forms (NFKC), default-ignorable code points, confusables (UTS 39), and the names of
+characters for the rest, such as `NEGATIVE SQUARED LATIN CAPITAL LETTER B`.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+import regex
+from confusable_homoglyphs.confusables import confusables_data
+
+from bot.core.reply.markdown import hosts
+
+_INVISIBLE = regex.compile(
+    r"[\p{Default_Ignorable_Code_Point}\p{C}\u2800\ufffc\U00013441\U00013442\U0001d159--[\t\n\r]]", regex.VERSION1
+)
+_THIN_SPACE = regex.compile(r"[\u2004-\u200a\u202f\u205f]")
+_MARK = regex.compile(r"\p{M}")
+_DOT_NAME = regex.compile(
+    r"FULL STOP|MIDDLE DOT|RAISED DOT|DOT OPERATOR|BULLET|HYPHENATION POINT|WORD SEPARATOR|AUGMENTATION DOT"
+    r"|SINOLOGICAL DOT|PUNCTUATION DOT|SINGLE PUNCTUATION|NOTATION SPOT|INTERPUNCT|LETTER TONE MYA TI|SEPARATOR DOT"
+)
+_LATIN_NAME = regex.compile(
+    r"(?:(?:SQUARED|CIRCLED|NEGATIVE|CROSSED|BLACK) .*LATIN (?:CAPITAL|SMALL) LETTER|LATIN LETTER SMALL CAPITAL"
+    r"|MODIFIER LETTER (?:SMALL|CAPITAL)|TAG LATIN SMALL LETTER|REGIONAL INDICATOR SYMBOL LETTER) ([A-Z])"
+)
+_ACCENTED_NAME = regex.compile(r"LATIN (?:SMALL|CAPITAL) LETTER ([A-Z]) WITH .*")
+_ZEROS = "\u0660\u06f0"
+"""Arabic zeros: dots between letters, digits elsewhere."""
+_ZERO_AS_DOT = regex.compile(rf"(?<=\p{{L}})[{_ZEROS}](?=\p{{L}})")
+_UNLISTED = dict(
+    zip("кКмМтТвВнНпгьзαηκνρτυχωℓᖯᗷ", "kKmMtTBBHHnrbzankvptuxwlbB", strict=True),
+)
+"""Lookalikes that UTS 39 doesn't have, or takes for other letters."""
+OTHER_ALPHABET = regex.compile(
+    r"[\p{L}--[\p{Latin}\p{Common}\p{Inherited}\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}]]", regex.VERSION1
+)
+"""Matches letters of scripts that nobody mixes with others in a word. East Asian ones take Latin along."""
+_LETTER = regex.compile(r"\p{L}")
+_DIGITS_AS_LETTERS = (str.maketrans("01", "ol"), str.maketrans("01l", "oii"))
+
+
+class ReadText(NamedTuple):
+    """A text without what doesn't show."""
+
+    latin: str
+    """Each character as the ASCII letter, digit or mark that it looks like, if it looks like one."""
+    written: tuple[str, ...]
+    """The same characters as they are written, each with its combining marks."""
+
+    def written_between(self, start: int, end: int) -> str:
+        """Returns a part as it is written, with the dots of hosts as full stops."""
+        pairs = zip(self.latin[start:end], self.written[start:end], strict=True)
+        return "".join("." if latin == "." else written for latin, written in pairs)
+
+
+def read(text: str, max_chars: int) -> ReadText | None:
+    """Returns a text as it is read; None if it is longer than this, with compatibility forms written out."""
+    if len(text) > max_chars:
+        return None
+    text = unicodedata.normalize("NFKC", _THIN_SPACE.sub("", text))
+    if len(text) > max_chars:
+        return None
+    if text.isascii() and text.isprintable():
+        return ReadText(text, tuple(text))
+    latin, written = [], list[str]()
+    for character in text:
+        lookalike = _lookalike(character)
+        if lookalike:
+            latin.append(lookalike)
+            written.append(character)
+        elif written and lookalike is None:
+            written[-1] += character
+    return ReadText(_ZERO_AS_DOT.sub(".", "".join(latin)), tuple(written))
+
+
+def reads_as_tld(text: ReadText, start: int, end: int) -> bool:
+    """Whether the part of a dotted name that begins at `start` is, or looks like, a top-level domain."""
+    latin, written = text.latin[start:end], text.written_between(start, end)
+    if len(latin) < 2 or latin.isdecimal():
+        return False
+    if any(map(hosts.is_tld, _tld_readings(latin, written))):
+        return True
+    # East Asian sentences have no space behind a full stop. In other alphabets, what looks like a host counts as one.
+    return bool(OTHER_ALPHABET.search(written))
+
+
+def mixes_scripts(word: str) -> bool:
+    """Whether a word has letters of a script that nobody mixes with others, beside letters of another."""
+    others = OTHER_ALPHABET.findall(word)
+    # A letter's name begins with its script's.
+    scripts = {unicodedata.name(letter, "").partition(" ")[0] for letter in others}
+    return len(scripts) > 1 or 0 < len(others) < len(_LETTER.findall(word))
+
+
+def ascii_digits(text: str) -> str:
+    """Returns a text with the decimal digits of all scripts as ASCII digits."""
+    if text.isascii():
+        return text
+    return "".join(str(unicodedata.decimal(character, character)) for character in text)
+
+
+def _tld_readings(latin: str, written: str) -> Iterator[str]:
+    yield written
+    plain = "".join(map(_unaccented, latin)).lower()
+    yield plain
+    for table in _DIGITS_AS_LETTERS:
+        yield plain.translate(table).replace("rn", "m").replace("vv", "w")
+
+
+@lru_cache(maxsize=4_096)
+def _lookalike(character: str) -> str | None:
+    """Returns the ASCII character that one looks like, or itself; "" if it doesn't show, None for a combining mark."""
+    if character.isascii() and (character.isprintable() or character.isspace()):
+        return character
+    name = unicodedata.name(character, "")
+    if _DOT_NAME.search(name):
+        return "."
+    if _INVISIBLE.match(character):
+        return ""
+    if _MARK.match(character):
+        return None
+    if character.isspace():
+        return " "
+    if character in _ZEROS:
+        return character
+    if letter := _LATIN_NAME.fullmatch(name):
+        return letter[1].lower()
+    return _UNLISTED.get(character) or _CONFUSABLES.get(character, character)
+
+
+@lru_cache(maxsize=4_096)
+def _unaccented(character: str) -> str:
+    """Returns a Latin letter without its accents and strokes."""
+    if character.isascii():
+        return character
+    if letter := _ACCENTED_NAME.fullmatch(unicodedata.name(character, "")):
+        return letter[1]
+    return unicodedata.normalize("NFKD", character)[0]
+
+
+def _read_confusables() -> dict[str, str]:
+    """Returns single characters by the ASCII character that UTS 39 confuses them with."""
+    lookalikes = {}
+    for character, others in confusables_data.items():
+        found = [other["c"] for other in others if len(other["c"]) == 1 and other["c"].isascii()]
+        if len(character) == 1 and not character.isascii() and found:
+            # Of l, 1, I and | the letter counts.
+            lookalikes[character] = max(found, key=lambda other: (other.islower(), other.isalnum()))
+    return lookalikes
+
+
+_CONFUSABLES = _read_confusables()
