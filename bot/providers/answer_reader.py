@@ -12,7 +12,7 @@ from bot.providers.text_parts import TextParts
 from bot.providers.think_tags import ThinkTags
 
 Delta = str | Thinking | Searching | Citation
-"""What an event of a stream says. "" if it says nothing. Readers collect citations in a list of their own."""
+"""What an event of a stream says. "" if it says nothing. Readers collect what is beside the text in a list."""
 
 
 class AnswerReader(ABC):
@@ -30,8 +30,8 @@ class AnswerReader(ABC):
 
         Then any event, even a ping, is a sign of its work.
         """
-        self.citations: list[Citation] = []
-        """The sources found so far, each URL once."""
+        self.beside_text: list[Citation | Searching] = []
+        """The sources found so far, each URL once, and the searches that no event of a stream told."""
         self._cited: set[str] = set()
         self._attempt = attempt
         self._parts = TextParts()
@@ -85,7 +85,7 @@ class AnswerReader(ABC):
         """Notes a source if it has a URL and was not cited before."""
         if isinstance(url, str) and paired(url) not in self._cited:
             self._cited.add(paired(url))
-            self.citations.append(Citation(paired(url), paired(title) if isinstance(title, str) else ""))
+            self.beside_text.append(Citation(paired(url), paired(title) if isinstance(title, str) else ""))
 
 
 class TaggedAnswerReader(AnswerReader):

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 from anthropic import AsyncAnthropic, DefaultAioHttpClient
@@ -168,14 +168,15 @@ class MessagesReader(AnswerReader):
         self._finish()
         text = ""
         for block in body["content"]:
-            self._read_start(dict(block))
+            if search := self._read_start(dict(block)):
+                self.beside_text.append(search)
             for citation in block.get("citations") or ():
                 self._cite(citation.get("url"), citation.get("title"))
             text += self._parts.add(str(block["text"])) if block["type"] == "text" else ""
             self._read_stop()
         return text
 
-    def _read_start(self, block: dict[str, Any]) -> Delta:
+    def _read_start(self, block: dict[str, Any]) -> Searching | Literal[""]:
         self._block, self._added = block, []
         kind = block["type"]
         if kind != "text":

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import date
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 from openai import AsyncOpenAI, DefaultAioHttpClient
@@ -178,7 +178,7 @@ class ResponsesReader(TaggedAnswerReader):
         self._parts.start_part()
         return Searching() if item["type"] == "web_search_call" else ""
 
-    def _read_item(self, item: Any) -> Delta:
+    def _read_item(self, item: Any) -> Searching | Literal[""]:
         """Keeps an output item that is whole; returns the end of a search."""
         self._items.append(item)
         match item["type"]:
@@ -212,7 +212,8 @@ class ResponsesReader(TaggedAnswerReader):
             raise self._attempt.reported(response["error"])
         if not self._items:
             for item in response.get("output") or ():
-                self._read_item(item)
+                if search := self._read_item(item):
+                    self.beside_text.append(search)
         usage = response.get("usage")
         self.usage = usage and replace(_usage(usage, "input", "output"), web_searches=self._web_searches)
         status = response.get("status")

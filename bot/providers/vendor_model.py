@@ -352,15 +352,15 @@ async def _joined(beginning: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator
 
 
 def _read_whole(reader: AnswerReader, body: Any) -> Iterator[Delta]:
-    cited = len(reader.citations)
+    known = len(reader.beside_text)
     if text := reader.read_response(body):
         yield text
-    yield from reader.citations[cited:]
+    yield from reader.beside_text[known:]
 
 
 def _deltas(reader: AnswerReader, event: Any) -> Iterator[Delta]:
     """Yields what an event says, or a sign of work where it says nothing and the model is at work."""
-    was_at_work, cited = reader.at_work, len(reader.citations)
+    was_at_work, known = reader.at_work, len(reader.beside_text)
     if event is Mark.DONE:
         reader.read_done()
         yield ""
@@ -369,7 +369,7 @@ def _deltas(reader: AnswerReader, event: Any) -> Iterator[Delta]:
     if not delta and (was_at_work or reader.at_work):
         delta = Thinking(ended=not reader.at_work)
     yield delta
-    yield from reader.citations[cited:]
+    yield from reader.beside_text[known:]
 
 
 async def _drain(events: AsyncGenerator[Any, None]) -> None:

@@ -687,7 +687,20 @@ class TestWebSearch:
                 ],
                 1,
             ),
-            (RESPONSES, json_answer(steps.responses_whole(*RESPONSES_FOUND)), "It streams.", [], 1),
+            (
+                RESPONSES,
+                json_answer(steps.responses_whole(*RESPONSES_FOUND)),
+                "It streams.",
+                [("Typist Slack bot", True), ("https://docs.slack.dev/apis", True), ("a b", True)],
+                1,
+            ),
+            (
+                RESPONSES,
+                VendorResponse([e for e in steps.responses(*RESPONSES_FOUND) if b"output_item" not in e]),
+                "It streams.",
+                [("Typist Slack bot", True), ("https://docs.slack.dev/apis", True), ("a b", True)],
+                1,
+            ),
             (
                 ANTHROPIC,
                 VendorResponse(steps.messages(*ANTHROPIC_FOUND, searches=2)),
@@ -695,9 +708,15 @@ class TestWebSearch:
                 [("Typist Slack bot", False), ("Typist Slack bot", True)],
                 2,
             ),
-            (ANTHROPIC, json_answer(steps.messages_whole(*ANTHROPIC_FOUND, searches=2)), FOUND, [], 2),
+            (
+                ANTHROPIC,
+                json_answer(steps.messages_whole(*ANTHROPIC_FOUND, searches=2)),
+                FOUND,
+                [("Typist Slack bot", True)],
+                2,
+            ),
         ],
-        ids=["responses", "responses, JSON", "anthropic", "anthropic, JSON"],
+        ids=["responses", "responses, JSON", "responses, items at the end", "anthropic", "anthropic, JSON"],
     )
     async def test_answer_has_its_searches_and_each_source_once(
         self, vendor: VendorServer, api: VendorApi, answer: VendorResponse, text: str, queries: object, searches: int
