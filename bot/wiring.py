@@ -243,7 +243,7 @@ def _answering(parts: _Parts, models: Models, tools: Tools | None) -> Answering:
 def _worker(parts: _Parts, answering: Answering) -> Worker:
     return Worker(
         queue=parts.stores.worker_queue,
-        waiting=parts.stores.queue,
+        questions=parts.stores.queue,
         replies=parts.workspace.scheduler,
         lease=parts.lease,
         clock=parts.clock,

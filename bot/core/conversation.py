@@ -35,7 +35,7 @@ class ThreadKey:
 class QueuedThreads:
     """The threads of a workspace that have live jobs."""
 
-    waiting: tuple[ThreadKey, ...]
+    queued: tuple[ThreadKey, ...]
     """Threads with queued questions in which nothing is answered, in the order in which they are claimed."""
     answered: frozenset[ThreadKey]
     """Threads in which a question is being answered."""

@@ -5,16 +5,17 @@ the SQL in bot/store/queue carries them out, and tests/contracts/test_store_stat
 
 States
 ------
-The database keeps three columns, and `state_of` reads the state from them: `status` (queued, running, waiting or
-ended), `attempts` (how often the job was claimed) and `end_reason`. The same status means two things before and after
-the first attempt, so the state says which:
+The database keeps three columns, and `state_of` reads the state from them: `status` (queued, running,
+awaiting_approval or ended), `attempts` (how often the job was claimed) and `end_reason`. The same status means two
+things before and after the first attempt, so the state says which:
 
 - QUEUED jobs were never claimed. Nothing of the answer exists but perhaps a placeholder, so a queued job may join a
   batch, and Stop ends it on the spot.
 - RELEASED jobs are queued as well, but an attempt has begun the answer, or an earlier version of it stands in Slack.
   They go first in their thread, alone. Stop only leaves a request: the next attempt must finish the reply.
 - RUNNING jobs belong to one worker. The database allows one running job per thread.
-- WAITING jobs wait until a person approves a tool call (core/tool_steps.py). They belong to no worker and take no room.
+- AWAITING_APPROVAL jobs wait until a person approves a tool call (core/tool_steps.py). They belong to no worker and
+  take no room.
 - ENDED, BATCHED, DENIED and UNBEGUN jobs are over. ENDED had an attempt; UNBEGUN ended without one; the answer to a
   BATCHED job is a later job's; the asker of a DENIED job has no access.
 - ABSENT jobs have no row: they were never asked, or were erased. Ids are not reused, so late writes find nothing.
@@ -31,8 +32,8 @@ DELETE_QUESTION, and an EDIT that changes the question, whose new version has no
 after one of these has no effect, and neither has one without a call that is still to be decided: the decision may be
 faster than the worker.
 
-A waiting job blocks nobody. Later questions of its thread are claimed and answered while it waits; once it is
-RELEASED, it goes first again. If its asker writes to Typist in the thread instead of deciding, that is a decision: the
+Such a job blocks nobody. Later questions of its thread are claimed and answered while it waits; once it is RELEASED, it
+goes first again. If its asker writes to Typist in the thread instead of deciding, that is a decision: the
 calls are denied, and the attempt that follows takes the message along.
 
 Messages while tools run
@@ -97,7 +98,7 @@ class Status(StrEnum):
 
     QUEUED = "queued"
     RUNNING = "running"
-    WAITING = "waiting"
+    AWAITING_APPROVAL = "awaiting_approval"
     ENDED = "ended"
 
 
@@ -108,7 +109,7 @@ class State(StrEnum):
     QUEUED = auto()
     RELEASED = auto()
     RUNNING = auto()
-    WAITING = auto()
+    AWAITING_APPROVAL = auto()
     ENDED = auto()
     UNBEGUN = auto()
     BATCHED = auto()
@@ -117,12 +118,12 @@ class State(StrEnum):
     @property
     def is_live(self) -> bool:
         """Whether an answer is still to come."""
-        return self in (State.QUEUED, State.RELEASED, State.RUNNING, State.WAITING)
+        return self in (State.QUEUED, State.RELEASED, State.RUNNING, State.AWAITING_APPROVAL)
 
     @property
     def is_begun(self) -> bool:
         """Whether a worker writes the answer, or the next one will go on with it."""
-        return self in (State.RELEASED, State.RUNNING, State.WAITING)
+        return self in (State.RELEASED, State.RUNNING, State.AWAITING_APPROVAL)
 
 
 def state_of(status: str, attempts: int, end_reason: str | None) -> State:
@@ -130,8 +131,8 @@ def state_of(status: str, attempts: int, end_reason: str | None) -> State:
     match status:
         case Status.RUNNING:
             return State.RUNNING
-        case Status.WAITING:
-            return State.WAITING
+        case Status.AWAITING_APPROVAL:
+            return State.AWAITING_APPROVAL
         case Status.QUEUED:
             return State.RELEASED if attempts else State.QUEUED
     match end_reason:
@@ -185,9 +186,9 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.RUNNING, Event.DENY): State.DENIED,
     (State.RUNNING, Event.REMOVE): State.ABSENT,
     # Approvals.
-    (State.RUNNING, Event.WAIT): State.WAITING,
-    (State.WAITING, Event.DECIDE): State.RELEASED,
-    (State.WAITING, Event.EXPIRE): State.RELEASED,
+    (State.RUNNING, Event.WAIT): State.AWAITING_APPROVAL,
+    (State.AWAITING_APPROVAL, Event.DECIDE): State.RELEASED,
+    (State.AWAITING_APPROVAL, Event.EXPIRE): State.RELEASED,
     # Batches.
     (State.QUEUED, Event.BATCH): State.BATCHED,
     (State.BATCHED, Event.UNBATCH): State.QUEUED,
@@ -195,12 +196,12 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.QUEUED, Event.STOP): State.UNBEGUN,
     (State.RELEASED, Event.STOP): State.RELEASED,
     (State.RUNNING, Event.STOP): State.RUNNING,
-    (State.WAITING, Event.STOP): State.RELEASED,
-    # Edits: a begun job starts over, and an ended one gets an offer. Only a waiting job changes its state.
+    (State.AWAITING_APPROVAL, Event.STOP): State.RELEASED,
+    # Edits: a begun job starts over, and an ended one gets an offer. Only a job that awaits approval changes its state.
     (State.QUEUED, Event.EDIT): State.QUEUED,
     (State.RELEASED, Event.EDIT): State.RELEASED,
     (State.RUNNING, Event.EDIT): State.RUNNING,
-    (State.WAITING, Event.EDIT): State.RELEASED,
+    (State.AWAITING_APPROVAL, Event.EDIT): State.RELEASED,
     (State.BATCHED, Event.EDIT): State.BATCHED,
     (State.ENDED, Event.EDIT): State.ENDED,
     (State.UNBEGUN, Event.EDIT): State.UNBEGUN,
@@ -208,7 +209,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.QUEUED, Event.DELETE_QUESTION): State.UNBEGUN,
     (State.RELEASED, Event.DELETE_QUESTION): State.RELEASED,
     (State.RUNNING, Event.DELETE_QUESTION): State.RUNNING,
-    (State.WAITING, Event.DELETE_QUESTION): State.RELEASED,
+    (State.AWAITING_APPROVAL, Event.DELETE_QUESTION): State.RELEASED,
     (State.BATCHED, Event.DELETE_QUESTION): State.UNBEGUN,
     (State.ENDED, Event.DELETE_QUESTION): State.ENDED,
     (State.UNBEGUN, Event.DELETE_QUESTION): State.UNBEGUN,
@@ -219,7 +220,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.QUEUED, Event.ERASE): State.ABSENT,
     (State.RELEASED, Event.ERASE): State.ABSENT,
     (State.RUNNING, Event.ERASE): State.RUNNING,
-    (State.WAITING, Event.ERASE): State.ABSENT,
+    (State.AWAITING_APPROVAL, Event.ERASE): State.ABSENT,
     (State.ENDED, Event.ERASE): State.ABSENT,
     (State.UNBEGUN, Event.ERASE): State.ABSENT,
     (State.BATCHED, Event.ERASE): State.ABSENT,
@@ -233,8 +234,8 @@ class Enqueued:
     """A question is in the queue."""
 
     job_id: int
-    waiting: bool
-    """Another job of its thread is before it, or there was no room: it needs a placeholder."""
+    needs_placeholder: bool
+    """It is queued: another job of its thread is before it, or there was no room."""
 
 
 @dataclass(frozen=True, slots=True)

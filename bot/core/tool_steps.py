@@ -7,7 +7,7 @@ attempt that takes over uses the recorded steps again rather than asking the mod
 The life of a call
 ------------------
 - READY calls may be made now: a rule allows the tool, or a person approved this call.
-- ASKED calls wait for a person. While the job waits with them, it is WAITING (core/job.py) and belongs to no worker.
+- ASKED calls wait for a person. Meanwhile the job is AWAITING_APPROVAL (core/job.py) and belongs to no worker.
 - BEGUN is committed before the call leaves. So an attempt that finds a BEGUN call doesn't know whether it was made: it
   makes a call again only if an admin declared its tool read-only, and calls every other one UNKNOWN.
 - DONE, FAILED, DENIED and UNKNOWN calls are over, and have a result for the model.

@@ -413,7 +413,7 @@ class Answering:
         mention_at = attempt.job.asked_at + self.done_ping_s if self.done_ping_s else None
         if await self.tool_calls.insist(lambda: records.wait(attempt.job, piece, mention_at)):
             attempt.cancellation = Cancellation.AWAITING_APPROVAL
-            log.info("job %d: waiting for approval", attempt.job.id)
+            log.info("job %d: awaiting approval", attempt.job.id)
         else:
             await self._release(attempt)
 

@@ -80,7 +80,7 @@ class Intake:
         enqueued = await self._queue.enqueue(event_id, question, full=self._worker.full)
         if enqueued is None:
             log.debug("message %s ignored: already a question", question.ts)
-        elif enqueued.waiting:
+        elif enqueued.needs_placeholder:
             self._worker.post_placeholder(Job(enqueued.job_id, question, attempts=0))
         else:
             self._worker.wake()

@@ -150,14 +150,14 @@ class Outbox:
         That is tried once: the last decision ends it anyway.
         """
         until, shown = self.clock.monotonic() + DECISIONS_WITHIN_S, None
-        job = before = await self.entries.waiting_job(entry)
+        job = before = await self.entries.job_awaiting_approval(entry)
         if before is None:
             return
         reply = await self.replies.open(Answer(before), until=until)
         try:
             while job and self.clock.monotonic() < until and (asks := self._asks(job)) != shown:
                 await reply.ask(asks)
-                shown, job = asks, await self.entries.waiting_job(entry)
+                shown, job = asks, await self.entries.job_awaiting_approval(entry)
         finally:
             await reply.leave()
         if (reply.page_ts, reply.roles) != (before.page_ts, before.roles):

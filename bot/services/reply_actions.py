@@ -251,7 +251,7 @@ class ReplyActions:
         enqueued = await self.jobs.regenerate(answer.job_id, continues=continues, full=self.worker.full)
         if enqueued is None:
             return ActionResponse(texts.ANSWER_UNFINISHED)
-        if enqueued.waiting:
+        if enqueued.needs_placeholder:
             self.worker.post_placeholder(
                 Job(answer.job_id, answer.question, attempts=0, page_ts=answer.page_ts, version=answer.version + 1)
             )

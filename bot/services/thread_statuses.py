@@ -212,7 +212,7 @@ class ThreadStatuses:
             await asyncio.sleep(QUEUE_LOOK_S)
 
     def _show_places(self, queued: QueuedThreads) -> None:
-        places = {thread: place for place, thread in enumerate(queued.waiting, 1)}
+        places = {thread: place for place, thread in enumerate(queued.queued, 1)}
         for thread in list(self._followed):
             is_answered = thread in queued.answered
             if not is_answered and thread not in places and thread not in queued.asking:

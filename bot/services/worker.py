@@ -88,7 +88,7 @@ class Worker:
     """
 
     queue: WorkerQueue
-    waiting: QuestionQueue
+    questions: QuestionQueue
     replies: Replies
     lease: Lease
     clock: Clock
@@ -274,11 +274,11 @@ class Worker:
             return
         if not admitted:
             # Else the question would keep its place among those that are shown as queued.
-            await self.waiting.request_stop(job.id)
+            await self.questions.request_stop(job.id)
             return
         self.queued(job.question.thread)
         while self.clock.monotonic() < until:
-            if await self.waiting.may_post_placeholder(job.question):
+            if await self.questions.may_post_placeholder(job.question):
                 await self.replies.post_placeholder(job, until)
                 return
             await self.clock.sleep(PLACEHOLDER_RETRY_S)

@@ -17,12 +17,12 @@ from bot.core.tool_steps import Decision, StepState, ToolStep
 from bot.store import outbox, rounds
 from bot.store.database import Database, Operations, reads, writes
 from bot.store.liveness.workers import WorkerLiveness
-from bot.store.predicates import in_thread, is_running, is_waiting
+from bot.store.predicates import in_thread, is_awaiting_approval, is_running
 from bot.store.rows import insert_into, wake_others
 from bot.store.schema import allowed_tools, jobs, tool_steps
 
 RELEASED: dict[str, Any] = {
-    "status": sa.case((is_waiting(), Status.QUEUED.value), else_=jobs.c.status),
+    "status": sa.case((is_awaiting_approval(), Status.QUEUED.value), else_=jobs.c.status),
     "waits_until": None,
 }
 """The columns of a job that waits no longer; any other job keeps its status."""
@@ -50,7 +50,7 @@ class Approvals(Operations):
         A decision that comes too late has no effect, even if nobody has looked for expired approvals since.
         """
         now = self._now()
-        in_time = sa.and_(is_waiting(), jobs.c.waits_until > now)
+        in_time = sa.and_(is_awaiting_approval(), jobs.c.waits_until > now)
         job = sa.select(jobs.c.id).where(
             jobs.c.id == job_id,
             jobs.c.version == version,
@@ -70,7 +70,7 @@ class Approvals(Operations):
         if decided.rowcount == 0:
             return False
         # Shows the decision if the job waits for others, too. A process that shows an earlier one looks for this one.
-        is_to_show = jobs.c.id == job_id, is_waiting(), ~outbox.is_reply_being_edited(now, jobs.c.id)
+        is_to_show = jobs.c.id == job_id, is_awaiting_approval(), ~outbox.is_reply_being_edited(now, jobs.c.id)
         if await connection.scalar(sa.select(sa.exists().where(*is_to_show))):
             await outbox.add(connection, OutboxKind.SHOW_DECISION, [job_id], now)
         await self._wake_all(connection)
@@ -88,7 +88,11 @@ class Approvals(Operations):
     async def expire(self, connection: AsyncConnection) -> int:
         """Denies the calls that nobody decided about in time; returns how many jobs go on now."""
         now = self._now()
-        late = sa.select(jobs.c.id, jobs.c.version).where(is_waiting(), jobs.c.waits_until <= now).order_by(jobs.c.id)
+        late = (
+            sa.select(jobs.c.id, jobs.c.version)
+            .where(is_awaiting_approval(), jobs.c.waits_until <= now)
+            .order_by(jobs.c.id)
+        )
         rows = (await connection.execute(late.with_for_update(skip_locked=True))).all()
         for row in rows:
             await _deny_all(connection, row.id, row.version, Decision.EXPIRED, "", now)
@@ -103,12 +107,12 @@ class Approvals(Operations):
 
 async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
     """Denies the calls that wait in threads in which their asker has written instead; returns whether any did."""
-    if not await connection.scalar(sa.select(sa.exists().where(is_waiting()))):
+    if not await connection.scalar(sa.select(sa.exists().where(is_awaiting_approval()))):
         return False
     denied = False
     for question in questions:
         of_asker = in_thread(question.thread), jobs.c.user_id == question.user_id
-        waiting = sa.select(jobs.c.id, jobs.c.version).where(*of_asker, is_waiting(), jobs.c.ts < question.ts)
+        waiting = sa.select(jobs.c.id, jobs.c.version).where(*of_asker, is_awaiting_approval(), jobs.c.ts < question.ts)
         for row in (await connection.execute(waiting.with_for_update())).all():
             await _deny_all(connection, row.id, row.version, Decision.REPLIED, question.user_id, now)
             denied = True
@@ -129,10 +133,10 @@ async def _deny_all(
 
 
 async def _release(connection: AsyncConnection, job_id: int, version: int, user_id: str, now: float) -> None:
-    """Releases a waiting job if nobody has to decide anything more. An asker who decided waits from now on."""
+    """Releases a job if nobody has to decide anything more. An asker who decided waits from now on."""
     if not await is_any_asked(connection, job_id, version):
         asked_at = sa.case((jobs.c.user_id == user_id, now), else_=jobs.c.asked_at)
-        released = sa.update(jobs).where(jobs.c.id == job_id, is_waiting())
+        released = sa.update(jobs).where(jobs.c.id == job_id, is_awaiting_approval())
         await connection.execute(released.values({**RELEASED, "asked_at": asked_at}))
 
 

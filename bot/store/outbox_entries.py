@@ -16,7 +16,7 @@ from bot.core.outbox import ABOUT_APPROVALS, BACKOFF, OUTBOX_HOLD_S, OutboxEntry
 from bot.core.tool_steps import APPROVAL_S
 from bot.store import checkpoints, outbox, recorded_answers, rounds
 from bot.store.database import Operations, completes, reads, writes
-from bot.store.predicates import has_come, has_content, has_ended, is_live, is_waiting
+from bot.store.predicates import has_come, has_content, has_ended, is_awaiting_approval, is_live
 from bot.store.rows import job_of, question_of
 from bot.store.schema import jobs, outbox_entries
 
@@ -72,12 +72,14 @@ class OutboxEntries(Operations):
         return job if job.checkpoint.end else None
 
     @reads
-    async def waiting_job(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
+    async def job_awaiting_approval(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
         """Returns the job that waits for approvals, with its text and its steps; None if it waits no longer.
 
         While the entry is held, nobody claims the job, and no other entry about it is handed out.
         """
-        row = (await connection.execute(sa.select(jobs).where(jobs.c.id == entry.job_id, is_waiting()))).one_or_none()
+        row = (
+            await connection.execute(sa.select(jobs).where(jobs.c.id == entry.job_id, is_awaiting_approval()))
+        ).one_or_none()
         if row is None:
             return None
         [job] = await rounds.with_rounds(connection, [await _with_text(connection, row)])
@@ -91,7 +93,7 @@ class OutboxEntries(Operations):
 
         Does nothing if another process has taken the entry.
         """
-        is_idle = sa.or_(has_ended(), is_waiting())
+        is_idle = sa.or_(has_ended(), is_awaiting_approval())
         shown = sa.update(jobs).where(jobs.c.id == entry.job_id, is_idle, sa.exists().where(*_as_taken(entry)))
         await connection.execute(shown.values(page_ts=list(page_ts), roles=dict(roles)))
 
@@ -104,7 +106,7 @@ def _due(now: float) -> sa.Select[tuple[int]]:
     of_entry = jobs.c.id == outbox_entries.c.job_id
     is_about_approvals = outbox_entries.c.kind.in_(ABOUT_APPROVALS)
     in_state = sa.or_(
-        sa.and_(is_about_approvals, sa.exists().where(of_entry, is_waiting())),
+        sa.and_(is_about_approvals, sa.exists().where(of_entry, is_awaiting_approval())),
         sa.and_(~is_about_approvals, ~sa.exists().where(of_entry, is_live())),
     )
     longest_s = sa.case((is_about_approvals, APPROVAL_S), else_=BACKOFF.max_s)

@@ -15,7 +15,7 @@ from bot.store.schema import jobs, workers
 
 QUEUED = sa.literal_column(f"'{Status.QUEUED.value}'", sa.Text)
 RUNNING = sa.literal_column(f"'{Status.RUNNING.value}'", sa.Text)
-WAITING = sa.literal_column(f"'{Status.WAITING.value}'", sa.Text)
+AWAITING_APPROVAL = sa.literal_column(f"'{Status.AWAITING_APPROVAL.value}'", sa.Text)
 
 CLOCKS_DIFFER_S = 10.0
 """By how much the clocks of processes may differ: each took the server's time, or its machine's, at its start."""
@@ -34,14 +34,14 @@ def is_running(of: Jobs = jobs) -> sa.ColumnElement[bool]:
     return of.c.status == RUNNING
 
 
-def is_waiting(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+def is_awaiting_approval(of: Jobs = jobs) -> sa.ColumnElement[bool]:
     """Whether the job waits for a person's approval."""
-    return of.c.status == WAITING
+    return of.c.status == AWAITING_APPROVAL
 
 
 def is_live(of: Jobs = jobs) -> sa.ColumnElement[bool]:
     """Whether the job's answer is still to come."""
-    return sa.or_(is_queued(of), is_running(of), is_waiting(of))
+    return sa.or_(is_queued(of), is_running(of), is_awaiting_approval(of))
 
 
 def has_ended(of: Jobs = jobs) -> sa.ColumnElement[bool]:
@@ -51,7 +51,7 @@ def has_ended(of: Jobs = jobs) -> sa.ColumnElement[bool]:
 
 def is_begun(of: Jobs = jobs) -> sa.ColumnElement[bool]:
     """Whether a worker writes the job's answer, or the next one will continue it."""
-    return sa.or_(is_ahead(of), is_waiting(of))
+    return sa.or_(is_ahead(of), is_awaiting_approval(of))
 
 
 def is_ahead(of: Jobs = jobs) -> sa.ColumnElement[bool]:

@@ -92,7 +92,7 @@ jobs = sa.Table(
     sa.Column("erase_requested", sa.Boolean, nullable=False, server_default=sa.false()),
     # The answer's texts are gone, its usage stays.
     sa.Column("answer_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
-    # Until when a person may approve the calls that a waiting job asks about.
+    # Until when a person may approve the calls that a job that awaits approval asks about.
     sa.Column("waits_until", sa.Double),
     # The message that mentioned the askers when the answer was ready.
     sa.Column("mention_ts", sa.Text),
@@ -142,7 +142,7 @@ sa.Index("ix_jobs_answered_with", jobs.c.answered_with)
 sa.Index("ix_jobs_running_worker", jobs.c.worker, **_only("running"))
 
 # For approvals whose time is over.
-sa.Index("ix_jobs_waiting", jobs.c.waits_until, **_only("waiting"))
+sa.Index("ix_jobs_awaiting_approval", jobs.c.waits_until, **_only("awaiting_approval"))
 
 # One for each attempt that used something or ended its job, and one for each of its steps that asked for tools.
 turns = sa.Table(

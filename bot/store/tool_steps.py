@@ -112,7 +112,12 @@ class ToolSteps(Operations):
             return False
         if piece:
             await checkpoints.append(connection, held.worker, {job: piece})
-        waiting = {"status": Status.WAITING.value, "worker": None, "started_at": None, "waits_until": now + APPROVAL_S}
+        waiting = {
+            "status": Status.AWAITING_APPROVAL.value,
+            "worker": None,
+            "started_at": None,
+            "waits_until": now + APPROVAL_S,
+        }
         await connection.execute(held.fenced.values(waiting))
         if mention_at is not None and mention_at < now + APPROVAL_S:
             await outbox.add(connection, OutboxKind.ASK_APPROVAL, [job.id], mention_at)

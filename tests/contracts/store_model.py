@@ -301,7 +301,7 @@ class StoreModel:
     def wait(self, worker: str, job: Job, mention_in_s: float | None) -> bool:
         if not self._is_current(worker, job) or self.jobs[job.id].stop_requested or not self.jobs[job.id].is_asking:
             return False
-        self._change(job.id, status=Status.WAITING, worker=None, waits_until=self.clock.now() + APPROVAL_S)
+        self._change(job.id, status=Status.AWAITING_APPROVAL, worker=None, waits_until=self.clock.now() + APPROVAL_S)
         if mention_in_s is not None:
             self._add(job.id, OutboxKind.ASK_APPROVAL, mention_in_s)
         return True
@@ -309,14 +309,14 @@ class StoreModel:
     def decide(self, job_id: int, key: tuple[int, int, int], decision: Decision) -> tuple[bool, bool]:
         """Returns whether the decision counts, and whether the job goes on now."""
         job = self.jobs[job_id]
-        is_in_time = job.status is Status.WAITING and not self._is_late(job)
+        is_in_time = job.status is Status.AWAITING_APPROVAL and not self._is_late(job)
         is_decidable = (is_in_time or job.status is Status.RUNNING) and not job.stop_requested
         if not is_decidable or job.version != key[0]:
             return False, False
         state = StepState.READY if decision is Decision.APPROVED else StepState.DENIED
         decided = self._move_call(job_id, key, StepState.ASKED, state)
         released = not self.jobs[job_id].is_asking and self._release_waiting(job_id)
-        if decided and self.jobs[job_id].status is Status.WAITING and not self._reply_in_hand(job_id):
+        if decided and self.jobs[job_id].status is Status.AWAITING_APPROVAL and not self._reply_in_hand(job_id):
             self._add(job_id, OutboxKind.SHOW_DECISION)
         return decided, released
 
@@ -331,7 +331,7 @@ class StoreModel:
         denied = []
         for key, job in self.of(question.thread).items():
             is_asker = question.user_id == job.question.user_id
-            if job.state is State.WAITING and is_asker and job.question.ts < question.ts:
+            if job.state is State.AWAITING_APPROVAL and is_asker and job.question.ts < question.ts:
                 denied += [key] if self._deny_all(key) else []
         return denied
 
@@ -472,7 +472,7 @@ class StoreModel:
 
     def _is_time_for(self, job_id: int, kind: OutboxKind) -> bool:
         job = self.jobs[job_id]
-        return job.state is State.WAITING if kind in ABOUT_APPROVALS else not job.live
+        return job.state is State.AWAITING_APPROVAL if kind in ABOUT_APPROVALS else not job.live
 
     def _entry(self, job_id: int, kind: OutboxKind) -> OutboxEntry:
         job, due = self.jobs[job_id], self.entries[job_id, kind]
@@ -515,7 +515,7 @@ class StoreModel:
 
     def record_shown_pages(self, entry: OutboxEntry, page_ts: tuple[str, ...]) -> None:
         job = self.jobs.get(entry.job_id)
-        if job is not None and (not job.live or job.state is State.WAITING) and self._as_taken(entry):
+        if job is not None and (not job.live or job.state is State.AWAITING_APPROVAL) and self._as_taken(entry):
             self._change(entry.job_id, page_ts=page_ts)
 
     def replies(self, thread: ThreadKey) -> dict[str, str]:
@@ -560,7 +560,7 @@ class StoreModel:
 
     def _release_waiting(self, job_id: int) -> bool:
         """Returns whether the job waited."""
-        if self.jobs[job_id].status is not Status.WAITING:
+        if self.jobs[job_id].status is not Status.AWAITING_APPROVAL:
             return False
         self._change(job_id, status=Status.QUEUED, waits_until=None)
         return True

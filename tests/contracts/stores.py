@@ -52,7 +52,7 @@ async def enqueued(store: Stores, question: Question) -> int:
     """Enqueues a question and returns its job's ID. If it is queued, its placeholder is recorded."""
     taken = await store.queue.enqueue(f"Ev {question.thread} {question.ts}", question)
     assert taken is not None
-    if taken.waiting:
+    if taken.needs_placeholder:
         await store.worker_queue.record_pages(taken.job_id, [])
     return taken.job_id
 

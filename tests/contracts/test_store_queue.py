@@ -42,7 +42,7 @@ class TestEnqueue:
         question = asked(1, text="<@UBOT> héllo 👩‍👩‍👧 {%s} :id 'quoted'")
         taken = await store.queue.enqueue("Ev1", question)
         [job] = await store.worker_queue.claim(10)
-        assert taken == Enqueued(job.id, waiting=False)
+        assert taken == Enqueued(job.id, needs_placeholder=False)
         assert job == Job(job.id, question, attempts=1, page_ts=())
 
     async def test_event_is_taken_once(self, store: Stores) -> None:
@@ -100,7 +100,7 @@ class TestEnqueue:
                 assert await store.worker_queue.finish(job, DONE, YES)
         taken = await store.queue.enqueue("Ev2", asked(2))
         assert taken is not None
-        assert taken.waiting is waits
+        assert taken.needs_placeholder is waits
 
     async def test_files_are_kept_as_slack_described_them(self, store: Stores) -> None:
         file = File("F1", "a\0b \ud83d ☃.png", "image/png", "png", "hosted", "visible", "https://files.slack.com/F1")
@@ -124,9 +124,9 @@ class TestManyAtOnce:
         arrivals += [("EvA0", asked(1, OTHER_THREAD)), ("Ev1", asked(2)), ("Ev2", asked(1)), ("Ev3", asked(3))]
         taken = await asyncio.gather(*(store.queue.enqueue(*arrival) for arrival in arrivals))
         assert [result is not None for result in taken[:300]] == [True, False] * 150
-        assert not any(result.waiting for result in taken[:300] if result)
+        assert not any(result.needs_placeholder for result in taken[:300] if result)
         assert taken[300] is None
-        assert [result and result.waiting for result in taken[301:]] == [False, False, True]
+        assert [result and result.needs_placeholder for result in taken[301:]] == [False, False, True]
         ids = await in_order_of_writing(store)
         assert ids == sorted(result.job_id for result in taken if result)
 
@@ -159,7 +159,7 @@ class TestSign:
         store, other = await worker("w1"), await worker("w2")
         taken = await store.queue.enqueue("Ev1", asked(1), full=True)
         assert taken
-        assert taken.waiting
+        assert taken.needs_placeholder
         assert await store.worker_queue.claim(1) == []
         assert await other.worker_queue.claim(1) == []
         await store.worker_queue.record_pages(taken.job_id, ["5.1"])
@@ -193,7 +193,7 @@ class TestSign:
         await store.queue.enqueue("Ev1", asked(1), full=True)
         later = await store.queue.enqueue("Ev2", asked(2))
         assert later
-        assert later.waiting
+        assert later.needs_placeholder
         await store.worker_queue.record_pages(later.job_id, ["5.2"])
         assert await store.worker_queue.claim(2) == []
 
@@ -242,7 +242,7 @@ class TestRegenerate:
         [running] = await store.worker_queue.claim(1)
         again = await store.queue.regenerate(job.id)
         assert again is not None
-        assert again.waiting
+        assert again.needs_placeholder
         await store.worker_queue.record_pages(job.id, ["5.1"])
         assert await store.worker_queue.claim(1) == []
         assert await store.worker_queue.finish(running, DONE, YES)
@@ -283,8 +283,8 @@ class TestQueuedThreads:
         [first] = await store.worker_queue.claim(1)
         await enqueued(store, asked(3, first.question.thread))
         queued = await store.queue.queued_threads("T1")
-        assert queued.waiting == (THREAD, apart(1).thread)
+        assert queued.queued == (THREAD, apart(1).thread)
         assert queued.answered == {first.question.thread}, "what is queued behind an answer has no place of its own"
         assert await store.queue.queued_threads("T2") == QueuedThreads((), frozenset(), frozenset())
         claimed = await store.worker_queue.claim(2)
-        assert tuple(job.question.thread for job in claimed) == queued.waiting
+        assert tuple(job.question.thread for job in claimed) == queued.queued

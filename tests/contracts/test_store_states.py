@@ -107,7 +107,7 @@ class Machine(RuleBasedStateMachine):
             if not any(job.live for job in self.model.jobs.values()):
                 break
             self.clock.now_s += 2
-            if any(job.state is State.WAITING for job in self.model.jobs.values()):
+            if any(job.state is State.AWAITING_APPROVAL for job in self.model.jobs.values()):
                 self.expire_approvals(worker, late=True)
             for job in self._claim(worker, 100):
                 self.finish((worker, job), EndReason.WHOLE, "", ping=False)
@@ -152,7 +152,7 @@ class Machine(RuleBasedStateMachine):
             waits = self.model.enqueue(f"Ev{event}", question, full, taken.job_id if taken else None)
             if taken:
                 happened |= dict.fromkeys(self.model.deny_by_reply(question), Event.DECIDE)
-        assert (taken and taken.waiting) == waits
+        assert (taken and taken.needs_placeholder) == waits
 
     @rule(seconds=st.sampled_from([0.3, 1.0, 5.0, 11.0]))
     def pass_time(self, seconds: float) -> None:
@@ -388,7 +388,7 @@ class Machine(RuleBasedStateMachine):
             answered_by = self.model.answered_by(job_id)
             before = self.model.jobs.get(answered_by)
             assert known is self.model.edit(job_id, text, edited_ts)
-            if before is not None and before.state is State.WAITING:
+            if before is not None and before.state is State.AWAITING_APPROVAL:
                 # An edit that changes nothing leaves a waiting job where it is.
                 happened |= {answered_by: Event.EDIT} if self.model.jobs[answered_by].state is not before.state else {}
             elif known:
@@ -404,7 +404,7 @@ class Machine(RuleBasedStateMachine):
                 assert known is self.model.delete_question(job_id)
                 happened |= {job_id: Event.DELETE_QUESTION} if known else {}
                 answered_by = self.model.answered_by(job_id)
-                if answered_by != job_id and self.states.get(answered_by) is State.WAITING and known:
+                if answered_by != job_id and self.states.get(answered_by) is State.AWAITING_APPROVAL and known:
                     # The answer that had taken the question along starts over.
                     happened |= {answered_by: Event.EDIT} if self.model.jobs[answered_by].status == "queued" else {}
 
@@ -413,7 +413,7 @@ class Machine(RuleBasedStateMachine):
         if (job_id := self._one(number)) is not None:
             with self._notified(), self._moving() as happened:
                 again = self.runner.run(self.stores[worker].queue.regenerate(job_id, full=full))
-                assert (again and again.waiting) == self.model.regenerate(job_id, full)
+                assert (again and again.needs_placeholder) == self.model.regenerate(job_id, full)
                 happened |= {job_id: Event.REGENERATE} if again else {}
 
     @rule(worker=workers, user_id=st.sampled_from([None, *PEOPLE]), thread=st.sampled_from([None, *THREADS]), sure=few)

@@ -282,14 +282,14 @@ async def test_decision_is_shown_while_the_job_waits_for_others_and_the_job_is_n
     assert await store.approvals.decide(job.id, 0, BOTH[0], Decision.DENIED, "U1")
     [entry] = await store.outbox.take(9)
     assert (entry.kind, entry.page_ts) == (OutboxKind.SHOW_DECISION, ("5.1",))
-    waiting = await store.outbox.waiting_job(entry)
+    waiting = await store.outbox.job_awaiting_approval(entry)
     assert waiting is not None
     assert [step.state for step in waiting.rounds[0].steps] == [StepState.DENIED, StepState.ASKED]
     assert (waiting.attempts, waiting.may_have_posts, waiting.settled) == (2, True, "I'll note it. ")
     await store.outbox.record_pages(entry, ["6.1"])
     assert waiting.page_ts == ("5.1",)
     assert await store.approvals.decide(job.id, 0, BOTH[1], Decision.APPROVED, "U1")
-    assert await store.outbox.waiting_job(entry) is None
+    assert await store.outbox.job_awaiting_approval(entry) is None
     assert await store.worker_queue.claim(1) == [], "its reply is being edited"
     await store.outbox.complete(entry)
     assert (await one(store)).page_ts == ("6.1",)

@@ -139,7 +139,7 @@ WAYS: dict[State, tuple[Act, ...]] = {
     State.QUEUED: (enqueue,),
     State.RUNNING: (enqueue, claim),
     State.RELEASED: (enqueue, claim, release),
-    State.WAITING: (enqueue, claim, wait),
+    State.AWAITING_APPROVAL: (enqueue, claim, wait),
     State.ENDED: (enqueue, claim, finish),
     State.DENIED: (enqueue, claim, deny),
     State.UNBEGUN: (enqueue, stop),

@@ -382,8 +382,8 @@ class TestPerson:
     async def test_question_beyond_the_persons_limit_is_queued(self, stores: Sequence[Stores]) -> None:
         taken = [await stores[0].queue.enqueue(f"Ev{n}", by("U1", n)) for n in range(3)]
         other = await stores[1].queue.enqueue("Ev3", by("U2", 3))
-        assert [bool(result and result.waiting) for result in (*taken, other)] == [False, False, True, False]
+        assert [bool(result and result.needs_placeholder) for result in (*taken, other)] == [False, False, True, False]
         at_once = await asyncio.gather(*(stores[2].queue.enqueue(f"Ev3{n}", by("U3", 30 + n)) for n in range(4)))
-        assert [bool(result and result.waiting) for result in at_once] == [False, False, True, True]
+        assert [bool(result and result.needs_placeholder) for result in at_once] == [False, False, True, True]
         for store in stores:
             await store.close()

@@ -290,7 +290,7 @@ class AnsweringStage:
         )
         self.worker = Worker(
             queue=stores.worker_queue,
-            waiting=stores.queue,
+            questions=stores.queue,
             replies=self.replies,
             lease=Lease(),
             clock=self.clock,

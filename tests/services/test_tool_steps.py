@@ -151,7 +151,7 @@ async def ended(stage: AnsweringStage) -> None:
 async def waiting(stage: AnsweringStage) -> ToolStep:
     """Waits until the job waits for a person; returns the call that it asks about."""
     async with asyncio.timeout(WITHIN_S):
-        while (await stage.row()).status != "waiting":  # noqa: ASYNC110
+        while (await stage.row()).status != "awaiting_approval":  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     await stage.ended()
     [asked] = [step for step in await stage.stores.approvals.shown(1) if step.state is StepState.ASKED]
@@ -381,7 +381,7 @@ async def test_approval_of_anything_but_the_shown_call_has_no_effect(
     async with staged(notes, asking(MILK), ANSWER) as stage:
         step = await waiting(stage)
         assert not await decide(stage, replace(step, **forged), Decision.APPROVED)
-        assert (await stage.row()).status == "waiting"
+        assert (await stage.row()).status == "awaiting_approval"
     assert notes.calls == []
 
 
@@ -415,12 +415,12 @@ async def test_question_of_another_person_is_answered_while_the_job_waits(notes:
         stage.model.steps = (ANSWER,)
         taken = await stage.stores.queue.enqueue("Ev2", replace(QUESTION, ts="999995.000000", user_id="U2"))
         assert taken is not None
-        assert not taken.waiting
+        assert not taken.needs_placeholder
         stage.worker.wake()
         await stage.until(lambda: len(stage.lives) == 1, "the other answer has ended")
         async with stage.stores.database.engine.connect() as connection:
             states = (await connection.scalars(sa.select(jobs.c.status).order_by(jobs.c.id))).all()
-    assert states == ["waiting", "ended"]
+    assert states == ["awaiting_approval", "ended"]
 
 
 async def test_call_that_nobody_decided_about_expires_with_a_sentence(notes: NotesServer) -> None:
@@ -702,7 +702,7 @@ async def _live(stage: AnsweringStage) -> int:
 
 async def ended_or_waiting(stage: AnsweringStage) -> None:
     async with asyncio.timeout(WITHIN_S):
-        while (await stage.row()).status not in ("ended", "waiting"):  # noqa: ASYNC110
+        while (await stage.row()).status not in ("ended", "awaiting_approval"):  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     await stage.ended()
 

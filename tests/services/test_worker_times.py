@@ -168,7 +168,7 @@ class WorkerStage:
 
         self.worker = Worker(
             queue=self.queue,
-            waiting=self.placeholders,
+            questions=self.placeholders,
             replies=self.placeholders,
             lease=self.lease,
             clock=self.clock,

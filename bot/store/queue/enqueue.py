@@ -101,7 +101,7 @@ async def write_arrivals(
     for message, arrival in first_messages.items():
         if message in ids:
             taken[arrival.event_id] = Enqueued(ids[message], queue.is_behind(arrival))
-    waiting = [enqueued.job_id for enqueued in taken.values() if enqueued.waiting]
+    waiting = [enqueued.job_id for enqueued in taken.values() if enqueued.needs_placeholder]
     if waiting:
         await connection.execute(sa.update(jobs).where(jobs.c.id.in_(waiting)).values(placeholder_due_since=now))
     return [taken.get(arrival.event_id) if first_events.get(arrival.event_id) is arrival else None for arrival in batch]

@@ -23,12 +23,12 @@ from bot.store.predicates import (
     THREAD,
     has_content,
     in_thread,
+    is_awaiting_approval,
     is_batched_with,
     is_begun,
     is_live,
     is_queued,
     is_running,
-    is_waiting,
     may_be_regenerated,
     same_thread,
 )
@@ -52,9 +52,9 @@ class QuestionQueue(Operations):
     async def enqueue(self, event_id: str, question: Question, *, full: bool = False) -> Enqueued | None:
         """Stores a question durably as a job; returns None if the event or the message was stored before.
 
-        The job is queued (`Enqueued.waiting`) if an earlier question of its thread is not answered yet, if the asker
-        has as many answers under way as one person may have, or if this process is `full`. The caller then posts a
-        placeholder and records it; until it has, but for 10 s at most, no worker claims the job.
+        The job needs a placeholder if an earlier question of its thread is not answered yet, if the asker has as many
+        answers under way as one person may have, or if this process is `full`. The caller posts it and records it;
+        until it has, but for 10 s at most, no worker claims the job.
         """
         # Each batch is bounded, but not the wait for a question's own batch.
         return await self._arrivals.add(Arrival(event_id, question, full))
@@ -81,7 +81,11 @@ class QuestionQueue(Operations):
                 ThreadKey(row.team_id, row.channel_id, row.thread_ts or None)
                 for row in await connection.execute(statement)
             ]
-            for statement in (theirs.where(is_queued()), theirs.where(is_running()), theirs.where(is_waiting()))
+            for statement in (
+                theirs.where(is_queued()),
+                theirs.where(is_running()),
+                theirs.where(is_awaiting_approval()),
+            )
         ]
         places = tuple(thread for thread in queued if thread not in running)
         return QueuedThreads(places, frozenset(running), frozenset(waiting))
@@ -202,7 +206,7 @@ class QuestionQueue(Operations):
             taken = await write_arrivals(connection, arrivals, self._most_per_user, now)
             asked = [arrival.question for arrival, enqueued in zip(arrivals, taken, strict=True) if enqueued]
             replied = await deny_by_reply(connection, asked, now)
-            if replied or any(enqueued and not enqueued.waiting for enqueued in taken):
+            if replied or any(enqueued and not enqueued.needs_placeholder for enqueued in taken):
                 await wake_others(connection, self._worker.name)
             return taken
 

@@ -110,7 +110,7 @@ def _create_jobs() -> None:
     op.create_index("ix_jobs_running_user", "jobs", _PERSON, **_RUNNING_ONLY)
     op.create_index("ix_jobs_running_worker", "jobs", ["worker"], **_RUNNING_ONLY)
     op.create_index("ix_jobs_thread", "jobs", [*_THREAD, "ts"])
-    op.create_index("ix_jobs_waiting", "jobs", ["waits_until"], **_where("status = 'waiting'"))
+    op.create_index("ix_jobs_awaiting_approval", "jobs", ["waits_until"], **_where("status = 'awaiting_approval'"))
 
 
 def _create_turns() -> None:
