@@ -199,6 +199,7 @@ class Accounts(Users, EphemeralMessages):
 
     async def kind_now(self, user_id: str, within_s: float) -> UserKind | None:
         assert user_id
+        assert within_s > 0
         return self.kind_at_calls() if self.kind_at_calls else self.kind_of_all
 
     async def tell(self, question: Question, sentence: str) -> None:

@@ -1,41 +1,77 @@
-"""A press before the message that shows the button is on record, with a real database and a manual clock."""
+"""Presses, with a real database and a manual clock: who may decide and when, and what is shown of it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from bot.core import texts
-from bot.core.conversation import ThreadKey
-from bot.core.job import Spent
-from bot.core.reply.actions import ActionResponse, ReplyAction
-from bot.core.reply.approvals import ApprovalPlace, Ask
-from bot.services.reply_actions import LOOK_AGAIN_S, Press, ReplyActions
+from bot.core.conversation import Job, ThreadKey
+from bot.core.job import End, Spent
+from bot.core.limits.access import AccessRules, Denial, UserKind
+from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction
+from bot.core.reply.approvals import SHOWN_ARGUMENT_CHARS, ApprovalPlace, Ask, value_of
+from bot.core.stream import ToolCall
+from bot.core.tool_steps import Decision, StepState, ToolStep
+from bot.core.tools import Permission, ToolRule
+from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
+from bot.services.access_control import AccessControl
+from bot.services.reply_actions import LOOK_AGAIN_S, LOOK_FOR_END_S, LOOKS_FOR_END, Press, ReplyActions
 from bot.slack.surfaces import Surfaces
 from bot.store import Stores
+from bot.store.recorded_answers import RecordedAnswers
+from bot.store.schema import feedback, jobs
 from tests.clocks import InstantClock
-from tests.services.test_answering import QUESTION, AnsweringStage, LoneQuestion
+from tests.services.test_answering import MODEL, QUESTION, AnsweringStage, LoneQuestion, MemoryReplies
+from tests.services.test_tool_steps import (
+    ANSWER,
+    LIST,
+    MILK,
+    READ,
+    RULES,
+    WRITE,
+    NotesServer,
+    asking,
+    ended,
+    ended_or_waiting,
+    staged,
+)
 
+END = End(EndReason.WHOLE)
 PAGE_TS = "999991.000000"
 STOP = Press(ReplyAction.STOP, QUESTION.thread, PAGE_TS, QUESTION.user_id)
 
 
-class NoSurfaces(Surfaces):
-    """Slack's surfaces, none of which is needed."""
+@dataclass
+class MemorySurfaces(Surfaces):
+    """Slack's surfaces, which keep what they show. `error` is raised by each."""
 
-    def __init__(self) -> None:
-        """Needs nothing of Slack."""
+    responses: list[ActionResponse] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    modals: list[ApprovalPlace | None] = field(default_factory=list)
+    error: Exception | None = None
 
     async def respond_to_action(
         self, thread: ThreadKey, user_id: str, response_url: str, response: ActionResponse
     ) -> None:
-        raise AssertionError("the response is returned")
+        self.responses.append(response)
+        self._fail()
 
     async def delete_ephemeral(self, response_url: str) -> None:
-        raise AssertionError("nothing ephemeral is shown")
+        self.deleted.append(response_url)
+        self._fail()
 
     async def open_arguments_modal(self, trigger_id: str, ask: Ask, place: ApprovalPlace | None) -> None:
-        raise AssertionError("there are no arguments")
+        self.modals.append(place)
+        self._fail()
+
+    def _fail(self) -> None:
+        if self.error:
+            raise self.error
 
 
 @dataclass
@@ -58,19 +94,31 @@ async def stores() -> AsyncIterator[Stores]:
     await stores.close()
 
 
-def actions_of(stores: Stores, clock: BusyClock) -> ReplyActions:
-    stage, surfaces = AnsweringStage(stores, clock), NoSurfaces()
+def actions_on(stage: AnsweringStage) -> ReplyActions:
+    """Returns the reply actions beside a stage's worker. UADMIN is an admin."""
+    stores = stage.stores
     return ReplyActions(
         jobs=stores.queue,
         answers=stores.recorded_answers,
         worker=stage.worker,
         access_control=stage.answering.access_control,
-        admins=(),
-        surfaces=surfaces,
+        admins=("UADMIN",),
+        surfaces=MemorySurfaces(),
         approvals=stores.approvals,
         history=LoneQuestion(),
-        clock=clock,
+        clock=stage.clock,
     )
+
+
+def actions_of(stores: Stores, clock: BusyClock) -> ReplyActions:
+    return actions_on(AnsweringStage(stores, clock))
+
+
+async def under_way(stores: Stores) -> Job:
+    """Claims the question; returns its job, whose reply is on record."""
+    [job] = await stores.worker_queue.claim(1)
+    await stores.worker_queue.record_pages(job.id, [PAGE_TS])
+    return job
 
 
 async def test_press_waits_for_the_record_of_its_message(stores: Stores) -> None:
@@ -84,3 +132,262 @@ async def test_message_that_is_not_on_record_a_second_later_is_unknown(stores: S
     clock = BusyClock()
     assert await actions_of(stores, clock).press(STOP) == ActionResponse(texts.ANSWER_UNKNOWN)
     assert clock.sleeps == [LOOK_AGAIN_S]
+
+
+# Presses before an answer's end is on record.
+
+
+async def test_press_that_needs_an_end_waits_for_it(stores: Stores) -> None:
+    job = await under_way(stores)
+
+    async def finish() -> None:
+        await stores.worker_queue.finish(job, END, "Because.")
+
+    clock = BusyClock(meanwhile=finish)
+    assert await actions_of(stores, clock).press(replace(STOP, action=ReplyAction.REGENERATE)) is None
+    assert clock.sleeps == [LOOK_FOR_END_S]
+
+
+async def test_press_that_needs_an_end_is_refused_if_there_is_none_in_time(stores: Stores) -> None:
+    await under_way(stores)
+    clock = BusyClock()
+    refused = await actions_of(stores, clock).press(replace(STOP, action=ReplyAction.REGENERATE))
+    assert refused == ActionResponse(texts.ANSWER_UNFINISHED)
+    assert clock.sleeps == [LOOK_FOR_END_S] * (LOOKS_FOR_END - 1)
+
+
+# Decisions.
+
+
+def press_of(step: ToolStep, action: ReplyAction = ReplyAction.APPROVE, user_id: str = "U1", **more: Any) -> Press:
+    return Press(action, QUESTION.thread, PAGE_TS, user_id, value_of(step, 0), **more)
+
+
+@asynccontextmanager
+async def asked_about(
+    *calls: ToolCall, rules: Mapping[str, ToolRule] = RULES, access: AccessRules | None = None, **question: Any
+) -> AsyncIterator[tuple[AnsweringStage, ReplyActions, list[ToolStep]]]:
+    """Yields a stage whose answer waits for decisions about these calls, its reply actions, and the calls."""
+    server = NotesServer(rules)
+    server.may_end.set()
+    async with staged(server, asking(*calls), ANSWER, question=replace(QUESTION, **question)) as stage:
+        accounts, stores = stage.accounts, stage.stores
+        if access:
+            control = AccessControl(access, accounts, accounts, stores.notices, stores.bot_questions)
+            stage.answering = replace(stage.answering, access_control=control)
+        await ended_or_waiting(stage)
+        async with stores.database.engine.begin() as connection:
+            await connection.execute(sa.update(jobs).values(page_ts=[PAGE_TS]))
+        yield stage, actions_on(stage), list(await stores.approvals.shown(1))
+
+
+async def test_decision_wakes_the_worker_once_it_is_the_last() -> None:
+    async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, [first, second]):
+        assert await actions.press(press_of(first)) == ActionResponse(texts.others_to_decide(1))
+        assert await actions.press(press_of(second, ReplyAction.DENY)) is None
+        await ended(stage)
+        assert [step.state for step in await stage.stores.approvals.shown(1)] == [StepState.DONE, StepState.DENIED]
+
+
+@pytest.mark.parametrize(
+    ("action", "in_modal", "refused"),
+    [
+        (ReplyAction.APPROVE, False, True),
+        (ReplyAction.ALLOW_ALWAYS, False, True),
+        (ReplyAction.DENY, False, False),
+        (ReplyAction.APPROVE, True, False),
+        (ReplyAction.ALLOW_ALWAYS, True, False),
+    ],
+)
+async def test_cut_arguments_are_approved_only_where_they_are_shown_whole(
+    action: ReplyAction, in_modal: bool, refused: bool
+) -> None:
+    long = replace(MILK, arguments={"text": "Milk " * SHOWN_ARGUMENT_CHARS})
+    async with asked_about(long) as (stage, actions, [step]):
+        response = await actions.press(press_of(step, action, "UADMIN", in_modal=in_modal))
+        assert response == (ActionResponse(texts.SHOW_ALL_FIRST) if refused else None)
+        [now] = await stage.stores.approvals.shown(1)
+        assert (now.decision is None) is refused
+
+
+GUESTS_TOO = AccessRules(also=frozenset({UserKind.GUEST}))
+
+
+@pytest.mark.parametrize(
+    ("tool", "action", "refused"),
+    [
+        (WRITE, ReplyAction.APPROVE, True),
+        (WRITE, ReplyAction.ALLOW_ALWAYS, True),
+        (WRITE, ReplyAction.DENY, False),
+        (READ, ReplyAction.APPROVE, False),
+    ],
+)
+async def test_only_members_approve_what_may_change_something(tool: str, action: ReplyAction, refused: bool) -> None:
+    rules = {READ: ToolRule(Permission.ASK, read_only=True), WRITE: ToolRule(Permission.ASK)}
+    async with asked_about(replace(MILK, name=tool), rules=rules, access=GUESTS_TOO) as (stage, actions, [step]):
+        stage.accounts.kind_of_all = UserKind.GUEST
+        response = await actions.press(press_of(step, action, "UADMIN"))
+        assert response == (ActionResponse(texts.ONLY_MEMBERS_APPROVE) if refused else None)
+        [now] = await stage.stores.approvals.shown(1)
+        assert (now.decision is None) is refused
+
+
+@pytest.mark.parametrize(
+    "action", [ReplyAction.DETAILS, ReplyAction.ARGUMENTS, ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS]
+)
+async def test_calls_are_shown_to_and_allowed_by_those_who_have_access_themselves_now(action: ReplyAction) -> None:
+    bots_too = AccessRules(also=frozenset({UserKind.BOT}))
+    # A bot's tools only read.
+    rules = {READ: ToolRule(Permission.ASK, read_only=True)}
+    async with asked_about(LIST, rules=rules, access=bots_too, from_bot=True) as (stage, actions, [step]):
+        stage.accounts.kind_at_calls = lambda: UserKind.GUEST
+        assert await actions.press(press_of(step, action, "UADMIN")) == ActionResponse(Denial.GUEST)
+        [now] = await stage.stores.approvals.shown(1)
+    assert (now.decision, surfaces_of(actions).modals) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("user_id", "decision", "may_approve"),
+    [("U1", None, True), ("UADMIN", None, True), ("U2", None, False), ("U1", Decision.DENIED, False)],
+)
+async def test_modal_with_arguments_offers_approval_only_while_it_may_be_given(
+    user_id: str, decision: Decision | None, may_approve: bool
+) -> None:
+    async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, [step, _]):
+        if decision:
+            assert await stage.stores.approvals.decide(1, 0, step, decision, "U1")
+        assert await actions.press(press_of(step, ReplyAction.ARGUMENTS, user_id)) is None
+    place = ApprovalPlace("C1", QUESTION.thread.thread_ts, PAGE_TS, value_of(step, 0))
+    assert surfaces_of(actions).modals == [place if may_approve else None]
+
+
+async def test_arguments_of_an_unknown_call_are_not_shown() -> None:
+    async with asked_about(MILK) as (_, actions, [step]):
+        forged = replace(press_of(step, ReplyAction.ARGUMENTS), value="0.0.0.x")
+        assert await actions.press(forged) == ActionResponse(texts.NOTHING_TO_DECIDE)
+
+
+async def test_second_decision_about_a_call_is_told_that_there_is_none() -> None:
+    async with asked_about(MILK, replace(MILK, index=1)) as (_, actions, [step, _]):
+        assert await actions.press(press_of(step)) == ActionResponse(texts.others_to_decide(1))
+        assert await actions.press(press_of(step, ReplyAction.DENY)) == ActionResponse(texts.NOTHING_TO_DECIDE)
+
+
+async def test_details_are_those_of_the_calls_if_there_were_any(stores: Stores) -> None:
+    async with asked_about(MILK) as (_, actions, [step]):
+        details = await actions.press(press_of(step, ReplyAction.DETAILS))
+    assert details is not None
+    assert (details.sentence, '"text": "Milk"' in details.markdown) == (texts.TOOLS_USED, True)
+    await under_way(stores)
+    details = await actions_of(stores, BusyClock()).press(replace(STOP, action=ReplyAction.DETAILS))
+    assert details == ActionResponse(texts.NO_TOOLS_USED)
+
+
+# Stops by a message and by Slack.
+
+
+async def test_deleted_answer_is_stopped(stores: Stores) -> None:
+    job = await under_way(stores)
+    assert await actions_of(stores, BusyClock()).press(replace(STOP, action=ReplyAction.DELETE)) is None
+    assert (await stores.worker_queue.heartbeat({job: Spent()})).to_stop == {job.id}
+
+
+async def test_of_two_presses_at_once_one_regenerates_the_answer(stores: Stores) -> None:
+    await stores.worker_queue.finish(await under_way(stores), END, "Because.")
+    actions = actions_of(stores, BusyClock())
+    again = replace(STOP, action=ReplyAction.REGENERATE)
+    responses = await asyncio.gather(actions.press(again), actions.press(again))
+    assert sorted(responses, key=bool) == [None, ActionResponse(texts.ANSWER_UNFINISHED)]
+
+
+async def test_word_stop_that_comes_twice_stops_once_and_is_never_a_question(stores: Stores) -> None:
+    actions = actions_of(stores, BusyClock())
+    [job] = await stores.worker_queue.claim(1)
+    assert not await actions.stop_by_message(QUESTION.thread, "U2", "999995.000000"), "not the asker's"
+    assert await actions.stop_by_message(QUESTION.thread, "U1", "999995.000000")
+    assert (await stores.worker_queue.heartbeat({job: Spent()})).to_stop == {job.id}
+    await stores.worker_queue.finish(job, replace(END, reason=EndReason.STOPPED), "")
+    assert await actions.stop_by_message(QUESTION.thread, "U1", "999995.000000"), "Slack's second event"
+    assert not await actions.stop_by_message(QUESTION.thread, "U1", "999996.000000"), "there is nothing to stop"
+
+
+@pytest.mark.parametrize(("user_id", "sentences"), [("U1", []), ("U2", [texts.ONLY_ASKER_STOPS])])
+async def test_slacks_stop_counts_once_and_a_refused_one_is_told(
+    stores: Stores, user_id: str, sentences: list[str]
+) -> None:
+    actions = actions_of(stores, BusyClock())
+    [job] = await stores.worker_queue.claim(1)
+    for _ in range(2):
+        await actions.stop_session(QUESTION.thread, user_id, "Ev9")
+    assert [response.sentence for response in surfaces_of(actions).responses] == sentences
+    assert (await stores.worker_queue.heartbeat({job: Spent()})).to_stop == ({job.id} if user_id == "U1" else set())
+
+
+# What is shown of a press.
+
+
+@pytest.mark.parametrize("error", [StoreError("away"), RateLimited("m", 1.0), Refused("m", "e", Refusal.TRANSIENT)])
+async def test_failed_press_is_told(stores: Stores, error: Exception) -> None:
+    class Away(RecordedAnswers):
+        async def shown_by(self, thread: ThreadKey, message_ts: str) -> RecordedAnswer | None:
+            raise error
+
+    actions = replace(actions_of(stores, BusyClock()), answers=Away(stores.database))
+    await actions.pressed(STOP)
+    assert surfaces_of(actions).responses == [ActionResponse(texts.ACTION_FAILED)]
+
+
+@pytest.mark.parametrize("error", [None, RateLimited("m", 1.0), Refused("m", "e", Refusal.TRANSIENT)])
+@pytest.mark.parametrize("private", [False, True])
+async def test_offer_goes_once_its_button_worked_and_a_replys_buttons_stay(
+    stores: Stores, private: bool, error: Exception | None
+) -> None:
+    job = await under_way(stores)
+    actions = actions_of(stores, BusyClock())
+    surfaces_of(actions).error = error
+    await actions.pressed(replace(STOP, private=private, value=str(job.id), response_url="https://hooks.example/1"))
+    assert surfaces_of(actions).deleted == (["https://hooks.example/1"] if private else [])
+    assert surfaces_of(actions).responses == []
+
+
+@pytest.mark.parametrize(("value", "sentence"), [("up", texts.THANKS_HELPED), ("down", texts.THANKS_NOT_HELPED)])
+async def test_vote_is_on_record_for_the_presser(stores: Stores, value: str, sentence: str) -> None:
+    job = await under_way(stores)
+    await stores.worker_queue.finish(job, replace(END, model=MODEL), "Because.")
+    actions = actions_of(stores, BusyClock())
+    press = replace(STOP, action=ReplyAction.FEEDBACK, user_id="U2", value=value)
+    assert await actions.press(press) == ActionResponse(sentence)
+    async with stores.database.engine.connect() as connection:
+        [vote] = (await connection.execute(sa.select(feedback))).all()
+    assert (vote.job_id, vote.user_id, vote.value) == (job.id, "U2", 1 if value == "up" else -1)
+
+
+async def test_regenerated_answer_that_is_queued_gets_the_placeholder_of_its_next_version(stores: Stores) -> None:
+    job = await under_way(stores)
+    await stores.worker_queue.finish(job, END, "Because.")
+    await stores.queue.enqueue("Ev2", replace(QUESTION, ts="999995.000000"))
+    await stores.worker_queue.claim(1)
+    actions = actions_of(stores, BusyClock())
+    posted = PostedPlaceholders()
+    actions.worker.replies = posted
+    assert await actions.press(replace(STOP, action=ReplyAction.REGENERATE)) is None
+    await posted.begun.wait()
+    [queued] = posted.jobs
+    assert (queued.id, queued.version, queued.page_ts) == (job.id, 1, (PAGE_TS,))
+
+
+@dataclass
+class PostedPlaceholders(MemoryReplies):
+    """Replies that keep the queued jobs whose placeholders they post."""
+
+    jobs: list[Job] = field(default_factory=list)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def post_placeholder(self, job: Job, until: float) -> None:
+        self.jobs.append(job)
+        self.begun.set()
+
+
+def surfaces_of(actions: ReplyActions) -> MemorySurfaces:
+    assert isinstance(actions.surfaces, MemorySurfaces)
+    return actions.surfaces

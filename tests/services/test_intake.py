@@ -1,0 +1,120 @@
+"""Messages, their edits and deletions, on their way to the queue, with a real database."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core.conversation import Message, Question
+from bot.core.inbound.triage import TriageRules
+from bot.core.limits.access import UserKind
+from bot.services.intake import Intake
+from bot.services.message_edits import MessageEdits
+from bot.store import Stores
+from bot.store.schema import jobs
+from tests.clocks import InstantClock
+from tests.services.test_answering import ME, Accounts, AnsweringStage
+from tests.services.test_reply_actions import actions_on
+
+MENTION = Message("T1", "C1", "1.000100", "<@UBOT> why?", user_id="U1")
+
+
+@dataclass
+class KnownAccounts(Accounts):
+    """Accounts whose kind is known without asking Slack."""
+
+    def known(self, user_id: str) -> UserKind | None:
+        return self.kind_of_all
+
+
+@dataclass
+class Tokens:
+    """Keeps the action tokens, with how many jobs there were before."""
+
+    stores: Stores
+    kept: list[tuple[str, int]] = field(default_factory=list)
+
+    async def keep(self, question: Question, token: str) -> None:
+        self.kept.append((token, await queued(self.stores)))
+
+
+@dataclass
+class IntakeStage:
+    stores: Stores
+
+    def __post_init__(self) -> None:
+        stores, self.accounts, self.tokens = self.stores, KnownAccounts(), Tokens(self.stores)
+        beside = AnsweringStage(stores, InstantClock(), accounts=self.accounts)
+        tokens: Any = self.tokens
+        self.intake = Intake(
+            queue=stores.queue,
+            participants=stores.participants,
+            channel_settings=stores.channel_settings,
+            worker=beside.worker,
+            access_control=beside.answering.access_control,
+            reply_actions=actions_on(beside),
+            me=ME,
+            rules=TriageRules(),
+            action_tokens=tokens,
+        )
+        self.edits = MessageEdits(stores.queue, beside.worker, self.intake, ME)
+
+
+async def queued(stores: Stores) -> int:
+    """Returns how many questions are in the database."""
+    async with stores.database.engine.connect() as connection:
+        return await connection.scalar(sa.select(sa.func.count()).select_from(jobs)) or 0
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[IntakeStage]:
+    stores = await Stores.open("sqlite://", "w1", InstantClock())
+    yield IntakeStage(stores)
+    await stores.close()
+
+
+async def test_token_for_a_search_is_kept_before_any_worker_can_claim_the_question(stage: IntakeStage) -> None:
+    await stage.intake.take("Ev1", MENTION, "a token")
+    assert (stage.tokens.kept, await queued(stage.stores)) == ([("a token", 0)], 1)
+
+
+async def test_denied_question_leaves_no_token(stage: IntakeStage) -> None:
+    stage.accounts.kind_of_all = UserKind.GUEST
+    await stage.intake.take("Ev1", MENTION, "a token")
+    assert (stage.tokens.kept, await queued(stage.stores)) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "asked"),
+    [
+        ("why?", "<@UBOT> why?", 1),
+        ("<@UBOT> why?", "<@UBOT> why?", 0),
+        ("<@UBOT> why?", "<@UBOT> why not?", 0),
+        ("<@UBOT> why?", "why?", 0),
+    ],
+    ids=["added mention", "same words", "other words", "removed mention"],
+)
+async def test_edit_asks_only_if_it_adds_the_mention(stage: IntakeStage, before: str, after: str, asked: int) -> None:
+    """The message is no question so far, for example because its asker was denied then."""
+    await stage.edits.edited("Ev1", replace(MENTION, text=before), replace(MENTION, text=after), "2.0")
+    assert await queued(stage.stores) == asked
+
+
+@pytest.mark.parametrize(
+    ("other", "needs_mention"),
+    [
+        (Message("T1", "C1", "2.0", "I know", thread_ts="1.000100", user_id="U2"), True),
+        (Message("T1", "C1", "2.0", "", thread_ts="1.000100", user_id="U2", subtype="channel_join"), False),
+        (Message("T1", "C1", "2.0", "Built.", thread_ts="1.000100", user_id="UCI", bot_id="BCI"), False),
+    ],
+    ids=["a person", "a person who joined", "an app"],
+)
+async def test_only_what_people_write_makes_them_participants(
+    stage: IntakeStage, other: Message, needs_mention: bool
+) -> None:
+    await stage.intake.take("Ev1", MENTION)
+    await stage.intake.take("Ev2", other)
+    await stage.intake.take("Ev3", replace(MENTION, ts="3.0", thread_ts="1.000100", text="and then?"))
+    assert await queued(stage.stores) == (1 if needs_mention else 2)
