@@ -174,17 +174,19 @@ def _call_line(step: ToolStep) -> str:
 def searches(items: Sequence[Item]) -> int:
     """Returns how often the vendor searched the web, by the items of steps. Opening a page is no search."""
     opaque = [item["item"] for item in items if item["type"] == "opaque"]
-    return sum(
-        (item.get("type") == "web_search_call" and (item.get("action") or {}).get("type", "search") == "search")
-        or (item.get("type") == "server_tool_use" and item.get("name") == "web_search")
-        for item in opaque
-    )
+    return len([item for item in opaque if _is_search(item)])
+
+
+def _is_search(item: Item) -> bool:
+    if item.get("type") == "web_search_call":
+        return bool((item.get("action") or {}).get("type", "search") == "search")
+    return item.get("type") == "server_tool_use" and item.get("name") == "web_search"
 
 
 def calls_made(rounds: Sequence[Round]) -> int:
     """Returns how many calls of these steps were made, or may have been."""
     made = (StepState.DONE, StepState.FAILED, StepState.UNKNOWN)
-    return sum(call.state in made for step in rounds for call in step.steps)
+    return len([call for step in rounds for call in step.steps if call.state in made])
 
 
 def has_expired(rounds: Sequence[Round]) -> bool:

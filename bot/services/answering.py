@@ -291,7 +291,8 @@ class Answering:
             raise _TokenRefused
         records, job = self.tool_calls.records, attempt.job
         made_before = await self.tool_calls.insist(lambda: records.made_before(job))
-        answer, begun = attempt.answer, attempt.answer.text[len(job.settled) :]
+        answer = attempt.answer
+        begun = answer.text[len(job.settled) :]
         while True:
             await self._make_calls(attempt, offer, reply)
             step_no = len(answer.steps)
@@ -325,12 +326,15 @@ class Answering:
         reply.show_activity("")
         self.pane.thinking(job.question)
         answer.steps[-1] = replace(step, steps=calls)
-        records, step_no = self.tool_calls.records, step.step_no + 1
+        records = self.tool_calls.records
+        step_no = step.step_no + 1
         answer.follow_ups += await self.tool_calls.insist(lambda: records.take_follow_ups(job, step_no))
 
     async def _record_step(self, attempt: AnswerAttempt, step: StepUnderWay, offer: Offer, begun: str) -> None:
         """Records a step that asks for tools, with its calls and its usage. Raises NotOurs."""
-        answer, completion, step_no = attempt.answer, _completion(step), len(attempt.answer.steps)
+        answer = attempt.answer
+        completion = _completion(step)
+        step_no = len(answer.steps)
         written = attempt.job.so_far + "".join(earlier.text for earlier in answer.steps)
         calls = self.tool_calls.planned(step.calls, step_no, offer, answer.origins)
         items = items_of(step.parts, begun)
@@ -352,7 +356,8 @@ class Answering:
         """
         input_tokens = self.estimate.prompt_tokens(prompt)
         await self.quota.reserve(attempt.job, input_tokens, MAX_SEARCHES if prompt.web_search else 0)
-        answer, step = attempt.answer, attempt.step_began(provider.model, input_tokens, prompt.origins)
+        answer = attempt.answer
+        step = attempt.step_began(provider.model, input_tokens, prompt.origins)
         if not (prompt.tools or prompt.web_search or trust.read_more_than_askers(answer.origins)):
             # An approval may have to be shown, which a stream can't wait with. And Slack may fetch a stream's links, so
             # nobody else's words may make the model write one.
@@ -392,7 +397,9 @@ class Answering:
 
     async def _allow_stream(self, job: Job) -> None:
         """Lets a native stream carry the reply if all its readers would see it grow."""
-        question, thread, is_alone = job.question, job.question.thread, False
+        question = job.question
+        thread = question.thread
+        is_alone = False
         if may_be_streamed(question, is_alone=True) and not thread.in_direct_message:
             try:
                 is_alone = not (await self.participants.at_message(thread, question.user_id, question.ts)).others

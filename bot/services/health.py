@@ -120,7 +120,8 @@ def ask(port: int) -> tuple[bool, str]:
     try:
         connection.request("GET", "/health")
         response = connection.getresponse()
-        is_healthy, body = response.status == http.HTTPStatus.OK, response.read(MAX_BYTES).decode(errors="replace")
+        is_healthy = response.status == http.HTTPStatus.OK
+        body = response.read(MAX_BYTES).decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
         raise TypistError(f"Nothing answers on {HOST}:{port} ({error}). Is Typist running?") from error
     finally:

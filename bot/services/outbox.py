@@ -149,7 +149,8 @@ class Outbox:
 
         That is tried once: the last decision ends it anyway.
         """
-        until, shown = self.clock.monotonic() + DECISIONS_WITHIN_S, None
+        until = self.clock.monotonic() + DECISIONS_WITHIN_S
+        shown = None
         job = before = await self.entries.job_awaiting_approval(entry)
         if before is None:
             return
@@ -157,7 +158,8 @@ class Outbox:
         try:
             while job and self.clock.monotonic() < until and (asks := self._asks(job)) != shown:
                 await reply.ask(asks)
-                shown, job = asks, await self.entries.job_awaiting_approval(entry)
+                shown = asks
+                job = await self.entries.job_awaiting_approval(entry)
         finally:
             await reply.leave()
         if (reply.page_ts, reply.roles) != (before.page_ts, before.roles):

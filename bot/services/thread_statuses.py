@@ -165,7 +165,8 @@ class ThreadStatuses:
     def _call(self, thread_status: _ThreadStatus) -> None:
         thread_status.next_call = None
         if thread_status.wanted or thread_status.may_show:
-            thread_status.sending, thread_status.delay_s = True, REFRESH_S
+            thread_status.sending = True
+            thread_status.delay_s = REFRESH_S
             thread_status.tried.clear()
             self._start(self._update(thread_status))
         else:
@@ -181,7 +182,8 @@ class ThreadStatuses:
     async def _send(self, thread_status: _ThreadStatus) -> None:
         """Sends the wanted status. A failed removal isn't repeated: Slack removes the status within two minutes."""
         status = thread_status.wanted
-        thread_status.confirmed, thread_status.may_show = "", status
+        thread_status.confirmed = ""
+        thread_status.may_show = status
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 await self.pane.set_status(thread_status.thread, status)

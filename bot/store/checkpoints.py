@@ -82,12 +82,17 @@ async def with_checkpoints(connection: AsyncConnection, claimed: Sequence[Job]) 
 
 def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
     """Puts the rows of one version together. `so_far`: the first part of a continued answer, from its turn."""
-    text, end, attempt, sources = so_far, None, 0, tuple[Citation, ...]()
+    text = so_far
+    end = None
+    attempt = 0
+    sources: tuple[Citation, ...] = ()
     for row in rows:
         row_end = row.start + len(row.text)
         if row.start > len(text) or (row.attempt == attempt and row_end < len(text)):
             continue
-        text, attempt, sources = text[: row.start] + row.text, row.attempt, sources_of(row.sources)
+        text = text[: row.start] + row.text
+        attempt = row.attempt
+        sources = sources_of(row.sources)
         end = _end_of(row.end, sources) or end
     return Checkpoint(text, end, sources) if rows else Checkpoint()
 
