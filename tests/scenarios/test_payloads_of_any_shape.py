@@ -45,6 +45,7 @@ async def test_every_payload_is_acknowledged(stage: Stage, kind: str, caplog: py
     caplog.set_level(logging.WARNING)
     not_acknowledged = []
     for name, payload in sent(kind):
+        await stage.sandbox.wait_for(lambda: stage.sandbox.sockets.connections)
         if await stage.sandbox.sockets.ask(kind, payload) is None:
             not_acknowledged.append(name)
     assert not_acknowledged == []
