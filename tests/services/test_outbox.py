@@ -1,0 +1,264 @@
+"""What becomes of an outbox entry after each try, with a manual clock."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from bot.core.answer import Answer
+from bot.core.conversation import Job
+from bot.core.job import Checkpoint, End
+from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
+from bot.core.reply.messages import Shown
+from bot.core.tool_steps import Decision, Round, StepState, ToolStep
+from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
+from bot.services.outbox import AT_ONCE, AWAY_S, DECISIONS_WITHIN_S, LOOK_S, WITHIN_S, Outbox
+from tests.clocks import WITHIN_S as TEST_WITHIN_S
+from tests.clocks import InstantClock
+from tests.services.test_answering import QUESTION, MemoryReplies, MemoryReply
+
+PAGE_TS = "999991.000000"
+ENDED = Job(1, QUESTION, 1, page_ts=(PAGE_TS,), checkpoint=Checkpoint("Because.", end=End(EndReason.WHOLE)))
+SETTLED = Shown((PAGE_TS,), 8, "Because.", EndReason.WHOLE)
+FAILED = Refused("chat.delete", "timeout", Refusal.TRANSIENT)
+
+
+def entry(kind: OutboxKind = OutboxKind.CLEAR_PLACEHOLDER, tries: int = 1) -> OutboxEntry:
+    return OutboxEntry(7, kind, 0.0, tries, 1, 0, QUESTION, (PAGE_TS,))
+
+
+@dataclass
+class Entries:
+    """The entries that each look finds, and what became of them."""
+
+    found: list[list[OutboxEntry] | Exception] = field(default_factory=list)
+    jobs: list[Job | None] = field(default_factory=list)
+    """What each read of the entry's job finds."""
+    limits: list[int] = field(default_factory=list)
+    became: list[str | float | None] = field(default_factory=list)
+    """The delay of an entry that is postponed; of a complete one, the ts of its message or None."""
+    pages: list[Sequence[str]] = field(default_factory=list)
+
+    async def take(self, limit: int) -> list[OutboxEntry]:
+        self.limits.append(limit)
+        if not self.found:
+            await asyncio.Event().wait()
+        found = self.found.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def complete(self, entry: OutboxEntry, posted_ts: str | None = None) -> None:
+        self.became.append(posted_ts)
+
+    async def postpone(self, entry: OutboxEntry, delay_s: float) -> None:
+        self.became.append(delay_s)
+
+    async def unshown_end(self, entry: OutboxEntry) -> Job | None:
+        return self.jobs.pop(0)
+
+    async def job_awaiting_approval(self, entry: OutboxEntry) -> Job | None:
+        return self.jobs.pop(0)
+
+    async def record_pages(self, entry: OutboxEntry, page_ts: Sequence[str], roles: Mapping[str, Any]) -> None:
+        self.pages.append(page_ts)
+
+
+@dataclass
+class Sender:
+    """Slack, which clears a placeholder as the test says."""
+
+    error: Exception | None = None
+    answers: bool = True
+    made: list[str] = field(default_factory=list)
+    still: Callable[[], bool] = bool
+
+    async def clear(self, entry: OutboxEntry) -> None:
+        self.made.append("clear")
+        if self.error:
+            raise self.error
+        if not self.answers:
+            await asyncio.Event().wait()
+
+    async def delete(self, entry: OutboxEntry) -> None:
+        self.made.append("delete")
+
+    async def remove(self, entry: OutboxEntry) -> None:
+        self.made.append("remove")
+
+    async def offer(self, entry: OutboxEntry) -> None:
+        self.made.append("offer")
+
+    async def ping(self, entry: OutboxEntry, still: Callable[[], bool]) -> str:
+        self.made.append("ping")
+        self.still = still
+        return "999999.000000"
+
+    async def ask_approval(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
+        self.made.append("ask_approval")
+        self.still = still
+
+
+@dataclass
+class Stage:
+    entries: Entries = field(default_factory=Entries)
+    sender: Sender = field(default_factory=Sender)
+    replies: MemoryReplies = field(default_factory=MemoryReplies)
+    clock: InstantClock = field(default_factory=InstantClock)
+
+    def __post_init__(self) -> None:
+        doubles: Any = (self.entries, self.sender, self.replies, self.clock, ())
+        self.outbox = Outbox(*doubles)
+        self.replies.may_open.set()
+        self.replies.may_finish.set()
+
+    async def look(self) -> None:
+        """Looks until nothing more is found, and lets what begins go as far as it can."""
+        running = asyncio.create_task(self.outbox.run())
+        async with asyncio.timeout(TEST_WITHIN_S):
+            while self.entries.found or len(self.entries.limits) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait((running,))
+
+
+@pytest.mark.parametrize(
+    ("error", "tries", "became"),
+    [
+        (None, 1, None),
+        (Refused("chat.delete", "message_not_found", Refusal.MESSAGE_GONE), 1, None),
+        (FAILED, 3, wait_s(3)),
+        (ValueError("a bug"), 3, wait_s(3)),
+        (RateLimited("chat.delete", 1.0), 3, wait_s(3, had_no_turn=True)),
+        (TimeoutError(), 3, wait_s(3, had_no_turn=True)),
+        (FAILED, MAX_TRIES - 1, wait_s(MAX_TRIES - 1)),
+        (FAILED, MAX_TRIES, None),
+    ],
+    ids=str,
+)
+async def test_failed_entry_is_tried_again_unless_that_is_no_use(
+    error: Exception | None, tries: int, became: float | None
+) -> None:
+    assert wait_s(3) != wait_s(3, had_no_turn=True)
+    stage = Stage(Entries([[entry(tries=tries)]]), Sender(error))
+    await stage.look()
+    assert stage.entries.became == [became]
+
+
+@pytest.mark.parametrize(
+    ("kind", "call", "became"),
+    [
+        (OutboxKind.CLEAR_PLACEHOLDER, "clear", None),
+        (OutboxKind.DELETE_REPLY, "delete", None),
+        (OutboxKind.RETRACT_REPLY, "remove", None),
+        (OutboxKind.OFFER_REGENERATE, "offer", None),
+        (OutboxKind.MENTION_ASKERS, "ping", "999999.000000"),
+        (OutboxKind.ASK_APPROVAL, "ask_approval", None),
+    ],
+)
+async def test_each_kind_has_its_call(kind: OutboxKind, call: str, became: str | None) -> None:
+    stage = Stage(Entries([[entry(kind)]]))
+    await stage.look()
+    assert (stage.sender.made, stage.entries.became) == ([call], [became])
+
+
+@pytest.mark.parametrize("kind", [OutboxKind.MENTION_ASKERS, OutboxKind.ASK_APPROVAL])
+async def test_process_that_was_paused_mentions_nobody(kind: OutboxKind) -> None:
+    stage = Stage(Entries([[entry(kind)]]))
+    await stage.outbox._do(entry(kind))
+    assert stage.sender.still()
+    stage.clock.now_s += WITHIN_S
+    assert WITHIN_S < OUTBOX_HOLD_S
+    assert not stage.sender.still()
+
+
+async def test_no_more_entries_are_taken_than_there_is_room_for() -> None:
+    stage = Stage(Entries([[entry()] * 3, [entry()], []]), Sender(answers=False))
+    await stage.look()
+    assert stage.entries.limits == [AT_ONCE, AT_ONCE - 3, AT_ONCE - 4, AT_ONCE - 4]
+
+
+@pytest.mark.parametrize("error", [StoreError("away"), ValueError("a bug")], ids=str)
+async def test_outbox_looks_again_after_a_failure(error: Exception) -> None:
+    stage = Stage(Entries([error, [entry()]]))
+    await stage.look()
+    assert (stage.clock.sleeps[:2], stage.entries.became) == ([AWAY_S, LOOK_S], [None])
+
+
+# Ends that Slack did not accept.
+
+
+@pytest.mark.parametrize(
+    ("is_shown", "on_record", "leftover", "recorded", "became"),
+    [
+        (False, PAGE_TS, None, [], None),
+        (True, PAGE_TS, None, [], None),
+        (False, "999990.500000", None, [(PAGE_TS,)], None),
+        (False, PAGE_TS, OutboxKind.SHOW_END, [], wait_s(1)),
+    ],
+    ids=["shown now", "shown before", "shown in another message", "not shown"],
+)
+async def test_end_is_shown_once(
+    is_shown: bool, on_record: str, leftover: OutboxKind | None, recorded: list[Any], became: float | None
+) -> None:
+    job = replace(ENDED, page_ts=(on_record,))
+    shown = SETTLED if is_shown else Shown()
+    stage = Stage(Entries([[entry(OutboxKind.SHOW_END)]], [job]), replies=MemoryReplies(shown, leftover))
+    await stage.look()
+    [reply] = stage.replies.opened
+    assert reply.end == (None if is_shown else End(EndReason.WHOLE))
+    assert reply.is_left
+    assert (stage.entries.pages, stage.entries.became) == (recorded, [became])
+
+
+async def test_nothing_is_shown_of_an_answer_that_was_deleted_meanwhile() -> None:
+    stage = Stage(Entries([[entry(OutboxKind.SHOW_END)]], [None]))
+    await stage.look()
+    assert (stage.replies.opened, stage.entries.became) == ([], [None])
+
+
+# Decisions.
+
+
+def waiting(*decided: bool) -> Job:
+    """Returns a job with one call for each, some of which are decided."""
+    ready: dict[str, Any] = {"state": StepState.READY, "decision": Decision.APPROVED}
+    step = ToolStep(0, 0, "call_1", "notes__add", {}, "first", StepState.ASKED)
+    steps = (replace(step, index=index, **ready if is_decided else {}) for index, is_decided in enumerate(decided))
+    return replace(ENDED, rounds=(Round(0, "", (), "m", tuple(steps)),))
+
+
+@pytest.mark.parametrize(
+    ("then", "shown"),
+    [
+        ([waiting(True, False, False)], [True, False, False]),
+        ([waiting(True, True, False), waiting(True, True, False)], [True, True, False]),
+        ([None], [True, False, False]),
+    ],
+    ids=["no other", "another meanwhile", "all are decided"],
+)
+async def test_decisions_that_come_meanwhile_are_shown_too(then: list[Job | None], shown: list[bool]) -> None:
+    stage = Stage(Entries([[entry(OutboxKind.SHOW_DECISION)]], [waiting(True, False, False), *then]))
+    await stage.look()
+    [reply] = stage.replies.opened
+    assert [ask.decision is not None for ask in reply.asks] == shown
+    assert (reply.is_left, stage.entries.jobs, stage.entries.became) == (True, [], [None])
+
+
+async def test_decisions_are_shown_for_a_while_only() -> None:
+    stage = Stage(
+        Entries([[entry(OutboxKind.SHOW_DECISION)]], [waiting(True, False, False), waiting(True, True, False)])
+    )
+
+    class SlowReplies(MemoryReplies):
+        async def open(self, answer: Answer, **more: Any) -> MemoryReply:
+            stage.clock.now_s += DECISIONS_WITHIN_S
+            return await super().open(answer, **more)
+
+    stage.outbox = replace(stage.outbox, replies=SlowReplies(may_open=stage.replies.may_open))
+    await stage.look()
+    assert (len(stage.entries.jobs), stage.entries.became) == (1, [None])
