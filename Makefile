@@ -22,7 +22,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal
 test: $(VENV)/dev
 	$(PYTEST) -m "not long"
 
-# What `make test` leaves out, and Hypothesis with ten times as many examples.
+# What `make test` leaves out, and Hypothesis with twenty times as many examples.
 test-long: $(VENV)/dev
 	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long
 

@@ -12,7 +12,7 @@ from tests.dealing import dealt
 
 # `make test` runs few examples and `make test-long` more; "soak" is for one module at a time. The time of an example
 # depends on the machine's load, so there is no deadline.
-for profile, examples in {"daily": 50, "long": 500, "soak": 10_000}.items():
+for profile, examples in {"daily": 25, "long": 500, "soak": 10_000}.items():
     settings.register_profile(
         profile, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )

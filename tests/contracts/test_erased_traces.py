@@ -132,13 +132,11 @@ async def filled(url: str) -> Stores:
         for table in metadata.sorted_tables:
             if table.name == "workers":
                 continue
-            seen = set()
+            by_key: dict[tuple[Any, ...], dict[str, Any]] = {}
             for owner, number, length in rows:
                 row = values(table, owner, number + 1, length)
-                key = tuple(row[column.name] for column in table.primary_key)
-                if key not in seen:
-                    await connection.execute(sa.insert(table), row)
-                seen.add(key)
+                by_key.setdefault(tuple(row[column.name] for column in table.primary_key), row)
+            await connection.execute(sa.insert(table), list(by_key.values()))
     return store
 
 

@@ -34,8 +34,8 @@ def raw(tmp_path: Path) -> RawServer:
 
 
 @pytest.fixture
-async def tools(raw: RawServer, tmp_path: Path) -> AsyncIterator[McpTools]:
-    stores = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", SystemClock())
+async def tools(raw: RawServer) -> AsyncIterator[McpTools]:
+    stores = await Stores.open("sqlite://", "w1", SystemClock())
     await stores.channel_settings.write("T1", "C1", ChannelSettings(mcp_servers=("raw",)))
     setup = McpSetup((raw.config(),), RULES)
     async with open_servers(setup.servers, SystemClock()) as servers:

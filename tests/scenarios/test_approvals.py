@@ -80,7 +80,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.mcp.tools.OFFERED_WITHIN_S", PATIENCE_S)
 
 
-real_servers = pytest.mark.parametrize("server", ["stdio", "http"], indirect=True)
+real_servers = pytest.mark.parametrize("server", ["stdio", pytest.param("http", marks=pytest.mark.long)], indirect=True)
 
 
 @pytest.fixture

@@ -56,16 +56,23 @@ BAD = ["invalid_auth", "token_revoked", "token_expired", "account_inactive", "no
 
 
 @pytest.mark.skips_waits
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(("fault", "set_to"), PASSING.values(), ids=PASSING.keys())
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        # Each of them once in `make test`, with either method in turn.
+        pytest.param(method, name, marks=() if (place + turn) % 2 == 0 else pytest.mark.long)
+        for turn, method in enumerate(METHODS)
+        for place, name in enumerate(PASSING)
+    ],
+)
 async def test_temporary_failure_is_logged_and_waited_out(
     sandbox: Sandbox,
     vendor: VendorServer,
     caplog: pytest.LogCaptureFixture,
     method: str,
-    fault: str,
-    set_to: FaultSettings,
+    name: str,
 ) -> None:
+    fault, set_to = PASSING[name]
     fault_settings: FaultSettings = {"method": method, "times": 1, **set_to}
     sandbox.faults.start(fault, **fault_settings)
     with caplog.at_level(logging.WARNING):
@@ -286,7 +293,11 @@ async def test_revoked_app_token_is_reported_and_not_retried_in_a_tight_loop(
 
 @pytest.mark.skips_waits
 @pytest.mark.parametrize(
-    ("reason", "advice"), [("too_many_websockets", "Stop other processes"), ("link_disabled", "Turn Socket Mode on")]
+    ("reason", "advice"),
+    [
+        ("too_many_websockets", "Stop other processes"),
+        pytest.param("link_disabled", "Turn Socket Mode on", marks=pytest.mark.long),
+    ],
 )
 async def test_connections_that_end_after_hello_are_opened_ever_more_rarely(
     sandbox: Sandbox,

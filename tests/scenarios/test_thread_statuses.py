@@ -223,14 +223,14 @@ async def test_agents_channel_thread_has_slacks_stop_in_place_of_placeholder_and
 @pytest.mark.skips_waits
 async def test_agents_stream_that_is_replaced_before_slack_closes_it_keeps_slacks_stop(vendor: VendorServer) -> None:
     words = speech.tokens("Once there was a bot that wrote. " * 6)
-    vendor.script(VendorResponse(speech.chat(words), pause_s=2.5 * STREAM_LIFE_S / len(words)))
+    vendor.script(VendorResponse(speech.chat(words), pause_s=1.2 * STREAM_LIFE_S / len(words)))
     async with agent_sandbox(manifest("manifest.agent.json")) as sandbox:
         sessions = []
         sandbox.panes.changed.append(lambda channel: sessions.append(sandbox.panes.sessions(channel)))
         async with running(replace(settings_of(sandbox, vendor), carrier="stream")):
             stage = Stage(sandbox, vendor)
             asked = await stage.mention()
-            await sandbox.wait_for(lambda: any(map(footer, stage.bots("general", asked))), timeout_s=4 * STREAM_LIFE_S)
+            await sandbox.wait_for(lambda: any(map(footer, stage.bots("general", asked))), timeout_s=2 * STREAM_LIFE_S)
             await sandbox.wait_for(lambda: not has_slacks_stop(sandbox, asked))
             assert [shown(reply) for reply in stage.bots("general", asked)] == ["".join(words).rstrip()]
         assert [call.method for call in sandbox.calls if not call.ok] == []

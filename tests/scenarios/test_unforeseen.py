@@ -397,13 +397,8 @@ async def answered_next(case: PersonCase, way: Way) -> None:
     await until(is_answered, f"the next answer of {case}")
 
 
-SHORT = {"chat.update"}
-"""The method in `make test`: the one that shows an answer. The others are left to the long tests."""
-
-
-@pytest.mark.parametrize(
-    "method", [pytest.param(method, marks=() if method in SHORT else pytest.mark.long) for method in WAYS]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("method", WAYS)
 def test_each_answer_ends_and_the_next_question_is_answered(method: str) -> None:
     results = run_fast(outcomes(method))
     assert len(results) == len(KINDS) * 3
