@@ -386,6 +386,8 @@ class Reply:
         return self._next_release() or self._next_page() or self._next_other_call()
 
     def _next_release(self) -> Change | None:
+        if self._all_have_buttons:
+            return None
         pages = self.of(MessageRole.PAGE)[: self._last + 1]
         wanted = Wanted(self.question, 0, PageView(""), self.ended, self.keeps_stop)
         releases = (
@@ -428,7 +430,7 @@ class Reply:
         It is no part of `next_call`, because nothing waits for it: without it, the placeholder says "Thinking…".
         """
         buttons = self.of(MessageRole.STOP_BUTTON)
-        if self.life.is_over or not buttons or not self._needs_stop_button or self._next_release():
+        if not buttons or self.life.is_over or not self._needs_stop_button or self._next_release():
             return None
         view = PageView("", growing=True, activity=texts.WRITING_BELOW, version=self._version)
         return self._edits.next_call(Wanted(self.question, 0, view, ended=True), buttons[0])

@@ -227,8 +227,8 @@ class EditScheduler:
             if now >= live.until:
                 live.reply.happened(Turn.LEAVE)
             live.reply.leave_carriers(now)
-            self._choose_carrier(live, now)
-            if (call := self._pointer_below(live, now) or live.next_call()) is not None:
+            call = self._carried(live, live.next_call(), now)
+            if (call := self._pointer_below(live, now) or call) is not None:
                 calls[live] = call
                 continue
             live.has_changed = False
@@ -240,12 +240,13 @@ class EditScheduler:
     def _pointer_below(self, live: ScheduledReply, now: float) -> Update | None:
         """Returns an edit that nothing waits for, if it may go now."""
         pointer = live.reply.pointer_below()
-        is_ready = self._budget.ready_at(METHODS[Update], now, Urgency.FIRST, live) <= now
-        return pointer if is_ready else None
+        if pointer is None or self._budget.ready_at(METHODS[Update], now, Urgency.FIRST, live) > now:
+            return None
+        return pointer
 
-    def _choose_carrier(self, live: ScheduledReply, now: float) -> None:
-        """Chooses what carries a page that begins, and has the budget keep room for its calls."""
-        reply, call = live.reply, live.next_call()
+    def _carried(self, live: ScheduledReply, call: Call | None, now: float) -> Call | None:
+        """Chooses what carries a page that begins, and has the budget keep room for it; returns the next call then."""
+        reply = live.reply
         self._keep_room(live)
         if live.may_stream and isinstance(call, Begin | Change) and reply.may_be_carried(call):
             # A new message would stand below the placeholder of a question that was queued meanwhile.
@@ -256,7 +257,9 @@ class EditScheduler:
         is_optional = isinstance(call, Begin) and call.is_optional and bool(reply.page_ts)
         if call is not None and is_optional and self._post_at(live, call, now) > now + START_WAIT_S:
             reply.limited(call)
+            call = live.next_call()
         self._keep_room(live)
+        return call
 
     def _keep_room(self, live: ScheduledReply) -> None:
         self._budget.uses(live, [METHODS[kind] for kind in live.reply.needs])
