@@ -2,8 +2,9 @@
 
 Live replies are measured by each carrier: edits of a message, and native streams.
 
-Run: python -m benchmarks.costs. Exits with 1 if a target is missed. benchmarks.parsing measures the cost of reading
-many streams at once.
+It also measures the cost of reading many streams at once (parsing.py).
+
+Run: python -m benchmarks.costs. Exits with 1 if a target is missed.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks import parsing
 from benchmarks.numbered_model import NumberedModel, question, word
 from benchmarks.process import Process, running
 from benchmarks.readers import Readers
@@ -256,6 +258,18 @@ def _by_length(what: str, costs_us: dict[int, float]) -> list[Figure]:
     return [*figures, Figure(ratio, f"{growth:.2f}", f"at most {LINEAR_WITHIN:g}", growth <= LINEAR_WITHIN)]
 
 
+async def streams_cpu(api: str) -> Figure:
+    """Measures the CPU of reading many streams of an API at once."""
+    cost_us = await parsing.benchmark(api)
+    share = parsing.core_share(cost_us)
+    return Figure(
+        f"{parsing.STREAMS} streams of {parsing.TOKENS_PER_S} tokens/s, {api}",
+        f"{share:.1%} of a core, {cost_us:.0f} µs a token",
+        f"at most {parsing.TARGET_CORE_SHARE:.0%}",
+        share <= parsing.TARGET_CORE_SHARE,
+    )
+
+
 async def report() -> bool:
     """Measures and prints. Returns whether all targets are met."""
     figures: list[Figure] = []
@@ -275,6 +289,8 @@ async def report() -> bool:
         show(await memory_per_reply(carrier))
     show(*await carriers_cpu())
     show(*await answer_cpu())
+    for api in parsing.APIS:
+        show(await streams_cpu(api))
     return all(figure.meets_target for figure in figures)
 
 

@@ -1,7 +1,7 @@
 """Measures how fresh live answers are, within Slack's budgets, with a model that sends 40 words/s.
 
 Run: python -m benchmarks.live [--rows 1,8,20,50,20-a-minute,60-a-minute] [--carriers auto,edit]
-    [--posts generous,strict] [--rivals] [--seed 1]
+    [--posts generous,strict] [--seed 1]
 
 A row is a number of simultaneous questions, or so many a minute at random over some minutes. Each answer has 600 words.
 Each row runs once with each carrier (BOT_CARRIER), one after the other, with a new bot process and a new sandbox, so
@@ -12,8 +12,8 @@ Half of the questions start threads in channels, the other half are asked in the
 answers each question in a thread of its own. Each thread has one person. Only there may answers come as native streams:
 in a channel's thread with several people, only one of them would see a stream grow.
 
-With --rivals, two simpler rules (rivals.py) are measured as well. Exits with 1 if a carrier misses a target, gets too
-many 429s (none with the generous rule for posts), or loses or doubles a word.
+Exits with 1 if a carrier misses a target, gets too many 429s (none with the generous rule for posts), or loses or
+doubles a word.
 """
 
 import argparse
@@ -77,30 +77,13 @@ class LiveRow:
     """The targets of all carriers with the strict rule for posts."""
 
 
-@dataclass(frozen=True)
-class Contender:
-    """A bot: its arguments, and its settings besides those that all have."""
-
-    name: str
-    arguments: tuple[str, ...]
-    settings: Mapping[str, str] = field(default_factory=dict)
-
-
-def typist(carrier: str) -> Contender:
-    """Returns the bot with a value of BOT_CARRIER."""
-    return Contender(carrier, ("-m", "bot", "run"), {"BOT_CARRIER": carrier})
-
-
+BOT = ("-m", "bot", "run")
 CARRIERS = ("auto", "edit", "stream")
-RIVALS = (
-    Contender("every 20 words", ("-m", "benchmarks.rivals", "20-words")),
-    Contender("every 3 s", ("-m", "benchmarks.rivals", "3-s")),
-)
 
 
 @dataclass(frozen=True)
 class LiveResult:
-    """The result of one contender in one row."""
+    """The result of a carrier in one row."""
 
     lags: list[Lags]
     limited: Counter[str]
@@ -153,13 +136,13 @@ def _scattered(seed: int, a_minute: int, minutes: int) -> tuple[float, ...]:
     return tuple(sorted(rng.uniform(0, 60 * minutes) for _ in range(a_minute * minutes)))
 
 
-async def measure(contender: Contender, row: LiveRow, posts: str) -> LiveResult:
-    """Measures one contender in one row, with its own sandbox and model. `posts`: the rule for posts."""
+async def measure(carrier: str, row: LiveRow, posts: str) -> LiveResult:
+    """Measures a carrier in one row, with its own sandbox and model. `posts`: the rule for posts."""
     limits = {"chat.update": EDITS_A_MINUTE}
     async with (
         Sandbox(manifest=json.loads(MANIFEST.read_text()), budgets=limits, posts=POST_RULES[posts]) as sandbox,
         NumberedModel(WORDS_PER_S, FIRST_WORD_S) as model,
-        running(contender.arguments, sandbox, model.url, settings=contender.settings) as process,
+        running(BOT, sandbox, model.url, settings={"BOT_CARRIER": carrier}) as process,
     ):
         await sandbox.wait_for_bot()
         await asyncio.sleep(WARM_UP_S)
@@ -221,7 +204,7 @@ def _finite(value: float) -> float:
 
 
 HEADER = (
-    f"{'row':<12} {'posts':<8} {'who':<15} {'429s':>5} {'edits':>5} {'appends':>7} {'deletes':>7}  "
+    f"{'row':<12} {'posts':<8} {'carrier':<7} {'429s':>5} {'edits':>5} {'appends':>7} {'deletes':>7}  "
     f"{'placeholder':>12}  {'first word':>12}  {'staleness':>9} {'bound':>5}  {'final':>13}  {'doubled':>7}  "
     f"{'CPU':>6} {'memory':>7} {'broken':>6}\n"
     f"{'':<37} {'':>5} {'':>5} {'':>7} {'':>7}  {'p50   p95':>12}  {'p50   p95':>12}  {'mean':>9} {'':>5}  "
@@ -229,12 +212,12 @@ HEADER = (
 )
 
 
-def line(row: LiveRow, contender: Contender, posts: str, result: LiveResult) -> str:
+def line(row: LiveRow, carrier: str, posts: str, result: LiveResult) -> str:
     """Formats one line of the table."""
     figure, calls = result.figure, result.calls
     bound_s = WORDS / WORDS_PER_S * row.counted / (2 * EDITS_A_MINUTE)
     return (
-        f"{row.name:<12} {posts:<8} {contender.name:<15} {result.limited.total():>5} {calls['chat.update']:>5} "
+        f"{row.name:<12} {posts:<8} {carrier:<7} {result.limited.total():>5} {calls['chat.update']:>5} "
         f"{calls['chat.appendStream']:>7} {calls['chat.delete']:>7}  "
         f"{figure('placeholder p50'):5.2f} {figure('placeholder p95'):6.2f}  "
         f"{figure('first p50'):5.2f} {figure('first p95'):6.2f}  {figure('stale'):9.2f} {bound_s:5.2f}  "
@@ -243,10 +226,10 @@ def line(row: LiveRow, contender: Contender, posts: str, result: LiveResult) -> 
     )
 
 
-def misses(row: LiveRow, contender: Contender, posts: str, result: LiveResult) -> list[str]:
+def misses(row: LiveRow, carrier: str, posts: str, result: LiveResult) -> list[str]:
     """Returns a sentence for each missed target. `posts`: the rule for posts."""
-    missed, what = [], f"{row.name}, {posts} posts, {contender.name}"
-    targets = row.strict_targets if posts == "strict" else row.targets.get(contender.name, {})
+    missed, what = [], f"{row.name}, {posts} posts, {carrier}"
+    targets = row.strict_targets if posts == "strict" else row.targets.get(carrier, {})
     for name, target_s in targets.items():
         value_s = result.figure(name)
         if value_s > target_s:
@@ -263,23 +246,20 @@ def misses(row: LiveRow, contender: Contender, posts: str, result: LiveResult) -
     return missed
 
 
-async def run(
-    chosen: Sequence[LiveRow], rules: Sequence[str], bots: Sequence[Contender], rivals: Sequence[Contender]
-) -> list[str]:
-    """Measures the rows, prints the table and returns the missed targets of the bots."""
+async def run(chosen: Sequence[LiveRow], rules: Sequence[str], carriers: Sequence[str]) -> list[str]:
+    """Measures the rows, prints the table and returns the missed targets."""
     missed = []
     print(HEADER, flush=True)
     for row in chosen:
-        for posts, contender in product(rules, (*bots, *rivals)):
-            result = await measure(contender, row, posts)
-            print(line(row, contender, posts, result), flush=True)
-            if contender in bots:
-                missed += misses(row, contender, posts, result)
+        for posts, carrier in product(rules, carriers):
+            result = await measure(carrier, row, posts)
+            print(line(row, carrier, posts, result), flush=True)
+            missed += misses(row, carrier, posts, result)
     return missed
 
 
-def _expected_s(chosen: Sequence[LiveRow], contenders: int) -> float:
-    return contenders * sum(row.at_s[-1] + WORDS / WORDS_PER_S + OVERHEAD_S + row.slow_s for row in chosen)
+def _expected_s(chosen: Sequence[LiveRow], runs: int) -> float:
+    return runs * sum(row.at_s[-1] + WORDS / WORDS_PER_S + OVERHEAD_S + row.slow_s for row in chosen)
 
 
 def _chosen(parser: argparse.ArgumentParser, what: str, names: str, known: Sequence[str]) -> list[str]:
@@ -295,17 +275,15 @@ def main() -> int:
     parser.add_argument("--rows", default=",".join(names), help=f"comma-separated: {', '.join(names)}")
     parser.add_argument("--carriers", default="auto,edit", help=f"comma-separated: {', '.join(CARRIERS)}")
     parser.add_argument("--posts", default=",".join(POST_RULES), help=f"comma-separated: {', '.join(POST_RULES)}")
-    parser.add_argument("--rivals", action="store_true", help="measure simpler rules, too")
     parser.add_argument("--seed", type=int, default=1, help="decides when the questions of a minute are asked")
     options = parser.parse_args()
     known = rows(options.seed)
     chosen = [known[name] for name in _chosen(parser, "row", options.rows, names)]
-    bots = [typist(carrier) for carrier in _chosen(parser, "carrier", options.carriers, CARRIERS)]
+    carriers = _chosen(parser, "carrier", options.carriers, CARRIERS)
     rules = _chosen(parser, "rule for posts", options.posts, list(POST_RULES))
-    rivals = RIVALS if options.rivals else ()
     print(f"{WORDS} words an answer at {WORDS_PER_S} a second, {EDITS_A_MINUTE} edits a minute; seconds.")
-    print(f"This takes about {_expected_s(chosen, len(rules) * (len(bots) + len(rivals))) / 60:.0f} minutes.\n")
-    missed = asyncio.run(run(chosen, rules, bots, rivals))
+    print(f"This takes about {_expected_s(chosen, len(rules) * len(carriers)) / 60:.0f} minutes.\n")
+    missed = asyncio.run(run(chosen, rules, carriers))
     print("\n" + ("\n".join(missed) if missed else "All targets are met."))
     return 1 if missed else 0
 

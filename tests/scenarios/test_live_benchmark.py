@@ -132,21 +132,21 @@ def test_missed_targets_and_rate_limits_are_listed_for_the_carrier_that_has_them
     slow = Lags(0.1, 0.7, 1.5, 0.2, 0.0, complete=True)
     result = live.LiveResult([slow] * 8, Counter({"chat.update": 2}), Counter(), 0.1, 1)
     limited = "2 calls of chat.update got 429; none may"
-    assert live.misses(row, live.typist("auto"), "generous", result) == [
+    assert live.misses(row, "auto", "generous", result) == [
         "8 at once, generous posts, auto: first p95 is 0.70 s, 40% over its target of 0.5 s",
         "8 at once, generous posts, auto: stale is 1.50 s, 25% over its target of 1.2 s",
         f"8 at once, generous posts, auto: {limited}",
     ]
-    assert live.misses(row, live.typist("edit"), "generous", result) == [f"8 at once, generous posts, edit: {limited}"]
+    assert live.misses(row, "edit", "generous", result) == [f"8 at once, generous posts, edit: {limited}"]
 
 
 def test_strict_rule_for_posts_may_cost_two_429s_of_posts_and_no_placeholder() -> None:
     row, late = live.rows(1)["8"], Lags(0.6, 0.7, 9.5, 0.2, 0.0, complete=True)
     on_time = Lags(0.4, 0.7, 9.5, 0.2, 0.0, complete=True)
     two, three = Counter({"chat.startStream": 2}), Counter({"chat.startStream": 1, "chat.postMessage": 2})
-    assert live.misses(row, live.typist("auto"), "strict", live.LiveResult([on_time] * 8, two, Counter(), 0.1, 1)) == []
+    assert live.misses(row, "auto", "strict", live.LiveResult([on_time] * 8, two, Counter(), 0.1, 1)) == []
     result = live.LiveResult([*[on_time] * 7, late], three, Counter(), 0.1, 1)
-    assert live.misses(row, live.typist("auto"), "strict", result) == [
+    assert live.misses(row, "auto", "strict", result) == [
         "8 at once, strict posts, auto: placeholder max is 0.60 s, 20% over its target of 0.5 s",
         "8 at once, strict posts, auto: 3 posts got 429; at most 2 may",
     ]
