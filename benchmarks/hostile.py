@@ -80,6 +80,8 @@ SHAPES: dict[str, str | tuple[str, str] | tuple[str, str, str]] = {
     "labels that NFKC makes longer": "[" + "㏂" * 150 + "](https://evil.example) ",
     "combining marks": "a" + "\u0301" * 20,
     "one letter with marks": ("a", "\u0301", ""),
+    "marks alone": "\u0301",
+    "joiners alone": "\u200d",
     "right-to-left marks": "\u202ea\u202d",
     "invisible letters": "\u200b\u2060",
     "surrogates": "\ud83d",

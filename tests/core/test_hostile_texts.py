@@ -19,6 +19,7 @@ from bot.core.reply.markdown.render import render_complete, rendered
 from bot.core.reply.markdown.stable import stable_prefix
 from bot.core.reply.messages import Shown
 from bot.core.reply.pages import Pages
+from bot.core.reply.preview import first_words
 from bot.core.reply.reply import Reply
 from bot.errors import EndReason, Refusal
 from bot.slack.replies.scheduled_reply import MAX_LAYOUT_CHARS
@@ -27,6 +28,7 @@ from tests.core.conversations import question
 FEW_STEPS = 2_000
 FEW_CALLS = 400_000
 """They take about 40 ms."""
+ENDLESS_CALLS = 10 * FEW_CALLS
 
 
 def steps(function: Callable[[str], object], text: str) -> int:
@@ -37,6 +39,7 @@ def steps(function: Callable[[str], object], text: str) -> int:
     def counted(frame: FrameType, event: str, argument: object) -> None:
         nonlocal count
         count += event in ("call", "c_call")
+        assert count < ENDLESS_CALLS, "it may never end"
 
     sys.setprofile(counted)
     try:
@@ -108,6 +111,13 @@ def test_page_is_rendered_in_few_steps(shape: str) -> None:
     pages.append(text_of(shape, 24_000))
     for page in [*pages.full, pages.growing]:
         assert steps(lambda markdown: rendered(markdown, growing=True), page.markdown) < FEW_CALLS // 2
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_preview_of_a_page_is_made_in_few_steps(shape: str) -> None:
+    text = text_of(shape, 1_200)
+    for start in (0, 1):
+        assert steps(lambda markdown: first_words(markdown, growing=True), text[start:]) < 10 * FEW_STEPS
 
 
 def test_label_that_names_many_hosts_is_deceptive() -> None:

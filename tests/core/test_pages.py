@@ -217,7 +217,7 @@ def test_no_character_is_sent_as_more_than_most_sent(piece: str) -> None:
     assert sent_chars(piece) - len(piece) + len(piece.encode()) <= MAX_SENT * len(piece)
 
 
-LONG = "".join(f"{number}\n" for number in range(4_000))
+LONG = "".join(f"{number:09}\n" for number in range(2_400))
 
 
 @pytest.mark.parametrize(

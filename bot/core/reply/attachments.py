@@ -13,7 +13,7 @@ from bot.core.reply.markdown.block_parser import BlockParser, LeafKind, code_con
 from bot.core.reply.pages import Pages
 
 MAX_CODE_FILES = 5
-MAX_STEPS = 10_000
+MAX_STEPS = 5_000
 """How much of an answer is searched for code: lines, and the lists and quotes that each is in."""
 
 FileKey = tuple[str, int]

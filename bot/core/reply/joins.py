@@ -72,7 +72,7 @@ class TextEnd:
     """Where and how a text ends that a model continues. The text doesn't end with white space."""
 
     def __init__(self, text: str) -> None:
-        self._text = text = recent_part(text)
+        self.recent = text = recent_part(text)
         self._parser = BlockParser(text)
         self._line = ""
         start = 0
@@ -91,7 +91,7 @@ class TextEnd:
 
         "" in code, and in scripts without spaces.
         """
-        word = _LAST_WORD.search(self._text)
+        word = _LAST_WORD.search(self.recent)
         is_word = word and not self._in_code and not _SCRIPTS_WITHOUT_SPACES.search(word[0])
         return word[0] if word and is_word else ""
 
@@ -101,7 +101,7 @@ class TextEnd:
         if self._in_code:
             return LINE if self._closes_fence(begins) else ""
         if self._ends_closed_line:
-            return "" if begins[:1] == self._text[-1:] else PARAGRAPH
+            return "" if begins[:1] == self.recent[-1:] else PARAGRAPH
         between_blocks = self._between_blocks(begins)
         return self._within_line(begins) if between_blocks is None else between_blocks
 
@@ -136,7 +136,7 @@ class TextEnd:
         """Returns the line break before another row, item or block; None if the line goes on."""
         if self._kind is LeafKind.TABLE or self._line.startswith("|"):
             return self._between_rows(begins)
-        if begins[:1] == self._text[-1:]:
+        if begins[:1] == self.recent[-1:]:
             # The second half of a mark, as of `**`, is no marker.
             return None
         if _FENCE.match(begins) or _SUBHEADING.match(begins):
@@ -161,7 +161,7 @@ class TextEnd:
         return PARAGRAPH if self._leaf and self._is_complete_row(self._leaf) else ""
 
     def _is_complete_row(self, leaf: LeafBlock) -> bool:
-        header = self._text[leaf.lines[0].content : leaf.lines[0].end]
+        header = self.recent[leaf.lines[0].content : leaf.lines[0].end]
         return leaf.kind is LeafKind.TABLE and _cells(self._line) >= _cells(header)
 
     def _repeats_marker(self, begins: str) -> bool:
@@ -180,7 +180,7 @@ class TextEnd:
         first, core = _first_of(begins), self._core
         if _SENTENCE_END.search(core) or _CLAUSE_END.search(core):
             return "" if self._is_no_sentence(begins, first) else " "
-        last = self._text[-1]
+        last = self.recent[-1]
         if begins[0] != first:
             return " " if last.isalpha() and _OPENS_A_WORD.match(begins) else ""
         if last in _CLOSERS:
@@ -191,11 +191,11 @@ class TextEnd:
     @property
     def _core(self) -> str:
         """The last characters of the text, without the quotes, brackets and emphasis that close behind a sentence."""
-        return self._text[-40:].rstrip(_CLOSERS + _FULL_WIDTH_CLOSERS)[-2:]
+        return self.recent[-40:].rstrip(_CLOSERS + _FULL_WIDTH_CLOSERS)[-2:]
 
     @property
     def _last_token(self) -> str:
-        return self._text[-200:].rpartition(" ")[2].rpartition("\n")[2]
+        return self.recent[-200:].rpartition(" ")[2].rpartition("\n")[2]
 
     def _closes_mark(self, begins: str) -> bool:
         """Whether the continuation begins with the second half of a pair, such as `**` or a quote."""
@@ -204,12 +204,12 @@ class TextEnd:
             return False
         if mark[0] in _OPENERS:
             # The address of a link, or an image.
-            return self._text.endswith(("]", " !")) or self._text == "!"
+            return self.recent.endswith(("]", " !")) or self.recent == "!"
         return self._is_open(mark[0])
 
     @property
     def _ends_with_open_mark(self) -> bool:
-        mark = _LAST_MARK.search(self._text[-40:])
+        mark = _LAST_MARK.search(self.recent[-40:])
         return mark is not None and self._is_open(mark[0])
 
     def _is_open(self, mark: str) -> bool:
@@ -220,8 +220,8 @@ class TextEnd:
         """Whether a number, an acronym or an address may go on behind the mark that the text ends with."""
         token, mark = self._last_token, self._core[-1]
         if first.isdigit():
-            return mark in _FULL_WIDTH or (mark in ".,:" and self._text[-1] == mark and token[-2:-1].isdigit())
-        if first != begins[0] or self._text[-1] != mark:
+            return mark in _FULL_WIDTH or (mark in ".,:" and self.recent[-1] == mark and token[-2:-1].isdigit())
+        if first != begins[0] or self.recent[-1] != mark:
             return False
         if _ACRONYM.fullmatch(token.lstrip("([\"'“‘*_")) and _ACRONYM_GOES_ON.match(begins):
             return True

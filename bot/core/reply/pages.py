@@ -41,6 +41,7 @@ LINE_STEPS = 4
 """The steps of a line. Each mark of Markdown in it is another one."""
 MAX_SENT = 5
 """The most characters, bytes and steps that one character of the source may cost (see `sent_chars`)."""
+MAX_LINES = MAX_STEPS // LINE_STEPS + 2
 MARKS = "*_~`[]!\\<|"
 
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]*_]*[ \t]+|[。！？]")
@@ -141,7 +142,9 @@ class Pages:
     def _full_at(self, page: Page, *, is_complete: bool) -> FullAt | None:
         """Returns where a page is full, in offsets of its source; None while all of it fits."""
         size = len(page.source)
-        shown, shift = page.shown(min(size, self.limit_chars + 1))
+        # A page with more lines is full of steps, so lines behind these decide nothing.
+        read = "\n".join(page.source[: self.limit_chars + 1].split("\n", MAX_LINES)[:MAX_LINES])
+        shown, shift = page.shown(min(size, len(read) + 1))
         self._extent.read(shown + "\n" * (is_complete and len(shown) == size + shift))
         chars = size
         if size > self._safe_chars:

@@ -85,6 +85,7 @@ def _shortened(words: str) -> str:
         return head.rpartition(" ")[0] + "…"
     # A script without spaces, or a URL: cut between graphemes.
     end = PREVIEW_CHARS
-    while _JOINS_GRAPHEME.match(words, end) or words[end - 1] == "\u200d":
+    while end and (_JOINS_GRAPHEME.match(words, end) or words[end - 1] == "\u200d"):
         end -= 1
-    return words[:end] + "…"
+    # Marks alone have no place to cut.
+    return words[: end or PREVIEW_CHARS] + "…"

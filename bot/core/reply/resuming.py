@@ -144,7 +144,7 @@ class Seam:
         """The lines that open the block that the text ends in: a fence, or a table's header."""
         if not self._so_far[-1:].isspace() and self._end.closes_code:
             return ""
-        outline = Outline(recent_part(self._so_far) + "x")
+        outline = Outline(self._end.recent + "x")
         for _ in outline.lines():
             pass
         opened = outline.opening().lines

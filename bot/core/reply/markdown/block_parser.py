@@ -34,9 +34,9 @@ _ITEM_MARKER = re.compile(r" {0,3}(?P<marker>[-+*]|(?P<number>\d{1,9})[.)])(?:(?
 _CONTAINER_START = re.compile(r" {0,3}[>\-+*0-9]")
 _FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
 _ATX_HEADING = re.compile(r" {0,3}#{1,6}(?:\s|$)")
-_THEMATIC_BREAK = re.compile(r" {0,3}([-*_])(?:[ \t]*\1){2,}\s*$")
+_THEMATIC_BREAK = re.compile(r" {0,3}(?:(?:-[ \t]*+){3}[- \t]*+|(?:\*[ \t]*+){3}[* \t]*+|(?:_[ \t]*+){3}[_ \t]*+)\s*$")
 _SETEXT_UNDERLINE = re.compile(r" {0,3}(?:=+|-+)\s*$")
-_DELIMITER_ROW = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?\s*$")
+_DELIMITER_ROW = re.compile(r" {0,3}\|?[ \t]*:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?\s*$")
 _INDENT = re.compile(r"[ \t]*")
 _DEFINITION = re.compile(
     r"[ \t]*\[(?!\s*\])(?:[^\[\]\\]|\\.){1,999}\]:[ \t]*\n?[ \t]*"
