@@ -8,6 +8,7 @@ import pytest
 from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
 from bot.core.message_question import QuotedMessage
+from bot.mcp.config import MAX_SERVER_NAME_CHARS, MAX_SERVERS
 from bot.slack.format import modals
 from bot.slack.format.blockkit import Json
 from sandbox.blocks.view_rules import check_view
@@ -115,6 +116,13 @@ def test_modal_about_any_message_is_accepted(quote: str) -> None:
         "C" * 11, "1" * 17, "1" * 17, modals.shortened_quote(quote), "https://hooks.slack.com/" + "x" * 150
     )
     check_view(modals.question_modal(about, None), "modal")
+
+
+def test_settings_modal_with_the_most_servers_and_models_is_accepted() -> None:
+    servers = tuple(f"{number}".rjust(MAX_SERVER_NAME_CHARS, "s") for number in range(MAX_SERVERS))
+    models = tuple(f"openai/{number}" for number in range(99))
+    defaults = replace(DEFAULTS, models=models, mcp_servers=servers)
+    check_view(modals.settings_modal(CHANNEL, ChannelSettings(), defaults, SettingsField.MODEL), "modal")
 
 
 def test_longest_quote_leaves_room_for_its_escapes() -> None:
