@@ -217,11 +217,10 @@ class MessageShortcut:
             except (RateLimited, Refused) as error:
                 if isinstance(error, Refused) and error.reason in (Refusal.CHANNEL_GONE, Refusal.MESSAGE_GONE):
                     return None
-                if look == MAX_LOOKS:
-                    raise PostUncertain(str(error)) from error
+                log.info("question about message %s: not looked for: %s", question.about.ts, error)
             if look < MAX_LOOKS:
                 await self.clock.sleep(LOOKS.wait_s(look))
-        return None
+        raise PostUncertain(f"Slack did not say in {MAX_LOOKS} looks")
 
     def _question(self, question: MessageQuestion, channel_id: str, ts: str) -> Question:
         is_elsewhere = channel_id != question.about.channel_id

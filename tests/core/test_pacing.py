@@ -756,6 +756,19 @@ def test_posts_of_other_processes_count_in_their_channel() -> None:
     assert posts.free_at("C1", POST, 50.0) == pytest.approx(51.0)
     posts.shared("C1", 50.0, [], denied=True)
     assert posts.free_at("C1", POST, 50.0) == 50.25, "the database is asked again soon"
+    posts.shared("C1", 50.0, [], denied=False)
+    assert posts.free_at("C1", POST, 50.0) == 50.0, "it has room again"
+
+
+def test_what_a_429_taught_is_forgotten_after_an_hour() -> None:
+    posts = ChannelPosts()
+    for _ in range(CERTAIN_POSTS):
+        posts.sent("C1", 1.0)
+        posts.answered("C1", 1.0)
+    posts.sent("C1", 1.0)
+    posts.limited("C1", POST, 1.0, 7.0)
+    assert not posts.rule(LEARNED_FOR_S + 0.9).may_try
+    assert posts.rule(LEARNED_FOR_S + 1.0).may_try
 
 
 def test_channels_without_posts_in_the_last_minute_are_forgotten() -> None:

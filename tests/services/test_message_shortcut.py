@@ -217,8 +217,9 @@ async def test_post_is_made_again_only_once_slack_has_said_twice_that_there_is_n
     assert (posts.made, queued, posts.looks) == (1, ["3.000300"], [])
 
 
-async def test_post_is_not_made_again_while_slack_does_not_say() -> None:
-    posts, queued, records, _ = await asked(2, ("C1", "3.000300"), [LIMITED] * MAX_LOOKS)
+@pytest.mark.parametrize("last", [LIMITED, None], ids=["refused", "says once that there is none"])
+async def test_post_is_not_made_again_while_slack_does_not_say(last: Exception | None) -> None:
+    posts, queued, records, _ = await asked(2, ("C1", "3.000300"), [*[LIMITED] * (MAX_LOOKS - 1), last])
     assert (posts.made, queued, records.completed) == (0, [], [])
     assert records.postponed == [8.0]
 

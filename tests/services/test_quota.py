@@ -1,5 +1,6 @@
 """Quotas: what is reserved for an answer, and who is warned how often, with a real ledger."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from bot.prices import ModelPrices
 from bot.services.quota import RESERVE_RETRY_S, Quota
 from bot.store import Stores
 from bot.store.usage_ledger import UsageLedger
-from tests.clocks import InstantClock
+from tests.clocks import WITHIN_S, InstantClock
 from tests.services.test_answering import MODEL, Accounts
 
 MAX_OUTPUT_TOKENS = 1_000
@@ -127,3 +128,26 @@ async def test_answer_waits_for_room_and_is_refused_if_the_others_used_it_up(sto
     assert isinstance(clock, InstantClock)
     assert clock.sleeps == [RESERVE_RETRY_S, 0.5, 0.5]
     assert (answers, len(quota._lines)) == ([], 0)
+
+
+async def test_of_the_answers_that_wait_for_one_cap_only_the_first_asks_again(stores: Stores) -> None:
+    [cap] = parse_caps("channel/day=100tokens")
+    asked_for: list[int] = []
+
+    class Ledger(UsageLedger):
+        async def reserve(self, job: Job, most: Amount, caps: object) -> CapCheck:
+            asked_for.append(job.id)
+            return CapCheck(reserved=cap)
+
+    quota = replace(
+        quota_of(stores, "channel/day=100tokens", Accounts()), usage=Ledger(stores.database, stores._worker)
+    )
+    jobs = [await begun(stores, asked(number)) for number in (1, 2)]
+    waiting = [asyncio.create_task(quota.reserve(job, 100)) for job in jobs]
+    async with asyncio.timeout(WITHIN_S):
+        while len(asked_for) < 10:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    assert asked_for.count(jobs[1].id) == 1
