@@ -29,8 +29,8 @@ from sandbox.server import Sandbox
 from tests.browser import ARGUMENTS, find_chromium
 from tests.mcp.servers import RawServer, text_result, tool
 from tests.scenarios.conftest import manifest, running, says
-from tests.scenarios.test_assistant_pane import with_assistant_view
-from tests.scenarios.test_tools import calls
+from tests.scenarios.surfaces import with_assistant_view
+from tests.scenarios.tools import calls
 from tests.streams.server import VendorResponse, VendorServer
 
 DOCS = Path(__file__).parent.parent / "docs"

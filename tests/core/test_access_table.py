@@ -5,17 +5,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, combinations, product
+from itertools import product
 
 import pytest
 
 from bot.core.conversation import Question, ThreadKey
 from bot.core.limits.access import AccessRules, Denial, UserKind, denial, depends_on_kind
+from tests.core.user_kinds import OPTIONAL, SUBSETS
 
 ASKER, SOMEBODY = "U0ASKER", "U0SOMEBODY"
 HERE, ELSEWHERE, DIRECT = "C0HERE", "C0ELSEWHERE", "D0ASKER"
-OPTIONAL = (UserKind.GUEST, UserKind.EXTERNAL, UserKind.BOT)
-SUBSETS = [frozenset(kinds) for kinds in chain.from_iterable(combinations(OPTIONAL, n) for n in range(4))]
 NOBODY: frozenset[str] = frozenset()
 LISTS_OF_USERS = (NOBODY, frozenset({ASKER}), frozenset({SOMEBODY}), frozenset({ASKER, SOMEBODY}))
 LISTS_OF_CHANNELS = (NOBODY, frozenset({HERE}), frozenset({ELSEWHERE}), frozenset({DIRECT}))

@@ -16,9 +16,9 @@ from bot.core.reply.messages import PageView
 from bot.core.reply.preview import PREVIEW_CHARS, first_words
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks
+from tests.core.markdown_texts import PIECES, markdown_texts
 
 PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-PIECES = ["`", "```", "*", "**", "_", "~~", "[", "](", "]", ")", "!", "<", ">", "&lt;", "&", "#", "\n", "\n\n", "\n- "]
 PIECES += [
     "\n1. ",
     "|",
@@ -33,7 +33,6 @@ PIECES += [
     "&#60;",
     "&amp;",
 ]
-markdown_texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=40).map("".join)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from sandbox.blocks.rules import check_blocks
 from sandbox.blocks.stored import stored_text
 from sandbox.control import live_controls
 from tests.core.conversations import question
+from tests.core.markdown_texts import markdown_texts
 from tests.core.stored_messages import StoredMessages, grow, leaves, show, shown_text, stored
-from tests.core.test_markdown import markdown_texts
 
 INSTRUCTIONS = [
     "<!channel>",

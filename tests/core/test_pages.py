@@ -8,19 +8,7 @@ from hypothesis import strategies as st
 from bot.core.reply.attachments import long_code
 from bot.core.reply.markdown.render import sent_chars
 from bot.core.reply.pages import MAX_SENT, PAGE_BYTES, PAGE_CHARS, Page, Pages
-
-FAMILY = "👨‍👩‍👧‍👦"
-ACCENTED = "e\u0301\u0323"
-
-
-def paged(text: str, limit: int, step: int = 10**9) -> list[Page]:
-    """Returns the pages of a text that arrives in deltas of `step` characters."""
-    pages = Pages(limit)
-    for start in range(0, len(text), step):
-        pages.append(text[start : start + step])
-    pages.close()
-    return [*pages.full, pages.growing]
-
+from tests.core.markdown_texts import ACCENTED, FAMILY, MARKDOWN, paged
 
 # The text before the break and the text after it. A page holds 60 characters.
 BREAKS = {
@@ -158,16 +146,6 @@ def test_trailing_white_space_begins_no_page() -> None:
     assert len(paged("word " * 12 + " " * 30, 60)) == 1
 
 
-MARKDOWN = st.lists(
-    st.sampled_from(
-        [
-            "# Heading\n", "\n", "\n\n", "word ", "A sentence. ", "- item\n", "1. item\n", "  - nested\n",
-            "   1) deep\n", "```py\n", "```\n", "~~~\n", "> quote\n", "| a | b |\n", "|---|---|\n", "<!here>", "&lt;", "[a](http://b.c)",
-            "***", "`", "\t", "\r\n", FAMILY, ACCENTED, "🇩🇪", "漢字。", "क्षि", "x" * 25,
-        ]
-    ),
-    max_size=60,
-).map("".join)  # fmt: skip
 TEXTS = MARKDOWN | st.text(max_size=300) | st.text("ab `~|-1.\n#>\u0301\u200d🇩👩", max_size=300)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from bot.core.reply.markdown.render import rendered
-from tests.core.test_pages import paged
+from tests.core.markdown_texts import paged
 
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 

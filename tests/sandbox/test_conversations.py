@@ -1,21 +1,13 @@
 """Reading channels, threads and people; reactions."""
 
-from typing import Any
-
 import pytest
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
+from tests.sandbox.requests import error_of
 
 GENERAL = "C0GENERAL"
-
-
-async def error_of(web: AsyncWebClient, method: str, **arguments: Any) -> str:
-    with pytest.raises(SlackApiError) as caught:
-        await web.api_call(method, http_verb="GET", params=arguments)
-    return str(caught.value.response["error"])
 
 
 def texts(messages: list[Json]) -> list[str]:

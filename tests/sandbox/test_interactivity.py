@@ -13,6 +13,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import Json, SlackError
 from tests.sandbox.bolt import actions, button, connected, new_app, option, plain
 from tests.sandbox.conftest import ManualTime
+from tests.sandbox.requests import respond
 
 GENERAL = "C0GENERAL"
 SECTION = {"type": "section", "text": plain("A growing answer")}
@@ -166,12 +167,6 @@ async def test_press_is_not_acknowledged_after_the_timeout(
 async def test_press_is_not_acknowledged_without_a_connection(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await post(web, button())
     assert not await sandbox.client("ada").press("general", ts, "stop")
-
-
-async def respond(url: str, **content: Any) -> tuple[int, str]:
-    """Posts to a response_url and returns the response's status and text."""
-    async with aiohttp.ClientSession() as session, session.post(url, json=content) as answer:
-        return answer.status, await answer.text()
 
 
 async def test_response_is_ephemeral_to_the_person_who_pressed(

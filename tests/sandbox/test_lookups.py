@@ -10,7 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import GENEROUS
 from sandbox.workspace import Json
-from tests.sandbox.test_conversations import error_of
+from tests.sandbox.requests import error_of
 
 GENERAL = "C0GENERAL"
 

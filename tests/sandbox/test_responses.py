@@ -12,7 +12,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import Json
 from tests.sandbox import manifests
 from tests.sandbox.bolt import actions, button, connected, new_app
-from tests.sandbox.test_interactivity import respond
+from tests.sandbox.requests import respond
 
 GENERAL = "C0GENERAL"
 

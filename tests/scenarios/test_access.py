@@ -20,8 +20,9 @@ from bot.store import Stores
 from bot.wiring import access_rules_of
 from sandbox.server import Sandbox
 from tests.clocks import LateClock
-from tests.core.test_access_table import SUBSETS
+from tests.core.user_kinds import SUBSETS
 from tests.scenarios.conftest import Stage, growing, running, says, shown
+from tests.scenarios.surfaces import ephemerals
 from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.skips_waits
@@ -34,11 +35,6 @@ def others(sandbox: Sandbox, vendor: VendorServer) -> Stage:
     sandbox.people.arrive("gia", guest=True)
     sandbox.people.arrive("stan", team_id="T0ELSEWHERE")
     return Stage(sandbox, vendor)
-
-
-def ephemerals(stage: Stage) -> list[tuple[str, str]]:
-    """Returns the ephemeral messages as pairs of recipient and text."""
-    return [(message.ephemeral_to or "", message.text) for message in stage.sandbox.workspace.ephemerals]
 
 
 async def check_unanswered(stage: Stage, asked: Iterable[str], channel: str = "general") -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from bot.core.limits.caps import parse_caps
 from bot.settings import Settings
-from sandbox.client import Client
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running
+from tests.scenarios.surfaces import home, text_of
 from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.skips_waits
@@ -20,20 +20,6 @@ async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> A
     caps = parse_caps("user/day=200000tokens,workspace/month=500000tokens")
     async with running(replace(settings, caps=caps, admins=frozenset({"U0GRACE"}), system_prompt="Be <kind>.")):
         yield Stage(sandbox, vendor)
-
-
-async def home(stage: Stage, user: str) -> str:
-    """Opens App Home as this person and returns its text."""
-    client = stage.sandbox.client(user)
-    client.open_tab("home")
-    await stage.sandbox.wait_for(lambda: client.home)
-    return text_of(client)
-
-
-def text_of(client: Client) -> str:
-    assert client.home
-    parts = [block.get("text") or (block.get("elements") or [None])[0] for block in client.home.blocks]
-    return "\n".join(part["text"] for part in parts if part)
 
 
 async def test_person_sees_their_usage_and_the_settings_in_force(stage: Stage) -> None:

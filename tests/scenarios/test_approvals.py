@@ -33,7 +33,7 @@ from tests.mcp.servers import PATIENCE_S, TIME, RawServer, agree, be_patient, ht
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, running, says, shown
 from tests.scenarios.fleet import Fleet
-from tests.scenarios.test_tools import DECISIONS, asking, calls, ended, press, value_of
+from tests.scenarios.tools import DECISIONS, asking, calls, ended, press, value_of
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
 KOLKATA_TO_TOKYO = {"source_timezone": "Asia/Kolkata", "time": "12:00", "target_timezone": "Asia/Tokyo"}

@@ -14,21 +14,11 @@ from bot.settings import Settings
 from sandbox.manifest import SuggestedPrompt
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, buttons, manifest, running, says
+from tests.scenarios.surfaces import with_assistant_view
 from tests.streams import speech, steps
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
 pytestmark = pytest.mark.skips_waits
-
-
-def with_assistant_view() -> Any:
-    """Returns a manifest from before Slack had agents."""
-    app = manifest("manifest.agent.json")
-    described = app["features"].pop("agent_view")["agent_description"]
-    app["features"]["assistant_view"] = {"assistant_description": described}
-    events = app["settings"]["event_subscriptions"]["bot_events"]
-    events[:] = [event for event in events if event not in ("app_context_changed", "agent_session_stopped")]
-    events += ["assistant_thread_started", "assistant_thread_context_changed"]
-    return app
 
 
 APPS: dict[str, Callable[[], Any]] = {

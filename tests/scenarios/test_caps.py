@@ -12,7 +12,7 @@ from bot.errors import EndReason
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says
-from tests.scenarios.test_access import ephemerals
+from tests.scenarios.surfaces import ephemerals
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 

@@ -1,11 +1,10 @@
 """Continue on a stopped answer: it goes on in the same messages, as one answer, wherever and whenever it is pressed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -15,15 +14,14 @@ from bot.core.inbound.prompt import CONTINUE_REQUEST
 from bot.core.reply.actions import ReplyAction
 from bot.errors import EndReason
 from bot.settings import Settings
-from bot.store.engine import create_engine
 from bot.store.schema import jobs, turns
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
-from tests.clocks import WITHIN_S
 from tests.forked import forked_bot
 from tests.processes import wait_for_line
+from tests.scenarios.answers import press, reply
 from tests.scenarios.conftest import Stage, buttons, connected, footer, says, shown
-from tests.scenarios.test_reply_actions import press, reply
+from tests.scenarios.recorded_turns import ended, recorded
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
@@ -40,31 +38,6 @@ def begins(text: str) -> VendorResponse:
 @pytest.fixture
 def settings(settings: Settings, database_url: str) -> Settings:
     return replace(settings, database_url=database_url, admins=frozenset({"U0GRACE"}))
-
-
-Rows = Sequence[sa.Row[Any]]
-
-
-async def recorded(settings: Settings, query: sa.Select[Any], are_there: Callable[[Rows], object]) -> Rows:
-    """What the database returns for a query, as soon as it is so: a person is never so quick, a test is."""
-    engine = create_engine(settings.database_url)
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            while True:
-                async with engine.connect() as connection:
-                    rows: Rows = (await connection.execute(query)).all()
-                if are_there(rows):
-                    return rows
-                await asyncio.sleep(0.02)
-    finally:
-        await engine.dispose()
-
-
-async def ended(settings: Settings, count: int) -> list[tuple[str, str]]:
-    """The recorded turns, as answer and end reason, once there are so many and their job has ended."""
-    query = sa.select(turns, jobs.c.status).join(jobs, jobs.c.id == turns.c.job_id).order_by(turns.c.id)
-    turn_rows = await recorded(settings, query, lambda rows: len(rows) >= count and rows[0].status == "ended")
-    return [(turn.answer, turn.end_reason) for turn in turn_rows]
 
 
 async def stopped(stage: Stage, settings: Settings, text: str = FIRST) -> tuple[str, Message]:

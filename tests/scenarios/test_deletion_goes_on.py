@@ -12,7 +12,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.fast import FastClock, run_fast
 from tests.scenarios.conftest import Stage, buttons, settings_of
-from tests.scenarios.test_unforeseen import CODE, until
+from tests.scenarios.outages import CODE, until
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
 

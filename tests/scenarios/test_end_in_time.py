@@ -1,21 +1,17 @@
 """SIGTERM ends the process within BOT_DRAIN_S + 5 s, even if Slack or the database is frozen."""
 
-import asyncio
-import re
 import signal
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.clocks import WITHIN_S
 from tests.contracts import databases
-from tests.forked import ForkedBot, forked_bot
+from tests.forked import forked_bot
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import asking, says
+from tests.scenarios.process_ends import AT_MOST_S, clean, end_of
 from tests.slack_process import SlackProcess, slack_process
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
@@ -24,7 +20,6 @@ UNFINISHED = VendorResponse(
     speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=ResponseEnd.HANG
 )
 """A model that stops in the middle of an answer and keeps its connection open."""
-AT_MOST_S = 5.0
 
 
 @pytest.fixture
@@ -37,31 +32,6 @@ async def slack() -> AsyncIterator[SlackProcess]:
 def own_server() -> Iterator[databases.PostgresqlServer]:
     with databases.server() as server:
         yield server
-
-
-@dataclass(frozen=True)
-class End:
-    """How a process ended after SIGTERM."""
-
-    code: int
-    took_s: float
-    log: str
-
-
-async def end_of(process: ForkedBot) -> End:
-    """Sends SIGTERM and waits for the end."""
-    began = time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(WITHIN_S):
-        code = await process.wait()
-        took_s = time.monotonic() - began
-        log = await process.stdout.read() + await process.stderr.read()
-    return End(code, took_s, log.decode())
-
-
-def clean(log: str) -> bool:
-    """Returns whether the shutdown was complete and not forced."""
-    return not re.search("Traceback|Unclosed|never retrieved|was destroyed|shutdown took too long", log)
 
 
 @pytest.mark.long

@@ -18,7 +18,7 @@ from sandbox.server import Sandbox
 from tests.contracts.stores import count
 from tests.fast import FastClock, run_fast
 from tests.scenarios.conftest import Stage, buttons, footer, says, settings_of, shown
-from tests.scenarios.test_unforeseen import until
+from tests.scenarios.outages import until
 from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.long

@@ -12,7 +12,8 @@ from bot.core.inbound.prompt import MESSAGES_OMITTED
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.marked import unmarked
-from tests.scenarios.conftest import Stage, grows, running, says, shown
+from tests.scenarios.conftest import Stage, grows, running, says
+from tests.scenarios.surfaces import queued_placeholders
 from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.skips_waits
@@ -103,16 +104,6 @@ async def test_mention_only_applies_to_channels_and_not_to_dms(mention_only: Sta
     place = stage.sandbox.dm("ada")
     await stage.sandbox.say("ada", place, "why?")
     assert await stage.answers(place, None) == ["The whole answer."]
-
-
-async def queued_placeholders(stage: Stage, count: int, channel: str, thread: str | None) -> list[str]:
-    """Waits for so many placeholders of queued questions and returns their ts."""
-
-    def matching() -> list[str]:
-        placeholders = [message.ts for message in stage.bots(channel, thread) if texts.QUEUED in shown(message)]
-        return placeholders if len(placeholders) == count else []
-
-    return await stage.sandbox.wait_for(matching)
 
 
 async def test_queued_questions_of_two_people_are_answered_one_after_another(stage: Stage) -> None:

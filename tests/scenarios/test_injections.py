@@ -30,10 +30,9 @@ from sandbox.files import UploadedFile
 from sandbox.people import Content
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID, Message
+from tests.scenarios.answers import on_record
 from tests.scenarios.conftest import Stage, manifest, running, settings_of, shown
-from tests.scenarios.test_native_streams import START
-from tests.scenarios.test_reply_actions import on_record
-from tests.scenarios.test_tools import asking, ended, press, values_of
+from tests.scenarios.tools import asking, ended, press, values_of
 from tests.streams import steps
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer
 
@@ -444,7 +443,7 @@ async def test_approval_shows_what_misleads(
 
 
 def streams(stage: Stage) -> int:
-    return sum(call.method == START for call in stage.sandbox.calls)
+    return sum(call.method == "chat.startStream" for call in stage.sandbox.calls)
 
 
 @asynccontextmanager

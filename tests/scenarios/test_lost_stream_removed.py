@@ -9,7 +9,7 @@ from bot import app
 from sandbox.server import Sandbox
 from tests.fast import FastClock, run_fast
 from tests.scenarios.conftest import Stage, footer, says, settings_of, shown
-from tests.scenarios.test_unforeseen import until
+from tests.scenarios.outages import until
 from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.long

@@ -11,27 +11,24 @@ import pytest
 from yarl import URL
 
 from bot.clock import SystemClock
-from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.reply.actions import ReplyAction
 from bot.core.tools import visible
-from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, ToolRules
+from bot.mcp.config import HttpTransport
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.control import live_controls
 from sandbox.server import Sandbox
-from sandbox.workspace import TEAM_ID
 from tests.forked import forked_bot
 from tests.mcp.hostile import HOSTILE
 from tests.mcp.servers import PATIENCE_S, TIME, RawServer, be_patient, http_server, text_result, tool
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, asking, running, says, shown
-from tests.scenarios.test_end_in_time import AT_MOST_S, clean, end_of
-from tests.scenarios.test_tools import asking as asking_approval
-from tests.scenarios.test_tools import by_results, calls, ended, press
+from tests.scenarios.process_ends import AT_MOST_S, clean, end_of
+from tests.scenarios.tools import asking as asking_approval
+from tests.scenarios.tools import by_results, calls, ended, let_use, press, using
 from tests.slack_process import slack_process
 from tests.streams.server import VendorServer
 
-GENERAL = "C0GENERAL"
 BERLIN = {"timezone": "Europe/Berlin"}
 ASKS_TIME = by_results(calls("Let me see.", ("time__get_current_time", BERLIN)), says("It's late."))
 
@@ -52,16 +49,6 @@ async def stores(settings: Settings) -> AsyncIterator[Stores]:
     stores = await Stores.open(settings.database_url, "w2", SystemClock())
     yield stores
     await stores.close()
-
-
-async def let_use(stores: Stores, *servers: str) -> None:
-    await stores.channel_settings.write(TEAM_ID, GENERAL, ChannelSettings(mcp_servers=servers))
-
-
-def using(settings: Settings, *servers: ServerConfig, **rules: str) -> Settings:
-    """Returns settings with these servers; a rule is the one pattern of its kind."""
-    kinds = {kind: frozenset({pattern}) for kind, pattern in rules.items()}
-    return replace(settings, mcp=McpSetup(servers, ToolRules(**kinds)))
 
 
 def offered(stage: Stage, number: int = -1) -> list[str]:

@@ -13,7 +13,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import Message, Session
 from tests.clocks import WITHIN_S
 from tests.scenarios.conftest import Stage, growing, running, says, shown
-from tests.scenarios.test_follow_ups import queued_placeholders
+from tests.scenarios.surfaces import queued_placeholders
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 

@@ -17,7 +17,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import Channel, SlackError
 from tests.marked import unmarked
 from tests.scenarios.conftest import Stage, manifest, running, settings_of
-from tests.scenarios.test_slash_commands import last_notice
+from tests.scenarios.surfaces import last_notice
 from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.skips_waits

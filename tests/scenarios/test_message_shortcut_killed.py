@@ -1,15 +1,12 @@
 """A question about a message is asked and answered once, whenever the process that asks it is killed."""
 
 import asyncio
-import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,6 +22,7 @@ from tests.clocks import WITHIN_S, LateClock
 from tests.forked import forked_bot
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, manifest, running
+from tests.scenarios.process_ends import Step, die_at
 from tests.streams.server import VendorServer
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("with_frequent_looks")]
@@ -41,21 +39,6 @@ STEPS = [
     ("bot.store.message_questions", "MessageQuestions", "complete", True),
 ]
 """Where the process is killed: module, class, method, and whether after the method has returned."""
-Step = tuple[str, str, str, bool]
-
-
-def die_at(step: Step) -> None:
-    """Patches the process so that it is killed at this step, as by `kill -9`."""
-    module, owner, name, is_after = step
-    place = getattr(import_module(module), owner)
-    method: Callable[..., Awaitable[Any]] = getattr(place, name)
-
-    async def killed(*args: Any, **kwargs: Any) -> Any:
-        if is_after:
-            await method(*args, **kwargs)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    setattr(place, name, killed)
 
 
 def named(step: Step) -> str:

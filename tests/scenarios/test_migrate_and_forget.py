@@ -24,7 +24,7 @@ from sandbox.server import Sandbox
 from tests.forked import forked_command
 from tests.processes import bot_process, output, wait_for_line
 from tests.scenarios.conftest import connected
-from tests.services.test_health import WELL, none
+from tests.services.probes import WELL, none
 from tests.streams.server import VendorServer
 
 TEAM = "T1"

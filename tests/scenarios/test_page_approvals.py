@@ -14,7 +14,7 @@ from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
 from tests.mcp.servers import RawServer, text_result, tool
 from tests.scenarios.conftest import running, says, settings_of
-from tests.scenarios.test_tools import calls
+from tests.scenarios.tools import calls
 from tests.streams.server import VendorServer
 
 __all__ = ["browser", "visit"]

@@ -13,7 +13,7 @@ from bot.core import texts
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, choose_action, visit
 from tests.scenarios.conftest import manifest, running, says, settings_of
-from tests.scenarios.test_assistant_pane import with_assistant_view
+from tests.scenarios.surfaces import with_assistant_view
 from tests.streams.server import VendorServer
 
 __all__ = ["browser", "visit"]

@@ -12,8 +12,8 @@ from bot.core import texts
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
+from tests.scenarios.answers import cut, on_record
 from tests.scenarios.conftest import running, says, settings_of
-from tests.scenarios.test_reply_actions import cut, on_record
 from tests.streams.server import VendorServer
 
 __all__ = ["browser", "visit"]

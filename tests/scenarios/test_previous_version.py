@@ -10,8 +10,8 @@ from bot.core.reply.actions import ReplyAction
 from bot.settings import Settings
 from sandbox.faults import FaultSettings
 from sandbox.workspace import Message
+from tests.scenarios.answers import answered, on_record, press, reply
 from tests.scenarios.conftest import Stage, says
-from tests.scenarios.test_reply_actions import answered, on_record, press, reply
 
 pytestmark = pytest.mark.long
 

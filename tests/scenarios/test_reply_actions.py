@@ -1,9 +1,8 @@
 """Reply actions: what each button does, and the sentence for people who may not press it or press too late."""
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from sandbox.events import EVENTS
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.clocks import WITHIN_S
+from tests.scenarios.answers import answered, cut, on_record, press, reply, rows
 from tests.scenarios.conftest import Stage, buttons, footer, growing, running, says, settings_of, shown
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
@@ -33,69 +33,9 @@ UNFINISHED = VendorResponse(
 DONE = [ReplyAction.REGENERATE, ReplyAction.FEEDBACK, ReplyAction.DELETE]
 
 
-def cut(text: str) -> VendorResponse:
-    """Returns an answer that reached its length limit."""
-    return VendorResponse([chunk.replace(b'"stop"', b'"length"') for chunk in speech.chat(speech.tokens(text))])
-
-
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
     return replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db", admins=frozenset({"U0GRACE"}))
-
-
-async def rows(settings: Settings, table: sa.Table) -> Sequence[sa.Row[tuple[object, ...]]]:
-    """Returns the rows of a table, oldest first."""
-    engine = create_engine(settings.database_url)
-    try:
-        async with engine.connect() as connection:
-            return (await connection.execute(sa.select(table).order_by(sa.literal_column("rowid")))).all()
-    finally:
-        await engine.dispose()
-
-
-async def reply(stage: Stage, asked: str, words: str = "") -> Message:
-    """Waits until the first message of the reply shows these words, and returns it."""
-
-    def matching() -> list[Message]:
-        return [message for message in stage.bots("general", asked) if words in shown(message)]
-
-    return (await stage.sandbox.wait_for(matching))[0]
-
-
-async def on_record(settings: Settings) -> None:
-    """Waits until every job that has ended in Slack has ended in the database, too. A test is quicker than a person."""
-
-    def live() -> int:
-        with closing(sqlite3.connect(settings.database_url.removeprefix("sqlite:///"))) as database:
-            return int(
-                database.execute("select count(*) from jobs where status in ('queued', 'running')").fetchone()[0]
-            )
-
-    for _ in range(1500):
-        if not live():
-            return
-        await asyncio.sleep(0.02)
-    raise TimeoutError(f"waited 30 s for jobs to end; {live()} are live")
-
-
-async def answered(stage: Stage, settings: Settings) -> tuple[str, Message]:
-    """Asks and returns the question's ts and its complete reply."""
-    asked = await stage.mention()
-    await stage.answers("general", asked)
-    await on_record(settings)
-    return asked, stage.bots("general", asked)[0]
-
-
-async def press(
-    stage: Stage, message: Message, action: ReplyAction, user: str = "ada", value: str | None = None
-) -> str | None:
-    """Presses a button and returns the ephemeral message to the presser, or None."""
-    before = {ephemeral.ts for ephemeral in stage.sandbox.workspace.ephemerals}
-    assert await stage.sandbox.client(user).press("general", message.ts, action.value, value)
-    new = [ephemeral for ephemeral in stage.sandbox.workspace.ephemerals if ephemeral.ts not in before]
-    notices = [ephemeral for ephemeral in new if ephemeral.ephemeral_to == f"U0{user.upper()}"]
-    assert all(notice.thread_ts == message.thread_ts for notice in notices)
-    return notices[0].text if notices else None
 
 
 @asynccontextmanager

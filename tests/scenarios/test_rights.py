@@ -12,9 +12,8 @@ from bot.core.reply.actions import ReplyAction
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, grows, running, says, shown
-from tests.scenarios.test_app_home import home
-from tests.scenarios.test_follow_ups import queued_placeholders
-from tests.scenarios.test_tools import ADD_MILK, Notes, asking, ended, press, value_of
+from tests.scenarios.surfaces import home, queued_placeholders
+from tests.scenarios.tools import ADD_MILK, Notes, asking, ended, press, value_of
 from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.skips_waits

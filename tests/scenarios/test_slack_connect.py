@@ -14,8 +14,8 @@ from bot.store.engine import create_engine
 from bot.store.schema import jobs, usage_totals
 from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
+from tests.scenarios.answers import on_record
 from tests.scenarios.conftest import Stage, running
-from tests.scenarios.test_reply_actions import on_record
 from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.skips_waits

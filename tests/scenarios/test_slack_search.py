@@ -22,8 +22,7 @@ from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
 from tests.mcp.servers import PATIENCE_S, TIME
 from tests.scenarios.conftest import Stage, growing, manifest, running, says, settings_of, shown
-from tests.scenarios.test_mcp import let_use, using
-from tests.scenarios.test_tools import asking, calls, ended, press
+from tests.scenarios.tools import asking, calls, ended, let_use, press, using
 from tests.streams import steps
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 

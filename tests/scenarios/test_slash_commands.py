@@ -19,6 +19,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
 from tests.clocks import WITHIN_S
 from tests.scenarios.conftest import Stage, running, settings_of
+from tests.scenarios.surfaces import last_notice
 from tests.streams.server import VendorServer
 
 GENERAL = "C0GENERAL"
@@ -50,17 +51,6 @@ async def response_to(stage: Stage, user: str, typed: str, channel: str = "gener
     """Types a command and returns the ephemeral response."""
     await stage.sandbox.client(user).command(channel, typed)
     return last_notice(stage)
-
-
-def last_notice(stage: Stage) -> str:
-    """Returns the text of the newest ephemeral message."""
-    message = stage.sandbox.workspace.ephemerals[-1]
-    return "\n".join(
-        element["text"] if isinstance(element, dict) else str(element)
-        for block in message.sent_blocks
-        for element in [block.get("text"), *block.get("elements", ())]
-        if element
-    )
 
 
 async def opened(stage: Stage, user: str, typed: str, channel: str = "general") -> Client:

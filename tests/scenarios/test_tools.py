@@ -1,79 +1,27 @@
 """Tools over real sockets: what is shown meanwhile, the word "stop", the edit budget. For more: test_approvals.py."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bot.core import texts
-from bot.core.conversation import Question, ToolDefinition
 from bot.core.limits.caps import parse_caps
 from bot.core.reply.actions import ReplyAction
 from bot.core.tool_steps import Decision
-from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
 from bot.services import thread_statuses, tool_calls
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, buttons, footer, running, says, shown
-from tests.scenarios.test_continue_stopped import ended as recorded_turns
-from tests.streams import speech
-from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer
+from tests.scenarios.recorded_turns import ended as recorded_turns
+from tests.scenarios.tools import ADD_MILK, Notes, asking, by_results, calls, ended, press, values_of
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
 pytestmark = pytest.mark.skips_waits
-
-RULES = {"notes__list": ToolRule(Permission.ALLOW, read_only=True), "notes__add": ToolRule(Permission.ASK)}
-DECISIONS = [ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.ALLOW_ALWAYS, ReplyAction.STOP]
-
-
-@dataclass
-class Notes:
-    """A tool that counts what it was asked to write."""
-
-    written: list[Mapping[str, Any]] = field(default_factory=list)
-    listed: int = 0
-    may_list: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self.may_list.set()
-
-    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
-        schema = {"type": "object", "properties": {"text": {"type": "string"}}}
-        return tuple(ToolDefinition(name, f"{name}.", schema, "a hash") for name in RULES)
-
-    def rule_for(self, name: str) -> ToolRule:
-        return RULES[name]
-
-    async def call(
-        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
-    ) -> CallResult:
-        if tool == "notes__add":
-            self.written.append(arguments)
-        else:
-            await self.may_list.wait()
-            self.listed += 1
-        return CallResult(CallOutcome.DONE, "There are 3 notes.")
-
-
-def calls(text: str, *asked: tuple[str, object]) -> VendorResponse:
-    """Returns a vendor's answer that asks for tools."""
-    return VendorResponse(speech.chat_calls(text, *asked))
-
-
-def by_results(*answers: VendorResponse) -> Callable[[VendorRequest], VendorResponse]:
-    """Returns a script that answers by the number of tools' results in the request, as a model would."""
-
-    def script(request: VendorRequest) -> VendorResponse:
-        results = len([message for message in request.body["messages"] if message["role"] == "tool"])
-        return answers[min(results, len(answers) - 1)]
-
-    return script
-
-
-ADD_MILK = by_results(calls("I'll note it.", ("notes__add", {"text": "Milk"})), says("Noted."))
 
 
 USED_UP = "Your quota of 24 tokens per day is used up."
@@ -98,15 +46,6 @@ async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings, note
         yield Stage(sandbox, vendor)
 
 
-async def asking(stage: Stage, asked: str) -> Message:
-    """Waits until a reply asks for an approval."""
-    return (await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if _asks(m)]))[0]
-
-
-def _asks(message: Message) -> bool:
-    return ReplyAction.DENY in buttons(message)
-
-
 async def asking_about(stage: Stage, asked: str, values: list[str]) -> Message:
     """Waits until a reply asks about these calls and no others."""
 
@@ -116,15 +55,6 @@ async def asking_about(stage: Stage, asked: str, values: list[str]) -> Message:
     return (await stage.sandbox.wait_for(asks))[0]
 
 
-async def ended(stage: Stage, asked: str) -> Message:
-    """Waits until a reply has ended."""
-
-    def over() -> list[Message]:
-        return [m for m in stage.bots("general", asked) if ReplyAction.REGENERATE in buttons(m)]
-
-    return (await stage.sandbox.wait_for(over))[0]
-
-
 async def status(stage: Stage, asked: str, wanted: str | None) -> None:
     """Waits until the thread has this status."""
     await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.status("C0GENERAL", asked) == wanted)
@@ -132,25 +62,6 @@ async def status(stage: Stage, asked: str, wanted: str | None) -> None:
 
 def _saying(stage: Stage, asked: str, note: str) -> list[Message]:
     return [message for message in stage.bots("general", asked) if note in shown(message)]
-
-
-async def press(stage: Stage, message: Message, action: str, user: str = "ada", value: str | None = None) -> str | None:
-    """Presses a button and returns the ephemeral message to the presser, or None."""
-    before = {ephemeral.ts for ephemeral in stage.sandbox.workspace.ephemerals}
-    assert await stage.sandbox.client(user).press("general", message.ts, action, value)
-    new = [ephemeral for ephemeral in stage.sandbox.workspace.ephemerals if ephemeral.ts not in before]
-    return next((ephemeral.text for ephemeral in new if ephemeral.ephemeral_to == f"U0{user.upper()}"), None)
-
-
-def value_of(message: Message) -> str:
-    """Returns what the first Approve button carries."""
-    return values_of(message)[0]
-
-
-def values_of(message: Message, action: str = ReplyAction.APPROVE) -> list[str]:
-    """Returns what the buttons of an action carry."""
-    elements = [element for block in message.blocks for element in block.get("elements", ())]
-    return [str(element["value"]) for element in elements if element.get("action_id") == action]
 
 
 async def test_placeholder_and_status_say_which_tool_runs_and_that_the_model_thinks_then(

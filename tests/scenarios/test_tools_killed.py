@@ -24,8 +24,8 @@ from tests.forked import ForkedBot, forked_bot
 from tests.mcp.servers import PATIENCE_S, RawServer, agree, be_patient, text_result, tool
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, running, says, shown
-from tests.scenarios.test_message_shortcut_killed import Step, die_at
-from tests.scenarios.test_tools import by_results, calls
+from tests.scenarios.process_ends import Step, die_at
+from tests.scenarios.tools import by_results, calls
 from tests.streams.server import VendorServer
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("with_frequent_looks")]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -27,6 +27,7 @@ from sandbox.web_api.http import METHODS
 from sandbox.workspace import Channel, Message, User
 from tests.fast import FastClock, run_fast
 from tests.scenarios.conftest import ROOT, Stage, buttons, growing, manifest, settings_of, shown
+from tests.scenarios.outages import CODE, CODE_LINES, until
 from tests.streams import speech, steps
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
@@ -43,22 +44,7 @@ ONCE, FOR_20_S, FOR_EVER = "once", "for 20 s", "until the job ends"
 WHOLE, LATER, PART = "complete", "complete, after Slack recovers", "incomplete, with a notice"
 DELETED, DENIED = "deleted", "denied, with a reason for the asker"
 NEXT = "and then?"
-CODE_LINES = 420
 TEXT = "word " * 60
-CODE = "```python\n" + "".join(f"print({n})  # a line of the code\n" for n in range(CODE_LINES)) + "```"
-GIVE_UP_S = 600.0
-"""More time than the bot needs to give up on an answer that can't be shown, and to show it once Slack is back."""
-
-T = TypeVar("T")
-
-
-async def until(predicate: Callable[[], T], what: object) -> T:
-    """Polls a condition and returns its value. Polls seldom, because each poll keeps the loop's time from running."""
-    for _ in range(int(GIVE_UP_S)):
-        if value := predicate():
-            return value
-        await asyncio.sleep(1)
-    raise AssertionError(f"waited {GIVE_UP_S:.0f} s for {what}")
 
 
 @dataclass

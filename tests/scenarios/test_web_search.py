@@ -15,8 +15,8 @@ from bot.store import Stores
 from bot.store.schema import turns
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID, Message
+from tests.scenarios.answers import on_record, press, rows
 from tests.scenarios.conftest import Stage, running, shown
-from tests.scenarios.test_reply_actions import on_record, press, rows
 from tests.streams import speech, steps
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 

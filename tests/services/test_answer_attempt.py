@@ -10,7 +10,7 @@ from bot.core.tool_steps import Round
 from bot.core.trust import ASKERS
 from bot.errors import EndReason
 from bot.services.answer_attempt import CHARS_PER_TOKEN, AnswerAttempt
-from tests.services.test_answering import MODEL, QUESTION
+from tests.services.answering import MODEL, QUESTION
 
 CALL = ToolCall(0, "call_1", "notes__list", {})
 OPAQUE = Opaque("openai", {"type": "reasoning"})

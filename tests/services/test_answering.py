@@ -1,9 +1,9 @@
 """One attempt at a job: what is recorded at each of its ends, with a real database and a manual clock."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -11,321 +11,32 @@ import sqlalchemy as sa
 
 from bot.core import texts, trust
 from bot.core.answer import Answer
-from bot.core.conversation import File, Job, Media, Message, Prompt, Question, Roles, ThreadKey, ToolDefinition
+from bot.core.conversation import File, Job, Media, Message, Question, ToolDefinition
 from bot.core.inbound.files import OpenedFile, unread_notice
-from bot.core.inbound.tokens import TokenEstimate
-from bot.core.inbound.triage import Identity
 from bot.core.job import Checkpoint, End
-from bot.core.lease import Lease
-from bot.core.limits.access import AccessRules, UserKind
+from bot.core.limits.access import UserKind
 from bot.core.limits.caps import parse_caps
 from bot.core.outbox import OutboxKind
-from bot.core.reply.approvals import Ask
 from bot.core.reply.messages import Shown
 from bot.core.reply.resuming import SHORTEST_CHARS
 from bot.core.stream import Citation, Completion, Feature, FinishReason, Searching, StreamEvent, Thinking, Usage
 from bot.errors import EndReason, ProviderError
-from bot.prices import ModelPrices
-from bot.services.access_control import AccessControl
 from bot.services.answer_attempt import AnswerAttempt, Cancellation
-from bot.services.answering import Answering
-from bot.services.assistant_pane import AssistantPane
-from bot.services.metrics import JobLife
-from bot.services.prompt_builder import BuiltPrompt, PromptBuilder, PromptSettings
-from bot.services.quota import Quota
-from bot.services.thread_statuses import ThreadStatuses
-from bot.services.tool_calls import ToolCalls
-from bot.services.toolbox import Tools
-from bot.services.worker import Capacity, Worker
-from bot.slack.assistant_pane import Pane
-from bot.slack.ephemeral_messages import EphemeralMessages
-from bot.slack.files import Files
-from bot.slack.history import History
-from bot.slack.users import Users
+from bot.services.prompt_builder import BuiltPrompt, PromptBuilder
 from bot.store import Stores
 from bot.store.schema import jobs, turns
 from tests.clocks import WITHIN_S, InstantClock
 from tests.contracts.stores import texts_of
-
-BEGAN_S = 1_000_000.0
-MODEL = "openai/gpt-6-luna"
-ME = Identity("T1", "UBOT", "BBOT", "typist")
-QUESTION = Question(ThreadKey("T1", "C1", "999990.000000"), "999990.000000", "U1", "Why?")
-DONE = Completion(MODEL, FinishReason.STOP, Usage(10, 2))
-
-
-@dataclass
-class MemoryModel:
-    """Streams the test's events, and ends once `may_end` is set. `speaks` is set after the last event."""
-
-    events: Sequence[StreamEvent] = ("Because.", DONE)
-    error: ProviderError | None = None
-    model: str = MODEL
-    names: tuple[str, ...] = (MODEL,)
-    prompts: list[Prompt] = field(default_factory=list)
-    speaks: asyncio.Event = field(default_factory=asyncio.Event)
-    may_end: asyncio.Event = field(default_factory=asyncio.Event)
-    hung_up: bool = False
-
-    def led_by(self, model: str | None, prompt: Prompt) -> "MemoryModel":
-        return self
-
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        self.prompts.append(prompt)
-        try:
-            for event in self.events:
-                yield event
-            self.speaks.set()
-            await self.may_end.wait()
-            if self.error is not None:
-                raise self.error
-        finally:
-            self.hung_up = True
-
-
-@dataclass
-class MemoryReply:
-    """A reply in memory, which records its calls."""
-
-    answer: Answer
-    may_finish: asyncio.Event
-    shown: Shown = field(default_factory=Shown)
-    page_ts: tuple[str, ...] = ("999991.000000",)
-    roles: Roles = field(default_factory=dict)
-    calls: int = 3
-    gone: bool = False
-    unshown: bool = False
-    leftover: OutboxKind | None = None
-    end: End | None = None
-    """The end that `finish` was called with."""
-    is_left: bool = False
-
-    activities: list[str] = field(default_factory=list)
-    asks: tuple[Ask, ...] = ()
-    """What `ask` was called with last."""
-
-    def append(self, delta: str) -> None:
-        self.answer.append(delta)
-
-    def show_activity(self, activity: str) -> None:
-        self.activities.append(activity)
-
-    async def ask(self, asks: tuple[Ask, ...]) -> None:
-        self.asks = asks
-
-    async def finish(self, end: End) -> None:
-        self.end = end
-        await self.may_finish.wait()
-
-    async def leave(self) -> None:
-        self.is_left = True
-
-
-@dataclass
-class MemoryReplies:
-    """Opens replies once `may_open` is set; each begins with `shown` and `leftover`."""
-
-    shown: Shown = field(default_factory=Shown)
-    leftover: OutboxKind | None = None
-    gone: bool = False
-    opened: list[MemoryReply] = field(default_factory=list)
-    opening: int = 0
-    streamed: list[int] = field(default_factory=list)
-    """The jobs whose replies a stream may carry."""
-    may_open: asyncio.Event = field(default_factory=asyncio.Event)
-    may_finish: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def open(
-        self, answer: Answer, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
-    ) -> MemoryReply:
-        self.opening += 1
-        await self.may_open.wait()
-        reply = MemoryReply(answer, self.may_finish, self.shown, leftover=self.leftover, gone=self.gone)
-        self.opened.append(reply)
-        return reply
-
-    def allow_stream(self, job: Job) -> None:
-        self.streamed.append(job.id)
-
-    async def post_placeholder(self, job: Job, until: float) -> None:
-        raise AssertionError(f"job {job.id} is not queued")
-
-    def abandon(self, job_id: int) -> None:
-        return
-
-
-class LoneQuestion(History):
-    """A conversation of the question alone."""
-
-    def __init__(self) -> None:
-        """Needs nothing of Slack."""
-
-    async def messages(self, question: Question) -> list[Message]:
-        return [question.as_message()]
-
-    async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
-        return {}
-
-
-class NoFiles(Files):
-    """The files of a conversation without any."""
-
-    def __init__(self) -> None:
-        """Needs nothing of Slack."""
-
-    @asynccontextmanager
-    async def reading(self, files: Sequence[File]) -> AsyncIterator[Mapping[str, OpenedFile]]:
-        yield {}
-
-
-@dataclass
-class Accounts(Users, EphemeralMessages):
-    """The kinds of accounts in Slack, and the sentences that the bot told people."""
-
-    kind_of_all: UserKind = UserKind.MEMBER
-    kind_at_calls: Callable[[], UserKind | None] | None = None
-    """What Slack says when it is asked for a kind as of now, if that is something else."""
-    sentences: list[str] = field(default_factory=list)
-    refuses_token: bool = False
-    """Whether Slack refuses our token when it is asked for a kind."""
-    token_refused: bool = False
-
-    def known(self, user_id: str) -> UserKind | None:
-        return None
-
-    async def kind(self, user_id: str) -> UserKind | None:
-        self.token_refused = self.token_refused or self.refuses_token
-        return None if self.token_refused else self.kind_of_all
-
-    async def kind_now(self, user_id: str, within_s: float) -> UserKind | None:
-        assert user_id
-        assert within_s > 0
-        return self.kind_at_calls() if self.kind_at_calls else self.kind_of_all
-
-    async def tell(self, question: Question, sentence: str) -> None:
-        self.sentences.append(sentence)
-
-
-class NoPane(Pane):
-    """The pane of an app without one."""
-
-    def __init__(self) -> None:
-        """Needs nothing of Slack."""
-
-    async def suggest(self, *_: object) -> None:
-        raise AssertionError("there is no pane")
-
-    async def set_title(self, thread: ThreadKey, title: str) -> None:
-        raise AssertionError("there is no pane")
-
-    async def begin_session(self, thread: ThreadKey) -> bool:
-        raise AssertionError("there are no sessions")
-
-    has_sessions = False
-
-    async def end_session(self, thread: ThreadKey, *, waits: bool = False) -> None:
-        raise AssertionError("there are no sessions")
-
-    async def set_status(self, thread: ThreadKey, status: str) -> None:
-        return
-
-
-@dataclass
-class AnsweringStage:
-    """A worker with all its real parts but Slack and the model."""
-
-    stores: Stores
-    clock: InstantClock
-    model: MemoryModel = field(default_factory=MemoryModel)
-    replies: MemoryReplies = field(default_factory=MemoryReplies)
-    accounts: Accounts = field(default_factory=Accounts)
-    tools: Tools | None = None
-    max_steps: int = 16
-    results_tokens: int = 40_000
-    lives: list[JobLife] = field(default_factory=list)
-    attempts: list[AnswerAttempt] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        stores, estimate = self.stores, TokenEstimate((MODEL,))
-        self.answering = Answering(
-            jobs=stores.worker_queue,
-            replies=self.replies,
-            prompt_builder=PromptBuilder(
-                recorded=stores.recorded_answers,
-                questions=stores.queue,
-                channel_settings=stores.channel_settings,
-                pane_context=stores.pane_context,
-                group_threads=stores.participants,
-                history=LoneQuestion(),
-                files=NoFiles(),
-                clock=self.clock,
-                me=ME,
-                settings=PromptSettings("You are a colleague.", 8_000),
-                estimate=estimate,
-            ),
-            models=self.model,
-            clock=self.clock,
-            me=ME,
-            estimate=estimate,
-            metrics=self.lives.append,
-            participants=stores.participants,
-            access_control=AccessControl(
-                AccessRules(), self.accounts, self.accounts, stores.notices, stores.bot_questions
-            ),
-            token_refused=lambda: self.accounts.token_refused,
-            quota=Quota((), (MODEL,), 1_000, ModelPrices(), stores.usage, stores.notices, self.accounts, self.clock),
-            pane=AssistantPane(
-                stores.notices,
-                stores.pane_context,
-                NoPane(),
-                ME,
-                (),
-                ThreadStatuses(NoPane(), stores.queue, self.clock, ME.team_id),
-            ),
-            prices=ModelPrices(),
-            tool_calls=ToolCalls(self.tools, stores.tool_steps, self.accounts, self.clock),
-            max_steps=self.max_steps,
-            results_tokens=self.results_tokens,
-            admins=("UADMIN",),
-            done_ping_s=60,
-        )
-        self.worker = Worker(
-            queue=stores.worker_queue,
-            questions=stores.queue,
-            replies=self.replies,
-            lease=Lease(),
-            clock=self.clock,
-            capacity=Capacity(10, 5.0),
-            answer=self._answer,
-            admits=self.answering.access_control.admits,
-            queued=lambda thread: None,
-            token_refused=lambda: self.accounts.token_refused,
-        )
-
-    async def _answer(self, attempt: AnswerAttempt) -> None:
-        self.attempts.append(attempt)
-        await self.answering.answer(attempt)
-
-    async def row(self) -> sa.Row[tuple[object, ...]]:
-        """Returns the row of the only job."""
-        async with self.stores.database.engine.connect() as connection:
-            return (await connection.execute(sa.select(jobs))).one()
-
-    async def until(self, condition: Callable[[], bool], what: str) -> None:
-        try:
-            async with asyncio.timeout(WITHIN_S):
-                while not condition():  # noqa: ASYNC110
-                    await asyncio.sleep(0.002)
-        except TimeoutError:
-            pytest.fail(f"waited 40 s until {what}")
-
-    async def ended(self) -> None:
-        await self.until(lambda: bool(self.attempts) and self.worker.live == 0, "the attempt has ended")
-
-    def open_all(self) -> None:
-        """Lets Slack accept everything at once, and the model end without a pause."""
-        for event in (self.replies.may_open, self.replies.may_finish, self.model.may_end):
-            event.set()
+from tests.services.answering import (
+    BEGAN_S,
+    ME,
+    MODEL,
+    QUESTION,
+    AnsweringStage,
+    LoneQuestion,
+    MemoryReplies,
+    MemoryReply,
+)
 
 
 @pytest.fixture

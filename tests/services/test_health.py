@@ -10,12 +10,9 @@ from bot import __version__
 from bot.errors import SettingsError, StoreError
 from bot.services import health
 from bot.services.health import Probes, serving
+from tests.services.probes import WELL, none
 
 DOWN = "The database can't be used: no route."
-
-
-async def answers() -> None:
-    return
 
 
 async def refuses() -> None:
@@ -24,17 +21,6 @@ async def refuses() -> None:
 
 async def hangs() -> None:
     await asyncio.Event().wait()
-
-
-async def two() -> int:
-    return 2
-
-
-async def none() -> int:
-    return 0
-
-
-WELL = Probes(database=answers, connections=two, live=lambda: 7)
 
 
 async def get_health(probes: Probes) -> tuple[int, dict[str, object]]:

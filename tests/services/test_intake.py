@@ -15,8 +15,8 @@ from bot.services.message_edits import MessageEdits
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import InstantClock
-from tests.services.test_answering import ME, Accounts, AnsweringStage
-from tests.services.test_reply_actions import actions_on
+from tests.services.answering import ME, Accounts, AnsweringStage
+from tests.services.presses import actions_on
 
 MENTION = Message("T1", "C1", "1.000100", "<@UBOT> why?", user_id="U1")
 

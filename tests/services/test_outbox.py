@@ -17,7 +17,7 @@ from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.services.outbox import AT_ONCE, AWAY_S, DECISIONS_WITHIN_S, LOOK_S, WITHIN_S, Outbox
 from tests.clocks import WITHIN_S as TEST_WITHIN_S
 from tests.clocks import InstantClock
-from tests.services.test_answering import QUESTION, MemoryReplies, MemoryReply
+from tests.services.answering import QUESTION, MemoryReplies, MemoryReply
 
 PAGE_TS = "999991.000000"
 ENDED = Job(1, QUESTION, 1, page_ts=(PAGE_TS,), checkpoint=Checkpoint("Because.", end=End(EndReason.WHOLE)))

@@ -16,7 +16,7 @@ from bot.services.quota import RESERVE_RETRY_S, Quota
 from bot.store import Stores
 from bot.store.usage_ledger import UsageLedger
 from tests.clocks import WITHIN_S, InstantClock
-from tests.services.test_answering import MODEL, Accounts
+from tests.services.answering import MODEL, Accounts
 
 MAX_OUTPUT_TOKENS = 1_000
 MODELS = ("openai/gpt-5-nano", "openai/gpt-5")

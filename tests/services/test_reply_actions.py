@@ -14,20 +14,19 @@ from bot.core.conversation import Job, ThreadKey
 from bot.core.job import End, Spent
 from bot.core.limits.access import AccessRules, Denial, UserKind
 from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction
-from bot.core.reply.approvals import SHOWN_ARGUMENT_CHARS, ApprovalPlace, Ask, value_of
+from bot.core.reply.approvals import SHOWN_ARGUMENT_CHARS, ApprovalPlace, value_of
 from bot.core.stream import ToolCall
 from bot.core.tool_steps import Decision, StepState, ToolStep
 from bot.core.tools import Permission, ToolRule
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.services.access_control import AccessControl
 from bot.services.reply_actions import LOOK_AGAIN_S, LOOK_FOR_END_S, LOOKS_FOR_END, Press, ReplyActions
-from bot.slack.surfaces import Surfaces
 from bot.store import Stores
 from bot.store.recorded_answers import RecordedAnswers
 from bot.store.schema import feedback, jobs
 from tests.clocks import InstantClock
-from tests.services.test_answering import MODEL, QUESTION, AnsweringStage, LoneQuestion, MemoryReplies
-from tests.services.test_tool_steps import (
+from tests.services.answering import MODEL, QUESTION, AnsweringStage, MemoryReplies
+from tests.services.notes import (
     ANSWER,
     LIST,
     MILK,
@@ -40,38 +39,11 @@ from tests.services.test_tool_steps import (
     ended_or_waiting,
     staged,
 )
+from tests.services.presses import MemorySurfaces, actions_on
 
 END = End(EndReason.WHOLE)
 PAGE_TS = "999991.000000"
 STOP = Press(ReplyAction.STOP, QUESTION.thread, PAGE_TS, QUESTION.user_id)
-
-
-@dataclass
-class MemorySurfaces(Surfaces):
-    """Slack's surfaces, which keep what they show. `error` is raised by each."""
-
-    responses: list[ActionResponse] = field(default_factory=list)
-    deleted: list[str] = field(default_factory=list)
-    modals: list[ApprovalPlace | None] = field(default_factory=list)
-    error: Exception | None = None
-
-    async def respond_to_action(
-        self, thread: ThreadKey, user_id: str, response_url: str, response: ActionResponse
-    ) -> None:
-        self.responses.append(response)
-        self._fail()
-
-    async def delete_ephemeral(self, response_url: str) -> None:
-        self.deleted.append(response_url)
-        self._fail()
-
-    async def open_arguments_modal(self, trigger_id: str, ask: Ask, place: ApprovalPlace | None) -> None:
-        self.modals.append(place)
-        self._fail()
-
-    def _fail(self) -> None:
-        if self.error:
-            raise self.error
 
 
 @dataclass
@@ -92,22 +64,6 @@ async def stores() -> AsyncIterator[Stores]:
     await stores.queue.enqueue("Ev1", QUESTION)
     yield stores
     await stores.close()
-
-
-def actions_on(stage: AnsweringStage) -> ReplyActions:
-    """Returns the reply actions beside a stage's worker. UADMIN is an admin."""
-    stores = stage.stores
-    return ReplyActions(
-        jobs=stores.queue,
-        answers=stores.recorded_answers,
-        worker=stage.worker,
-        access_control=stage.answering.access_control,
-        admins=("UADMIN",),
-        surfaces=MemorySurfaces(),
-        approvals=stores.approvals,
-        history=LoneQuestion(),
-        clock=stage.clock,
-    )
 
 
 def actions_of(stores: Stores, clock: BusyClock) -> ReplyActions:

@@ -1,68 +1,49 @@
 """Answers whose model uses tools: which calls are made, which are asked about, and that none is made twice."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from bot.core import texts
-from bot.core.conversation import Job, Prompt, Question, ToolDefinition, ToolResult
+from bot.core.conversation import Job, Prompt, ToolResult
 from bot.core.inbound.prompt import RESUME_REQUEST
 from bot.core.limits.access import UserKind
 from bot.core.reply.approvals import MAX_ARGUMENT_CHARS
 from bot.core.step_turns import DROPPED
-from bot.core.stream import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
+from bot.core.stream import Opaque, StreamEvent, ToolCall, Usage
 from bot.core.tool_steps import APPROVAL_S, Decision, StepState, ToolStep
 from bot.core.tools import NOT_KEPT, CallOutcome, CallResult, Permission, ToolRule
-from bot.core.trust import OURS, Origins
 from bot.errors import EndReason
 from bot.services import tool_calls
 from bot.services.tool_calls import NO_ARGUMENTS, NOT_A_MEMBER, NotOurs, ToolCalls
 from bot.services.worker import Worker
-from bot.store import Stores
 from bot.store.schema import jobs, turns
 from bot.store.tool_steps import ToolSteps
-from tests.clocks import WITHIN_S, InstantClock
+from tests.clocks import WITHIN_S
 from tests.contracts.stores import texts_of
-from tests.services.test_answering import BEGAN_S, MODEL, QUESTION, AnsweringStage
+from tests.services.answering import MODEL, QUESTION, AnsweringStage
+from tests.services.notes import (
+    ANSWER,
+    LIST,
+    MILK,
+    READ,
+    RULES,
+    WRITE,
+    NotesServer,
+    StepModel,
+    _live,
+    asking,
+    ended,
+    ended_or_waiting,
+    staged,
+)
 
-READ, WRITE = "notes__list", "notes__add"
-RULES = {READ: ToolRule(Permission.ALLOW, read_only=True), WRITE: ToolRule(Permission.ASK)}
-MILK = ToolCall(0, "call_1", WRITE, {"text": "Milk"})
-LIST = ToolCall(0, "call_1", READ, {})
 LONG = "word " * 100
 """So long that an attempt that takes over goes on after it."""
-ANSWER = ("All done.", Completion(MODEL, FinishReason.STOP, Usage(30, 3)))
-
-
-def asking(*calls: ToolCall, text: str = "Let me see.") -> tuple[StreamEvent, ...]:
-    """Returns the events of a step that asks for these calls."""
-    opaque = Opaque("openai", {"type": "reasoning", "encrypted_content": "secret"})
-    return (text, opaque, *calls, Completion(MODEL, FinishReason.TOOLS, Usage(20, 2)))
-
-
-@dataclass
-class StepModel:
-    """Streams the events of each step. The prompt says which step it is for."""
-
-    steps: tuple[tuple[StreamEvent, ...], ...]
-    model: str = MODEL
-    names: tuple[str, ...] = (MODEL,)
-    prompts: list[Prompt] = field(default_factory=list)
-    may_end: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def led_by(self, model: str | None, prompt: Prompt) -> "StepModel":
-        return self
-
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        self.prompts.append(prompt)
-        step_no = sum(turn.role == "assistant" and bool(turn.parts) for turn in prompt.turns)
-        for event in self.steps[min(step_no, len(self.steps) - 1)]:
-            yield event
 
 
 @dataclass
@@ -76,76 +57,6 @@ class InterruptedModel(StepModel):
             await asyncio.Event().wait()
         async for event in super().stream(prompt):
             yield event
-
-
-@dataclass
-class NotesServer:
-    """A server with two tools, which counts its calls. A call waits for `may_end`."""
-
-    rules: Mapping[str, ToolRule] = field(default_factory=lambda: RULES)
-    description: str = ""
-    definition_hash: str = "first"
-    origins: Origins = OURS
-    calls: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
-    outcome: CallOutcome = CallOutcome.DONE
-    result: str = ""
-    more: Mapping[str, Any] = field(default_factory=dict)
-    """What else is in the results."""
-    asked_by: set[tuple[str, str]] = field(default_factory=set)
-    """Who asked for definitions and calls, with the definition's hash; "" for definitions."""
-    begun: asyncio.Event = field(default_factory=asyncio.Event)
-    may_end: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
-        self.asked_by.add((question.user_id, ""))
-        return tuple(
-            ToolDefinition(name, self.description, {"type": "object"}, self.definition_hash, self.origins)
-            for name in self.rules
-        )
-
-    def rule_for(self, name: str) -> ToolRule:
-        return self.rules.get(name, ToolRule(Permission.ASK))
-
-    async def call(
-        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
-    ) -> CallResult:
-        self.asked_by.add((question.user_id, definition_hash))
-        self.calls.append((tool, arguments))
-        self.begun.set()
-        await self.may_end.wait()
-        return CallResult(self.outcome, self.result or f"{tool} returned.", **self.more)
-
-
-@asynccontextmanager
-async def staged(
-    tools: NotesServer,
-    *steps: tuple[StreamEvent, ...],
-    model: type[StepModel] = StepModel,
-    question: Question = QUESTION,
-    **more: Any,
-) -> AsyncIterator[AnsweringStage]:
-    """Yields a stage whose only question is being answered."""
-    clock = InstantClock(BEGAN_S)
-    stores = await Stores.open("sqlite://", "w1", clock)
-    stage = AnsweringStage(stores, clock, model(steps), tools=tools, **more)  # type: ignore[arg-type]
-    stage.open_all()
-    await stores.queue.enqueue("Ev1", question)
-    running = asyncio.create_task(stage.worker.run())
-    try:
-        yield stage
-    finally:
-        stage.worker.stop()
-        await stage.worker.hand_over()
-        await asyncio.wait((running,))
-        await stores.close()
-
-
-async def ended(stage: AnsweringStage) -> None:
-    """Waits until the job has ended."""
-    async with asyncio.timeout(WITHIN_S):
-        while (await stage.row()).status != "ended":  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
-    await stage.ended()
 
 
 async def waiting(stage: AnsweringStage) -> ToolStep:
@@ -690,19 +601,6 @@ async def test_what_the_asker_writes_while_a_tool_runs_is_read_at_the_next_step(
 async def ended_all(stage: AnsweringStage) -> None:
     async with asyncio.timeout(WITHIN_S):
         while await _live(stage):  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
-    await stage.ended()
-
-
-async def _live(stage: AnsweringStage) -> int:
-    async with stage.stores.database.engine.connect() as connection:
-        of_live = sa.select(sa.func.count()).where(jobs.c.status != "ended")
-        return await connection.scalar(of_live.select_from(jobs)) or 0
-
-
-async def ended_or_waiting(stage: AnsweringStage) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while (await stage.row()).status not in ("ended", "awaiting_approval"):  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     await stage.ended()
 

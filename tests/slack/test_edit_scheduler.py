@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -26,22 +26,7 @@ from bot.slack.replies.scheduler import CALL_TIMEOUT_S, LAST_CALLS_S, MAX_IN_FLI
 from bot.slack.retry_policy import REPLY_CALLS
 from tests.simulated_time import run_simulated
 from tests.slack.schedules import LoneLedger, SimulatedTransport, job_of, scheduling
-
-WITHIN_S = 1_000.0
-
-
-def simulated(test: Callable[[], Coroutine[object, object, None]]) -> Callable[[], None]:
-    """Runs a test in simulated time."""
-
-    async def bounded() -> None:
-        async with asyncio.timeout(WITHIN_S):
-            await test()
-
-    def run() -> None:
-        run_simulated(bounded())
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
+from tests.slack.simulated import simulated
 
 
 def fails_for(seconds: float, error: Exception, kind: Any = Update) -> Callable[[Call], Exception | None]:

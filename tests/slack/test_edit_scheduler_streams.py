@@ -22,7 +22,7 @@ from bot.slack.replies.scheduler import PLACEHOLDER_DELAY_S
 from bot.slack.replies.transport import METHODS
 from tests.simulated_time import run_simulated
 from tests.slack.schedules import Schedule, SimulatedTransport, job_of, scheduling
-from tests.slack.test_edit_scheduler import simulated
+from tests.slack.simulated import simulated
 
 STREAM = CarrierSetting.STREAM
 STREAMED = ["StartStream", "AppendStream", "StopStream"]

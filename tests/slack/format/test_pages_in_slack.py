@@ -16,8 +16,8 @@ from bot.core.reply.reply import MAX_PAGES, Reply
 from bot.errors import EndReason, Refusal
 from sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question
+from tests.core.markdown_texts import paged
 from tests.core.stored_messages import StoredMessages, grow, kinds, leaves, show, shown_text, stored
-from tests.core.test_pages import paged
 
 ROW = "| a cell with some words | and *another* one |\n"
 TABLE = f"| a | b |\n|---|---|\n{ROW * 3}"

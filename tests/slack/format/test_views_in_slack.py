@@ -16,8 +16,8 @@ from bot.core.stream import Citation
 from bot.errors import EndReason
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks, check_replacement
+from tests.core.markdown_texts import MARKDOWN, paged
 from tests.core.stored_messages import Json, kinds, leaves, shown_text, stored
-from tests.core.test_pages import MARKDOWN, paged
 
 TABLE = "| a | b |\n|---|---|\n| 1 | 2 |"
 TEXTS = {

@@ -1,0 +1,8 @@
+"""The kinds of users that access rules may let in."""
+
+from itertools import chain, combinations
+
+from bot.core.limits.access import UserKind
+
+OPTIONAL = (UserKind.GUEST, UserKind.EXTERNAL, UserKind.BOT)
+SUBSETS = [frozenset(kinds) for kinds in chain.from_iterable(combinations(OPTIONAL, n) for n in range(4))]

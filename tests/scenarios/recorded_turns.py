@@ -1,0 +1,36 @@
+"""What the database has of the turns of a conversation."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot.settings import Settings
+from bot.store.engine import create_engine
+from bot.store.schema import jobs, turns
+from tests.clocks import WITHIN_S
+
+Rows = Sequence[sa.Row[Any]]
+
+
+async def recorded(settings: Settings, query: sa.Select[Any], are_there: Callable[[Rows], object]) -> Rows:
+    """What the database returns for a query, as soon as it is so: a person is never so quick, a test is."""
+    engine = create_engine(settings.database_url)
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            while True:
+                async with engine.connect() as connection:
+                    rows: Rows = (await connection.execute(query)).all()
+                if are_there(rows):
+                    return rows
+                await asyncio.sleep(0.02)
+    finally:
+        await engine.dispose()
+
+
+async def ended(settings: Settings, count: int) -> list[tuple[str, str]]:
+    """The recorded turns, as answer and end reason, once there are so many and their job has ended."""
+    query = sa.select(turns, jobs.c.status).join(jobs, jobs.c.id == turns.c.job_id).order_by(turns.c.id)
+    turn_rows = await recorded(settings, query, lambda rows: len(rows) >= count and rows[0].status == "ended")
+    return [(turn.answer, turn.end_reason) for turn in turn_rows]

@@ -1,0 +1,118 @@
+"""Tools that the model calls: its requests for them, replies that ask for an approval, and decisions."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bot.core.conversation import Question, ToolDefinition
+from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.reply.actions import ReplyAction
+from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
+from bot.mcp.config import McpSetup, ServerConfig, ToolRules
+from bot.settings import Settings
+from bot.store import Stores
+from sandbox.workspace import TEAM_ID, Message
+from tests.scenarios.conftest import Stage, buttons, says
+from tests.streams import speech
+from tests.streams.server import VendorRequest, VendorResponse
+
+RULES = {"notes__list": ToolRule(Permission.ALLOW, read_only=True), "notes__add": ToolRule(Permission.ASK)}
+DECISIONS = [ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.ALLOW_ALWAYS, ReplyAction.STOP]
+
+
+@dataclass
+class Notes:
+    """A tool that counts what it was asked to write."""
+
+    written: list[Mapping[str, Any]] = field(default_factory=list)
+    listed: int = 0
+    may_list: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.may_list.set()
+
+    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+        schema = {"type": "object", "properties": {"text": {"type": "string"}}}
+        return tuple(ToolDefinition(name, f"{name}.", schema, "a hash") for name in RULES)
+
+    def rule_for(self, name: str) -> ToolRule:
+        return RULES[name]
+
+    async def call(
+        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
+    ) -> CallResult:
+        if tool == "notes__add":
+            self.written.append(arguments)
+        else:
+            await self.may_list.wait()
+            self.listed += 1
+        return CallResult(CallOutcome.DONE, "There are 3 notes.")
+
+
+def calls(text: str, *asked: tuple[str, object]) -> VendorResponse:
+    """Returns a vendor's answer that asks for tools."""
+    return VendorResponse(speech.chat_calls(text, *asked))
+
+
+def by_results(*answers: VendorResponse) -> Callable[[VendorRequest], VendorResponse]:
+    """Returns a script that answers by the number of tools' results in the request, as a model would."""
+
+    def script(request: VendorRequest) -> VendorResponse:
+        results = len([message for message in request.body["messages"] if message["role"] == "tool"])
+        return answers[min(results, len(answers) - 1)]
+
+    return script
+
+
+ADD_MILK = by_results(calls("I'll note it.", ("notes__add", {"text": "Milk"})), says("Noted."))
+
+
+async def asking(stage: Stage, asked: str) -> Message:
+    """Waits until a reply asks for an approval."""
+    return (await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if _asks(m)]))[0]
+
+
+def _asks(message: Message) -> bool:
+    return ReplyAction.DENY in buttons(message)
+
+
+async def ended(stage: Stage, asked: str) -> Message:
+    """Waits until a reply has ended."""
+
+    def over() -> list[Message]:
+        return [m for m in stage.bots("general", asked) if ReplyAction.REGENERATE in buttons(m)]
+
+    return (await stage.sandbox.wait_for(over))[0]
+
+
+async def press(stage: Stage, message: Message, action: str, user: str = "ada", value: str | None = None) -> str | None:
+    """Presses a button and returns the ephemeral message to the presser, or None."""
+    before = {ephemeral.ts for ephemeral in stage.sandbox.workspace.ephemerals}
+    assert await stage.sandbox.client(user).press("general", message.ts, action, value)
+    new = [ephemeral for ephemeral in stage.sandbox.workspace.ephemerals if ephemeral.ts not in before]
+    return next((ephemeral.text for ephemeral in new if ephemeral.ephemeral_to == f"U0{user.upper()}"), None)
+
+
+def value_of(message: Message) -> str:
+    """Returns what the first Approve button carries."""
+    return values_of(message)[0]
+
+
+def values_of(message: Message, action: str = ReplyAction.APPROVE) -> list[str]:
+    """Returns what the buttons of an action carry."""
+    elements = [element for block in message.blocks for element in block.get("elements", ())]
+    return [str(element["value"]) for element in elements if element.get("action_id") == action]
+
+
+GENERAL = "C0GENERAL"
+
+
+async def let_use(stores: Stores, *servers: str) -> None:
+    await stores.channel_settings.write(TEAM_ID, GENERAL, ChannelSettings(mcp_servers=servers))
+
+
+def using(settings: Settings, *servers: ServerConfig, **rules: str) -> Settings:
+    """Returns settings with these servers; a rule is the one pattern of its kind."""
+    kinds = {kind: frozenset({pattern}) for kind, pattern in rules.items()}
+    return replace(settings, mcp=McpSetup(servers, ToolRules(**kinds)))

@@ -1,0 +1,54 @@
+"""Presses of buttons, at the stage of an answer."""
+
+from dataclasses import dataclass, field
+
+from bot.core.conversation import ThreadKey
+from bot.core.reply.actions import ActionResponse
+from bot.core.reply.approvals import ApprovalPlace, Ask
+from bot.services.reply_actions import ReplyActions
+from bot.slack.surfaces import Surfaces
+from tests.services.answering import AnsweringStage, LoneQuestion
+
+
+@dataclass
+class MemorySurfaces(Surfaces):
+    """Slack's surfaces, which keep what they show. `error` is raised by each."""
+
+    responses: list[ActionResponse] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    modals: list[ApprovalPlace | None] = field(default_factory=list)
+    error: Exception | None = None
+
+    async def respond_to_action(
+        self, thread: ThreadKey, user_id: str, response_url: str, response: ActionResponse
+    ) -> None:
+        self.responses.append(response)
+        self._fail()
+
+    async def delete_ephemeral(self, response_url: str) -> None:
+        self.deleted.append(response_url)
+        self._fail()
+
+    async def open_arguments_modal(self, trigger_id: str, ask: Ask, place: ApprovalPlace | None) -> None:
+        self.modals.append(place)
+        self._fail()
+
+    def _fail(self) -> None:
+        if self.error:
+            raise self.error
+
+
+def actions_on(stage: AnsweringStage) -> ReplyActions:
+    """Returns the reply actions beside a stage's worker. UADMIN is an admin."""
+    stores = stage.stores
+    return ReplyActions(
+        jobs=stores.queue,
+        answers=stores.recorded_answers,
+        worker=stage.worker,
+        access_control=stage.answering.access_control,
+        admins=("UADMIN",),
+        surfaces=MemorySurfaces(),
+        approvals=stores.approvals,
+        history=LoneQuestion(),
+        clock=stage.clock,
+    )
