@@ -6,6 +6,7 @@ or listed below with the reason why it may stay.
 
 import time
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,11 @@ ADMINS_SETTINGS = {"channel_settings.system_prompt", "tool_pins.definition"}
 """They hold until an admin changes them, and don't say who wrote them."""
 
 
-def marked_columns() -> set[str]:
+@cache
+def marked_columns() -> frozenset[str]:
     """Returns all columns that can hold a person's or a model's words."""
     columns = {f"{table.name}.{column.name}" for table, column in text_columns() if column.name not in PLACES}
-    return columns - NAMES_A_PERSON - CODES
+    return frozenset(columns - NAMES_A_PERSON - CODES)
 
 
 def text_columns() -> Iterable[tuple[sa.Table, sa.Column[Any]]]:
