@@ -126,8 +126,8 @@ def postgresql_server_url() -> Iterator[str]:
 class Schemas:
     """Schemas of a server with all tables and no rows: creating the tables of one takes longer than most tests."""
 
-    def __init__(self, server_url: str, connection: psycopg.Connection) -> None:
-        self._server_url, self._connection = server_url, connection
+    def __init__(self, server_url: str) -> None:
+        self._server_url = server_url
         self._free: list[str] = []
 
     def take(self) -> str:
@@ -136,12 +136,13 @@ class Schemas:
 
     def give_back(self, url: str) -> None:
         """Cuts what a test left connected, and empties its schema; drops it from use if the test changed its tables."""
-        self._connection.execute(_CUT_OTHERS)
-        self._connection.execute(f"SET {str(sa.make_url(url).query['options']).removeprefix('-c ')}".encode())
-        tables = {name for (name,) in self._connection.execute(_TABLES)}
-        if tables == {*metadata.tables, "alembic_version"}:
-            self._connection.execute(_EMPTY)
-            self._free.append(url)
+        # A connection of its own: a test may have cut all others.
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(_CUT_OTHERS)
+            tables = {name for (name,) in connection.execute(_TABLES)}
+            if tables == {*metadata.tables, "alembic_version"}:
+                connection.execute(_EMPTY)
+                self._free.append(url)
 
 
 _CUT_OTHERS = (
@@ -156,9 +157,8 @@ _EMPTY = (
 
 
 @pytest.fixture(scope="session")
-def schemas(postgresql_server_url: str) -> Iterator[Schemas]:
-    with psycopg.connect(postgresql_server_url, autocommit=True) as connection:
-        yield Schemas(postgresql_server_url, connection)
+def schemas(postgresql_server_url: str) -> Schemas:
+    return Schemas(postgresql_server_url)
 
 
 @pytest.fixture
