@@ -59,6 +59,7 @@ SWITCHED_OFF = "Search for apps is switched off in this workspace. Say that you 
 NO_SCOPE = (
     "This app lacks the permission search:read.public, which an admin can add. Say that you could not search Slack."
 )
+OUTSIDERS = "People from outside the workspace may read this channel, so you can't search Slack here. Say so."
 BUSY = "Slack takes no more searches this minute. Answer without, and say that you could not search Slack."
 NO_ANSWER = "Slack did not answer. Answer without, and say that you could not search Slack."
 NO_QUERY = "The search needs a query: a few keywords."
@@ -122,6 +123,9 @@ class SlackSearch:
             return _failed(NO_TOKEN)
         try:
             async with asyncio.timeout(min(timeout_s, WITHIN_S)):
+                # An outsider may have come since the search was offered.
+                if not await self._readers.are_insiders(question.thread):
+                    return _failed(OUTSIDERS)
                 answer = await self._client.call(
                     METHOD,
                     query=query.strip()[:MAX_QUERY_CHARS],

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -149,6 +149,15 @@ async def test_answer_that_does_not_come_fails_in_time(stage: SearchStage) -> No
     stage.sandbox.faults.start("no_answer", method=METHOD)
     async with asyncio.timeout(WITHIN_S):
         assert (await stage.result(question, timeout_s=0.2)).is_error
+
+
+async def test_nothing_is_searched_where_outsiders_read_by_now(stage: SearchStage) -> None:
+    question = await stage.asked()
+    assert await stage.search.definitions(question) == (DEFINITION,)
+    with_guests = replace(question, thread=replace(question.thread, channel_id="C0RANDOM"))
+    stage.search.keep("C0RANDOM", question.ts, "a token")
+    assert await stage.result(with_guests) == CallResult(CallOutcome.FAILED, search.OUTSIDERS, is_error=True)
+    assert stage.searches() == 0
 
 
 @pytest.mark.parametrize("arguments", [{"query": ""}, {"query": "  "}, {"query": 7}, {"queries": ["a"]}])
