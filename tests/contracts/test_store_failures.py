@@ -11,18 +11,23 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clock import SystemClock
 from bot.core.conversation import Job
 from bot.core.job import Spent
 from bot.core.pacing import PostRule
 from bot.errors import StoreError
+from bot.prices import ModelPrices
 from bot.store import Stores
 from bot.store.database import ANSWER_WITHIN_S
+from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.schema import workers
-from tests.clocks import WITHIN_S
+from tests.clocks import WITHIN_S, ManualClock
 from tests.contracts.databases import PostgresqlServer, cut_all_connections
 from tests.contracts.stores import DONE, YES, apart, asked, enqueued
+
+FAILS_AT_S = 5
 
 
 async def works_within(call: Callable[[], Awaitable[object]], limit_s: float) -> None:
@@ -40,6 +45,29 @@ async def works_within(call: Callable[[], Awaitable[object]], limit_s: float) ->
                     return
     except TimeoutError:
         raise AssertionError(f"waited {limit_s:g} s for the call to work; its last error: {last!r}") from None
+
+
+async def test_dead_worker_is_found_a_lease_after_a_database_failure() -> None:
+    clock = ManualClock(now_s := 1_000.0)
+    dead = await Stores.open("sqlite://", "w1", clock)
+    store = Stores(dead.database.engine, "w2", clock, prices=ModelPrices())
+    await enqueued(dead, apart(1))
+    [job] = await dead.worker_queue.claim(1)
+
+    async def fails(connection: AsyncConnection) -> None:
+        await connection.execute(sa.text("SELECT 1 FROM nowhere"))
+
+    found: list[Job] = []
+    for passed_s in range(int(3 * LEASE_S)):
+        clock.now_s = now_s + passed_s
+        if passed_s == FAILS_AT_S:
+            with pytest.raises(StoreError):
+                await store.database.read(fails)
+        if found := await store.worker_queue.claim(1):
+            break
+    assert [again.id for again in found] == [job.id]
+    assert clock.now_s - now_s == FAILS_AT_S + LEASE_S, "a gap in the observations doesn't count against others"
+    await store.close()
 
 
 @pytest.mark.long
