@@ -54,21 +54,16 @@ class AccessControl:
         kind = UserKind.BOT if question.from_bot else self._users.known(question.user_id)
         return None if kind is None and self._must_ask(question) else access.denial(self._rules, question, kind)
 
-    async def denial(self, question: Question) -> Denial | None:
+    async def denial(self, question: Question, *, now_within_s: float | None = None) -> Denial | None:
         """Returns why the asker is denied, None if they have access.
 
-        An asker of unknown kind is denied, so that no guest gets in when Slack fails.
+        An asker of unknown kind is denied, so that no guest gets in when Slack fails. With `now_within_s`, only what
+        Slack says within this time counts, and nothing that it said before.
         """
-        kind = UserKind.BOT if question.from_bot else None
+        kind, user_id = UserKind.BOT if question.from_bot else None, question.user_id
         if kind is None and self._must_ask(question):
-            kind = await self._users.kind(question.user_id)
-        return access.denial(self._rules, question, kind)
-
-    async def denial_now(self, question: Question, within_s: float) -> Denial | None:
-        """Returns why the asker is denied by what Slack says of them now; UNKNOWN if it says nothing in time."""
-        kind = UserKind.BOT if question.from_bot else None
-        if kind is None and self._must_ask(question):
-            kind = await self._users.kind_now(question.user_id, within_s)
+            users = self._users
+            kind = await (users.kind(user_id) if now_within_s is None else users.kind_now(user_id, now_within_s))
         return access.denial(self._rules, question, kind)
 
     async def is_member_now(self, user_id: str, within_s: float) -> bool:

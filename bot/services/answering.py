@@ -218,7 +218,7 @@ class Answering:
             return denial
         if attempt.job.attempts > 1:
             return None
-        denial = await self.access_control.denial_now(question, CHECKED_AGAIN_WITHIN_S)
+        denial = await self.access_control.denial(question, now_within_s=CHECKED_AGAIN_WITHIN_S)
         return None if denial is Denial.UNKNOWN else denial
 
     async def _deny(self, attempt: AnswerAttempt, denial: Denial) -> None:

@@ -215,7 +215,7 @@ class ReplyActions:
     async def _denial(self, answer: RecordedAnswer, press: Press) -> str | None:
         """Returns why the presser may not see or decide about calls: they need access themselves, as of now."""
         as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)
-        return await self.access_control.denial_now(as_theirs, CHECKED_WITHIN_S)
+        return await self.access_control.denial(as_theirs, now_within_s=CHECKED_WITHIN_S)
 
     async def _others_to_decide(self, answer: RecordedAnswer) -> ActionResponse | None:
         """Returns a response if other calls still wait: the model goes on only after the last decision."""

@@ -58,6 +58,24 @@ async def test_asker_who_became_a_guest_approves_nothing(stage: Stage, notes: No
     assert notes.written == []
 
 
+async def test_asker_who_became_a_guest_reads_no_call(stage: Stage) -> None:
+    message = await asking(stage, await stage.mention())
+    await press(stage, message, ReplyAction.APPROVE)
+    message = await ended(stage, message.root_ts)
+    become_guest(stage, "U0ADA")
+    assert await press(stage, message, ReplyAction.DETAILS) == Denial.GUEST
+
+
+async def test_member_regenerates_while_slack_does_not_say_who_presses(stage: Stage) -> None:
+    """Nothing is shown or called by it: what Slack said lately is enough."""
+    stage.vendor.script(says("First."), says("Second."))
+    asked = await stage.mention()
+    message = await ended(stage, asked)
+    stage.sandbox.faults.start("slow", method="users.info", delay_s=10.0)
+    assert await press(stage, message, ReplyAction.REGENERATE) is None
+    await stage.sandbox.wait_for(lambda: "Second." in shown(stage.bots("general", asked)[0]))
+
+
 async def test_call_of_an_asker_who_became_a_guest_is_not_made_even_if_an_admin_approves_it(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, notes: Notes
 ) -> None:
