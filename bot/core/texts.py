@@ -160,6 +160,10 @@ BAD_ANSWER = "Bad answer"
 ONLY_ASKER_DECIDES = "Only the person who asked, or a Typist admin, can approve or deny this."
 ONLY_MEMBERS_APPROVE = "Only members of this workspace can approve this. If you are one, please try again in a minute."
 ONLY_ADMIN_ALLOWS = "Only a Typist admin can always allow a tool."
+ALWAYS_ALLOWED = (
+    "Always allowed in this channel. I'll still ask if I've read more than the asker's words. "
+    "That includes tools that no admin has agreed to with `typist mcp agree`."
+)
 SHOW_ALL_FIRST = "This message doesn't show all arguments. Press Show all: you can approve the call there."
 NOTHING_TO_DECIDE = "There is nothing to approve or deny here anymore."
 

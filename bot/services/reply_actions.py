@@ -210,17 +210,16 @@ class ReplyActions:
         if press.action is ReplyAction.ALLOW_ALWAYS:
             await self.approvals.allow_always(answer.question.thread, step, press.user_id)
         self.worker.wake()
-        return await self._others_to_decide(answer)
+        sentences = [texts.ALWAYS_ALLOWED] if press.action is ReplyAction.ALLOW_ALWAYS else []
+        # The model goes on only after the last decision.
+        if waiting := sum(step.state is StepState.ASKED for step in await self.approvals.shown(answer.job_id)):
+            sentences.append(texts.others_to_decide(waiting))
+        return ActionResponse(" ".join(sentences)) if sentences else None
 
     async def _denial(self, answer: RecordedAnswer, press: Press) -> str | None:
         """Returns why the presser may not see or decide about calls: they need access themselves, as of now."""
         as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)
         return await self.access_control.denial(as_theirs, now_within_s=CHECKED_WITHIN_S)
-
-    async def _others_to_decide(self, answer: RecordedAnswer) -> ActionResponse | None:
-        """Returns a response if other calls still wait: the model goes on only after the last decision."""
-        waiting = [step for step in await self.approvals.shown(answer.job_id) if step.state is StepState.ASKED]
-        return ActionResponse(texts.others_to_decide(len(waiting))) if waiting else None
 
     async def _show_arguments(self, answer: RecordedAnswer, press: Press) -> ActionResponse | None:
         step = await self._step_of(answer, press)

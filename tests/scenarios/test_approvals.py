@@ -180,7 +180,7 @@ async def test_only_the_asker_or_an_admin_decides(stage: Stage, calls_made: Call
     assert await press(stage, message, ReplyAction.APPROVE, "alan") == texts.ONLY_ASKER_DECIDES
     assert await press(stage, message, ReplyAction.ALLOW_ALWAYS) == texts.ONLY_ADMIN_ALLOWS
     assert calls_made() == 0
-    assert await press(stage, message, ReplyAction.ALLOW_ALWAYS, "grace") is None
+    assert await press(stage, message, ReplyAction.ALLOW_ALWAYS, "grace") == texts.ALWAYS_ALLOWED
     await ended(stage, asked)
     await ended(stage, await stage.mention())
     assert calls_made() == 2, "the second call is always allowed"
