@@ -13,6 +13,7 @@ from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from tests.clocks import ManualClock
+from tests.contracts.databases import ON_FILES
 from tests.contracts.stores import DONE, STEPPED, THREAD, YES, asked, asking_round, enqueued
 from tests.contracts.transitions import states
 
@@ -191,6 +192,11 @@ async def test_each_transition_leads_to_the_state_in_the_table(
     assert await setup.state() is TRANSITIONS[state, event]
 
 
+ON_A_SERVER = pytest.param("postgresql", marks=pytest.mark.long)
+"""The statements are those of SQLite, and the transitions above run on both."""
+
+
+@pytest.mark.parametrize("database_url", ["memory", ON_FILES, ON_A_SERVER], indirect=True)
 @pytest.mark.parametrize(("state", "event"), NO_EFFECT, ids=str)
 async def test_event_missing_from_the_table_changes_nothing(setup: JobWithWorkers, state: State, event: Event) -> None:
     await bring(setup, state)
