@@ -317,7 +317,6 @@ WAYS: list[Way] = [
     regenerate,
 ]
 WITHOUT_TOOLS: list[Way] = [
-    another_persons_message,
     another_bots_message,
     file,
     display_name,
@@ -325,7 +324,7 @@ WITHOUT_TOOLS: list[Way] = [
     forwarded_message,
     link_preview,
 ]
-"""Those that bring words to a model that has no tools."""
+"""Those that bring words to a model without tools. Where another person wrote, there is no stream for their sake."""
 
 
 def on_each_api(ways: list[Way]) -> list[Any]:
