@@ -26,7 +26,7 @@ from typing import TypeVar
 from bot.clock import Clock
 from bot.core.conversation import Job, Question, ToolDefinition
 from bot.core.limits.access import UserKind
-from bot.core.reply.approvals import MAX_ARGUMENT_CHARS, readable
+from bot.core.reply.approvals import MAX_ARGUMENT_CHARS, can_be_read, readable
 from bot.core.stream import ToolCall
 from bot.core.tool_steps import StepState, ToolStep
 from bot.core.tools import NOT_KEPT, CallOutcome, CallResult, Permission, ToolRule, label_of
@@ -129,7 +129,7 @@ class ToolCalls:
             return replace(step, state=StepState.DENIED, result="An admin denies this tool. The call was not made.")
         if _is_unasked(rule, (call.name, definition.definition_hash) in offer.always, origins):
             return replace(step, state=StepState.READY)
-        if len(readable(step.arguments)) > MAX_ARGUMENT_CHARS:
+        if not can_be_read(readable(step.arguments)):
             too_long = f"The arguments are too long to be approved: at most {MAX_ARGUMENT_CHARS} characters."
             return replace(step, result=too_long)
         return replace(step, state=StepState.ASKED)

@@ -210,9 +210,16 @@ NESTED = [[1]] * 2_000
         ({"text": "x" * (MAX_ARGUMENT_CHARS - len('{\n  "text": ""\n}'))}, False),
         ({"text": "x" * (MAX_ARGUMENT_CHARS + 1 - len('{\n  "text": ""\n}'))}, True),
         ({"text": "\u200b" * (MAX_ARGUMENT_CHARS // 6)}, True),
+        ({"text": "&" * (MAX_ARGUMENT_CHARS // 5)}, True),
         ({"text": NESTED}, True),
     ],
-    ids=["longest", "too long", "too long once its invisible characters are escaped", "too long once it is indented"],
+    ids=[
+        "longest",
+        "too long",
+        "too long once its invisible characters are escaped",
+        "too long as entities",
+        "too long once it is indented",
+    ],
 )
 async def test_arguments_that_nobody_could_read_whole_are_not_asked_about(
     notes: NotesServer, arguments: dict[str, Any], is_too_long: bool, permission: Permission

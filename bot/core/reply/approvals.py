@@ -4,6 +4,7 @@ A button's value says which call it was shown for, and names the hash of what wa
 database, where the call's state is: a forged, repeated or outdated press finds no call that waits.
 """
 
+import html
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -17,8 +18,12 @@ from bot.core.reply.markdown.lookalikes import OTHER_ALPHABET, mixes_scripts
 from bot.core.tool_steps import Decision, StepState, ToolStep
 from bot.core.tools import escaped, label_of
 
-MAX_ARGUMENT_CHARS = 30_000
-"""Longer arguments can't be shown in full, not even in a modal, so nobody is asked about them."""
+MAX_ARGUMENT_CHARS = 12_000
+"""Nobody is asked about longer arguments, because not even a modal might show them in full.
+
+Slack takes 13,200 characters of text in a message's blocks, with `&`, `<` and `>` as entities. Whether that holds for a
+modal isn't known.
+"""
 SHOWN_ARGUMENT_CHARS = 1_000
 """How much of a call's arguments a reply shows. A modal shows longer ones whole, and only there they are approved."""
 _MIXED_WORDS_NAMED = 3
@@ -113,6 +118,11 @@ def step_named(value: str, version: int, steps: Sequence[ToolStep]) -> ToolStep 
 def readable(arguments: Mapping[str, Any]) -> str:
     """Returns arguments as indented JSON in which every character that a person can't see is escaped."""
     return escaped(json.dumps(arguments, ensure_ascii=False, indent=2))
+
+
+def can_be_read(arguments: str) -> bool:
+    """Returns whether a person can be shown these readable arguments in full."""
+    return len(html.escape(arguments, quote=False)) <= MAX_ARGUMENT_CHARS
 
 
 def mixed_words(text: str) -> tuple[str, ...]:

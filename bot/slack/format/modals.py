@@ -33,7 +33,7 @@ from bot.slack.format.blockkit import (
 )
 
 ARGUMENTS_PIECE_CHARS = 2_500
-"""Slack limits a block's text, not the whole modal's."""
+"""Slack takes 3,000 characters of text in a block."""
 
 SETTINGS = "settings"
 ASK_ABOUT = "ask_about"

@@ -8,6 +8,7 @@ import pytest
 from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
 from bot.core.message_question import QuotedMessage
+from bot.core.reply.approvals import MAX_ARGUMENT_CHARS, Ask, can_be_read, readable
 from bot.mcp.config import MAX_SERVER_NAME_CHARS, MAX_SERVERS
 from bot.slack.format import modals
 from bot.slack.format.blockkit import Json
@@ -129,3 +130,11 @@ def test_longest_quote_leaves_room_for_its_escapes() -> None:
     for mark in ('"', "\n", "\\", "\u0001", "x"):
         about = QuotedMessage("C" * 11, "1" * 17, "1" * 17, mark * 5_000, "https://hooks.slack.com/" + "x" * 150)
         assert len(modals.question_modal(about, None)["private_metadata"]) <= 3_000
+
+
+@pytest.mark.parametrize("character", ["x", "&", "\U0001f600", "\u200b"])
+def test_longest_arguments_that_are_asked_about_fit_into_a_modal(character: str) -> None:
+    count = MAX_ARGUMENT_CHARS
+    while not can_be_read(arguments := readable({"text": character * count})):
+        count -= 1
+    check_view(modals.arguments_modal(Ask("notes.add", arguments, "1:1:1"), None), "modal")
