@@ -41,6 +41,8 @@ _URL = re.compile(
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]+")
 MAX_DOMAINS = 100
 """OpenAI takes no more."""
+MAX_MODELS = 99
+"""Slack's menu has at most 100 options. The first one is the default."""
 
 WHERE = {
     "SLACK_BOT_TOKEN": "api.slack.com/apps → your app → OAuth & Permissions → Bot User OAuth Token (xoxb-…)",
@@ -133,6 +135,8 @@ def parse_models(value: str) -> tuple[str, ...]:
             raise ValueError(f"must name models as vendor/model, where vendor is one of {vendors}; {model!r} isn't one")
     if not models:
         raise ValueError("must name at least one model, as vendor/model")
+    if len(models) > MAX_MODELS:
+        raise ValueError(f"must have at most {MAX_MODELS} models: Slack's settings modal takes no more")
     return models
 
 

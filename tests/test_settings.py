@@ -52,6 +52,13 @@ PROBLEMS = {
         {"BOT_MODELS": "gpt-6-luna"},
         ["BOT_MODELS must name models as vendor/model", "'gpt-6-luna' isn't one"],
     ),
+    "too many models": (
+        {
+            "BOT_MODELS": ",".join(f"openai/{number}" for number in range(settings.MAX_MODELS + 1)),
+            "OPENAI_API_KEY": "k",
+        },
+        ["BOT_MODELS must have at most 99 models: Slack's settings modal takes no more"],
+    ),
     "a missing API key": (
         {"BOT_MODELS": "anthropic/claude-haiku-5-5"},
         ["ANTHROPIC_API_KEY is not set, and anthropic/claude-haiku-5-5 needs it. Get a key at platform.claude.com"],

@@ -10,6 +10,7 @@ from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, 
 from bot.core.message_question import QuotedMessage
 from bot.core.reply.approvals import MAX_ARGUMENT_CHARS, Ask, can_be_read, readable
 from bot.mcp.config import MAX_SERVER_NAME_CHARS, MAX_SERVERS
+from bot.settings import MAX_MODELS
 from bot.slack.format import modals
 from bot.slack.format.blockkit import Json
 from sandbox.blocks.view_rules import check_view
@@ -121,7 +122,7 @@ def test_modal_about_any_message_is_accepted(quote: str) -> None:
 
 def test_settings_modal_with_the_most_servers_and_models_is_accepted() -> None:
     servers = tuple(f"{number}".rjust(MAX_SERVER_NAME_CHARS, "s") for number in range(MAX_SERVERS))
-    models = tuple(f"openai/{number}" for number in range(99))
+    models = tuple(f"openai/{number}" for number in range(MAX_MODELS))
     defaults = replace(DEFAULTS, models=models, mcp_servers=servers)
     check_view(modals.settings_modal(CHANNEL, ChannelSettings(), defaults, SettingsField.MODEL), "modal")
 
