@@ -1,13 +1,16 @@
 """Limits on reading files: the memory that all live answers share, and the hosts that get the token."""
 
 import asyncio
+import gzip
+import tracemalloc
 from dataclasses import replace
 
 import pytest
+from aiohttp import web
 from yarl import URL
 
 from bot.core.conversation import File
-from bot.core.inbound.files import MAX_FILE_BYTES
+from bot.core.inbound.files import MAX_FILE_BYTES, Unread
 from bot.slack.client import SlackClient, new_session
 from bot.slack.files import Files, MemoryRoom, may_have_token
 from bot.slack.format.files import files_of
@@ -119,3 +122,39 @@ async def test_canceled_download_frees_its_memory(monkeypatch: pytest.MonkeyPatc
         await asyncio.wait((reading,))
         async with files.reading([file]) as opened:
             assert opened[file.id].content == "word " * 2_000
+
+
+@pytest.mark.parametrize("announced", ["no size", "the size of a compressed body"])
+async def test_file_larger_than_announced_is_cut_at_the_limit(announced: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = 2**20
+    monkeypatch.setattr("bot.slack.files.MAX_FILE_BYTES", limit)
+    packed = gzip.compress(bytes(50 * limit))
+    assert len(packed) < limit
+
+    async def send(request: web.Request) -> web.StreamResponse:
+        if announced != "no size":
+            return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        for _ in range(50):
+            await response.write(bytes(limit))
+        return response
+
+    app = web.Application()
+    app.router.add_get("/notes.txt", send)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        file = File("F1", "notes.txt", "text/plain", url=f"{url}/notes.txt")
+        async with new_session() as session:
+            tracemalloc.start()
+            async with Files(SlackClient("xoxb-1", f"{url}/api/", session)).reading([file]) as opened:
+                _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        await runner.cleanup()
+    assert opened[file.id].content is Unread.TOO_BIG
+    assert peak_bytes < 5 * limit
