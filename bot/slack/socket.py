@@ -226,7 +226,7 @@ class Sockets:
         before = self.problem()
         connection.problem = problem
         if problem and problem != before:
-            log.error("%s", problem)
+            log.warning("%s", problem)
         elif before and not self.problem():
             log.info("connections to Slack are stable again")
 

@@ -100,7 +100,7 @@ async def test_status_says_that_an_approval_is_missing_until_it_is_decided(
 
 
 async def test_long_arguments_are_shown_in_full_in_a_modal(stage: Stage) -> None:
-    long = " ".join(f"word{number}" for number in range(1_500))
+    long = " ".join(f"word{number}" for number in range(1_200))
     stage.vendor.script(by_results(calls("", ("notes__add", {"text": f"{long}\u202e"})), says("Noted.")))
     asked = await stage.mention("note much")
     message = await asking(stage, asked)

@@ -161,7 +161,7 @@ async def test_cut_arguments_are_approved_only_where_they_are_shown_whole(
     long = replace(MILK, arguments={"text": "Milk " * SHOWN_ARGUMENT_CHARS})
     async with asked_about(long) as (stage, actions, [step]):
         response = await actions.press(press_of(step, action, "UADMIN", in_modal=in_modal))
-        assert response == (ActionResponse(texts.SHOW_ALL_FIRST) if refused else None)
+        assert (response == ActionResponse(texts.SHOW_ALL_FIRST)) is refused
         [now] = await stage.stores.approvals.shown(1)
         assert (now.decision is None) is refused
 
