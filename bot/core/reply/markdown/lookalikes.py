@@ -4,13 +4,14 @@ The data is Unicode's: compatibility forms (NFKC), default-ignorable code points
 characters for the rest, such as `NEGATIVE SQUARED LATIN CAPITAL LETTER B`.
 """
 
+import json
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from importlib.resources import files
+from typing import Any, NamedTuple
 
 import regex
-from confusable_homoglyphs.confusables import confusables_data
 
 from bot.core.reply.markdown import hosts
 
@@ -142,11 +143,20 @@ def _unaccented(character: str) -> str:
     return unicodedata.normalize("NFKD", character)[0]
 
 
+def _without_name(item: dict[str, Any]) -> Any:
+    """Returns the character of an entry of confusables.json; the table itself stays as it is."""
+    return item["c"] if item.keys() == {"c", "n"} else item
+
+
 def _read_confusables() -> dict[str, str]:
-    """Returns single characters by the ASCII character that UTS 39 confuses them with."""
+    """Returns single characters by the ASCII character that UTS 39 confuses them with.
+
+    From the package's data: its own module keeps 16 MB of names that nothing here needs.
+    """
+    data = files("confusable_homoglyphs").joinpath("confusables.json").read_text("utf-8")
     lookalikes = {}
-    for character, others in confusables_data.items():
-        found = [other["c"] for other in others if len(other["c"]) == 1 and other["c"].isascii()]
+    for character, others in json.loads(data, object_hook=_without_name).items():
+        found = [other for other in others if len(other) == 1 and other.isascii()]
         if len(character) == 1 and not character.isascii() and found:
             # Of l, 1, I and | the letter counts.
             lookalikes[character] = max(found, key=lambda other: (other.islower(), other.isalnum()))
