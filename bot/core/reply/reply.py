@@ -228,7 +228,7 @@ class Reply:
         self._look_whether_all_is_shown()
 
     def _began(self, call: Begin, ts: str) -> None:
-        carrier = self._edits if isinstance(call, Post) else self._starting
+        carrier = self._carrier_of(call)
         if carrier is None:
             return
         for placeholder in self.of(MessageRole.PAGE)[call.page :]:
@@ -278,8 +278,7 @@ class Reply:
         self._look_whether_all_is_shown()
 
     def _refused_page(self, call: Begin | Change, reason: Refusal) -> None:
-        message = self._message(call.ts) if isinstance(call, Change) else None
-        carrier = message.carrier if message else self._edits if isinstance(call, Post) else self._starting
+        carrier = self._carrier_of(call)
         if carrier is None:
             return
         plain_from = self._edits.plain_from
@@ -292,15 +291,15 @@ class Reply:
                 self._abandon_messages(call.page)
             case None:
                 pass
-            case other if message is not None:
-                message.carrier = other
+            case other if isinstance(call, Change):
+                self._message_at(call.ts).carrier = other
         self._end_carriers()
         self._reform_since(plain_from)
 
     def limited(self, call: Call) -> None:
         """Records that a call would have to wait, for its rate or for its channel."""
-        if isinstance(call, Begin) and not isinstance(call, Post) and self._starting is not None:
-            self._starting.limited(call)
+        if isinstance(call, Begin) and (carrier := self._carrier_of(call)):
+            carrier.limited(call)
             self._end_carriers()
 
     def leave_carriers(self, now: float = math.inf) -> None:
@@ -366,11 +365,8 @@ class Reply:
 
     def filled(self, call: Call) -> Call | None:
         """Returns a call that leaves now with its text; None if nothing is to be sent yet, or another one is."""
-        match call:
-            case Begin() if not isinstance(call, Post) and self._starting is not None:
-                return self._starting.filled(call)
-            case Change() if message := self._message(call.ts):
-                return message.carrier.filled(call)
+        if isinstance(call, Begin | Change) and (carrier := self._carrier_of(call)):
+            return carrier.filled(call)
         return call
 
     def next_call(self) -> Call | None:
@@ -582,6 +578,16 @@ class Reply:
         limits = self._pages.limit_chars, self._pages.limit_bytes
         if begins and self._limits(int(max(begins))) != limits:
             self._reform(int(max(begins)))
+
+    def _carrier_of(self, call: Begin | Change) -> Carrier | None:
+        """Returns the carrier that a call is of; None if a call ends late, and its carrier is over."""
+        match call:
+            case Change(ts=ts):
+                message = self._message(ts)
+                return message.carrier if message else None
+            case Post():
+                return self._edits
+        return self._starting
 
     def _message(self, ts: str) -> ReplyMessage | None:
         return next((message for message in self.messages if message.ts == ts), None)
