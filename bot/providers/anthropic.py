@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
-import httpx2
 from anthropic import AsyncAnthropic, DefaultAioHttpClient
 
 from bot.core.conversation import Media, Prompt, TextPart, ToolResult, Turn, TurnPart, WebSearch
@@ -16,9 +16,10 @@ from bot.providers.answer_reader import AnswerReader, Delta
 from bot.providers.failures import RequestAttempt
 from bot.providers.lookup import Lookup, LookupOutcome, day_of, look_up
 from bot.providers.model_setup import RequestOptions, VendorSettings
+from bot.providers.models import Vendor
 from bot.providers.optional_parameters import WEB, OptionalParameter
 from bot.providers.tool_calls import tool_call
-from bot.providers.vendor_model import LIMITS, TIMEOUT, ApiVendor, content_of, parts_for, tls
+from bot.providers.vendor_model import LIMITS, TIMEOUT, Api, VendorModel, content_of, parts_for, tls
 
 VENDOR = "anthropic"
 FETCHED_TOKENS = 10_000
@@ -34,10 +35,11 @@ _FAILURES = {
 }
 
 
-def connect(settings: VendorSettings, options: RequestOptions) -> ApiVendor:
+def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
     """Returns Anthropic's models, which are called anthropic/NAME."""
     sdk = open_sdk(settings)
-    return ApiVendor(VENDOR, MessagesApi(sdk, options), sdk, settings.api_key)
+    model = partial(VendorModel, VENDOR, MessagesApi(sdk, options), settings.api_key)
+    return Vendor(model, sdk.close)
 
 
 def open_sdk(settings: VendorSettings) -> AsyncAnthropic:
@@ -55,7 +57,7 @@ def open_sdk(settings: VendorSettings) -> AsyncAnthropic:
 async def look_up_model(settings: VendorSettings, name: str) -> Lookup:
     """Returns what Anthropic says of a model, by https://platform.claude.com/docs/en/api/models/retrieve."""
     async with open_sdk(settings) as sdk:
-        return await look_up(sdk.models, name, settings.api_key, _lookup_of)
+        return await look_up(sdk, name, settings.api_key, _lookup_of)
 
 
 def _lookup_of(model: Any) -> Lookup:
@@ -66,7 +68,7 @@ def _lookup_of(model: Any) -> Lookup:
     )
 
 
-class MessagesApi:
+class MessagesApi(Api):
     """Sends turns as they are: a Prompt keeps Anthropic's rules for them.
 
     Images and PDFs: https://platform.claude.com/docs/en/build-with-claude/vision and .../pdf-support; every current
@@ -78,14 +80,9 @@ class MessagesApi:
     # Most Claude models think by default. Summaries aren't requested: that would turn thinking on in the others. Pings
     # come throughout.
     optional_parameters = frozenset({OptionalParameter.ROOM_TO_THINK, *WEB})
-    other = None
 
     def __init__(self, sdk: AsyncAnthropic, options: RequestOptions) -> None:
-        self._sdk = sdk
-        self._options = options
-
-    def accepts(self, media: Media) -> bool:
-        return True
+        super().__init__(lambda **body: sdk.messages.with_raw_response.create(**body), options)
 
     def request(self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, Any]:
         # No temperature, top_p or top_k: the current models refuse them.
@@ -107,11 +104,6 @@ class MessagesApi:
         if tools:
             body["tools"] = tools
         return body
-
-    async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
-        raw = await self._sdk.messages.with_raw_response.create(**body)
-        response: httpx2.Response = raw.http_response
-        return response
 
     def reader(
         self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]

@@ -9,10 +9,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bot.errors import ProviderError
 from bot.providers.failures import ErrorResponse, RequestAttempt, error_response
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+    from openai import AsyncOpenAI
+
+Sdk: TypeAlias = "AsyncOpenAI | AsyncAnthropic"
 
 MAX_LISTED = 2_000
 _NO_SUCH_REQUEST = (404, 405, 501)
@@ -46,30 +52,18 @@ class Lookup:
     """The model's last day, if the vendor has announced one."""
 
 
-class ModelsApi(Protocol):
-    """The part of both vendors' SDKs that knows models."""
-
-    def retrieve(self, model: str, /) -> Awaitable[Any]:
-        """Returns one model."""
-        ...
-
-    def list(self) -> Any:
-        """Returns the first page of the models when awaited. Iterating over that page asks for further ones."""
-        ...
-
-
-async def look_up(models: ModelsApi, name: str, api_key: str, read: Callable[[Any], Lookup]) -> Lookup:
+async def look_up(sdk: Sdk, name: str, api_key: str, read: Callable[[Any], Lookup]) -> Lookup:
     """Returns what the server says of a model; `read` reads the SDK's model of the vendor."""
     try:
         with RequestAttempt(name, api_key):
-            answer = await _answer(models.retrieve(name))
+            answer = await _answer(sdk.models.retrieve(name))
             if not isinstance(answer, ErrorResponse):
                 return read(answer) if _is_model(answer) else Lookup(LookupOutcome.NOT_THE_API, _kind_of(answer))
             if answer.status not in _NO_SUCH_REQUEST:
                 return _refused(answer)
             if _says_no_model(answer.body):
                 return Lookup(LookupOutcome.NO_MODEL)
-            return await _in_list(models, name, answer)
+            return await _in_list(sdk, name, answer)
     except ProviderError as error:
         kind, _, detail = error.detail.partition(": ")
         # An address may hold a password.
@@ -86,9 +80,9 @@ async def _answer(call: Awaitable[Any]) -> Any:
         return response
 
 
-async def _in_list(models: ModelsApi, name: str, refused: ErrorResponse) -> Lookup:
+async def _in_list(sdk: Sdk, name: str, refused: ErrorResponse) -> Lookup:
     """Looks for a model in the list of a server that refused to tell of it alone."""
-    listed = await _answer(_ids(models))
+    listed = await _answer(_ids(sdk))
     if isinstance(listed, ErrorResponse):
         if listed.status not in _NO_SUCH_REQUEST:
             return _refused(listed)
@@ -100,9 +94,9 @@ async def _in_list(models: ModelsApi, name: str, refused: ErrorResponse) -> Look
     return Lookup(LookupOutcome.MODEL if name in listed else LookupOutcome.NO_MODEL)
 
 
-async def _ids(models: ModelsApi) -> set[str] | None:
+async def _ids(sdk: Sdk) -> set[str] | None:
     """Returns the ids in a server's list, None if what it answers is no list of models."""
-    page, ids = await models.list(), set[str]()
+    page, ids = await sdk.models.list(), set[str]()
     if not isinstance(getattr(page, "data", None), list):
         return None
     async for model in page:

@@ -1,6 +1,7 @@
 """The models that write answers."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from bot.core.conversation import Prompt
@@ -22,6 +23,16 @@ class Provider(Protocol):
         Close the generator (contextlib.aclosing) to hang up: only that reaches the vendor and stops the billing.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """A vendor's connections."""
+
+    model: Callable[[str], Provider]
+    """Returns the model that the vendor calls by this name, which may hold slashes."""
+    aclose: Callable[[], Awaitable[None]]
+    """Closes all connections, those of live answers too."""
 
 
 class Models(Protocol):

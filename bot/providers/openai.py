@@ -6,7 +6,6 @@ from datetime import date
 from functools import partial
 from typing import Any, Literal
 
-import httpx2
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from bot.core.conversation import Media, Prompt, TextPart, ToolDefinition, ToolResult, Turn, WebSearch
@@ -19,23 +18,24 @@ from bot.providers.failures import RequestAttempt
 from bot.providers.hosts import speaks_responses, speaks_responses_api
 from bot.providers.lookup import Lookup, LookupOutcome, day_of, look_up
 from bot.providers.model_setup import RequestOptions, VendorSettings
+from bot.providers.models import Vendor
 from bot.providers.optional_parameters import OptionalParameter
 from bot.providers.text_parts import TextParts
 from bot.providers.tool_calls import ChatReasoning, ChatToolCalls, arguments_text, chat_message, tool_call
-from bot.providers.vendor_model import LIMITS, TIMEOUT, Api, ApiVendor, content_of, parts_for, tls
+from bot.providers.vendor_model import LIMITS, TIMEOUT, Api, VendorModel, content_of, parts_for, tls
 
 VENDOR = "openai"
 # 50 MB of files in one request; https://developers.openai.com/api/docs/guides/file-inputs
 MAX_MEDIA_BYTES = 66_000_000
 
 
-def connect(settings: VendorSettings, options: RequestOptions) -> ApiVendor:
+def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
     """Returns a server's models, which are called openai/NAME. The server's address decides which API is used."""
     at_openai = speaks_responses(settings.base_url)
     use_responses = speaks_responses_api(settings.api, settings.base_url)
     sdk = open_sdk(settings)
     api: Api = ResponsesApi(sdk, options) if use_responses else ChatApi(sdk, options, at_openai)
-    return ApiVendor(VENDOR, api, sdk, settings.api_key)
+    return Vendor(partial(VendorModel, VENDOR, api, settings.api_key), sdk.close)
 
 
 def open_sdk(settings: VendorSettings) -> AsyncOpenAI:
@@ -54,7 +54,7 @@ def open_sdk(settings: VendorSettings) -> AsyncOpenAI:
 async def look_up_model(settings: VendorSettings, name: str, today: date) -> Lookup:
     """Returns what the server says of a model, by https://developers.openai.com/api/reference/resources/models."""
     async with open_sdk(settings) as sdk:
-        return await look_up(sdk.models, name, settings.api_key, partial(_lookup_of, today))
+        return await look_up(sdk, name, settings.api_key, partial(_lookup_of, today))
 
 
 def _lookup_of(today: date, model: Any) -> Lookup:
@@ -62,7 +62,7 @@ def _lookup_of(today: date, model: Any) -> Lookup:
     return Lookup(LookupOutcome.RETIRED if retires and retires <= today else LookupOutcome.MODEL, retires=retires)
 
 
-class ResponsesApi:
+class ResponsesApi(Api):
     """https://developers.openai.com/api/reference/resources/responses/methods/create"""
 
     max_media_bytes = MAX_MEDIA_BYTES
@@ -71,14 +71,9 @@ class ResponsesApi:
         OptionalParameter.TOOLS_WITH_REASONING,
         OptionalParameter.WEB_FETCH,
     }
-    other = None
 
     def __init__(self, sdk: AsyncOpenAI, options: RequestOptions) -> None:
-        self._sdk = sdk
-        self._options = options
-
-    def accepts(self, media: Media) -> bool:
-        return True
+        super().__init__(lambda **body: sdk.responses.with_raw_response.create(**body), options)
 
     def request(self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -104,11 +99,6 @@ class ResponsesApi:
         if prompt.tools and OptionalParameter.ENCRYPTED_REASONING in parameters:
             body["include"] = ["reasoning.encrypted_content"]
         return body
-
-    async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
-        raw = await self._sdk.responses.with_raw_response.create(**body)
-        response: httpx2.Response = raw.http_response
-        return response
 
     def reader(
         self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
@@ -228,14 +218,13 @@ class ResponsesReader(TaggedAnswerReader):
             self.finish_reason = FinishReason.LENGTH
 
 
-class ChatApi:
+class ChatApi(Api):
     """https://developers.openai.com/api/reference/resources/chat, as compatible servers understand it."""
 
     max_media_bytes = MAX_MEDIA_BYTES
 
     def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, at_openai: bool) -> None:
-        self._sdk = sdk
-        self._options = options
+        super().__init__(lambda **body: sdk.chat.completions.with_raw_response.create(**body), options)
         self._at_openai = at_openai
         # The models of other servers may not think, and would use the extra tokens for text. Such servers may
         # also refuse unknown parameters in words that no pattern matches.
@@ -267,11 +256,6 @@ class ChatApi:
             if OptionalParameter.TOOLS_WITH_REASONING not in parameters:
                 body["reasoning_effort"] = "none"
         return body
-
-    async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
-        raw = await self._sdk.chat.completions.with_raw_response.create(**body)
-        response: httpx2.Response = raw.http_response
-        return response
 
     def reader(
         self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from bot.clock import SystemClock
@@ -20,23 +20,11 @@ from bot.providers.fallback import Fallback
 from bot.providers.hosts import speaks_responses, speaks_responses_api
 from bot.providers.lookup import Lookup
 from bot.providers.model_setup import ModelSetup, RequestOptions, VendorSettings
-from bot.providers.models import Provider
+from bot.providers.models import Vendor
 from bot.providers.retry import Retry
 from bot.providers.stall import Stall, silence_s
 
 CLOSE_WITHIN_S = 0.5
-
-
-class Vendor(Protocol):
-    """A vendor's connections."""
-
-    def model(self, name: str) -> Provider:
-        """Returns the model that the vendor calls `name`."""
-        ...
-
-    async def aclose(self) -> None:
-        """Closes all connections, those of live answers too."""
-        ...
 
 
 Connect = Callable[[VendorSettings, RequestOptions], Vendor]

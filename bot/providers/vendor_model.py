@@ -13,11 +13,12 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 import httpx2
 
@@ -30,6 +31,7 @@ from bot.errors import EndReason, ProviderError
 from bot.providers.answer_reader import AnswerReader, Delta
 from bot.providers.event_stream import MAX_EVENT_BYTES, EventTooLongError, Mark, read_events
 from bot.providers.failures import RequestAttempt
+from bot.providers.model_setup import RequestOptions
 from bot.providers.optional_parameters import OF_TOOLS, WEB, OptionalParameter, is_no_such_api, refused_parameters
 
 # How servers report that a model can't take a file: a bad request, too much of it, no such endpoint.
@@ -57,62 +59,42 @@ def tls() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
-class Api(Protocol):
-    """The parts of an API that differ between vendors."""
+class Api(ABC):
+    """One API of a server: what differs between vendors."""
 
     max_media_bytes: int
     """Of base64, in one request."""
     optional_parameters: frozenset[OptionalParameter]
     """Parameters that are sent until the model refuses them."""
+    other: "Api | None" = None
+    """An API of the same server that takes tools where this one refuses them."""
 
-    @property
-    def other(self) -> "Api | None":
-        """An API of the same server that takes tools where this one refuses them."""
-        ...
+    def __init__(self, create: Callable[..., Awaitable[Any]], options: RequestOptions) -> None:
+        """`create` sends a request by the SDK's method and returns the raw response.
+
+        It is asked for that method with the first request: the SDK's part for an API takes long to import.
+        """
+        self._create = create
+        self._options = options
 
     def accepts(self, media: Media) -> bool:
         """Returns whether a model may be sent this kind of file, as far as is documented."""
-        ...
+        return True
 
+    @abstractmethod
     def request(self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, Any]:
         """Returns the body of a request."""
-        ...
 
     async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
         """Returns the response to a request, for a stream as soon as its headers are here. Raises the SDK's errors."""
-        ...
+        response: httpx2.Response = (await self._create(**body)).http_response
+        return response
 
+    @abstractmethod
     def reader(
         self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
     ) -> AnswerReader:
         """Returns a reader for the response to one request."""
-        ...
-
-
-class Sdk(Protocol):
-    """The client of a vendor's SDK."""
-
-    async def close(self) -> None:
-        """Closes all connections, those of live answers too."""
-        ...
-
-
-class ApiVendor:
-    """The models behind one API of one server, which share the connections of the vendor's SDK."""
-
-    def __init__(self, name: str, api: Api, sdk: Sdk, api_key: str) -> None:
-        self._name = name
-        self._api = api
-        self._sdk = sdk
-        self._api_key = api_key
-
-    def model(self, name: str) -> "VendorModel":
-        """Returns the model that the server calls `name`, which may hold slashes."""
-        return VendorModel(f"{self._name}/{name}", name, self._api, self._api_key)
-
-    async def aclose(self) -> None:
-        """Closes all connections, those of live answers too."""
-        await self._sdk.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +114,8 @@ class _Answered:
 class VendorModel:
     """The Provider for one model of an API."""
 
-    def __init__(self, model: str, name: str, api: Api, api_key: str) -> None:
-        self.model = model
+    def __init__(self, vendor: str, api: Api, api_key: str, name: str) -> None:
+        self.model = f"{vendor}/{name}"
         self._name = name
         self._api = api
         self._api_key = api_key

@@ -12,7 +12,7 @@ from bot.providers.fallback import Fallback
 from bot.providers.model_setup import VendorSettings
 from bot.providers.openai import ChatApi, open_sdk
 from bot.providers.retry import Retry
-from bot.providers.vendor_model import ApiVendor
+from bot.providers.vendor_model import VendorModel
 from tests.contracts.notifications import collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, VendorApi, options
 from tests.streams.server import VendorResponse, VendorServer, refusal
@@ -80,9 +80,8 @@ async def test_anthropic_gets_base64_sources(vendor: VendorServer) -> None:
 async def test_openai_chat_gets_images_and_pdfs(vendor: VendorServer) -> None:
     vendor.script(CHAT.streamed("A plan."))
     sdk = open_sdk(VendorSettings(KEY, f"{vendor.url}/v1"))
-    client = ApiVendor("openai", ChatApi(sdk, options(), at_openai=True), sdk, KEY)
-    received = await collect(client.model("m"), PROMPT)
-    await client.aclose()
+    received = await collect(VendorModel("openai", ChatApi(sdk, options(), at_openai=True), KEY, "m"), PROMPT)
+    await sdk.close()
     assert asked(vendor) == [
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,aW1n"}},
         {"type": "file", "file": {"filename": "terms.pdf", "file_data": "data:application/pdf;base64,cGRm"}},

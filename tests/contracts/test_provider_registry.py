@@ -11,8 +11,8 @@ from bot.core.stream import THINKING_TOKENS
 from bot.errors import SettingsError
 from bot.providers.lookup import Lookup, LookupOutcome
 from bot.providers.model_setup import RequestOptions, VendorSettings
-from bot.providers.models import Provider
-from bot.providers.registry import VENDORS, Vendor, VendorEntry, max_output_tokens, models_that_search, open_models
+from bot.providers.models import Vendor
+from bot.providers.registry import VENDORS, VendorEntry, max_output_tokens, models_that_search, open_models
 from bot.settings import Settings, model_setup
 from tests.contracts.notifications import collect
 from tests.contracts.vendors import CHAT
@@ -57,16 +57,12 @@ async def test_silence_before_an_answer_is_no_stall_without_streaming() -> None:
 async def test_new_vendor_needs_one_registry_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[VendorSettings] = []
 
-    class EchoVendor:
-        def model(self, name: str) -> Provider:
-            return ScriptedProvider(("Yes.", END), model=f"echo/{name}")
-
-        async def aclose(self) -> None:
-            """There are no connections."""
+    async def close() -> None:
+        """There are no connections."""
 
     def connect(vendor_settings: VendorSettings, options: RequestOptions) -> Vendor:
         given.append(vendor_settings)
-        return EchoVendor()
+        return Vendor(lambda name: ScriptedProvider(("Yes.", END), model=f"echo/{name}"), close)
 
     async def look_up(vendor_settings: VendorSettings, name: str, today: date) -> Lookup:
         return Lookup(LookupOutcome.MODEL)

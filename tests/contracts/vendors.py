@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bot.errors import EndReason
 from bot.providers import anthropic, openai
 from bot.providers.model_setup import RequestOptions, VendorSettings
-from bot.providers.registry import Vendor
+from bot.providers.models import Vendor
 from tests.streams import speech
 from tests.streams.server import VendorResponse, refusal
 
