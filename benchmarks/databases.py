@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, LiteralString, Protocol
 import sqlalchemy as sa
 
 from bot.core.outbox import OutboxKind
-from bot.store.schema import jobs, outbox_entries, tool_steps, turns
+from bot.store.schema import jobs, outbox_entries, tool_calls, turns
 from tests.contracts.databases import standing_still
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class RecordedJob:
 
 
 @dataclass(frozen=True)
-class RecordedCall:
+class CallRow:
     """A call of a tool as the database has it."""
 
     channel: str
@@ -87,7 +87,7 @@ class Database(Protocol):
         """Returns all jobs, oldest first."""
         ...
 
-    async def tool_calls(self) -> list[RecordedCall]:
+    async def tool_calls(self) -> list[CallRow]:
         """Returns all calls of tools, in the order in which models asked for them."""
         ...
 
@@ -102,7 +102,7 @@ class Sqlite:
     async def jobs(self) -> list[RecordedJob]:
         return await asyncio.to_thread(_read_jobs, self.url)
 
-    async def tool_calls(self) -> list[RecordedCall]:
+    async def tool_calls(self) -> list[CallRow]:
         return await asyncio.to_thread(_read_calls, self.url)
 
 
@@ -118,7 +118,7 @@ class Postgresql:
     async def jobs(self) -> list[RecordedJob]:
         return await asyncio.to_thread(_read_jobs, self._driver_url)
 
-    async def tool_calls(self) -> list[RecordedCall]:
+    async def tool_calls(self) -> list[CallRow]:
         return await asyncio.to_thread(_read_calls, self._driver_url)
 
     async def restart(self, away_s: float, *, crash: bool = False) -> None:
@@ -276,12 +276,12 @@ def _read_jobs(url: str) -> list[RecordedJob]:
     ]
 
 
-def _read_calls(url: str) -> list[RecordedCall]:
-    of_job = tool_steps.join(jobs, jobs.c.id == tool_steps.c.job_id)
-    columns = (jobs.c.channel_id, jobs.c.ts, tool_steps)
-    rows = _rows(url, sa.select(*columns).select_from(of_job).order_by(tool_steps.c.id))
+def _read_calls(url: str) -> list[CallRow]:
+    of_job = tool_calls.join(jobs, jobs.c.id == tool_calls.c.job_id)
+    columns = (jobs.c.channel_id, jobs.c.ts, tool_calls)
+    rows = _rows(url, sa.select(*columns).select_from(of_job).order_by(tool_calls.c.id))
     return [
-        RecordedCall(
+        CallRow(
             row.channel_id,
             row.ts,
             row.version,

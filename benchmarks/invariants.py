@@ -12,7 +12,7 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Literal
 
-from benchmarks.databases import RecordedCall, RecordedJob
+from benchmarks.databases import CallRow, RecordedJob
 from benchmarks.faults import RateLimitFault
 from benchmarks.message_recorder import MessageHistory
 from benchmarks.question_plan import EDITED_NUMBER, WORDS_A_LINE, PlannedQuestion, answer, in_order, words_in
@@ -84,7 +84,7 @@ class Evidence:
     """Add this to monotonic seconds to get seconds since the epoch."""
     pings: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """Number of "answer is ready" messages by channel and question ts, and of mentions for each approval."""
-    tool_calls: Sequence[RecordedCall] = ()
+    tool_calls: Sequence[CallRow] = ()
     """The calls of tools that the database has."""
     calls_arrived: Mapping[str, int] = field(default_factory=dict)
     """How often each call reached the tools' server, by its token."""
@@ -119,7 +119,7 @@ class Evidence:
             if other.thread == question.thread and other.ts > question.ts and self.answered_with(other) == question.ts
         ]
 
-    def calls_for(self, question: AskedQuestion) -> list[RecordedCall]:
+    def calls_for(self, question: AskedQuestion) -> list[CallRow]:
         """Returns the calls of the newest version of an answer."""
         job = self.job(question)
         version = job.version if job else 0

@@ -13,7 +13,7 @@ _SURPRISES = re.compile(
     r"Traceback \(most recent call last\)|never retrieved|never awaited|Unclosed|was destroyed but|CRITICAL"
 )
 _ERROR = re.compile(r"^\S+ \S+ ERROR (.*)$", re.MULTILINE)
-_USER_TEXT = re.compile(r"\bq\d+w\d+\b|\bq\d+r\d+c\d+\b|\bq\d+: \d+ words")
+_USER_TEXT = re.compile(r"\bq\d+w\d+\b|\bq\d+s\d+c\d+\b|\bq\d+: \d+ words")
 _RECONNECT_ERROR = re.compile(r"^slack_bolt: Failed to run message listeners")
 """Bolt logs this if it can't replace a closed connection at once. Typist's watch over the sockets then does it."""
 _OUTAGE_EFFECT_S = 15.0

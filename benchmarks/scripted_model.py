@@ -24,8 +24,8 @@ from benchmarks.tool_plan import (
     SERVER,
     TOKEN,
     PlannedCall,
-    rounds_of,
     seen_words,
+    steps_of,
     tokens_of,
     what_became_of,
     words_before,
@@ -183,8 +183,8 @@ class ChatPrompt:
     def deltas(self) -> list[str]:
         """What this step says."""
         words = self.asked.words
-        round_no = next((number for number, calls in enumerate(self._calls_to_make) if calls), None)
-        until = len(self._whole) if round_no is None else words_before(round_no, words)
+        step_no = next((number for number, calls in enumerate(self._calls_to_make) if calls), None)
+        until = len(self._whole) if step_no is None else words_before(step_no, words)
         of_step = self._whole[len(words_in(self.settled)) : until]
         if len(self.begun.strip()) > len("".join(of_step)):
             # The earlier attempt was offered no tools, and went on.
@@ -193,10 +193,10 @@ class ChatPrompt:
 
     @property
     def _calls_to_make(self) -> list[list[PlannedCall]]:
-        """The calls of each round that are still to be made."""
+        """The calls of each step that are still to be made."""
         known = self.results.keys() | self.made_before
-        rounds = rounds_of(self.asked.number) if self.has_tools else []
-        return [[call for call in calls if call.token not in known] for calls in rounds]
+        steps = steps_of(self.asked.number) if self.has_tools else []
+        return [[call for call in calls if call.token not in known] for calls in steps]
 
     @cached_property
     def _whole(self) -> list[str]:

@@ -8,21 +8,21 @@ what the database says.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from benchmarks.databases import RecordedCall
+from benchmarks.databases import CallRow
 from benchmarks.invariants import LIVE_STATES, AskedQuestion, Evidence
 from benchmarks.question_plan import EDITED_NUMBER
-from benchmarks.tool_plan import DONE, MADE_BEFORE, NOT_MADE, NOT_OFFERED, TOKEN, UNKNOWN, rounds_of, seen_in
-from bot.core.tool_steps import StepState
+from benchmarks.tool_plan import DONE, MADE_BEFORE, NOT_MADE, NOT_OFFERED, TOKEN, UNKNOWN, seen_in, steps_of
+from bot.core.tool_calls import CallState
 from bot.errors import EndReason
 
 _SEEN_AS = {
-    StepState.DONE: DONE,
-    StepState.UNKNOWN: UNKNOWN,
-    StepState.FAILED: NOT_MADE,
-    StepState.DENIED: NOT_MADE,
+    CallState.DONE: DONE,
+    CallState.UNKNOWN: UNKNOWN,
+    CallState.FAILED: NOT_MADE,
+    CallState.DENIED: NOT_MADE,
 }
 """What an answer says of a call that is over."""
-_MAY_HAVE_ARRIVED = (StepState.BEGUN, StepState.UNKNOWN)
+_MAY_HAVE_ARRIVED = (CallState.BEGUN, CallState.UNKNOWN)
 
 
 def tool_violations(evidence: Evidence) -> list[str]:
@@ -44,7 +44,7 @@ def _repeated(evidence: Evidence) -> Iterator[str]:
 def _is_write(token: str) -> bool:
     match = TOKEN.fullmatch(token)
     assert match is not None, f"no token: {token}"
-    planned = [call for calls in rounds_of(int(match[1])) for call in calls]
+    planned = [call for calls in steps_of(int(match[1])) for call in calls]
     return next(call.is_write for call in planned if call.token == token)
 
 
@@ -60,16 +60,16 @@ def _unrecorded(evidence: Evidence, deleted: set[int]) -> Iterator[str]:
 
 def _unlike_the_server(evidence: Evidence) -> Iterator[str]:
     """Finds recorded states that don't go with how often the calls arrived. All versions of an answer count."""
-    of_token: dict[str, list[RecordedCall]] = {}
+    of_token: dict[str, list[CallRow]] = {}
     for call in evidence.tool_calls:
         if call.token:
             of_token.setdefault(call.token, []).append(call)
     for token, calls in of_token.items():
-        arrived, states = evidence.calls_arrived.get(token, 0), [StepState(call.state) for call in calls]
-        is_write, is_done = calls[0].is_write, StepState.DONE in states
+        arrived, states = evidence.calls_arrived.get(token, 0), [CallState(call.state) for call in calls]
+        is_write, is_done = calls[0].is_write, CallState.DONE in states
         least = int(is_done)
         if is_write:
-            most = states.count(StepState.DONE) + sum(state in _MAY_HAVE_ARRIVED for state in states)
+            most = states.count(CallState.DONE) + sum(state in _MAY_HAVE_ARRIVED for state in states)
         else:
             most = arrived
         if not least <= arrived <= most:
@@ -82,9 +82,9 @@ def _unlike_the_answer(evidence: Evidence, question: AskedQuestion) -> Iterator[
         return
     for call in calls:
         # An answer that failed may have ended before its calls were made.
-        if EndReason(job.state).is_answer and not StepState(call.state).is_over:
+        if EndReason(job.state).is_answer and not CallState(call.state).is_over:
             yield f"its call {call.token} is {call.state}, and the answer has ended"
-    on_record = {call.token: _SEEN_AS.get(StepState(call.state)) for call in calls}
+    on_record = {call.token: _SEEN_AS.get(CallState(call.state)) for call in calls}
     for token, what in seen_in(" ".join(page.last.text for page in evidence.replies(question))):
         if token in on_record:
             if what != on_record[token]:
@@ -109,7 +109,7 @@ def tool_figures(evidence: Evidence, presses: Counter[str]) -> list[str]:
     ]
 
 
-def _used_again(evidence: Evidence) -> list[RecordedCall]:
+def _used_again(evidence: Evidence) -> list[CallRow]:
     """Returns the calls that were done before the last attempt at their job began, which nobody was asked about."""
     jobs = {(job.channel, job.ts): job for job in evidence.jobs}
     waited = {(call.channel, call.question_ts) for call in evidence.tool_calls if call.decided}
@@ -118,11 +118,11 @@ def _used_again(evidence: Evidence) -> list[RecordedCall]:
         job = jobs[call.channel, call.question_ts]
         is_before = job.started_at is not None and call.ended_at is not None and call.ended_at < job.started_at
         is_newest = call.version == job.version and (call.channel, call.question_ts) not in waited
-        if call.state == StepState.DONE and is_before and is_newest:
+        if call.state == CallState.DONE and is_before and is_newest:
             used_again.append(call)
     return used_again
 
 
-def _states(calls: Sequence[RecordedCall]) -> str:
+def _states(calls: Sequence[CallRow]) -> str:
     counted = Counter(call.state for call in calls)
     return ", ".join(f"{times} × {state}" for state, times in sorted(counted.items())) or "none"

@@ -15,10 +15,10 @@ READ, WRITE, ASKED_WRITE = "read", "write", "write_asked"
 """The server's tools: an admin declared `read` read-only, allows `write`, and has a person decide about the last."""
 DURATIONS_S = (0.0, 0.5, 4.0, 12.0)
 """How long calls take. The long ones are under way when processes are killed, paused and replaced."""
-ROUND_SHARE = 12
-"""Before each round of calls, the model writes one twelfth of its answer."""
+STEP_SHARE = 12
+"""Before the calls of each step, the model writes one twelfth of its answer."""
 
-_ROUNDS = (
+_STEPS = (
     ((WRITE,),),
     ((READ, WRITE),),
     ((WRITE, READ), (READ,)),
@@ -27,9 +27,9 @@ _ROUNDS = (
     ((READ,), (WRITE,)),
     ((WRITE, WRITE, READ), (READ, READ)),
 )
-TOKEN = re.compile(r"\bq(\d+)r\d+c\d+\b")
+TOKEN = re.compile(r"\bq(\d+)s\d+c\d+\b")
 """A token; its group is the question's number."""
-SEEN = re.compile(r"(q\d+r\d+c\d+)=([a-z-]+)")
+SEEN = re.compile(r"(q\d+s\d+c\d+)=([a-z-]+)")
 """A word of an answer that says what became of a call."""
 
 DONE, UNKNOWN, NOT_MADE = "done", "unknown", "not-made"
@@ -51,12 +51,12 @@ class PlannedCall:
         return self.tool != READ
 
 
-def rounds_of(number: int) -> list[list[PlannedCall]]:
-    """Returns the calls for the answer to a question, in rounds."""
-    rounds = _ROUNDS[number % len(_ROUNDS)]
+def steps_of(number: int) -> list[list[PlannedCall]]:
+    """Returns the calls for the answer to a question, in steps."""
+    steps = _STEPS[number % len(_STEPS)]
     return [
-        [_planned(f"q{number}r{round_no}c{index}", tool) for index, tool in enumerate(tools)]
-        for round_no, tools in enumerate(rounds)
+        [_planned(f"q{number}s{step_no}c{index}", tool) for index, tool in enumerate(tools)]
+        for step_no, tools in enumerate(steps)
     ]
 
 
@@ -66,12 +66,12 @@ def _planned(token: str, tool: str) -> PlannedCall:
 
 def tokens_of(number: int) -> list[str]:
     """Returns the tokens of all calls for the answer to a question."""
-    return [call.token for calls in rounds_of(number) for call in calls]
+    return [call.token for calls in steps_of(number) for call in calls]
 
 
-def words_before(round_no: int, words: int) -> int:
-    """Returns how many words of an answer are written before a round's calls."""
-    return (round_no + 1) * words // ROUND_SHARE
+def words_before(step_no: int, words: int) -> int:
+    """Returns how many words of an answer are written before a step's calls."""
+    return (step_no + 1) * words // STEP_SHARE
 
 
 def result_text(token: str) -> str:
@@ -87,7 +87,7 @@ def what_became_of(token: str, result: str) -> str:
 
 
 def seen_words(seen: Sequence[tuple[str, str]]) -> list[str]:
-    """Returns the end of an answer: a word for each call, such as q3r0c0=done."""
+    """Returns the end of an answer: a word for each call, such as q3s0c0=done."""
     return [f"{token}={what} " for token, what in seen]
 
 

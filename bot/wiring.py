@@ -227,7 +227,7 @@ def _answering(parts: _Parts, models: Models, tools: Tools | None) -> Answering:
         access_control=parts.access,
         participants=stores.participants,
         token_refused=parts.token_refused,
-        tool_calls=ToolCalls(tools, stores.tool_steps, workspace.users, parts.clock),
+        tool_calls=ToolCalls(tools, stores.recorded_calls, workspace.users, parts.clock),
         max_steps=settings.max_steps,
         results_tokens=room_for_results(settings.history_tokens),
         admins=settings.admins,

@@ -26,10 +26,10 @@ class Answer:
         self.chars = len(start)
         self.resumes = start != job.settled
         """Whether the text is one that an earlier attempt left in the middle of a step."""
-        keeps_checkpoint = self.resumes or bool(job.rounds) or job.checkpoint.end is not None
+        keeps_checkpoint = self.resumes or bool(job.steps) or job.checkpoint.end is not None
         self.sources: Sequence[Citation] = job.checkpoint.sources if keeps_checkpoint else job.sources
         """The web pages that the text cites."""
-        self.steps = list(job.rounds)
+        self.steps = list(job.steps)
         """The steps that asked for tools."""
         self.follow_ups = list(job.follow_ups)
         """The questions that came while tools ran."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from bot.core.job import Checkpoint
 from bot.core.stream import Citation, Opaque, ToolCall
-from bot.core.tool_steps import Round
+from bot.core.tool_calls import Step
 from bot.core.trust import TOOL, UNKNOWN, Origins, folded
 
 Role = Literal["user", "assistant"]
@@ -211,7 +211,7 @@ class Job:
     """The earlier questions of its batch, which share its answer."""
     follow_ups: tuple[FollowUp, ...] = ()
     """The later questions that it took along."""
-    rounds: tuple[Round, ...] = field(default=(), repr=False, compare=False)
+    steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
     """The steps of this version that earlier attempts recorded."""
     version: int = 0
     """How often the answer was started over. What Slack shows of an earlier version is replaced."""
@@ -223,7 +223,7 @@ class Job:
     @property
     def settled(self) -> str:
         """The part of the answer that no attempt writes again: the answer so far, and the text of recorded steps."""
-        return self.so_far + "".join(step.text for step in self.rounds)
+        return self.so_far + "".join(step.text for step in self.steps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ things before and after the first attempt, so the state says which:
 - RELEASED jobs are queued as well, but an attempt has begun the answer, or an earlier version of it stands in Slack.
   They go first in their thread, alone. Stop only leaves a request: the next attempt must finish the reply.
 - RUNNING jobs belong to one worker. The database allows one running job per thread.
-- AWAITING_APPROVAL jobs wait until a person approves a tool call (core/tool_steps.py). They belong to no worker and
+- AWAITING_APPROVAL jobs wait until a person approves a tool call (core/tool_calls.py). They belong to no worker and
   take no room.
 - ENDED, BATCHED, DENIED and UNBEGUN jobs are over. ENDED had an attempt; UNBEGUN ended without one; the answer to a
   BATCHED job is a later job's; the asker of a DENIED job has no access.

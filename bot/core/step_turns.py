@@ -18,7 +18,7 @@ from bot.core.inbound.marks import Marks
 from bot.core.inbound.mentions import without_address
 from bot.core.inbound.prompt import RESUME_REQUEST, origins_of_text
 from bot.core.stream import Opaque, ToolCall
-from bot.core.tool_steps import APPROVAL_S, Decision, Item, Round, StepState, ToolStep
+from bot.core.tool_calls import APPROVAL_S, CallState, Decision, Item, RecordedCall, Step
 from bot.core.trust import OTHERS, OURS, TOOL, UNKNOWN, Origins, folded
 
 LAST_STEP = "(This is your last step: answer now with what you know, and ask for no more tools.)"
@@ -67,11 +67,11 @@ def _part_of(item: Item) -> TurnPart:
 
 def with_steps(
     prompt: Prompt,
-    rounds: Sequence[Round],
+    steps: Sequence[Step],
     follow_ups: Sequence[FollowUp],
     bot_user_id: str,
     *,
-    made_before: Sequence[ToolStep] = (),
+    made_before: Sequence[RecordedCall] = (),
     begun: str = "",
     is_last: bool = False,
 ) -> Prompt:
@@ -85,13 +85,13 @@ def with_steps(
     asked = _texts(follow_ups, 0, bot_user_id)
     origins = folded((last.origins, _origins(follow_ups, 0, bot_user_id), TOOL if made_before else OURS))
     turns = [*earlier, replace(last, text="\n\n".join([last.text, *remarks, *asked]), origins=origins)]
-    for number, step in enumerate(rounds, start=1):
+    for number, step in enumerate(steps, start=1):
         turns += _resumed(left := _begun(step))
         parts = tuple(_part_of(item) for item in step.items if item["type"] != _BEGUN)
         turns.append(Turn("assistant", step.text.removeprefix(left).strip(), parts=parts, origins=step.origins))
         additions = _texts(follow_ups, step.step_no + 1, bot_user_id)
-        additions += [LAST_STEP] if is_last and number == len(rounds) else []
-        results = [ToolResult(call.call_id, call.tool, result_text(call), _is_error(call)) for call in step.steps]
+        additions += [LAST_STEP] if is_last and number == len(steps) else []
+        results = [ToolResult(call.call_id, call.tool, result_text(call), _is_error(call)) for call in step.calls]
         text = "\n\n".join([*(result.text for result in results), *additions])
         # Also what was not called: a refusal may quote what the model had read.
         origins = folded((TOOL if results else OURS, _origins(follow_ups, step.step_no + 1, bot_user_id)))
@@ -99,23 +99,23 @@ def with_steps(
     return replace(prompt, turns=(*turns, *_resumed(begun)))
 
 
-def with_room(rounds: Sequence[Round], count_tokens: Callable[[str], int], limit_tokens: int) -> list[Round]:
+def with_room(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_tokens: int) -> list[Step]:
     """Returns the steps with a sentence in place of the oldest results, if all take more than the limit.
 
     The last step's results stay, because the model hasn't read them.
     """
-    sizes = {call.key: count_tokens(call.result) for step in rounds for call in step.steps}
+    sizes = {call.key: count_tokens(call.result) for step in steps for call in step.calls}
     over_tokens, part = sum(sizes.values()) - limit_tokens, max(1, limit_tokens // DROPPED_AT_ONCE)
     to_drop = math.ceil(over_tokens / part) * part
     shortened = []
-    for step in rounds[:-1]:
+    for step in steps[:-1]:
         calls = []
-        for call in step.steps:
+        for call in step.calls:
             is_dropped = to_drop > 0 and sizes[call.key] > count_tokens(DROPPED)
             to_drop -= sizes[call.key] if is_dropped else 0
             calls.append(replace(call, result=DROPPED) if is_dropped else call)
-        shortened.append(replace(step, steps=tuple(calls)))
-    return [*shortened, *rounds[-1:]]
+        shortened.append(replace(step, calls=tuple(calls)))
+    return [*shortened, *steps[-1:]]
 
 
 def _resumed(begun: str) -> list[Turn]:
@@ -125,7 +125,7 @@ def _resumed(begun: str) -> list[Turn]:
     return [Turn("assistant", begun.strip(), origins=UNKNOWN), Turn("user", RESUME_REQUEST, origins=OURS)]
 
 
-def _begun(step: Round) -> str:
+def _begun(step: Step) -> str:
     return next((item["text"] for item in step.items if item["type"] == _BEGUN), "")
 
 
@@ -152,23 +152,23 @@ def _origins(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> 
     return folded((attached, *(origins_of_text(question.own_text, askers) for question in questions)))
 
 
-def result_text(step: ToolStep) -> str:
+def result_text(call: RecordedCall) -> str:
     """Returns what the model reads of a call that is over."""
-    match step.state:
-        case StepState.UNKNOWN:
+    match call.state:
+        case CallState.UNKNOWN:
             return _UNKNOWN
-        case StepState.DENIED if step.decision in _DENIALS:
-            return _DENIALS[step.decision]
-    return step.result
+        case CallState.DENIED if call.decision in _DENIALS:
+            return _DENIALS[call.decision]
+    return call.result
 
 
-def _is_error(step: ToolStep) -> bool:
-    return step.state is not StepState.DONE or step.result_is_error
+def _is_error(call: RecordedCall) -> bool:
+    return call.state is not CallState.DONE or call.result_is_error
 
 
-def _call_line(step: ToolStep) -> str:
-    outcome = "done" if step.state is StepState.DONE else "may or may not have happened"
-    return f"- {step.tool} {json.dumps(step.arguments, ensure_ascii=False)[:1000]}: {outcome}"
+def _call_line(call: RecordedCall) -> str:
+    outcome = "done" if call.state is CallState.DONE else "may or may not have happened"
+    return f"- {call.tool} {json.dumps(call.arguments, ensure_ascii=False)[:1000]}: {outcome}"
 
 
 def searches(items: Sequence[Item]) -> int:
@@ -183,12 +183,12 @@ def _is_search(item: Item) -> bool:
     return item.get("type") == "server_tool_use" and item.get("name") == "web_search"
 
 
-def calls_made(rounds: Sequence[Round]) -> int:
+def calls_made(steps: Sequence[Step]) -> int:
     """Returns how many calls of these steps were made, or may have been."""
-    made = (StepState.DONE, StepState.FAILED, StepState.UNKNOWN)
-    return len([call for step in rounds for call in step.steps if call.state in made])
+    made = (CallState.DONE, CallState.FAILED, CallState.UNKNOWN)
+    return len([call for step in steps for call in step.calls if call.state in made])
 
 
-def has_expired(rounds: Sequence[Round]) -> bool:
+def has_expired(steps: Sequence[Step]) -> bool:
     """Whether nobody decided about a call in time."""
-    return any(call.decision is Decision.EXPIRED for step in rounds for call in step.steps)
+    return any(call.decision is Decision.EXPIRED for step in steps for call in step.calls)

@@ -5,7 +5,7 @@ prompt says where its words come from: each turn, each tool's definition, and th
 A call that an admin allows is made unasked only if the whole prompt holds nothing but the askers' own words, an
 admin's, and ours. The askers are the people whose questions the answer is for.
 
-What a model writes carries what it had read. Each recorded step and answer says so (`origins` in the tables rounds and
+What a model writes carries what it had read. Each recorded step and answer says so (`origins` in the tables steps and
 turns), for the steps, questions and attempts that come after it. A part that says nothing may hold anybody's words.
 """
 

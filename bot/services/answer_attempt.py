@@ -12,7 +12,7 @@ from bot.core.job import End, Spent
 from bot.core.reply.messages import Shown
 from bot.core.step_turns import calls_made, has_expired, searches
 from bot.core.stream import Completion, StreamEvent, Usage
-from bot.core.tool_steps import Round
+from bot.core.tool_calls import Step
 from bot.core.trust import Origins
 
 CHARS_PER_TOKEN = 4.0
@@ -91,7 +91,7 @@ class AnswerAttempt:
                 self.first_token_s = now - self.claimed_at
         return self.step.receive(event)
 
-    def step_recorded(self, recorded: Round, usage: Usage | None, cost_usd: float | None) -> None:
+    def step_recorded(self, recorded: Step, usage: Usage | None, cost_usd: float | None) -> None:
         """Notes that a step is on record with its usage, which no longer counts for the attempt."""
         self.answer.steps.append(recorded)
         self.used += usage or Usage()

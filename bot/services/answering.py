@@ -63,7 +63,7 @@ from bot.core.reply.approvals import asks_of
 from bot.core.reply.resuming import Seam
 from bot.core.step_turns import items_of, with_room, with_steps
 from bot.core.stream import MAX_SEARCHES, Completion, FinishReason, Searching
-from bot.core.tool_steps import Round
+from bot.core.tool_calls import Step
 from bot.errors import CapReached, EndReason, NotShown, ProviderError, StoreError, TypistError, trace_of
 from bot.prices import ModelPrices
 from bot.providers.models import Models, Provider
@@ -297,8 +297,8 @@ class Answering:
             await self._make_calls(attempt, offer, reply)
             step_no = len(answer.steps)
             is_last = step_no + 1 >= self.max_steps
-            rounds = with_room(answer.steps, self.estimate.tokens, self.results_tokens)
-            steps = rounds, answer.follow_ups, self.me.user_id
+            kept = with_room(answer.steps, self.estimate.tokens, self.results_tokens)
+            steps = kept, answer.follow_ups, self.me.user_id
             step_prompt = with_steps(prompt, *steps, made_before=made_before, begun=begun, is_last=is_last)
             step = await self._ask_model(attempt, step_prompt, provider, reply, resumed=begun)
             if step is None:
@@ -325,7 +325,7 @@ class Answering:
             raise _NeedsApproval
         reply.show_activity("")
         self.pane.thinking(job.question)
-        answer.steps[-1] = replace(step, steps=calls)
+        answer.steps[-1] = replace(step, calls=calls)
         records = self.tool_calls.records
         step_no = step.step_no + 1
         answer.follow_ups += await self.tool_calls.insist(lambda: records.take_follow_ups(job, step_no))
@@ -338,7 +338,7 @@ class Answering:
         written = attempt.job.so_far + "".join(earlier.text for earlier in answer.steps)
         calls = self.tool_calls.planned(step.calls, step_no, offer, answer.origins)
         items = items_of(step.parts, begun)
-        recorded = Round(step_no, answer.text[len(written) :], items, completion.model, calls, answer.origins)
+        recorded = Step(step_no, answer.text[len(written) :], items, completion.model, calls, answer.origins)
         end = attempt.counted(End(EndReason.STEPPED, model=completion.model, usage=completion.usage))
         piece, records = answer.piece(), self.tool_calls.records
         if not await self.tool_calls.insist(lambda: records.record(attempt.job, recorded, end, piece)):

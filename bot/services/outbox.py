@@ -166,4 +166,4 @@ class Outbox:
             await self.entries.record_pages(entry, reply.page_ts, reply.roles)
 
     def _asks(self, job: Job) -> tuple[Ask, ...]:
-        return asks_of(job.rounds[-1].steps, job.version, self.admins)
+        return asks_of(job.steps[-1].calls, job.version, self.admins)

@@ -98,7 +98,7 @@ class PromptBuilder:
         channel = await self._channel_settings(job.question)
         system = channel.system_prompt or self.settings.system_prompt
         messages = with_earlier_questions(job, await self.history.messages(job.question))
-        if answer.resumes or job.rounds:
+        if answer.resumes or job.steps:
             await self._restart_if_edited(job, messages)
         conversation = await self._conversation(job, messages)
         # What earlier attempts left comes with their steps (core/step_turns.py), and takes room as well.

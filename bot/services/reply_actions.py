@@ -17,8 +17,8 @@ from bot.core import texts
 from bot.core.conversation import Job, ThreadKey
 from bot.core.reply import actions
 from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction, Vote, refusal
-from bot.core.reply.approvals import ApprovalPlace, ask_of, deciders, details_of, step_named
-from bot.core.tool_steps import Decision, StepState, ToolStep
+from bot.core.reply.approvals import ApprovalPlace, ask_of, call_named, deciders, details_of
+from bot.core.tool_calls import CallState, Decision, RecordedCall
 from bot.errors import RateLimited, Refused, StoreError
 from bot.services.access_control import AccessControl
 from bot.services.worker import Worker
@@ -194,26 +194,26 @@ class ReplyActions:
 
     async def _decide(self, answer: RecordedAnswer, press: Press) -> ActionResponse | None:
         """Approves or denies the call that a button was shown for. The database says whether it still waits."""
-        step = await self._step_of(answer, press)
+        call = await self._call_of(answer, press)
         allows = press.action is not ReplyAction.DENY
-        if step is not None and allows and not press.in_modal and ask_of(step, answer.version, self.admins).is_cut:
+        if call is not None and allows and not press.in_modal and ask_of(call, answer.version, self.admins).is_cut:
             return ActionResponse(texts.SHOW_ALL_FIRST)
-        needs_member = step is not None and allows and not step.read_only
+        needs_member = call is not None and allows and not call.read_only
         if needs_member and not await self.access_control.is_member_now(press.user_id, CHECKED_WITHIN_S):
             return ActionResponse(texts.ONLY_MEMBERS_APPROVE)
         decision = Decision.DENIED if press.action is ReplyAction.DENY else Decision.APPROVED
-        if step is None or not await self.approvals.decide(
-            answer.job_id, answer.version, step, decision, press.user_id
+        if call is None or not await self.approvals.decide(
+            answer.job_id, answer.version, call, decision, press.user_id
         ):
             return ActionResponse(texts.NOTHING_TO_DECIDE)
-        log.info("job %d: %s %s by user %s", answer.job_id, step.tool, decision, press.user_id)
+        log.info("job %d: %s %s by user %s", answer.job_id, call.tool, decision, press.user_id)
         if press.action is ReplyAction.ALLOW_ALWAYS:
-            await self.approvals.allow_always(answer.question.thread, step, press.user_id)
+            await self.approvals.allow_always(answer.question.thread, call, press.user_id)
         self.worker.wake()
         sentences = [texts.ALWAYS_ALLOWED] if press.action is ReplyAction.ALLOW_ALWAYS else []
         # The model goes on only after the last decision.
-        if waiting := sum(step.state is StepState.ASKED for step in await self.approvals.shown(answer.job_id)):
-            sentences.append(texts.others_to_decide(waiting))
+        if undecided := sum(call.state is CallState.ASKED for call in await self.approvals.shown(answer.job_id)):
+            sentences.append(texts.others_to_decide(undecided))
         return ActionResponse(" ".join(sentences)) if sentences else None
 
     async def _denial(self, answer: RecordedAnswer, press: Press) -> str | None:
@@ -222,26 +222,26 @@ class ReplyActions:
         return await self.access_control.denial(as_theirs, now_within_s=CHECKED_WITHIN_S)
 
     async def _show_arguments(self, answer: RecordedAnswer, press: Press) -> ActionResponse | None:
-        step = await self._step_of(answer, press)
-        if step is None:
+        call = await self._call_of(answer, press)
+        if call is None:
             return ActionResponse(texts.NOTHING_TO_DECIDE)
-        may_approve = step.state is StepState.ASKED and not refusal(
+        may_approve = call.state is CallState.ASKED and not refusal(
             ReplyAction.APPROVE, answer, press.user_id, self.admins
         )
         place = ApprovalPlace(press.thread.channel_id, press.thread.thread_ts, press.message_ts, press.value)
-        ask = ask_of(step, answer.version, self.admins)
+        ask = ask_of(call, answer.version, self.admins)
         await self.surfaces.open_arguments_modal(press.trigger_id, ask, place if may_approve else None)
         return None
 
     async def _details(self, answer: RecordedAnswer) -> ActionResponse:
-        steps = await self.approvals.shown(answer.job_id)
-        if not steps:
+        calls = await self.approvals.shown(answer.job_id)
+        if not calls:
             return ActionResponse(texts.NO_TOOLS_USED)
-        names = await self.history.names(deciders(steps))
-        return ActionResponse(texts.TOOLS_USED, details_of(steps, names))
+        names = await self.history.names(deciders(calls))
+        return ActionResponse(texts.TOOLS_USED, details_of(calls, names))
 
-    async def _step_of(self, answer: RecordedAnswer, press: Press) -> ToolStep | None:
-        return step_named(press.value, answer.version, await self.approvals.shown(answer.job_id))
+    async def _call_of(self, answer: RecordedAnswer, press: Press) -> RecordedCall | None:
+        return call_named(press.value, answer.version, await self.approvals.shown(answer.job_id))
 
     async def _regenerate(self, answer: RecordedAnswer, *, continues: bool) -> ActionResponse | None:
         """Starts a new version of an answer, if its asker still has access."""

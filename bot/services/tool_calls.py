@@ -13,7 +13,7 @@ A call that may change something is made unasked only if the model has read noth
 At most once
 ------------
 A step's calls are on record before the first of them is made, and each is committed as BEGUN before it leaves. Only the
-attempt that holds the job can do that (core/tool_steps.py). A call that an earlier attempt began is made again if it is
+attempt that holds the job can do that (core/tool_calls.py). A call that an earlier attempt began is made again if it is
 read-only; any other is UNKNOWN, and the model is told so. The same goes for a call whose answer never came.
 """
 
@@ -28,14 +28,14 @@ from bot.core.conversation import Job, Question, ToolDefinition
 from bot.core.limits.access import UserKind
 from bot.core.reply.approvals import MAX_ARGUMENT_CHARS, can_be_read, readable
 from bot.core.stream import ToolCall
-from bot.core.tool_steps import StepState, ToolStep
+from bot.core.tool_calls import CallState, RecordedCall
 from bot.core.tools import NOT_KEPT, CallOutcome, CallResult, Permission, ToolRule, label_of
 from bot.core.trust import Origins, read_more_than_askers
 from bot.errors import trace_of
 from bot.services.insisting import insist
 from bot.services.toolbox import Tools
 from bot.slack.users import Users
-from bot.store.tool_steps import ToolSteps
+from bot.store.recorded_calls import RecordedCalls
 
 CALL_TIMEOUT_S = 60.0
 ANSWER_WITHIN_S = CALL_TIMEOUT_S + 5.0
@@ -77,7 +77,7 @@ class ToolCalls:
     """Decides about the calls of a model's steps and makes them. `tools`: None if there are none."""
 
     tools: Tools | None
-    records: ToolSteps
+    records: RecordedCalls
     users: Users
     clock: Clock
 
@@ -102,99 +102,101 @@ class ToolCalls:
             return False
         return await self.users.kind_now(question.user_id, MEMBER_WITHIN_S) is UserKind.MEMBER
 
-    def planned(self, calls: Sequence[ToolCall], step_no: int, offer: Offer, origins: Origins) -> tuple[ToolStep, ...]:
+    def planned(
+        self, calls: Sequence[ToolCall], step_no: int, offer: Offer, origins: Origins
+    ) -> tuple[RecordedCall, ...]:
         """Returns a step's calls, each ready, to be asked about, or refused. `origins`: what the model had read."""
         return tuple(self._planned(call, index, step_no, offer, origins) for index, call in enumerate(calls))
 
-    def _planned(self, call: ToolCall, index: int, step_no: int, offer: Offer, origins: Origins) -> ToolStep:
+    def _planned(self, call: ToolCall, index: int, step_no: int, offer: Offer, origins: Origins) -> RecordedCall:
         definition = offer.by_name.get(call.name)
         rule = self.tools.rule_for(call.name) if self.tools and definition else ToolRule(Permission.DENY)
-        step = ToolStep(
+        planned = RecordedCall(
             step_no,
             index,
             call.call_id,
             call.name,
             call.arguments or {},
             definition.definition_hash if definition else "",
-            StepState.FAILED,
+            CallState.FAILED,
             rule.read_only,
         )
         if definition is None:
-            return replace(step, result=f"There is no tool named {call.name!r}.")
+            return replace(planned, result=f"There is no tool named {call.name!r}.")
         if call.arguments is None:
-            return replace(step, result=f"{NO_ARGUMENTS} {call.raw_arguments}")
+            return replace(planned, result=f"{NO_ARGUMENTS} {call.raw_arguments}")
         if index >= MAX_CALLS:
-            return replace(step, result=f"At most {MAX_CALLS} calls can be made in one step. This one was not made.")
+            return replace(planned, result=f"At most {MAX_CALLS} calls can be made in one step. This one was not made.")
         if rule.permission is Permission.DENY:
-            return replace(step, state=StepState.DENIED, result="An admin denies this tool. The call was not made.")
+            return replace(planned, state=CallState.DENIED, result="An admin denies this tool. The call was not made.")
         if _is_unasked(rule, (call.name, definition.definition_hash) in offer.always, origins):
-            return replace(step, state=StepState.READY)
-        if not can_be_read(readable(step.arguments)):
+            return replace(planned, state=CallState.READY)
+        if not can_be_read(readable(planned.arguments)):
             too_long = f"The arguments are too long to be approved: at most {MAX_ARGUMENT_CHARS} characters."
-            return replace(step, result=too_long)
-        return replace(step, state=StepState.ASKED)
+            return replace(planned, result=too_long)
+        return replace(planned, state=CallState.ASKED)
 
-    async def make(self, job: Job, step_no: int, offer: Offer, show: Callable[[str], None]) -> tuple[ToolStep, ...]:
+    async def make(self, job: Job, step_no: int, offer: Offer, show: Callable[[str], None]) -> tuple[RecordedCall, ...]:
         """Makes the calls of a recorded step that may be made; returns all of them, as they are then.
 
         `show` is told the name of each tool that runs. Results that may not be stored are in what is returned, and
         nowhere else. Raises NotOurs.
         """
         unstored: dict[tuple[int, int], str] = {}
-        for step in await self.insist(lambda: self.records.steps(job, step_no)):
-            if step.state is StepState.READY or (step.state is StepState.BEGUN and step.read_only):
-                result = await self._make(job, step, offer, show)
+        for call in await self.insist(lambda: self.records.calls(job, step_no)):
+            if call.state is CallState.READY or (call.state is CallState.BEGUN and call.read_only):
+                result = await self._make(job, call, offer, show)
                 if result and not result.may_be_stored:
-                    unstored[step.key] = result.text
-            elif step.state is StepState.BEGUN:
-                await self._end(job, replace(step, state=StepState.UNKNOWN))
-        made = await self.insist(lambda: self.records.steps(job, step_no))
-        return tuple(replace(step, result=unstored.get(step.key, step.result)) for step in made)
+                    unstored[call.key] = result.text
+            elif call.state is CallState.BEGUN:
+                await self._end(job, replace(call, state=CallState.UNKNOWN))
+        made = await self.insist(lambda: self.records.calls(job, step_no))
+        return tuple(replace(call, result=unstored.get(call.key, call.result)) for call in made)
 
-    async def _make(self, job: Job, step: ToolStep, offer: Offer, show: Callable[[str], None]) -> CallResult | None:
+    async def _make(self, job: Job, call: RecordedCall, offer: Offer, show: Callable[[str], None]) -> CallResult | None:
         """Makes a call and records its end; returns its result, None if it wasn't made."""
-        definition = offer.by_name.get(step.tool)
-        if definition is None or definition.definition_hash != step.definition_hash:
+        definition = offer.by_name.get(call.tool)
+        if definition is None or definition.definition_hash != call.definition_hash:
             changed = "The tool has changed since the call was decided about. The call was not made."
-            await self._end(job, replace(step, state=StepState.DENIED, decision=None, result=changed))
+            await self._end(job, replace(call, state=CallState.DENIED, decision=None, result=changed))
             return None
-        if not step.read_only and not await self._may_write_now(job.question):
-            await self._end(job, replace(step, state=StepState.DENIED, decision=None, result=NOT_A_MEMBER))
+        if not call.read_only and not await self._may_write_now(job.question):
+            await self._end(job, replace(call, state=CallState.DENIED, decision=None, result=NOT_A_MEMBER))
             return None
-        if not await self.insist(lambda: self.records.begin(job, step)):
+        if not await self.insist(lambda: self.records.begin(job, call)):
             # The job is lost, stopped or edited. Or a commit that was not heard of has begun the call.
-            now = await self.insist(lambda: self.records.steps(job, step.step_no))
-            is_begun = now[step.index].state is StepState.BEGUN
-            if not (is_begun and await self._end(job, replace(step, state=StepState.UNKNOWN))):
+            now = await self.insist(lambda: self.records.calls(job, call.step_no))
+            is_begun = now[call.index].state is CallState.BEGUN
+            if not (is_begun and await self._end(job, replace(call, state=CallState.UNKNOWN))):
                 raise NotOurs
             return None
-        show(label_of(step.tool))
-        result = await self._call(job, step)
-        state = {CallOutcome.DONE: StepState.DONE, CallOutcome.FAILED: StepState.FAILED}.get(result.outcome)
+        show(label_of(call.tool))
+        result = await self._call(job, call)
+        state = {CallOutcome.DONE: CallState.DONE, CallOutcome.FAILED: CallState.FAILED}.get(result.outcome)
         if state is None:
-            state = StepState.FAILED if step.read_only else StepState.UNKNOWN
+            state = CallState.FAILED if call.read_only else CallState.UNKNOWN
         text = result.text if result.may_be_stored else NOT_KEPT
-        await self._end(job, replace(step, state=state, result=text, result_is_error=result.is_error))
+        await self._end(job, replace(call, state=state, result=text, result_is_error=result.is_error))
         return result
 
-    async def _call(self, job: Job, step: ToolStep) -> CallResult:
+    async def _call(self, job: Job, call: RecordedCall) -> CallResult:
         """Makes a call; one that isn't answered in time, or fails unexpectedly, may have been made."""
         assert self.tools is not None
-        log.info("job %d: calling %s", job.id, step.tool)
+        log.info("job %d: calling %s", job.id, call.tool)
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 return await self.tools.call(
-                    job.question, step.tool, step.definition_hash, step.arguments, timeout_s=CALL_TIMEOUT_S
+                    job.question, call.tool, call.definition_hash, call.arguments, timeout_s=CALL_TIMEOUT_S
                 )
         except TimeoutError:
-            log.warning("job %d: %s did not answer in time", job.id, step.tool)
+            log.warning("job %d: %s did not answer in time", job.id, call.tool)
             return CallResult(CallOutcome.UNKNOWN, "The tool did not answer in time.", is_error=True)
         except Exception as error:
-            log.error("job %d: call of %s failed: %s", job.id, step.tool, trace_of(error))
+            log.error("job %d: call of %s failed: %s", job.id, call.tool, trace_of(error))
             return CallResult(CallOutcome.UNKNOWN, "The tool failed.", is_error=True)
 
-    async def _end(self, job: Job, step: ToolStep) -> bool:
-        return await self.insist(lambda: self.records.end(job, step))
+    async def _end(self, job: Job, call: RecordedCall) -> bool:
+        return await self.insist(lambda: self.records.end(job, call))
 
     async def insist(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Returns the operation's result, however long the database is away."""

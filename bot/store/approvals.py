@@ -13,13 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Status
 from bot.core.outbox import OutboxKind
-from bot.core.tool_steps import Decision, StepState, ToolStep
-from bot.store import outbox, rounds
+from bot.core.tool_calls import CallState, Decision, RecordedCall
+from bot.store import outbox, recorded_steps
 from bot.store.database import Database, Operations, reads, writes
 from bot.store.liveness.workers import WorkerLiveness
 from bot.store.predicates import in_thread, is_awaiting_approval, is_running
 from bot.store.rows import insert_into, wake_others
-from bot.store.schema import allowed_tools, jobs, tool_steps
+from bot.store.schema import allowed_tools, jobs, tool_calls
 
 RELEASED: dict[str, Any] = {
     "status": sa.case((is_awaiting_approval(), Status.QUEUED.value), else_=jobs.c.status),
@@ -36,14 +36,20 @@ class Approvals(Operations):
         self._worker = worker
 
     @reads
-    async def shown(self, connection: AsyncConnection, job_id: int) -> tuple[ToolStep, ...]:
+    async def shown(self, connection: AsyncConnection, job_id: int) -> tuple[RecordedCall, ...]:
         """Returns all calls of the newest version of a job's answer, in their order."""
         newest = sa.select(jobs.c.version).where(jobs.c.id == job_id).scalar_subquery()
-        return await rounds.calls(connection, job_id, newest)
+        return await recorded_steps.calls(connection, job_id, newest)
 
     @writes
     async def decide(
-        self, connection: AsyncConnection, job_id: int, version: int, step: ToolStep, decision: Decision, user_id: str
+        self,
+        connection: AsyncConnection,
+        job_id: int,
+        version: int,
+        call: RecordedCall,
+        decision: Decision,
+        user_id: str,
     ) -> bool:
         """Records a decision, which works once; returns False if the call waits no longer, or is another one now.
 
@@ -61,11 +67,11 @@ class Approvals(Operations):
             return False
         this = (
             _is_asked(job_id, version),
-            tool_steps.c.step_no == step.step_no,
-            tool_steps.c.index == step.index,
-            tool_steps.c.binding == step.binding,
+            tool_calls.c.step_no == call.step_no,
+            tool_calls.c.index == call.index,
+            tool_calls.c.binding == call.binding,
         )
-        decided = await connection.execute(sa.update(tool_steps).where(*this).values(_decided(decision, user_id)))
+        decided = await connection.execute(sa.update(tool_calls).where(*this).values(_decided(decision, user_id)))
         await _release(connection, job_id, version, user_id, now)
         if decided.rowcount == 0:
             return False
@@ -77,10 +83,12 @@ class Approvals(Operations):
         return True
 
     @writes
-    async def allow_always(self, connection: AsyncConnection, thread: ThreadKey, step: ToolStep, user_id: str) -> None:
+    async def allow_always(
+        self, connection: AsyncConnection, thread: ThreadKey, call: RecordedCall, user_id: str
+    ) -> None:
         """Records that a tool, as it is defined now, needs no approval in a thread's channel."""
-        values = {"definition_hash": step.definition_hash, "allowed_by": user_id, "allowed_at": self._now()}
-        key = {"team_id": thread.team_id, "channel_id": thread.channel_id, "tool": step.tool}
+        values = {"definition_hash": call.definition_hash, "allowed_by": user_id, "allowed_at": self._now()}
+        key = {"team_id": thread.team_id, "channel_id": thread.channel_id, "tool": call.tool}
         new = insert_into(connection, allowed_tools).values(**key, **values)
         await connection.execute(new.on_conflict_do_update(index_elements=list(key), set_=values))
 
@@ -127,7 +135,7 @@ async def is_any_asked(connection: AsyncConnection, job_id: int, version: int) -
 async def _deny_all(
     connection: AsyncConnection, job_id: int, version: int, decision: Decision, user_id: str, now: float
 ) -> None:
-    asked = sa.update(tool_steps).where(_is_asked(job_id, version))
+    asked = sa.update(tool_calls).where(_is_asked(job_id, version))
     await connection.execute(asked.values(_decided(decision, user_id)))
     await _release(connection, job_id, version, user_id, now)
 
@@ -142,12 +150,12 @@ async def _release(connection: AsyncConnection, job_id: int, version: int, user_
 
 def _is_asked(job_id: int, version: int) -> sa.ColumnElement[bool]:
     return sa.and_(
-        tool_steps.c.job_id == job_id,
-        tool_steps.c.version == version,
-        tool_steps.c.state == StepState.ASKED.value,
+        tool_calls.c.job_id == job_id,
+        tool_calls.c.version == version,
+        tool_calls.c.state == CallState.ASKED.value,
     )
 
 
 def _decided(decision: Decision, user_id: str) -> dict[str, Any]:
-    state = StepState.READY if decision is Decision.APPROVED else StepState.DENIED
+    state = CallState.READY if decision is Decision.APPROVED else CallState.DENIED
     return {"state": state.value, "decision": decision.value, "decided_by": user_id}

@@ -22,7 +22,7 @@ from bot.store.schema import (
     notices,
     pane_contexts,
     seen_events,
-    tool_steps,
+    tool_calls,
     usage_totals,
 )
 
@@ -108,6 +108,6 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Non
     # A direct message's channel is as good as a name.
     direct = sa.select(jobs.c.channel_id).where(jobs.c.user_id == user_id, jobs.c.channel_id.startswith("D"))
     await connection.execute(sa.delete(usage_totals).where(usage_totals.c.scope_id.in_(direct)))
-    for column in (tool_steps.c.decided_by, allowed_tools.c.allowed_by):
+    for column in (tool_calls.c.decided_by, allowed_tools.c.allowed_by):
         this = column == user_id if user_id else column != ""
         await connection.execute(sa.update(column.table).where(this).values({column: ""}))

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question
-from bot.core.limits.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_ROUNDS, BotQuestions
+from bot.core.limits.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW, BotQuestions
 from bot.store.database import Operations, reads, writes
 from bot.store.predicates import has_come, in_thread
 from bot.store.rows import insert_into
@@ -48,7 +48,7 @@ class BotQuestionCounts(Operations):
         """
         newest = sa.select(jobs.c.from_bot).where(in_thread(question.thread)).order_by(jobs.c.ts.desc())
         in_a_row = 0
-        for from_bot in await connection.scalars(newest.limit(MAX_BOT_ROUNDS)):
+        for from_bot in await connection.scalars(newest.limit(MAX_BOT_QUESTIONS_IN_A_ROW)):
             if not from_bot:
                 break
             in_a_row += 1

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import NO_ROLES, Job, Roles
 from bot.core.outbox import ABOUT_APPROVALS, BACKOFF, OUTBOX_HOLD_S, OutboxEntry, OutboxKind
-from bot.core.tool_steps import APPROVAL_S
-from bot.store import checkpoints, outbox, recorded_answers, rounds
+from bot.core.tool_calls import APPROVAL_S
+from bot.store import checkpoints, outbox, recorded_answers, recorded_steps
 from bot.store.database import Operations, completes, reads, writes
 from bot.store.predicates import has_come, has_content, has_ended, is_awaiting_approval, is_live
 from bot.store.rows import job_of, question_of
@@ -82,7 +82,7 @@ class OutboxEntries(Operations):
         ).one_or_none()
         if row is None:
             return None
-        [job] = await rounds.with_rounds(connection, [await _with_text(connection, row)])
+        [job] = await recorded_steps.with_steps(connection, [await _with_text(connection, row)])
         return job
 
     @writes

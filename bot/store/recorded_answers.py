@@ -14,11 +14,11 @@ from bot.core.reply.actions import AnswerState, RecordedAnswer, Vote
 from bot.core.reply.resuming import continued
 from bot.core.trust import of_record
 from bot.errors import EndReason
-from bot.store import checkpoints, outbox, rounds
+from bot.store import checkpoints, outbox, recorded_steps
 from bot.store.database import Operations, reads, writes
 from bot.store.predicates import in_thread, is_begun
 from bot.store.rows import insert_into, question_of, sources_of
-from bot.store.schema import feedback, jobs, seen_events, tool_steps, turns
+from bot.store.schema import feedback, jobs, seen_events, tool_calls, turns
 
 REPLIES_READ = 500
 """The most jobs of a thread whose replies are read: a direct message may go on for years."""
@@ -65,8 +65,8 @@ class RecordedAnswers(Operations):
         await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(answer_deleted=True))
         await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(answer="", sources=None))
         await checkpoints.drop(connection, jobs.c.id == job_id)
-        await rounds.drop(connection, jobs.c.id == job_id)
-        await rounds.empty(connection, tool_steps.c.job_id == job_id)
+        await recorded_steps.drop(connection, jobs.c.id == job_id)
+        await recorded_steps.empty(connection, tool_calls.c.job_id == job_id)
         await outbox.add(connection, OutboxKind.DELETE_REPLY, [job_id], self._now())
 
     @writes

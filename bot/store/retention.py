@@ -19,8 +19,8 @@ from bot.store.pane_context import KEPT_S as PANE_CONTEXT_KEPT_S
 from bot.store.predicates import THREAD, has_ended, same_thread
 from bot.store.rows import lock_key, on_postgresql
 from bot.store.schema import (
+    CALL_HAS_CONTENT,
     JOB_HAS_CONTENT,
-    STEP_HAS_CONTENT,
     TURN_HAS_CONTENT,
     checkpoints,
     group_threads,
@@ -28,10 +28,10 @@ from bot.store.schema import (
     message_questions,
     notices,
     pane_contexts,
-    rounds,
     seen_events,
     slack_calls,
-    tool_steps,
+    steps,
+    tool_calls,
     turns,
     usage_totals,
 )
@@ -75,9 +75,9 @@ def rules(before: float, now: float) -> tuple[Rule, ...]:
     return (
         Rule(jobs, (is_old, _has(JOB_HAS_CONTENT), has_ended()), {"text": "", "files": []}),
         Rule(turns, (turns.c.created_at < before, _has(TURN_HAS_CONTENT)), {"answer": "", "sources": None}),
-        Rule(tool_steps, (tool_steps.c.created_at < before, _has(STEP_HAS_CONTENT), _of_job(tool_steps)), no_content),
+        Rule(tool_calls, (tool_calls.c.created_at < before, _has(CALL_HAS_CONTENT), _of_job(tool_calls)), no_content),
         Rule(checkpoints, (_of_job(checkpoints, is_old, only_ended=False),)),
-        Rule(rounds, (_of_job(rounds, is_old),)),
+        Rule(steps, (_of_job(steps, is_old),)),
         Rule(message_questions, (message_questions.c.created_at < now - MESSAGE_QUESTIONS_KEPT_S,)),
         Rule(seen_events, (seen_events.c.seen_at < min(before, now - SLACK_RETRIES_S),)),
         # Posts are counted by channel, and many a channel gets no other post.

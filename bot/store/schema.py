@@ -193,9 +193,9 @@ checkpoints = sa.Table(
 
 sa.Index("ix_checkpoints_job_id", checkpoints.c.job_id)
 
-# The steps of a live job's model that asked for tools, with what must be sent back (bot/store/tool_steps.py).
-rounds = sa.Table(
-    "rounds",
+# The steps of a live job's model that asked for tools, with what must be sent back (bot/store/recorded_calls.py).
+steps = sa.Table(
+    "steps",
     metadata,
     sa.Column("id", RowId, primary_key=True),
     sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
@@ -209,9 +209,9 @@ rounds = sa.Table(
     sa.UniqueConstraint("job_id", "version", "step_no"),
 )
 
-# The calls that those steps asked for (core/tool_steps.py). They stay as long as the answer does.
-tool_steps = sa.Table(
-    "tool_steps",
+# The calls that those steps asked for (core/tool_calls.py). They stay as long as the answer does.
+tool_calls = sa.Table(
+    "tool_calls",
     metadata,
     sa.Column("id", RowId, primary_key=True),
     sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
@@ -226,7 +226,7 @@ tool_steps = sa.Table(
     # The hash of the three columns above, which an approval names.
     sa.Column("binding", sa.Text, nullable=False),
     sa.Column("read_only", sa.Boolean, nullable=False),
-    # A StepState.
+    # A CallState.
     sa.Column("state", sa.Text, nullable=False),
     # A Decision.
     sa.Column("decision", sa.Text),
@@ -239,8 +239,8 @@ tool_steps = sa.Table(
     sa.UniqueConstraint("job_id", "version", "step_no", "index"),
 )
 
-STEP_HAS_CONTENT = "arguments <> '' OR result <> ''"
-sa.Index("ix_tool_steps_content", tool_steps.c.created_at, **_where(STEP_HAS_CONTENT))
+CALL_HAS_CONTENT = "arguments <> '' OR result <> ''"
+sa.Index("ix_tool_calls_content", tool_calls.c.created_at, **_where(CALL_HAS_CONTENT))
 
 # Tools that an admin always allows in a channel, as they were defined then.
 allowed_tools = sa.Table(

@@ -24,8 +24,8 @@ from bot.store.queue.producers import QuestionQueue
 from bot.store.queue.worker import WorkerQueue
 from bot.store.rate_ledger import RateLedger
 from bot.store.recorded_answers import RecordedAnswers
+from bot.store.recorded_calls import RecordedCalls
 from bot.store.tool_pins import ToolPins
-from bot.store.tool_steps import ToolSteps
 from bot.store.usage_ledger import UsageLedger
 
 NO_LIMIT = 1_000_000
@@ -62,7 +62,7 @@ class Stores:
         self.worker_queue = WorkerQueue(database, self._worker, most_per_user, prices)
         self.recorded_answers = RecordedAnswers(database)
         self.message_questions = MessageQuestions(database)
-        self.tool_steps = ToolSteps(database, self._worker, prices)
+        self.recorded_calls = RecordedCalls(database, self._worker, prices)
         self.approvals = Approvals(database, self._worker)
         self.process_messages = ProcessMessages(database, self._worker)
         self.outbox = OutboxEntries(database)

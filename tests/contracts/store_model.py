@@ -9,7 +9,7 @@ from bot.core.conversation import FollowUp, Job, Question, ThreadKey
 from bot.core.inbound.triage import Participants
 from bot.core.job import Checkpoint, End, Piece, Pulse, State, Status, state_of
 from bot.core.outbox import ABOUT_APPROVALS, EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
-from bot.core.tool_steps import APPROVAL_S, Decision, StepState
+from bot.core.tool_calls import APPROVAL_S, CallState, Decision
 from bot.errors import EndReason
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.queue.batch import LATE_POST_S
@@ -39,9 +39,9 @@ class Expected:
     mention_ts: str | None = None
     joined_step: int | None = None
     waits_until: float | None = None
-    rounds: int = 0
+    steps: int = 0
     """How many steps of this version are on record."""
-    calls: Mapping[tuple[int, int, int], StepState] = field(default_factory=dict, hash=False)
+    calls: Mapping[tuple[int, int, int], CallState] = field(default_factory=dict, hash=False)
     """The state of each call, by version, step and index."""
     pieces: tuple[tuple[int, int, Piece], ...] = ()
     """The text on record of an answer that nobody has ended, with the version and the attempt that wrote each piece."""
@@ -72,7 +72,7 @@ class Expected:
     @property
     def is_asking(self) -> bool:
         """Whether a call of this version is to be decided."""
-        return any(key[0] == self.version and state is StepState.ASKED for key, state in self.calls.items())
+        return any(key[0] == self.version and state is CallState.ASKED for key, state in self.calls.items())
 
     @property
     def withdrawn(self) -> bool:
@@ -250,7 +250,7 @@ class StoreModel:
         self._change(job.id, status=Status.QUEUED if outdated else Status.ENDED, answer=text)
         self._change(job.id, has_answers=now.has_answers or bool(text))
         self._change(job.id, end_reason=None if outdated else end.reason)
-        self._change(job.id, rounds=0)
+        self._change(job.id, steps=0)
         if leftover is None or outdated:
             self._change(job.id, pieces=())
         if job.version > 0:
@@ -267,7 +267,7 @@ class StoreModel:
 
     def steps_of(self, job: Job) -> int:
         """Returns how many steps are on record for a job; the next one has this number."""
-        return self.jobs[job.id].rounds if job.id in self.jobs else 0
+        return self.jobs[job.id].steps if job.id in self.jobs else 0
 
     def calls_of(self, job: Job) -> list[tuple[int, int]]:
         """Returns the calls of the version that an attempt answers."""
@@ -277,21 +277,21 @@ class StoreModel:
     def _is_current(self, worker: str, job: Job) -> bool:
         return self.holds(worker, job) and self.jobs[job.id].version == job.version
 
-    def record_step(self, worker: str, job: Job, states: Sequence[StepState]) -> bool:
+    def record_step(self, worker: str, job: Job, states: Sequence[CallState]) -> bool:
         if not self._is_current(worker, job):
             return False
         now = self.jobs[job.id]
-        calls = {(job.version, now.rounds, index): state for index, state in enumerate(states)}
-        self._change(job.id, rounds=now.rounds + 1, calls={**now.calls, **calls})
+        calls = {(job.version, now.steps, index): state for index, state in enumerate(states)}
+        self._change(job.id, steps=now.steps + 1, calls={**now.calls, **calls})
         return True
 
     def begin_call(self, worker: str, job: Job, key: tuple[int, int]) -> bool:
         """No call of a version begins twice, and none once the job is stopped."""
         if not self._is_current(worker, job) or self.jobs[job.id].stop_requested:
             return False
-        return self._move_call(job.id, (job.version, *key), StepState.READY, StepState.BEGUN)
+        return self._move_call(job.id, (job.version, *key), CallState.READY, CallState.BEGUN)
 
-    def _move_call(self, job_id: int, key: tuple[int, int, int], old: StepState, new: StepState) -> bool:
+    def _move_call(self, job_id: int, key: tuple[int, int, int], old: CallState, new: CallState) -> bool:
         calls = self.jobs[job_id].calls
         if calls[key] is not old:
             return False
@@ -313,8 +313,8 @@ class StoreModel:
         is_decidable = (is_in_time or job.status is Status.RUNNING) and not job.stop_requested
         if not is_decidable or job.version != key[0]:
             return False, False
-        state = StepState.READY if decision is Decision.APPROVED else StepState.DENIED
-        decided = self._move_call(job_id, key, StepState.ASKED, state)
+        state = CallState.READY if decision is Decision.APPROVED else CallState.DENIED
+        decided = self._move_call(job_id, key, CallState.ASKED, state)
         released = not self.jobs[job_id].is_asking and self._release_waiting(job_id)
         if decided and self.jobs[job_id].status is Status.AWAITING_APPROVAL and not self._reply_in_hand(job_id):
             self._add(job_id, OutboxKind.SHOW_DECISION)
@@ -338,7 +338,7 @@ class StoreModel:
     def _deny_all(self, job_id: int) -> bool:
         job = self.jobs[job_id]
         for key in [key for key in job.calls if key[0] == job.version]:
-            self._move_call(job_id, key, StepState.ASKED, StepState.DENIED)
+            self._move_call(job_id, key, CallState.ASKED, CallState.DENIED)
         return self._release_waiting(job_id)
 
     def take_follow_ups(self, worker: str, job: Job, step_no: int) -> list[int]:
@@ -548,7 +548,7 @@ class StoreModel:
         job = self.jobs.get(job_id)
         if job is None or not job.live or job.unbegun or job.stop_requested:
             return False
-        self._change(job_id, version=job.version + 1, pieces=(), rounds=0)
+        self._change(job_id, version=job.version + 1, pieces=(), steps=0)
         self._release_waiting(job_id)
         self._rejoin(job_id)
         return True

@@ -10,7 +10,7 @@ from bot.core.conversation import Job, Question, RecordedReply, ThreadKey
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.stream import Usage
-from bot.core.tool_steps import Round, StepState, ToolStep
+from bot.core.tool_calls import CallState, RecordedCall, Step
 from bot.errors import EndReason
 from bot.store import Stores
 
@@ -23,7 +23,7 @@ DONE = End(EndReason.WHOLE, model="scripted/echo", usage=Usage(10, 20, 5))
 YES = "**Yes.**"
 
 STEPPED = End(EndReason.STEPPED, model="scripted/echo", usage=Usage(10, 5))
-CALL = ToolStep(0, 0, "call_1", "notes__add", {"text": "Milk"}, "hash", StepState.ASKED)
+CALL = RecordedCall(0, 0, "call_1", "notes__add", {"text": "Milk"}, "hash", CallState.ASKED)
 
 
 def texts_of(replies: Mapping[str, RecordedReply]) -> dict[str, str]:
@@ -31,10 +31,10 @@ def texts_of(replies: Mapping[str, RecordedReply]) -> dict[str, str]:
     return {ts: reply.text for ts, reply in replies.items()}
 
 
-def asking_round(*steps: ToolStep, step_no: int = 0) -> Round:
+def asking_step(*calls: RecordedCall, step_no: int = 0) -> Step:
     """Returns a step of a model that asks for these calls; by default, one that a person must approve."""
-    return Round(
-        step_no, "I'll note it. ", ({"type": "text", "text": "I'll note it. "},), "scripted/echo", steps or (CALL,)
+    return Step(
+        step_no, "I'll note it. ", ({"type": "text", "text": "I'll note it. "},), "scripted/echo", calls or (CALL,)
     )
 
 

@@ -25,7 +25,7 @@ from tests.contracts.stores import DONE, THREAD, YES, asked, enqueued
 PERSON, OTHER = "U0PERSON77", "U0OTHER88"
 NAMES_A_PERSON = {
     "jobs.user_id",
-    "tool_steps.decided_by",
+    "tool_calls.decided_by",
     "allowed_tools.allowed_by",
     "usage_totals.scope_id",
     "notices.user_id",
@@ -37,9 +37,9 @@ CODES = {
     # Names and numbers that Typist, Slack or a vendor makes, which say nothing of what was written.
     *("jobs.status", "jobs.end_reason", "jobs.worker", "jobs.page_ts", "jobs.edited_ts", "jobs.mention_ts", "jobs.ts"),
     "jobs.roles",
-    *("turns.model", "turns.end_reason", "turns.prompt_version", "rounds.model", "feedback.model"),
-    *("feedback.prompt_version", "tool_steps.call_id", "tool_steps.tool", "tool_steps.definition_hash"),
-    *("tool_steps.state", "tool_steps.decision", "workers.worker", "workers.usage_so_far", "slack_calls.method"),
+    *("turns.model", "turns.end_reason", "turns.prompt_version", "steps.model", "feedback.model"),
+    *("feedback.prompt_version", "tool_calls.call_id", "tool_calls.tool", "tool_calls.definition_hash"),
+    *("tool_calls.state", "tool_calls.decision", "workers.worker", "workers.usage_so_far", "slack_calls.method"),
     *("slack_calls.worker", "outbox_entries.kind", "notices.notice", "seen_events.event_id", "usage_totals.scope"),
     *("message_questions.view_id", "message_questions.posted_ts", "message_questions.posted_channel_id"),
     *("group_threads.since_ts", "pane_contexts.channel_id", "allowed_tools.tool", "allowed_tools.definition_hash"),
@@ -107,7 +107,7 @@ FIXED: Mapping[str, Any] = {
         "answered_with": None,
     },
     "usage_totals": lambda owner, number: {"scope": "user", "day": number},
-    "tool_steps": lambda owner, number: {"index": 0},
+    "tool_calls": lambda owner, number: {"index": 0},
     "message_questions": lambda owner, number: {"user_id": PERSON if owner == "theirs" else OTHER},
 }
 

@@ -7,12 +7,12 @@ import pytest
 from bot.clock import SystemClock
 from bot.core.job import End
 from bot.core.message_question import QUESTION_HOLD_S, QuotedMessage
-from bot.core.tool_steps import APPROVAL_S
+from bot.core.tool_calls import APPROVAL_S
 from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.queue.claim import PLACEHOLDER_HOLD_S
 from tests.clocks import ManualClock
-from tests.contracts.stores import STEPPED, asked, asking_round, enqueued, one
+from tests.contracts.stores import STEPPED, asked, asking_step, enqueued, one
 
 HOUR_S = 3600.0
 ABOUT = QuotedMessage("C1", "1.0", "1.0", "quoted", "https://hooks.slack.com/1")
@@ -58,8 +58,8 @@ async def test_approval_and_outbox_keep_their_times_while_the_clock_jumps(databa
     store = await Stores.open(database_url, "w1", clock)
     await enqueued(store, asked(1))
     job = await one(store)
-    await store.tool_steps.record(job, asking_round(), STEPPED, None)
-    await store.tool_steps.wait(job, None, store.clock.now() + 60)
+    await store.recorded_calls.record(job, asking_step(), STEPPED, None)
+    await store.recorded_calls.wait(job, None, store.clock.now() + 60)
     clock.wall_s += jump_s
     clock.wait(59)
     assert await store.outbox.take(10) == []

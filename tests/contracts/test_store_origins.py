@@ -10,7 +10,7 @@ from bot.core.job import End, Piece
 from bot.core.trust import ASKERS, FILE, OTHERS, OURS, TOOL, UNKNOWN, WEB, Origins
 from bot.errors import EndReason
 from bot.store import Stores
-from tests.contracts.stores import STEPPED, Workers, apart, asking_round, enqueued, one
+from tests.contracts.stores import STEPPED, Workers, apart, asking_step, enqueued, one
 
 pytest_plugins = ["tests.contracts.databases"]
 
@@ -63,10 +63,10 @@ async def continued_answer_taken_over(first: Stores, second: Stores, number: int
 
 
 async def step_taken_over(first: Stores, second: Stores, number: int, origins: Origins) -> Origins:
-    job, step = await claimed(first, number), replace(asking_round(), origins=origins)
-    assert await first.tool_steps.record(job, step, STEPPED, Piece(0, step.text))
+    job, step = await claimed(first, number), replace(asking_step(), origins=origins)
+    assert await first.recorded_calls.record(job, step, STEPPED, Piece(0, step.text))
     assert await first.worker_queue.release(job)
-    [recorded] = (await one(second)).rounds
+    [recorded] = (await one(second)).steps
     return recorded.origins
 
 

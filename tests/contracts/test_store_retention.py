@@ -61,10 +61,10 @@ async def test_retention_finds_old_rows_by_an_index(tmp_path: Path, number: int)
     async with store.database.engine.connect() as connection:
         plan = [str(row.detail) for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
     await store.close()
-    small = {"checkpoints", "rounds", "message_questions", "slack_calls", "notices", "pane_contexts"}
+    small = {"checkpoints", "steps", "message_questions", "slack_calls", "notices", "pane_contexts"}
     if rule.table.name not in small:
         assert any("INDEX ix_" in step for step in plan), plan
-    assert not any(step.startswith(("SCAN jobs", "SCAN turns", "SCAN tool_steps")) for step in plan), plan
+    assert not any(step.startswith(("SCAN jobs", "SCAN turns", "SCAN tool_calls")) for step in plan), plan
 
 
 async def test_records_without_texts_are_removed_after_400_days(database_url: str) -> None:

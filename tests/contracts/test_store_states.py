@@ -24,14 +24,14 @@ from bot.core.answer import Answer
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import End, Event, Piece, Spent, State, Status
 from bot.core.outbox import BACKOFF, EDITS_REPLY, OutboxEntry, OutboxKind, wait_s
-from bot.core.tool_steps import APPROVAL_S, Decision, StepState
+from bot.core.tool_calls import APPROVAL_S, CallState, Decision
 from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.schema import checkpoints, jobs, metadata, outbox_entries
 from tests.clocks import ManualClock
 from tests.contracts.store_model import StoreModel
-from tests.contracts.stores import CALL, STEPPED, asking_round, texts_of
+from tests.contracts.stores import CALL, STEPPED, asking_step, texts_of
 from tests.contracts.transitions import assert_moved, states
 
 THREADS = [
@@ -44,7 +44,7 @@ PEOPLE = ["U1", "U2"]
 ENDS = [EndReason.WHOLE, EndReason.CUT, EndReason.STOPPED, EndReason.DENIED, EndReason.CAP_REACHED]
 DELTAS = ["One ", "two, three. ", "A long part. " * 40]
 """An attempt goes on from where a long text ended, and begins a short one again."""
-CALL_STATES = [StepState.READY, StepState.ASKED]
+CALL_STATES = [CallState.READY, CallState.ASKED]
 MAX_ROUNDS = 40
 """Rounds within which all questions must end. An edited or unbatched job takes another round."""
 
@@ -239,13 +239,13 @@ class Machine(RuleBasedStateMachine):
             happened |= {job.id: Event.RELEASE} if released else {}
 
     @rule(claim=claims, calls=st.lists(st.sampled_from(CALL_STATES), min_size=1, max_size=2), waits=st.booleans())
-    def take_step(self, claim: tuple[str, Job], calls: list[StepState], waits: bool) -> None:
+    def take_step(self, claim: tuple[str, Job], calls: list[CallState], waits: bool) -> None:
         """A model asks for tools. If a person has to approve some of the calls, the worker gives the job up."""
         worker, job = claim
         step_no = self.model.steps_of(job)
-        steps = [replace(CALL, step_no=step_no, index=index, state=state) for index, state in enumerate(calls)]
+        made = [replace(CALL, step_no=step_no, index=index, state=state) for index, state in enumerate(calls)]
         recorded = self.runner.run(
-            self.stores[worker].tool_steps.record(job, asking_round(*steps, step_no=step_no), STEPPED, None)
+            self.stores[worker].recorded_calls.record(job, asking_step(*made, step_no=step_no), STEPPED, None)
         )
         assert recorded is self.model.record_step(worker, job, calls)
         if waits:
@@ -256,7 +256,7 @@ class Machine(RuleBasedStateMachine):
         worker, job = claim
         with self._notified(), self._moving() as happened:
             mention_at = None if mention_in_s is None else self.clock.now() + mention_in_s
-            waits = self.runner.run(self.stores[worker].tool_steps.wait(job, None, mention_at))
+            waits = self.runner.run(self.stores[worker].recorded_calls.wait(job, None, mention_at))
             assert waits is self.model.wait(worker, job, mention_in_s)
             happened |= {job.id: Event.WAIT} if waits else {}
 
@@ -266,18 +266,18 @@ class Machine(RuleBasedStateMachine):
         worker, job = claim
         if calls := self.model.calls_of(job):
             key = sorted(calls)[number % len(calls)]
-            step = replace(CALL, step_no=key[0], index=key[1])
-            begun = self.runner.run(self.stores[worker].tool_steps.begin(job, step))
+            call = replace(CALL, step_no=key[0], index=key[1])
+            begun = self.runner.run(self.stores[worker].recorded_calls.begin(job, call))
             assert begun is self.model.begin_call(worker, job, key)
 
-    @rule(worker=workers, number=few, call=few, decision=st.sampled_from([Decision.APPROVED, Decision.DENIED]))
-    def decide(self, worker: str, number: int, call: int, decision: Decision) -> None:
+    @rule(worker=workers, number=few, index=few, decision=st.sampled_from([Decision.APPROVED, Decision.DENIED]))
+    def decide(self, worker: str, number: int, index: int, decision: Decision) -> None:
         if (job_id := self._one(number)) is not None and (calls := self.model.jobs[job_id].calls):
-            version, *key = sorted(calls)[call % len(calls)]
-            step = replace(CALL, step_no=key[0], index=key[1])
+            version, *key = sorted(calls)[index % len(calls)]
+            call = replace(CALL, step_no=key[0], index=key[1])
             with self._notified(), self._moving() as happened:
                 decided = self.runner.run(
-                    self.stores[worker].approvals.decide(job_id, version, step, decision, PEOPLE[0])
+                    self.stores[worker].approvals.decide(job_id, version, call, decision, PEOPLE[0])
                 )
                 expected, released = self.model.decide(job_id, (version, key[0], key[1]), decision)
                 assert decided is expected
@@ -297,7 +297,7 @@ class Machine(RuleBasedStateMachine):
         worker, job = claim
         with self._notified(), self._moving() as happened:
             step_no = self.model.steps_of(job)
-            taken = self.runner.run(self.stores[worker].tool_steps.take_follow_ups(job, step_no))
+            taken = self.runner.run(self.stores[worker].recorded_calls.take_follow_ups(job, step_no))
             expected = self.model.take_follow_ups(worker, job, step_no)
             assert [follow_up.question for follow_up in taken] == [
                 self.model.jobs[job_id].question for job_id in expected

@@ -8,13 +8,13 @@ import pytest
 from bot.core import texts
 from bot.core.conversation import Job
 from bot.core.job import TRANSITIONS, End, Event, Spent, State
-from bot.core.tool_steps import APPROVAL_S, Decision
+from bot.core.tool_calls import APPROVAL_S, Decision
 from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from tests.clocks import ManualClock
 from tests.contracts.databases import ON_FILES
-from tests.contracts.stores import DONE, STEPPED, THREAD, YES, asked, asking_round, enqueued
+from tests.contracts.stores import DONE, STEPPED, THREAD, YES, asked, asking_step, enqueued
 from tests.contracts.transitions import states
 
 
@@ -98,13 +98,13 @@ async def remove(setup: JobWithWorkers) -> None:
 
 
 async def wait(setup: JobWithWorkers) -> None:
-    await setup.worker.tool_steps.record(setup.job, asking_round(), STEPPED, None)
-    await setup.worker.tool_steps.wait(setup.job, None, None)
+    await setup.worker.recorded_calls.record(setup.job, asking_step(), STEPPED, None)
+    await setup.worker.recorded_calls.wait(setup.job, None, None)
 
 
 async def decide(setup: JobWithWorkers) -> None:
-    [step] = asking_round().steps
-    await setup.other.approvals.decide(setup.job.id, setup.job.version, step, Decision.APPROVED, "U1")
+    [call] = asking_step().calls
+    await setup.other.approvals.decide(setup.job.id, setup.job.version, call, Decision.APPROVED, "U1")
 
 
 async def expire(setup: JobWithWorkers) -> None:

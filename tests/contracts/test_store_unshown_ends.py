@@ -64,7 +64,7 @@ async def test_unshown_end_of_an_answer_to_several_questions_is_the_whole_answer
         await enqueued(store, asked(number))
     job = await one(store)
     await enqueued(store, asked(3))
-    assert [follow_up.question for follow_up in await store.tool_steps.take_follow_ups(job, 0)] == [asked(3)]
+    assert [follow_up.question for follow_up in await store.recorded_calls.take_follow_ups(job, 0)] == [asked(3)]
     assert (job.question, job.earlier) == (asked(2), (asked(1),))
     assert await store.worker_queue.finish(job, END, ANSWER, leftover=UNSHOWN)
     to_show = await store.outbox.unshown_end(await taken_end(store, clock))

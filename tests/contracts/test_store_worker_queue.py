@@ -367,12 +367,12 @@ class TestPerson:
             await enqueued(stores[0], by(f"U{number % 2}", number))
         claimed: list[Job] = []
         for _ in range(6):
-            rounds = await asyncio.gather(*(store.worker_queue.claim(9) for store in stores))
-            assert sum(len(taken) for taken in rounds) <= 4
+            claims = await asyncio.gather(*(store.worker_queue.claim(9) for store in stores))
+            assert sum(len(taken) for taken in claims) <= 4
             async with stores[0].database.engine.begin() as connection:
                 live = sa.select(jobs.c.user_id, sa.func.count()).where(jobs.c.status == "running")
                 assert all(number <= 2 for _, number in await connection.execute(live.group_by(jobs.c.user_id)))
-            for store, taken in zip(stores, rounds, strict=True):
+            for store, taken in zip(stores, claims, strict=True):
                 claimed += taken
                 await asyncio.gather(*(store.worker_queue.finish(job, DONE, YES) for job in taken))
         assert len(claimed) == 12

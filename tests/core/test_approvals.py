@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.reply.approvals import SHOWN_ARGUMENT_CHARS, ask_of, details_of, mixed_words, readable
-from bot.core.tool_steps import Decision, StepState, ToolStep
+from bot.core.tool_calls import CallState, Decision, RecordedCall
 from bot.core.tools import label_of, visible
 
 UNSEEN = regex.compile(r"[\p{Default_Ignorable_Code_Point}\p{C}\p{Z}\u2800]")
@@ -17,9 +17,9 @@ SPACES = [char for char in map(chr, range(0x1_0000)) if unicodedata.category(cha
 """Unicode has none beyond its first plane. Looking through all planes would take each test worker half a second."""
 
 
-def step(tool: str = "notes__add", decided_by: str = "", **arguments: object) -> ToolStep:
+def call(tool: str = "notes__add", decided_by: str = "", **arguments: object) -> RecordedCall:
     decision = Decision.APPROVED if decided_by else None
-    return ToolStep(0, 0, "c1", tool, arguments, "h", StepState.ASKED, decision=decision, decided_by=decided_by)
+    return RecordedCall(0, 0, "c1", tool, arguments, "h", CallState.ASKED, decision=decision, decided_by=decided_by)
 
 
 @pytest.mark.parametrize(
@@ -63,24 +63,24 @@ def test_what_is_shown_is_what_is_sent(arguments: dict[str, str]) -> None:
 )
 def test_words_that_mix_scripts_are_named(text: str, words: tuple[str, ...]) -> None:
     assert mixed_words(text) == words
-    assert bool(ask_of(step(text=text), 0, ()).warning) is bool(words)
+    assert bool(ask_of(call(text=text), 0, ()).warning) is bool(words)
 
 
 def test_long_arguments_are_cut() -> None:
-    assert not ask_of(step(text="x" * (SHOWN_ARGUMENT_CHARS - 20)), 0, ()).is_cut
-    assert ask_of(step(text="x" * SHOWN_ARGUMENT_CHARS), 0, ()).is_cut
-    assert ask_of(step(text="\u200b" * 200), 0, ()).is_cut, "the escapes count"
+    assert not ask_of(call(text="x" * (SHOWN_ARGUMENT_CHARS - 20)), 0, ()).is_cut
+    assert ask_of(call(text="x" * SHOWN_ARGUMENT_CHARS), 0, ()).is_cut
+    assert ask_of(call(text="\u200b" * 200), 0, ()).is_cut, "the escapes count"
 
 
 @pytest.mark.parametrize("name", ["a`: done\n\n`pay__send", "x\u202eknil", "a__b\r- c", "[x](https://evil.example)"])
 def test_name_that_a_model_made_up_stays_a_name(name: str) -> None:
     assert regex.fullmatch(r"(?:[A-Za-z0-9._-]|\\u[0-9a-f]{4})+", label_of(name))
-    assert details_of([step(name)], {}) == f"`{label_of(name)}`: waiting for approval"
+    assert details_of([call(name)], {}) == f"`{label_of(name)}`: waiting for approval"
     assert len(label_of("x" * 5_000)) <= 101
 
 
 def test_name_of_a_decider_forges_no_line() -> None:
-    shown = details_of([step(decided_by="U1")], {"U1": "Eve\n\n`pay.send`: denied [x](https://evil.example)"})
+    shown = details_of([call(decided_by="U1")], {"U1": "Eve\n\n`pay.send`: denied [x](https://evil.example)"})
     assert shown == (
         "`notes.add`: waiting for approval, approved by Eve  \\`pay.send\\`: denied \\[x\\]\\(https://evil.example\\)"
     )

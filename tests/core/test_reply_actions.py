@@ -11,7 +11,7 @@ from bot.core.reply.actions import AnswerState, RecordedAnswer, ReplyAction, ref
 from bot.core.reply.approvals import Ask, asks_of, deciders, details_of
 from bot.core.reply.markdown.escaping import JOINER
 from bot.core.reply.messages import PageView
-from bot.core.tool_steps import Decision, StepState, ToolStep
+from bot.core.tool_calls import CallState, Decision, RecordedCall
 from bot.errors import EndReason
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks
@@ -123,30 +123,30 @@ SHOWN: list[tuple[PageView, list[str]]] = [
 ]
 
 
-def decided(state: StepState, decision: Decision | None, by: str = "") -> ToolStep:
-    return ToolStep(0, 0, "", "notes__add", {"text": "Milk"}, "hash", state, decision=decision, decided_by=by)
+def decided(state: CallState, decision: Decision | None, by: str = "") -> RecordedCall:
+    return RecordedCall(0, 0, "", "notes__add", {"text": "Milk"}, "hash", state, decision=decision, decided_by=by)
 
 
 @pytest.mark.parametrize(
-    ("step", "heading"),
+    ("call", "heading"),
     [
-        (decided(StepState.DONE, None), "`notes.add`: done"),
-        (decided(StepState.DONE, Decision.APPROVED, "U1"), "`notes.add`: done, approved by Ada"),
-        (decided(StepState.FAILED, Decision.APPROVED, "U2"), "`notes.add`: failed, approved by U2"),
-        (decided(StepState.DENIED, Decision.DENIED, "U1"), "`notes.add`: denied, by Ada"),
-        (decided(StepState.DENIED, Decision.REPLIED, "U1"), "`notes.add`: denied, by a reply from Ada"),
-        (decided(StepState.DENIED, Decision.EXPIRED), "`notes.add`: denied, nobody decided in time"),
-        (decided(StepState.DENIED, None), "`notes.add`: denied"),
+        (decided(CallState.DONE, None), "`notes.add`: done"),
+        (decided(CallState.DONE, Decision.APPROVED, "U1"), "`notes.add`: done, approved by Ada"),
+        (decided(CallState.FAILED, Decision.APPROVED, "U2"), "`notes.add`: failed, approved by U2"),
+        (decided(CallState.DENIED, Decision.DENIED, "U1"), "`notes.add`: denied, by Ada"),
+        (decided(CallState.DENIED, Decision.REPLIED, "U1"), "`notes.add`: denied, by a reply from Ada"),
+        (decided(CallState.DENIED, Decision.EXPIRED), "`notes.add`: denied, nobody decided in time"),
+        (decided(CallState.DENIED, None), "`notes.add`: denied"),
     ],
 )
-def test_details_say_what_became_of_a_call_and_who_decided(step: ToolStep, heading: str) -> None:
-    assert details_of([step], {"U1": "Ada"}).splitlines()[0] == heading
-    assert deciders([step, step]) == ([step.decided_by] if step.decided_by else [])
+def test_details_say_what_became_of_a_call_and_who_decided(call: RecordedCall, heading: str) -> None:
+    assert details_of([call], {"U1": "Ada"}).splitlines()[0] == heading
+    assert deciders([call, call]) == ([call.decided_by] if call.decided_by else [])
 
 
 def test_decided_calls_keep_their_places_while_others_wait() -> None:
-    waiting, denied = decided(StepState.ASKED, None), decided(StepState.DENIED, Decision.DENIED, "U1")
-    refused, unasked = decided(StepState.DENIED, None), decided(StepState.DONE, None)
+    waiting, denied = decided(CallState.ASKED, None), decided(CallState.DENIED, Decision.DENIED, "U1")
+    refused, unasked = decided(CallState.DENIED, None), decided(CallState.DONE, None)
     asks = asks_of([denied, refused, waiting, unasked], 0, ())
     assert [ask.decision for ask in asks] == [Decision.DENIED, None]
     assert asks_of([denied, refused, unasked], 0, ()) == ()

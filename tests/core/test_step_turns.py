@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.step_turns import DROPPED, with_room
-from bot.core.tool_steps import Round, StepState, ToolStep
+from bot.core.tool_calls import CallState, RecordedCall, Step
 
 SIZES = st.lists(st.lists(st.integers(0, 5_000), min_size=1, max_size=8), max_size=16)
 """The sizes of results, in characters, by step and call."""
 
 
-def steps(sizes: list[list[int]]) -> list[Round]:
+def steps_of(sizes: list[list[int]]) -> list[Step]:
     """Returns steps whose calls have returned results of these sizes."""
-    call = ToolStep(0, 0, "", "notes__list", {}, "a hash", StepState.DONE)
+    call = RecordedCall(0, 0, "", "notes__list", {}, "a hash", CallState.DONE)
     return [
-        Round(
+        Step(
             number,
             "Looking.",
             (),
@@ -28,28 +28,28 @@ def steps(sizes: list[list[int]]) -> list[Round]:
     ]
 
 
-def results(rounds: list[Round]) -> list[str]:
-    return [call.result for step in rounds for call in step.steps]
+def results(steps: list[Step]) -> list[str]:
+    return [call.result for step in steps for call in step.calls]
 
 
 @given(SIZES, st.integers(0, 30_000))
 def test_results_fit_except_for_those_of_the_last_step(sizes: list[list[int]], limit: int) -> None:
-    rounds = steps(sizes)
-    shortened = with_room(rounds, len, limit)
+    steps = steps_of(sizes)
+    shortened = with_room(steps, len, limit)
     earlier = results(shortened[:-1])
     remaining, last = [result for result in earlier if result != DROPPED], results(shortened[-1:])
-    assert shortened[-1:] == rounds[-1:], "the model hasn't read it"
+    assert shortened[-1:] == steps[-1:], "the model hasn't read it"
     if any(len(result) > len(DROPPED) for result in remaining):
         assert sum(map(len, (*remaining, *last))) <= limit
-    assert len(earlier) == len(results(rounds[:-1]))
-    if sum(map(len, results(rounds))) <= limit:
-        assert shortened == rounds
+    assert len(earlier) == len(results(steps[:-1]))
+    if sum(map(len, results(steps))) <= limit:
+        assert shortened == steps
 
 
 @given(SIZES, st.integers(1_000, 30_000))
 def test_oldest_results_go_and_short_ones_stay(sizes: list[list[int]], limit: int) -> None:
-    rounds = steps(sizes)
-    pairs = list(zip(results(rounds), results(with_room(rounds, len, limit)), strict=True))
+    steps = steps_of(sizes)
+    pairs = list(zip(results(steps), results(with_room(steps, len, limit)), strict=True))
     dropped = [after == DROPPED for before, after in pairs if len(before) > len(DROPPED)]
     assert dropped == sorted(dropped, reverse=True)
     assert all(after in (before, DROPPED) for before, after in pairs)
@@ -57,15 +57,15 @@ def test_oldest_results_go_and_short_ones_stay(sizes: list[list[int]], limit: in
 
 
 def test_most_requests_begin_like_the_one_before() -> None:
-    rounds = steps([[5_000]] * 40)
-    requests = [results(with_room(rounds[: number + 1], len, 80_000)) for number in range(40)]
+    steps = steps_of([[5_000]] * 40)
+    requests = [results(with_room(steps[: number + 1], len, 80_000)) for number in range(40)]
     same = [after[: len(before)] == before for before, after in pairwise(requests)]
     assert same.count(False) == 6, "each time, results of 20,000 characters go"
     assert same[:15] == [True] * 15
 
 
 def test_what_a_person_or_an_admin_denied_stays_as_it_is() -> None:
-    rounds = steps([[5_000], [5_000]])
-    denied = replace(rounds[0].steps[0], state=StepState.DENIED, result="An admin denies this tool.")
-    rounds = [replace(rounds[0], steps=(denied,)), rounds[1]]
-    assert with_room(rounds, len, 0) == rounds
+    steps = steps_of([[5_000], [5_000]])
+    denied = replace(steps[0].calls[0], state=CallState.DENIED, result="An admin denies this tool.")
+    steps = [replace(steps[0], calls=(denied,)), steps[1]]
+    assert with_room(steps, len, 0) == steps

@@ -11,7 +11,7 @@ from bot.clock import Clock, SystemClock
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
 from bot.core.lease import Lease
-from bot.core.limits.access import MAX_BOT_ROUNDS, Denial, UserKind
+from bot.core.limits.access import MAX_BOT_QUESTIONS_IN_A_ROW, Denial, UserKind
 from bot.services.access_control import AccessControl
 from bot.settings import Settings
 from bot.slack.client import SlackClient, new_session
@@ -264,16 +264,16 @@ async def test_two_bots_that_answer_each_other_stop_after_some_rounds(others: St
     async with running(replace(settings, allow_also=frozenset([UserKind.BOT]))):
         root = await others.mention("talk to hal")
         await others.answers("general", root)
-        for number in range(MAX_BOT_ROUNDS):
+        for number in range(MAX_BOT_QUESTIONS_IN_A_ROW):
             await others.sandbox.say_as_bot("hal", "general", "@typist is that so?", root)
             await others.answers("general", root, count=number + 2)
         await others.sandbox.say_as_bot("hal", "general", "@typist is that so?", root)
         await others.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in others.sandbox.deliveries))
         await others.sandbox.say("ada", "general", "@typist go on", root)
-        await others.answers("general", root, count=MAX_BOT_ROUNDS + 2)
+        await others.answers("general", root, count=MAX_BOT_QUESTIONS_IN_A_ROW + 2)
         await others.sandbox.say_as_bot("hal", "general", "@typist is that so?", root)
-        await others.answers("general", root, count=MAX_BOT_ROUNDS + 3)
-    assert len(others.vendor.requests) == MAX_BOT_ROUNDS + 3
+        await others.answers("general", root, count=MAX_BOT_QUESTIONS_IN_A_ROW + 3)
+    assert len(others.vendor.requests) == MAX_BOT_QUESTIONS_IN_A_ROW + 3
 
 
 async def test_question_beyond_the_persons_limit_is_queued_behind_a_placeholder(

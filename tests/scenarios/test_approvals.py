@@ -22,7 +22,7 @@ from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.outbox import OUTBOX_HOLD_S
 from bot.core.reply.actions import ReplyAction
-from bot.core.tool_steps import APPROVAL_S
+from bot.core.tool_calls import APPROVAL_S
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig
 from bot.settings import Settings
 from bot.store import Stores

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.databases import RecordedCall, RecordedJob
+from benchmarks.databases import CallRow, RecordedJob
 from benchmarks.faults import RateLimitFault
 from benchmarks.invariants import FAILURE_NOTES, AskedQuestion, Evidence, violations
 from benchmarks.logs import log_faults
@@ -333,7 +333,7 @@ OUTAGE_LINE = (
         ("Task exception was never retrieved", False, "'never retrieved' 1 times"),
         ("the token is xoxb-1", False, "a secret is in its log"),
         ("the answer was q1w1 q1w2", False, "text of a question or an answer is in its log: 'q1w1'"),
-        ("the call was q1r0c1", False, "text of a question or an answer is in its log: 'q1r0c1'"),
+        ("the call was q1s0c1", False, "text of a question or an answer is in its log: 'q1s0c1'"),
         ("the question was q1: 30 words", False, "text of a question or an answer"),
     ],
 )
@@ -345,7 +345,7 @@ def test_log_fault_is_found(log: str, excused: bool, sentence: str) -> None:
 # Tools.
 
 TOOL_QUESTION = PlannedQuestion(1, 1, THREAD, "ada", 30, 30, with_tools=True)
-"""It has two calls: q1r0c0 reads, q1r0c1 writes."""
+"""It has two calls: q1s0c0 reads, q1s0c1 writes."""
 READ_CALL, WRITE_CALL = TOOL_QUESTION.tokens
 
 
@@ -354,9 +354,9 @@ def answer_with_tools(**seen: str) -> str:
     return f"{text(1)} {''.join(seen_words(list(seen.items()))).strip()}"
 
 
-def call(token: str, state: str, version: int = 0) -> RecordedCall:
+def call(token: str, state: str, version: int = 0) -> CallRow:
     is_write, begun = token == WRITE_CALL, state not in ("ready", "asked", "denied")
-    return RecordedCall("C1", "101.000001", version, {"token": token}, is_write, state, begun)
+    return CallRow("C1", "101.000001", version, {"token": token}, is_write, state, begun)
 
 
 def with_tools(read: str, write: str, arrived: tuple[int, int], **seen: str) -> Evidence:
@@ -408,15 +408,15 @@ def test_write_of_an_earlier_version_counts_once() -> None:
 @pytest.mark.parametrize(
     ("evidence", "sentence"),
     [
-        (with_tools("done", "done", (1, 2)), "the call q1r0c1 was made 2 times"),
-        (with_tools("done", "done", (1, 0)), "q1r0c1 is done on record, and arrived 0 times"),
-        (with_tools("done", "done", (0, 1)), "q1r0c0 is done on record, and arrived 0 times"),
-        (with_tools("done", "not-made", (1, 1)), "q1r0c1 is denied on record, and arrived 1 times"),
-        (with_tools("done", "not-made", (1, 1)), "q1r0c1 was made, and the database has not begun it"),
-        (with_tools("done", "begun", (1, 1)), "its call q1r0c1 is begun, and the answer has ended"),
-        (with_tools("done", "unknown", (1, 1), q1r0c1="done"), "it says q1r0c1=done, and the database unknown"),
-        (replace(with_tools("done", "done", (1, 1)), tool_calls=[]), "it says q1r0c0=done, and the database has no"),
-        (made_for_two_versions("done", "done", 2), "the call q1r0c1 was made 2 times"),
+        (with_tools("done", "done", (1, 2)), "the call q1s0c1 was made 2 times"),
+        (with_tools("done", "done", (1, 0)), "q1s0c1 is done on record, and arrived 0 times"),
+        (with_tools("done", "done", (0, 1)), "q1s0c0 is done on record, and arrived 0 times"),
+        (with_tools("done", "not-made", (1, 1)), "q1s0c1 is denied on record, and arrived 1 times"),
+        (with_tools("done", "not-made", (1, 1)), "q1s0c1 was made, and the database has not begun it"),
+        (with_tools("done", "begun", (1, 1)), "its call q1s0c1 is begun, and the answer has ended"),
+        (with_tools("done", "unknown", (1, 1), q1s0c1="done"), "it says q1s0c1=done, and the database unknown"),
+        (replace(with_tools("done", "done", (1, 1)), tool_calls=[]), "it says q1s0c0=done, and the database has no"),
+        (made_for_two_versions("done", "done", 2), "the call q1s0c1 was made 2 times"),
     ],
 )
 def test_violation_of_calls_is_found(evidence: Evidence, sentence: str) -> None:
@@ -439,7 +439,7 @@ def joined(request: ModelRequest) -> Evidence:
     placeholder.deleted_s = 2.0
     first, second = evidence.jobs
     batched_job = replace(second, state="batched", answer="", answered_with=first.ts)
-    calls = [RecordedCall("C1", first.ts, 0, {"token": "q0r0c0"}, True, "done", True)]
+    calls = [CallRow("C1", first.ts, 0, {"token": "q0s0c0"}, True, "done", True)]
     return replace(evidence, jobs=[first, batched_job], model_requests={0: [request]}, tool_calls=calls)
 
 

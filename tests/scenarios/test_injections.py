@@ -19,7 +19,7 @@ from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey, ToolDefinition
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.reply.actions import ReplyAction
-from bot.core.tool_steps import StepState, ToolStep
+from bot.core.tool_calls import CallState, RecordedCall
 from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
 from bot.core.trust import OURS
 from bot.providers.model_setup import VendorSettings
@@ -350,8 +350,8 @@ def of_api(settings: Settings, api: Api, vendor: VendorServer) -> Settings:
 async def always_allow(settings: Settings) -> None:
     """Allows a tool in #general, as a press of Always allow does."""
     stores = await Stores.open(settings.database_url, "presser", SystemClock())
-    step = ToolStep(0, 0, "call_1", ALWAYS, {}, "a hash", StepState.ASKED)
-    await stores.approvals.allow_always(ThreadKey(TEAM_ID, "C0GENERAL", "1.0"), step, "U0GRACE")
+    call = RecordedCall(0, 0, "call_1", ALWAYS, {}, "a hash", CallState.ASKED)
+    await stores.approvals.allow_always(ThreadKey(TEAM_ID, "C0GENERAL", "1.0"), call, "U0GRACE")
     await stores.close()
 
 

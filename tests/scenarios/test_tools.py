@@ -11,7 +11,7 @@ import pytest
 from bot.core import texts
 from bot.core.limits.caps import parse_caps
 from bot.core.reply.actions import ReplyAction
-from bot.core.tool_steps import Decision
+from bot.core.tool_calls import Decision
 from bot.services import thread_statuses, tool_calls
 from bot.settings import Settings
 from sandbox.server import Sandbox

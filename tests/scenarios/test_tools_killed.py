@@ -14,7 +14,7 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core.reply.actions import ReplyAction
-from bot.core.tool_steps import StepState
+from bot.core.tool_calls import CallState
 from bot.mcp.config import read_setup
 from bot.settings import Settings
 from bot.store import Stores
@@ -30,7 +30,7 @@ from tests.streams.server import VendorServer
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("with_frequent_looks")]
 
-DONE, UNKNOWN = StepState.DONE, StepState.UNKNOWN
+DONE, UNKNOWN = CallState.DONE, CallState.UNKNOWN
 WRITE, READ = "raw__add", "raw__list"
 RESULT = "There are 3 notes."
 
@@ -41,12 +41,12 @@ class Moment:
 
     step: Step | None
     """What the process is about to do, or has just done; None: it waits for the server."""
-    write: tuple[StepState, int]
-    read: tuple[StepState, int]
+    write: tuple[CallState, int]
+    read: tuple[CallState, int]
 
 
 def of_steps(name: str, *, after: bool = False) -> Step:
-    return "bot.store.tool_steps", "ToolSteps", name, after
+    return "bot.store.recorded_calls", "RecordedCalls", name, after
 
 
 MOMENTS = {

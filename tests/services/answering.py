@@ -278,7 +278,7 @@ class AnsweringStage:
                 ThreadStatuses(NoPane(), stores.queue, self.clock, ME.team_id),
             ),
             prices=ModelPrices(),
-            tool_calls=ToolCalls(self.tools, stores.tool_steps, self.accounts, self.clock),
+            tool_calls=ToolCalls(self.tools, stores.recorded_calls, self.accounts, self.clock),
             max_steps=self.max_steps,
             results_tokens=self.results_tokens,
             admins=("UADMIN",),

@@ -6,7 +6,7 @@ from bot.core.answer import StepUnderWay
 from bot.core.conversation import Job, TextPart
 from bot.core.job import End, Spent
 from bot.core.stream import Citation, Completion, FinishReason, Opaque, Thinking, ToolCall, Usage
-from bot.core.tool_steps import Round
+from bot.core.tool_calls import Step
 from bot.core.trust import ASKERS
 from bot.errors import EndReason
 from bot.services.answer_attempt import CHARS_PER_TOKEN, AnswerAttempt
@@ -18,19 +18,19 @@ SEARCHED: dict[str, object] = {"type": "opaque", "vendor": "openai", "item": {"t
 END = End(EndReason.WHOLE)
 
 
-def attempt_at(*rounds: Round) -> AnswerAttempt:
-    return AnswerAttempt(Job(1, QUESTION, 1, rounds=rounds, version=3), claimed_at=10.0)
+def attempt_at(*steps: Step) -> AnswerAttempt:
+    return AnswerAttempt(Job(1, QUESTION, 1, steps=steps, version=3), claimed_at=10.0)
 
 
-def asked(*rounds: Round) -> AnswerAttempt:
+def asked(*steps: Step) -> AnswerAttempt:
     """Returns an attempt that has asked the model for a step."""
-    attempt = attempt_at(*rounds)
+    attempt = attempt_at(*steps)
     attempt.step_began(MODEL, 30, ASKERS)
     return attempt
 
 
-def step(number: int = 0, *items: dict[str, object]) -> Round:
-    return Round(number, "", items, MODEL)
+def step(number: int = 0, *items: dict[str, object]) -> Step:
+    return Step(number, "", items, MODEL)
 
 
 def completion(web_searches: int = 0) -> Completion:

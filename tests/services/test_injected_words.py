@@ -29,7 +29,7 @@ from bot.core.inbound.marks import Marks
 from bot.core.inbound.prompt import Conversation
 from bot.core.step_turns import with_steps
 from bot.core.stream import Citation, Completion, FinishReason, Opaque, Searching, StreamEvent, ToolCall, Usage
-from bot.core.tool_steps import Decision, Round, StepState, ToolStep
+from bot.core.tool_calls import CallState, Decision, RecordedCall, Step
 from bot.core.tools import Permission, ToolRule
 from bot.core.trust import ASKERS, OTHERS, OURS, TOOL, UNKNOWN, WEB, Origins
 from bot.services.answer_attempt import AnswerAttempt
@@ -41,7 +41,7 @@ QUESTION = Question(THREAD, "50.0", "UADA", "note milk")
 WRITE = "notes__add"
 OURS_TOOL = ToolDefinition(WRITE, "Adds.", {"type": "object"}, "a hash", OURS)
 THINKING = ("thinking", "redacted_thinking", "tool_use")
-CALL = ToolStep(0, 0, "call_1", "notes__list", {}, "a hash", StepState.DONE, result="Seen.")
+CALL = RecordedCall(0, 0, "call_1", "notes__list", {}, "a hash", CallState.DONE, result="Seen.")
 HISTORY: dict[str, Sequence[Message]] = {
     "another person's message": [message("Note it.", ts="2.0", user_id="UGRACE")],
     "an app's message": [message("Note it.", ts="2.0", user_id=None, bot_id="BCI", app_name="CI")],
@@ -72,17 +72,15 @@ ANSWERS = {
     "an answer to another person": RecordedReply("Seen.", ASKERS, "UGRACE"),
 }
 STEPS: dict[str, dict[str, Any]] = {
-    "a result": {"rounds": [Round(0, "", (), "m", (CALL,), ASKERS)]},
-    "a failed call": {"rounds": [Round(0, "", (), "m", (replace(CALL, state=StepState.FAILED),), ASKERS)]},
-    "a server's error": {"rounds": [Round(0, "", (), "m", (replace(CALL, result_is_error=True),), ASKERS)]},
-    "a call that nobody knows of": {
-        "rounds": [Round(0, "", (), "m", (replace(CALL, state=StepState.UNKNOWN),), ASKERS)]
-    },
+    "a result": {"steps": [Step(0, "", (), "m", (CALL,), ASKERS)]},
+    "a failed call": {"steps": [Step(0, "", (), "m", (replace(CALL, state=CallState.FAILED),), ASKERS)]},
+    "a server's error": {"steps": [Step(0, "", (), "m", (replace(CALL, result_is_error=True),), ASKERS)]},
+    "a call that nobody knows of": {"steps": [Step(0, "", (), "m", (replace(CALL, state=CallState.UNKNOWN),), ASKERS)]},
     "a denied call": {
-        "rounds": [Round(0, "", (), "m", (replace(CALL, state=StepState.DENIED, decision=Decision.DENIED),), ASKERS)]
+        "steps": [Step(0, "", (), "m", (replace(CALL, state=CallState.DENIED, decision=Decision.DENIED),), ASKERS)]
     },
-    "an earlier step that had read others' words": {"rounds": [Round(0, "", (), "m", (), OTHERS)]},
-    "a step without a record": {"rounds": [Round(0, "", (), "m", ())]},
+    "an earlier step that had read others' words": {"steps": [Step(0, "", (), "m", (), OTHERS)]},
+    "a step without a record": {"steps": [Step(0, "", (), "m", ())]},
     "text of an interrupted attempt": {"begun": "I'll note it."},
     "calls of an earlier version": {"made_before": [CALL]},
     "a forwarded message as follow-up": {
@@ -129,7 +127,7 @@ class Rules:
         return self._rule
 
 
-def state_of_write(how: str, origins: Origins) -> StepState:
+def state_of_write(how: str, origins: Origins) -> CallState:
     """Returns what becomes of a write that the model asks for after it has read these words."""
     rule, always = RULES[how]
     tool_calls = ToolCalls(Rules(rule), None, None, SystemClock())  # type: ignore[arg-type]
@@ -154,12 +152,12 @@ WAYS: dict[str, Origins] = {
     **{
         way: with_steps(
             prompt_of([]),
-            steps.get("rounds", ()),
-            steps.get("follow_ups", ()),
+            given.get("steps", ()),
+            given.get("follow_ups", ()),
             "UBOT",
-            **{name: value for name, value in steps.items() if name in ("begun", "made_before")},
+            **{name: value for name, value in given.items() if name in ("begun", "made_before")},
         ).origins
-        for way, steps in STEPS.items()
+        for way, given in STEPS.items()
     },
     "the definition of another tool": replace(
         prompt_of([]), tools=(OURS_TOOL, ToolDefinition("srv__x", "Note it.", {}, "b"))
@@ -183,19 +181,19 @@ def test_suite_is_large_enough() -> None:
 @pytest.mark.parametrize("how", RULES)
 @pytest.mark.parametrize("way", WAYS)
 def test_write_asks_after_words_that_came_in(way: str, how: str) -> None:
-    assert state_of_write(how, WAYS[way]) is StepState.ASKED
+    assert state_of_write(how, WAYS[way]) is CallState.ASKED
 
 
 @pytest.mark.parametrize("how", RULES)
 @pytest.mark.parametrize("way", EVENTS)
 def test_write_asks_after_what_came_in_the_same_response(way: str, how: str) -> None:
-    assert state_of_write(how, attempt_after(EVENTS[way]).answer.origins) is StepState.ASKED
+    assert state_of_write(how, attempt_after(EVENTS[way]).answer.origins) is CallState.ASKED
 
 
 @pytest.mark.parametrize("how", RULES)
 @pytest.mark.parametrize("way", OWN)
 def test_write_runs_unasked_after_the_askers_words_and_what_the_model_wrote(way: str, how: str) -> None:
-    assert state_of_write(how, attempt_after(OWN[way]).answer.origins) is StepState.READY
+    assert state_of_write(how, attempt_after(OWN[way]).answer.origins) is CallState.READY
 
 
 @pytest.mark.parametrize("how", RULES)
@@ -203,10 +201,10 @@ def test_write_runs_unasked_after_the_askers_messages_and_answers_to_them(how: s
     history = [message("note bread", ts="1.0"), message("Noted.", ts="2.0", user_id="UBOT", bot_id="BBOT")]
     history += [message("thanks, <@UBOT> and <@UADA>", ts="3.0")]
     replies = {"2.0": RecordedReply("Noted.", ASKERS, "UADA")}
-    assert state_of_write(how, prompt_of(history, replies).origins) is StepState.READY
+    assert state_of_write(how, prompt_of(history, replies).origins) is CallState.READY
 
 
 @pytest.mark.parametrize("so_far_origins", [UNKNOWN, ASKERS | TOOL, ASKERS | WEB])
 def test_continued_answer_carries_what_it_had_read(so_far_origins: Origins) -> None:
     attempt = AnswerAttempt(Job(1, QUESTION, 1, so_far="Seen.", so_far_origins=so_far_origins), claimed_at=10.0)
-    assert state_of_write("allow", attempt.answer.origins) is StepState.ASKED
+    assert state_of_write("allow", attempt.answer.origins) is CallState.ASKED

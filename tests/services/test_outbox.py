@@ -12,7 +12,7 @@ from bot.core.conversation import Job
 from bot.core.job import Checkpoint, End
 from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.reply.messages import Shown
-from bot.core.tool_steps import Decision, Round, StepState, ToolStep
+from bot.core.tool_calls import CallState, Decision, RecordedCall, Step
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.services.outbox import AT_ONCE, AWAY_S, DECISIONS_WITHIN_S, LOOK_S, WITHIN_S, Outbox
 from tests.clocks import WITHIN_S as TEST_WITHIN_S
@@ -226,10 +226,10 @@ async def test_nothing_is_shown_of_an_answer_that_was_deleted_meanwhile() -> Non
 
 def waiting(*decided: bool) -> Job:
     """Returns a job with one call for each, some of which are decided."""
-    ready: dict[str, Any] = {"state": StepState.READY, "decision": Decision.APPROVED}
-    step = ToolStep(0, 0, "call_1", "notes__add", {}, "first", StepState.ASKED)
-    steps = (replace(step, index=index, **ready if is_decided else {}) for index, is_decided in enumerate(decided))
-    return replace(ENDED, rounds=(Round(0, "", (), "m", tuple(steps)),))
+    ready: dict[str, Any] = {"state": CallState.READY, "decision": Decision.APPROVED}
+    call = RecordedCall(0, 0, "call_1", "notes__add", {}, "first", CallState.ASKED)
+    calls = (replace(call, index=index, **ready if is_decided else {}) for index, is_decided in enumerate(decided))
+    return replace(ENDED, steps=(Step(0, "", (), "m", tuple(calls)),))
 
 
 @pytest.mark.parametrize(

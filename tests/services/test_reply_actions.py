@@ -16,7 +16,7 @@ from bot.core.limits.access import AccessRules, Denial, UserKind
 from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction
 from bot.core.reply.approvals import SHOWN_ARGUMENT_CHARS, ApprovalPlace, value_of
 from bot.core.stream import ToolCall
-from bot.core.tool_steps import Decision, StepState, ToolStep
+from bot.core.tool_calls import CallState, Decision, RecordedCall
 from bot.core.tools import Permission, ToolRule
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.services.access_control import AccessControl
@@ -115,14 +115,14 @@ async def test_press_that_needs_an_end_is_refused_if_there_is_none_in_time(store
 # Decisions.
 
 
-def press_of(step: ToolStep, action: ReplyAction = ReplyAction.APPROVE, user_id: str = "U1", **more: Any) -> Press:
-    return Press(action, QUESTION.thread, PAGE_TS, user_id, value_of(step, 0), **more)
+def press_of(call: RecordedCall, action: ReplyAction = ReplyAction.APPROVE, user_id: str = "U1", **more: Any) -> Press:
+    return Press(action, QUESTION.thread, PAGE_TS, user_id, value_of(call, 0), **more)
 
 
 @asynccontextmanager
 async def asked_about(
     *calls: ToolCall, rules: Mapping[str, ToolRule] = RULES, access: AccessRules | None = None, **question: Any
-) -> AsyncIterator[tuple[AnsweringStage, ReplyActions, list[ToolStep]]]:
+) -> AsyncIterator[tuple[AnsweringStage, ReplyActions, list[RecordedCall]]]:
     """Yields a stage whose answer waits for decisions about these calls, its reply actions, and the calls."""
     server = NotesServer(rules)
     server.may_end.set()
@@ -142,7 +142,7 @@ async def test_decision_wakes_the_worker_once_it_is_the_last() -> None:
         assert await actions.press(press_of(first)) == ActionResponse(texts.others_to_decide(1))
         assert await actions.press(press_of(second, ReplyAction.DENY)) is None
         await ended(stage)
-        assert [step.state for step in await stage.stores.approvals.shown(1)] == [StepState.DONE, StepState.DENIED]
+        assert [call.state for call in await stage.stores.approvals.shown(1)] == [CallState.DONE, CallState.DENIED]
 
 
 @pytest.mark.parametrize(
@@ -159,8 +159,8 @@ async def test_cut_arguments_are_approved_only_where_they_are_shown_whole(
     action: ReplyAction, in_modal: bool, refused: bool
 ) -> None:
     long = replace(MILK, arguments={"text": "Milk " * SHOWN_ARGUMENT_CHARS})
-    async with asked_about(long) as (stage, actions, [step]):
-        response = await actions.press(press_of(step, action, "UADMIN", in_modal=in_modal))
+    async with asked_about(long) as (stage, actions, [call]):
+        response = await actions.press(press_of(call, action, "UADMIN", in_modal=in_modal))
         assert (response == ActionResponse(texts.SHOW_ALL_FIRST)) is refused
         [now] = await stage.stores.approvals.shown(1)
         assert (now.decision is None) is refused
@@ -180,9 +180,9 @@ GUESTS_TOO = AccessRules(also=frozenset({UserKind.GUEST}))
 )
 async def test_only_members_approve_what_may_change_something(tool: str, action: ReplyAction, refused: bool) -> None:
     rules = {READ: ToolRule(Permission.ASK, read_only=True), WRITE: ToolRule(Permission.ASK)}
-    async with asked_about(replace(MILK, name=tool), rules=rules, access=GUESTS_TOO) as (stage, actions, [step]):
+    async with asked_about(replace(MILK, name=tool), rules=rules, access=GUESTS_TOO) as (stage, actions, [call]):
         stage.accounts.kind_of_all = UserKind.GUEST
-        response = await actions.press(press_of(step, action, "UADMIN"))
+        response = await actions.press(press_of(call, action, "UADMIN"))
         assert response == (ActionResponse(texts.ONLY_MEMBERS_APPROVE) if refused else None)
         [now] = await stage.stores.approvals.shown(1)
         assert (now.decision is None) is refused
@@ -195,9 +195,9 @@ async def test_calls_are_shown_to_and_allowed_by_those_who_have_access_themselve
     bots_too = AccessRules(also=frozenset({UserKind.BOT}))
     # A bot's tools only read.
     rules = {READ: ToolRule(Permission.ASK, read_only=True)}
-    async with asked_about(LIST, rules=rules, access=bots_too, from_bot=True) as (stage, actions, [step]):
+    async with asked_about(LIST, rules=rules, access=bots_too, from_bot=True) as (stage, actions, [call]):
         stage.accounts.kind_at_calls = lambda: UserKind.GUEST
-        assert await actions.press(press_of(step, action, "UADMIN")) == ActionResponse(Denial.GUEST)
+        assert await actions.press(press_of(call, action, "UADMIN")) == ActionResponse(Denial.GUEST)
         [now] = await stage.stores.approvals.shown(1)
     assert (now.decision, surfaces_of(actions).modals) == (None, [])
 
@@ -209,29 +209,29 @@ async def test_calls_are_shown_to_and_allowed_by_those_who_have_access_themselve
 async def test_modal_with_arguments_offers_approval_only_while_it_may_be_given(
     user_id: str, decision: Decision | None, may_approve: bool
 ) -> None:
-    async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, [step, _]):
+    async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, [call, _]):
         if decision:
-            assert await stage.stores.approvals.decide(1, 0, step, decision, "U1")
-        assert await actions.press(press_of(step, ReplyAction.ARGUMENTS, user_id)) is None
-    place = ApprovalPlace("C1", QUESTION.thread.thread_ts, PAGE_TS, value_of(step, 0))
+            assert await stage.stores.approvals.decide(1, 0, call, decision, "U1")
+        assert await actions.press(press_of(call, ReplyAction.ARGUMENTS, user_id)) is None
+    place = ApprovalPlace("C1", QUESTION.thread.thread_ts, PAGE_TS, value_of(call, 0))
     assert surfaces_of(actions).modals == [place if may_approve else None]
 
 
 async def test_arguments_of_an_unknown_call_are_not_shown() -> None:
-    async with asked_about(MILK) as (_, actions, [step]):
-        forged = replace(press_of(step, ReplyAction.ARGUMENTS), value="0.0.0.x")
+    async with asked_about(MILK) as (_, actions, [call]):
+        forged = replace(press_of(call, ReplyAction.ARGUMENTS), value="0.0.0.x")
         assert await actions.press(forged) == ActionResponse(texts.NOTHING_TO_DECIDE)
 
 
 async def test_second_decision_about_a_call_is_told_that_there_is_none() -> None:
-    async with asked_about(MILK, replace(MILK, index=1)) as (_, actions, [step, _]):
-        assert await actions.press(press_of(step)) == ActionResponse(texts.others_to_decide(1))
-        assert await actions.press(press_of(step, ReplyAction.DENY)) == ActionResponse(texts.NOTHING_TO_DECIDE)
+    async with asked_about(MILK, replace(MILK, index=1)) as (_, actions, [call, _]):
+        assert await actions.press(press_of(call)) == ActionResponse(texts.others_to_decide(1))
+        assert await actions.press(press_of(call, ReplyAction.DENY)) == ActionResponse(texts.NOTHING_TO_DECIDE)
 
 
 async def test_details_are_those_of_the_calls_if_there_were_any(stores: Stores) -> None:
-    async with asked_about(MILK) as (_, actions, [step]):
-        details = await actions.press(press_of(step, ReplyAction.DETAILS))
+    async with asked_about(MILK) as (_, actions, [call]):
+        details = await actions.press(press_of(call, ReplyAction.DETAILS))
     assert details is not None
     assert (details.sentence, '"text": "Milk"' in details.markdown) == (texts.TOOLS_USED, True)
     await under_way(stores)

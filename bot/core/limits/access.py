@@ -10,7 +10,7 @@ from enum import StrEnum
 from bot.core import texts
 from bot.core.conversation import Question
 
-MAX_BOT_ROUNDS = 3
+MAX_BOT_QUESTIONS_IN_A_ROW = 3
 """How many questions of bots are answered in a row in one thread."""
 MAX_BOT_QUESTIONS_AN_HOUR = 20
 """How many questions of one bot are answered in an hour. A bot may begin a new thread for each answer."""
@@ -127,4 +127,4 @@ class BotQuestions:
     @property
     def too_many(self) -> bool:
         """Whether another answer may keep two bots answering each other forever."""
-        return self.in_a_row >= MAX_BOT_ROUNDS or self.in_an_hour >= MAX_BOT_QUESTIONS_AN_HOUR
+        return self.in_a_row >= MAX_BOT_QUESTIONS_IN_A_ROW or self.in_an_hour >= MAX_BOT_QUESTIONS_AN_HOUR

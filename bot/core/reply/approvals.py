@@ -15,7 +15,7 @@ import regex
 
 from bot.core import texts
 from bot.core.reply.markdown.lookalikes import OTHER_ALPHABET, mixes_scripts
-from bot.core.tool_steps import Decision, StepState, ToolStep
+from bot.core.tool_calls import CallState, Decision, RecordedCall
 from bot.core.tools import escaped, label_of
 
 MAX_ARGUMENT_CHARS = 12_000
@@ -68,51 +68,51 @@ class ApprovalPlace:
     """What the reply's buttons carry."""
 
 
-def asks_of(steps: Sequence[ToolStep], version: int, admins: Collection[str]) -> tuple[Ask, ...]:
+def asks_of(calls: Sequence[RecordedCall], version: int, admins: Collection[str]) -> tuple[Ask, ...]:
     """Returns the calls of a step that a person is asked about; none if no call waits any more.
 
     A decided call keeps its place: a second press would otherwise meet the next call's button.
     """
-    if not any(step.state is StepState.ASKED for step in steps):
+    if not any(call.state is CallState.ASKED for call in calls):
         return ()
-    return tuple(ask_of(step, version, admins) for step in steps if step.state is StepState.ASKED or step.decision)
+    return tuple(ask_of(call, version, admins) for call in calls if call.state is CallState.ASKED or call.decision)
 
 
-def ask_of(step: ToolStep, version: int, admins: Collection[str]) -> Ask:
+def ask_of(call: RecordedCall, version: int, admins: Collection[str]) -> Ask:
     """Returns a call as a person is asked about it."""
-    return Ask(label_of(step.tool), readable(step.arguments), value_of(step, version), bool(admins), step.decision)
+    return Ask(label_of(call.tool), readable(call.arguments), value_of(call, version), bool(admins), call.decision)
 
 
-def deciders(steps: Sequence[ToolStep]) -> list[str]:
+def deciders(calls: Sequence[RecordedCall]) -> list[str]:
     """Returns the ids of the people who decided about calls."""
-    return list(dict.fromkeys(step.decided_by for step in steps if step.decided_by))
+    return list(dict.fromkeys(call.decided_by for call in calls if call.decided_by))
 
 
-def details_of(steps: Sequence[ToolStep], names: Mapping[str, str]) -> str:
+def details_of(calls: Sequence[RecordedCall], names: Mapping[str, str]) -> str:
     """Returns a list of calls as Markdown: each tool, what became of its call and by whom, its arguments as code.
 
     `names`: of people, by id. A person without one is named by the id.
     """
-    return "\n\n".join(_details(step, names.get(step.decided_by, step.decided_by)) for step in steps)
+    return "\n\n".join(_details(call, names.get(call.decided_by, call.decided_by)) for call in calls)
 
 
-def _details(step: ToolStep, decider: str) -> str:
-    outcome = texts.CALL_STATES[step.state]
-    how = texts.decided_by(step.decision, _in_line(decider)) if step.decision else ""
-    heading = f"`{label_of(step.tool)}`: {', '.join(filter(None, (outcome, how)))}"
-    arguments = readable(step.arguments)
+def _details(call: RecordedCall, decider: str) -> str:
+    outcome = texts.CALL_STATES[call.state]
+    how = texts.decided_by(call.decision, _in_line(decider)) if call.decision else ""
+    heading = f"`{label_of(call.tool)}`: {', '.join(filter(None, (outcome, how)))}"
+    arguments = readable(call.arguments)
     fence = "`" * (max((len(run) for run in re.findall("`+", arguments)), default=0) + 3)
-    return f"{heading}\n{fence}\n{arguments}\n{fence}" if step.arguments else heading
+    return f"{heading}\n{fence}\n{arguments}\n{fence}" if call.arguments else heading
 
 
-def value_of(step: ToolStep, version: int) -> str:
+def value_of(call: RecordedCall, version: int) -> str:
     """Returns the value of the buttons for a call."""
-    return f"{version}.{step.step_no}.{step.index}.{step.binding}"
+    return f"{version}.{call.step_no}.{call.index}.{call.binding}"
 
 
-def step_named(value: str, version: int, steps: Sequence[ToolStep]) -> ToolStep | None:
+def call_named(value: str, version: int, calls: Sequence[RecordedCall]) -> RecordedCall | None:
     """Returns the call that a button's value names, None if it is not one of these."""
-    return next((step for step in steps if value_of(step, version) == value), None)
+    return next((call for call in calls if value_of(call, version) == value), None)
 
 
 def readable(arguments: Mapping[str, Any]) -> str:

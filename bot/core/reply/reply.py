@@ -552,7 +552,7 @@ class Reply:
         return self._full_chars, STREAM_BYTES if page >= self._short_from else PAGE_BYTES
 
     def _reform_since(self, plain_from: float) -> None:
-        """Lays pages out again that were plain and no longer are, or the other way round."""
+        """Lays pages out again that were plain and no longer are, or the reverse."""
         if self._edits.plain_from != plain_from:
             self._reform(int(min(plain_from, self._edits.plain_from)))
 

@@ -20,7 +20,7 @@ from bot.core.reply.pages import Pages
 from bot.core.reply.preview import beginning, first_words
 from bot.core.reply.sources import plain_list, shown_sources
 from bot.core.stream import Citation
-from bot.core.tool_steps import Decision
+from bot.core.tool_calls import Decision
 from bot.errors import EndReason
 from bot.slack.format import blockkit
 from bot.slack.format.blockkit import Json

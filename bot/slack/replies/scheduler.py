@@ -10,7 +10,7 @@ so the call always carries the newest text. That is why
 - a failed call needs no bookkeeping: it isn't recorded as shown, so the next call covers it;
 - the order of events doesn't matter: the difference always shows the remaining work.
 
-One loop (`run`) serves all live replies of a workspace, because they share its budgets. Each round it
+One loop (`run`) serves all live replies of a workspace, because they share its budgets. In each pass, it
 
 1. checks the lease: without a recent heartbeat another process may own the jobs, so nothing is sent;
 2. prepares each changed reply without a call in flight: it is left if its time is over, a page that begins gets a

@@ -141,7 +141,7 @@ def _with_batch(job: Job, rows: Sequence[sa.Row[Any]]) -> Job:
 
 
 async def join(connection: AsyncConnection, job: Job, step_no: int, now: float) -> tuple[FollowUp, ...]:
-    """Takes along the questions that a running job's asker has queued behind it (ToolSteps.take_follow_ups)."""
+    """Takes along the questions that a running job's asker has queued behind it (RecordedCalls.take_follow_ups)."""
     queued = sa.select(jobs).where(in_thread(job.question.thread), is_queued(), jobs.c.ts > job.question.ts)
     rows = (await connection.execute(queued.order_by(jobs.c.ts).with_for_update())).all()
 

@@ -31,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import Job
 from bot.core.job import Spent, Status
 from bot.prices import ModelPrices
-from bot.store import checkpoints, outbox, recorded_answers, rounds, usage_totals
+from bot.store import checkpoints, outbox, recorded_answers, recorded_steps, usage_totals
 from bot.store.liveness.failure_detector import Observation
 from bot.store.predicates import has_come, has_jobs, is_queued, is_running, same_thread
 from bot.store.queue.batch import end_batched, followers, with_earlier
@@ -168,7 +168,7 @@ async def take_over(
 async def _with_records(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
     """Returns the jobs with their earlier questions, what earlier versions left, and their checkpoints."""
     with_versions = await recorded_answers.with_versions(connection, await with_earlier(connection, claimed))
-    return await rounds.with_rounds(connection, await checkpoints.with_checkpoints(connection, with_versions))
+    return await recorded_steps.with_steps(connection, await checkpoints.with_checkpoints(connection, with_versions))
 
 
 Tokens = dict[str, dict[str, list[Any]]]
@@ -198,7 +198,7 @@ async def _record_interrupted(
     }
     before = {job: used.get((job.id, job.attempts - 1), Spent()) for job in claimed}
     uncounted = {job: spent for job, spent in before.items() if spent != Spent()}
-    counted = await rounds.counted(connection, {job.id: spent for job, spent in uncounted.items()})
+    counted = await recorded_steps.counted(connection, {job.id: spent for job, spent in uncounted.items()})
     interrupted = {
         job: interrupted_values(job.id, spent, now, prices) for job, spent in uncounted.items() if job.id not in counted
     }

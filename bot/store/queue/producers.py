@@ -15,7 +15,7 @@ from bot.core.conversation import Question, QueuedThreads, ThreadKey
 from bot.core.job import Enqueued, State, Status, state_of
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
-from bot.store import checkpoints, outbox, rounds
+from bot.store import checkpoints, outbox, recorded_steps
 from bot.store.approvals import RELEASED, deny_by_reply
 from bot.store.database import Database, Operations, completes, reads, writes
 from bot.store.liveness.workers import WorkerLiveness
@@ -245,7 +245,7 @@ async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> b
     starts_over = (await connection.execute(this.values(next_version))).rowcount > 0
     if starts_over:
         await checkpoints.drop(connection, jobs.c.id == job_id)
-        await rounds.drop(connection, jobs.c.id == job_id)
+        await recorded_steps.drop(connection, jobs.c.id == job_id)
         await batch.rejoin(connection, job_id)
     return starts_over
 

@@ -13,7 +13,7 @@ from bot.core.conversation import NO_ROLES, Job, Roles
 from bot.core.job import End, Piece, Pulse, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, OutboxKind, wait_s
 from bot.prices import ModelPrices
-from bot.store import checkpoints, outbox, recorded_answers, rounds
+from bot.store import checkpoints, outbox, recorded_answers, recorded_steps
 from bot.store.database import Database, Operations, completes, writes
 from bot.store.liveness.workers import WorkerLiveness
 from bot.store.predicates import in_thread, is_queued, is_running
@@ -171,7 +171,7 @@ class WorkerQueue(Operations):
             await checkpoints.append(connection, self._worker.name, {job: piece} if piece else NO_PIECES)
             released = held.fenced.values(status=Status.QUEUED.value, worker=None, started_at=None)
             is_released = (await connection.execute(released)).rowcount > 0
-            if is_released and spent != Spent() and not await rounds.counted(connection, {job.id: spent}):
+            if is_released and spent != Spent() and not await recorded_steps.counted(connection, {job.id: spent}):
                 turn = interrupted_values(job.id, spent, self._now(), self._prices)
                 await record_turn(connection, job, turn, self._now())
             if is_released:
@@ -252,7 +252,7 @@ class WorkerQueue(Operations):
         job, is_outdated = held.job, row.status == Status.QUEUED
         if is_outdated or leftover is not OutboxKind.SHOW_END:
             await checkpoints.drop(connection, jobs.c.id == job.id)
-        await rounds.drop(connection, jobs.c.id == job.id)
+        await recorded_steps.drop(connection, jobs.c.id == job.id)
         await _cancel_entries(connection, job)
         if leftover and not is_outdated and not row.erase_requested:
             await outbox.add(connection, leftover, [job.id], now + wait_s(0))
@@ -269,7 +269,7 @@ async def _counted_once(connection: AsyncConnection, job: Job, end: End) -> End:
     if end.usage is None or end.estimated_step is None:
         return end
     spent = Spent(version=job.version, step_no=end.estimated_step)
-    return replace(end, usage=None) if await rounds.counted(connection, {job.id: spent}) else end
+    return replace(end, usage=None) if await recorded_steps.counted(connection, {job.id: spent}) else end
 
 
 async def _cancel_entries(connection: AsyncConnection, job: Job) -> None:

@@ -26,8 +26,8 @@ def upgrade() -> None:
     _create_jobs()
     _create_turns()
     _create_checkpoints()
-    _create_rounds()
-    _create_tool_steps()
+    _create_steps()
+    _create_tool_calls()
     _create_allowed_tools()
     _create_workers()
     _create_outbox_entries()
@@ -156,9 +156,9 @@ def _create_checkpoints() -> None:
     op.create_index("ix_checkpoints_job_id", "checkpoints", ["job_id"])
 
 
-def _create_rounds() -> None:
+def _create_steps() -> None:
     op.create_table(
-        "rounds",
+        "steps",
         sa.Column("id", _ROW_ID, nullable=False),
         sa.Column("job_id", _ROW_ID, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
@@ -167,15 +167,15 @@ def _create_rounds() -> None:
         sa.Column("items", sa.Text, nullable=False),
         sa.Column("model", sa.Text, nullable=False),
         sa.Column("origins", sa.JSON),
-        sa.PrimaryKeyConstraint("id", name="pk_rounds"),
-        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_rounds_job_id", ondelete="CASCADE"),
-        sa.UniqueConstraint("job_id", "version", "step_no", name="uq_rounds_job_id_version_step_no"),
+        sa.PrimaryKeyConstraint("id", name="pk_steps"),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_steps_job_id", ondelete="CASCADE"),
+        sa.UniqueConstraint("job_id", "version", "step_no", name="uq_steps_job_id_version_step_no"),
     )
 
 
-def _create_tool_steps() -> None:
+def _create_tool_calls() -> None:
     op.create_table(
-        "tool_steps",
+        "tool_calls",
         sa.Column("id", _ROW_ID, nullable=False),
         sa.Column("job_id", _ROW_ID, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
@@ -195,11 +195,11 @@ def _create_tool_steps() -> None:
         sa.Column("created_at", sa.Double, nullable=False),
         sa.Column("begun_at", sa.Double),
         sa.Column("ended_at", sa.Double),
-        sa.PrimaryKeyConstraint("id", name="pk_tool_steps"),
-        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_tool_steps_job_id", ondelete="CASCADE"),
-        sa.UniqueConstraint("job_id", "version", "step_no", "index", name="uq_tool_steps_job_id_version_step_no_index"),
+        sa.PrimaryKeyConstraint("id", name="pk_tool_calls"),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_tool_calls_job_id", ondelete="CASCADE"),
+        sa.UniqueConstraint("job_id", "version", "step_no", "index", name="uq_tool_calls_job_id_version_step_no_index"),
     )
-    op.create_index("ix_tool_steps_content", "tool_steps", ["created_at"], **_where("arguments <> '' OR result <> ''"))
+    op.create_index("ix_tool_calls_content", "tool_calls", ["created_at"], **_where("arguments <> '' OR result <> ''"))
 
 
 def _create_allowed_tools() -> None:

@@ -1,4 +1,4 @@
-"""Tool steps: the calls that a model asks for while it answers, and the rule that each is made at most once. Pure.
+"""The calls that a model asks for while it answers, and the rule that each is made at most once. Pure.
 
 A model's answer takes one or more steps. A step is one request: the model writes text, and may ask for tools. Then its
 items and its calls go on record, the calls are decided and made, and their results go into the next step's request. An
@@ -32,7 +32,7 @@ APPROVAL_S = 4 * 3600.0
 """How long a person has to decide. Long enough for a meeting, and short enough that the question still stands."""
 
 
-class StepState(StrEnum):
+class CallState(StrEnum):
     """Where a call is in its life; the module's docstring explains each."""
 
     READY = "ready"
@@ -46,7 +46,7 @@ class StepState(StrEnum):
     @property
     def is_over(self) -> bool:
         """Whether the call has a result for the model."""
-        return self in (StepState.DONE, StepState.FAILED, StepState.DENIED, StepState.UNKNOWN)
+        return self in (CallState.DONE, CallState.FAILED, CallState.DENIED, CallState.UNKNOWN)
 
 
 class Decision(StrEnum):
@@ -61,7 +61,7 @@ class Decision(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ToolStep:
+class RecordedCall:
     """One call that a model asked for."""
 
     step_no: int
@@ -73,7 +73,7 @@ class ToolStep:
     tool: str
     arguments: Mapping[str, Any] = field(repr=False)
     definition_hash: str
-    state: StepState
+    state: CallState
     read_only: bool = False
     """Whether an admin declared the tool to change nothing, so that the call may be repeated."""
     result: str = field(default="", repr=False)
@@ -96,7 +96,7 @@ class ToolStep:
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class Step:
     """One step of a model that asked for tools, as it is on record."""
 
     step_no: int
@@ -106,7 +106,7 @@ class Round:
     """The model's output as it must be sent back: text, calls, and items that belong to one vendor."""
     model: str
     """The model that wrote it: other vendors can't read its items."""
-    steps: tuple[ToolStep, ...] = ()
+    calls: tuple[RecordedCall, ...] = ()
     origins: Origins = UNKNOWN
     """What the model had read when it asked for the calls."""
 

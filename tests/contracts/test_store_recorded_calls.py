@@ -1,4 +1,4 @@
-"""Tool steps in the database: each call begins once, by the attempt that holds the job; approvals work once."""
+"""Calls in the database: each begins once, by the attempt that holds the job; approvals work once."""
 
 from dataclasses import replace
 
@@ -9,32 +9,32 @@ from bot.core.conversation import FollowUp, Job, QueuedThreads
 from bot.core.job import End, Piece, Spent
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxKind
 from bot.core.stream import Usage
-from bot.core.tool_steps import APPROVAL_S, Decision, Round, StepState, ToolStep
+from bot.core.tool_calls import APPROVAL_S, CallState, Decision, RecordedCall, Step
 from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.liveness.failure_detector import Observation
 from bot.store.queue import claim
-from bot.store.schema import allowed_tools, outbox_entries, rounds, tool_steps, turns, workers
+from bot.store.schema import allowed_tools, outbox_entries, steps, tool_calls, turns, workers
 from tests.clocks import ManualClock
-from tests.contracts.stores import CALL, DONE, STEPPED, THREAD, YES, Workers, asked, asking_round, count, enqueued, one
+from tests.contracts.stores import CALL, DONE, STEPPED, THREAD, YES, Workers, asked, asking_step, count, enqueued, one
 
 pytest_plugins = ["tests.contracts.databases"]
 
-READY = replace(CALL, state=StepState.READY)
+READY = replace(CALL, state=CallState.READY)
 LISTING = replace(READY, tool="notes__list", read_only=True)
 
 
-async def recorded(store: Stores, *steps: ToolStep) -> Job:
+async def recorded(store: Stores, *calls: RecordedCall) -> Job:
     """Returns a running job with a recorded step."""
     await enqueued(store, asked(1))
     job = await one(store)
-    assert await store.tool_steps.record(job, asking_round(*steps), STEPPED, Piece(0, "I'll note it. "))
+    assert await store.recorded_calls.record(job, asking_step(*calls), STEPPED, Piece(0, "I'll note it. "))
     return job
 
 
-async def state(store: Stores, job: Job) -> StepState:
-    [step] = await store.tool_steps.steps(job, 0)
-    return step.state
+async def state(store: Stores, job: Job) -> CallState:
+    [call] = await store.recorded_calls.calls(job, 0)
+    return call.state
 
 
 async def again(store: Stores, job: Job) -> Job:
@@ -49,7 +49,7 @@ async def again(store: Stores, job: Job) -> Job:
 async def test_thread_asks_for_an_approval_until_it_is_decided(store: Stores) -> None:
     job = await recorded(store, CALL)
     assert (await store.queue.queued_threads("T1")).asking == frozenset()
-    assert await store.tool_steps.wait(job, None, None)
+    assert await store.recorded_calls.wait(job, None, None)
     queued = await store.queue.queued_threads("T1")
     assert queued == QueuedThreads((), frozenset(), frozenset({THREAD}))
     assert await store.approvals.decide(job.id, job.version, CALL, Decision.APPROVED, "U1")
@@ -63,17 +63,17 @@ async def test_thread_asks_for_an_approval_until_it_is_decided(store: Stores) ->
 async def test_next_attempt_gets_the_recorded_steps_with_their_items(store: Stores) -> None:
     hostile = replace(CALL, arguments={"text": "nul \0 half \ud800 𝄞 \u202e", "deep": [{"a": None}]}, call_id="")
     job = await again(store, await recorded(store, hostile))
-    [step] = job.rounds
-    assert (step.text, step.items, step.model) == (asking_round().text, asking_round().items, "scripted/echo")
-    [call] = step.steps
+    [step] = job.steps
+    assert (step.text, step.items, step.model) == (asking_step().text, asking_step().items, "scripted/echo")
+    [call] = step.calls
     assert (call.arguments, call.binding) == (hostile.arguments, hostile.binding)
     assert job.settled == job.checkpoint.text == "I'll note it. "
 
 
 async def test_step_counts_its_usage_once_even_if_its_commit_was_not_heard_of(store: Stores) -> None:
     job = await recorded(store)
-    assert await store.tool_steps.record(job, asking_round(), STEPPED, None)
-    assert [await count(store, table) for table in (rounds, tool_steps, turns)] == [1, 1, 1]
+    assert await store.recorded_calls.record(job, asking_step(), STEPPED, None)
+    assert [await count(store, table) for table in (steps, tool_calls, turns)] == [1, 1, 1]
 
 
 async def used(store: Stores) -> list[tuple[str, int | None]]:
@@ -121,26 +121,26 @@ async def test_usage_of_a_recorded_step_does_not_count_again_if_its_answer_is_st
 
 
 @pytest.mark.parametrize(
-    ("step", "times"), [(READY, 1), (LISTING, 3), (CALL, 0)], ids=["ready", "read-only", "still asked"]
+    ("call", "times"), [(READY, 1), (LISTING, 3), (CALL, 0)], ids=["ready", "read-only", "still asked"]
 )
-async def test_call_begins_once_unless_it_is_read_only(store: Stores, step: ToolStep, times: int) -> None:
-    job = await recorded(store, step)
-    assert [await store.tool_steps.begin(job, step) for _ in range(3)] == [number < times for number in range(3)]
+async def test_call_begins_once_unless_it_is_read_only(store: Stores, call: RecordedCall, times: int) -> None:
+    job = await recorded(store, call)
+    assert [await store.recorded_calls.begin(job, call) for _ in range(3)] == [number < times for number in range(3)]
 
 
 async def test_call_that_is_over_stays_as_it_ended(store: Stores) -> None:
     job = await recorded(store, LISTING)
-    assert await store.tool_steps.begin(job, LISTING)
-    assert await store.tool_steps.end(job, replace(LISTING, state=StepState.DONE, result="3 notes"))
-    assert not await store.tool_steps.end(job, replace(LISTING, state=StepState.FAILED, result="late"))
-    assert not await store.tool_steps.begin(job, LISTING)
-    [step] = await store.tool_steps.steps(job, 0)
-    assert (step.state, step.result) == (StepState.DONE, "3 notes")
+    assert await store.recorded_calls.begin(job, LISTING)
+    assert await store.recorded_calls.end(job, replace(LISTING, state=CallState.DONE, result="3 notes"))
+    assert not await store.recorded_calls.end(job, replace(LISTING, state=CallState.FAILED, result="late"))
+    assert not await store.recorded_calls.begin(job, LISTING)
+    [call] = await store.recorded_calls.calls(job, 0)
+    assert (call.state, call.result) == (CallState.DONE, "3 notes")
 
 
 async def test_call_with_other_arguments_than_recorded_does_not_begin(store: Stores) -> None:
     job = await recorded(store, READY)
-    assert not await store.tool_steps.begin(job, replace(READY, arguments={"text": "Bread"}))
+    assert not await store.recorded_calls.begin(job, replace(READY, arguments={"text": "Bread"}))
 
 
 async def test_attempt_that_lost_its_job_writes_nothing(worker: Workers) -> None:
@@ -148,36 +148,36 @@ async def test_attempt_that_lost_its_job_writes_nothing(worker: Workers) -> None
     late = await recorded(store, READY)
     assert await store.worker_queue.release(late)
     job = await one(other)
-    assert not await store.tool_steps.begin(late, READY)
-    assert not await store.tool_steps.record(late, asking_round(step_no=1), STEPPED, None)
-    assert await other.tool_steps.begin(job, READY)
-    assert not await store.tool_steps.end(late, replace(READY, state=StepState.DONE))
-    assert not await store.tool_steps.wait(late, None, None)
-    assert await store.tool_steps.take_follow_ups(late, 1) == ()
-    assert await state(other, job) is StepState.BEGUN
+    assert not await store.recorded_calls.begin(late, READY)
+    assert not await store.recorded_calls.record(late, asking_step(step_no=1), STEPPED, None)
+    assert await other.recorded_calls.begin(job, READY)
+    assert not await store.recorded_calls.end(late, replace(READY, state=CallState.DONE))
+    assert not await store.recorded_calls.wait(late, None, None)
+    assert await store.recorded_calls.take_follow_ups(late, 1) == ()
+    assert await state(other, job) is CallState.BEGUN
 
 
 async def test_nothing_begins_once_a_stop_is_requested_or_the_question_is_edited(store: Stores) -> None:
     job = await recorded(store, READY)
     await store.queue.edit(replace(asked(1), text="Why not?"), "1700000009.0")
-    assert not await store.tool_steps.begin(job, READY)
+    assert not await store.recorded_calls.begin(job, READY)
     assert await store.worker_queue.finish(job, DONE, YES) is False
     job = await one(store)
-    assert (job.version, job.rounds) == (1, ())
-    assert await store.tool_steps.record(job, asking_round(READY), STEPPED, None)
+    assert (job.version, job.steps) == (1, ())
+    assert await store.recorded_calls.record(job, asking_step(READY), STEPPED, None)
     await store.queue.request_stop(job.id)
-    assert not await store.tool_steps.begin(job, READY)
+    assert not await store.recorded_calls.begin(job, READY)
 
 
 async def test_new_version_knows_what_an_earlier_one_may_have_changed(store: Stores) -> None:
     job = await recorded(store, READY, replace(LISTING, index=1), replace(READY, index=2))
-    for step in (READY, replace(LISTING, index=1)):
-        assert await store.tool_steps.begin(job, step)
+    for call in (READY, replace(LISTING, index=1)):
+        assert await store.recorded_calls.begin(job, call)
     await store.queue.edit(replace(asked(1), text="Why not?"), "1700000009.0")
-    assert await store.tool_steps.end(job, replace(READY, state=StepState.DONE, result="Noted"))
+    assert await store.recorded_calls.end(job, replace(READY, state=CallState.DONE, result="Noted"))
     await store.worker_queue.finish(job, DONE, YES)
-    [made] = await store.tool_steps.made_before(await one(store))
-    assert (made.tool, made.state) == (READY.tool, StepState.DONE)
+    [made] = await store.recorded_calls.made_before(await one(store))
+    assert (made.tool, made.state) == (READY.tool, CallState.DONE)
 
 
 # Approvals.
@@ -186,22 +186,22 @@ async def test_new_version_knows_what_an_earlier_one_may_have_changed(store: Sto
 async def test_job_waits_only_while_a_call_is_to_be_decided(store: Stores) -> None:
     job = await recorded(store)
     assert await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
-    assert not await store.tool_steps.wait(job, None, None), "the decision was faster"
-    assert await state(store, job) is StepState.READY
+    assert not await store.recorded_calls.wait(job, None, None), "the decision was faster"
+    assert await state(store, job) is CallState.READY
 
 
 async def test_waiting_job_goes_on_once_all_calls_are_decided(store: Stores) -> None:
     second = replace(CALL, index=1)
     job = await recorded(store, CALL, second)
-    assert await store.tool_steps.wait(job, None, None)
+    assert await store.recorded_calls.wait(job, None, None)
     assert await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
     assert await store.worker_queue.claim(1) == []
     assert await store.approvals.decide(job.id, 0, second, Decision.DENIED, "U2")
     job = await one(store)
-    steps = job.rounds[0].steps
-    assert [(step.state, step.decision, step.decided_by) for step in steps] == [
-        (StepState.READY, Decision.APPROVED, "U1"),
-        (StepState.DENIED, Decision.DENIED, "U2"),
+    calls = job.steps[0].calls
+    assert [(call.state, call.decision, call.decided_by) for call in calls] == [
+        (CallState.READY, Decision.APPROVED, "U1"),
+        (CallState.DENIED, Decision.DENIED, "U2"),
     ]
 
 
@@ -212,16 +212,16 @@ async def test_waiting_job_goes_on_once_all_calls_are_decided(store: Stores) -> 
 )
 async def test_decision_about_another_call_has_no_effect(store: Stores, other: dict[str, object]) -> None:
     job = await recorded(store)
-    assert await store.tool_steps.wait(job, None, None)
+    assert await store.recorded_calls.wait(job, None, None)
     changes = {"tool": {"tool": "x__y"}, "arguments": {"arguments": {}}, "definition_hash": {"definition_hash": "new"}}
-    step = replace(CALL, **changes.get(str(other.get("binding")), {}), index=int(str(other.get("index", 0))))  # type: ignore[arg-type]
-    assert not await store.approvals.decide(job.id, int(str(other.get("version", 0))), step, Decision.APPROVED, "U1")
+    call = replace(CALL, **changes.get(str(other.get("binding")), {}), index=int(str(other.get("index", 0))))  # type: ignore[arg-type]
+    assert not await store.approvals.decide(job.id, int(str(other.get("version", 0))), call, Decision.APPROVED, "U1")
     assert await store.worker_queue.claim(1) == []
 
 
 async def test_decision_after_a_stop_has_no_effect(store: Stores) -> None:
     job = await recorded(store)
-    assert await store.tool_steps.wait(job, None, None)
+    assert await store.recorded_calls.wait(job, None, None)
     assert await store.queue.request_stop(job.id)
     assert not await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
     assert [waiting.id for waiting in await store.worker_queue.claim(1)] == [job.id], "a worker ends it"
@@ -231,14 +231,14 @@ async def test_calls_expire_when_their_time_is_over(database_url: str) -> None:
     clock = ManualClock()
     store = await Stores.open(database_url, "w1", clock)
     job = await recorded(store)
-    assert await store.tool_steps.wait(job, None, None)
+    assert await store.recorded_calls.wait(job, None, None)
     clock.now_s += APPROVAL_S - 1
     assert await store.approvals.expire() == 0
     clock.now_s += 1
     assert not await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U1"), "too late"
     assert await store.approvals.expire() == 1
-    [step] = (await one(store)).rounds[0].steps
-    assert (step.state, step.decision) == (StepState.DENIED, Decision.EXPIRED)
+    [call] = (await one(store)).steps[0].calls
+    assert (call.state, call.decision) == (CallState.DENIED, Decision.EXPIRED)
     await store.close()
 
 
@@ -246,7 +246,7 @@ async def test_mention_is_due_only_while_the_job_waits_and_once_for_each_approva
     clock = ManualClock()
     store = await Stores.open(database_url, "w1", clock)
     job = await recorded(store, CALL, replace(CALL, index=1))
-    assert await store.tool_steps.wait(job, None, clock.now_s + 60)
+    assert await store.recorded_calls.wait(job, None, clock.now_s + 60)
     assert await store.outbox.take(9) == [], "too early"
     clock.now_s += 60
     [entry] = await store.outbox.take(9)
@@ -260,8 +260,8 @@ async def test_mention_is_due_only_while_the_job_waits_and_once_for_each_approva
     clock.now_s += OUTBOX_HOLD_S + 1
     assert await store.outbox.take(9) == [], "nothing waits any more"
     job = await one(store)
-    assert await store.tool_steps.record(job, asking_round(replace(CALL, step_no=1), step_no=1), STEPPED, None)
-    assert await store.tool_steps.wait(job, None, clock.now_s)
+    assert await store.recorded_calls.record(job, asking_step(replace(CALL, step_no=1), step_no=1), STEPPED, None)
+    assert await store.recorded_calls.wait(job, None, clock.now_s)
     await store.outbox.complete(late)
     [again] = await store.outbox.take(9)
     assert (again.tries, again.waits_until) == (1, clock.now_s + APPROVAL_S)
@@ -278,13 +278,13 @@ async def test_decision_is_shown_while_the_job_waits_for_others_and_the_job_is_n
     store = await Stores.open(database_url, "w1", clock)
     job = await recorded(store, *BOTH)
     await store.worker_queue.record_pages(job.id, ["5.1"])
-    assert await store.tool_steps.wait(job, None, None)
+    assert await store.recorded_calls.wait(job, None, None)
     assert await store.approvals.decide(job.id, 0, BOTH[0], Decision.DENIED, "U1")
     [entry] = await store.outbox.take(9)
     assert (entry.kind, entry.page_ts) == (OutboxKind.SHOW_DECISION, ("5.1",))
     waiting = await store.outbox.job_awaiting_approval(entry)
     assert waiting is not None
-    assert [step.state for step in waiting.rounds[0].steps] == [StepState.DENIED, StepState.ASKED]
+    assert [call.state for call in waiting.steps[0].calls] == [CallState.DENIED, CallState.ASKED]
     assert (waiting.attempts, waiting.may_have_posts, waiting.settled) == (2, True, "I'll note it. ")
     await store.outbox.record_pages(entry, ["6.1"])
     assert waiting.page_ts == ("5.1",)
@@ -299,7 +299,7 @@ async def test_decision_is_shown_while_the_job_waits_for_others_and_the_job_is_n
 
 async def test_decision_is_not_shown_once_all_are_made_and_leaves_nothing_behind(store: Stores) -> None:
     job = await recorded(store, *BOTH)
-    assert await store.tool_steps.wait(job, None, None)
+    assert await store.recorded_calls.wait(job, None, None)
     for call in BOTH:
         assert await store.approvals.decide(job.id, 0, call, Decision.DENIED, "U1")
     assert await store.outbox.take(9) == []
@@ -311,7 +311,7 @@ async def test_process_that_shows_a_decision_keeps_its_entry_when_another_one_is
     clock, calls = ManualClock(), (*BOTH, replace(CALL, index=2))
     store = await Stores.open(database_url, "w1", clock)
     job = await recorded(store, *calls)
-    assert await store.tool_steps.wait(job, None, None)
+    assert await store.recorded_calls.wait(job, None, None)
     assert await store.approvals.decide(job.id, 0, calls[0], Decision.APPROVED, "U1")
     [entry] = await store.outbox.take(9)
     assert await store.approvals.decide(job.id, 0, calls[1], Decision.APPROVED, "U1")
@@ -324,7 +324,7 @@ async def test_process_that_shows_a_decision_keeps_its_entry_when_another_one_is
 
 async def test_job_that_ends_leaves_no_mention_behind(store: Stores) -> None:
     job = await recorded(store)
-    assert await store.tool_steps.wait(job, None, 0.0)
+    assert await store.recorded_calls.wait(job, None, 0.0)
     assert await store.queue.request_stop(job.id)
     assert await store.worker_queue.finish(await one(store), DONE, YES)
     assert await count(store, outbox_entries) == 0
@@ -335,7 +335,7 @@ async def test_asker_who_decides_waits_anew(database_url: str, user_id: str, wai
     clock = ManualClock()
     store = await Stores.open(database_url, "w1", clock)
     job = await recorded(store)
-    assert await store.tool_steps.wait(job, None, None)
+    assert await store.recorded_calls.wait(job, None, None)
     clock.now_s += 600
     assert await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, user_id)
     assert (await one(store)).asked_at == (clock.now_s if waits_anew else job.asked_at)
@@ -344,7 +344,7 @@ async def test_asker_who_decides_waits_anew(database_url: str, user_id: str, wai
 
 async def test_question_of_the_asker_denies_and_of_another_person_does_not(store: Stores) -> None:
     job = await recorded(store)
-    assert await store.tool_steps.wait(job, None, None)
+    assert await store.recorded_calls.wait(job, None, None)
     await enqueued(store, replace(asked(2), user_id="U2"))
     theirs = await one(store)
     assert theirs.question.user_id == "U2", "a waiting job holds up nobody"
@@ -352,16 +352,16 @@ async def test_question_of_the_asker_denies_and_of_another_person_does_not(store
     assert taken is not None
     assert await store.worker_queue.finish(theirs, DONE, YES)
     again = await one(store)
-    assert (again.id, again.rounds[0].steps[0].decision) == (job.id, Decision.REPLIED)
+    assert (again.id, again.steps[0].calls[0].decision) == (job.id, Decision.REPLIED)
     await store.worker_queue.record_pages(taken.job_id, [])
-    assert await store.tool_steps.take_follow_ups(again, 1) == (FollowUp(asked(3, text="Bread"), 1),)
+    assert await store.recorded_calls.take_follow_ups(again, 1) == (FollowUp(asked(3, text="Bread"), 1),)
 
 
 async def test_tool_is_allowed_always_as_it_is_defined_in_one_channel(store: Stores) -> None:
     await store.approvals.allow_always(THREAD, CALL, "U1")
     await store.approvals.allow_always(THREAD, replace(CALL, definition_hash="new"), "U1")
-    assert await store.tool_steps.always_allowed(THREAD) == {CALL.tool: "new"}
-    assert await store.tool_steps.always_allowed(replace(THREAD, channel_id="C2")) == {}
+    assert await store.recorded_calls.always_allowed(THREAD) == {CALL.tool: "new"}
+    assert await store.recorded_calls.always_allowed(replace(THREAD, channel_id="C2")) == {}
     assert await count(store, allowed_tools) == 1
 
 
@@ -372,11 +372,11 @@ async def test_follow_ups_are_taken_along_in_order_up_to_one_that_is_not(store: 
     job = await recorded(store, LISTING)
     for number, user_id in [(2, "U1"), (3, "U1"), (4, "U2"), (5, "U1")]:
         await enqueued(store, replace(asked(number), user_id=user_id))
-    assert [taken.question.ts for taken in await store.tool_steps.take_follow_ups(job, 1)] == [
+    assert [taken.question.ts for taken in await store.recorded_calls.take_follow_ups(job, 1)] == [
         asked(2).ts,
         asked(3).ts,
     ]
-    assert await store.tool_steps.take_follow_ups(job, 2) == ()
+    assert await store.recorded_calls.take_follow_ups(job, 2) == ()
     job = await again(store, job)
     assert [(taken.question.ts, taken.step_no) for taken in job.follow_ups] == [(asked(2).ts, 1), (asked(3).ts, 1)]
     assert job.earlier == ()
@@ -390,15 +390,15 @@ async def test_regenerated_answer_is_not_taken_along(store: Stores) -> None:
     assert await store.worker_queue.finish(second := await one(store), DONE, YES)
     assert await store.queue.regenerate(first.id)
     job = await one(store)
-    assert await store.tool_steps.record(job, asking_round(LISTING), STEPPED, Piece(0, ""))
+    assert await store.recorded_calls.record(job, asking_step(LISTING), STEPPED, Piece(0, ""))
     assert await store.queue.regenerate(second.id)
-    assert await store.tool_steps.take_follow_ups(job, 1) == ()
+    assert await store.recorded_calls.take_follow_ups(job, 1) == ()
 
 
 async def test_edit_of_a_follow_up_starts_over_with_it_known_from_the_start(store: Stores) -> None:
     job = await recorded(store, LISTING)
     await enqueued(store, asked(2))
-    await store.tool_steps.take_follow_ups(job, 1)
+    await store.recorded_calls.take_follow_ups(job, 1)
     await store.queue.edit(replace(asked(2), text="And why not?"), "1700000009.0")
     assert await store.worker_queue.finish(job, DONE, YES) is False
     job = await one(store)
@@ -412,29 +412,29 @@ async def test_texts_of_steps_go_with_the_answer(database_url: str) -> None:
     clock = ManualClock()
     store = await Stores.open(database_url, "w1", clock)
     job = await recorded(store, LISTING)
-    await store.tool_steps.begin(job, LISTING)
-    await store.tool_steps.end(job, replace(LISTING, state=StepState.DONE, result="a secret"))
+    await store.recorded_calls.begin(job, LISTING)
+    await store.recorded_calls.end(job, replace(LISTING, state=CallState.DONE, result="a secret"))
     assert await store.erasure.expire(clock.now_s + 1) == 0, "live jobs keep their texts"
     await store.worker_queue.finish(job, DONE, YES)
-    assert await count(store, rounds) == 0
+    assert await count(store, steps) == 0
     clock.now_s += 10
     await store.erasure.expire(clock.now_s)
-    [step] = await store.approvals.shown(job.id)
-    assert (step.arguments, step.result, step.tool) == ({}, "", LISTING.tool)
+    [call] = await store.approvals.shown(job.id)
+    assert (call.arguments, call.result, call.tool) == ({}, "", LISTING.tool)
     await store.erasure.erase(thread=THREAD)
-    assert await count(store, tool_steps) == 0
+    assert await count(store, tool_calls) == 0
     await store.close()
 
 
 async def test_deleted_answer_keeps_no_text_of_its_steps(store: Stores) -> None:
-    job = await recorded(store, replace(LISTING, state=StepState.DONE, result="a secret"))
+    job = await recorded(store, replace(LISTING, state=CallState.DONE, result="a secret"))
     await store.worker_queue.finish(job, DONE, YES)
     await store.recorded_answers.delete(job.id)
     async with store.database.engine.connect() as connection:
-        rows = (await connection.execute(sa.select(tool_steps.c.arguments, tool_steps.c.result))).all()
+        rows = (await connection.execute(sa.select(tool_calls.c.arguments, tool_calls.c.result))).all()
     assert [tuple(row) for row in rows] == [("", "")]
 
 
 def test_reprs_show_no_arguments_and_no_results() -> None:
-    step = replace(CALL, arguments={"text": "a secret"}, result="a secret")
-    assert "secret" not in repr(Round(0, "a secret", ({"text": "a secret"},), "m", (step,)))
+    call = replace(CALL, arguments={"text": "a secret"}, result="a secret")
+    assert "secret" not in repr(Step(0, "a secret", ({"text": "a secret"},), "m", (call,)))

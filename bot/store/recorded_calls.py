@@ -1,4 +1,4 @@
-"""Tool steps: each call is committed as begun before it is made, so that none is made twice (core/tool_steps.py)."""
+"""Calls: each is committed as begun before it is made, so that none is made twice (core/tool_calls.py)."""
 
 import json
 from collections.abc import Mapping
@@ -10,20 +10,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import FollowUp, Job, ThreadKey
 from bot.core.job import End, Piece, Status
 from bot.core.outbox import OutboxKind
-from bot.core.tool_steps import APPROVAL_S, Round, StepState, ToolStep
+from bot.core.tool_calls import APPROVAL_S, CallState, RecordedCall, Step
 from bot.core.trust import record_of
 from bot.prices import ModelPrices
-from bot.store import approvals, checkpoints, outbox, rounds
+from bot.store import approvals, checkpoints, outbox, recorded_steps
 from bot.store.database import Database, Operations, reads, writes
 from bot.store.liveness.workers import WorkerLiveness
 from bot.store.queue import batch
 from bot.store.queue.held import Held, record_turn
 from bot.store.rows import insert_into, turn_values, wake_others
-from bot.store.schema import allowed_tools, jobs, tool_steps
-from bot.store.schema import rounds as rounds_table
+from bot.store.schema import allowed_tools, jobs, steps, tool_calls
 
 
-class ToolSteps(Operations):
+class RecordedCalls(Operations):
     """Records an attempt's steps. A worker that lost the job, or whose version is outdated, writes nothing."""
 
     def __init__(self, database: Database, worker: WorkerLiveness, prices: ModelPrices | None) -> None:
@@ -32,7 +31,7 @@ class ToolSteps(Operations):
         self._prices = prices
 
     @writes
-    async def record(self, connection: AsyncConnection, job: Job, step: Round, end: End, piece: Piece | None) -> bool:
+    async def record(self, connection: AsyncConnection, job: Job, step: Step, end: End, piece: Piece | None) -> bool:
         """Records a step before any of its calls is made, with its usage and the answer's text up to its end.
 
         Returns False if the job is lost or outdated.
@@ -43,50 +42,50 @@ class ToolSteps(Operations):
         key = {"job_id": job.id, "version": job.version, "step_no": step.step_no}
         values = {**key, "text": step.text, "model": step.model, "items": json.dumps(step.items)}
         values["origins"] = record_of(step.origins)
-        new = insert_into(connection, rounds_table).values(values).on_conflict_do_nothing()
-        if await connection.scalar(new.returning(rounds_table.c.id)) is None:
+        new = insert_into(connection, steps).values(values).on_conflict_do_nothing()
+        if await connection.scalar(new.returning(steps.c.id)) is None:
             # Recorded before, by a transaction whose commit was not heard of.
             return True
         if piece:
             await checkpoints.append(connection, held.worker, {job: piece})
-        if step.steps:
-            await connection.execute(sa.insert(tool_steps), [_values(job, call, now) for call in step.steps])
+        if step.calls:
+            await connection.execute(sa.insert(tool_calls), [_values(job, call, now) for call in step.calls])
         await record_turn(connection, job, turn_values(job.id, end, "", now, held.prices), now)
         return True
 
     @writes
-    async def begin(self, connection: AsyncConnection, job: Job, step: ToolStep) -> bool:
+    async def begin(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
         """Records that a READY call is about to be made; returns False if it must not be.
 
         A BEGUN call may begin again if its tool is declared read-only. Nothing begins once a stop is requested.
         """
         if not await _is_current(connection, self._held(job), ~jobs.c.stop_requested):
             return False
-        may_begin = tool_steps.c.state == StepState.READY.value
-        again = sa.and_(tool_steps.c.state == StepState.BEGUN.value, tool_steps.c.read_only)
-        this = (*_this(job, step), tool_steps.c.binding == step.binding, sa.or_(may_begin, again))
-        begun = sa.update(tool_steps).where(*this).values(state=StepState.BEGUN.value, begun_at=self._now())
+        may_begin = tool_calls.c.state == CallState.READY.value
+        again = sa.and_(tool_calls.c.state == CallState.BEGUN.value, tool_calls.c.read_only)
+        this = (*_this(job, call), tool_calls.c.binding == call.binding, sa.or_(may_begin, again))
+        begun = sa.update(tool_calls).where(*this).values(state=CallState.BEGUN.value, begun_at=self._now())
         return (await connection.execute(begun)).rowcount > 0
 
     @writes
-    async def end(self, connection: AsyncConnection, job: Job, step: ToolStep) -> bool:
+    async def end(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
         """Records a call's end, with its state and result; returns False if it is over, or the job is lost."""
         is_ours = (jobs.c.worker == self._worker.name, jobs.c.attempts == job.attempts)
         ours = sa.exists().where(jobs.c.id == job.id, *is_ours)
-        under_way = tool_steps.c.state.in_([StepState.READY.value, StepState.BEGUN.value])
+        under_way = tool_calls.c.state.in_([CallState.READY.value, CallState.BEGUN.value])
         values = {
-            "state": step.state.value,
-            "result": step.result,
-            "result_is_error": step.result_is_error,
+            "state": call.state.value,
+            "result": call.result,
+            "result_is_error": call.result_is_error,
             "ended_at": self._now(),
         }
-        ended = sa.update(tool_steps).where(*_this(job, step), under_way, ours).values(values)
+        ended = sa.update(tool_calls).where(*_this(job, call), under_way, ours).values(values)
         return (await connection.execute(ended)).rowcount > 0
 
     @reads
-    async def steps(self, connection: AsyncConnection, job: Job, step_no: int) -> tuple[ToolStep, ...]:
+    async def calls(self, connection: AsyncConnection, job: Job, step_no: int) -> tuple[RecordedCall, ...]:
         """Returns the calls of a step as they are now."""
-        return await rounds.calls(connection, job.id, job.version, tool_steps.c.step_no == step_no)
+        return await recorded_steps.calls(connection, job.id, job.version, tool_calls.c.step_no == step_no)
 
     @writes
     async def take_follow_ups(self, connection: AsyncConnection, job: Job, step_no: int) -> tuple[FollowUp, ...]:
@@ -125,15 +124,15 @@ class ToolSteps(Operations):
         return True
 
     @reads
-    async def made_before(self, connection: AsyncConnection, job: Job) -> tuple[ToolStep, ...]:
+    async def made_before(self, connection: AsyncConnection, job: Job) -> tuple[RecordedCall, ...]:
         """Returns the calls of earlier versions that may have changed something."""
         if not job.version:
             return ()
-        begun = tool_steps.c.begun_at.is_not(None)
-        earlier = sa.select(tool_steps).where(
-            tool_steps.c.job_id == job.id, tool_steps.c.version < job.version, ~tool_steps.c.read_only, begun
+        begun = tool_calls.c.begun_at.is_not(None)
+        earlier = sa.select(tool_calls).where(
+            tool_calls.c.job_id == job.id, tool_calls.c.version < job.version, ~tool_calls.c.read_only, begun
         )
-        return tuple(map(rounds.step_of, (await connection.execute(earlier.order_by(tool_steps.c.id))).all()))
+        return tuple(map(recorded_steps.call_of, (await connection.execute(earlier.order_by(tool_calls.c.id))).all()))
 
     @reads
     async def always_allowed(self, connection: AsyncConnection, thread: ThreadKey) -> Mapping[str, str]:
@@ -146,31 +145,31 @@ class ToolSteps(Operations):
         return Held(job, self._worker.name, self._prices)
 
 
-def _values(job: Job, step: ToolStep, now: float) -> dict[str, Any]:
+def _values(job: Job, call: RecordedCall, now: float) -> dict[str, Any]:
     return {
         "job_id": job.id,
         "version": job.version,
-        "step_no": step.step_no,
-        "index": step.index,
-        "call_id": step.call_id,
-        "tool": step.tool,
-        "arguments": json.dumps(step.arguments),
-        "definition_hash": step.definition_hash,
-        "binding": step.binding,
-        "read_only": step.read_only,
-        "state": step.state.value,
-        "result": step.result,
+        "step_no": call.step_no,
+        "index": call.index,
+        "call_id": call.call_id,
+        "tool": call.tool,
+        "arguments": json.dumps(call.arguments),
+        "definition_hash": call.definition_hash,
+        "binding": call.binding,
+        "read_only": call.read_only,
+        "state": call.state.value,
+        "result": call.result,
         "result_is_error": False,
         "created_at": now,
     }
 
 
-def _this(job: Job, step: ToolStep) -> tuple[sa.ColumnElement[bool], ...]:
+def _this(job: Job, call: RecordedCall) -> tuple[sa.ColumnElement[bool], ...]:
     return (
-        tool_steps.c.job_id == job.id,
-        tool_steps.c.version == job.version,
-        tool_steps.c.step_no == step.step_no,
-        tool_steps.c.index == step.index,
+        tool_calls.c.job_id == job.id,
+        tool_calls.c.version == job.version,
+        tool_calls.c.step_no == call.step_no,
+        tool_calls.c.index == call.index,
     )
 
 

@@ -15,14 +15,14 @@ from bot.core.limits.access import UserKind
 from bot.core.reply.approvals import MAX_ARGUMENT_CHARS
 from bot.core.step_turns import DROPPED
 from bot.core.stream import Opaque, StreamEvent, ToolCall, Usage
-from bot.core.tool_steps import APPROVAL_S, Decision, StepState, ToolStep
+from bot.core.tool_calls import APPROVAL_S, CallState, Decision, RecordedCall
 from bot.core.tools import NOT_KEPT, CallOutcome, CallResult, Permission, ToolRule
 from bot.errors import EndReason
 from bot.services import tool_calls
 from bot.services.tool_calls import NO_ARGUMENTS, NOT_A_MEMBER, NotOurs, ToolCalls
 from bot.services.worker import Worker
+from bot.store.recorded_calls import RecordedCalls
 from bot.store.schema import jobs, turns
-from bot.store.tool_steps import ToolSteps
 from tests.clocks import WITHIN_S
 from tests.contracts.stores import texts_of
 from tests.services.answering import MODEL, QUESTION, AnsweringStage
@@ -59,18 +59,18 @@ class InterruptedModel(StepModel):
             yield event
 
 
-async def waiting(stage: AnsweringStage) -> ToolStep:
+async def waiting(stage: AnsweringStage) -> RecordedCall:
     """Waits until the job waits for a person; returns the call that it asks about."""
     async with asyncio.timeout(WITHIN_S):
         while (await stage.row()).status != "awaiting_approval":  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     await stage.ended()
-    [asked] = [step for step in await stage.stores.approvals.shown(1) if step.state is StepState.ASKED]
+    [asked] = [call for call in await stage.stores.approvals.shown(1) if call.state is CallState.ASKED]
     return asked
 
 
-async def decide(stage: AnsweringStage, step: ToolStep, decision: Decision) -> bool:
-    decided = await stage.stores.approvals.decide(1, 0, step, decision, "U1")
+async def decide(stage: AnsweringStage, call: RecordedCall, decision: Decision) -> bool:
+    decided = await stage.stores.approvals.decide(1, 0, call, decision, "U1")
     stage.worker.wake()
     return decided
 
@@ -115,7 +115,7 @@ async def test_oldest_results_are_dropped_from_requests_and_stay_on_record(notes
     first, *_, last = [results_in(prompt) for prompt in prompts_of(stage)[1:]]
     assert first == [notes.result]
     assert (len(last), last[0], last[-1]) == (4, DROPPED, notes.result)
-    assert [step.result for step in recorded] == [notes.result] * 4
+    assert [call.result for call in recorded] == [notes.result] * 4
 
 
 async def test_text_of_steps_is_one_answer_in_paragraphs(notes: NotesServer) -> None:
@@ -227,29 +227,29 @@ async def test_arguments_that_nobody_could_read_whole_are_not_asked_about(
     notes.rules = {WRITE: ToolRule(permission)}
     async with staged(notes, asking(replace(MILK, arguments=arguments)), ANSWER) as stage:
         await ended_or_waiting(stage)
-        [step] = await stage.stores.approvals.shown(1)
+        [call] = await stage.stores.approvals.shown(1)
     if permission is Permission.ALLOW:
-        assert step.state is StepState.DONE, "nobody has to read them"
+        assert call.state is CallState.DONE, "nobody has to read them"
     else:
-        assert step.state is (StepState.FAILED if is_too_long else StepState.ASKED)
-        assert ("too long to be approved" in step.result) is is_too_long
+        assert call.state is (CallState.FAILED if is_too_long else CallState.ASKED)
+        assert ("too long to be approved" in call.result) is is_too_long
 
 
 async def test_result_that_may_not_be_stored_is_read_by_the_model_alone(notes: NotesServer) -> None:
     notes.result, notes.more = "A secret.", {"may_be_stored": False}
     async with staged(notes, asking(LIST), ANSWER) as stage:
         await ended(stage)
-        [step] = await stage.stores.approvals.shown(1)
+        [call] = await stage.stores.approvals.shown(1)
     assert results_in(prompts_of(stage)[1]) == ["A secret."]
-    assert step.result == NOT_KEPT
+    assert call.result == NOT_KEPT
 
 
 async def test_tools_own_error_is_on_record_and_told_to_the_model(notes: NotesServer) -> None:
     notes.result, notes.more = "No such note.", {"is_error": True}
     async with staged(notes, asking(LIST), ANSWER) as stage:
         await ended(stage)
-        [step] = await stage.stores.approvals.shown(1)
-    assert (step.state, step.result_is_error) == (StepState.DONE, True)
+        [call] = await stage.stores.approvals.shown(1)
+    assert (call.state, call.result_is_error) == (CallState.DONE, True)
     [result] = [part for turn in prompts_of(stage)[1].turns for part in turn.parts if isinstance(part, ToolResult)]
     assert result.is_error
 
@@ -269,18 +269,18 @@ async def test_waiting_job_belongs_to_no_worker_and_shows_the_arguments(notes: N
 
 async def test_approved_call_is_made_once_and_the_model_is_not_asked_again(notes: NotesServer) -> None:
     async with staged(notes, asking(MILK), ANSWER) as stage:
-        step = await waiting(stage)
-        assert await decide(stage, step, Decision.APPROVED)
+        call = await waiting(stage)
+        assert await decide(stage, call, Decision.APPROVED)
         await ended(stage)
-        assert not await decide(stage, step, Decision.APPROVED)
+        assert not await decide(stage, call, Decision.APPROVED)
     assert notes.calls == [(WRITE, {"text": "Milk"})]
     assert len(prompts_of(stage)) == 2
 
 
 async def test_second_press_before_the_call_has_no_effect(notes: NotesServer) -> None:
     async with staged(notes, asking(MILK), ANSWER) as stage:
-        step = await waiting(stage)
-        assert [await decide(stage, step, decision) for decision in (Decision.DENIED, Decision.APPROVED)] == [
+        call = await waiting(stage)
+        assert [await decide(stage, call, decision) for decision in (Decision.DENIED, Decision.APPROVED)] == [
             True,
             False,
         ]
@@ -297,8 +297,8 @@ async def test_approval_of_anything_but_the_shown_call_has_no_effect(
     notes: NotesServer, forged: dict[str, Any]
 ) -> None:
     async with staged(notes, asking(MILK), ANSWER) as stage:
-        step = await waiting(stage)
-        assert not await decide(stage, replace(step, **forged), Decision.APPROVED)
+        call = await waiting(stage)
+        assert not await decide(stage, replace(call, **forged), Decision.APPROVED)
         assert (await stage.row()).status == "awaiting_approval"
     assert notes.calls == []
 
@@ -356,16 +356,16 @@ async def test_call_that_nobody_decided_about_expires_with_a_sentence(notes: Not
 
 async def test_call_is_not_made_if_its_definition_changed_after_it_was_shown(notes: NotesServer) -> None:
     async with staged(notes, asking(MILK), ANSWER) as stage:
-        step = await waiting(stage)
+        call = await waiting(stage)
         notes.definition_hash = "second"
-        assert await decide(stage, step, Decision.APPROVED)
+        assert await decide(stage, call, Decision.APPROVED)
         await ended(stage)
     assert notes.calls == []
     assert "has changed" in results_in(prompts_of(stage)[1])[0]
 
 
 async def test_always_allowed_tool_is_called_unasked_until_its_definition_changes(notes: NotesServer) -> None:
-    always = ToolStep(0, 0, "", WRITE, {}, "first", StepState.ASKED)
+    always = RecordedCall(0, 0, "", WRITE, {}, "first", CallState.ASKED)
     for definition_hash, calls in [("first", 1), ("second", 0)]:
         notes.definition_hash, notes.calls = definition_hash, []
         other = replace(QUESTION, ts="999995.000000", thread=replace(QUESTION.thread, thread_ts="999995.000000"))
@@ -505,7 +505,7 @@ async def lost() -> CallResult:
 
 @pytest.mark.parametrize(
     ("call", "state", "read"),
-    [(MILK, StepState.UNKNOWN, "may or may not have happened"), (LIST, StepState.FAILED, "{failure}")],
+    [(MILK, CallState.UNKNOWN, "may or may not have happened"), (LIST, CallState.FAILED, "{failure}")],
     ids=["writing", "read-only"],
 )
 @pytest.mark.parametrize(
@@ -522,33 +522,33 @@ async def test_call_whose_end_is_not_known_may_have_been_made_if_it_writes(
     ending: Callable[[], Awaitable[CallResult]],
     failure: str,
     call: ToolCall,
-    state: StepState,
+    state: CallState,
     read: str,
 ) -> None:
     monkeypatch.setattr(tool_calls, "ANSWER_WITHIN_S", 0.05)
     server = BrokenServer({**RULES, WRITE: ToolRule(Permission.ALLOW)}, ending=ending)
     async with staged(server, asking(call), ANSWER) as stage:
         await ended(stage)
-        [step] = await stage.stores.approvals.shown(1)
-    assert step.state is state
+        [recorded] = await stage.stores.approvals.shown(1)
+    assert recorded.state is state
     assert read.format(failure=failure) in results_in(prompts_of(stage)[1])[0]
 
 
-class UnheardCommits(ToolSteps):
+class UnheardCommits(RecordedCalls):
     """Records of which each first beginning of a call is committed, but its answer is lost."""
 
-    async def begin(self, job: Job, step: ToolStep) -> bool:
-        await super().begin(job, step)
-        return await super().begin(job, step)
+    async def begin(self, job: Job, call: RecordedCall) -> bool:
+        await super().begin(job, call)
+        return await super().begin(job, call)
 
 
 @pytest.mark.parametrize(
     ("call", "made", "state"),
-    [(MILK, [], StepState.UNKNOWN), (LIST, [(READ, {})], StepState.DONE)],
+    [(MILK, [], CallState.UNKNOWN), (LIST, [(READ, {})], CallState.DONE)],
     ids=["writing", "read-only"],
 )
 async def test_write_that_began_by_a_commit_that_was_not_heard_of_is_not_made(
-    notes: NotesServer, call: ToolCall, made: list[Any], state: StepState
+    notes: NotesServer, call: ToolCall, made: list[Any], state: CallState
 ) -> None:
     notes.rules = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
     async with staged(notes, asking(call), ANSWER) as stage:
@@ -560,15 +560,15 @@ async def test_write_that_began_by_a_commit_that_was_not_heard_of_is_not_made(
             ),
         )
         await ended(stage)
-        [step] = await stores.approvals.shown(1)
-    assert (notes.calls, step.state) == (made, state)
+        [recorded] = await stores.approvals.shown(1)
+    assert (notes.calls, recorded.state) == (made, state)
 
 
 async def test_no_call_begins_once_a_stop_is_requested(notes: NotesServer) -> None:
     async with staged(notes, asking(MILK), ANSWER) as stage:
-        step = await waiting(stage)
+        call = await waiting(stage)
         stage.worker.stop()
-        assert await decide(stage, step, Decision.APPROVED)
+        assert await decide(stage, call, Decision.APPROVED)
         [job] = await stage.stores.worker_queue.claim(1)
         assert await stage.stores.queue.request_stop(job.id)
         calls = stage.answering.tool_calls
