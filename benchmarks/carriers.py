@@ -1,7 +1,7 @@
 """Compares rules for giving replies to edits or native streams, by simulation; bot/core/carriers.py is one of them.
 
 `python -m benchmarks.pacing` runs it. A stream's start shows first words, its appends more, its stop the end. Ends that
-edits can't show in time are posted anew. Placeholders and such posts share what three channels take.
+edits can't show in time are posted again. Placeholders and such posts share what three channels take.
 
 Not simulated: the cap on a stream's text, its five minutes, and that only one person sees it grow.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from bot.core.carriers import CarrierKind, CarrierRoom, choose_carrier
-from bot.core.pacing import ChannelPosts, Pacer, Urgency, is_posted_anew
+from bot.core.pacing import ChannelPosts, Pacer, Urgency, is_posted_again
 
 EDITS, STARTS, APPENDS, STOPS, POSTS, DELETES = 50, 20, 100, 20, 240, 50
 CHANNELS = 3
@@ -167,7 +167,7 @@ class CarrierBudgets:
             return self._ask(self._edits, now, urgency, key)
         # The old message may be deleted later than the new one is posted.
         post_at = max(self._posts.final_at(now, 0), self._in_channel.free_at(_channel(key), "chat.postMessage", now))
-        if is_posted_anew(waiting_since, edit_at, post_at) and post_at <= now:
+        if is_posted_again(waiting_since, edit_at, post_at) and post_at <= now:
             self._next[key] = [self._posts, self._deletes]
             return now
         return now + AGAIN_S

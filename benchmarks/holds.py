@@ -33,7 +33,7 @@ from bot.slack.replies.scheduled_reply import MAX_LAYOUT_CHARS
 ANSWER_CHARS = 512_000
 """Four for each of the 128,000 tokens that BOT_MAX_OUTPUT_TOKENS allows."""
 MAX_HOLD_MS = 50.0
-LONGEST_RUN_S = 120.0
+MAX_RUN_S = 120.0
 """CPU time of all shapes."""
 EDIT_EACH_CHARS = 20_000
 QUESTION = Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "?")
@@ -162,7 +162,7 @@ def main() -> int:
     shapes = [shape for shape in SHAPES if part in shape]
     worst: list[float] = []
     for shape in shapes:
-        if time.process_time() > LONGEST_RUN_S:
+        if time.process_time() > MAX_RUN_S:
             break
         text, holds = text_of(shape, ANSWER_CHARS), Holds()
         for holds.way, way in WAYS.items():

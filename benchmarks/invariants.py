@@ -327,7 +327,7 @@ def _check_growth(evidence: Evidence, question: AskedQuestion, histories: Sequen
         (revision.at_s, history, revision.text) for history in histories for revision in history.revisions
     ]
     revisions += [(history.deleted_s, history, None) for history in histories if history.deleted_s is not None]
-    # An end that is posted anew replaces an earlier message of its page, which is deleted afterwards.
+    # An end that is posted again replaces an earlier message of its page, which is deleted afterwards.
     page_texts: dict[tuple[int, str], str] = {}
     shown_words = newest_number = 0
     for at_s, history, text in sorted(revisions, key=itemgetter(0)):
@@ -379,7 +379,7 @@ def _check_order(evidence: Evidence, earlier: AskedQuestion, later: AskedQuestio
             f"{later.name} was answered from {evidence.at(begun_s)} on, "
             f"before the answer to {earlier.name} ended at {evidence.at(ended_s)}"
         )
-    # An end that is posted anew may stand below the placeholder of a question that is queued meanwhile.
+    # An end that is posted again may stand below the placeholder of a question that is queued meanwhile.
     first_ts = min(history.ts for history in evidence.all_messages(earlier))
     if first_ts > after[0].ts and jobs[0].created_at + SIMULTANEOUS_S < jobs[1].created_at:
         yield f"{later.name} has its reply {after[0].ts} above {first_ts} of {earlier.name}"
@@ -390,7 +390,7 @@ def _begun_s(evidence: Evidence, question: AskedQuestion, job: RecordedJob) -> f
     requested_s = [request.at_s for request in evidence.model_requests.get(question.plan.number, ())]
     shown_s = [
         revision.at_s
-        # An end that is posted anew replaces the message in which the answer began.
+        # An end that is posted again replaces the message in which the answer began.
         for message in evidence.all_messages(question)
         for revision in message.revisions
         if texts.QUEUED not in revision.note

@@ -126,7 +126,7 @@ class ChatPrompt:
     has_tools: bool
     question_numbers: frozenset[int]
     """The numbers of all questions."""
-    settled: str
+    written_before: str
     """What the model wrote before the calls of earlier steps."""
     begun: str
     """What an earlier attempt left in the middle of this step."""
@@ -148,15 +148,15 @@ class ChatPrompt:
         written = [message for message in steps if message["role"] == "assistant"]
         # A step that was resumed is two messages, of which the last one has its calls.
         last_calls = max((at for at, message in enumerate(written, start=1) if message.get("tool_calls")), default=0)
-        settled = " ".join(message["content"] or "" for message in written[:last_calls])
-        if not in_order(words_in(settled), asked[-1].number):
+        written_before = " ".join(message["content"] or "" for message in written[:last_calls])
+        if not in_order(words_in(written_before), asked[-1].number):
             raise web.HTTPBadRequest(text="the steps on record are not the beginning of the answer")
         tools = [message for message in steps if message["role"] == "tool"]
         return cls(
             asked=asked[-1],
             has_tools=has_tools and asked[-1].with_tools,
             question_numbers=frozenset(question.number for _, questions in users for question in questions),
-            settled=settled,
+            written_before=written_before,
             begun="".join(message["content"] for message in written[last_calls:]),
             results={
                 result["tool_call_id"]: what_became_of(result["tool_call_id"], result["content"]) for result in tools
@@ -167,7 +167,7 @@ class ChatPrompt:
     @property
     def so_far(self) -> str:
         """What the model has written of its answer."""
-        return f"{self.settled} {self.begun}"
+        return f"{self.written_before} {self.begun}"
 
     @cached_property
     def calls(self) -> Sequence[PlannedCall]:
@@ -185,7 +185,7 @@ class ChatPrompt:
         words = self.asked.words
         step_no = next((number for number, calls in enumerate(self._calls_to_make) if calls), None)
         until = len(self._whole) if step_no is None else words_before(step_no, words)
-        of_step = self._whole[len(words_in(self.settled)) : until]
+        of_step = self._whole[len(words_in(self.written_before)) : until]
         if len(self.begun.strip()) > len("".join(of_step)):
             # The earlier attempt was offered no tools, and went on.
             return []

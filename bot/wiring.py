@@ -249,7 +249,7 @@ def _worker(parts: _Parts, answering: Answering) -> Worker:
         clock=parts.clock,
         capacity=Capacity(parts.settings.max_concurrent, parts.settings.drain_s),
         answer=answering.answer,
-        admits=parts.access.admits,
+        allows=parts.access.allows,
         queued=answering.pane.queued,
         token_refused=parts.token_refused,
     )
@@ -284,7 +284,7 @@ def _reply_actions(parts: _Parts, worker: Worker) -> ReplyActions:
 
 def _intake(parts: _Parts, actions: ReplyActions, worker: Worker) -> Intake:
     settings, stores = parts.settings, parts.stores
-    rules = TriageRules(settings.mention_only, parts.access.may_admit_bots)
+    rules = TriageRules(settings.mention_only, parts.access.may_allow_bots)
     tokens = SharedTokens(parts.workspace.search, stores.process_messages) if settings.slack_search else None
     return Intake(
         stores.queue,

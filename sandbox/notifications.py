@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from sandbox.workspace import Change, Changed, Json, Message, Posted, Workspace
 
 _MENTION = re.compile(r"<@(\w+)")
-_KEPT = 1_000
+_MAX_SENT = 1_000
 _EVERYBODY = re.compile(r"<!(?:channel|here|everyone)\b")
 
 
@@ -32,7 +32,7 @@ class Notifications:
     """Listens to the workspace, keeps its newest notifications, oldest first, and counts all of them."""
 
     workspace: Workspace
-    sent: deque[Notified] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    sent: deque[Notified] = field(default_factory=lambda: deque(maxlen=_MAX_SENT))
     """The newest ones."""
     _counts: Counter[str] = field(default_factory=Counter)
     _first_texts: dict[tuple[str, str], str] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from sandbox.workspace import Json
 QUIET_S = 10.0
 """How long after a mention's acknowledgement the app may be without any call. Bolt acknowledges before a listener runs,
 so that Slack learns of no exception in it."""
-_KEPT = 50
+_MAX_PROBLEMS = 50
 _SHOWN = 20
 
 
@@ -29,7 +29,7 @@ class Problems:
 
     added: list[Callable[[str], None]] = field(default_factory=list)
     quiet_s: float = QUIET_S
-    _problems: deque[Problem] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    _problems: deque[Problem] = field(default_factory=lambda: deque(maxlen=_MAX_PROBLEMS))
     _quiet: asyncio.TimerHandle | None = None
 
     def close(self) -> None:

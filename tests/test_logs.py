@@ -1,4 +1,4 @@
-"""Log records are written without secrets and user text, whoever logs them."""
+"""Log records are written without secrets and user text, whichever module logs them."""
 
 import ast
 import io

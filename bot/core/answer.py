@@ -24,7 +24,7 @@ class Answer:
         self._utf8 = bytearray(start.encode())
         """The text. A list of deltas takes seven times the memory, and StringIO keeps one, in Python 3.11."""
         self.chars = len(start)
-        self.resumes = start != job.settled
+        self.resumes = start != job.fixed_text
         """Whether the text is one that an earlier attempt left in the middle of a step."""
         keeps_checkpoint = self.resumes or bool(job.steps) or job.checkpoint.end is not None
         self.sources: Sequence[Citation] = job.checkpoint.sources if keeps_checkpoint else job.sources

@@ -221,7 +221,7 @@ class Job:
     """Since when the asker waits, in seconds since the epoch: for this version, or since they decided about a call."""
 
     @property
-    def settled(self) -> str:
+    def fixed_text(self) -> str:
         """The part of the answer that no attempt writes again: the answer so far, and the text of recorded steps."""
         return self.so_far + "".join(step.text for step in self.steps)
 

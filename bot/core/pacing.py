@@ -342,7 +342,7 @@ class ChannelPosts:
         }
 
 
-def is_posted_anew(waiting_since: float, edit_at: float, post_at: float) -> bool:
+def is_posted_again(waiting_since: float, edit_at: float, post_at: float) -> bool:
     """Returns whether a final is shown by a new message, because edits are spent for longer than it can wait.
 
     `waiting_since`: when it could have been sent but for the budget. `edit_at`, `post_at`: when either may go.
@@ -425,7 +425,7 @@ class Pacer:
         `besides`: that reply, if it is live already.
         """
         newcomers = 0 if besides in self._opened_at else 1
-        return max(OWN_GAP_S, 1 / (self._pace(now, newcomers=newcomers, anew=besides) + 1 / self._usual_s()))
+        return max(OWN_GAP_S, 1 / (self._pace(now, newcomers=newcomers, restarting=besides) + 1 / self._usual_s()))
 
     def live_besides(self, key: Hashable) -> int:
         """Returns how many other replies use this method's calls, in all processes."""
@@ -505,13 +505,13 @@ class Pacer:
         rest_s = self._rest_s(now - self._opened_at.get(key, now))
         return 1 / (self._pace(now) + 1 / rest_s)
 
-    def _pace(self, now: float, newcomers: int = 0, anew: Hashable = None) -> float:
+    def _pace(self, now: float, newcomers: int = 0, restarting: Hashable = None) -> float:
         """Returns how many edits a second each reply can have until calls run out in any horizon.
 
-        `newcomers`: replies that begin now, besides the live ones. `anew`: a live one that begins now.
+        `newcomers`: replies that begin now, besides the live ones. `restarting`: a live one that begins now.
         """
         room = self._room(now) - (newcomers if self._holds_back else 0)
-        ours = (now if key == anew else at for key, at in self._opened_at.items())
+        ours = (now if key == restarting else at for key, at in self._opened_at.items())
         opened_at = (*ours, *self._others_opened_at, *[now] * newcomers)
         rests_s = [self._rest_s(now - since) for since in opened_at]
         usual_s, asking = self._usual_s(), self._asking(now)

@@ -27,7 +27,7 @@ EXIT_WITHIN_S = 0.7
 """How long a process may take to end after its stdin closes, and again after SIGTERM. Typist has 5 s to end."""
 KILLED_WITHIN_S = 0.5
 POLL_S = 0.01
-UNANSWERED_KEPT = 1_000
+MAX_UNANSWERED = 1_000
 
 Incoming = SessionMessage | Exception
 """What the SDK's sessions read. Only messages come from here."""
@@ -109,7 +109,7 @@ class _Pipes:
                 async for outgoing in self._from_session:
                     if isinstance(outgoing.message, JSONRPCRequest):
                         self._unanswered[outgoing.message.id] = None
-                        if len(self._unanswered) > UNANSWERED_KEPT:
+                        if len(self._unanswered) > MAX_UNANSWERED:
                             del self._unanswered[next(iter(self._unanswered))]
                     json = outgoing.message.model_dump_json(by_alias=True, exclude_unset=True)
                     self._stdin.write(json.encode() + b"\n")

@@ -45,7 +45,7 @@ class AccessControl:
         self._telling: set[asyncio.Task[None]] = set()
 
     @property
-    def may_admit_bots(self) -> bool:
+    def may_allow_bots(self) -> bool:
         """Whether triage may take a bot's mention for a question."""
         return UserKind.BOT in self._rules.also or bool(self._rules.allow_users)
 
@@ -70,7 +70,7 @@ class AccessControl:
         """Returns whether Slack says now that a person is a member of the workspace."""
         return await self._users.kind_now(user_id, within_s) is UserKind.MEMBER
 
-    async def admits(self, question: Question) -> bool:
+    async def allows(self, question: Question) -> bool:
         """Returns whether the asker has access, and tells an asker who hasn't."""
         denial = await self.denial(question)
         if denial is not None:

@@ -230,7 +230,7 @@ class Answering:
     async def _complete_end(self, attempt: AnswerAttempt, reply: LiveReply) -> None:
         """Shows or records the end that an earlier attempt reached, whichever is missing."""
         shown, recorded = reply.shown, attempt.job.checkpoint.end
-        if recorded is None or shown.is_settled:
+        if recorded is None or shown.is_end_shown:
             await reply.leave()
         else:
             await reply.finish(recorded)
@@ -292,7 +292,7 @@ class Answering:
         records, job = self.tool_calls.records, attempt.job
         made_before = await self.tool_calls.insist(lambda: records.made_before(job))
         answer = attempt.answer
-        begun = answer.text[len(job.settled) :]
+        begun = answer.text[len(job.fixed_text) :]
         while True:
             await self._make_calls(attempt, offer, reply)
             step_no = len(answer.steps)
@@ -427,7 +427,7 @@ class Answering:
     async def _record_shown_end(self, attempt: AnswerAttempt, reply: LiveReply) -> None:
         """Records an end that Slack shows, reports its metrics, and warns the asker about a quota that runs out."""
         end = attempt.answer.end
-        if await self._record(attempt, reply, reply.leftover) and end is not None:
+        if await self._record(attempt, reply, reply.for_outbox) and end is not None:
             total_s = self.clock.monotonic() - attempt.claimed_at
             times = Times(waited_s(attempt.job, self.clock.now() - total_s), total_s, attempt.first_token_s)
             whole = replace(end, usage=attempt.used + end.usage) if end.usage else end
@@ -447,7 +447,7 @@ class Answering:
         await self._record(attempt, reply, OutboxKind.SHOW_END)
 
     async def _record(
-        self, attempt: AnswerAttempt, reply: LiveReply | None, leftover: OutboxKind | None = None
+        self, attempt: AnswerAttempt, reply: LiveReply | None, for_outbox: OutboxKind | None = None
     ) -> bool:
         """Records the end, however long the database is away; returns False if the job is no longer ours."""
         job, text, end = attempt.job, attempt.answer.text, attempt.answer.end
@@ -458,7 +458,7 @@ class Answering:
                 await self.jobs.record_pages(job.id, reply.page_ts, reply.roles)
             waited_s = self.clock.now() - job.asked_at
             ping = end.reason.is_answer and 0 < self.done_ping_s < waited_s
-            return await self.jobs.finish(job, end, text, ping=ping, leftover=leftover)
+            return await self.jobs.finish(job, end, text, ping=ping, for_outbox=for_outbox)
 
         return await insist(record, self.clock, f"job {job.id}: end not recorded", Exception)
 

@@ -135,13 +135,13 @@ class Outbox:
         reply = await self.replies.open(Answer(job), until=until)
         try:
             # Opening the reply has looked for messages beside it, so an end that is shown needs no edit.
-            if not reply.shown.is_settled:
+            if not reply.shown.is_end_shown:
                 await reply.finish(job.checkpoint.end)
         finally:
             await reply.leave()
         if (reply.page_ts, reply.roles) != (job.page_ts, job.roles):
             await self.entries.record_pages(entry, reply.page_ts, reply.roles)
-        if reply.leftover is not None:
+        if reply.for_outbox is not None:
             raise NotShown
 
     async def _show_decisions(self, entry: OutboxEntry) -> None:

@@ -45,7 +45,7 @@ class LiveReply(Protocol):
         ...
 
     @property
-    def leftover(self) -> OutboxKind | None:
+    def for_outbox(self) -> OutboxKind | None:
         """What remains for the outbox to do."""
         ...
 

@@ -82,7 +82,7 @@ class Capacity:
 class Worker:
     """Claims jobs and runs their attempts.
 
-    `answer` runs one attempt at a job to its end. `admits` returns whether a question's asker has access, and tells an
+    `answer` runs one attempt at a job to its end. `allows` returns whether a question's asker has access, and tells an
     asker who hasn't. `queued` shows a queued question's place. `token_refused` returns whether Slack refuses our bot
     token now.
     """
@@ -94,7 +94,7 @@ class Worker:
     clock: Clock
     capacity: Capacity
     answer: Callable[[AnswerAttempt], Awaitable[None]]
-    admits: Callable[[Question], Awaitable[bool]]
+    allows: Callable[[Question], Awaitable[bool]]
     queued: Callable[[ThreadKey], None]
     token_refused: Callable[[], bool]
     _live: dict[int, tuple[AnswerAttempt, asyncio.Task[None]]] = field(default_factory=dict, init=False)
@@ -268,11 +268,11 @@ class Worker:
 
     async def _post_placeholder(self, job: Job) -> None:
         until = self.clock.monotonic() + PLACEHOLDER_WITHIN_S
-        admitted = not self.token_refused() and await self.admits(job.question)
+        is_allowed = not self.token_refused() and await self.allows(job.question)
         if self.token_refused():
             # Slack doesn't say who the asker is. The attempt checks access again.
             return
-        if not admitted:
+        if not is_allowed:
             # Else the question would keep its place among those that are shown as queued.
             await self.questions.request_stop(job.id)
             return

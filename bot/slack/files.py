@@ -60,12 +60,12 @@ class Files:
         Memory is reserved for the largest possible files first, then for their actual sizes, until the context ends.
         """
         opened: dict[str, OpenedFile] = {}
-        held_bytes, most_bytes = 0, min(MAX_BYTES, MAX_FILE_BYTES * len(files))
+        held_bytes, max_bytes = 0, min(MAX_BYTES, MAX_FILE_BYTES * len(files))
         try:
             try:
                 async with asyncio.timeout(READING_S):
-                    await self._room.take(most_bytes)
-                    held_bytes = most_bytes
+                    await self._room.take(max_bytes)
+                    held_bytes = max_bytes
                     await self._open_all(files, opened)
             except TimeoutError:
                 log.warning("files not read in time: count=%d limit_s=%.0f", len(files), READING_S)

@@ -3,7 +3,7 @@
 Slack declines a call in three ways:
 
 1. A rate limit (HTTP 429): nothing was done, and Retry-After says how long to wait. The wait is obeyed, up to
-   `longest_retry_after_s`.
+   `max_retry_after_s`.
 2. A failure that may pass (`Refusal.may_pass`): an outage, a lost connection, an error name that Typist doesn't know.
    Waits grow (core/backoff.py). The call may have been done, so a caller whose call must not
    happen twice looks for its result first.
@@ -41,19 +41,19 @@ class RetryPolicy:
     """How long a failing call is tried, and the waits in between. Times are in seconds."""
 
     backoff: Backoff
-    most_tries: float = math.inf
+    max_tries: float = math.inf
     within_s: float = math.inf
     """The time after the first failure at which the next one is the last."""
-    longest_retry_after_s: float = math.inf
+    max_retry_after_s: float = math.inf
     retries_any_refusal: bool = False
     """Refusals that can't pass are retried as well: the caller has sorted out those that are final."""
 
     def next_try_at(self, error: RateLimited | Refused, failures: Failures, now: float) -> float | None:
         """Returns when to try again, or None to give up; `failures` include the one that `error` reports."""
-        if failures.count >= self.most_tries or now >= failures.since + self.within_s:
+        if failures.count >= self.max_tries or now >= failures.since + self.within_s:
             return None
         if isinstance(error, RateLimited):
-            return now + min(max(error.retry_after_s, self.backoff.first_s), self.longest_retry_after_s)
+            return now + min(max(error.retry_after_s, self.backoff.first_s), self.max_retry_after_s)
         if not (error.reason.may_pass or self.retries_any_refusal):
             return None
         return now + self.backoff.wait_s(failures.count)
@@ -63,16 +63,16 @@ REPLY_CALLS = RetryPolicy(Backoff(0.5, 8.0), within_s=180.0)
 """A live reply's posts, updates, uploads and deletions. After that the outbox shows the answer's end later."""
 RECOVERY = RetryPolicy(Backoff(0.5, 8.0))
 """Reading what Slack shows of a reply; the caller bounds it by a timeout."""
-HISTORY_PAGE = RetryPolicy(Backoff(1.0, 1.0), most_tries=3)
+HISTORY_PAGE = RetryPolicy(Backoff(1.0, 1.0), max_tries=3)
 """A page of a conversation; the caller bounds the whole conversation by a timeout."""
-USER_KIND = RetryPolicy(Backoff(0.5, 8.0), most_tries=7, longest_retry_after_s=10.0)
+USER_KIND = RetryPolicy(Backoff(0.5, 8.0), max_tries=7, max_retry_after_s=10.0)
 """users.info where access depends on it: while Slack doesn't answer, the person has no access."""
-EPHEMERAL = RetryPolicy(Backoff(1.0, 8.0), most_tries=5, longest_retry_after_s=60.0)
+EPHEMERAL = RetryPolicy(Backoff(1.0, 8.0), max_tries=5, max_retry_after_s=60.0)
 """Telling one person something that is told once. Slack keeps no such message: one whose response was lost is shown
 twice."""
-OUTSIDE_THREAD_DELETION = RetryPolicy(Backoff(0.5, 8.0), most_tries=6)
+OUTSIDE_THREAD_DELETION = RetryPolicy(Backoff(0.5, 8.0), max_tries=6)
 """Deleting a post that Slack put outside its thread."""
-CONNECTION = RetryPolicy(Backoff(1.0, 30.0), longest_retry_after_s=300.0, retries_any_refusal=True)
+CONNECTION = RetryPolicy(Backoff(1.0, 30.0), max_retry_after_s=300.0, retries_any_refusal=True)
 """Connecting to Slack: tried for as long as the process runs, unless Slack says that a token is bad."""
 SHORT_LIVED_CONNECTION = Backoff(1.0, 60.0)
 """Connecting again after a connection that Slack took, and ended before it lasted."""

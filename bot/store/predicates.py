@@ -79,9 +79,9 @@ def has_content(of: Jobs = jobs) -> sa.ColumnElement[bool]:
     return sa.or_(of.c.text != "", sa.cast(of.c.files, sa.Text) != "[]")
 
 
-def has_come(due_at: sa.ColumnElement[Any], now: float, longest_wait_s: Any) -> sa.ColumnElement[bool]:
+def has_come(due_at: sa.ColumnElement[Any], now: float, max_wait_s: Any) -> sa.ColumnElement[bool]:
     """Whether a stored time has come. One further ahead than anybody waits was stored by a clock that was wrong."""
-    return sa.or_(due_at <= now, due_at > now + longest_wait_s + CLOCKS_DIFFER_S)
+    return sa.or_(due_at <= now, due_at > now + max_wait_s + CLOCKS_DIFFER_S)
 
 
 def same_thread(one: Jobs, other: Jobs) -> sa.ColumnElement[bool]:

@@ -44,22 +44,22 @@ class Stores:
         engine: AsyncEngine,
         worker: str,
         clock: Clock,
-        most_per_user: int = NO_LIMIT,
+        max_per_user: int = NO_LIMIT,
         prices: ModelPrices | None = None,
     ) -> None:
         """Builds stores on an engine that others may use as well.
 
         `worker` names this process among all that share the database. Stores that were not made by `open` hold no
         lock: others detect the worker's death only by its silence.
-        `most_per_user`: how many answers one person may have under way at once, over all processes.
+        `max_per_user`: how many answers one person may have under way at once, over all processes.
         `prices`: for the usage of answers; None if no job is ended here.
         """
         self.clock = clock
         """The time of stored times: on a server it is the server's, the same for all processes."""
         self.database = database = Database(engine, clock)
         self._worker = WorkerLiveness(database, worker, clock)
-        self.queue = QuestionQueue(database, self._worker, most_per_user)
-        self.worker_queue = WorkerQueue(database, self._worker, most_per_user, prices)
+        self.queue = QuestionQueue(database, self._worker, max_per_user)
+        self.worker_queue = WorkerQueue(database, self._worker, max_per_user, prices)
         self.recorded_answers = RecordedAnswers(database)
         self.message_questions = MessageQuestions(database)
         self.recorded_calls = RecordedCalls(database, self._worker, prices)
@@ -82,7 +82,7 @@ class Stores:
         database_url: str,
         worker: str,
         clock: Clock,
-        most_per_user: int = NO_LIMIT,
+        max_per_user: int = NO_LIMIT,
         prices: ModelPrices | None = None,
     ) -> "Stores":
         """Connects, migrates, and shows the other workers that this one lives. Raises StoreError."""
@@ -94,7 +94,7 @@ class Stores:
         except BaseException:
             await engine.dispose()
             raise
-        stores = cls(engine, worker, clock, most_per_user, prices)
+        stores = cls(engine, worker, clock, max_per_user, prices)
         try:
             with database_errors():
                 await stores._worker.register()

@@ -19,7 +19,7 @@ class CarrierCounts:
     _edits: Counter[Place] = field(default_factory=Counter)
     _appends: Counter[Place] = field(default_factory=Counter)
     _streams: set[Place] = field(default_factory=set)
-    _anew: set[Place] = field(default_factory=set)
+    _replacing: set[Place] = field(default_factory=set)
     """Messages below one of the same answer that was deleted."""
 
     def record(self, call: CallRecord) -> None:
@@ -44,15 +44,15 @@ class CarrierCounts:
     def json(self, message: Message) -> Json | None:
         """Returns a message's carrier as the page shows it; None if it was posted once and that is all."""
         place = (message.channel, message.ts)
-        carrier = {"stream": place in self._streams, "anew": place in self._anew}
+        carrier = {"stream": place in self._streams, "replacing": place in self._replacing}
         counts = {"appends": self._appends[place], "edits": self._edits[place]}
         return carrier | counts if any((*carrier.values(), *counts.values())) else None
 
     def _deleted(self, place: Place) -> None:
         """Notes which messages take the place of a deleted one: those of the same answer that came after it."""
         for other in self.answers.messages_like(place):
-            if other > place and other not in self._anew:
-                self._anew.add(other)
+            if other > place and other not in self._replacing:
+                self._replacing.add(other)
                 self._tell(other)
 
     def _tell(self, place: Place) -> None:

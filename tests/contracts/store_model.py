@@ -242,7 +242,7 @@ class StoreModel:
         self._change(job.id, status=Status.QUEUED, worker=None)
         return True
 
-    def finish(self, worker: str, job: Job, end: End, text: str, ping: bool, leftover: OutboxKind | None) -> bool:
+    def finish(self, worker: str, job: Job, end: End, text: str, ping: bool, for_outbox: OutboxKind | None) -> bool:
         if not self.holds(worker, job):
             return False
         now = self.jobs[job.id]
@@ -251,14 +251,14 @@ class StoreModel:
         self._change(job.id, has_answers=now.has_answers or bool(text))
         self._change(job.id, end_reason=None if outdated else end.reason)
         self._change(job.id, steps=0)
-        if leftover is None or outdated:
+        if for_outbox is None or outdated:
             self._change(job.id, pieces=())
         if job.version > 0:
             self._cancel_entries(job.id, OutboxKind.SHOW_END)
         if job.attempts > 1:
             self._cancel_entries(job.id, *ABOUT_APPROVALS)
-        if leftover and not outdated:
-            self._add(job.id, leftover, wait_s(0))
+        if for_outbox and not outdated:
+            self._add(job.id, for_outbox, wait_s(0))
         elif ping and not outdated and not now.stop_requested:
             self._add(job.id, OutboxKind.MENTION_ASKERS)
         if now.erase_requested:

@@ -221,7 +221,7 @@ async def test_answer_whose_text_has_expired_is_read_from_slack() -> None:
         assert not {"It is long.", "openai/test", "Regenerate"} & set(answer.text.splitlines())
 
 
-async def ended_anew(transport: MessageTransport, sandbox: Sandbox, text: str) -> tuple[Reply, tuple[str, ...]]:
+async def ended_again(transport: MessageTransport, sandbox: Sandbox, text: str) -> tuple[Reply, tuple[str, ...]]:
     """A reply whose end is posted as a new message, and whose old message isn't deleted yet; and its old messages."""
     reply = await growing(transport, await asked(sandbox), text)
     before = reply.page_ts
@@ -240,7 +240,7 @@ async def ended_anew(transport: MessageTransport, sandbox: Sandbox, text: str) -
 @pytest.mark.parametrize("is_recorded", [True, False])
 async def test_message_that_the_end_has_replaced_is_deleted_at_a_take_over(text: str, *, is_recorded: bool) -> None:
     async with posting() as (sandbox, transport, _):
-        reply, before = await ended_anew(transport, sandbox, text)
+        reply, before = await ended_again(transport, sandbox, text)
         on_record = reply.page_ts if is_recorded else before
         whole = f"{text} The end."
         job = Job(1, reply.question, 2, on_record, may_have_posts=True, checkpoint=Checkpoint(whole))
@@ -283,7 +283,7 @@ async def test_post_that_arrived_late_does_not_replace_the_message_on_record() -
 
 async def test_message_that_the_end_has_replaced_stays_known_while_it_cannot_be_deleted() -> None:
     async with posting() as (sandbox, transport, _):
-        reply, before = await ended_anew(transport, sandbox, TEXT)
+        reply, before = await ended_again(transport, sandbox, TEXT)
         sandbox.faults.start("internal_error", method="chat.delete")
         job = Job(1, reply.question, 2, before, may_have_posts=True, checkpoint=Checkpoint(f"{TEXT} The end."))
         shown = await transport.recover(job)

@@ -67,7 +67,7 @@ async def test_next_attempt_gets_the_recorded_steps_with_their_items(store: Stor
     assert (step.text, step.items, step.model) == (asking_step().text, asking_step().items, "scripted/echo")
     [call] = step.calls
     assert (call.arguments, call.binding) == (hostile.arguments, hostile.binding)
-    assert job.settled == job.checkpoint.text == "I'll note it. "
+    assert job.fixed_text == job.checkpoint.text == "I'll note it. "
 
 
 async def test_step_counts_its_usage_once_even_if_its_commit_was_not_heard_of(store: Stores) -> None:
@@ -285,7 +285,7 @@ async def test_decision_is_shown_while_the_job_waits_for_others_and_the_job_is_n
     waiting = await store.outbox.job_awaiting_approval(entry)
     assert waiting is not None
     assert [call.state for call in waiting.steps[0].calls] == [CallState.DENIED, CallState.ASKED]
-    assert (waiting.attempts, waiting.may_have_posts, waiting.settled) == (2, True, "I'll note it. ")
+    assert (waiting.attempts, waiting.may_have_posts, waiting.fixed_text) == (2, True, "I'll note it. ")
     await store.outbox.record_pages(entry, ["6.1"])
     assert waiting.page_ts == ("5.1",)
     assert await store.approvals.decide(job.id, 0, BOTH[1], Decision.APPROVED, "U1")
@@ -330,15 +330,15 @@ async def test_job_that_ends_leaves_no_mention_behind(store: Stores) -> None:
     assert await count(store, outbox_entries) == 0
 
 
-@pytest.mark.parametrize(("user_id", "waits_anew"), [("U1", True), ("U2", False)], ids=["the asker", "an admin"])
-async def test_asker_who_decides_waits_anew(database_url: str, user_id: str, waits_anew: bool) -> None:
+@pytest.mark.parametrize(("user_id", "waits_again"), [("U1", True), ("U2", False)], ids=["the asker", "an admin"])
+async def test_asker_who_decides_waits_again(database_url: str, user_id: str, waits_again: bool) -> None:
     clock = ManualClock()
     store = await Stores.open(database_url, "w1", clock)
     job = await recorded(store)
     assert await store.recorded_calls.wait(job, None, None)
     clock.now_s += 600
     assert await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, user_id)
-    assert (await one(store)).asked_at == (clock.now_s if waits_anew else job.asked_at)
+    assert (await one(store)).asked_at == (clock.now_s if waits_again else job.asked_at)
     await store.close()
 
 

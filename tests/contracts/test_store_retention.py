@@ -98,7 +98,7 @@ async def test_records_are_kept_as_long_as_texts_are(database_url: str) -> None:
 
 
 async def test_jobs_that_were_lost_are_forgotten(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.store.queue.worker.HANDED_OUT_KEPT", 5)
+    monkeypatch.setattr("bot.store.queue.worker.MAX_HANDED_OUT", 5)
     store = await Stores.open(database_url, "w1", SystemClock())
     for number in range(12):
         await enqueued(store, apart(number))

@@ -328,17 +328,17 @@ class Machine(RuleBasedStateMachine):
         return multiple(*self._take_outbox_entries(worker))
 
     def _finish(
-        self, claim: tuple[str, Job], end: End, text: str, ping: bool, leftover: OutboxKind | None = None
+        self, claim: tuple[str, Job], end: End, text: str, ping: bool, for_outbox: OutboxKind | None = None
     ) -> None:
         worker, job = claim
         with self._notified(), self._moving(Event.UNBATCH) as happened:
             if self.model.holds(worker, job):
                 happened[job.id] = self._end_of(job, end.reason)
             queue = self.stores[worker].worker_queue
-            ended = self.runner.run(queue.finish(job, end, text, ping=ping, leftover=leftover))
-            if leftover:
+            ended = self.runner.run(queue.finish(job, end, text, ping=ping, for_outbox=for_outbox))
+            if for_outbox:
                 self.model.checkpoint(worker, job, Piece(0, text, end))
-            assert ended is self.model.finish(worker, job, end, text, ping, leftover)
+            assert ended is self.model.finish(worker, job, end, text, ping, for_outbox)
 
     def _end_of(self, job: Job, reason: EndReason) -> Event:
         """Returns which event the end of an attempt is for a job that it holds."""

@@ -30,7 +30,7 @@ async def unshown(store: Stores) -> Job:
     await enqueued(store, asked(1))
     job = await one(store)
     await store.worker_queue.record_pages(job.id, ["5.1"])
-    assert await store.worker_queue.finish(job, END, ANSWER, leftover=UNSHOWN)
+    assert await store.worker_queue.finish(job, END, ANSWER, for_outbox=UNSHOWN)
     return job
 
 
@@ -66,7 +66,7 @@ async def test_unshown_end_of_an_answer_to_several_questions_is_the_whole_answer
     await enqueued(store, asked(3))
     assert [follow_up.question for follow_up in await store.recorded_calls.take_follow_ups(job, 0)] == [asked(3)]
     assert (job.question, job.earlier) == (asked(2), (asked(1),))
-    assert await store.worker_queue.finish(job, END, ANSWER, leftover=UNSHOWN)
+    assert await store.worker_queue.finish(job, END, ANSWER, for_outbox=UNSHOWN)
     to_show = await store.outbox.unshown_end(await taken_end(store, clock))
     assert to_show is not None
     assert (to_show.id, to_show.checkpoint.text) == (job.id, "The answer.")
@@ -177,7 +177,7 @@ async def test_outdated_end_is_not_left_to_the_outbox(database_url: str, clock: 
     await enqueued(store, asked(1))
     job = await one(store)
     await store.queue.edit(replace(asked(1), text="other words"), "9.9")
-    assert not await store.worker_queue.finish(job, END, ANSWER, leftover=UNSHOWN)
+    assert not await store.worker_queue.finish(job, END, ANSWER, for_outbox=UNSHOWN)
     again = await one(store)
     assert (again.version, again.checkpoint.end) == (1, None)
     await store.worker_queue.finish(again, END, ANSWER)
@@ -190,7 +190,7 @@ async def test_one_whose_question_is_erased_meanwhile_is_not_left_to_the_outbox(
     await enqueued(store, asked(1))
     job = await one(store)
     await store.erasure.erase(thread=asked(1).thread)
-    assert await store.worker_queue.finish(job, END, ANSWER, leftover=UNSHOWN)
+    assert await store.worker_queue.finish(job, END, ANSWER, for_outbox=UNSHOWN)
     assert [await count(store, table) for table in (jobs, checkpoints, outbox_entries)] == [0, 0, 0]
 
 

@@ -345,7 +345,7 @@ class TestPresence:
 class TestPerson:
     @pytest.fixture
     async def stores(self, shared_url: str) -> Sequence[Stores]:
-        return [await Stores.open(shared_url, f"w{n}", SystemClock(), most_per_user=2) for n in range(3)]
+        return [await Stores.open(shared_url, f"w{n}", SystemClock(), max_per_user=2) for n in range(3)]
 
     async def test_persons_limit_holds_and_delays_nobody_else(self, stores: Sequence[Stores]) -> None:
         for number in range(8):

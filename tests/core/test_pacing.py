@@ -27,7 +27,7 @@ from bot.core.pacing import (
     Pacer,
     RateWindow,
     Urgency,
-    is_posted_anew,
+    is_posted_again,
 )
 
 FINAL, FIRST, PROGRESS = Urgency.FINAL, Urgency.FIRST, Urgency.PROGRESS
@@ -599,10 +599,10 @@ def test_final_is_expected_after_a_minute_where_calls_are_in_flight_and_not_befo
         (130.0, 130.0, False),
     ],
 )
-def test_final_is_posted_anew_only_if_that_is_sooner_and_an_edit_too_late(
+def test_final_is_posted_again_only_if_that_is_sooner_and_an_edit_too_late(
     edit_at: float, post_at: float, is_posted: bool
 ) -> None:
-    assert is_posted_anew(100.0, edit_at, post_at) is is_posted
+    assert is_posted_again(100.0, edit_at, post_at) is is_posted
 
 
 POST, START = "chat.postMessage", "chat.startStream"

@@ -289,7 +289,7 @@ def test_uneditable_message_is_replaced() -> None:
     assert list(channel.shown.values()) == [PageView("Hello", end=End(EndReason.WHOLE))]
 
 
-def test_end_is_posted_anew_with_the_pages_that_differ_and_the_old_message_is_deleted() -> None:
+def test_end_is_posted_again_with_the_pages_that_differ_and_the_old_message_is_deleted() -> None:
     reply, channel = Reply(question()), ReadersChannel()
     reply._pages, reply._full_chars = Pages(40, max_full=1), 40
     reply.append("one " * 15)
@@ -311,7 +311,7 @@ def test_end_is_posted_anew_with_the_pages_that_differ_and_the_old_message_is_de
     assert channel.text() == "one " * 15 + "and the end"
 
 
-def test_only_an_ended_answer_is_posted_anew_and_only_once() -> None:
+def test_only_an_ended_answer_is_posted_again_and_only_once() -> None:
     reply, channel = Reply(question()), ReadersChannel()
     show_all(reply, channel)
     reply.append("one")
@@ -525,7 +525,7 @@ class ReplyMachine(RuleBasedStateMachine):
         show_all(self.reply, self.channel)
         if self.reply.unshown:
             # Slack refused too many replacements: the outbox shows the end later, and deletes what is left over.
-            assert self.reply.leftover is OutboxKind.SHOW_END
+            assert self.reply.for_outbox is OutboxKind.SHOW_END
             return
         views = [self.channel.shown[ts] for ts in self.reply.page_ts]
         assert list(self.reply.page_ts) == sorted(self.reply.page_ts, key=float), "pages stand in order"

@@ -60,7 +60,7 @@ def test_answer_has_its_full_form_after_an_outage(kind: type[Call], reason: Refu
     scheduler.run(MAX_CALLS)
     assert text_of(scheduler.reply, slack) == TEXT
     assert not any(view.plain for _, view in slack.pages.values())
-    assert scheduler.reply.leftover is None
+    assert scheduler.reply.for_outbox is None
 
 
 @pytest.mark.parametrize("accepts", [3_000, 0], ids=["no long pages", "no blocks"])
@@ -93,7 +93,7 @@ def test_end_that_is_refused_for_minutes_goes_to_the_outbox(reason: Refusal) -> 
     scheduler.run(MAX_CALLS)
     assert REPLY_CALLS.within_s <= scheduler.now <= REPLY_CALLS.within_s + 2 * REPLY_CALLS.backoff.max_s
     assert scheduler.reply.unshown
-    assert scheduler.reply.leftover is OutboxKind.SHOW_END
+    assert scheduler.reply.for_outbox is OutboxKind.SHOW_END
     slack.result_of = lambda call: SUCCESS
     later = shown_later(scheduler.reply, slack, TEXT, End(EndReason.CUT, "Cut."))
     assert text_of(later, slack) == TEXT
@@ -109,7 +109,7 @@ def test_deletion_that_is_refused_for_minutes_goes_to_the_outbox() -> None:
     scheduler.reply.finish(End(EndReason.WHOLE))
     scheduler.run(MAX_CALLS)
     assert text_of(scheduler.reply, slack) == "Hello."
-    assert scheduler.reply.leftover is OutboxKind.SHOW_END
+    assert scheduler.reply.for_outbox is OutboxKind.SHOW_END
     assert not scheduler.reply.unshown
 
 
@@ -119,7 +119,7 @@ def test_refusal_that_only_an_admin_can_end_is_not_retried(reason: Refusal) -> N
     slack.result_of = lambda call: CallEffect(reason)
     scheduler.run(10)
     assert scheduler.now == 0
-    assert scheduler.reply.leftover is OutboxKind.SHOW_END
+    assert scheduler.reply.for_outbox is OutboxKind.SHOW_END
 
 
 def test_post_outside_its_thread_is_deleted() -> None:
@@ -128,7 +128,7 @@ def test_post_outside_its_thread_is_deleted() -> None:
     scheduler.run(5)
     assert slack.pages == {}
     assert scheduler.reply.gone
-    assert scheduler.reply.leftover is None
+    assert scheduler.reply.for_outbox is None
 
 
 def test_undeletable_post_outside_its_thread_goes_to_the_outbox() -> None:
@@ -137,7 +137,7 @@ def test_undeletable_post_outside_its_thread_goes_to_the_outbox() -> None:
     )
     scheduler = SimulatedScheduler(Reply(question()), slack)
     scheduler.run(MAX_CALLS)
-    assert scheduler.reply.leftover is OutboxKind.DELETE_REPLY
+    assert scheduler.reply.for_outbox is OutboxKind.DELETE_REPLY
     assert scheduler.reply.page_ts == ("1.0",)
 
 
@@ -206,7 +206,7 @@ def test_replaced_messages_have_an_end() -> None:
         else:
             reply.refused(call, Refusal.UNEDITABLE)
     assert posted == 1 + MAX_REPLACED_IN_ALL
-    assert reply.leftover is OutboxKind.SHOW_END
+    assert reply.for_outbox is OutboxKind.SHOW_END
 
 
 def shown_later(reply: Reply, slack: UnreliableSlack, text: str, end: End) -> Reply:
@@ -274,9 +274,9 @@ class RefusedReplyMachine(RuleBasedStateMachine):
         assert self.scheduler.now - began <= 3 * (REPLY_CALLS.within_s + 2 * REPLY_CALLS.backoff.max_s)
         assert self.reply.life.is_over
         reply = self.reply
-        if reply.gone or reply.leftover is OutboxKind.DELETE_REPLY:
+        if reply.gone or reply.for_outbox is OutboxKind.DELETE_REPLY:
             return
-        if reply.leftover is OutboxKind.SHOW_END:
+        if reply.for_outbox is OutboxKind.SHOW_END:
             self.results.clear()
             reply = shown_later(reply, self.slack, self.text, End(EndReason.WHOLE, "Cut."))
         views = [self.slack.pages[ts][1] for ts in reply.page_ts]

@@ -466,7 +466,7 @@ def test_address_of_a_link_that_was_appended_is_edited(at_the_end: bool) -> None
     assert thread.texts == {"1.0": text + change}
 
 
-def test_end_that_is_posted_anew_stops_the_stream_first() -> None:
+def test_end_that_is_posted_again_stops_the_stream_first() -> None:
     reply, thread = streamed()
     reply.finish(End(EndReason.WHOLE))
     reply.post_again(0)
@@ -476,7 +476,7 @@ def test_end_that_is_posted_anew_stops_the_stream_first() -> None:
     assert thread.texts == {"2.0": "One two three "}
 
 
-def test_pages_that_are_posted_anew_are_no_longer_than_a_stream_carries() -> None:
+def test_pages_that_are_posted_again_are_no_longer_than_a_stream_carries() -> None:
     reply, thread = streamed("word " * 100)
     reply.append("word " * 3_000)
     show_all(reply, thread)

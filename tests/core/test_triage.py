@@ -58,19 +58,19 @@ IGNORED = {
 }
 
 
-@pytest.mark.parametrize(("given", "company", "thread_ts"), ANSWERED.values(), ids=ANSWERED.keys())
+@pytest.mark.parametrize(("given", "participants", "thread_ts"), ANSWERED.values(), ids=ANSWERED.keys())
 def test_message_to_the_bot_is_answered_in_its_thread(
-    given: Message, company: Participants, thread_ts: str | None
+    given: Message, participants: Participants, thread_ts: str | None
 ) -> None:
-    verdict = triage(given, ME, company)
+    verdict = triage(given, ME, participants)
     assert isinstance(verdict, Answer)
     assert verdict.question.thread.thread_ts == thread_ts
     assert (verdict.question.ts, verdict.question.user_id) == ("10.0", "UADA")
 
 
-@pytest.mark.parametrize(("given", "company"), IGNORED.values(), ids=IGNORED.keys())
-def test_other_messages_are_ignored_with_a_reason(given: Message, company: Participants) -> None:
-    verdict = triage(given, ME, company)
+@pytest.mark.parametrize(("given", "participants"), IGNORED.values(), ids=IGNORED.keys())
+def test_other_messages_are_ignored_with_a_reason(given: Message, participants: Participants) -> None:
+    verdict = triage(given, ME, participants)
     assert isinstance(verdict, Ignore)
     assert verdict.reason
 

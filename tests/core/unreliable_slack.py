@@ -112,7 +112,7 @@ class SimulatedScheduler:
 
     def step(self) -> bool:
         """Sends the next call at its time; returns False if there is none."""
-        if self.scheduled.settled.is_set():
+        if self.scheduled.done.is_set():
             return False
         call = self.scheduled.next_call()
         if call is not None:
@@ -120,15 +120,15 @@ class SimulatedScheduler:
             self.calls += 1
             self._send(call)
         if self.reply.life.is_over:
-            self.scheduled.settled.set()
+            self.scheduled.done.set()
         return call is not None
 
-    def run(self, most_calls: int) -> None:
+    def run(self, max_calls: int) -> None:
         """Sends calls until none is left."""
-        for _ in range(most_calls):
+        for _ in range(max_calls):
             if not self.step():
                 return
-        raise AssertionError(f"the reply still has calls after {most_calls}")
+        raise AssertionError(f"the reply still has calls after {max_calls}")
 
     def _send(self, call: Call) -> None:
         try:

@@ -36,12 +36,12 @@ async def client(model: LocalModel) -> AsyncIterator[openai.AsyncOpenAI]:
 
 
 async def ask(
-    client: openai.AsyncOpenAI, question: str, most_tokens: int = 30, temperature: float | openai.Omit = openai.omit
+    client: openai.AsyncOpenAI, question: str, max_tokens: int = 30, temperature: float | openai.Omit = openai.omit
 ) -> openai.AsyncStream[ChatCompletionChunk]:
     return await client.chat.completions.create(
         model=LocalModel.model,
         messages=[{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}],
-        max_tokens=most_tokens,
+        max_tokens=max_tokens,
         temperature=temperature,
         stream=True,
         stream_options={"include_usage": True},

@@ -41,7 +41,7 @@ async def test_stream_appends_text_until_stopped(sandbox: Sandbox, web: AsyncWeb
     assert message.sent_blocks == ({"type": "markdown", "text": "One **two** three."},)
     assert [block["type"] for block in message.blocks] == ["rich_text"]
     assert await error_of(web, "chat.appendStream", ts=ts, markdown_text="x") == CLOSED
-    await web.chat_update(channel=GENERAL, ts=ts, text="mended")
+    await web.chat_update(channel=GENERAL, ts=ts, text="fixed")
 
 
 async def test_stop_adds_blocks_and_metadata_behind_the_text(sandbox: Sandbox, web: AsyncWebClient) -> None:
@@ -312,7 +312,7 @@ async def test_slack_can_close_a_stream_at_any_call(sandbox: Sandbox, web: Async
         method = "chat.appendStream"
     with pytest.raises(SlackApiError, match=CLOSED):
         await call(sandbox, web, method, ts)
-    await web.chat_update(channel=GENERAL, ts=ts, text="mended")
+    await web.chat_update(channel=GENERAL, ts=ts, text="fixed")
 
 
 @pytest.mark.parametrize(("method", "budget"), list(zip(METHODS, (20, 100, 20), strict=True)))

@@ -83,7 +83,7 @@ def with_job(**changes: object) -> Evidence:
     return replace(evidence, jobs=[replace(evidence.jobs[0], **changes), evidence.jobs[1]])  # type: ignore[arg-type]
 
 
-def posted_anew(deleted_s: float | None = 4.0) -> Evidence:
+def posted_again(deleted_s: float | None = 4.0) -> Evidence:
     """Returns evidence of a first answer whose end was posted in a new message, below the second question's reply."""
     evidence = correct_evidence()
     old, later = evidence.histories
@@ -177,7 +177,7 @@ def begun_before_an_older_question_arrived() -> Evidence:
     )
 
 
-def begun_before_an_older_question_arrived_and_posted_anew() -> Evidence:
+def begun_before_an_older_question_arrived_and_posted_again() -> Evidence:
     """Returns the same evidence, where the end of the second answer was posted in a new message."""
     evidence = begun_before_an_older_question_arrived()
     first, old = evidence.histories
@@ -232,10 +232,10 @@ def rate_limited(at_s: float) -> Evidence:
         edited_while_no_process_ran(),
         edited_while_no_process_ran(6),
         begun_before_an_older_question_arrived(),
-        begun_before_an_older_question_arrived_and_posted_anew(),
+        begun_before_an_older_question_arrived_and_posted_again(),
         deleted(),
         deleted(0, gone=False),
-        posted_anew(),
+        posted_again(),
     ],
 )
 def test_correct_evidence_has_no_violation(evidence: Evidence) -> None:
@@ -257,8 +257,8 @@ def test_correct_evidence_has_no_violation(evidence: Evidence) -> None:
             "shrank from 30 to 0",
         ),
         (edited_while_no_process_ran(6, 4), "shrank from 6 to 4"),
-        (posted_anew(deleted_s=None), "pages [0, 0]"),
-        (posted_anew(deleted_s=3.2), "shrank from 9 to 0"),
+        (posted_again(deleted_s=None), "pages [0, 0]"),
+        (posted_again(deleted_s=3.2), "shrank from 9 to 0"),
         (
             with_revision(text(1), ""),
             "its messages read q1w1-30",

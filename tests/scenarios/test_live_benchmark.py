@@ -1,4 +1,4 @@
-"""What benchmarks.live counts as seen: edits, native streams, statuses, and ends that are posted anew."""
+"""What benchmarks.live counts as seen: edits, native streams, statuses, and ends that are posted again."""
 
 import asyncio
 import math
@@ -95,7 +95,7 @@ async def test_status_counts_as_a_placeholder_and_not_as_first_words(thread: Que
     assert figures.first_word_s >= 0.2
 
 
-async def test_end_that_is_posted_anew_is_seen_at_once_and_whole_after_the_deletion(thread: QuestionThread) -> None:
+async def test_end_that_is_posted_again_is_seen_at_once_and_whole_after_the_deletion(thread: QuestionThread) -> None:
     ts = await thread.post("w1 w2")
     thread.model_sends(WORDS)
     await thread.post("".join(TEXT))

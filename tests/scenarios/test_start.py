@@ -351,7 +351,7 @@ def test_waits_grow_up_to_a_limit() -> None:
     assert waits[:6] == [1, 2, 4, 8, 16, 30]
     assert set(waits[5:]) == {CONNECTION.backoff.max_s}
     limited = RateLimited("auth.test", 1e9)
-    assert CONNECTION.next_try_at(limited, Failures(1, 0.0), 0.0) == CONNECTION.longest_retry_after_s
+    assert CONNECTION.next_try_at(limited, Failures(1, 0.0), 0.0) == CONNECTION.max_retry_after_s
     assert Credential("X", "Y.", SystemClock()).problem == ""
 
 

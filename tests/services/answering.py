@@ -90,7 +90,7 @@ class MemoryReply:
     calls: int = 3
     gone: bool = False
     unshown: bool = False
-    leftover: OutboxKind | None = None
+    for_outbox: OutboxKind | None = None
     end: End | None = None
     """The end that `finish` was called with."""
     is_left: bool = False
@@ -118,10 +118,10 @@ class MemoryReply:
 
 @dataclass
 class MemoryReplies:
-    """Opens replies once `may_open` is set; each begins with `shown` and `leftover`."""
+    """Opens replies once `may_open` is set; each begins with `shown` and `for_outbox`."""
 
     shown: Shown = field(default_factory=Shown)
-    leftover: OutboxKind | None = None
+    for_outbox: OutboxKind | None = None
     gone: bool = False
     opened: list[MemoryReply] = field(default_factory=list)
     opening: int = 0
@@ -135,7 +135,7 @@ class MemoryReplies:
     ) -> MemoryReply:
         self.opening += 1
         await self.may_open.wait()
-        reply = MemoryReply(answer, self.may_finish, self.shown, leftover=self.leftover, gone=self.gone)
+        reply = MemoryReply(answer, self.may_finish, self.shown, for_outbox=self.for_outbox, gone=self.gone)
         self.opened.append(reply)
         return reply
 
@@ -292,7 +292,7 @@ class AnsweringStage:
             clock=self.clock,
             capacity=Capacity(10, 5.0),
             answer=self._answer,
-            admits=self.answering.access_control.admits,
+            allows=self.answering.access_control.allows,
             queued=lambda thread: None,
             token_refused=lambda: self.accounts.token_refused,
         )

@@ -256,7 +256,7 @@ async def test_failed_model_is_charged_for_the_text_that_it_began(
 
 
 async def test_end_that_slack_did_not_accept_goes_to_the_outbox(stage: AnsweringStage) -> None:
-    stage.replies.leftover = OutboxKind.SHOW_END
+    stage.replies.for_outbox = OutboxKind.SHOW_END
     stage.open_all()
     await stage.ended()
     stage.clock.now_s += 60.0

@@ -193,7 +193,7 @@ async def test_outbox_looks_again_after_a_failure(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_shown", "on_record", "leftover", "recorded", "became"),
+    ("is_shown", "on_record", "for_outbox", "recorded", "became"),
     [
         (False, PAGE_TS, None, [], None),
         (True, PAGE_TS, None, [], None),
@@ -203,11 +203,11 @@ async def test_outbox_looks_again_after_a_failure(error: Exception) -> None:
     ids=["shown now", "shown before", "shown in another message", "not shown"],
 )
 async def test_end_is_shown_once(
-    is_shown: bool, on_record: str, leftover: OutboxKind | None, recorded: list[Any], became: float | None
+    is_shown: bool, on_record: str, for_outbox: OutboxKind | None, recorded: list[Any], became: float | None
 ) -> None:
     job = replace(ENDED, page_ts=(on_record,))
     shown = SETTLED if is_shown else Shown()
-    stage = Stage(Entries([[entry(OutboxKind.SHOW_END)]], [job]), replies=MemoryReplies(shown, leftover))
+    stage = Stage(Entries([[entry(OutboxKind.SHOW_END)]], [job]), replies=MemoryReplies(shown, for_outbox))
     await stage.look()
     [reply] = stage.replies.opened
     assert reply.end == (None if is_shown else End(EndReason.WHOLE))

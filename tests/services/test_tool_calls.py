@@ -161,18 +161,18 @@ async def test_model_that_never_stops_asking_for_tools_reaches_the_step_limit(
 
 
 @pytest.mark.parametrize(
-    ("description", "most_bytes"),
+    ("description", "max_bytes"),
     [("", 24_000), ("word " * 1_000, 14_000), ("word " * 100_000, 12_000)],
     ids=["no definitions to speak of", "long definitions", "definitions that would take it all"],
 )
 async def test_definitions_leave_less_room_for_the_conversation(
-    notes: NotesServer, description: str, most_bytes: int
+    notes: NotesServer, description: str, max_bytes: int
 ) -> None:
     notes.description = description
     async with staged(notes, ANSWER, question=replace(QUESTION, text="why? " * 20_000)) as stage:
         await ended(stage)
     [prompt] = prompts_of(stage)
-    assert most_bytes - 500 <= len(prompt.turns[-1].text) <= most_bytes + 100
+    assert max_bytes - 500 <= len(prompt.turns[-1].text) <= max_bytes + 100
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""All tools of an answer as one: each call goes to whoever has the tool."""
+"""All tools of an answer as one: each call goes to the one that has the tool."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -59,7 +59,7 @@ async def test_no_other_tool_can_have_the_name_of_ours(ours: NamedTools, theirs:
         ("slackish__search", Permission.ASK),
     ],
 )
-async def test_rule_and_call_go_to_whoever_has_the_tool(
+async def test_rule_and_call_go_to_the_tools_that_have_it(
     ours: NamedTools, theirs: NamedTools, tool: str, permission: Permission
 ) -> None:
     toolbox = Toolbox({"slack": ours}, theirs)

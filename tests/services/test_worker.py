@@ -80,12 +80,12 @@ async def stores() -> AsyncIterator[Stores]:
 def worker_of(
     stores: Stores, queue: LateQueue, lease: Lease, answer: Callable[[AnswerAttempt], Awaitable[None]]
 ) -> Worker:
-    async def admits(question: Question) -> bool:
+    async def allows(question: Question) -> bool:
         return True
 
     capacity = Capacity(10, 5.0)
     return Worker(
-        queue, stores.queue, Abandoned(), lease, queue.clock, capacity, answer, admits, lambda _: None, lambda: False
+        queue, stores.queue, Abandoned(), lease, queue.clock, capacity, answer, allows, lambda _: None, lambda: False
     )
 
 

@@ -153,7 +153,7 @@ class WorkerStage:
     clock: SimulatedClock = field(default_factory=SimulatedClock)
     drain_s: float = DRAIN_S
     denied: bool = False
-    admits_s: float = 0.0
+    allows_s: float = 0.0
     """How long it takes to find out whether an asker has access."""
     token_refused: bool = False
     checked: list[Question] = field(default_factory=list)
@@ -161,9 +161,9 @@ class WorkerStage:
     shown_as_queued: list[ThreadKey] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        async def admits(question: Question) -> bool:
+        async def allows(question: Question) -> bool:
             self.checked.append(question)
-            await asyncio.sleep(self.admits_s)
+            await asyncio.sleep(self.allows_s)
             return not self.denied
 
         self.worker = Worker(
@@ -174,7 +174,7 @@ class WorkerStage:
             clock=self.clock,
             capacity=Capacity(10, self.drain_s),
             answer=self.answers.answer,
-            admits=admits,
+            allows=allows,
             queued=self.shown_as_queued.append,
             token_refused=lambda: self.token_refused,
         )
@@ -498,7 +498,7 @@ def test_a_queued_question_is_neither_denied_nor_shown_while_slack_refuses_the_t
         await asyncio.sleep(PLACEHOLDER_WITHIN_S * 2)
         assert (stage.placeholders.stopped, stage.placeholders.posted) == ([], [])
 
-    stage = WorkerStage(denied=True, admits_s=2.0, token_refused=refused_after_s == 0)
+    stage = WorkerStage(denied=True, allows_s=2.0, token_refused=refused_after_s == 0)
     on_stage(work, stage)
 
 

@@ -73,7 +73,7 @@ Knows = Callable[[Memory, int], Awaitable[bool]]
     ("bound", "learn", "knows"),
     [
         (
-            "bot.slack.replies.streams.REFUSALS_KEPT",
+            "bot.slack.replies.streams.MAX_REFUSALS",
             Memory.learn_that_streams_are_refused,
             Memory.knows_that_streams_are_refused,
         ),

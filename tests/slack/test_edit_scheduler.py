@@ -48,7 +48,7 @@ async def test_placeholder_is_posted_at_once_and_the_final_is_sent_when_the_answ
     assert schedule.times(Post) == [0]
     assert schedule.times(Update) == [1]
     assert schedule.transport.cleaned_up == [1]
-    assert reply.leftover is None
+    assert reply.for_outbox is None
 
 
 @simulated
@@ -57,7 +57,7 @@ async def test_late_messages_that_cannot_be_deleted_yet_are_left_for_the_outbox(
         reply = await schedule.open(1)
         reply.append("Hello.")
         await reply.finish(End(EndReason.WHOLE))
-    assert reply.leftover is OutboxKind.SHOW_END
+    assert reply.for_outbox is OutboxKind.SHOW_END
 
 
 @simulated

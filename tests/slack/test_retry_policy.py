@@ -13,7 +13,7 @@ from bot.slack.retrying import Retrying
 from tests.simulated_time import SimulatedClock, run_simulated
 
 TRANSIENT = Refused("chat.update", "fatal_error", Refusal.TRANSIENT)
-POLICY = RetryPolicy(Backoff(0.5, 8.0), most_tries=7, within_s=60.0, longest_retry_after_s=30.0)
+POLICY = RetryPolicy(Backoff(0.5, 8.0), max_tries=7, within_s=60.0, max_retry_after_s=30.0)
 POLICIES = {name: policy for name, policy in vars(retry_policy).items() if isinstance(policy, RetryPolicy)}
 
 

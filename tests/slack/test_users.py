@@ -148,7 +148,7 @@ async def test_last_known_kind_applies_after_the_scope_was_taken_away(stage: Use
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
 
 
-@pytest.mark.parametrize(("retry_after_s", "wait_s"), [(3, 3), (600, USER_KIND.longest_retry_after_s)])
+@pytest.mark.parametrize(("retry_after_s", "wait_s"), [(3, 3), (600, USER_KIND.max_retry_after_s)])
 async def test_rate_limit_is_waited_out_within_bounds(stage: UsersStage, retry_after_s: int, wait_s: float) -> None:
     stage.sandbox.faults.start("rate_limit", method="users.info", times=1, retry_after_s=retry_after_s)
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER

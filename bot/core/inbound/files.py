@@ -178,14 +178,14 @@ def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt
     return replace(prompt, turns=tuple(turns)), tuple(left_out)
 
 
-def newest_media_within(turns: Sequence[Turn], most_bytes: int) -> Collection[Media]:
-    """Returns the newest media that together take at most `most_bytes`, in base64 as they are sent."""
+def newest_media_within(turns: Sequence[Turn], max_bytes: int) -> Collection[Media]:
+    """Returns the newest media that together take at most `max_bytes`, in base64 as they are sent."""
     newest: set[Media] = set()
     for turn in reversed(turns):
         for media in turn.media:
-            if len(media.base64) <= most_bytes:
+            if len(media.base64) <= max_bytes:
                 newest.add(media)
-                most_bytes -= len(media.base64)
+                max_bytes -= len(media.base64)
     return newest
 
 

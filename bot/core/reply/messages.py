@@ -77,7 +77,7 @@ class Shown:
     """The first page that holds no more than a stream carries, if there is one. All later pages do the same."""
 
     @property
-    def is_settled(self) -> bool:
+    def is_end_shown(self) -> bool:
         """Whether Slack shows the answer's end, and no message beside it."""
         return self.ended is not None and not self.replaced_ts
 

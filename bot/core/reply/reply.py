@@ -99,7 +99,7 @@ class Reply:
         self._is_posted_again = False
         self._pages = Pages(max_full=1)
         self._full_chars = self._pages.limit_chars
-        self._settled = 0
+        self._shown_pages = 0
         """So many pages are full and shown, and aren't compared again."""
         self._chars = 0
         self.earlier = shown
@@ -156,7 +156,7 @@ class Reply:
         return any(isinstance(view, PageView) and (view.markdown or not view.growing) for view in shown)
 
     @property
-    def leftover(self) -> OutboxKind | None:
+    def for_outbox(self) -> OutboxKind | None:
         """The work that remains for the outbox: showing the end, or deleting pages at the channel's root."""
         if self.of(MessageRole.STRAY):
             return OutboxKind.DELETE_REPLY
@@ -200,7 +200,7 @@ class Reply:
     def finish(self, end: End) -> None:
         """Records how the answer ended; no more text will come."""
         if end.reason.is_partial and (longer := self.earlier.part(text := self._pages.text())) != text:
-            self._settled = 0
+            self._shown_pages = 0
             self._lay_out(Pages(*self._limits(0), max_full=1), longer)
             self._keeps_earlier_text = True
         self._end = end
@@ -395,7 +395,7 @@ class Reply:
 
     def _next_page(self) -> Call | None:
         pages = self.of(MessageRole.PAGE)
-        for page in range(self._settled, self._last + 1):
+        for page in range(self._shown_pages, self._last + 1):
             wanted = Wanted(self.question, page, self._view(page), self.ended, self.keeps_stop)
             if self._starting is not None and page == self._carried and wanted.view.growing:
                 if not (self.has_stop or self.page_ts):
@@ -451,7 +451,7 @@ class Reply:
         """Has a page and all later ones posted again: the pages' order stays."""
         for message in self.of(MessageRole.PAGE)[page:]:
             message.role = MessageRole.REPLACED
-        self._settled = min(self._settled, page)
+        self._shown_pages = min(self._shown_pages, page)
 
     @property
     def _last(self) -> int:
@@ -489,10 +489,10 @@ class Reply:
 
         While a page is not final, Slack has a call to make for it: nothing else would lay out the rest.
         """
-        while self._is_final(self._settled):
-            self._settled += 1
-            if self._has_more_pages and self._settled > self._last:
-                self._pages.lay_out(self._settled + 1)
+        while self._is_final(self._shown_pages):
+            self._shown_pages += 1
+            if self._has_more_pages and self._shown_pages > self._last:
+                self._pages.lay_out(self._shown_pages + 1)
                 self._keep_to_form()
                 if self.ended:
                     self._close()
@@ -514,7 +514,7 @@ class Reply:
     def _close(self) -> None:
         """Completes the pages, and decides which files belong below them."""
         self._pages.close()
-        self._settled = min(self._settled, len(self._pages.full))
+        self._shown_pages = min(self._shown_pages, len(self._pages.full))
         if not self._upload_tries or not self._pages.full or self._has_more_pages:
             self._files = ()
             return
@@ -559,8 +559,8 @@ class Reply:
     def _reform(self, page: int) -> None:
         """Lays the text out again from a page on, in its form, as far as the pages before it are shown."""
         old, first = self._pages, replace(self._page(page), source="")
-        self._settled = min(self._settled, page)
-        pages = Pages(*self._limits(page), first, max_full=self._settled + 1)
+        self._shown_pages = min(self._shown_pages, page)
+        pages = Pages(*self._limits(page), first, max_full=self._shown_pages + 1)
         pages.full = old.full[:page]
         self._lay_out(pages, old.text(page))
         if self.ended:

@@ -39,8 +39,8 @@ def start_of(job: Job) -> str:
     left = job.checkpoint.text
     if job.checkpoint.end:
         return left
-    if len(left) - len(job.settled) < SHORTEST_CHARS:
-        return job.settled
+    if len(left) - len(job.fixed_text) < SHORTEST_CHARS:
+        return job.fixed_text
     return left[: _boundary(left)]
 
 

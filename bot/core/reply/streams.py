@@ -4,8 +4,8 @@ What was appended stays. So only text that can't change anymore is appended (mar
 with a stream ends in the same way: it is stopped, and the page is edited as a whole. So a stream needs to be right only
 about what it has appended, and an edit covers all else.
 
-A start that fails is the exception: nothing is to be stopped as far as Slack says, and the page is posted. If Slack did
-start a stream, whoever sends the calls looks for it (bot/slack/replies).
+A start that fails is the exception: as far as Slack says, there is no stream to stop, and the page is posted. If Slack
+did start a stream, the delivery finds it (bot/slack/replies/delivery.py).
 """
 
 from collections.abc import Mapping

@@ -64,9 +64,9 @@ class ScheduledReply:
     """Whether another carrier than edits may have the reply's pages."""
     is_clean: bool = True
     """Slack shows nothing of the reply beside its messages on record, as far as can be told."""
-    caught_up: asyncio.Event = field(default_factory=asyncio.Event)
+    all_shown: asyncio.Event = field(default_factory=asyncio.Event)
     """Set whenever Slack shows all that there is to show, or never will."""
-    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once no more calls are sent, and none is in flight."""
 
     @property
@@ -82,8 +82,8 @@ class ScheduledReply:
         return self.reply.unshown
 
     @property
-    def leftover(self) -> OutboxKind | None:
-        return self.reply.leftover or (None if self.is_clean else OutboxKind.SHOW_END)
+    def for_outbox(self) -> OutboxKind | None:
+        return self.reply.for_outbox or (None if self.is_clean else OutboxKind.SHOW_END)
 
     @property
     def page_ts(self) -> tuple[str, ...]:
@@ -125,10 +125,10 @@ class ScheduledReply:
     async def ask(self, asks: tuple[Ask, ...]) -> None:
         self.placeholder_not_before = -math.inf
         self.reply.show_activity("", asks)
-        if not self.settled.is_set():
-            self.caught_up.clear()
+        if not self.done.is_set():
+            self.all_shown.clear()
         self.touch()
-        await self.caught_up.wait()
+        await self.all_shown.wait()
 
     async def finish(self, end: End) -> None:
         while self.lay_out():  # noqa: ASYNC110
@@ -137,14 +137,14 @@ class ScheduledReply:
         self.placeholder_not_before = self.not_before = -math.inf
         self._laid_out(lambda: self.reply.finish(end))
         self.touch()
-        await self.settled.wait()
+        await self.done.wait()
         if not self.reply.unshown:
             self.is_clean = await self.delivery.clean_up()
 
     async def leave(self) -> None:
         self.reply.happened(Turn.LEAVE)
         self.touch()
-        await self.settled.wait()
+        await self.done.wait()
 
     def touch(self) -> None:
         """Notes that the reply may have another next call, or is over."""

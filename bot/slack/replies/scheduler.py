@@ -49,7 +49,7 @@ from bot.core.answer import Answer
 from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job, MessageRole, ThreadKey
 from bot.core.lease import Lease
-from bot.core.pacing import FINAL_WAIT_S, Urgency, is_posted_anew
+from bot.core.pacing import FINAL_WAIT_S, Urgency, is_posted_again
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.life import Life, Turn
 from bot.core.reply.messages import Begin, Call, Change, Shown
@@ -156,7 +156,7 @@ class EditScheduler:
         self._queued_since = {thread: at for thread, at in self._queued_since.items() if at > now - QUEUED_WITHIN_S}
         self._queued_since[job.question.thread] = now
         reply = Reply(job.question, Shown(job.page_ts, outdated=True), queued=True, version=job.version)
-        await self._schedule(job, reply, None, until).settled.wait()
+        await self._schedule(job, reply, None, until).done.wait()
 
     def abandon(self, job_id: int) -> None:
         """Sends nothing more for a job's reply: another process has the job now."""
@@ -232,7 +232,7 @@ class EditScheduler:
                 calls[live] = call
                 continue
             live.has_changed = False
-            live.caught_up.set()
+            live.all_shown.set()
             if live.reply.life.is_over:
                 self._close(live)
         return calls
@@ -277,7 +277,7 @@ class EditScheduler:
             live.final_waits_since = min(live.final_waits_since, now)
             in_channel_at = self._budget.post_at(METHODS[Post], call.question.thread.channel_id, now)
             post_at = max(self._budget.final_at(METHODS[Post], now, 0), in_channel_at)
-            if not is_posted_anew(live.final_waits_since, edit_at, post_at):
+            if not is_posted_again(live.final_waits_since, edit_at, post_at):
                 look_again_at = min(look_again_at, live.final_waits_since + FINAL_WAIT_S)
             elif post_at > now:
                 look_again_at = min(look_again_at, post_at)
@@ -461,10 +461,10 @@ class EditScheduler:
         self.touch(live)
 
     def _close(self, live: ScheduledReply) -> None:
-        if live.settled.is_set():
+        if live.done.is_set():
             return
         self._live.remove(live)
-        live.caught_up.set()
+        live.all_shown.set()
         if live.answer is not None:
             self._budget.closed(live)
-        live.settled.set()
+        live.done.set()

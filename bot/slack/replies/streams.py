@@ -20,7 +20,7 @@ from bot.slack.replies.posted import FoundStream, metadata_of
 from bot.slack.replies.transport import METHODS
 
 APPENDS, STOPS = METHODS[AppendStream], METHODS[StopStream]
-REFUSALS_KEPT = 1_000
+MAX_REFUSALS = 1_000
 
 
 def chosen_carrier(
@@ -61,7 +61,7 @@ class Streams:
         """Notes that Slack refused to start a stream: the next answers to this person in this channel are edited."""
         if error.reason.is_unavailable:
             self._refused[_place(question)] = None
-            if len(self._refused) > REFUSALS_KEPT:
+            if len(self._refused) > MAX_REFUSALS:
                 del self._refused[next(iter(self._refused))]
 
     async def start(self, call: StartStream) -> str:

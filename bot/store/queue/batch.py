@@ -2,10 +2,10 @@
 
 A batch has one asker, so that an answer has one person's rights: tools, approvals, Slack search and caps are theirs.
 
-When a thread's turn comes, its oldest queued job leads. `followers` collects the jobs behind it that may join: of the
-same asker, never begun, and with their placeholders settled, up to the first that is not. The newest of them is claimed
-(claim.py). `end_batched` ends the jobs before it: each records `answered_with`, gets a turn that says so, and its
-placeholder is cleared through the outbox, because the answer stands below the newest.
+When a thread's turn comes, its oldest queued job leads. `followers` collects the jobs behind it that may join, up to
+the first that may not: those of the same asker that never began, and whose placeholders nobody is editing. The newest
+of them is claimed (claim.py). `end_batched` ends the jobs before it: each records `answered_with` and gets a turn that
+says so. The outbox clears its placeholder, because the answer stands below the newest.
 
 An answer under way takes questions along too, before each step of a model that uses tools (`join`). They are later than
 the answer's own question, so its prompt can't have them from the start: `joined_step` says which step read them first.
@@ -43,7 +43,7 @@ _THREAD = (jobs.c.team_id, jobs.c.channel_id, jobs.c.thread_ts)
 async def followers(
     connection: AsyncConnection,
     leaders: Sequence[sa.Row[Any]],
-    settled: sa.ColumnElement[bool],
+    is_free: sa.ColumnElement[bool],
     running_of_asker: sa.ScalarSelect[int],
 ) -> list[Sequence[sa.Row[Any]]]:
     """Returns for each leader the jobs that are answered together, oldest first and the leader included."""
@@ -51,7 +51,7 @@ async def followers(
     threads = [tuple(getattr(row, name) for name in THREAD) for row in leaders if row.is_followed]
     if not threads:
         return groups
-    may_join = sa.and_(jobs.c.attempts == 0, settled).label("may_join")
+    may_join = sa.and_(jobs.c.attempts == 0, is_free).label("may_join")
     queued = (
         sa.select(*_THREAD, jobs.c.id, jobs.c.user_id, running_of_asker.label("running_of_asker"), may_join)
         .where(is_queued(), sa.tuple_(*_THREAD).in_(threads))

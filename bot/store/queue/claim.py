@@ -46,19 +46,17 @@ PLACEHOLDER_HOLD_S = 10.0
 """How long a job isn't claimed while its placeholder is being posted."""
 
 
-async def claim_ready(
-    connection: AsyncConnection, worker: str, limit: int, most_per_user: int, now: float
-) -> list[Job]:
+async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_per_user: int, now: float) -> list[Job]:
     """Claims queued jobs; raises IntegrityError where another worker claimed in one of the threads at the same time."""
     if on_postgresql(connection):
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key("claims"))))
     due_since = jobs.c.placeholder_due_since
     has_placeholder = sa.or_(due_since.is_(None), has_come(due_since + PLACEHOLDER_HOLD_S, now, PLACEHOLDER_HOLD_S))
-    settled = sa.and_(has_placeholder, ~outbox.is_reply_being_edited(now, jobs.c.id))
+    is_free = sa.and_(has_placeholder, ~outbox.is_reply_being_edited(now, jobs.c.id))
     claimed: list[Job] = []
     while len(claimed) < limit:
-        leaders = (await connection.execute(_leaders(limit - len(claimed), most_per_user, settled))).all()
-        picked = _picked(await followers(connection, leaders, settled, _running_of_asker()), most_per_user)
+        leaders = (await connection.execute(_leaders(limit - len(claimed), max_per_user, is_free))).all()
+        picked = _picked(await followers(connection, leaders, is_free, _running_of_asker()), max_per_user)
         if picked:
             taken = sa.update(jobs).where(jobs.c.id.in_(list(picked)), is_queued())
             taken = taken.values(worker=worker, **_claimed_values(now))
@@ -72,7 +70,7 @@ async def claim_ready(
     return await _with_records(connection, sorted(claimed, key=lambda job: job.id))
 
 
-def _leaders(limit: int, most_per_user: int, settled: sa.ColumnElement[bool]) -> sa.Select[Any]:
+def _leaders(limit: int, max_per_user: int, is_free: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """Selects the job that leads each thread in which none is running, if its asker may have one more."""
     of_thread = same_thread(_OTHERS, jobs)
     first = sa.tuple_(_OTHERS.c.attempts == 0, _OTHERS.c.ts) < sa.tuple_(jobs.c.attempts == 0, jobs.c.ts)
@@ -89,7 +87,7 @@ def _leaders(limit: int, most_per_user: int, settled: sa.ColumnElement[bool]) ->
             running_of_asker.label("running_of_asker"),
             sa.and_(jobs.c.attempts == 0, after).label("is_followed"),
         )
-        .where(is_queued(), settled, ~sa.exists().where(of_thread, before), running_of_asker < most_per_user)
+        .where(is_queued(), is_free, ~sa.exists().where(of_thread, before), running_of_asker < max_per_user)
         .order_by(jobs.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=jobs)
@@ -104,13 +102,13 @@ def _running_of_asker() -> sa.ScalarSelect[int]:
     ).scalar_subquery()
 
 
-def _picked(groups: Sequence[Sequence[sa.Row[Any]]], most_per_user: int) -> dict[int, list[int]]:
+def _picked(groups: Sequence[Sequence[sa.Row[Any]]], max_per_user: int) -> dict[int, list[int]]:
     """Returns the newest job of each group if its asker may have one more answer, with the ids of those before it."""
     picked: dict[int, list[int]] = {}
     of_person: Counter[tuple[str, str]] = Counter()
     for *before, newest in groups:
         person = (newest.team_id, newest.user_id)
-        if newest.running_of_asker + of_person[person] < most_per_user:
+        if newest.running_of_asker + of_person[person] < max_per_user:
             of_person[person] += 1
             picked[newest.id] = [row.id for row in before]
     return picked

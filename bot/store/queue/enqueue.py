@@ -84,7 +84,7 @@ class Arrivals:
 
 
 async def write_arrivals(
-    connection: AsyncConnection, batch: Sequence[Arrival], most_per_user: int, now: float
+    connection: AsyncConnection, batch: Sequence[Arrival], max_per_user: int, now: float
 ) -> list[Taken]:
     """Writes questions as if each came alone, in their order."""
     seen = await _first_seen(connection, batch, now)
@@ -95,7 +95,7 @@ async def write_arrivals(
             first_messages.setdefault(_message(arrival.question), arrival)
     if not first_messages:
         return [None] * len(batch)
-    queue = await _queue_before(connection, first_messages.values(), most_per_user)
+    queue = await _queue_before(connection, first_messages.values(), max_per_user)
     ids = await _add_jobs(connection, first_messages.values(), now)
     taken: dict[str, Enqueued] = {}
     for message, arrival in first_messages.items():
@@ -119,30 +119,30 @@ class _QueueBefore:
     """The ts of the oldest queued job in each thread, '' where one is ahead of them."""
     threads: Counter[tuple[str, str]]
     """In how many threads a person, by team and user, has live jobs."""
-    most_per_user: int
+    max_per_user: int
 
     def is_behind(self, arrival: Arrival) -> bool:
         question = arrival.question
         person = (question.thread.team_id, question.user_id)
         first = self.oldest.get(question.thread)
         self.oldest[question.thread] = question.ts if first is None else min(first, question.ts)
-        full = arrival.full or self.threads[person] >= self.most_per_user
+        full = arrival.full or self.threads[person] >= self.max_per_user
         if first is None:
             self.threads[person] += 1
         return full or (first is not None and first < question.ts)
 
 
-async def must_wait(connection: AsyncConnection, question: Question, full: bool, most_per_user: int) -> bool:
+async def must_wait(connection: AsyncConnection, question: Question, full: bool, max_per_user: int) -> bool:
     """Whether a question whose answer is regenerated must wait behind others, or for room."""
     arrival = Arrival("", question, full)
-    return (await _queue_before(connection, [arrival], most_per_user)).is_behind(arrival)
+    return (await _queue_before(connection, [arrival], max_per_user)).is_behind(arrival)
 
 
-async def _queue_before(connection: AsyncConnection, arrivals: Collection[Arrival], most_per_user: int) -> _QueueBefore:
+async def _queue_before(connection: AsyncConnection, arrivals: Collection[Arrival], max_per_user: int) -> _QueueBefore:
     questions = [arrival.question for arrival in arrivals]
     oldest = await _oldest(connection, {question.thread for question in questions})
     people = {(question.thread.team_id, question.user_id) for question in questions}
-    return _QueueBefore(oldest, await _threads(connection, people), most_per_user)
+    return _QueueBefore(oldest, await _threads(connection, people), max_per_user)
 
 
 async def _first_seen(connection: AsyncConnection, batch: Sequence[Arrival], now: float) -> Collection[str]:

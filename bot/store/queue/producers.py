@@ -41,11 +41,11 @@ from bot.store.schema import jobs
 class QuestionQueue(Operations):
     """Takes questions, and changes their jobs on behalf of people."""
 
-    def __init__(self, database: Database, worker: WorkerLiveness, most_per_user: int) -> None:
-        """`most_per_user`: how many answers one person may have under way at once, over all processes."""
+    def __init__(self, database: Database, worker: WorkerLiveness, max_per_user: int) -> None:
+        """`max_per_user`: how many answers one person may have under way at once, over all processes."""
         super().__init__(database)
         self._worker = worker
-        self._most_per_user = most_per_user
+        self._max_per_user = max_per_user
         self._arrivals = Arrivals(self._write_arrivals)
 
     @completes(bounded=False)
@@ -120,7 +120,7 @@ class QuestionQueue(Operations):
         row = (await connection.execute(sa.select(jobs).where(*this, has_content()).with_for_update())).one_or_none()
         if row is None:
             return None
-        waits = await must_wait(connection, question_of(row), full, self._most_per_user)
+        waits = await must_wait(connection, question_of(row), full, self._max_per_user)
         # The placeholder of a job that ended in the queue may not be on record yet.
         due_since = now if waits else None if row.attempts else row.placeholder_due_since
         values: dict[str, Any] = {
@@ -203,7 +203,7 @@ class QuestionQueue(Operations):
     async def _write_arrivals(self, arrivals: Sequence[Arrival]) -> Sequence[Enqueued | None]:
         async with self._database.bounded(), self._database.begin_write() as connection:
             now = self._now()
-            taken = await write_arrivals(connection, arrivals, self._most_per_user, now)
+            taken = await write_arrivals(connection, arrivals, self._max_per_user, now)
             asked = [arrival.question for arrival, enqueued in zip(arrivals, taken, strict=True) if enqueued]
             replied = await deny_by_reply(connection, asked, now)
             if replied or any(enqueued and not enqueued.needs_placeholder for enqueued in taken):

@@ -22,7 +22,7 @@ from bot.store.queue.held import Held, record_turn
 from bot.store.rows import interrupted_values, turn_values, wake_others
 from bot.store.schema import jobs
 
-HANDED_OUT_KEPT = 1_000
+MAX_HANDED_OUT = 1_000
 """More than these are compared with the jobs that are still this worker's."""
 NO_PIECES: Mapping[Job, Piece] = {}
 
@@ -38,12 +38,12 @@ class WorkerQueue(Operations):
     """
 
     def __init__(
-        self, database: Database, worker: WorkerLiveness, most_per_user: int, prices: ModelPrices | None
+        self, database: Database, worker: WorkerLiveness, max_per_user: int, prices: ModelPrices | None
     ) -> None:
-        """`most_per_user`: how many answers one person may have under way at once, over all processes."""
+        """`max_per_user`: how many answers one person may have under way at once, over all processes."""
         super().__init__(database)
         self._worker = worker
-        self._most_per_user = most_per_user
+        self._max_per_user = max_per_user
         self._prices = prices
         self._spent: Mapping[Job, Spent] = {}
         self._claiming = asyncio.Lock()
@@ -67,7 +67,7 @@ class WorkerQueue(Operations):
         if limit <= 0:
             return []
         async with self._claiming:
-            is_full = len(self._handed_out) > HANDED_OUT_KEPT
+            is_full = len(self._handed_out) > MAX_HANDED_OUT
             claimed = await self._strays() if self._unsure or is_full else []
             if not claimed:
                 self._unsure = True
@@ -142,19 +142,19 @@ class WorkerQueue(Operations):
 
     @completes()
     async def finish(
-        self, job: Job, end: End, text: str, *, ping: bool = False, leftover: OutboxKind | None = None
+        self, job: Job, end: End, text: str, *, ping: bool = False, for_outbox: OutboxKind | None = None
     ) -> bool:
         """Ends the job and records its turn, with the answer's text; returns False if it was no longer this worker's.
 
-        `ping` has the outbox mention the asker. `leftover` is work that Slack did not accept: it goes to the
+        `ping` has the outbox mention the asker. `for_outbox` is work that Slack did not accept: it goes to the
         outbox, and an end that Slack doesn't show yet stays on record until then.
         If the question was edited meanwhile, the turn is recorded, and the job is released instead.
         """
         held, now = self._held(job), self._now()
         async with self._database.begin_write() as connection:
-            row = await self._end(connection, held, end, text, now, is_to_show=leftover is OutboxKind.SHOW_END)
+            row = await self._end(connection, held, end, text, now, is_to_show=for_outbox is OutboxKind.SHOW_END)
             if row is not None:
-                await self._leave(connection, held, row, now, leftover, ping=ping)
+                await self._leave(connection, held, row, now, for_outbox, ping=ping)
         self._handed_out.discard((job.id, job.attempts))
         if row is not None and row.erase_requested:
             await self._database.truncate_log()
@@ -200,7 +200,7 @@ class WorkerQueue(Operations):
             return []
         try:
             async with self._database.begin_write() as connection:
-                ready = await claim.claim_ready(connection, self._worker.name, limit, self._most_per_user, self._now())
+                ready = await claim.claim_ready(connection, self._worker.name, limit, self._max_per_user, self._now())
                 if ready:
                     # A worker whose jobs all end before it beats must not look silent.
                     await self._worker.beat(connection, claim.spent_values(self._spent))
@@ -244,19 +244,19 @@ class WorkerQueue(Operations):
         held: Held,
         row: sa.Row[Any],
         now: float,
-        leftover: OutboxKind | None,
+        for_outbox: OutboxKind | None,
         *,
         ping: bool,
     ) -> None:
         """Drops what only the attempt needed, leaves the rest to the outbox, and wakes who waited for the job."""
         job, is_outdated = held.job, row.status == Status.QUEUED
-        if is_outdated or leftover is not OutboxKind.SHOW_END:
+        if is_outdated or for_outbox is not OutboxKind.SHOW_END:
             await checkpoints.drop(connection, jobs.c.id == job.id)
         await recorded_steps.drop(connection, jobs.c.id == job.id)
         await _cancel_entries(connection, job)
-        if leftover and not is_outdated and not row.erase_requested:
-            await outbox.add(connection, leftover, [job.id], now + wait_s(0))
-        if ping and not leftover and not is_outdated and not row.stop_requested:
+        if for_outbox and not is_outdated and not row.erase_requested:
+            await outbox.add(connection, for_outbox, [job.id], now + wait_s(0))
+        if ping and not for_outbox and not is_outdated and not row.stop_requested:
             await outbox.add(connection, OutboxKind.MENTION_ASKERS, [job.id], now)
         await wake_others(connection, held.worker, is_queued(), _held_up_by(job))
 

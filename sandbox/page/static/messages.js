@@ -302,8 +302,8 @@ export class MessageList {
 /** How a message of the app got its text; shown while the panel with the meters is open. */
 function carrierText(carrier) {
   if (!carrier) return "";
-  const { stream, anew, appends, edits } = carrier;
-  const way = stream ? "streamed" : anew && "replaces a deleted message";
+  const { stream, replacing, appends, edits } = carrier;
+  const way = stream ? "streamed" : replacing && "replaces a deleted message";
   const parts = [way, appends && counted(appends, "append"), edits && counted(edits, "edit")];
   return parts.filter(Boolean).join(", ");
 }

@@ -66,10 +66,10 @@ class Extent:
         self._read_chars = 0
         self._heading_ends: list[int] = []
         self._blocks = 0
-        """The blocks of Slack that the settled leaf blocks become."""
+        """The blocks of Slack that the counted leaf blocks become."""
         self._ends_in_rich_text = False
         """Whether the last of these is a `rich_text`, which a further paragraph only makes longer."""
-        self._settled_leaves = 0
+        self._counted_leaves = 0
         """How many leaf blocks are counted in `_blocks`: all whose kind can't change anymore."""
         self._thematic_breaks = 0
         self._last_leaf: LeafBlock | None = None
@@ -96,21 +96,21 @@ class Extent:
         blocks = self._parser.blocks
         if len(blocks.thematic_breaks) > self._thematic_breaks:
             self._thematic_breaks += 1
-            self._settle(len(blocks.leaf_blocks))
+            self._count_leaves(len(blocks.leaf_blocks))
             self._blocks, self._ends_in_rich_text = self._blocks + 1, False
             self._check_blocks(self._blocks, line)
             return
-        self._settle(len(blocks.leaf_blocks) - 1)
-        if self._settled_leaves < len(blocks.leaf_blocks):
+        self._count_leaves(len(blocks.leaf_blocks) - 1)
+        if self._counted_leaves < len(blocks.leaf_blocks):
             self._count_last_leaf(blocks.leaf_blocks[-1], line)
         elif self._parser.containers and not self._ends_in_rich_text:
             # A list item without text is still shown.
             self._blocks, self._ends_in_rich_text = self._blocks + 1, True
 
-    def _settle(self, leaf_count: int) -> None:
-        for leaf in self._parser.blocks.leaf_blocks[self._settled_leaves : leaf_count]:
+    def _count_leaves(self, leaf_count: int) -> None:
+        for leaf in self._parser.blocks.leaf_blocks[self._counted_leaves : leaf_count]:
             self._blocks, self._ends_in_rich_text = self._blocks_with(leaf)
-        self._settled_leaves = max(self._settled_leaves, leaf_count)
+        self._counted_leaves = max(self._counted_leaves, leaf_count)
 
     def _blocks_with(self, leaf: LeafBlock) -> tuple[int, bool]:
         """Returns the number of blocks with one more leaf block, and whether the last one is a `rich_text`."""
