@@ -120,11 +120,6 @@ class State(StrEnum):
         """Whether an answer is still to come."""
         return self in (State.QUEUED, State.RELEASED, State.RUNNING, State.AWAITING_APPROVAL)
 
-    @property
-    def is_begun(self) -> bool:
-        """Whether a worker writes the answer, or the next one will go on with it."""
-        return self in (State.RELEASED, State.RUNNING, State.AWAITING_APPROVAL)
-
 
 def state_of(status: str, attempts: int, end_reason: str | None) -> State:
     """Returns the state of a job that has these columns."""

@@ -7,7 +7,6 @@ accepts. Some vendors' gateways cut text by UTF-16 units: they send an emoji as 
 import re
 from typing import Any
 
-REPLACEMENT = "\ufffd"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

@@ -34,39 +34,39 @@ def is_running(of: Jobs = jobs) -> sa.ColumnElement[bool]:
     return of.c.status == RUNNING
 
 
-def is_awaiting_approval(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+def is_awaiting_approval() -> sa.ColumnElement[bool]:
     """Whether the job waits for a person's approval."""
-    return of.c.status == AWAITING_APPROVAL
+    return jobs.c.status == AWAITING_APPROVAL
 
 
-def is_live(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+def is_live() -> sa.ColumnElement[bool]:
     """Whether the job's answer is still to come."""
-    return sa.or_(is_queued(of), is_running(of), is_awaiting_approval(of))
+    return sa.or_(is_queued(), is_running(), is_awaiting_approval())
 
 
-def has_ended(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+def has_ended() -> sa.ColumnElement[bool]:
     """Whether the job is over."""
-    return of.c.status == Status.ENDED.value
+    return jobs.c.status == Status.ENDED.value
 
 
-def is_begun(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+def is_begun() -> sa.ColumnElement[bool]:
     """Whether a worker writes the job's answer, or the next one will continue it."""
-    return sa.or_(is_ahead(of), is_awaiting_approval(of))
+    return sa.or_(is_ahead(), is_awaiting_approval())
 
 
-def is_ahead(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+def is_ahead() -> sa.ColumnElement[bool]:
     """Whether the job goes before all others of its thread: it is begun, and waits for nobody."""
-    return sa.or_(is_running(of), sa.and_(is_queued(of), of.c.attempts > 0))
+    return sa.or_(is_running(), sa.and_(is_queued(), jobs.c.attempts > 0))
 
 
-def is_denied(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+def is_denied() -> sa.ColumnElement[bool]:
     """Whether the job ended because its asker has no access."""
-    return of.c.end_reason.is_not_distinct_from(EndReason.DENIED.value)
+    return jobs.c.end_reason.is_not_distinct_from(EndReason.DENIED.value)
 
 
-def may_be_regenerated(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+def may_be_regenerated() -> sa.ColumnElement[bool]:
     """Whether the job has ended with an answer of its own, or without one, and not by a denial."""
-    return sa.and_(has_ended(of), of.c.answered_with.is_(None), ~is_denied(of), ~of.c.answer_deleted)
+    return sa.and_(has_ended(), jobs.c.answered_with.is_(None), ~is_denied(), ~jobs.c.answer_deleted)
 
 
 def is_batched_with(job_id: Any) -> sa.ColumnElement[bool]:
@@ -74,9 +74,9 @@ def is_batched_with(job_id: Any) -> sa.ColumnElement[bool]:
     return sa.and_(jobs.c.answered_with == job_id, jobs.c.end_reason == EndReason.BATCHED.value)
 
 
-def has_content(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+def has_content() -> sa.ColumnElement[bool]:
     """Whether the question is neither deleted nor expired: it has words or files."""
-    return sa.or_(of.c.text != "", sa.cast(of.c.files, sa.Text) != "[]")
+    return sa.or_(jobs.c.text != "", sa.cast(jobs.c.files, sa.Text) != "[]")
 
 
 def has_come(due_at: sa.ColumnElement[Any], now: float, max_wait_s: Any) -> sa.ColumnElement[bool]:
