@@ -15,10 +15,10 @@ from bot.core.job import Status
 from bot.core.outbox import OutboxKind
 from bot.core.tool_calls import CallState, Decision, RecordedCall
 from bot.store import outbox, recorded_steps
-from bot.store.database import Database, Operations, reads, writes
-from bot.store.liveness.workers import WorkerLiveness
+from bot.store.database import reads, writes
+from bot.store.liveness.workers import WorkerOperations
 from bot.store.predicates import in_thread, is_awaiting_approval, is_running
-from bot.store.rows import insert_into, wake_others
+from bot.store.rows import insert_into
 from bot.store.schema import allowed_tools, jobs, tool_calls
 
 RELEASED: dict[str, Any] = {
@@ -28,12 +28,8 @@ RELEASED: dict[str, Any] = {
 """The columns of a job that waits no longer; any other job keeps its status."""
 
 
-class Approvals(Operations):
+class Approvals(WorkerOperations):
     """Decides about calls on behalf of people."""
-
-    def __init__(self, database: Database, worker: WorkerLiveness) -> None:
-        super().__init__(database)
-        self._worker = worker
 
     @reads
     async def shown(self, connection: AsyncConnection, job_id: int) -> tuple[RecordedCall, ...]:
@@ -79,7 +75,7 @@ class Approvals(Operations):
         is_to_show = jobs.c.id == job_id, is_awaiting_approval(), ~outbox.is_reply_being_edited(now, jobs.c.id)
         if await connection.scalar(sa.select(sa.exists().where(*is_to_show))):
             await outbox.add(connection, OutboxKind.SHOW_DECISION, [job_id], now)
-        await self._wake_all(connection)
+        await self._worker.wake_all(connection)
         return True
 
     @writes
@@ -105,12 +101,8 @@ class Approvals(Operations):
         for row in rows:
             await _deny_all(connection, row.id, row.version, Decision.EXPIRED, "", now)
         if rows:
-            await self._wake_all(connection)
+            await self._worker.wake_all(connection)
         return len(rows)
-
-    async def _wake_all(self, connection: AsyncConnection) -> None:
-        await wake_others(connection, self._worker.name)
-        self._worker.wake()
 
 
 async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:

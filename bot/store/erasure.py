@@ -9,10 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import ThreadKey
 from bot.store import retention
-from bot.store.database import Database, Operations, completes
-from bot.store.liveness.workers import WorkerLiveness
+from bot.store.database import completes
+from bot.store.liveness.workers import WorkerOperations
 from bot.store.predicates import in_thread, is_running
-from bot.store.rows import wake_others
 from bot.store.schema import (
     allowed_tools,
     feedback,
@@ -27,15 +26,11 @@ from bot.store.schema import (
 )
 
 
-class Erasure(Operations):
+class Erasure(WorkerOperations):
     """Removes texts because of their age, and everything about a person or a thread on request.
 
     Neither is bounded, because both may have much to do.
     """
-
-    def __init__(self, database: Database, worker: WorkerLiveness) -> None:
-        super().__init__(database)
-        self._worker = worker
 
     @completes(bounded=False)
     async def erase(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> int:
@@ -46,7 +41,7 @@ class Erasure(Operations):
         async with self._database.begin_write() as connection:
             count = await _erase_jobs(connection, user_id, thread)
             await _erase_message_questions(connection, user_id, thread)
-            await wake_others(connection, self._worker.name)
+            await self._worker.wake_others(connection)
         await self._database.overwrite_deleted()
         return count
 

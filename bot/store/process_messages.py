@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import StoreError
-from bot.store.database import Database, Operations, writes
-from bot.store.liveness.workers import WorkerLiveness
-from bot.store.rows import channel, said_by
+from bot.store.database import writes
+from bot.store.liveness.workers import WorkerOperations
+from bot.store.postgresql import channel, said_by
 
 MAX_BYTES = 7_900
 """PostgreSQL takes payloads below 8,000 bytes."""
@@ -17,12 +17,8 @@ MAX_BYTES = 7_900
 log = logging.getLogger(__name__)
 
 
-class ProcessMessages(Operations):
+class ProcessMessages(WorkerOperations):
     """Carries texts from each process to all others that run now. Nothing is stored."""
-
-    def __init__(self, database: Database, worker: WorkerLiveness) -> None:
-        super().__init__(database)
-        self._worker = worker
 
     async def send(self, text: str) -> None:
         """Sends a text to the other processes, as far as they can be reached; never raises."""

@@ -7,10 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.job import Others, Reservation
 from bot.core.pacing import PostRule
-from bot.store.database import Database, Operations, writes
-from bot.store.liveness.workers import WorkerLiveness
+from bot.store.database import writes
+from bot.store.liveness.workers import WorkerOperations
+from bot.store.postgresql import one_at_a_time
 from bot.store.predicates import is_running
-from bot.store.rows import lock_key, on_postgresql
 from bot.store.schema import jobs, slack_calls
 
 WINDOW_S = 61.0
@@ -23,12 +23,8 @@ Allows = Callable[[Sequence[float], float], bool]
 """Whether calls at these times, in order, allow another one now."""
 
 
-class RateLedger(Operations):
+class RateLedger(WorkerOperations):
     """Counts the calls to Slack of all processes that share the database, those of ended processes included."""
-
-    def __init__(self, database: Database, worker: WorkerLiveness) -> None:
-        super().__init__(database)
-        self._worker = worker
 
     @property
     def failed_at(self) -> float:
@@ -62,8 +58,7 @@ async def _take_call(
 
     Processes take turns: SQLite has one writer, and PostgreSQL a lock for each method and each channel.
     """
-    if on_postgresql(connection):
-        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key(f"calls {counted}"))))
+    await one_at_a_time(connection, f"calls {counted}")
     of_method = (
         sa.select(slack_calls.c.worker, slack_calls.c.sent_at)
         .where(slack_calls.c.method == counted)

@@ -14,20 +14,19 @@ from bot.core.tool_calls import APPROVAL_S, CallState, RecordedCall, Step
 from bot.core.trust import record_of
 from bot.prices import ModelPrices
 from bot.store import approvals, checkpoints, outbox, recorded_steps
-from bot.store.database import Database, Operations, reads, writes
-from bot.store.liveness.workers import WorkerLiveness
+from bot.store.database import Database, reads, writes
+from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.queue import batch
 from bot.store.queue.held import Held, record_turn
-from bot.store.rows import insert_into, turn_values, wake_others
+from bot.store.rows import insert_into, turn_values
 from bot.store.schema import allowed_tools, jobs, steps, tool_calls
 
 
-class RecordedCalls(Operations):
+class RecordedCalls(WorkerOperations):
     """Records an attempt's steps. A worker that lost the job, or whose version is outdated, writes nothing."""
 
     def __init__(self, database: Database, worker: WorkerLiveness, prices: ModelPrices | None) -> None:
-        super().__init__(database)
-        self._worker = worker
+        super().__init__(database, worker)
         self._prices = prices
 
     @writes
@@ -120,7 +119,7 @@ class RecordedCalls(Operations):
         await connection.execute(held.fenced.values(waiting))
         if mention_at is not None and mention_at < now + APPROVAL_S:
             await outbox.add(connection, OutboxKind.ASK_APPROVAL, [job.id], mention_at)
-        await wake_others(connection, held.worker)
+        await self._worker.wake_others(connection)
         return True
 
     @reads

@@ -16,8 +16,8 @@ from bot.core.limits.caps import Period, day_of, first_day
 from bot.store.database import Database
 from bot.store.notices import NOTICES_KEPT_S
 from bot.store.pane_context import KEPT_S as PANE_CONTEXT_KEPT_S
+from bot.store.postgresql import one_at_a_time
 from bot.store.predicates import THREAD, has_ended, same_thread
-from bot.store.rows import lock_key, on_postgresql
 from bot.store.schema import (
     CALL_HAS_CONTENT,
     JOB_HAS_CONTENT,
@@ -128,9 +128,8 @@ async def _apply(database: Database, rule: Rule) -> int:
 
 
 async def _remove(connection: AsyncConnection, rule: Rule, keys: Sequence[sa.Row[Any]]) -> int:
-    if on_postgresql(connection):
-        # One after another: two processes with the same rows could wait for each other.
-        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key("retention"))))
+    # Two processes with the same rows could wait for each other.
+    await one_at_a_time(connection, "retention")
     columns = list(rule.table.primary_key)
     is_single = len(columns) == 1
     these = columns[0].in_([key[0] for key in keys]) if is_single else sa.tuple_(*columns).in_([tuple(k) for k in keys])

@@ -15,17 +15,12 @@ from bot.core.stream import Citation, Usage
 from bot.core.trust import record_of
 from bot.errors import EndReason
 from bot.prices import ModelPrices
-from bot.store.schema import jobs
+from bot.store.postgresql import on_postgresql
 
 
 def insert_into(connection: AsyncConnection, table: sa.Table) -> Any:
     """Returns an INSERT with ON CONFLICT, which each dialect has in a module of its own."""
     return (postgresql.insert if on_postgresql(connection) else sqlite.insert)(table)
-
-
-def on_postgresql(connection: AsyncConnection) -> bool:
-    """Whether the database is a server: it can wake other processes, and has advisory locks."""
-    return connection.dialect.name == "postgresql"
 
 
 def question_of(row: sa.Row[Any]) -> Question:
@@ -97,29 +92,3 @@ def interrupted_values(job_id: int, spent: Spent, now: float, prices: ModelPrice
     """Returns the turn of an interrupted attempt, which has usage but no answer."""
     usage = Usage(spent.input_tokens, spent.output_tokens)
     return turn_values(job_id, End(EndReason.INTERRUPTED, model=spent.model, usage=usage), "", now, prices)
-
-
-async def wake_others(connection: AsyncConnection, worker: str, *where: sa.ColumnElement[bool]) -> None:
-    """Wakes other processes once this transaction commits; with `where`, if there is such a job."""
-    if on_postgresql(connection):
-        statement = sa.select(sa.func.pg_notify(channel(), worker))
-        await connection.execute(statement.select_from(jobs).where(*where).limit(1) if where else statement)
-
-
-def channel() -> sa.ColumnElement[str]:
-    """Returns the name of our NOTIFY channel: channels belong to the database, not to a schema, and names are short."""
-    return sa.literal("typist_") + sa.func.md5(sa.func.current_schema())
-
-
-SAID = "said "
-"""Begins a notification with a text for other processes (bot/store/process_messages.py). Others only wake."""
-
-
-def said_by(worker: str) -> str:
-    """Returns how a worker's texts for other processes begin."""
-    return f"{SAID}{worker} "
-
-
-def lock_key(name: str | sa.ColumnElement[str]) -> sa.ColumnElement[int]:
-    """Returns the number of a PostgreSQL advisory lock; these belong to the database as well."""
-    return sa.func.hashtextextended(sa.func.concat("typist ", sa.func.current_schema(), " ", name), 0)

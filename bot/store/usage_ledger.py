@@ -8,20 +8,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
 from bot.core.limits.caps import Amount, Cap, CapCheck, CapWindow, Scope, ScopeIds, check_caps, first_day
-from bot.store.database import Database, Operations, completes, reads
-from bot.store.liveness.workers import WorkerLiveness
+from bot.store.database import Database, completes, reads
+from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
+from bot.store.postgresql import one_at_a_time
 from bot.store.predicates import is_running
 from bot.store.queue.held import Held
-from bot.store.rows import lock_key, on_postgresql, scope_ids_of
+from bot.store.rows import scope_ids_of
 from bot.store.schema import jobs, turns, usage_totals
 
 
-class UsageLedger(Operations):
+class UsageLedger(WorkerOperations):
     """Keeps answers under way within the caps, and reports usage."""
 
     def __init__(self, database: Database, worker: WorkerLiveness) -> None:
-        super().__init__(database)
-        self._worker = worker
+        super().__init__(database, worker)
         self._reserving = asyncio.Lock()
 
     @completes()
@@ -33,9 +33,7 @@ class UsageLedger(Operations):
         scope_ids, windows = scope_ids_of(job.question), {cap.window for cap in caps}
         # The database takes one at a time anyway. Callers that wait for its lock must not hold all our connections.
         async with self._reserving, self._database.begin_write() as connection:
-            if on_postgresql(connection):
-                key = lock_key(f"caps {scope_ids.team_id}")
-                await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+            await one_at_a_time(connection, f"caps {scope_ids.team_id}")
             # In this order, an answer that ends in between counts twice for a moment, and is never missed.
             reserved = {scope: await _reserved(connection, job, scope) for scope in {cap.window.scope for cap in caps}}
             check = check_caps(caps, await _used(connection, scope_ids, windows, self._now()), reserved)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bot.clock import Clock
 from bot.core.backoff import Backoff
 from bot.store.engine import answered_within, connection_arguments
-from bot.store.rows import SAID, channel, lock_key, said_by
+from bot.store.postgresql import SAID, channel, lock_key, said_by
 
 SELF_TEST_S = 2.0
 READY_WITHIN_S = 15.0

@@ -8,12 +8,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clock import Clock
-from bot.store.database import Database
+from bot.store.database import Database, Operations
 from bot.store.engine import database_file
 from bot.store.liveness.failure_detector import LOCK_GRACE_S, FailureDetector, Observation
 from bot.store.liveness.file_locks import FileLocks
+from bot.store.postgresql import channel, lock_key, on_postgresql
 from bot.store.predicates import has_jobs, is_running
-from bot.store.rows import insert_into, lock_key, on_postgresql
+from bot.store.rows import insert_into
 from bot.store.schema import jobs, workers
 
 if TYPE_CHECKING:
@@ -49,6 +50,17 @@ class WorkerLiveness:
     def wake(self) -> None:
         """Ends the `wait` of this process: something changed."""
         self._changed.set()
+
+    async def wake_others(self, connection: AsyncConnection, *where: sa.ColumnElement[bool]) -> None:
+        """Wakes other processes once this transaction commits; with `where`, if there is such a job."""
+        if on_postgresql(connection):
+            statement = sa.select(sa.func.pg_notify(channel(), self.name))
+            await connection.execute(statement.select_from(jobs).where(*where).limit(1) if where else statement)
+
+    async def wake_all(self, connection: AsyncConnection) -> None:
+        """Makes every process, this one included, send a heartbeat soon: one of them may have the job."""
+        await self.wake_others(connection)
+        self.wake()
 
     async def wait(self, timeout_s: float) -> None:
         """Returns when something changed, or after the timeout, or when a dead worker may be detected.
@@ -120,6 +132,14 @@ class WorkerLiveness:
         from bot.store.liveness.pg_notify import Listener
 
         return Listener(self._database.engine, self.name, self._clock, self.wake, lambda text: self.heard(text))
+
+
+class WorkerOperations(Operations):
+    """Operations in the name of one worker."""
+
+    def __init__(self, database: Database, worker: WorkerLiveness) -> None:
+        super().__init__(database)
+        self._worker = worker
 
 
 async def _observe(connection: AsyncConnection, worker: str, locks: FileLocks | None) -> dict[str, Observation]:

@@ -33,9 +33,10 @@ from bot.core.job import Spent, Status
 from bot.prices import ModelPrices
 from bot.store import checkpoints, outbox, recorded_answers, recorded_steps, usage_totals
 from bot.store.liveness.failure_detector import Observation
+from bot.store.postgresql import one_at_a_time
 from bot.store.predicates import has_come, has_jobs, is_queued, is_running, same_thread
 from bot.store.queue.batch import end_batched, followers, with_earlier
-from bot.store.rows import interrupted_values, job_of, lock_key, on_postgresql, scope_ids_of
+from bot.store.rows import interrupted_values, job_of, scope_ids_of
 from bot.store.schema import jobs, turns, workers
 
 # Made once, because workers poll, and an alias is most of the cost of a claim's statement: it copies every column.
@@ -48,8 +49,7 @@ PLACEHOLDER_HOLD_S = 10.0
 
 async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_per_user: int, now: float) -> list[Job]:
     """Claims queued jobs; raises IntegrityError where another worker claimed in one of the threads at the same time."""
-    if on_postgresql(connection):
-        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key("claims"))))
+    await one_at_a_time(connection, "claims")
     due_since = jobs.c.placeholder_due_since
     has_placeholder = sa.or_(due_since.is_(None), has_come(due_since + PLACEHOLDER_HOLD_S, now, PLACEHOLDER_HOLD_S))
     is_free = sa.and_(has_placeholder, ~outbox.is_reply_being_edited(now, jobs.c.id))

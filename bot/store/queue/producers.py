@@ -17,8 +17,8 @@ from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
 from bot.store import checkpoints, outbox, recorded_steps
 from bot.store.approvals import RELEASED, deny_by_reply
-from bot.store.database import Database, Operations, completes, reads, writes
-from bot.store.liveness.workers import WorkerLiveness
+from bot.store.database import Database, completes, reads, writes
+from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.predicates import (
     THREAD,
     has_content,
@@ -34,17 +34,16 @@ from bot.store.predicates import (
 )
 from bot.store.queue import batch
 from bot.store.queue.enqueue import Arrival, Arrivals, must_wait, write_arrivals
-from bot.store.rows import file_values, question_of, wake_others
+from bot.store.rows import file_values, question_of
 from bot.store.schema import jobs
 
 
-class QuestionQueue(Operations):
+class QuestionQueue(WorkerOperations):
     """Takes questions, and changes their jobs on behalf of people."""
 
     def __init__(self, database: Database, worker: WorkerLiveness, max_per_user: int) -> None:
         """`max_per_user`: how many answers one person may have under way at once, over all processes."""
-        super().__init__(database)
-        self._worker = worker
+        super().__init__(database, worker)
         self._max_per_user = max_per_user
         self._arrivals = Arrivals(self._write_arrivals)
 
@@ -102,7 +101,7 @@ class QuestionQueue(Operations):
         await batch.clear_placeholders(connection, stopped, now)
         changed = bool(stopped) or (await connection.execute(live)).rowcount > 0
         if changed:
-            await self._wake_all(connection)
+            await self._worker.wake_all(connection)
         return changed
 
     @writes
@@ -141,7 +140,7 @@ class QuestionQueue(Operations):
         await batch.keep_placeholders(connection, [job_id])
         await batch.rejoin(connection, job_id)
         if not waits:
-            await self._wake_all(connection)
+            await self._worker.wake_all(connection)
         return Enqueued(job_id, waits)
 
     @writes
@@ -156,7 +155,7 @@ class QuestionQueue(Operations):
         row = await _at(connection, thread.team_id, thread.channel_id, question.ts)
         if row is None or _is_no_question(row):
             return False
-        await self._wake_all(connection)
+        await self._worker.wake_all(connection)
         # Two edits within a second may have the same time.
         if edited_ts < (row.edited_ts or ""):
             return True
@@ -179,7 +178,7 @@ class QuestionQueue(Operations):
         row = await _at(connection, team_id, channel_id, ts)
         if row is None or _is_no_question(row):
             return False
-        await self._wake_all(connection)
+        await self._worker.wake_all(connection)
         now = self._now()
         this = sa.update(jobs).where(jobs.c.id == row.id)
         await connection.execute(this.values(text="", files=[]))
@@ -207,13 +206,8 @@ class QuestionQueue(Operations):
             asked = [arrival.question for arrival, enqueued in zip(arrivals, taken, strict=True) if enqueued]
             replied = await deny_by_reply(connection, asked, now)
             if replied or any(enqueued and not enqueued.needs_placeholder for enqueued in taken):
-                await wake_others(connection, self._worker.name)
+                await self._worker.wake_others(connection)
             return taken
-
-    async def _wake_all(self, connection: AsyncConnection) -> None:
-        """Makes every process, this one included, send a heartbeat soon: one of them may have the job."""
-        await wake_others(connection, self._worker.name)
-        self._worker.wake()
 
 
 async def _at(connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> sa.Row[Any] | None:

@@ -14,12 +14,12 @@ from bot.core.job import End, Piece, Pulse, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, OutboxKind, wait_s
 from bot.prices import ModelPrices
 from bot.store import checkpoints, outbox, recorded_answers, recorded_steps
-from bot.store.database import Database, Operations, completes, writes
-from bot.store.liveness.workers import WorkerLiveness
+from bot.store.database import Database, completes, writes
+from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.predicates import in_thread, is_queued, is_running
 from bot.store.queue import batch, claim
 from bot.store.queue.held import Held, record_turn
-from bot.store.rows import interrupted_values, turn_values, wake_others
+from bot.store.rows import interrupted_values, turn_values
 from bot.store.schema import jobs
 
 MAX_HANDED_OUT = 1_000
@@ -27,7 +27,7 @@ MAX_HANDED_OUT = 1_000
 NO_PIECES: Mapping[Job, Piece] = {}
 
 
-class WorkerQueue(Operations):
+class WorkerQueue(WorkerOperations):
     """Gives jobs to a worker, reports requests about them, and ends them.
 
     Every write names the worker and the attempt, so that a worker that lost the job writes nothing.
@@ -41,8 +41,7 @@ class WorkerQueue(Operations):
         self, database: Database, worker: WorkerLiveness, max_per_user: int, prices: ModelPrices | None
     ) -> None:
         """`max_per_user`: how many answers one person may have under way at once, over all processes."""
-        super().__init__(database)
-        self._worker = worker
+        super().__init__(database, worker)
         self._max_per_user = max_per_user
         self._prices = prices
         self._spent: Mapping[Job, Spent] = {}
@@ -136,7 +135,7 @@ class WorkerQueue(Operations):
         )
         row = (await connection.execute(recorded)).one_or_none()
         if row is not None and row.status == Status.QUEUED:
-            await wake_others(connection, self._worker.name)
+            await self._worker.wake_others(connection)
         elif row is not None and row.attempts == 0:
             await batch.clear_placeholders(connection, [row], self._now())
 
@@ -175,7 +174,7 @@ class WorkerQueue(Operations):
                 turn = interrupted_values(job.id, spent, self._now(), self._prices)
                 await record_turn(connection, job, turn, self._now())
             if is_released:
-                await wake_others(connection, self._worker.name)
+                await self._worker.wake_others(connection)
         self._handed_out.discard((job.id, job.attempts))
         return is_released
 
@@ -258,7 +257,7 @@ class WorkerQueue(Operations):
             await outbox.add(connection, for_outbox, [job.id], now + wait_s(0))
         if ping and not for_outbox and not is_outdated and not row.stop_requested:
             await outbox.add(connection, OutboxKind.MENTION_ASKERS, [job.id], now)
-        await wake_others(connection, held.worker, is_queued(), _held_up_by(job))
+        await self._worker.wake_others(connection, is_queued(), _held_up_by(job))
 
     def _held(self, job: Job) -> Held:
         return Held(job, self._worker.name, self._prices)
