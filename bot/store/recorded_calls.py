@@ -35,7 +35,7 @@ class RecordedCalls(WorkerOperations):
 
         Returns False if the job is lost or outdated.
         """
-        held, now = self._held(job), self._now()
+        held, now = Held(job, self._worker.name), self._now()
         if not await _is_current(connection, held):
             return False
         key = {"job_id": job.id, "version": job.version, "step_no": step.step_no}
@@ -49,7 +49,7 @@ class RecordedCalls(WorkerOperations):
             await checkpoints.append(connection, held.worker, {job: piece})
         if step.calls:
             await connection.execute(sa.insert(tool_calls), [_values(job, call, now) for call in step.calls])
-        await record_turn(connection, job, turn_values(job.id, end, "", now, held.prices), now)
+        await record_turn(connection, job, turn_values(job.id, end, "", now, self._prices), now)
         return True
 
     @writes
@@ -58,7 +58,7 @@ class RecordedCalls(WorkerOperations):
 
         A BEGUN call may begin again if its tool is declared read-only. Nothing begins once a stop is requested.
         """
-        if not await _is_current(connection, self._held(job), ~jobs.c.stop_requested):
+        if not await _is_current(connection, Held(job, self._worker.name), ~jobs.c.stop_requested):
             return False
         may_begin = tool_calls.c.state == CallState.READY.value
         again = sa.and_(tool_calls.c.state == CallState.BEGUN.value, tool_calls.c.read_only)
@@ -92,7 +92,7 @@ class RecordedCalls(WorkerOperations):
 
         Questions are taken in their order, up to the first that is somebody else's, has files, or was begun.
         """
-        if not await _is_current(connection, self._held(job), ~jobs.c.stop_requested):
+        if not await _is_current(connection, Held(job, self._worker.name), ~jobs.c.stop_requested):
             return ()
         return await batch.join(connection, job, step_no, self._now())
 
@@ -103,7 +103,7 @@ class RecordedCalls(WorkerOperations):
         The outbox mentions the asker at `mention_at` if the job still waits then; None: never. Returns False, and
         changes nothing, if none is left to decide, or if the job is lost, stopped or outdated.
         """
-        held, now = self._held(job), self._now()
+        held, now = Held(job, self._worker.name), self._now()
         if not await _is_current(connection, held, ~jobs.c.stop_requested):
             return False
         if not await approvals.is_any_asked(connection, job.id, job.version):
@@ -139,9 +139,6 @@ class RecordedCalls(WorkerOperations):
         of_channel = allowed_tools.c.team_id == thread.team_id, allowed_tools.c.channel_id == thread.channel_id
         rows = await connection.execute(sa.select(allowed_tools).where(*of_channel))
         return {row.tool: row.definition_hash for row in rows}
-
-    def _held(self, job: Job) -> Held:
-        return Held(job, self._worker.name, self._prices)
 
 
 def _values(job: Job, call: RecordedCall, now: float) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class UsageLedger(WorkerOperations):
             check = check_caps(caps, await _used(connection, scope_ids, windows, self._now()), reserved)
             if check == CapCheck():
                 values = {"reserved_tokens": most.tokens, "reserved_usd": most.cost_usd}
-                await connection.execute(Held(job, self._worker.name, None).fenced.values(**values))
+                await connection.execute(Held(job, self._worker.name).fenced.values(**values))
             return check
 
     @reads

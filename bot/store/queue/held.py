@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
-from bot.prices import ModelPrices
 from bot.store import usage_totals
 from bot.store.predicates import is_running
 from bot.store.rows import scope_ids_of
@@ -21,8 +20,6 @@ class Held:
 
     job: Job
     worker: str
-    prices: ModelPrices | None
-    """For the usage of its attempt."""
 
     @property
     def is_ours(self) -> tuple[sa.ColumnElement[bool], ...]:

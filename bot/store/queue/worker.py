@@ -149,7 +149,7 @@ class WorkerQueue(WorkerOperations):
         outbox, and an end that Slack doesn't show yet stays on record until then.
         If the question was edited meanwhile, the turn is recorded, and the job is released instead.
         """
-        held, now = self._held(job), self._now()
+        held, now = Held(job, self._worker.name), self._now()
         async with self._database.begin_write() as connection:
             row = await self._end(connection, held, end, text, now, is_to_show=for_outbox is OutboxKind.SHOW_END)
             if row is not None:
@@ -165,7 +165,7 @@ class WorkerQueue(WorkerOperations):
 
         Returns False if the job was no longer this worker's.
         """
-        held, spent = self._held(job), self._spent.get(job, Spent())
+        held, spent = Held(job, self._worker.name), self._spent.get(job, Spent())
         async with self._database.begin_write() as connection:
             await checkpoints.append(connection, self._worker.name, {job: piece} if piece else NO_PIECES)
             released = held.fenced.values(status=Status.QUEUED.value, worker=None, started_at=None)
@@ -234,7 +234,7 @@ class WorkerQueue(WorkerOperations):
                 await recorded_answers.join(connection, job)
             if row.answer_deleted:
                 end, text = replace(end, sources=()), ""
-            await record_turn(connection, job, turn_values(job.id, end, text, now, held.prices), now)
+            await record_turn(connection, job, turn_values(job.id, end, text, now, self._prices), now)
         return row
 
     async def _leave(
@@ -258,9 +258,6 @@ class WorkerQueue(WorkerOperations):
         if ping and not for_outbox and not is_outdated and not row.stop_requested:
             await outbox.add(connection, OutboxKind.MENTION_ASKERS, [job.id], now)
         await self._worker.wake_others(connection, is_queued(), _held_up_by(job))
-
-    def _held(self, job: Job) -> Held:
-        return Held(job, self._worker.name, self._prices)
 
 
 async def _counted_once(connection: AsyncConnection, job: Job, end: End) -> End:
