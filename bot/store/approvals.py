@@ -18,7 +18,7 @@ from bot.store import outbox, recorded_steps
 from bot.store.database import reads, writes
 from bot.store.liveness.workers import WorkerOperations
 from bot.store.predicates import in_thread, is_awaiting_approval, is_running
-from bot.store.rows import insert_into
+from bot.store.rows import put
 from bot.store.schema import allowed_tools, jobs, tool_calls
 
 RELEASED: dict[str, Any] = {
@@ -85,8 +85,7 @@ class Approvals(WorkerOperations):
         """Records that a tool, as it is defined now, needs no approval in a thread's channel."""
         values = {"definition_hash": call.definition_hash, "allowed_by": user_id, "allowed_at": self._now()}
         key = {"team_id": thread.team_id, "channel_id": thread.channel_id, "tool": call.tool}
-        new = insert_into(connection, allowed_tools).values(**key, **values)
-        await connection.execute(new.on_conflict_do_update(index_elements=list(key), set_=values))
+        await put(connection, allowed_tools, key, values)
 
     @writes
     async def expire(self, connection: AsyncConnection) -> int:

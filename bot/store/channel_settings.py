@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.store.database import Operations, reads, writes
-from bot.store.rows import insert_into
+from bot.store.rows import put
 from bot.store.schema import channel_settings
 
 
@@ -29,7 +29,4 @@ class ChannelSettingsStore(Operations):
         self, connection: AsyncConnection, team_id: str, channel_id: str, settings: ChannelSettings
     ) -> None:
         """Replaces a channel's settings, from the next question on and in all processes."""
-        new = insert_into(connection, channel_settings)
-        row = new.values(team_id=team_id, channel_id=channel_id, **asdict(settings))
-        key = list(channel_settings.primary_key)
-        await connection.execute(row.on_conflict_do_update(index_elements=key, set_=asdict(settings)))
+        await put(connection, channel_settings, {"team_id": team_id, "channel_id": channel_id}, asdict(settings))

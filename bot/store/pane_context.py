@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.database import Operations, reads, writes
-from bot.store.rows import insert_into
+from bot.store.rows import put
 from bot.store.schema import pane_contexts
 
 KEPT_S = 8 * 3600.0
@@ -28,5 +28,4 @@ class PaneContexts(Operations):
     async def write(self, connection: AsyncConnection, team_id: str, user_id: str, channel_id: str) -> None:
         """Records which channel a person has open; "" is none."""
         newest = {"channel_id": channel_id, "opened_at": self._now()}
-        row = insert_into(connection, pane_contexts).values(team_id=team_id, user_id=user_id, **newest)
-        await connection.execute(row.on_conflict_do_update(index_elements=list(pane_contexts.primary_key), set_=newest))
+        await put(connection, pane_contexts, {"team_id": team_id, "user_id": user_id}, newest)

@@ -17,7 +17,7 @@ from bot.errors import EndReason
 from bot.store import checkpoints, outbox, recorded_steps
 from bot.store.database import Operations, reads, writes
 from bot.store.predicates import in_thread, is_begun
-from bot.store.rows import insert_into, question_of, sources_of
+from bot.store.rows import insert_into, put, question_of, sources_of
 from bot.store.schema import feedback, jobs, seen_events, tool_calls, turns
 
 REPLIES_READ = 500
@@ -78,8 +78,7 @@ class RecordedAnswers(Operations):
             "prompt_version": about.prompt_version,
             "at": self._now(),
         }
-        new = insert_into(connection, feedback).values(job_id=about.job_id, user_id=user_id, **values)
-        await connection.execute(new.on_conflict_do_update(index_elements=["job_id", "user_id"], set_=values))
+        await put(connection, feedback, {"job_id": about.job_id, "user_id": user_id}, values)
 
     @reads
     async def replies(

@@ -23,10 +23,19 @@ def insert_into(connection: AsyncConnection, table: sa.Table) -> Any:
     return (postgresql.insert if on_postgresql(connection) else sqlite.insert)(table)
 
 
+async def put(connection: AsyncConnection, table: sa.Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Writes a row, in place of the one with this primary key if there is one."""
+    row = insert_into(connection, table).values({**key, **values})
+    await connection.execute(row.on_conflict_do_update(index_elements=list(key), set_=dict(values)))
+
+
+def thread_of(row: sa.Row[Any]) -> ThreadKey:
+    return ThreadKey(row.team_id, row.channel_id, row.thread_ts or None)
+
+
 def question_of(row: sa.Row[Any]) -> Question:
-    thread = ThreadKey(row.team_id, row.channel_id, row.thread_ts or None)
     files = tuple(map(_file_of, row.files))
-    return Question(thread, row.ts, row.user_id, row.text, files, row.from_bot, row.attached_chars)
+    return Question(thread_of(row), row.ts, row.user_id, row.text, files, row.from_bot, row.attached_chars)
 
 
 def file_values(question: Question) -> list[dict[str, Any]]:

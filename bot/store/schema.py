@@ -69,7 +69,6 @@ jobs = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("interruptions", sa.Integer, nullable=False, server_default="0"),
     sa.Column("started_at", sa.Double),
-    sa.Column("ended_at", sa.Double),
     # The messages of the reply, in order.
     sa.Column("page_ts", sa.JSON, nullable=False, server_default="[]"),
     # Of messages that are no pages, by ts; "" stands for a stream whose start has no answer yet.
@@ -365,7 +364,6 @@ tool_pins = sa.Table(
     sa.Column("definition_hash", sa.Text, nullable=False),
     # JSON, so that an admin can compare it with a later one.
     sa.Column("definition", SafeText, nullable=False),
-    sa.Column("agreed_at", sa.Double, nullable=False),
     # Whether an admin has read it; else it is the first definition that was seen.
     sa.Column("by_admin", sa.Boolean, nullable=False, server_default=sa.false()),
 )

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.tools import Pin, full_name, owner_of
 from bot.store.database import Operations, reads, writes
-from bot.store.rows import insert_into
+from bot.store.rows import insert_into, put
 from bot.store.schema import tool_pins
 
 
@@ -46,29 +46,21 @@ class ToolPins(Operations):
     @writes
     async def agree(self, connection: AsyncConnection, tool: str, definition: Pin) -> None:
         """Replaces a tool's definition with one that an admin has read."""
-        values = {**_values(tool, definition, self._now()), "by_admin": True}
-        row = insert_into(connection, tool_pins).values(values)
-        await connection.execute(row.on_conflict_do_update(index_elements=list(tool_pins.primary_key), set_=values))
+        await put(connection, tool_pins, {"tool": tool}, {**_values(definition), "by_admin": True})
 
     @writes
     async def _record_first_list(self, connection: AsyncConnection, marker: str, seen: Mapping[str, Pin]) -> None:
-        now = self._now()
         # The first to insert the marker wins: on PostgreSQL, others wait here until the insert is committed.
         insert = insert_into(connection, tool_pins).on_conflict_do_nothing()
-        marked = insert.values(_values(marker, Pin("", ""), now)).returning(tool_pins.c.tool)
+        marked = insert.values(tool=marker, **_values(Pin("", ""))).returning(tool_pins.c.tool)
         is_first = (await connection.execute(marked)).first() is not None
         # An admin may have agreed to a tool before the first list. That vouches for no other tool.
         of_server = tool_pins.c.tool.startswith(marker.removesuffix("*"), autoescape=True)
         is_known = sa.exists().where(of_server, tool_pins.c.tool != marker)
         if is_first and seen and not await connection.scalar(sa.select(is_known)):
-            rows = [_values(tool, definition, now) for tool, definition in sorted(seen.items())]
+            rows = [{"tool": tool, **_values(definition)} for tool, definition in sorted(seen.items())]
             await connection.execute(insert, rows)
 
 
-def _values(tool: str, definition: Pin, now: float) -> dict[str, object]:
-    return {
-        "tool": tool,
-        "definition_hash": definition.definition_hash,
-        "definition": definition.definition,
-        "agreed_at": now,
-    }
+def _values(definition: Pin) -> dict[str, object]:
+    return {"definition_hash": definition.definition_hash, "definition": definition.definition}

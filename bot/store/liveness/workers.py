@@ -14,7 +14,7 @@ from bot.store.liveness.failure_detector import LOCK_GRACE_S, FailureDetector, O
 from bot.store.liveness.file_locks import FileLocks
 from bot.store.postgresql import channel, lock_key, on_postgresql
 from bot.store.predicates import has_jobs, is_running
-from bot.store.rows import insert_into
+from bot.store.rows import put
 from bot.store.schema import jobs, workers
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ class WorkerLiveness:
             "usage_so_far": spent,
             "seen_at": self._clock.now(),
         }
-        row = insert_into(connection, workers).values(worker=self.name, **values)
-        await connection.execute(row.on_conflict_do_update(index_elements=[workers.c.worker], set_=values))
+        await put(connection, workers, {"worker": self.name}, values)
 
     async def dead_workers(self) -> dict[str, Observation]:
         """Returns the dead workers that hold jobs; none before the next observation is due. Only reads."""

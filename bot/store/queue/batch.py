@@ -75,7 +75,7 @@ async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequenc
         if earlier:
             batched = {"status": Status.ENDED.value, "end_reason": EndReason.BATCHED.value}
             update = sa.update(jobs).where(jobs.c.id.in_(earlier), is_queued())
-            update = update.values(**batched, answered_with=job_id, ended_at=now)
+            update = update.values(**batched, answered_with=job_id)
             placeholder = update.returning(jobs.c.id, jobs.c.page_ts, jobs.c.placeholder_due_since)
             ended += (await connection.execute(placeholder)).all()
     if ended:
@@ -95,7 +95,6 @@ async def unbatch(connection: AsyncConnection, job_id: int) -> None:
         "end_reason": None,
         "answered_with": None,
         "joined_step": None,
-        "ended_at": None,
     }
     await connection.execute(sa.update(jobs).where(jobs.c.id.in_(ids), is_batched_with(job_id)).values(**queued))
     await keep_placeholders(connection, ids)

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Enqueued, Status
 from bot.store.predicates import THREAD, is_ahead, is_queued, is_running, thread_values
-from bot.store.rows import file_values, insert_into
+from bot.store.rows import file_values, insert_into, thread_of
 from bot.store.schema import jobs, seen_events
 
 MAX_BATCH = 200
@@ -160,12 +160,12 @@ async def _oldest(connection: AsyncConnection, threads: Collection[ThreadKey]) -
     """Returns the ts of the oldest queued job in each thread, '' where one is ahead of them."""
     columns = [jobs.c[name] for name in THREAD]
     among = sa.tuple_(*columns).in_([tuple(thread_values(thread).values()) for thread in threads])
-    queued = sa.select(*columns, sa.func.min(jobs.c.ts)).where(is_queued(), among).group_by(*columns)
+    queued = sa.select(*columns, sa.func.min(jobs.c.ts).label("ts")).where(is_queued(), among).group_by(*columns)
     begun = sa.select(*columns, sa.literal("")).where(is_ahead(), among)
     oldest: dict[ThreadKey, str] = {}
-    for team_id, channel_id, thread_ts, ts in await connection.execute(sa.union_all(queued, begun)):
-        thread = ThreadKey(team_id, channel_id, thread_ts or None)
-        oldest[thread] = min(ts, oldest.get(thread, ts))
+    for row in await connection.execute(sa.union_all(queued, begun)):
+        thread = thread_of(row)
+        oldest[thread] = min(row.ts, oldest.get(thread, row.ts))
     return oldest
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import Question, QueuedThreads, ThreadKey
+from bot.core.conversation import Question, QueuedThreads
 from bot.core.job import Enqueued, State, Status, state_of
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
@@ -34,7 +34,7 @@ from bot.store.predicates import (
 )
 from bot.store.queue import batch
 from bot.store.queue.enqueue import Arrival, Arrivals, must_wait, write_arrivals
-from bot.store.rows import file_values, question_of
+from bot.store.rows import file_values, question_of, thread_of
 from bot.store.schema import jobs
 
 
@@ -76,10 +76,7 @@ class QuestionQueue(WorkerOperations):
         first = sa.func.min(jobs.c.id).label("first_id")
         theirs = sa.select(*columns).where(jobs.c.team_id == team_id).group_by(*columns).order_by(first)
         queued, running, waiting = [
-            [
-                ThreadKey(row.team_id, row.channel_id, row.thread_ts or None)
-                for row in await connection.execute(statement)
-            ]
+            [thread_of(row) for row in await connection.execute(statement)]
             for statement in (
                 theirs.where(is_queued()),
                 theirs.where(is_running()),
@@ -94,7 +91,7 @@ class QuestionQueue(WorkerOperations):
         """Asks the job's worker to stop; ends a job that was never begun. Returns False if the job has ended."""
         now = self._now()
         this = sa.update(jobs).where(jobs.c.id == job_id)
-        queued = this.where(is_queued(), jobs.c.attempts == 0).values(_ended_unbegun(EndReason.STOPPED, now))
+        queued = this.where(is_queued(), jobs.c.attempts == 0).values(_ended_unbegun(EndReason.STOPPED))
         live = this.where(is_live()).values(stop_requested=True, **RELEASED)
         placeholder = (jobs.c.id, jobs.c.page_ts, jobs.c.placeholder_due_since)
         stopped = (await connection.execute(queued.returning(*placeholder))).all()
@@ -128,7 +125,6 @@ class QuestionQueue(WorkerOperations):
             "worker": None,
             "interruptions": 0,
             "placeholder_due_since": due_since,
-            "ended_at": None,
             "continues": continues,
             **_next_version(now),
         }
@@ -188,7 +184,7 @@ class QuestionQueue(WorkerOperations):
             await connection.execute(this.values(end_reason=EndReason.QUESTION_DELETED.value))
             await _start_over(connection, row.answered_with, now)
         elif state is State.QUEUED:
-            await connection.execute(this.values(_ended_unbegun(EndReason.QUESTION_DELETED, now)))
+            await connection.execute(this.values(_ended_unbegun(EndReason.QUESTION_DELETED)))
             await batch.clear_placeholders(connection, [row], now)
         elif state.is_live:
             await connection.execute(this.values(stop_requested=True, **RELEASED))
@@ -227,9 +223,9 @@ def _is_no_question(row: sa.Row[Any]) -> bool:
     return state is State.DENIED or bool(is_empty and (row.stop_requested or not state.is_live))
 
 
-def _ended_unbegun(reason: EndReason, now: float) -> dict[str, Any]:
+def _ended_unbegun(reason: EndReason) -> dict[str, Any]:
     """Returns the columns of a job that ends in the queue."""
-    return {"status": Status.ENDED.value, "end_reason": reason.value, "stop_requested": True, "ended_at": now}
+    return {"status": Status.ENDED.value, "end_reason": reason.value, "stop_requested": True}
 
 
 async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> bool:

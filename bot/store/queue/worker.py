@@ -221,7 +221,6 @@ class WorkerQueue(WorkerOperations):
         ended = held.fenced.values(
             status=sa.case((outdated, Status.QUEUED.value), else_=Status.ENDED.value),
             end_reason=sa.case((outdated, None), else_=end.reason.value),
-            ended_at=sa.case((outdated, None), else_=now),
         )
         returning = ended.returning(jobs.c.erase_requested, jobs.c.stop_requested, jobs.c.status, jobs.c.answer_deleted)
         row = (await connection.execute(returning)).one_or_none()

@@ -72,7 +72,6 @@ def _create_jobs() -> None:
         sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
         sa.Column("interruptions", sa.Integer, nullable=False, server_default="0"),
         sa.Column("started_at", sa.Double),
-        sa.Column("ended_at", sa.Double),
         sa.Column("page_ts", sa.JSON, nullable=False, server_default="[]"),
         sa.Column("roles", sa.JSON, nullable=False, server_default="{}"),
         sa.Column("placeholder_due_since", sa.Double),
@@ -356,7 +355,6 @@ def _create_tool_pins() -> None:
         sa.Column("tool", sa.Text, nullable=False),
         sa.Column("definition_hash", sa.Text, nullable=False),
         sa.Column("definition", sa.Text, nullable=False),
-        sa.Column("agreed_at", sa.Double, nullable=False),
         sa.Column("by_admin", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.PrimaryKeyConstraint("tool", name="pk_tool_pins"),
     )
