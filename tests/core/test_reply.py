@@ -7,6 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bot.core import texts
 from bot.core.carriers import STREAM_BYTES
+from bot.core.conversation import MessageRole
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency
@@ -87,6 +88,27 @@ def test_first_words_after_a_step_are_first_words() -> None:
     call = reply.next_call()
     assert call is not None
     assert reply.urgency_of(call) is Urgency.FIRST
+
+
+def test_activity_that_is_shown_already_makes_no_edit_urgent() -> None:
+    reply, channel = Reply(question()), ReadersChannel()
+    for word in ("One ", "two ", "three "):
+        reply.append(word)
+        show_all(reply, channel)
+    reply.append("four ")
+    reply.show_activity("")
+    call = reply.next_call()
+    assert call is not None
+    assert reply.urgency_of(call) is Urgency.PROGRESS
+
+
+def test_activity_below_an_earlier_attempts_text_is_removed_again() -> None:
+    reply, channel = Reply(question(), Shown(("5.1",), chars=5, text="Hello")), ReadersChannel()
+    reply.append("Hello")
+    for activity in ("Searching the web…", ""):
+        reply.show_activity(activity)
+        show_all(reply, channel)
+        assert channel.shown == {"5.1": PageView("Hello", growing=True, activity=activity)}
 
 
 def test_earlier_attempts_text_is_not_replaced_by_what_the_model_does() -> None:
@@ -252,6 +274,36 @@ def test_recorded_text_that_slack_does_not_show_is_shown_at_once() -> None:
     call = reply.next_call()
     assert isinstance(call, Update)
     assert (call.view.markdown, call.view.end_chars) == ("Hello world", 11)
+
+
+def test_earlier_attempts_longer_text_replaces_pages_of_this_one() -> None:
+    earlier = "word " * PAGE_CHARS
+    reply, channel = Reply(question(), Shown((), len(earlier), earlier)), ReadersChannel()
+    reply.append("x" * PAGE_CHARS + "yz")
+    show_all(reply, channel)
+    assert channel.text() == "x" * PAGE_CHARS
+    reply.finish(End(EndReason.CUT, "Cut."))
+    show_all(reply, channel)
+    assert earlier.startswith(channel.text())
+
+
+def test_end_is_shown_on_a_full_page_that_only_white_space_follows() -> None:
+    reply, channel = Reply(question()), ReadersChannel()
+    reply.append("x" * PAGE_CHARS + "\n")
+    show_all(reply, channel)
+    reply.append("\n")
+    reply.finish(End(EndReason.WHOLE))
+    show_all(reply, channel)
+    assert [view.end for view in channel.shown.values()] == [End(EndReason.WHOLE)]
+
+
+def test_messages_that_an_earlier_attempt_had_replaced_are_deleted() -> None:
+    reply = Reply(question(), Shown(("7.0",), replaced_ts=("6.0",)))
+    channel = ReadersChannel({"6.0": PageView("a"), "7.0": PageView("b")})
+    assert reply.roles == {"6.0": MessageRole.REPLACED}
+    reply.append("Hello")
+    show_all(reply, channel)
+    assert list(channel.shown) == ["7.0"]
 
 
 def test_unneeded_messages_of_an_earlier_attempt_are_deleted() -> None:

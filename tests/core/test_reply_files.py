@@ -6,7 +6,7 @@ from bot.core import texts
 from bot.core.job import End
 from bot.core.reply.attachments import Attached, AttachedFile, keys
 from bot.core.reply.edits import Post, Update
-from bot.core.reply.messages import PageView, Shown, Upload
+from bot.core.reply.messages import Delete, PageView, Shown, Upload
 from bot.core.reply.pages import PAGE_CHARS
 from bot.core.reply.reply import MAX_PAGES, MAX_PAGES_WITHOUT_FILE, UPLOAD_TRIES, Reply
 from bot.errors import EndReason, Refusal
@@ -129,6 +129,18 @@ def test_code_longer_than_a_page_is_attached() -> None:
     assert [view.notice for view in channel.shown.values()][-1] == texts.CODE_BLOCK_ATTACHED
 
 
+def test_code_that_slack_takes_no_file_of_is_shown_without() -> None:
+    reply, channel = Reply(question()), ReadersChannel()
+    reply.append(f"```Python\n{LONG_CODE}```")
+    reply.finish(End(EndReason.WHOLE))
+    while not isinstance(call := reply.next_call(), Upload):
+        assert call is not None
+        reply.confirmed(call, channel.take(call))
+    reply.refused(call, Refusal.FORBIDDEN)
+    assert show_all(reply, channel) == 1
+    assert (channel.files, list(channel.shown.values())[-1].notice) == ({}, "")
+
+
 def answer_file(text: str, name: str = "") -> AttachedFile:
     return AttachedFile(name or f"answer-{question().ts}.md", "answer.md", text.encode())
 
@@ -151,6 +163,31 @@ def test_files_of_an_earlier_attempt_stay_if_their_content_is_current(before: st
     assert file.content.decode() == SEVEN_PAGES
     assert ("8.0" in channel.files) is stays
     assert channel.deleted_files == ([] if stays else ["F1"])
+
+
+def test_current_file_beside_another_one_is_uploaded_again_before_their_message_is_deleted() -> None:
+    earlier_files = (answer_file(SEVEN_PAGES), answer_file("print()", "code-1.py"))
+    reply = Reply(question(), Shown(("7.0",), attached=(Attached("8.0", ("F1", "F2"), keys(earlier_files)),)))
+    channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
+    reply.append(SEVEN_PAGES)
+    reply.finish(End(EndReason.WHOLE))
+    calls = []
+    while (call := reply.next_call()) is not None:
+        calls.append(type(call))
+        reply.confirmed(call, channel.take(call))
+    assert calls[-3:] == [Upload, Update, Delete]
+    ((file,),) = channel.files.values()
+    assert file.content.decode() == SEVEN_PAGES
+
+
+def test_files_of_an_earlier_version_are_deleted_while_the_new_one_grows() -> None:
+    earlier_files = (answer_file(SEVEN_PAGES),)
+    attached = (Attached("8.0", ("F1",), keys(earlier_files)),)
+    reply = Reply(question(), Shown(("7.0",), attached=attached, outdated=True))
+    channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
+    reply.append("Another answer.")
+    show_all(reply, channel)
+    assert channel.files == {}
 
 
 def test_shorter_partial_answer_keeps_the_file_of_an_earlier_attempt() -> None:

@@ -9,7 +9,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
-from bot.core.reply.edits import MAX_REPLACED_IN_ALL, PLAIN_BYTES, Post, Update
+from bot.core.reply.edits import (
+    MAX_REPLACED_IN_ALL,
+    PLAIN_AT,
+    PLAIN_BYTES,
+    REPLACED_AGAIN_AT,
+    REPLACED_AT,
+    WEIGHT,
+    Post,
+    Update,
+)
+from bot.core.reply.life import Life
 from bot.core.reply.messages import Call, Delete, PageView, Shown, Upload
 from bot.core.reply.pages import Pages
 from bot.core.reply.reply import MAX_PAGES, Reply
@@ -100,6 +110,41 @@ def test_end_that_is_refused_for_minutes_goes_to_the_outbox(reason: Refusal) -> 
     assert [view.notice for _, view in slack.pages.values()] == ["Cut."]
 
 
+def without_a_deletion() -> Reply:
+    """Returns a reply that grows, and that gave up deleting a message which an earlier attempt had replaced."""
+    reply, channel = Reply(question(), Shown(("7.0",), replaced_ts=("6.0",))), ReadersChannel()
+    reply.append("Hello")
+    while not isinstance(call := reply.next_call(), Delete):
+        assert call is not None
+        reply.confirmed(call, channel.take(call))
+    reply.give_up()
+    return reply
+
+
+def test_reply_that_is_gone_leaves_no_deletion_to_the_outbox() -> None:
+    reply = without_a_deletion()
+    kinds = [reply.for_outbox]
+    reply.append(" world")
+    call = reply.next_call()
+    assert isinstance(call, Update)
+    reply.refused(call, Refusal.MESSAGE_GONE)
+    assert reply.gone
+    assert [*kinds, reply.for_outbox] == [OutboxKind.SHOW_END, None]
+
+
+def test_deletion_that_is_refused_for_good_ends_the_reply() -> None:
+    reply, channel = Reply(question(), Shown(("7.0", "8.0"))), ReadersChannel()
+    reply.append("Hello")
+    reply.finish(End(EndReason.WHOLE))
+    update = reply.next_call()
+    assert isinstance(update, Update)
+    reply.confirmed(update, channel.take(update))
+    delete = reply.next_call()
+    assert isinstance(delete, Delete)
+    reply.refused(delete, Refusal.MESSAGE_GONE)
+    assert (reply.life, reply.next_call(), reply.for_outbox) == (Life.SHOWN, None, None)
+
+
 def test_deletion_that_is_refused_for_minutes_goes_to_the_outbox() -> None:
     slack = UnreliableSlack()
     scheduler = SimulatedScheduler(Reply(question()), slack)
@@ -164,6 +209,87 @@ def refused_until(reply: Reply, accepts: Callable[[PageView], bool]) -> Post | U
             return call
         reply.refused(call, Refusal.UNKNOWN)
     raise AssertionError("no other form was tried")
+
+
+def edited(reply: Reply, channel: ReadersChannel, refusals: int = 0) -> Post | Update:
+    """Refuses a page's call so often without a reason, and then lets Slack do it; returns that call."""
+    for _ in range(refusals):
+        refused = reply.next_call()
+        assert isinstance(refused, Post | Update)
+        reply.refused(refused, Refusal.UNKNOWN)
+    call = reply.next_call()
+    assert isinstance(call, Post | Update)
+    reply.confirmed(call, channel.take(call))
+    return call
+
+
+REFUSALS_UNTIL_PLAIN = PLAIN_AT // WEIGHT[Refusal.UNKNOWN]
+REFUSALS_UNTIL_REPLACED = REPLACED_AT // WEIGHT[Refusal.UNKNOWN]
+
+
+def test_only_refusals_in_a_row_lead_to_another_form() -> None:
+    reply, channel = Reply(question()), ReadersChannel()
+    for _ in range(3):
+        reply.append("word ")
+        assert not edited(reply, channel, REFUSALS_UNTIL_PLAIN - 1).view.plain
+    reply.append("word ")
+    assert edited(reply, channel, REFUSALS_UNTIL_PLAIN).view.plain
+
+
+def test_full_form_that_is_accepted_again_takes_as_many_refusals_as_before() -> None:
+    reply, channel = Reply(question()), ReadersChannel()
+    reply.append("word ")
+    assert edited(reply, channel, REFUSALS_UNTIL_PLAIN).view.plain
+    assert not edited(reply, channel).view.plain
+    reply.append("word ")
+    assert not edited(reply, channel, REFUSALS_UNTIL_PLAIN - 1).view.plain
+
+
+def test_post_that_is_always_refused_takes_both_forms_in_turn() -> None:
+    reply, forms = Reply(question()), []
+    for _ in range(2 * REFUSALS_UNTIL_REPLACED):
+        call = reply.next_call()
+        assert isinstance(call, Post)
+        forms.append(call.view.plain)
+        reply.refused(call, Refusal.UNKNOWN)
+    assert forms == 2 * [number >= REFUSALS_UNTIL_PLAIN for number in range(REFUSALS_UNTIL_REPLACED)]
+
+
+def test_message_that_took_anothers_place_is_replaced_after_fewer_refusals() -> None:
+    reply, channel = Reply(question()), ReadersChannel()
+    reply.append("word ")
+    edited(reply, channel)
+    for expected in (REPLACED_AT, REPLACED_AGAIN_AT):
+        reply.append("word ")
+        weight = 0
+        while isinstance(call := reply.next_call(), Update):
+            reply.refused(call, Refusal.UNKNOWN)
+            weight += WEIGHT[Refusal.UNKNOWN]
+        assert (type(call), weight) == (Post, expected)
+        show_all(reply, channel)
+
+
+def test_page_whose_blocks_were_refused_is_plain_in_the_message_that_replaces_it() -> None:
+    reply, channel = Reply(question()), ReadersChannel()
+    reply.append("word ")
+    full = reply.next_call()
+    assert isinstance(full, Post)
+    reply.refused(full, Refusal.UNREADABLE)
+    assert edited(reply, channel).view.plain
+    reply.append("word ")
+    replacing = edited(reply, channel, REFUSALS_UNTIL_REPLACED)
+    assert (type(replacing), replacing.view.plain) == (Post, True)
+
+
+def test_ended_answer_is_broken_into_plain_pages_at_its_last_line() -> None:
+    """Slack takes one table in a message. The second is complete only because nothing follows it."""
+    reply, channel = Reply(question()), ReadersChannel()
+    first, second = "|a|\n|-|\n|b|\n\n", "|c|\n|-|"
+    reply.append(first + second)
+    reply.finish(End(EndReason.WHOLE))
+    for is_plain in (True, False):
+        call = edited(reply, channel, REFUSALS_UNTIL_PLAIN if is_plain else 0)
+        assert (call.view.plain, call.view.markdown) == (is_plain, first)
 
 
 def test_only_pages_from_the_refused_one_on_get_another_form() -> None:

@@ -12,6 +12,7 @@ from bot.core.job import End
 from bot.core.pacing import Urgency
 from bot.core.reply.approvals import Ask
 from bot.core.reply.edits import PLAIN_AT, Post, Update
+from bot.core.reply.life import Turn
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.messages import Call, Delete, Shown
 from bot.core.reply.reply import Reply
@@ -35,6 +36,7 @@ class StreamingThread:
 
     def take(self, call: Call) -> str:
         """Does a call and returns its message's ts."""
+        assert call.question == question()
         self.sent.append(call)
         match call:
             case Post(view=view):
@@ -189,7 +191,9 @@ def test_stream_goes_on_if_the_placeholder_above_it_is_not_edited(reason: Refusa
     assert (reply.pointer_below(), streaming(reply), reply.gone, reply.unshown) == (None, Stage.OPEN, False, False)
 
 
-@pytest.mark.parametrize("over", ["the answer has ended", "the stream is left", "Slack shows its own Stop"])
+@pytest.mark.parametrize(
+    "over", ["the answer has ended", "the stream is left", "another process has the job", "Slack shows its own Stop"]
+)
 def test_no_placeholder_points_below(over: str) -> None:
     reply, thread = Reply(question(), has_stop=over == "Slack shows its own Stop"), StreamingThread()
     advance(reply, thread)
@@ -199,6 +203,8 @@ def test_no_placeholder_points_below(over: str) -> None:
         reply.finish(End(EndReason.WHOLE))
     elif over == "the stream is left":
         reply.leave_carriers()
+    elif over == "another process has the job":
+        reply.happened(Turn.LEAVE)
     assert reply.pointer_below() is None
 
 
@@ -224,6 +230,32 @@ def test_reply_that_asks_for_an_approval_has_a_stop_of_its_own() -> None:
     call = reply.next_call()
     assert isinstance(call, Post)
     assert not call.view.has_stop
+
+
+def test_stream_does_not_start_before_a_word_is_complete() -> None:
+    reply = Reply(question(), has_stop=True)
+    reply.append("Donau")
+    assert (next_filled(reply), streaming(reply)) == (None, Stage.STARTING)
+    reply.append("dampfschiff ")
+    start = next_filled(reply)
+    assert isinstance(start, StartStream)
+    assert start.text == "Donaudampfschiff"
+
+
+def test_stream_that_has_brought_all_words_needs_no_call() -> None:
+    reply, _ = streamed("One two ")
+    assert reply.next_call() is None
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_budget_keeps_room_for_a_stream_that_may_still_start(is_over: bool) -> None:
+    reply = Reply(question(), has_stop=True)
+    reply.append("One ")
+    assert reply.needs == (Update,)
+    assert isinstance(next_filled(reply), StartStream)
+    if is_over:
+        reply.finish(End(EndReason.WHOLE))
+    assert reply.needs == ((Update,) if is_over else (StartStream, AppendStream, StopStream))
 
 
 def test_page_that_edits_carry_starts_no_stream() -> None:
@@ -265,6 +297,13 @@ def words(reply: Reply) -> None:
     reply.append("One ")
 
 
+def words_below_others(reply: Reply) -> None:
+    """Edits have shown words before a stream was allowed."""
+    words(reply)
+    reply.confirmed(reply.next_call(), "1.0")  # type: ignore[arg-type]
+    words(reply)
+
+
 def words_below_a_placeholder(reply: Reply) -> None:
     reply.confirmed(reply.next_call(), "1.0")  # type: ignore[arg-type]
     reply.append("One ")
@@ -277,6 +316,7 @@ def words_below_a_placeholder(reply: Reply) -> None:
         ({"has_stop": True}, words, True),
         ({}, words_below_a_placeholder, True),
         ({}, silent, False),
+        ({"has_stop": True}, words_below_others, False),
         ({"has_stop": True}, ended, False),
         ({"version": 1}, words, False),
         ({"shown": Shown(("1.0",))}, words, False),
@@ -289,6 +329,7 @@ def words_below_a_placeholder(reply: Reply) -> None:
         "below Slack's own Stop",
         "in place of the placeholder",
         "without a word",
+        "in place of words",
         "an answer that has ended",
         "a new version, whose message shows the old one",
         "a message of an earlier attempt",
@@ -318,8 +359,27 @@ def test_later_page_starts_a_stream_of_its_own(has_stop: bool) -> None:
     placeholder: list[type[Call]] = [] if has_stop else [Post]
     deletion: list[type[Call]] = [] if has_stop else [Delete]
     assert kinds == [*placeholder, *[StartStream, StopStream] * 3, *deletion]
+    stops = [call for call in thread.sent if isinstance(call, StopStream)]
+    assert [stop.keeps_stop for stop in stops] == [has_stop, has_stop, False]
     assert [len(page) for page in thread.texts.values()][:2] == [STREAM_BYTES - 1] * 2
     assert "".join(f"{page} " for page in thread.texts.values()) == text
+
+
+@pytest.mark.parametrize("by", ["us", "Slack"])
+def test_bare_stop_names_the_page_of_its_stream(by: str) -> None:
+    reply, thread = Reply(question(), has_stop=True), StreamingThread()
+    for _ in range(30):
+        reply.append("word " * 100)
+        show_all(reply, thread)
+    assert len(thread.texts) == 2
+    reply.leave_carriers()
+    if by == "Slack":
+        show_all(reply, thread)
+        reply.append("more ")
+        edit = next_filled(reply)
+        assert isinstance(edit, Update)
+        reply.refused(edit, Refusal.STREAM_OPEN)
+    assert next_filled(reply) == StopStream(question(), 1, "2.0")
 
 
 def test_pages_of_a_stream_stay_when_edits_go_on() -> None:
@@ -498,13 +558,27 @@ def test_stop_appends_what_was_held_back_as_an_ended_page_shows_it() -> None:
     assert thread.texts == {"1.0": rendered(text, growing=False)}
 
 
-def test_late_answer_of_a_stream_that_was_left_changes_nothing() -> None:
-    reply, thread = streamed()
-    reply.append("four ")
-    append = next_filled(reply)
-    assert isinstance(append, AppendStream)
-    reply.leave_carriers()
+def test_words_that_may_change_after_all_are_not_appended_and_the_stream_stays_open() -> None:
+    reply, thread = streamed("Well :)_")
+    assert thread.texts == {"1.0": "Well :)"}
+    reply.append("then")
+    assert (next_filled(reply), streaming(reply)) == (None, Stage.OPEN)
+    reply.append("_ four ")
     show_all(reply, thread)
-    reply.confirmed(append, "1.0")
-    assert next_filled(reply) is None
-    assert thread.texts == {"1.0": "One two three four "}
+    assert (thread.texts, streaming(reply)) == ({"1.0": "Well :)_then_ four"}, Stage.OPEN)
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+def test_page_that_no_longer_begins_with_what_was_appended_is_edited(at_the_end: bool) -> None:
+    """A table so wide that Slack takes it only as code is known by the row below its header."""
+    header, delimiters, row = (" | ".join(cell * 22) for cell in (["a"], ["---"], ["1"]))
+    text = f"{header}\n{delimiters}\n{row}\n\nMore. "
+    reply, thread = streamed(f"{header}\n")
+    assert thread.texts["1.0"].startswith("a | a")
+    reply.append(text.removeprefix(f"{header}\n"))
+    if at_the_end:
+        reply.finish(End(EndReason.WHOLE))
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update]
+    assert thread.sent[1] == StopStream(question(), 0, "1.0")
+    assert thread.texts == {"1.0": text}

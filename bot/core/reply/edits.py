@@ -101,7 +101,7 @@ class Edits:
         self._refusals = 0
         if self._accepted_from < math.inf:
             self._accepted_from = math.inf
-        elif call.page >= self.plain_from and not self._stays_plain:
+        elif not self._stays_plain:
             self._accepted_from, self.plain_from = self.plain_from, math.inf
 
     def refused(self, call: Begin | Change, reason: Refusal) -> Verdict | Carrier | None:
@@ -123,7 +123,7 @@ class Edits:
     def _escalated(self, call: Begin | Change, reason: Refusal) -> Verdict | None:
         """Chooses the next form after a refusal that names no reason."""
         if self._accepted_from < math.inf:
-            self.plain_from, self._accepted_from = min(self._accepted_from, call.page), math.inf
+            self.plain_from, self._accepted_from = self._accepted_from, math.inf
             self._stays_plain = True
             return None
         is_edit = isinstance(call, Update)

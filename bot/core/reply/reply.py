@@ -237,10 +237,7 @@ class Reply:
         self._confirm(carrier, call)
 
     def _changed(self, call: Change) -> None:
-        message = self._message(call.ts)
-        # A call that ends late changes nothing if its message travels otherwise by now.
-        if message is None or type(call) not in message.carrier.needs:
-            return
+        message = self._message_at(call.ts)
         message.shown = call.view
         if message.role is not MessageRole.STOP_BUTTON:
             self._edits_since_step += 1
@@ -343,17 +340,16 @@ class Reply:
     def may_be_carried(self, call: Call) -> bool:
         """Whether another carrier than edits may take the page that a call begins.
 
-        None of the page's words are shown, no other page has another carrier, and Slack has refused no form. A Stop
-        has to be beside a page without buttons: Slack's own, or a placeholder's.
+        None of the page's words are shown, and Slack has refused no form. A Stop has to be beside a page without
+        buttons: Slack's own, or a placeholder's.
         """
         if not isinstance(call, Post | Update) or call.page <= self._carried or self.ended or self._version:
             return False
-        if not (call.view.growing and call.view.markdown and self._edits.is_full and self._all_have_buttons):
+        if not (call.view.growing and call.view.markdown and self._edits.is_full):
             return False
         if isinstance(call, Update):
             shown = self._message_at(call.ts).shown
-            is_placeholder = isinstance(shown, PageView) and shown.growing and not shown.markdown
-            return call.page == 0 and is_placeholder
+            return isinstance(shown, PageView) and shown.growing and not shown.markdown
         return self.has_stop or bool(self.of(MessageRole.STOP_BUTTON)) or not self.of(MessageRole.PAGE)
 
     def carry(self, page: int, carrier: Carrier | None) -> None:
@@ -415,7 +411,7 @@ class Reply:
         if self._skips_deletions:
             return None
         buttons = [] if self._needs_stop_button else self.of(MessageRole.STOP_BUTTON)
-        unused = [] if self._has_more_pages else self.of(MessageRole.PAGE)[self._last + 1 :]
+        unused = self.of(MessageRole.PAGE)[self._last + 1 :]
         if surplus := self.of(MessageRole.REPLACED) or unused or buttons:
             return Delete(self.question, surplus[0].ts, keeps_stop=self.keeps_stop)
         return self._delete_of_files()
@@ -429,7 +425,7 @@ class Reply:
         if not buttons or self.life.is_over or not self._needs_stop_button or self._next_release():
             return None
         view = PageView("", growing=True, activity=texts.WRITING_BELOW, version=self._version)
-        return self._edits.next_call(Wanted(self.question, 0, view, ended=True), buttons[0])
+        return self._edits.next_call(Wanted(self.question, 0, view), buttons[0])
 
     def _is_pointer(self, call: Call) -> bool:
         message = self._message(call.ts) if isinstance(call, Change) else None
@@ -559,7 +555,6 @@ class Reply:
     def _reform(self, page: int) -> None:
         """Lays the text out again from a page on, in its form, as far as the pages before it are shown."""
         old, first = self._pages, replace(self._page(page), source="")
-        self._shown_pages = min(self._shown_pages, page)
         pages = Pages(*self._limits(page), first, max_full=self._shown_pages + 1)
         pages.full = old.full[:page]
         self._lay_out(pages, old.text(page))
