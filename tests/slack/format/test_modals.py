@@ -1,5 +1,6 @@
 """Modals: the views that Slack accepts, and the values that people submit."""
 
+from bisect import bisect
 from dataclasses import replace
 from typing import Any
 
@@ -135,7 +136,10 @@ def test_longest_quote_leaves_room_for_its_escapes() -> None:
 
 @pytest.mark.parametrize("character", ["x", "&", "\U0001f600", "\u200b"])
 def test_longest_arguments_that_are_asked_about_fit_into_a_modal(character: str) -> None:
-    count = MAX_ARGUMENT_CHARS
-    while not can_be_read(arguments := readable({"text": character * count})):
-        count -= 1
-    check_view(modals.arguments_modal(Ask("notes.add", arguments, "1:1:1"), None), "modal")
+    def arguments_of(count: int) -> str:
+        return readable({"text": character * count})
+
+    counts = range(MAX_ARGUMENT_CHARS + 1)
+    too_long = bisect(counts, False, key=lambda count: not can_be_read(arguments_of(count)))
+    longest = arguments_of(too_long - 1)
+    check_view(modals.arguments_modal(Ask("notes.add", longest, "1:1:1"), None), "modal")
