@@ -124,12 +124,12 @@ async def read_with_a_fault_after_the_first_page(
     ("fault", "setting"),
     [
         ("rate_limit", {"retry_after_s": 600}),
-        ("refuse", {"error": "missing_scope"}),
-        ("internal_error", {}),
-        ("stream_timeout", {}),
-        ("html_200", {}),
+        pytest.param("refuse", {"error": "missing_scope"}, marks=pytest.mark.long),
+        pytest.param("internal_error", {}, marks=pytest.mark.long),
+        pytest.param("stream_timeout", {}, marks=pytest.mark.long),
+        pytest.param("html_200", {}, marks=pytest.mark.long),
         ("drop_request", {}),
-        ("no_answer", {}),
+        pytest.param("no_answer", {}, marks=pytest.mark.long),
     ],
 )
 async def test_thread_that_fails_midway_keeps_its_pages_and_a_gap_before_the_question(

@@ -511,7 +511,7 @@ def test_calls_in_any_order_agree_with_the_model(request: pytest.FixtureRequest,
         machine,
         settings=settings(
             # An example is 30 calls, and takes as long as a hundred examples of most other tests.
-            max_examples=max(5, settings().max_examples // 10),
+            max_examples=max(3, settings().max_examples // 10),
             stateful_step_count=30,
             suppress_health_check=list(HealthCheck),
         ),

@@ -80,6 +80,7 @@ class TestRealServers:
                 result, _ = await server.call("add", {"a": 1, "b": 1}, timeout_s=30, read_only=False)
                 assert result.text == "2"
 
+    @pytest.mark.long
     async def test_refused_header_is_told_by_its_status(self, clock: HurriedClock) -> None:
         async with http_server() as (config, _):
             assert isinstance(config.transport, HttpTransport)

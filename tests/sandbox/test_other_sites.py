@@ -12,7 +12,7 @@ from sandbox.files import UploadedFile
 from sandbox.server import HOST, Sandbox
 from tests.browser import Visit, browser, visit
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 __all__ = ["browser", "visit"]
 
 FETCH = """([url, body]) => fetch(url, {method: "POST", mode: "no-cors", body, credentials: "include"})

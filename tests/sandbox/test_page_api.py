@@ -11,12 +11,15 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from sandbox.files import UploadedFile
 from sandbox.server import Sandbox, find_port
 from sandbox.workspace import Json
 from tests.clocks import WITHIN_S
 from tests.sandbox.conftest import ManualTime, SdkApp
 
 GENERAL = "C0GENERAL"
+PNG = b"\x89PNG\r\n\x1a\n"
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>document.title = "run"</script></svg>'
 
 
 class UpdateStream:
@@ -296,3 +299,44 @@ async def test_all_faults_are_switched_off_at_once(sandbox: Sandbox, session: ai
         await post(sandbox, session, "fault", {"name": name, "on": True})
     assert await post(sandbox, session, "stop_faults", {}) == {"ok": True}
     assert [fault["name"] for fault in (await state(sandbox, session))["faults"] if fault["on"]] == []
+
+
+@pytest.mark.parametrize(
+    ("upload", "content_type", "disposition"),
+    [
+        (UploadedFile("a.png", PNG), "image/png", "inline"),
+        (UploadedFile("a.svg", SVG), "application/octet-stream", "attachment"),
+        (UploadedFile("a.html", b"<script>1</script>"), "text/plain", "attachment"),
+        (UploadedFile("a.pdf", b"%PDF"), "application/octet-stream", "attachment"),
+        (UploadedFile("a.png", SVG, "text/html"), "application/octet-stream", "attachment"),
+    ],
+)
+async def test_executable_content_is_only_saved(
+    sandbox: Sandbox, session: aiohttp.ClientSession, upload: UploadedFile, content_type: str, disposition: str
+) -> None:
+    file = sandbox.files.add("U0ADA", upload)
+    url = f"{sandbox.url}/sandbox/files/{file.id}"
+    async with session.get(url) as answer:
+        assert (answer.status, answer.content_type) == (200, content_type)
+        assert answer.headers["Content-Disposition"].startswith(disposition)
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    async with session.get(url, headers={"Host": "evil.example"}) as answer:
+        assert answer.status == 403
+
+
+@pytest.mark.parametrize(
+    ("query", "content_type", "body", "status"),
+    [
+        ("user_id=U0ADA&name=a.txt", "text/plain", b"x", 415),
+        ("user_id=U0NOBODY&name=a.txt", "application/octet-stream", b"x", 400),
+        ("user_id=U0ADA&name=", "application/octet-stream", b"x", 400),
+        ("user_id=U0ADA&name=a.txt", "application/octet-stream", b"", 400),
+    ],
+)
+async def test_invalid_upload_is_refused(
+    sandbox: Sandbox, session: aiohttp.ClientSession, query: str, content_type: str, body: bytes, status: int
+) -> None:
+    url, headers = f"{sandbox.url}/sandbox/upload?{query}", {"Content-Type": content_type}
+    async with session.post(url, data=body, headers=headers) as answer:
+        assert answer.status == status

@@ -80,7 +80,11 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.mcp.tools.OFFERED_WITHIN_S", PATIENCE_S)
 
 
-real_servers = pytest.mark.parametrize("server", ["stdio", pytest.param("http", marks=pytest.mark.long)], indirect=True)
+each_server = pytest.mark.parametrize(
+    "server",
+    ["scripted", pytest.param("stdio", marks=pytest.mark.long), pytest.param("http", marks=pytest.mark.long)],
+    indirect=True,
+)
 
 
 @pytest.fixture
@@ -134,7 +138,7 @@ def read_of_call(stage: Stage) -> str:
     return result
 
 
-@real_servers
+@each_server
 async def test_approved_call_is_made_once_and_the_answer_has_its_result(
     stage: Stage, server: CalledServer, calls_made: Callable[[], int]
 ) -> None:
@@ -218,7 +222,7 @@ async def test_approval_expires_with_a_sentence_and_comes_too_late_after_that(
 
 
 @pytest.mark.long
-@real_servers
+@each_server
 async def test_approval_survives_a_restart(
     sandbox: Sandbox, vendor: VendorServer, server: CalledServer, settings: Settings, calls_made: Callable[[], int]
 ) -> None:

@@ -162,7 +162,25 @@ FAULTS: dict[str, tuple[str, FaultSettings]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "fault"), FAULTS.values(), ids=FAULTS.keys())
+IN_EACH_RUN = {
+    "429s on edits",
+    "500s on posts",
+    "connections dropped before an edit",
+    "a post's answer lost",
+    "blocks refused",
+    "events delivered twice",
+    "acknowledgments lost",
+}
+"""The faults of `make test`. What follows each refused or lost call is in tests/slack and tests/contracts."""
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        pytest.param(*fault, id=said, marks=() if said in IN_EACH_RUN else pytest.mark.long)
+        for said, fault in FAULTS.items()
+    ],
+)
 async def test_answer_is_shown_once_under_any_slack_fault(stage: Stage, name: str, fault: FaultSettings) -> None:
     root = await stage.sandbox.say("ada", "general", "some context")
     stage.vendor.script(says(LONG, pause_s=0.01))

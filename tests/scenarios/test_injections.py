@@ -124,6 +124,11 @@ APIS = [
 ]
 
 
+RESPONSES = APIS[1]
+EACH_API = [pytest.param(api, id=api.name, marks=[] if api is RESPONSES else [pytest.mark.long]) for api in APIS]
+"""`make test` takes one of them. What differs between them is in tests/contracts/test_provider_tools.py."""
+
+
 @dataclass
 class Desk:
     """Tools that an admin has read: one that lists, one that an admin allows, one that a person always allows."""
@@ -325,14 +330,23 @@ WITHOUT_TOOLS: list[Way] = [
     link_preview,
 ]
 """Those that bring words to a model without tools. Where another person wrote, there is no stream for their sake."""
+IN_EACH_RUN: list[Way] = [
+    another_persons_message,
+    file,
+    tool_result,
+    hosted_search_in_the_same_response,
+    own_earlier_answer,
+    continue_after_the_limit_of_steps,
+]
+"""The ways that `make test` takes, each on one API."""
 
 
 def on_each_api(ways: list[Way]) -> list[Any]:
-    """Returns each way on each API: one at each run, the others on the longer ones."""
-    usual = cycle(APIS)
+    """Returns each way on each API: one API for some ways in each run, all others in the longer ones."""
+    usual = list(zip(IN_EACH_RUN, cycle(APIS), strict=False))
     return [
-        pytest.param(way, api, marks=[] if api is first else [pytest.mark.long], id=f"{way.__name__}-{api}")
-        for way, first in zip(ways, usual, strict=False)
+        pytest.param(way, api, marks=[] if (way, api) in usual else [pytest.mark.long], id=f"{way.__name__}-{api}")
+        for way in ways
         for api in APIS
     ]
 
@@ -366,7 +380,7 @@ async def attack_on(stage: Stage, settings: Settings, api: Api, **changed: Any) 
         yield attack
 
 
-@pytest.mark.parametrize("api", APIS, ids=str)
+@pytest.mark.parametrize("api", EACH_API)
 async def test_askers_own_words_act_unasked(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, api: Api
 ) -> None:
@@ -385,7 +399,7 @@ async def test_words_of_others_make_allowed_writes_ask(
     assert attack.desk.written == []
 
 
-@pytest.mark.parametrize("api", APIS, ids=str)
+@pytest.mark.parametrize("api", EACH_API)
 async def test_words_that_a_process_had_read_make_writes_of_the_next_one_ask(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, api: Api
 ) -> None:
@@ -399,7 +413,7 @@ async def test_words_that_a_process_had_read_make_writes_of_the_next_one_ask(
     assert attack.desk.written == []
 
 
-@pytest.mark.parametrize("api", APIS, ids=str)
+@pytest.mark.parametrize("api", EACH_API)
 async def test_what_slacks_search_finds_makes_allowed_writes_ask(
     vendor: VendorServer, settings: Settings, api: Api
 ) -> None:
@@ -426,7 +440,7 @@ MISLEADING = {
 
 
 @pytest.mark.parametrize(("raw", "told"), MISLEADING.values(), ids=MISLEADING)
-@pytest.mark.parametrize("api", APIS, ids=str)
+@pytest.mark.parametrize("api", EACH_API)
 async def test_approval_shows_what_misleads(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, api: Api, raw: str, told: str | None
 ) -> None:
@@ -455,7 +469,7 @@ async def without_tools(stage: Stage, settings: Settings, api: Api, **changed: A
         yield attack
 
 
-@pytest.mark.parametrize("api", APIS, ids=str)
+@pytest.mark.parametrize("api", EACH_API)
 async def test_stream_carries_an_answer_to_the_askers_own_words(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, api: Api
 ) -> None:
@@ -464,7 +478,7 @@ async def test_stream_carries_an_answer_to_the_askers_own_words(
     assert streams(attack.stage) == 1
 
 
-@pytest.mark.parametrize("api", APIS[1:], ids=str)
+@pytest.mark.parametrize("api", EACH_API[1:])
 async def test_no_stream_carries_an_answer_of_a_model_that_may_search_the_web(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, api: Api
 ) -> None:

@@ -89,10 +89,10 @@ async def test_all_pages_are_posted_without_the_scope_for_files(
     ("fault", "method"),
     [
         ("lose_response", "files.completeUploadExternal"),
-        ("drop_request", "files.completeUploadExternal"),
-        ("error_500", "files.completeUploadExternal"),
+        pytest.param("drop_request", "files.completeUploadExternal", marks=pytest.mark.long),
+        pytest.param("error_500", "files.completeUploadExternal", marks=pytest.mark.long),
         ("drop_request", "files.getUploadURLExternal"),
-        ("rate_limit", "files.completeUploadExternal"),
+        pytest.param("rate_limit", "files.completeUploadExternal", marks=pytest.mark.long),
     ],
 )
 async def test_file_is_attached_once_whatever_fails(stage: Stage, fault: str, method: str) -> None:

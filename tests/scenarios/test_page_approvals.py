@@ -18,7 +18,7 @@ from tests.scenarios.tools import calls
 from tests.streams.server import VendorServer
 
 __all__ = ["browser", "visit"]
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 ISSUE = {"title": "Nightly export fails", "body": "Since Tuesday. " * 20}
 LONG = {"body": "Since Tuesday. " * 200}

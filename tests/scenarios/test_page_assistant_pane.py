@@ -13,7 +13,7 @@ from tests.sandbox import manifests
 from tests.sandbox.bolt import connected, new_app
 
 __all__ = ["browser", "visit"]
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 
 async def test_assistant_pane_follows_the_open_channel(visit: Visit) -> None:
@@ -59,7 +59,6 @@ async def test_assistant_pane_follows_the_open_channel(visit: Visit) -> None:
             await expect(pane).to_be_hidden()
 
 
-@pytest.mark.long
 async def test_agents_prompts_and_slacks_own_stop_button_work(visit: Visit) -> None:
     async with Sandbox(manifest=manifests.agent()) as sandbox:
         bolt = new_app(sandbox)
@@ -92,7 +91,6 @@ async def test_agents_prompts_and_slacks_own_stop_button_work(visit: Visit) -> N
             await expect(thread.get_by_role("button", name="Stop")).to_be_hidden()
 
 
-@pytest.mark.long
 async def test_channel_threads_status_or_session_is_shown_below_its_question_and_in_the_thread(visit: Visit) -> None:
     async with Sandbox(manifest=manifests.agent()) as sandbox:
         bolt = new_app(sandbox)
@@ -128,7 +126,6 @@ async def test_channel_threads_status_or_session_is_shown_below_its_question_and
             await expect(question.get_by_role("button", name="1 reply")).to_be_visible()
 
 
-@pytest.mark.long
 async def test_thread_shows_the_session_or_the_loading_messages_that_began_before_the_page_opened(visit: Visit) -> None:
     async with Sandbox(manifest=manifests.agent()) as sandbox:
         app = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
@@ -147,7 +144,6 @@ async def test_thread_shows_the_session_or_the_loading_messages_that_began_befor
         await expect(thread.get_by_role("status")).to_have_text("typist is counting…")
 
 
-@pytest.mark.long
 async def test_button_below_a_question_keeps_the_focus_when_a_reply_or_a_status_changes_it(visit: Visit) -> None:
     async with Sandbox(manifest=manifests.agent()) as sandbox:
         ts = await sandbox.say("ada", "general", "@typist why?")

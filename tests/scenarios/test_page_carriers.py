@@ -13,7 +13,7 @@ from tests.browser import Visit, browser, visit
 from tests.sandbox import manifests
 
 __all__ = ["browser", "visit"]
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 GENERAL = "C0GENERAL"
 
@@ -73,7 +73,6 @@ async def test_message_tells_its_carrier_while_the_meters_are_shown(
     await expect(carrier(page, "It grows by edits.")).to_have_text("3 edits")
 
 
-@pytest.mark.long
 async def test_message_that_takes_the_place_of_a_deleted_one_says_so(
     sandbox: Sandbox, app: AsyncWebClient, visit: Visit
 ) -> None:
@@ -90,7 +89,6 @@ async def test_message_that_takes_the_place_of_a_deleted_one_says_so(
     await expect(carrier(page, "Another answer.")).to_have_text("")
 
 
-@pytest.mark.long
 async def test_all_methods_have_meters_and_those_without_a_call_are_folded_away(
     sandbox: Sandbox, app: AsyncWebClient, visit: Visit
 ) -> None:

@@ -17,7 +17,7 @@ from tests.scenarios.surfaces import with_assistant_view
 from tests.streams.server import VendorServer
 
 __all__ = ["browser", "visit"]
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -76,7 +76,6 @@ async def test_settings_are_changed_by_keyboard_alone(stack: AsyncExitStack, vis
     await expect(confirmation).to_contain_text("Only visible to you")
 
 
-@pytest.mark.long
 async def test_any_message_is_asked_about_by_click(stack: AsyncExitStack, visit: Visit) -> None:
     sandbox = await start(stack, manifest())
     page = await open_page(visit, sandbox)
@@ -96,7 +95,6 @@ async def test_any_message_is_asked_about_by_click(stack: AsyncExitStack, visit:
     await expect(thread).to_contain_text("The whole answer.")
 
 
-@pytest.mark.long
 async def test_app_home_shows_usage_and_settings(stack: AsyncExitStack, visit: Visit) -> None:
     page = await open_page(visit, await start(stack, manifest()))
     await page.get_by_role("button", name="typist", exact=True).press("Enter")
@@ -109,7 +107,6 @@ async def test_app_home_shows_usage_and_settings(stack: AsyncExitStack, visit: V
     await expect(home).to_contain_text("Models: openai/test, then openai/other")
 
 
-@pytest.mark.long
 async def test_assistant_pane_suggests_prompts_and_shows_its_status(stack: AsyncExitStack, visit: Visit) -> None:
     page = await open_page(visit, await start(stack, with_assistant_view(), pause_s=0.5))
     await page.get_by_role("button", name="Ask typist").press("Enter")
@@ -123,7 +120,6 @@ async def test_assistant_pane_suggests_prompts_and_shows_its_status(stack: Async
     await expect(pane.get_by_role("status")).to_have_text("")
 
 
-@pytest.mark.long
 async def test_agents_messages_are_threads(stack: AsyncExitStack, visit: Visit) -> None:
     page = await open_page(visit, await start(stack, manifest("manifest.agent.json"), pause_s=0.5))
     await page.get_by_role("button", name="typist", exact=True).click()
@@ -132,7 +128,6 @@ async def test_agents_messages_are_threads(stack: AsyncExitStack, visit: Visit) 
     await expect(thread.get_by_text("The whole answer.")).to_be_visible()
 
 
-@pytest.mark.long
 async def test_settings_changed_by_clicks_apply_to_the_next_question(stack: AsyncExitStack, visit: Visit) -> None:
     page = await open_page(visit, await start(stack, manifest()))
     await page.locator("#main-box").fill("/typist model")
@@ -147,7 +142,6 @@ async def test_settings_changed_by_clicks_apply_to_the_next_question(stack: Asyn
     await expect(page.get_by_role("region", name="Thread").get_by_text("openai/other", exact=True)).to_be_visible()
 
 
-@pytest.mark.long
 async def test_any_message_is_asked_about_by_keyboard_alone(stack: AsyncExitStack, visit: Visit) -> None:
     sandbox = await start(stack, manifest())
     page = await open_page(visit, sandbox)
@@ -162,7 +156,6 @@ async def test_any_message_is_asked_about_by_keyboard_alone(stack: AsyncExitStac
     await expect(page.get_by_role("region", name="Thread")).to_contain_text("The whole answer.")
 
 
-@pytest.mark.long
 async def test_app_home_and_pane_are_opened_by_clicks(stack: AsyncExitStack, visit: Visit) -> None:
     page = await open_page(visit, await start(stack, with_assistant_view()))
     await page.get_by_role("button", name="Ask typist").click()
@@ -176,7 +169,6 @@ async def test_app_home_and_pane_are_opened_by_clicks(stack: AsyncExitStack, vis
     ).to_be_visible()
 
 
-@pytest.mark.long
 async def test_slacks_own_stop_ends_an_agents_answer(stack: AsyncExitStack, visit: Visit) -> None:
     page = await open_page(visit, await start(stack, manifest("manifest.agent.json"), pause_s=5))
     await page.get_by_role("button", name="typist", exact=True).click()

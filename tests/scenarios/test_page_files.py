@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
@@ -17,10 +16,9 @@ from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
 
 __all__ = ["browser", "visit"]
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 CODE = "\n".join(f"print({number})" for number in range(9))
-SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>document.title = "run"</script></svg>'
 
 
 def png(width: int = 64, height: int = 48) -> bytes:
@@ -90,7 +88,6 @@ async def test_files_are_attached_and_sent_by_keyboard(page: Page, sandbox: Sand
     assert sandbox.files.get(message.files[0]["id"]).content == png()
 
 
-@pytest.mark.long
 async def test_dropped_and_pasted_files_stay_with_their_draft(page: Page, sandbox: Sandbox) -> None:
     await page.keyboard.type("@typist look")
     await page.keyboard.press("Escape")
@@ -107,7 +104,6 @@ async def test_dropped_and_pasted_files_stay_with_their_draft(page: Page, sandbo
     assert [sandbox.files.get(file["id"]).content for file in message.files] == [b"one", b"two"]
 
 
-@pytest.mark.long
 async def test_file_that_cannot_be_sent_is_kept_with_an_error(page: Page) -> None:
     await hand_over(page, "drop", "empty.txt", "")
     await page.locator("#main-box").press("Enter")
@@ -146,7 +142,6 @@ async def test_file_name_and_content_are_only_text(page: Page, sandbox: Sandbox)
     assert await page.evaluate("window.caught") is None
 
 
-@pytest.mark.long
 async def test_deleted_file_is_shown_as_deleted(page: Page, sandbox: Sandbox) -> None:
     app = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
     answer = await app.files_upload_v2(channel="C0GENERAL", content="x", filename="a.txt")
@@ -155,52 +150,6 @@ async def test_deleted_file_is_shown_as_deleted(page: Page, sandbox: Sandbox) ->
     await expect(cards(page)).to_have_text("This file was deleted.")
 
 
-@pytest.mark.parametrize(
-    ("upload", "content_type", "disposition"),
-    [
-        (UploadedFile("a.png", png()), "image/png", "inline"),
-        (UploadedFile("a.svg", SVG), "application/octet-stream", "attachment"),
-        (UploadedFile("a.html", b"<script>1</script>"), "text/plain", "attachment"),
-        (UploadedFile("a.pdf", b"%PDF"), "application/octet-stream", "attachment"),
-        (UploadedFile("a.png", SVG, "text/html"), "application/octet-stream", "attachment"),
-    ],
-)
-async def test_executable_content_is_only_saved(
-    sandbox: Sandbox, upload: UploadedFile, content_type: str, disposition: str
-) -> None:
-    file = sandbox.files.add("U0ADA", upload)
-    url = f"{sandbox.url}/sandbox/files/{file.id}"
-    async with aiohttp.ClientSession() as session:
-        async with session.get(url) as answer:
-            assert (answer.status, answer.content_type) == (200, content_type)
-            assert answer.headers["Content-Disposition"].startswith(disposition)
-            assert answer.headers["X-Content-Type-Options"] == "nosniff"
-            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-        async with session.get(url, headers={"Host": "evil.example"}) as answer:
-            assert answer.status == 403
-
-
-@pytest.mark.parametrize(
-    ("query", "content_type", "body", "status"),
-    [
-        ("user_id=U0ADA&name=a.txt", "text/plain", b"x", 415),
-        ("user_id=U0NOBODY&name=a.txt", "application/octet-stream", b"x", 400),
-        ("user_id=U0ADA&name=", "application/octet-stream", b"x", 400),
-        ("user_id=U0ADA&name=a.txt", "application/octet-stream", b"", 400),
-    ],
-)
-async def test_invalid_upload_is_refused(
-    sandbox: Sandbox, query: str, content_type: str, body: bytes, status: int
-) -> None:
-    headers = {"Content-Type": content_type}
-    async with (
-        aiohttp.ClientSession() as session,
-        session.post(f"{sandbox.url}/sandbox/upload?{query}", data=body, headers=headers) as answer,
-    ):
-        assert answer.status == status
-
-
-@pytest.mark.long
 async def test_forwarded_message_shows_its_author_and_files(page: Page, sandbox: Sandbox) -> None:
     original = await sandbox.share("grace", "random", "Here *it* is:\n- one", [UploadedFile("picture.png", png())])
     await sandbox.forward("ada", "random", original, "general", "look")

@@ -13,7 +13,7 @@ from tests.scenarios.conftest import running, says, settings_of
 from tests.streams.server import VendorServer
 
 __all__ = ["browser", "visit"]
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 ATTACKS = """\
 <script>window.caught = 1</script> <img src=x onerror="window.caught = 2"> <iframe src="https://evil.example"></iframe>
@@ -103,14 +103,12 @@ async def test_answer_executes_nothing_while_growing_and_when_complete(
     assert not any('class="mention"' in html for html in shown)
 
 
-@pytest.mark.long
 async def test_escaped_text_reads_as_written(page: Page) -> None:
     answer = await answered(page)
     for text in ("<!channel> <!here> <!everyone> <@U0ADA>", "<script>window.caught = 1</script>"):
         await expect(answer).to_contain_text(text)
 
 
-@pytest.mark.long
 async def test_link_is_followed_only_when_pressed_and_sends_no_referrer(
     page: Page, foreign_requests: list[str]
 ) -> None:

@@ -15,7 +15,7 @@ from tests.sandbox import manifests
 from tests.sandbox.bolt import connected, new_app, plain
 
 __all__ = ["browser", "visit"]
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 GENERAL = "C0GENERAL"
 PHONE = {"viewport": {"width": 390, "height": 740}, "has_touch": True, "is_mobile": True}
@@ -65,7 +65,6 @@ async def test_reload_in_mid_answer_keeps_person_conversation_and_thread(
     await expect(thread(page)).to_contain_text("One two")
 
 
-@pytest.mark.long
 async def test_back_and_forward_go_through_the_places(sandbox: Sandbox, visit: Visit) -> None:
     await sandbox.say("ada", GENERAL, "the reply", await sandbox.say("ada", GENERAL, "the root"))
     page = await visit(sandbox.url, **WIDE)
@@ -83,7 +82,6 @@ async def test_back_and_forward_go_through_the_places(sandbox: Sandbox, visit: V
     await expect(thread(page)).to_be_hidden()
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("address", "place"),
     [
@@ -101,7 +99,6 @@ async def test_address_that_names_nothing_leads_to_a_place_that_exists(
     await expect(thread(page)).to_be_hidden()
 
 
-@pytest.mark.long
 async def test_thread_that_a_new_sandbox_does_not_have_is_closed(visit: Visit) -> None:
     async with Sandbox() as first:
         page = await visit(first.url, **WIDE)
@@ -113,7 +110,6 @@ async def test_thread_that_a_new_sandbox_does_not_have_is_closed(visit: Visit) -
         await expect(thread(page)).to_be_hidden()
 
 
-@pytest.mark.long
 async def test_modal_is_shown_in_the_tab_in_which_it_was_opened(sandbox: Sandbox, visit: Visit) -> None:
     bolt = new_app(sandbox)
 
@@ -137,7 +133,6 @@ async def test_modal_is_shown_in_the_tab_in_which_it_was_opened(sandbox: Sandbox
         await expect(first.get_by_role("dialog")).to_have_count(0)
 
 
-@pytest.mark.long
 async def test_pointing_at_a_message_covers_no_message(sandbox: Sandbox, visit: Visit) -> None:
     page = await visit(sandbox.url, **WIDE)
     for number in range(3):
@@ -158,7 +153,6 @@ async def test_pointing_at_a_message_covers_no_message(sandbox: Sandbox, visit: 
         assert not await button.evaluate(covered)
 
 
-@pytest.mark.long
 async def test_on_a_phone_no_tap_edits_or_deletes(sandbox: Sandbox, visit: Visit) -> None:
     page = await visit(sandbox.url, **PHONE)
     for number in range(2):
@@ -188,7 +182,6 @@ async def test_on_a_phone_no_tap_edits_or_deletes(sandbox: Sandbox, visit: Visit
     await expect(message(page, "message 0")).to_be_visible()
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("size", [(720, 450), (640, 400)])
 async def test_at_200_percent_zoom_all_conversations_can_be_reached(
     sandbox: Sandbox, visit: Visit, size: tuple[int, int]
@@ -206,7 +199,6 @@ async def test_at_200_percent_zoom_all_conversations_can_be_reached(
     await expect(heading(page, "typist")).to_be_visible()
 
 
-@pytest.mark.long
 async def test_thread_follows_its_end_after_an_answer_became_shorter(
     sandbox: Sandbox, app: AsyncWebClient, visit: Visit
 ) -> None:
@@ -223,7 +215,6 @@ async def test_thread_follows_its_end_after_an_answer_became_shorter(
     await expect(page.get_by_role("button", name="Newest")).to_be_hidden()
 
 
-@pytest.mark.long
 async def test_switches_keep_their_places_while_meters_and_answers_come(
     sandbox: Sandbox, app: AsyncWebClient, visit: Visit
 ) -> None:
@@ -249,7 +240,6 @@ async def test_switches_keep_their_places_while_meters_and_answers_come(
     await expect(switch).not_to_be_checked()
 
 
-@pytest.mark.long
 async def test_thread_and_failures_leave_room_for_the_channel(
     sandbox: Sandbox, app: AsyncWebClient, visit: Visit
 ) -> None:
@@ -266,7 +256,6 @@ async def test_thread_and_failures_leave_room_for_the_channel(
     assert await page.locator("#main-box").bounding_box() == before
 
 
-@pytest.mark.long
 async def test_page_says_what_each_person_may_do(sandbox: Sandbox, visit: Visit) -> None:
     page = await visit(sandbox.url, **WIDE)
     about = page.locator("#person-about")

@@ -4,7 +4,6 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from playwright.async_api import Locator, Page, expect
 
 from bot.cli.sandbox import GO_ON, ModelChoice, cards_model, for_sandbox, guide_of
 from bot.core import texts
-from bot.settings import Settings
 from sandbox.demo.scripted_model import TOKENS_PER_S, ScriptedModel
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
@@ -22,7 +20,7 @@ from tests.scenarios.conftest import manifest, running, says, settings_of
 from tests.streams.server import VendorServer
 
 __all__ = ["browser", "visit"]
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -77,7 +75,6 @@ def answer(page: Page) -> Locator:
     return page.get_by_role("region", name="Thread").locator(".message").last
 
 
-@pytest.mark.long
 async def test_answer_with_headings_table_and_code_streams_and_is_regenerated(
     sandbox: Sandbox, visit: Visit, hurried: None
 ) -> None:
@@ -100,7 +97,6 @@ async def test_answer_with_headings_table_and_code_streams_and_is_regenerated(
     await expect(answer(page)).to_contain_text("The model's own words.")
 
 
-@pytest.mark.long
 async def test_long_answer_is_stopped_and_another_one_is_continued(
     sandbox: Sandbox, visit: Visit, scripted: ScriptedModel, hurried: None
 ) -> None:
@@ -126,7 +122,6 @@ async def test_shared_file_is_read(sandbox: Sandbox, visit: Visit, hurried: None
     await expect(answer(page).get_by_role("row", name="Total")).to_contain_text("1946")
 
 
-@pytest.mark.long
 async def test_three_people_ask_at_once_and_the_edit_meter_moves(sandbox: Sandbox, visit: Visit) -> None:
     page = await opened(visit, sandbox, "C0PROJECTX")
     await page.locator(".card", has_text="Three people").click()
@@ -141,13 +136,11 @@ async def test_three_people_ask_at_once_and_the_edit_meter_moves(sandbox: Sandbo
     assert int(await meter.get_attribute("aria-valuenow") or 0) > before
 
 
-@pytest.mark.long
 async def test_card_for_several_people_is_not_offered_where_there_are_too_few(sandbox: Sandbox, visit: Visit) -> None:
     page = await opened(visit, sandbox, "C0MPDM")
     await expect(page.locator(".card")).to_have_count(4)
 
 
-@pytest.mark.long
 async def test_showcase_stays_above_the_box_until_it_is_hidden(sandbox: Sandbox, visit: Visit, hurried: None) -> None:
     page = await opened(visit, sandbox, sandbox.dm("ada"))
     row = page.get_by_role("group", name="Showcase")
@@ -208,9 +201,3 @@ async def test_ada_is_a_typist_admin_who_chooses_the_tools_of_a_channel(sandbox:
     modal = page.get_by_role("dialog", name=texts.SETTINGS_TITLE)
     await expect(modal.get_by_role("checkbox", name="notes")).to_be_visible()
     await page.locator("body").press("Escape")
-
-
-async def test_sandbox_without_the_mcp_sdk_has_no_card_with_a_tool(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.cli.sandbox.find_spec", lambda name: None if name == "mcp" else find_spec(name))
-    assert len(guide_of(ModelChoice(Settings(), "a model")).cards) == 4
-    assert for_sandbox(Settings()).mcp.names == ()

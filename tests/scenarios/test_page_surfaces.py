@@ -16,7 +16,7 @@ from tests.sandbox import manifests
 from tests.sandbox.bolt import actions, button, connected, new_app, option, plain
 
 __all__ = ["browser", "visit"]
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 GENERAL = "C0GENERAL"
 
@@ -74,14 +74,12 @@ async def test_button_works_while_the_text_above_it_grows(page: Page, bolt: Asyn
     await expect(pressed).to_have_count(0)
 
 
-@pytest.mark.long
 async def test_unanswered_press_shows_a_warning(page: Page, sandbox: Sandbox, web: AsyncWebClient) -> None:
     await web.chat_postMessage(channel=GENERAL, **growing("Nobody is there.", button()))
     await page.get_by_role("button", name="Stop").click()
     await expect(page.get_by_role("img", name="This app did not respond in time.")).to_be_visible()
 
 
-@pytest.mark.long
 async def test_confirmation_dialog_asks_before_the_action(page: Page, bolt: AsyncApp, web: AsyncWebClient) -> None:
     @bolt.action("delete")
     async def delete(ack: Any, respond: Any) -> None:
@@ -107,7 +105,6 @@ async def test_confirmation_dialog_asks_before_the_action(page: Page, bolt: Asyn
     await expect(message(page, "To be deleted")).to_have_count(0)
 
 
-@pytest.mark.long
 async def test_menus_feedback_buttons_and_ephemeral_messages_work(
     page: Page, bolt: AsyncApp, web: AsyncWebClient
 ) -> None:
@@ -229,7 +226,6 @@ async def test_command_opens_a_modal_that_is_filled_in_by_keyboard(page: Page, b
     }
 
 
-@pytest.mark.long
 async def test_updated_modal_keeps_its_input_and_escape_closes_it(page: Page, bolt: AsyncApp, sandbox: Sandbox) -> None:
     closed: list[bool] = []
     shown = {**SETTINGS, "notify_on_close": True, "blocks": [*SETTINGS["blocks"], actions(button("more"))]}
@@ -262,7 +258,6 @@ async def test_updated_modal_keeps_its_input_and_escape_closes_it(page: Page, bo
     await sandbox.wait_for(lambda: closed == [True])
 
 
-@pytest.mark.long
 async def test_option_of_an_external_menu_is_searched_and_chosen(
     page: Page, bolt: AsyncApp, web: AsyncWebClient
 ) -> None:
@@ -297,7 +292,6 @@ async def test_option_of_an_external_menu_is_searched_and_chosen(
     assert chosen == [option("bergen")]
 
 
-@pytest.mark.long
 async def test_failed_commands_are_reported(page: Page) -> None:
     box = page.locator("#main-box")
     for typed, error in (("/tea", "/tea is not a valid command"), ("/typist help", "app_not_responding")):
@@ -307,7 +301,6 @@ async def test_failed_commands_are_reported(page: Page) -> None:
         await expect(box).to_have_value(typed)
 
 
-@pytest.mark.long
 async def test_message_shortcut_is_in_a_messages_menu(page: Page, bolt: AsyncApp, sandbox: Sandbox) -> None:
     @bolt.shortcut("ask_about")
     async def ask(ack: Any, respond: Any, shortcut: Json) -> None:
@@ -350,7 +343,6 @@ async def test_home_tab_is_opened_and_used(page: Page, bolt: AsyncApp, sandbox: 
     assert opened_tabs == ["messages", "home", "messages"]
 
 
-@pytest.mark.long
 async def test_person_can_act_as_guest_partner_or_bot(page: Page, sandbox: Sandbox) -> None:
     box = page.locator("#main-box")
     for name, place, role in (
@@ -371,7 +363,6 @@ async def test_person_can_act_as_guest_partner_or_bot(page: Page, sandbox: Sandb
     ]
 
 
-@pytest.mark.long
 async def test_thread_messages_are_edited_and_deleted(page: Page, sandbox: Sandbox) -> None:
     root = await sandbox.say("ada", GENERAL, "the root")
     await sandbox.say("ada", GENERAL, "a reply", root)
@@ -395,7 +386,6 @@ async def test_thread_messages_are_edited_and_deleted(page: Page, sandbox: Sandb
     assert kinds == [None, None, "message_changed", "message_changed", "message_deleted", "message_changed"]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("width", [360, 768, 1024])
 async def test_home_and_modal_fit_any_window(sandbox: Sandbox, bolt: AsyncApp, visit: Visit, width: int) -> None:
     @bolt.shortcut("ask_anything")

@@ -16,7 +16,7 @@ from tests.scenarios.conftest import manifest, running, says, settings_of
 from tests.streams.server import VendorServer
 
 __all__ = ["browser", "visit"]
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 SLOW = says("Slow words. " * 200, pause_s=0.02)
 
@@ -81,7 +81,6 @@ async def direct(visit: Visit, sandbox: Sandbox, vendor: VendorServer) -> Thread
     return opened
 
 
-@pytest.mark.long
 async def test_question_is_edited_by_keyboard_and_deleted_by_click_with_its_reply(
     start: Start, visit: Visit, vendor: VendorServer
 ) -> None:
@@ -104,7 +103,6 @@ async def test_question_is_edited_by_keyboard_and_deleted_by_click_with_its_repl
     await expect(opened.page.locator("#main .message")).to_have_count(0)
 
 
-@pytest.mark.long
 async def test_question_edited_by_click_after_its_answer_is_regenerated_by_keyboard(
     start: Start, visit: Visit, vendor: VendorServer
 ) -> None:
@@ -125,7 +123,6 @@ async def test_question_edited_by_click_after_its_answer_is_regenerated_by_keybo
     await expect(opened.message("The new answer.").get_by_role("button", name="Previous")).to_be_visible()
 
 
-@pytest.mark.long
 async def test_follow_ups_need_no_mention_until_someone_else_joins(
     start: Start, visit: Visit, vendor: VendorServer
 ) -> None:
@@ -173,7 +170,6 @@ async def test_questions_of_two_people_are_queued_and_answered_in_turn(
     assert unmarked(vendor.requests[1].body["messages"][-1]["content"]) == "grace: and for me?"
 
 
-@pytest.mark.long
 async def test_asker_of_a_long_answer_reads_that_it_is_ready(start: Start, visit: Visit, vendor: VendorServer) -> None:
     vendor.script(says("word " * 60, pause_s=0.02))
     opened = await general(visit, await start(done_ping_s=1), vendor)

@@ -14,7 +14,7 @@ from tests.scenarios.conftest import ROOT, Stage
 pytestmark = pytest.mark.skips_waits
 
 SAMPLES = sorted(path for kind in ("events", "interactivity") for path in (ROOT / "tests/payloads" / kind).glob("*"))
-DEPTH = 2
+DEPTHS = [1, pytest.param(2, marks=pytest.mark.long)]
 """The values down to here are all changed; our own parsers are given all others in tests/slack/test_payloads.py."""
 
 
@@ -24,7 +24,7 @@ def kind_of(sample: Path) -> str:
     return "slash_commands" if sample.stem == "slash_command" else "interactive"
 
 
-def sent(kind: str) -> Iterator[tuple[str, Any]]:
+def sent(kind: str, depth: int) -> Iterator[tuple[str, Any]]:
     """Yields each sample, and each mutation that no earlier sample of its type has shown."""
     seen = set()
     for sample in SAMPLES:
@@ -34,17 +34,20 @@ def sent(kind: str) -> Iterator[tuple[str, Any]]:
         payload = json.loads(sample.read_text().replace("https://", "http://127.0.0.1:9/"))
         type_ = payload.get("event", payload).get("type")
         yield sample.stem, payload
-        for name, mutation in mutations(payload, DEPTH):
+        for name, mutation in mutations(payload, depth):
             if (type_, name) not in seen:
                 seen.add((type_, name))
                 yield f"{sample.stem}: {name}", mutation
 
 
+@pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("kind", ["events_api", "interactive", "slash_commands"])
-async def test_every_payload_is_acknowledged(stage: Stage, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_every_payload_is_acknowledged(
+    stage: Stage, kind: str, depth: int, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.WARNING)
     not_acknowledged = []
-    for name, payload in sent(kind):
+    for name, payload in sent(kind, depth):
         await stage.sandbox.wait_for(lambda: stage.sandbox.sockets.connections)
         if await stage.sandbox.sockets.ask(kind, payload) is None:
             not_acknowledged.append(name)

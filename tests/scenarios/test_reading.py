@@ -92,12 +92,12 @@ async def test_first_and_newest_messages_of_a_long_thread_are_read(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
     root = await sandbox.say("ada", "general", "We plan a trip.")
-    for number in range(100):
+    for number in range(40):
         await sandbox.say("ada", "general", f"{number}: {'thought ' * 20}", root)
     async with running(replace(settings, history_tokens=500)):
         stage = Stage(sandbox, vendor)
         await sandbox.say("ada", "general", "@typist where to?", root)
         first, gap, *newest, last = (await asked(stage, "general", root)).split("\n\n")
     assert (first, gap, last) == ("We plan a trip.", MESSAGES_OMITTED, "where to?")
-    assert [line.split(":")[0] for line in newest] == [str(number) for number in range(100 - len(newest), 100)]
+    assert [line.split(":")[0] for line in newest] == [str(number) for number in range(40 - len(newest), 40)]
     assert newest

@@ -4,13 +4,15 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from bot.cli.sandbox import GO_ON, cards_model
+from bot.cli.sandbox import GO_ON, ModelChoice, cards_model, for_sandbox, guide_of
 from bot.core import texts
+from bot.settings import Settings
 from sandbox.demo.scenes import SCENES, Scene
 from sandbox.demo.scripted_model import TOKENS_PER_S, ScriptedModel
 from sandbox.faults import SHOWING
@@ -22,7 +24,7 @@ from tests.streams.server import VendorServer
 
 README = re.sub(r"\s+", " ", (Path(__file__).parents[2] / "README.md").read_text())
 STREAMING, LONG, _, SHARING, _ = SCENES
-CARRIERS = ("edit", "stream")
+CARRIERS = ("edit", pytest.param("stream", marks=pytest.mark.long))
 WORDS_PER_S = 3 * TOKENS_PER_S
 MODEL = f"openai/{ScriptedModel.model}"
 PEOPLE = ("ada", "grace", "alan")
@@ -181,7 +183,7 @@ def test_nothing_is_said_that_holds_for_edits_alone(text: str) -> None:
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)
-@pytest.mark.parametrize("fault", ["rate_limit", "drop_request", "lose_response"])
+@pytest.mark.parametrize("fault", [pytest.param("rate_limit", marks=pytest.mark.long), "drop_request", "lose_response"])
 async def test_answer_recovers_once_a_failure_is_turned_off(carrier: str, fault: str) -> None:
     """The third chapter of the long answer: "Turn one on while an answer grows, turn it off, and it recovers.".
 
@@ -203,3 +205,9 @@ async def test_answer_recovers_once_a_failure_is_turned_off(carrier: str, fault:
         sandbox.faults.stop(fault)
         assert hit.ok is (fault == "lose_response"), "a call whose response is lost takes effect"
         assert "Previous" in (await stage.answers("general", asked))[-1]
+
+
+def test_sandbox_without_the_mcp_sdk_has_no_card_with_a_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.cli.sandbox.find_spec", lambda name: None if name == "mcp" else find_spec(name))
+    assert len(guide_of(ModelChoice(Settings(), "a model")).cards) == 4
+    assert for_sandbox(Settings()).mcp.names == ()

@@ -59,8 +59,8 @@ BAD = ["invalid_auth", "token_revoked", "token_expired", "account_inactive", "no
 @pytest.mark.parametrize(
     ("method", "name"),
     [
-        # Each of them once in `make test`, with either method in turn.
-        pytest.param(method, name, marks=() if (place + turn) % 2 == 0 else pytest.mark.long)
+        # Two of them for each method in `make test`: tests/slack/test_refusals.py has what counts as temporary.
+        pytest.param(method, name, marks=() if place % 7 == turn else pytest.mark.long)
         for turn, method in enumerate(METHODS)
         for place, name in enumerate(PASSING)
     ],
@@ -317,8 +317,8 @@ async def test_connections_that_end_after_hello_are_opened_ever_more_rarely(
         sandbox.faults.start("refresh")
         await asyncio.sleep(STEADY_S)
         before = len(opened_at())
-        await asyncio.sleep(300)
-        assert len(opened_at()) - before <= CONNECTIONS * (300 / SHORT_LIVED_CONNECTION.max_s + 1)
+        await asyncio.sleep(2 * SHORT_LIVED_CONNECTION.max_s)
+        assert len(opened_at()) - before <= CONNECTIONS * 3
         status, health = await _health(port)
         assert (status, health["slack"]) == (503, 0)
         assert f"({reason}). " in str(health["problem"])

@@ -220,6 +220,7 @@ async def test_agents_channel_thread_has_slacks_stop_in_place_of_placeholder_and
         await shows(stage, asked, None)
 
 
+@pytest.mark.long
 @pytest.mark.skips_waits
 async def test_agents_stream_that_is_replaced_before_slack_closes_it_keeps_slacks_stop(vendor: VendorServer) -> None:
     words = speech.tokens("Once there was a bot that wrote. " * 6)

@@ -9,6 +9,7 @@ import pytest
 from bot.core.check_texts import SCOPE_LOSSES
 from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, SCOPES, SEARCH_SCOPE, app_manifest, differences
 from sandbox.manifest import read_manifest
+from tests.forked import forked_command
 from tests.processes import REPOSITORY, bot_process, output
 from tests.scenarios.conftest import ROOT
 
@@ -19,10 +20,8 @@ HOOKS = json.loads((REPOSITORY / ".slack/hooks.json").read_text())
 async def test_file_in_the_repository_is_the_commands_output(
     file: str, options: tuple[str, ...], tmp_path: Path
 ) -> None:
-    async with bot_process(tmp_path, "manifest", *options) as process:
-        out, err = await output(process)
-    assert (process.returncode, err) == (0, "")
-    assert out == (ROOT / file).read_text()
+    expected = (ROOT / file).read_text()
+    assert await forked_command(tmp_path, "manifest", *options, env={}) == (0, expected, "")
 
 
 @pytest.mark.long
@@ -67,9 +66,7 @@ def test_manifest_with_any_name_is_accepted(name: str, shortcut: str, display_na
     ],
 )
 async def test_name_that_slack_refuses_exits_2(options: list[str], problem: str, tmp_path: Path) -> None:
-    async with bot_process(tmp_path, "manifest", *options) as process:
-        out, err = await output(process)
-    assert (process.returncode, out, err) == (2, "", f"typist: {problem}\n")
+    assert await forked_command(tmp_path, "manifest", *options, env={}) == (2, "", f"typist: {problem}\n")
 
 
 def test_each_scope_has_a_word_on_what_fails_without_it() -> None:
@@ -122,8 +119,7 @@ def test_search_scope_is_in_the_manifest_only_if_slack_search_is_on() -> None:
 
 
 async def test_command_reads_the_setting_for_slack_search(tmp_path: Path) -> None:
-    async with bot_process(tmp_path, "manifest", "--agent", env={"BOT_SLACK_SEARCH": "on"}) as process:
-        out, _ = await output(process)
+    _, out, _ = await forked_command(tmp_path, "manifest", "--agent", env={"BOT_SLACK_SEARCH": "on"})
     assert json.loads(out) == app_manifest(agent=True, search=True)
 
 
