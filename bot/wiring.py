@@ -205,6 +205,7 @@ def _prompt_builder(parts: _Parts) -> PromptBuilder:
         pane_context=stores.pane_context,
         group_threads=stores.participants,
         history=workspace.history,
+        users=workspace.users,
         files=workspace.files,
         clock=parts.clock,
         me=parts.me,
@@ -277,7 +278,7 @@ def _reply_actions(parts: _Parts, worker: Worker) -> ReplyActions:
         admins=parts.settings.admins,
         surfaces=parts.workspace.surfaces,
         approvals=parts.stores.approvals,
-        history=parts.workspace.history,
+        users=parts.workspace.users,
         clock=parts.clock,
     )
 

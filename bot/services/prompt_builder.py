@@ -32,6 +32,7 @@ from bot.core.trust import OTHERS, OURS
 from bot.errors import StoreError
 from bot.slack.files import Files
 from bot.slack.history import History
+from bot.slack.users import Users
 from bot.store.channel_settings import ChannelSettingsStore
 from bot.store.pane_context import PaneContexts
 from bot.store.participants import ThreadParticipants
@@ -81,6 +82,7 @@ class PromptBuilder:
     pane_context: PaneContexts
     group_threads: ThreadParticipants
     history: History
+    users: Users
     files: Files
     clock: Clock
     me: Identity
@@ -129,7 +131,7 @@ class PromptBuilder:
             return ""
         person = question.thread.team_id, question.user_id
         channel_id = await self._read("pane context", lambda: self.pane_context.read(*person))
-        names = await self.history.names([channel_id]) if channel_id else {}
+        names = await self.users.names([channel_id]) if channel_id else {}
         return "".join(map(pane_context_line, names.values()))
 
     async def _restart_if_edited(self, job: Job, messages: Sequence[Message]) -> None:
@@ -160,7 +162,7 @@ class PromptBuilder:
         batch_ts = [earlier.ts for earlier in job.earlier]
         whole = prompts.Conversation(question, messages, replies, batch_ts)
         conversation = prompts.prompt_messages(whole, self.me)
-        names = await self.history.names(prompts.ids_to_look_up(conversation, self.me))
+        names = await self.users.names(prompts.ids_to_look_up(conversation, self.me))
         return prompts.resolve_names(conversation, {**names, self.me.user_id: self.me.name}, Marks.of(question.thread))
 
     async def _opened(

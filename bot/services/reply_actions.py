@@ -22,8 +22,8 @@ from bot.core.tool_calls import CallState, Decision, RecordedCall
 from bot.errors import RateLimited, Refused, StoreError
 from bot.services.access_control import AccessControl
 from bot.services.worker import Worker
-from bot.slack.history import History
 from bot.slack.surfaces import Surfaces
+from bot.slack.users import Users
 from bot.store.approvals import Approvals
 from bot.store.queue.producers import QuestionQueue
 from bot.store.recorded_answers import RecordedAnswers
@@ -73,7 +73,7 @@ class ReplyActions:
     admins: Collection[str]
     surfaces: Surfaces
     approvals: Approvals
-    history: History
+    users: Users
     clock: Clock
 
     async def pressed(self, press: Press) -> None:
@@ -237,7 +237,7 @@ class ReplyActions:
         calls = await self.approvals.shown(answer.job_id)
         if not calls:
             return ActionResponse(texts.NO_TOOLS_USED)
-        names = await self.history.names(deciders(calls))
+        names = await self.users.names(deciders(calls))
         return ActionResponse(texts.TOOLS_USED, details_of(calls, names))
 
     async def _call_of(self, answer: RecordedAnswer, press: Press) -> RecordedCall | None:

@@ -7,7 +7,7 @@ halves the time that is left. What can't be read in time is left out, and the pr
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,6 @@ from bot.slack.format.shortcut_question import asked_in
 from bot.slack.paced_client import PacedClient
 from bot.slack.retry_policy import HISTORY_PAGE
 from bot.slack.retrying import Retrying
-from bot.slack.users import Users
 
 THREAD_PAGE_MESSAGES = 999
 """The most messages that Slack returns with one call."""
@@ -48,10 +47,9 @@ class _Reading:
 class History:
     """Reads conversations."""
 
-    def __init__(self, client: PacedClient, users: Users, bot_id: str) -> None:
+    def __init__(self, client: PacedClient, bot_id: str) -> None:
         self._client = client
         self._clock = client.clock
-        self._users = users
         self._bot_id = bot_id
 
     async def messages(self, question: Question) -> list[Message]:
@@ -68,10 +66,6 @@ class History:
             question, until, Retrying(HISTORY_PAGE, self._clock, "a conversation can't be read", until=until)
         )
         return await (self._direct_message(reading) if thread_ts is None else self._thread(reading, thread_ts))
-
-    async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
-        """Returns the names of people and channels by id: at most 50, without those that Slack doesn't give."""
-        return await self._users.names(ids)
 
     async def _direct_message(self, reading: _Reading) -> list[Message]:
         answer = await self._page("conversations.history", reading, limit=DIRECT_MESSAGES)

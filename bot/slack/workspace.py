@@ -46,14 +46,13 @@ class Workspace:
         edit_budget: int = CALLS_PER_MINUTE[REPLIES],
         carrier: CarrierSetting = CarrierSetting.EDIT,
     ) -> None:
-        self.identity = identity
         self.budget = RateBudget(ledger, clock, edit_budget)
         paced = PacedClient(client, self.budget, clock)
         posted, threads = PostedReplies(paced, identity.user_id), ThreadPoster(paced)
         transport = MessageTransport(client, paced, posted)
         self.scheduler = EditScheduler(transport, self.budget, lease, clock, records, carrier)
         self.users = Users(paced, identity.team_id)
-        self.history = History(paced, self.users, identity.bot_id)
+        self.history = History(paced, identity.bot_id)
         self.files = Files(client)
         self.ephemeral = EphemeralMessages(paced)
         self.surfaces = Surfaces(client, paced, threads, self.ephemeral)

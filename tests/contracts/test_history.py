@@ -24,8 +24,8 @@ pytestmark = pytest.mark.skips_waits
 
 
 @asynccontextmanager
-async def reading(sandbox: Sandbox) -> AsyncIterator[History]:
-    """Yields the history reader of this sandbox. No events are handled."""
+async def opened(sandbox: Sandbox) -> AsyncIterator[Workspace]:
+    """Yields this sandbox's workspace. No events are handled."""
     clock = FastClock()
     async with sandbox, new_session() as session:
         store = await Stores.open("sqlite://", "w1", clock)
@@ -34,9 +34,16 @@ async def reading(sandbox: Sandbox) -> AsyncIterator[History]:
             me = await client.identity()
             yield Workspace(
                 me, client, ledger=store.rate_ledger, records=store.worker_queue, lease=Lease(), clock=clock
-            ).history
+            )
         finally:
             await store.close()
+
+
+@asynccontextmanager
+async def reading(sandbox: Sandbox) -> AsyncIterator[History]:
+    """Yields the history reader of this sandbox."""
+    async with opened(sandbox) as workspace:
+        yield workspace.history
 
 
 def quiet(**options: object) -> Sandbox:
@@ -184,19 +191,19 @@ async def test_app_messages_are_read_under_the_apps_name() -> None:
 
 async def test_concurrent_readers_look_each_name_up_once() -> None:
     sandbox = quiet()
-    async with reading(sandbox) as history:
+    async with opened(sandbox) as workspace:
         asked = ["U0ADA", "C0GENERAL", "U0NOBODY"]
-        read = await asyncio.gather(*(history.names(asked) for _ in range(5)))
-        assert [*read, await history.names(asked)] == [{"U0ADA": "ada", "C0GENERAL": "general"}] * 6
+        read = await asyncio.gather(*(workspace.users.names(asked) for _ in range(5)))
+        assert [*read, await workspace.users.names(asked)] == [{"U0ADA": "ada", "C0GENERAL": "general"}] * 6
     assert calls(sandbox, "users.info") == 2
     assert calls(sandbox, "conversations.info") == 1
 
 
 async def test_people_and_channels_have_no_names_without_the_scopes() -> None:
     sandbox = quiet(scopes=SCOPES - {"users:read", "channels:read", "groups:read", "im:read", "mpim:read"})
-    async with reading(sandbox) as history:
+    async with opened(sandbox) as workspace:
         for _ in range(2):
-            assert await history.names(["U0ADA", "C0GENERAL"]) == {}
+            assert await workspace.users.names(["U0ADA", "C0GENERAL"]) == {}
     assert calls(sandbox, "users.info") == calls(sandbox, "conversations.info") == 1
 
 
@@ -204,16 +211,16 @@ async def test_people_and_channels_have_no_names_without_the_scopes() -> None:
 async def test_failed_name_lookup_is_repeated(fault: str) -> None:
     sandbox = quiet()
     sandbox.faults.start(fault, method="users.info", times=1)
-    async with reading(sandbox) as history:
-        assert await history.names(["U0ADA"]) == {}
-        assert await history.names(["U0ADA"]) == {"U0ADA": "ada"}
+    async with opened(sandbox) as workspace:
+        assert await workspace.users.names(["U0ADA"]) == {}
+        assert await workspace.users.names(["U0ADA"]) == {"U0ADA": "ada"}
 
 
 async def test_number_of_names_looked_up_is_limited() -> None:
     sandbox = quiet()
-    async with reading(sandbox) as history:
+    async with opened(sandbox) as workspace:
         crowd = [f"U{number:05}" for number in range(300)]
         sandbox.workspace.users |= {user_id: User(user_id, user_id.lower(), user_id, "#000000") for user_id in crowd}
-        read = await history.names(crowd)
+        read = await workspace.users.names(crowd)
     assert list(read) == crowd[:MAX_NAMES]
     assert calls(sandbox, "users.info") == MAX_NAMES

@@ -158,9 +158,6 @@ class LoneQuestion(History):
     async def messages(self, question: Question) -> list[Message]:
         return [question.as_message()]
 
-    async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
-        return {}
-
 
 class NoFiles(Files):
     """The files of a conversation without any."""
@@ -196,6 +193,9 @@ class Accounts(Users, EphemeralMessages):
         assert user_id
         assert within_s > 0
         return self.kind_at_calls() if self.kind_at_calls else self.kind_of_all
+
+    async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
+        return {}
 
     async def tell(self, question: Question, sentence: str) -> None:
         self.sentences.append(sentence)
@@ -252,6 +252,7 @@ class AnsweringStage:
                 pane_context=stores.pane_context,
                 group_threads=stores.participants,
                 history=LoneQuestion(),
+                users=self.accounts,
                 files=NoFiles(),
                 clock=self.clock,
                 me=ME,

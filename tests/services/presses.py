@@ -7,7 +7,7 @@ from bot.core.reply.actions import ActionResponse
 from bot.core.reply.approvals import ApprovalPlace, Ask
 from bot.services.reply_actions import ReplyActions
 from bot.slack.surfaces import Surfaces
-from tests.services.answering import AnsweringStage, LoneQuestion
+from tests.services.answering import AnsweringStage
 
 
 @dataclass
@@ -49,6 +49,6 @@ def actions_on(stage: AnsweringStage) -> ReplyActions:
         admins=("UADMIN",),
         surfaces=MemorySurfaces(),
         approvals=stores.approvals,
-        history=LoneQuestion(),
+        users=stage.accounts,
         clock=stage.clock,
     )
