@@ -18,7 +18,7 @@ from bot.errors import PayloadError
 from bot.services.reply_actions import Press
 from bot.services.slash_commands import Invocation
 from bot.slack.format.files import files_of
-from bot.slack.format.message_text import app_name, attached_to, body_of
+from bot.slack.format.message_text import app_name, attached_to, body_of, is_by_app
 from bot.slack.format.modals import approval_in, submitted_question, submitted_settings
 
 P = ParamSpec("P")
@@ -70,8 +70,7 @@ def _message(event: Mapping[str, Any], ts: str, team_id: str) -> Message:
         user_id=_string_or_none(event, "user"),
         bot_id=_string_or_none(event, "bot_id"),
         app_name=app_name(event),
-        # Only people's own clients give messages an id.
-        by_app="app_id" in event and "client_msg_id" not in event,
+        by_app=is_by_app(event),
         subtype=_string_or_none(event, "subtype"),
         parent_user_id=_string_or_none(event, "parent_user_id") or _string_or_none(root, "user"),
         files=files_of(event),

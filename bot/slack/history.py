@@ -14,7 +14,7 @@ from typing import Any
 from bot.core.conversation import Message, Question
 from bot.errors import RateLimited, Refused
 from bot.slack.format.files import files_of
-from bot.slack.format.message_text import app_name, attached_to, body_of
+from bot.slack.format.message_text import app_name, attached_to, body_of, is_by_app
 from bot.slack.format.reply_blocks import answer_of
 from bot.slack.format.shortcut_question import asked_in
 from bot.slack.paced_client import PacedClient
@@ -138,8 +138,7 @@ class History:
             user_id=message.get("user"),
             bot_id=bot_id,
             app_name=app_name(message),
-            # Only people's own clients give messages an id.
-            by_app="app_id" in message and "client_msg_id" not in message,
+            by_app=is_by_app(message),
             subtype=message.get("subtype"),
             files=() if is_ours else files_of(message),
             edited_ts=(message.get("edited") or {}).get("ts", ""),

@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.core.entities import escape, unescape
 from bot.slack.format import mrkdwn, rich_text
-from bot.slack.format.rich_text import Json, dicts, quoted
+from bot.slack.format.rich_text import Json, dicts, quoted, string
 
 MAX_ATTACHED_CHARS = 40_000
 """The length of the longest Slack message; attachments beyond it are left out whole."""
@@ -23,7 +23,7 @@ _BAR = re.compile(r"<[^<>]*>|\|")
 
 def body_of(message: Json) -> str:
     """Returns the writer's text: the message's blocks, or its text if the blocks are empty."""
-    text = _text(message, "text")
+    text = string(message, "text")
     body = _blocks(message, mrkdwn.labels(text), MAX_DEPTH) or mrkdwn.emphasized(text)
     return mrkdwn.message_text(body)
 
@@ -38,8 +38,13 @@ def app_name(message: Json) -> str | None:
     if not message.get("bot_id"):
         return None
     profile = message.get("bot_profile")
-    named = _text(profile, "name") if isinstance(profile, Mapping) else ""
-    return unescape(_text(message, "username") or named) or None
+    named = string(profile, "name") if isinstance(profile, Mapping) else ""
+    return unescape(string(message, "username") or named) or None
+
+
+def is_by_app(message: Json) -> bool:
+    """Returns whether an app wrote the message: only people's own clients give messages an id."""
+    return "app_id" in message and "client_msg_id" not in message
 
 
 def _attachments(message: Json, depth: int) -> str:
@@ -61,39 +66,39 @@ def _attachment(attachment: Json, depth: int) -> str:
         return ""
     if attachment.get("is_share") or attachment.get("is_msg_unfurl") or attachment.get("message_blocks"):
         return _forwarded(attachment, depth)
-    author = escape(unescape(_text(attachment, "author_name") or _text(attachment, "service_name")))
-    title, url = _text(attachment, "title"), _text(attachment, "title_link")
+    author = escape(unescape(string(attachment, "author_name") or string(attachment, "service_name")))
+    title, url = string(attachment, "title"), string(attachment, "title_link")
     head = mrkdwn.link(url, unescape(title)) if title and url else title
     body = _blocks(attachment, {}, depth) or _mrkdwn(attachment, "text")
-    inner = "\n".join(part for part in (author, head, body, *_fields(attachment), _text(attachment, "footer")) if part)
+    inner = "\n".join(part for part in (author, head, body, *_fields(attachment), string(attachment, "footer")) if part)
     parts = [_mrkdwn(attachment, "pretext"), quoted(inner.strip("\n")) if inner.strip() else ""]
-    return "\n".join(part for part in parts if part.strip()) or _text(attachment, "fallback")
+    return "\n".join(part for part in parts if part.strip()) or string(attachment, "fallback")
 
 
 def _forwarded(attachment: Json, depth: int) -> str:
     """Returns a message that a person forwarded (`is_share`), or whose link Slack unfurled."""
-    labels = mrkdwn.labels(_text(attachment, "text"))
+    labels = mrkdwn.labels(string(attachment, "text"))
     messages = [block.get("message") for block in dicts(attachment.get("message_blocks"))]
     parts = [_blocks(message, labels, depth - 1) for message in messages if isinstance(message, Mapping)]
     written = "\n\n".join(part for part in parts if part)
     text = written or _mrkdwn(attachment, "text") or _blocks(attachment, {}, depth - 1)
     below = _attachments(attachment, depth - 1)
-    text = "\n\n".join(part for part in (text, below) if part.strip()).strip("\n") or _text(attachment, "fallback")
+    text = "\n\n".join(part for part in (text, below) if part.strip()).strip("\n") or string(attachment, "fallback")
     head = f"{'Forwarded' if attachment.get('is_share') else 'Quoted'} from {_author(attachment)}:"
     return f"{head}\n{quoted(text)}" if "\n" in text else f"{head} {text}".rstrip()
 
 
 def _author(attachment: Json) -> str:
-    name = unescape(_text(attachment, "author_name") or _text(attachment, "author_subname"))
+    name = unescape(string(attachment, "author_name") or string(attachment, "author_subname"))
     if name:
         return escape(name)
-    author_id = _text(attachment, "author_id")
+    author_id = string(attachment, "author_id")
     return f"<@{author_id}>" if author_id.isalnum() else "somebody"
 
 
 def _fields(attachment: Json) -> Iterator[str]:
     for field in dicts(attachment.get("fields")):
-        title, value = _text(field, "title"), _mrkdwn(field, "value")
+        title, value = string(field, "title"), _mrkdwn(field, "value")
         yield f"{title}: {value}" if title and value else title or value
 
 
@@ -109,7 +114,7 @@ def _block(block: Json, labels: Mapping[str, str], depth: int) -> str:
         case "table":
             return _table(block, labels)
         case "markdown":
-            return _text(block, "text")
+            return string(block, "text")
         case "header":
             words = " ".join(_object(block, "text").split())
             return f"**{words}**" if words else ""
@@ -123,12 +128,12 @@ def _block(block: Json, labels: Mapping[str, str], depth: int) -> str:
 
 def _element(element: Json) -> str:
     """Returns a text, an image's description, or a button's link."""
-    return _text_object(element) or _text(element, "alt_text") or _button(element)
+    return _text_object(element) or string(element, "alt_text") or _button(element)
 
 
 def _button(element: Any) -> str:
     """Returns a button with an address as a link, "" for others: a model can't press them."""
-    url = _text(element, "url") if isinstance(element, Mapping) else ""
+    url = string(element, "url") if isinstance(element, Mapping) else ""
     return mrkdwn.link(url, unescape(_object(element, "text"))) if url else ""
 
 
@@ -182,13 +187,8 @@ def _object(holder: Json, key: str) -> str:
 
 
 def _text_object(text_object: Json) -> str:
-    return _mrkdwn(text_object, "text") if text_object.get("type") == "mrkdwn" else _text(text_object, "text")
+    return _mrkdwn(text_object, "text") if text_object.get("type") == "mrkdwn" else string(text_object, "text")
 
 
 def _mrkdwn(holder: Json, key: str) -> str:
-    return mrkdwn.emphasized(_text(holder, key))
-
-
-def _text(holder: Json, key: str) -> str:
-    value = holder.get(key)
-    return value if isinstance(value, str) else ""
+    return mrkdwn.emphasized(string(holder, key))

@@ -56,6 +56,12 @@ def dicts(value: Any) -> list[Json]:
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, Sequence) else []
 
 
+def string(holder: Json, key: str) -> str:
+    """Returns the text under a key; "" if there is none."""
+    value = holder.get(key)
+    return value if isinstance(value, str) else ""
+
+
 def quoted(text: str) -> str:
     """Returns the text as a quote in Markdown."""
     return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
@@ -103,7 +109,7 @@ def _code_block(inner: Iterable[Json], language: str) -> str:
 
 def _code(element: Json) -> str:
     """Returns an element of a code block, where nothing is markup: a link's address stands beside its label."""
-    text, url = _words(element, "text"), _words(element, "url")
+    text, url = string(element, "text"), string(element, "url")
     return f"{text} ({url})" if tells_more(url, text) else text or url
 
 
@@ -123,7 +129,7 @@ def _styles(element: Json) -> frozenset[str]:
         return frozenset()
     styles = frozenset(name for name in _STYLES if style.get(name) is True)
     # As code, a link would lose its address.
-    return styles - {"code"} if tells_more(_words(element, "url"), _words(element, "text")) else styles
+    return styles - {"code"} if tells_more(string(element, "url"), string(element, "text")) else styles
 
 
 def _marked(line: str, styles: frozenset[str]) -> str:
@@ -148,19 +154,19 @@ def _piece(element: Json, labels: Mapping[str, str], as_code: bool) -> str:
     kind = str(element.get("type"))
     if kind in _REFERENCES:
         mark, key = _REFERENCES[kind]
-        return _reference(mark, _words(element, key), labels)
-    text = _words(element, "text")
+        return _reference(mark, string(element, key), labels)
+    text = string(element, "text")
     match kind:
         case "link":
-            url = _words(element, "url")
+            url = string(element, "url")
             return escape(text or url) if as_code or not url else link(url, text)
         case "emoji":
-            return f":{escape(_words(element, 'name'))}:"
+            return f":{escape(string(element, 'name'))}:"
         case "color":
-            return escape(_words(element, "value"))
+            return escape(string(element, "value"))
         case "date":
-            date = _words(element, "fallback")
-            if date and (url := _words(element, "url")):
+            date = string(element, "fallback")
+            if date and (url := string(element, "url")):
                 return link(url, date)
             return escape(date) or f"<!date^{_count(element, 'timestamp')}>"
     return escape(text)
@@ -168,7 +174,7 @@ def _piece(element: Json, labels: Mapping[str, str], as_code: bool) -> str:
 
 def _typed(element: Json) -> Json:
     """Returns an emoji as the character that was typed; a workspace's own emoji has no character."""
-    code_points = _words(element, "unicode").split("-")
+    code_points = string(element, "unicode").split("-")
     if element.get("type") != "emoji" or not all(_CODE_POINT.fullmatch(code_point) for code_point in code_points):
         return element
     return {"type": "text", "text": "".join(chr(int(code_point, 16)) for code_point in code_points)}
@@ -178,8 +184,3 @@ def _reference(mark: str, id_: str, labels: Mapping[str, str]) -> str:
     if not _ID.match(id_):
         return ""
     return f"<{mark}{id_}|{labels[id_]}>" if id_ in labels else f"<{mark}{id_}>"
-
-
-def _words(element: Json, key: str) -> str:
-    value = element.get(key)
-    return value if isinstance(value, str) else ""
