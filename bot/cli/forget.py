@@ -33,8 +33,8 @@ _LINKS_THREAD = re.compile(r"[?&]thread_ts=(\d+\.\d+)")
 class ErasureTarget:
     """What to delete: a person's questions, a thread's, or everything."""
 
-    user_id: str | None = None
-    thread: ThreadKey | None = None
+    user_id: str | None
+    thread: ThreadKey | None
     """Its team_id is "" if the command line names none."""
 
     def __str__(self) -> str:

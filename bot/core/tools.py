@@ -74,6 +74,11 @@ class CallResult:
     may_be_stored: bool = True
     """False for Slack's search results, which Slack forbids keeping: the record says only that the call was made."""
 
+    @classmethod
+    def failed(cls, text: str) -> "CallResult":
+        """Returns the result of a call that failed: `text` says why."""
+        return cls(CallOutcome.FAILED, text, is_error=True)
+
 
 def full_name(owner: str, tool: str) -> str:
     """Returns the name by which rules and models know a tool. `owner`: an MCP server's name, or SLACK."""

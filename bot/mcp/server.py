@@ -88,7 +88,7 @@ class McpServer:
             async with asyncio.timeout(timeout_s):
                 await self._room.acquire()
         except TimeoutError:
-            return _failed(SERVER_BUSY), False
+            return CallResult.failed(SERVER_BUSY), False
         try:
             left_s = max(0.0, timeout_s - (self._clock.monotonic() - started))
             return await self._call(tool, arguments, left_s, read_only)
@@ -112,19 +112,21 @@ class McpServer:
     async def _call(
         self, tool: str, arguments: Mapping[str, Any], left_s: float, read_only: bool
     ) -> tuple[CallResult, bool]:
-        lost = _failed(CALL_LOST_READ_ONLY) if read_only else CallResult(CallOutcome.UNKNOWN, CALL_LOST, is_error=True)
+        lost = CallResult(CallOutcome.UNKNOWN, CALL_LOST, is_error=True)
+        if read_only:
+            lost = CallResult.failed(CALL_LOST_READ_ONLY)
         try:
             async with asyncio.timeout(left_s):
                 connection = self._current()
                 await connection.ready()
         except (ServerDown, TimeoutError):
-            return _failed(SERVER_DOWN), False
+            return CallResult.failed(SERVER_DOWN), False
         try:
             with connection.in_use() as client:
                 async with asyncio.timeout(left_s):
                     result = await client.call_tool(tool, dict(arguments))
         except ServerDown:
-            return _failed(SERVER_DOWN), False
+            return CallResult.failed(SERVER_DOWN), False
         except TimeoutError:
             return lost, False
         except MCPError as error:
@@ -132,7 +134,7 @@ class McpServer:
                 connection.retire()
             if is_too_long(error):
                 return replace(lost, text=RESULT_TOO_LONG), False
-            return (_failed(error.message), True) if error.code in _NOT_RUN else (lost, False)
+            return (CallResult.failed(error.message), True) if error.code in _NOT_RUN else (lost, False)
         except (RuntimeError, ValidationError):
             # The SDK checks a result after the call.
             return CallResult(CallOutcome.DONE, RESULT_UNREADABLE, is_error=True), False
@@ -182,7 +184,3 @@ async def open_servers(configs: Sequence[ServerConfig], clock: Clock) -> AsyncIt
         yield servers
     finally:
         await servers.close()
-
-
-def _failed(text: str) -> CallResult:
-    return CallResult(CallOutcome.FAILED, text, is_error=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.core.conversation import Question, ToolDefinition
 from bot.core.inbound.channel_settings import ChannelSettings, is_direct
-from bot.core.tools import CallOutcome, CallResult, Permission, Pin, ToolRule, as_data, owner_of
+from bot.core.tools import CallResult, Permission, Pin, ToolRule, as_data, owner_of
 from bot.core.trust import OURS, TOOL, Origins
 from bot.errors import StoreError
 from bot.mcp.config import McpSetup
@@ -65,15 +65,15 @@ class McpTools:
         """Calls a tool once, if the question's channel may use it and its definition is the agreed one."""
         rule, server = self.rule_for(tool), self._servers.get(owner_of(tool))
         if server is None or rule.permission is Permission.DENY or server not in await self._servers_of(question):
-            return _not_made(CALL_DENIED)
+            return CallResult.failed(CALL_DENIED)
         try:
             async with asyncio.timeout(timeout_s):
                 # A person may have approved the call for a definition that the server has changed since.
                 agreed = await self._agreed(server, LISTED_FOR_S if rule.read_only else 0.0)
         except (ServerDown, StoreError, TimeoutError):
-            return _not_made(SERVER_DOWN)
+            return CallResult.failed(SERVER_DOWN)
         if tool not in agreed or agreed[tool][0].hash != definition_hash:
-            return _not_made(DEFINITION_CHANGED)
+            return CallResult.failed(DEFINITION_CHANGED)
         listed = agreed[tool][0]
         result, by_server = await server.call(listed.name, arguments, timeout_s=timeout_s, read_only=rule.read_only)
         log.info("MCP tool %s: %s", tool, result.outcome)
@@ -135,7 +135,3 @@ class McpTools:
 
 def _origins(pin: Pin) -> Origins:
     return OURS if pin.by_admin else TOOL
-
-
-def _not_made(text: str) -> CallResult:
-    return CallResult(CallOutcome.FAILED, text, is_error=True)

@@ -120,7 +120,7 @@ class MessagesReader(AnswerReader):
 
     vendor = VENDOR
 
-    def __init__(self, attempt: RequestAttempt, keeps_blocks: bool = False) -> None:
+    def __init__(self, attempt: RequestAttempt, keeps_blocks: bool) -> None:
         """`keeps_blocks`: the answer may go on in another request, which has to repeat its blocks."""
         super().__init__(attempt)
         self._keeps_blocks = keeps_blocks

@@ -115,10 +115,8 @@ class ResponsesReader(TaggedAnswerReader):
 
     vendor = VENDOR
 
-    def __init__(
-        self, attempt: RequestAttempt, offers_tools: bool = False, max_output_tokens: int | None = None
-    ) -> None:
-        """`max_output_tokens` is the limit in the request; None where it is not known."""
+    def __init__(self, attempt: RequestAttempt, offers_tools: bool, max_output_tokens: int) -> None:
+        """`max_output_tokens`: the limit in the request."""
         super().__init__(attempt)
         self._offers_tools = offers_tools
         self._max_output_tokens = max_output_tokens
@@ -210,7 +208,7 @@ class ResponsesReader(TaggedAnswerReader):
         if status == "completed":
             # llama.cpp says "completed" at the limit as well.
             limit, written = self._max_output_tokens, self.usage.output_tokens if self.usage else 0
-            self.finish_reason = FinishReason.LENGTH if limit and written >= limit else FinishReason.STOP
+            self.finish_reason = FinishReason.LENGTH if written >= limit else FinishReason.STOP
         elif status == "incomplete":
             # Some servers give no details.
             if (response.get("incomplete_details") or {}).get("reason") == "content_filter":
@@ -275,7 +273,7 @@ class ChatReader(TaggedAnswerReader):
     is_complete = False
     """Usage may follow until [DONE]."""
 
-    def __init__(self, attempt: RequestAttempt, offers_tools: bool = False) -> None:
+    def __init__(self, attempt: RequestAttempt, offers_tools: bool) -> None:
         super().__init__(attempt)
         self._offers_tools = offers_tools
         self._chat_calls = ChatToolCalls()

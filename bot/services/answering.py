@@ -324,7 +324,7 @@ class Answering:
                 raise NotShown
             raise _NeedsApproval
         reply.show_activity("")
-        self.pane.thinking(job.question)
+        self.pane.show_status(job.question, texts.STATUS_THINKING)
         answer.steps[-1] = replace(step, calls=calls)
         records = self.tool_calls.records
         step_no = step.step_no + 1
@@ -369,7 +369,7 @@ class Answering:
                     if isinstance(event, Searching):
                         self._show_search(attempt, shown, event)
                     if shown.receive(attempt.receive(event, self.clock.monotonic())):
-                        self.pane.writing(attempt.job.question)
+                        self.pane.show_status(attempt.job.question, texts.STATUS_WRITING)
                     if reply.gone:
                         return None
                     if reply.unshown:

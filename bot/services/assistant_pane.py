@@ -93,15 +93,7 @@ class AssistantPane:
         Another process may begin the answer while the status is on its way, and Slack's own Stop would go.
         """
         if not (self.me.has_pane and self.pane.has_sessions):
-            self.statuses.queued(thread)
-
-    def thinking(self, question: Question) -> None:
-        """Shows that the model is asked again."""
-        self.show_status(question, texts.STATUS_THINKING)
-
-    def writing(self, question: Question) -> None:
-        """Shows that the answer is being written."""
-        self.show_status(question, texts.STATUS_WRITING)
+            self.statuses.follow(thread)
 
     def show_status(self, question: Question, status: str) -> None:
         """Shows what the model does, unless Slack's own Stop stands there or is on its way."""

@@ -58,7 +58,7 @@ class Health:
     """Connections that are up and last."""
     live: int
     """Answers under way."""
-    problem: str = ""
+    problem: str
     """The problem between Typist and Slack as a sentence; left out of the body if there is none."""
     version: str = __version__
 

@@ -38,7 +38,7 @@ class Intake:
         reply_actions: ReplyActions,
         me: Identity,
         rules: TriageRules,
-        action_tokens: SharedTokens | None = None,
+        action_tokens: SharedTokens | None,
     ) -> None:
         """`action_tokens` is None where nothing searches Slack."""
         self._queue = queue

@@ -11,7 +11,7 @@ RESTART_AFTER_S = 1.0
 log = logging.getLogger(__name__)
 
 
-async def kept_running(loop: Callable[[], Coroutine[None, None, None]], pause_s: float = RESTART_AFTER_S) -> None:
+async def kept_running(loop: Callable[[], Coroutine[None, None, None]]) -> None:
     """Runs a loop until it returns or is canceled, and restarts it after an unexpected error.
 
     Raises SlackSetupError, because only an admin can act on it.
@@ -23,4 +23,4 @@ async def kept_running(loop: Callable[[], Coroutine[None, None, None]], pause_s:
             raise
         except Exception as error:
             log.error("loop %s failed, restarting: %s", getattr(loop, "__qualname__", "a loop"), trace_of(error))
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(RESTART_AFTER_S)

@@ -95,7 +95,7 @@ class ThreadStatuses:
         self._answered.discard(thread)
         if asks:
             self._show(thread, texts.STATUS_ASKING)
-            self._follow(thread)
+            self.follow(thread)
         else:
             self._remove(thread)
 
@@ -107,9 +107,14 @@ class ThreadStatuses:
         if thread_status is not None and thread_status.sending:
             await thread_status.tried.wait()
 
-    def queued(self, thread: ThreadKey) -> None:
-        """Shows the place of a thread's queued question while nothing is answered in the thread."""
-        self._follow(thread)
+    def follow(self, thread: ThreadKey) -> None:
+        """Shows a thread's place in the queue, or that it waits for an approval, while nothing is answered in it."""
+        if thread.thread_ts is None or self._is_refused(thread):
+            return
+        is_followed = bool(self._followed)
+        self._followed.add(thread)
+        if not is_followed:
+            self._start(self._follow_queue())
 
     def posted(self, channel_id: str, thread_ts: str) -> None:
         """Notes a post of ours, with which Slack removes the thread's status."""
@@ -117,14 +122,6 @@ class ThreadStatuses:
             if not thread_status.sending:
                 thread_status.may_show = thread_status.confirmed = ""
             self._changed(thread_status, SETTLE_S)
-
-    def _follow(self, thread: ThreadKey) -> None:
-        if thread.thread_ts is None or self._is_refused(thread):
-            return
-        is_followed = bool(self._followed)
-        self._followed.add(thread)
-        if not is_followed:
-            self._start(self._follow_queue())
 
     def _show(self, thread: ThreadKey, status: str, *, at_once: bool = False) -> _ThreadStatus | None:
         if thread.thread_ts is None or self._is_refused(thread):

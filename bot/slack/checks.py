@@ -91,7 +91,7 @@ class SlackChecks:
     app: SlackClient
     config: SlackClient | None
     clock: Clock
-    search: bool = False
+    search: bool
     """Whether Slack search is on, which needs a scope of its own."""
     _installation: Installation | None = field(default=None, init=False)
     _bot_app_id: str = field(default="", init=False)

@@ -29,10 +29,6 @@ class PacedClient:
         async with self._budget.turn("chat.postMessage", _channel_id(arguments)):
             return await self._client.post(**arguments)
 
-    async def respond(self, response_url: str, message: dict[str, Any]) -> None:
-        """Answers a command, a shortcut or a press; Slack counts these per address."""
-        await self._client.respond(response_url, message)
-
 
 def _channel_id(arguments: Mapping[str, Any]) -> str:
     return str(arguments.get("channel") or arguments.get("channel_id") or "")

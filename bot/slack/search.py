@@ -23,6 +23,7 @@ from bot.core.trust import OURS
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.channel_readers import ChannelReaders
 from bot.slack.format.mrkdwn import message_text
+from bot.slack.format.rich_text import dicts
 from bot.slack.paced_client import PacedClient
 
 METHOD = "assistant.search.context"
@@ -114,18 +115,18 @@ class SlackSearch:
     ) -> CallResult:
         """Searches once. It never raises: what Slack refuses is a sentence for the model."""
         if tool != NAME or definition_hash != DEFINITION.definition_hash:
-            return _failed(NO_SUCH_TOOL)
+            return CallResult.failed(NO_SUCH_TOOL)
         query = arguments.get("query")
         if not isinstance(query, str) or not query.strip():
-            return _failed(NO_QUERY)
+            return CallResult.failed(NO_QUERY)
         token = self._tokens.get(_key(question))
         if token is None:
-            return _failed(NO_TOKEN)
+            return CallResult.failed(NO_TOKEN)
         try:
             async with asyncio.timeout(min(timeout_s, WITHIN_S)):
                 # An outsider may have come since the search was offered.
                 if not await self._readers.are_insiders(question.thread):
-                    return _failed(OUTSIDERS)
+                    return CallResult.failed(OUTSIDERS)
                 answer = await self._client.call(
                     METHOD,
                     query=query.strip()[:MAX_QUERY_CHARS],
@@ -136,9 +137,9 @@ class SlackSearch:
                 )
         except (RateLimited, TimeoutError):
             # Calls to Slack end earlier than this: what takes so long is the wait for room in the budget.
-            return _failed(BUSY)
+            return CallResult.failed(BUSY)
         except Refused as error:
-            return _failed(self._refused(question, error))
+            return CallResult.failed(self._refused(question, error))
         hits = [hit for hit in _hits(answer) if not _is_question(hit, question)]
         log.info("slack search for message %s: results=%d", question.ts, len(hits))
         if not hits:
@@ -163,8 +164,7 @@ def _key(question: Question) -> tuple[str, str]:
 
 def _hits(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     results = answer.get("results")
-    messages = results.get("messages") if isinstance(results, dict) else None
-    return [hit for hit in messages or () if isinstance(hit, dict)] if isinstance(messages, list) else []
+    return dicts(results.get("messages")) if isinstance(results, dict) else []
 
 
 def _is_question(hit: Mapping[str, Any], question: Question) -> bool:
@@ -187,7 +187,3 @@ def _time(ts: object) -> str:
         return f"{datetime.fromtimestamp(float(str(ts)), UTC):%Y-%m-%d %H:%M} UTC"
     except (ValueError, OverflowError, OSError):
         return ""
-
-
-def _failed(text: str) -> CallResult:
-    return CallResult(CallOutcome.FAILED, text, is_error=True)
