@@ -26,6 +26,7 @@ from bot.core.job import End
 from bot.core.reply import approvals, attachments, preview, resuming
 from bot.core.reply.joins import TextEnd
 from bot.core.reply.markdown import inline_parser, render
+from bot.core.reply.markdown.bare_urls import international_chars, with_ascii_hosts
 from bot.core.reply.markdown.escaping import mrkdwn, unlinked
 from bot.core.reply.markdown.extent import Extent, has_paragraph
 from bot.core.reply.markdown.links import bare_url, is_deceptive
@@ -74,6 +75,15 @@ SHAPES: dict[str, str | tuple[str, str] | tuple[str, str, str]] = {
     "slashes": "/",
     "schemes": "a+",
     "URLs": "https://a.example/",
+    "hosts with letters of other scripts": "https://\u0456.\u0456 ",
+    "distinct hosts": " ".join(f"https://{chr(0x4E00 + n)}.{chr(0x5E00 + n)}" for n in range(2_000)),
+    "long hosts": "https://" + "\u0456." * 39 + " ",
+    "hosts with text behind them": "https://a" + ".\u0456\u4e16" * 80 + " ",
+    "hosts with user names": "https://,,,,,@a ",
+    "one long user name": ("https://", ",", "@a"),
+    "hosts with entities": "https://&#1110;.a ",
+    "entities of slashes": "&colon;&sol;&sol;",
+    "addresses of one digit": "https://1 ",
     "URLs in bold": "**https://a.example** ",
     "letters that NFKC makes longer": "㏂",
     "the longest letter of NFKC": "\ufdfa",
@@ -242,6 +252,8 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "first_words": lambda text: preview.first_words(text, growing=True),
     "shown_sources": lambda text: shown_sources([Citation(text, text), Citation("https://a.example", text)]),
     "mrkdwn": mrkdwn,
+    "with_ascii_hosts": with_ascii_hosts,
+    "international_chars": international_chars,
     "unlinked": unlinked,
     "paired": paired,
     "body_of": lambda text: message_text.body_of({"text": text}),

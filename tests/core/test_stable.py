@@ -54,6 +54,7 @@ PIECES = st.one_of(
                 "![alt](https://a.example/i.png) ",
             ),
             *("<https://a.example> ", "<a@b.example>", "<mailto:a@b.example>", "x@y.example", "https://a.example/x "),
+            *("https://g\u0456thub.com/x ", "https://a.example\u3002", "https://", "@a.example"),
             *("<!channel> ", "<@U123> ", "&amp;", "&lt;", "| a | b |\n", "| --- | --- |\n", "a | b\n", "--- | ---\n"),
         ]
     ),
@@ -132,6 +133,9 @@ HOSTILE_PIECES = [
     *(
         "https://a.b",
         "https://a.b**",
+        "https://g\u0456thub",
+        "https://a.com\uff0c",
+        "@c.d",
         "**https://a.b",
         "|",
         "| a | b |\n",

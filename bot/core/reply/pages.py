@@ -27,6 +27,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 
+from bot.core.reply.markdown.bare_urls import MAX_ADDED_CHARS, international_chars
 from bot.core.reply.markdown.extent import BLOCK_CHARS, Extent, FullAt
 from bot.core.reply.markdown.render import sent_chars
 from bot.core.reply.page_breaks import NO_OPENING, BreakQuality, Opening, Outline
@@ -39,7 +40,10 @@ MAX_STEPS = 4_000
 """The most steps of a page, which take about 25 ms to parse and render (benchmarks/holds.py)."""
 LINE_STEPS = 4
 """The steps of a line. Each mark of Markdown in it is another one."""
-MAX_SENT = 5
+URL_STEPS = 8
+HOST_STEPS = 4
+"""The steps of a bare URL, and of each character in its host that isn't ASCII."""
+MAX_SENT = 1 + MAX_ADDED_CHARS
 """The most characters, bytes and steps that one character of the source may cost (see `sent_chars`)."""
 MAX_LINES = MAX_STEPS // LINE_STEPS + 2
 MARKS = "*_~`[]!\\<|"
@@ -266,7 +270,8 @@ def _grapheme_starts(text: str) -> list[int]:
 
 def steps_of(markdown: str) -> int:
     """Returns about how many steps it takes to parse and render a source."""
-    return LINE_STEPS * markdown.count("\n") + sum(markdown.count(mark) for mark in MARKS)
+    urls = URL_STEPS * markdown.count("//") + HOST_STEPS * international_chars(markdown)
+    return LINE_STEPS * markdown.count("\n") + sum(markdown.count(mark) for mark in MARKS) + urls
 
 
 def _byte_count(text: str) -> int:

@@ -12,6 +12,7 @@ from bot.core import texts
 from bot.core.job import End
 from bot.core.reply.actions import ActionResponse, ReplyAction, Vote
 from bot.core.reply.approvals import SHOWN_ARGUMENT_CHARS, Ask
+from bot.core.reply.markdown.bare_urls import with_ascii_hosts
 from bot.core.reply.markdown.escaping import mrkdwn, unlinked
 from bot.core.reply.markdown.extent import has_paragraph
 from bot.core.reply.markdown.render import rendered
@@ -78,7 +79,8 @@ def action_message(response: ActionResponse) -> Json:
 
 def action_text(response: ActionResponse) -> str:
     """Returns the same without blocks, for a response_url: it takes no Markdown."""
-    lines = response.sentence, *_first_page(response.markdown), plain_list(shown_sources(response.sources))
+    markdown, note = _first_page(response.markdown)
+    lines = response.sentence, with_ascii_hosts(markdown), note, plain_list(shown_sources(response.sources))
     return mrkdwn("\n\n".join(filter(None, lines)))
 
 
@@ -102,7 +104,7 @@ def _is_not_answer(block: Mapping[str, Any]) -> bool:
 
 def short_text(view: PageView) -> str:
     """Returns the text for notifications and screen readers: the first words without Markdown's marks."""
-    words = first_words(view.markdown, growing=view.growing)
+    words = with_ascii_hosts(first_words(view.markdown, growing=view.growing))
     return mrkdwn(words or beginning(view.notice, _NOTICE_CHARS)) or (
         mrkdwn(_growing(view)) if view.live else _last_line(view)
     )
@@ -230,7 +232,7 @@ def _growing(view: PageView) -> str:
 
 def _plain(view: PageView) -> str:
     """Returns the page as plain text, with as much of the notice as fits."""
-    text, note = view.markdown.rstrip(), _asks_plainly(view) or _note(view)
+    text, note = with_ascii_hosts(view.markdown.rstrip()), _asks_plainly(view) or _note(view)
     if view.end is not None:
         note = "\n\n".join(filter(None, (plain_list(shown_sources(view.end.sources)), note or _completeness(view.end))))
     while note and _bytes(plain := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:

@@ -10,7 +10,7 @@ sent. The result is a list of replacements:
 - Images become links to the image, because Slack shows no images in Markdown.
 - A link whose label names another host than the link leads to becomes text that shows both (`links.py`).
 - Emphasis gets hair spaces beside CJK letters, and is left out around bare URLs (`emphasis.py`).
-- Autolinks (`<https://…>`) become bare URLs.
+- Autolinks (`<https://…>`) become bare URLs, whose hosts say where they lead (`bare_urls.py`).
 
 Like CommonMark, the parser goes through the text once, with two stacks. Each delimiter run (`**`, `_`, `~~`) that may
 open emphasis goes on a stack; a run that may close emphasis looks down the stack for its opener. Each `[` or `![` goes
@@ -26,13 +26,14 @@ The text may be the end of an answer that is still growing. Then the parser also
 """
 
 import re
+import string
 import unicodedata
 from bisect import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bot.core.reply.markdown import emphasis, escaping
+from bot.core.reply.markdown import bare_urls, emphasis, escaping
 from bot.core.reply.markdown.links import bare_url, is_deceptive
 from bot.core.reply.markdown.replacement import Replacement, with_replacements
 
@@ -46,7 +47,7 @@ So nothing that is open for longer can change how its beginning is sent (`decide
 MAX_OPENERS = 100
 """How many open delimiter runs are considered for one that closes."""
 
-_SPECIAL = re.compile(r"\\|`+|\*+|_+|~+|!\[|\[|\]|<")
+_SPECIAL = re.compile(rf"(?P<url>{bare_urls.START})|\\|`+|\*+|_+|~+|!\[|\[|\]|<")
 _BACKTICKS = re.compile(r"`+")
 _AUTOLINK = re.compile(r"<(https?://[^\s<>|]*)>", re.IGNORECASE)
 _OTHER_AUTOLINK = re.compile(r"<(?:[a-zA-Z][a-zA-Z0-9+.-]{1,31}:[^\s<>]*|([\w.+-]+@[\w.-]+))>")
@@ -203,6 +204,8 @@ class _InlineParser:
 
     def _parse_special(self, special: re.Match[str]) -> int:
         """Parses what a special character begins or ends; returns the offset to go on from."""
+        if special["url"]:
+            return self._parse_url(special)
         match special[0][0]:
             case "\\":
                 return self._parse_backslash(special.start())
@@ -311,6 +314,19 @@ class _InlineParser:
         space = Replacement(at, at, emphasis.HAIR_SPACE)
         if emphasis.CJK.match(adjacent) and space not in self.inlines.replacements[-8:]:
             self.inlines.replacements.append(space)
+
+    def _parse_url(self, url: re.Match[str]) -> int:
+        """Parses the host of a bare URL. While that may continue, nothing of the URL is shown."""
+        start, end = url.span()
+        if not bare_urls.is_url(self.text, start):
+            return end
+        if self.growing and bare_urls.is_growing(self.text, end):
+            before = self.text[max(self._last_end, start - len("https")) : start]
+            self.inlines.shown_end = start - len(before) + len(before.rstrip(string.ascii_letters))
+        elif change := bare_urls.change(self.text, end):
+            self.inlines.replacements.append(change)
+            self._last_end = end = change.end
+        return end
 
     def _parse_angle_bracket(self, start: int) -> int:
         if _DESTINATION_START.search(self.text, max(0, start - 10), start):

@@ -81,13 +81,13 @@ def bare_url(destination: str) -> str:
     """Returns a destination as text that Slack makes a link of.
 
     It has no user name before its host and nothing that Markdown takes for a mark. Letters of other scripts in the host
-    become `xn--…`, because they may look like Latin ones.
+    become `xn--…`, because they may look like Latin ones, and an IPv4 address four numbers.
     """
     url = _normalized(destination)
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        if not host.isascii() or "@" in parts.netloc:
+        if hosts.ascii_host(host) != host.removesuffix(".") or "@" in parts.netloc:
             port = f":{parts.port}" if parts.port else ""
             url = parts._replace(netloc=hosts.ascii_host(host) + port).geturl()
     except ValueError:
@@ -113,11 +113,11 @@ def _host(url: str) -> str:
 
 def _normalized(destination: str) -> str:
     """Returns a destination as browsers read it."""
-    url = _BACKSLASH.sub(r"\1", _decoded(destination)).strip().replace("\\", "/")
+    url = _BACKSLASH.sub(r"\1", decoded(destination)).strip().replace("\\", "/")
     return _SCHEME.sub(r"\1//", url)
 
 
-def _decoded(destination: str) -> str:
+def decoded(destination: str) -> str:
     """Decodes the entities that Markdown knows: `&copy=` in a URL is none."""
     return _ENTITY.sub(lambda entity: html.unescape(entity[0]), destination)
 
@@ -185,7 +185,7 @@ def _as_read(text: ReadText, start: int, end: int) -> str:
 
 def _readings(destination: str) -> set[str]:
     """Returns a destination as Markdown reads it, and as browsers do, to which a backslash is a slash."""
-    return {_normalized(destination), _decoded(destination).strip().replace("\\", "/")}
+    return {_normalized(destination), decoded(destination).strip().replace("\\", "/")}
 
 
 def _leads_to(url: str, named: NamedHost) -> bool:

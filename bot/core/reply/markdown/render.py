@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 
+from bot.core.reply.markdown.bare_urls import MAX_ADDED_CHARS, MAYBE_CHANGED, international_chars
 from bot.core.reply.markdown.block_parser import (
     DEFINITION_START,
     BlockStructure,
@@ -48,7 +49,7 @@ from bot.core.reply.markdown.replacement import Replacement, with_replacements
 
 DROPPED = re.compile(r"\r(?=\n)|[\u202d\u202e]")
 """Matches invisible characters. U+202D and U+202E would make a label read backwards, as another host than it names."""
-_NEEDS_PARSING = re.compile(r"<|\]\(|\]\[|!\[|\]:")
+_NEEDS_PARSING = re.compile(rf"<|\]\(|\]\[|!\[|\]:|{MAYBE_CHANGED}")
 _EMPHASIS_BESIDE_CJK = re.compile(rf"\*{CJK.pattern}|{CJK.pattern}\*")
 DEFINITION = re.compile(r"(?<!\\)\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
 """Matches more than CommonMark's definitions: a destination too many only makes more links deceptive."""
@@ -74,7 +75,8 @@ NO_DEFINITIONS = LinkDefinitions({})
 def sent_chars(markdown: str) -> int:
     """Returns the most characters that a page's source can have once it is sent, without what is closed for show."""
     escaped = 3 * markdown.count("<") + 4 * markdown.count("&") + 3 * markdown.count("@")
-    return len(markdown) + escaped + markdown.count("*")
+    hosts = MAX_ADDED_CHARS * international_chars(markdown)
+    return len(markdown) + escaped + markdown.count("*") + hosts
 
 
 def rendered(markdown: str, *, growing: bool) -> str:
