@@ -70,7 +70,8 @@ async def _built_unless_stopped(
     building: AbstractAsyncContextManager[Bot], stack: AsyncExitStack, stop: asyncio.Event
 ) -> Bot | None:
     """Returns the bot, or None if a signal came first: startup may wait for Slack for hours."""
-    loop, patience = asyncio.get_running_loop(), asyncio.timeout(None)
+    loop = asyncio.get_running_loop()
+    patience = asyncio.timeout(None)
 
     async def give_up() -> None:
         await stop.wait()

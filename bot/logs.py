@@ -51,11 +51,13 @@ class PrivateFormatter(logging.Formatter):
         private = logging.makeLogRecord(record.__dict__)
         library = record.name.partition(".")[0]
         if library not in OURS:
-            private.msg, private.args = _VALUES.split(str(record.msg), maxsplit=1)[0].rstrip(), None
+            private.msg = _VALUES.split(str(record.msg), maxsplit=1)[0].rstrip()
+            private.args = None
         elif isinstance(record.args, tuple):
             private.args = tuple(_named(arg) if isinstance(arg, BaseException) else arg for arg in record.args)
         if library == BOLT and record.exc_info and record.exc_info[1]:
-            private.msg, private.exc_info = f"{private.msg}: {_named(record.exc_info[1])}", None
+            private.msg = f"{private.msg}: {_named(record.exc_info[1])}"
+            private.exc_info = None
         # Another handler may have cached its own text of the exception in the record.
         private.exc_text = None
         return super().format(private)

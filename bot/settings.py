@@ -462,7 +462,8 @@ def missing_keys(settings: Settings) -> list[str]:
     """Returns a sentence for each vendor in BOT_MODELS whose API key isn't set."""
     problems = []
     for name, model in {model.split("/")[0]: model for model in reversed(settings.models)}.items():
-        vendor, ours = VENDORS[name], settings.vendors.get(name, VendorSettings())
+        vendor = VENDORS[name]
+        ours = settings.vendors.get(name, VendorSettings())
         if not ours.api_key and vendor.needs_key(ours):
             variable = vendor.api_key_variable
             problems.append(f"{variable} is not set, and {model} needs it. Get a key at {vendor.api_key_page}.")

@@ -109,7 +109,8 @@ async def built(
         # First, so that it closes last: by then, the processes that the bot's end has told to end are gone.
         mcp_servers = await stack.enter_async_context(_mcp_servers(settings, clock))
         session = await stack.enter_async_context(new_session())
-        bot_token, app_token = bot_credential(clock), app_credential(clock)
+        bot_token = bot_credential(clock)
+        app_token = app_credential(clock)
         client = SlackClient(settings.slack_bot_token, settings.slack_api_url, session, bot_token.call_refused)
         probes.problem = lambda: bot_token.problem or app_token.problem
         probes.token_refused = lambda: bot_token.refused
@@ -130,7 +131,9 @@ async def built(
         app_web = SlackClient(settings.slack_app_token, settings.slack_api_url, session)
         sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token, clock)
         probes.problem = lambda: bot_token.problem or app_token.problem or sockets.problem()
-        probes.database, probes.connections, probes.live = stores.database.ping, sockets.up, lambda: worker.live
+        probes.database = stores.database.ping
+        probes.connections = sockets.up
+        probes.live = lambda: worker.live
         watch: Loop = partial(bot_token.watch, client.identity)
         yield Bot(me, worker, sockets, shortcut, (*_loops(parts, worker, shortcut, client), watch), mcp_servers)
 
@@ -315,7 +318,8 @@ def _slash_commands(parts: _Parts, quota: Quota) -> SlashCommands:
 
 def _app_home(parts: _Parts, quota: Quota) -> AppHome:
     settings, usage, surfaces = parts.settings, parts.stores.usage, parts.workspace.surfaces
-    defaults, for_admins = default_settings_of(settings), shown_to_admins(settings)
+    defaults = default_settings_of(settings)
+    for_admins = shown_to_admins(settings)
     return AppHome(usage, surfaces, quota, parts.access, parts.clock, parts.me, defaults, settings.admins, for_admins)
 
 
@@ -414,5 +418,6 @@ def quota_of(
     settings: Settings, prices: ModelPrices, stores: Stores, ephemeral: EphemeralMessages, clock: Clock
 ) -> Quota:
     """Builds the quota from the settings' caps."""
-    models, max_tokens = models_in_use(settings), max_output_tokens(model_setup(settings))
+    models = models_in_use(settings)
+    max_tokens = max_output_tokens(model_setup(settings))
     return Quota(settings.caps, models, max_tokens, prices, stores.usage, stores.notices, ephemeral, clock)

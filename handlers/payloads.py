@@ -218,7 +218,8 @@ def _channel_of_entity(entity: Any) -> str:
 @parser
 def press_of(body: Mapping[str, Any], team_id: str) -> Press:
     """Returns the press of a button, in a payload of type block_actions."""
-    action, container = body["actions"][0], _object_or_empty(body, "container")
+    action = body["actions"][0]
+    container = _object_or_empty(body, "container")
     message_ts = _string_or_none(container, "message_ts") or ""
     thread_ts = container.get("thread_ts") or _object_or_empty(body, "message").get("thread_ts")
     channel_id = _string_or_none(container, "channel_id") or _string_or_none(_object_or_empty(body, "channel"), "id")

@@ -51,7 +51,10 @@ async def _ask(settings: Settings, question: str) -> None:
 
     web_search = WebSearch(settings.web_search_domains) if settings.web_search else None
     prompt = Prompt(system_prompt_in_use(settings), (Turn("user", question),), web_search=web_search)
-    started, first_s, completion, wrote = time.monotonic(), 0.0, None, ""
+    started = time.monotonic()
+    first_s = 0.0
+    completion = None
+    wrote = ""
     citations: Sequence[Citation] = ()
     async with open_models(model_setup(settings)) as provider, aclosing(provider.stream(prompt)) as events:
         try:

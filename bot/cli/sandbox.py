@@ -190,7 +190,8 @@ async def cards_model(settings: Settings, scripted: "ScriptedModel", stack: Asyn
 def for_sandbox(settings: Settings) -> Settings:
     """Returns the settings with Ada as a Typist admin, and with the sandbox's MCP server for direct messages."""
     settings = replace(settings, admins=settings.admins | ADMINS)
-    server, theirs = notes_server(settings), settings.mcp
+    server = notes_server(settings)
+    theirs = settings.mcp
     if server is None:
         return settings
     mcp = McpSetup((*theirs.servers, server), theirs.rules, (*theirs.in_direct_messages, server.name))
@@ -201,7 +202,8 @@ def notes_server(settings: Settings) -> ServerConfig | None:
     """Returns the sandbox's MCP server; None without the SDK, or where BOT_MCP_CONFIG leaves no room for it."""
     from sandbox.demo.scenes import TOOL_SERVER
 
-    names, program = settings.mcp.names, find_spec("sandbox.demo.notes_server")
+    names = settings.mcp.names
+    program = find_spec("sandbox.demo.notes_server")
     if find_spec("mcp") is None or TOOL_SERVER in names or len(names) >= MAX_SERVERS:
         return None
     assert program is not None

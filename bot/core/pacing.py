@@ -286,7 +286,8 @@ class ChannelPosts:
 
     def free_at(self, channel_id: str, method: str, now: float, kept: int = 0) -> float:
         """Returns when a post may go and leave room for `kept` more; a time to ask again if that isn't known."""
-        rule, channel = self.rule(now), self._channels.get(channel_id) or _Channel()
+        rule = self.rule(now)
+        channel = self._channels.get(channel_id) or _Channel()
         posts = [*channel.posts(now), *[now] * kept]
         free_at = max(rule.free_at(posts, now), channel.refused_until.get(method, now), channel.denied_until)
         is_tried = free_at <= now < rule.certain_at(posts, now)
@@ -321,7 +322,8 @@ class ChannelPosts:
         """
         channel = self._channels.setdefault(channel_id, _Channel())
         before = channel.posts(now)[:-1]
-        self._rule, self._refused_at = self.rule(now).refused(before, now), now
+        self._rule = self.rule(now).refused(before, now)
+        self._refused_at = now
         self._trying = None if self._trying == channel_id else self._trying
         channel.refused_until[method] = max(channel.refused_until.get(method, now), now + retry_after_s)
         return any(other.is_refused(now) for other in self._channels.values() if other is not channel)
@@ -429,7 +431,7 @@ class Pacer:
 
     def live_besides(self, key: Hashable) -> int:
         """Returns how many other replies use this method's calls, in all processes."""
-        return self.live - (key in self._opened_at)
+        return self.live - 1 if key in self._opened_at else self.live
 
     @property
     def live(self) -> int:
@@ -539,7 +541,8 @@ class Pacer:
 
     def _covers_finals(self, now: float) -> bool:
         """Returns whether all finals still go at once after one more call, those of the next askers included."""
-        room, asking = self._window.free(now) - self.live - 1, FINALS_WEIGHT * self._asking(now)
+        room = self._window.free(now) - self.live - 1
+        asking = FINALS_WEIGHT * self._asking(now)
         return all(
             room + self._window.back_by(now + horizon_s) >= math.floor(asking * horizon_s / FADING_S)
             for horizon_s in FINALS_HORIZONS_S

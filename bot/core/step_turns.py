@@ -105,7 +105,8 @@ def with_room(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_t
     The last step's results stay, because the model hasn't read them.
     """
     sizes = {call.key: count_tokens(call.result) for step in steps for call in step.calls}
-    over_tokens, part = sum(sizes.values()) - limit_tokens, max(1, limit_tokens // DROPPED_AT_ONCE)
+    over_tokens = sum(sizes.values()) - limit_tokens
+    part = max(1, limit_tokens // DROPPED_AT_ONCE)
     to_drop = math.ceil(over_tokens / part) * part
     shortened = []
     for step in steps[:-1]:

@@ -63,7 +63,8 @@ class McpTools:
         self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
     ) -> CallResult:
         """Calls a tool once, if the question's channel may use it and its definition is the agreed one."""
-        rule, server = self.rule_for(tool), self._servers.get(owner_of(tool))
+        rule = self.rule_for(tool)
+        server = self._servers.get(owner_of(tool))
         if server is None or rule.permission is Permission.DENY or server not in await self._servers_of(question):
             return CallResult.failed(CALL_DENIED)
         try:

@@ -169,7 +169,8 @@ class MessagesReader(AnswerReader):
         return text
 
     def _read_start(self, block: dict[str, Any]) -> Searching | Literal[""]:
-        self._block, self._added = block, []
+        self._block = block
+        self._added = []
         kind = block["type"]
         if kind != "text":
             self._parts.start_part()
@@ -205,7 +206,8 @@ class MessagesReader(AnswerReader):
 
     def _read_stop(self) -> Delta:
         """Ends a content block; returns the beginning of a search."""
-        block, added = self._block, "".join(self._added)
+        block = self._block
+        added = "".join(self._added)
         self.at_work = block.get("type") == "server_tool_use"
         if self.at_work and added:
             block["input"] = dict(tool_call(0, "", "", added).arguments or {})
@@ -231,7 +233,9 @@ class MessagesReader(AnswerReader):
             self._items.append(block)
 
     def go_on(self) -> None:
-        self.finish_reason, self._stop_reason, self._counts = None, None, {}
+        self.finish_reason = None
+        self._stop_reason = None
+        self._counts = {}
         self._parts.start_part()
 
     def _count(self, usage: Any) -> None:
@@ -289,7 +293,8 @@ def _part_block(part: TurnPart) -> Mapping[str, Any]:
         case TextPart():
             return {"type": "text", "text": part.text}
         case ToolCall():
-            call_id, arguments = _tool_id(part.call_id), dict(part.arguments or {})
+            call_id = _tool_id(part.call_id)
+            arguments = dict(part.arguments or {})
             return {"type": "tool_use", "id": call_id, "name": part.name, "input": arguments}
         case ToolResult():
             error = {"is_error": True} if part.is_error else {}

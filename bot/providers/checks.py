@@ -34,7 +34,9 @@ async def probe_model(setup: ModelSetup, model: str) -> Check:
 
     It costs a short answer.
     """
-    line, called, refused = probe_id(model), False, False
+    line = probe_id(model)
+    called = False
+    refused = False
     try:
         async with (
             open_models(replace(setup, models=(model,))) as provider,
@@ -56,9 +58,11 @@ async def probe_model(setup: ModelSetup, model: str) -> Check:
 async def check_model(setup: ModelSetup, model: str, today: date) -> Check:
     """Looks a model up at its vendor, and says what to do about what it finds."""
     vendor, _, name = model.partition("/")
-    entry, settings = VENDORS[vendor], resolved(vendor, setup)
+    entry = VENDORS[vendor]
+    settings = resolved(vendor, setup)
     lookup = await entry.look_up(settings, name, today)
-    line, retires = check_id(model), _day(lookup)
+    line = check_id(model)
+    retires = _day(lookup)
     if lookup.outcome is LookupOutcome.NO_LIST:
         return warn(line, check_texts.model_unlisted(model), check_texts.model_unlisted_fix(model))
     if lookup.outcome is not LookupOutcome.MODEL:

@@ -35,7 +35,8 @@ async def read_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[Any, None]
     Raises UnicodeDecodeError and json.JSONDecodeError for data that is neither, EventTooLongError, and the transport's
     errors.
     """
-    data, data_bytes = list[bytes](), 0
+    data: list[bytes] = []
+    data_bytes = 0
     async for line in _lines(chunks):
         if line.startswith(b"data:"):
             data.append(line[6:] if line.startswith(b"data: ") else line[5:])
@@ -45,7 +46,9 @@ async def read_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[Any, None]
         elif line.startswith(b":"):
             yield Mark.COMMENT
         elif not line and data:
-            value, data, data_bytes = b"\n".join(data), [], 0
+            value = b"\n".join(data)
+            data = []
+            data_bytes = 0
             if value:
                 yield _parsed(value)
     last = b"\n".join(data).strip()
@@ -62,7 +65,10 @@ async def read_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[Any, None]
 
 async def _lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """Yields the lines of a stream, at last the one that has no end. Each byte is looked at a fixed number of times."""
-    pieces, held_bytes, after_cr, is_first = list[bytes](), 0, False, True
+    pieces: list[bytes] = []
+    held_bytes = 0
+    after_cr = False
+    is_first = True
     async for chunk in chunks:
         # CR LF ends one line, also where a chunk ends between the two.
         block = chunk[1:] if after_cr and chunk.startswith(b"\n") else chunk
@@ -73,7 +79,9 @@ async def _lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
             if held_bytes > MAX_EVENT_BYTES:
                 raise EventTooLongError
             if line.endswith((b"\n", b"\r")):
-                whole, pieces, held_bytes = b"".join(pieces).rstrip(b"\r\n"), [], 0
+                whole = b"".join(pieces).rstrip(b"\r\n")
+                pieces = []
+                held_bytes = 0
                 yield whole.removeprefix(_BOM) if is_first else whole
                 is_first = False
     if pieces:

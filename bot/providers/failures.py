@@ -193,7 +193,8 @@ def _codes_and_message(body: object) -> tuple[list[str], str]:
     metadata = error.get("metadata")
     if isinstance(metadata, dict) and metadata.get("raw"):
         behind, sentence = _codes_and_message(_json_or_text(metadata["raw"]))
-        codes, sentences = [*behind, *codes], [*sentences, sentence]
+        codes = [*behind, *codes]
+        sentences = [*sentences, sentence]
     return codes, ": ".join(filter(None, sentences))
 
 

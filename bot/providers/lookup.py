@@ -96,7 +96,8 @@ async def _in_list(sdk: Sdk, name: str, refused: ErrorResponse) -> Lookup:
 
 async def _ids(sdk: Sdk) -> set[str] | None:
     """Returns the ids in a server's list, None if what it answers is no list of models."""
-    page, ids = await sdk.models.list(), set[str]()
+    page = await sdk.models.list()
+    ids: set[str] = set()
     if not isinstance(getattr(page, "data", None), list):
         return None
     async for model in page:

@@ -207,8 +207,9 @@ class ResponsesReader(TaggedAnswerReader):
         status = response.get("status")
         if status == "completed":
             # llama.cpp says "completed" at the limit as well.
-            limit, written = self._max_output_tokens, self.usage.output_tokens if self.usage else 0
-            self.finish_reason = FinishReason.LENGTH if written >= limit else FinishReason.STOP
+            written = self.usage.output_tokens if self.usage else 0
+            is_cut = written >= self._max_output_tokens
+            self.finish_reason = FinishReason.LENGTH if is_cut else FinishReason.STOP
         elif status == "incomplete":
             # Some servers give no details.
             if (response.get("incomplete_details") or {}).get("reason") == "content_filter":

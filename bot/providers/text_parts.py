@@ -14,7 +14,8 @@ class TextParts:
     @classmethod
     def joined(cls, texts: Iterable[str]) -> str:
         """Returns the text of an answer that came whole, from the texts of its parts."""
-        parts, joined = cls(), ""
+        parts = cls()
+        joined = ""
         for text in texts:
             parts.start_part()
             joined += parts.add(text)

@@ -38,7 +38,8 @@ class ThinkTags:
     def reasoning_is_separate(self) -> None:
         """Notes that the server sends the reasoning in its own field, so that all text is the answer."""
         if self._opening_tag_missing:
-            self._opening_tag_missing, self._closing_tag = False, ""
+            self._opening_tag_missing = False
+            self._closing_tag = ""
 
     def add(self, delta: str) -> str | Thinking:
         """Returns the text of the answer that can be shown now, or a sign of thinking."""
@@ -48,12 +49,14 @@ class ThinkTags:
         while not self._answering:
             if not (self._skip_reasoning() if self._closing_tag else self._find_opening_tag()):
                 return Thinking(len(delta)) if self._closing_tag else ""
-        text, self._withheld = self._withheld, ""
+        text = self._withheld
+        self._withheld = ""
         return text
 
     def end(self, complete: bool) -> str:
         """Returns withheld text that is the answer after all. `complete`: the model ended by itself."""
-        text, self._withheld = self._withheld, ""
+        text = self._withheld
+        self._withheld = ""
         return text if not self._closing_tag or (self._opening_tag_missing and complete) else ""
 
     def _find_opening_tag(self) -> bool:
@@ -63,7 +66,8 @@ class ThinkTags:
             self._withheld = text
         for opening_tag, closing_tag in _CLOSING_TAGS.items():
             if text.startswith(opening_tag):
-                self._closing_tag, self._has_reasoning = closing_tag, True
+                self._closing_tag = closing_tag
+                self._has_reasoning = True
                 self._withheld = text[len(opening_tag) :]
                 return True
         self._answering = not any(opening_tag.startswith(text) for opening_tag in _CLOSING_TAGS)
@@ -75,7 +79,9 @@ class ThinkTags:
             self._opening_tag_missing = False
         _, closed, rest = self._withheld.partition(self._closing_tag)
         if closed:
-            self._withheld, self._closing_tag, self._opening_tag_missing = rest, "", False
+            self._withheld = rest
+            self._closing_tag = ""
+            self._opening_tag_missing = False
             return True
         if not self._opening_tag_missing:
             self._withheld = self._withheld[-len(self._closing_tag) :]

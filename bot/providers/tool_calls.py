@@ -133,7 +133,9 @@ class ChatToolCalls:
     def add(self, piece: Mapping[str, Any]) -> int:
         """Adds a piece; returns how many characters of a call it has."""
         function = piece.get("function") or {}
-        call_id, name, arguments = piece.get("id") or "", function.get("name") or "", function.get("arguments")
+        call_id = piece.get("id") or ""
+        name = function.get("name") or ""
+        arguments = function.get("arguments")
         call = self._call_of(piece.get("index"), str(call_id), str(name))
         call.extra |= {key: value for key, value in piece.items() if key not in ("index", "id", "type", "function")}
         if isinstance(arguments, Mapping):

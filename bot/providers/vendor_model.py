@@ -156,7 +156,9 @@ class VendorModel:
         """
         with RequestAttempt(self.model, self._api_key, _private_texts(prompt)) as attempt:
             answered = await self._send(prompt)
-            reader, has_text, pauses = answered.api.reader(attempt, prompt, answered.parameters), False, 0
+            reader = answered.api.reader(attempt, prompt, answered.parameters)
+            has_text = False
+            pauses = 0
             while True:
                 async with aclosing(answered.response):
                     attempt.connected = True
@@ -174,7 +176,8 @@ class VendorModel:
                 reader.go_on()
             for event in reader.read_end():
                 yield event
-            finish_reason, refused = self._finish_reason(attempt, reader, has_text), answered.refused(prompt)
+            finish_reason = self._finish_reason(attempt, reader, has_text)
+            refused = answered.refused(prompt)
             yield Completion(self.model, finish_reason, reader.usage, left_out, refused)
 
     def _finish_reason(self, attempt: RequestAttempt, reader: AnswerReader, has_text: bool) -> FinishReason:
@@ -195,7 +198,8 @@ class VendorModel:
         A refusal is remembered only if the request without it succeeds, because an error may name a parameter and mean
         something else.
         """
-        api, refused = self._api, frozenset[OptionalParameter]()
+        api = self._api
+        refused = frozenset[OptionalParameter]()
         while True:
             parameters = api.optional_parameters - self._refused - refused - _unused_by(prompt)
             try:
@@ -210,11 +214,13 @@ class VendorModel:
                     self._log_refused(named)
                 elif api is not self._api and is_no_such_api(error):
                     log.warning("%s: the server has no other API, asking without reasoning", self.model)
-                    api, refused = self._api, refused | {OptionalParameter.TOOLS_WITH_REASONING}
+                    api = self._api
+                    refused |= {OptionalParameter.TOOLS_WITH_REASONING}
                 else:
                     raise
             else:
-                self._api, self._refused = api, self._refused | refused
+                self._api = api
+                self._refused |= refused
                 return _Answered(response, api, parameters)
 
     def _log_refused(self, refused: Collection[OptionalParameter]) -> None:
@@ -318,7 +324,8 @@ async def _beginning(body: AsyncIterator[bytes]) -> bytes:
 
 
 async def _rest(body: AsyncIterator[bytes]) -> bytes:
-    chunks, read_bytes = list[bytes](), 0
+    chunks: list[bytes] = []
+    read_bytes = 0
     async for chunk in body:
         chunks.append(chunk)
         read_bytes += len(chunk)

@@ -60,7 +60,8 @@ class AccessControl:
         An asker of unknown kind is denied, so that no guest gets in when Slack fails. With `now_within_s`, only what
         Slack says within this time counts, and nothing that it said before.
         """
-        kind, user_id = UserKind.BOT if question.from_bot else None, question.user_id
+        kind = UserKind.BOT if question.from_bot else None
+        user_id = question.user_id
         if kind is None and self._must_ask(question):
             users = self._users
             kind = await (users.kind(user_id) if now_within_s is None else users.kind_now(user_id, now_within_s))

@@ -152,7 +152,8 @@ class AnswerAttempt:
     @property
     def _footer(self) -> str:
         """The model that wrote the answer, or was asked, how many tools it used, and what it refused."""
-        model, refused = self.step.model if self.step else "", ""
+        model = self.step.model if self.step else ""
+        refused = ""
         if self.completion is not None:
             model = model if self.completion.model == model else texts.fell_back(self.completion.model)
             refused = texts.without(self.completion.refused)

@@ -276,7 +276,8 @@ class Answering:
         offer = await self.tool_calls.offer(attempt.job)
         async with AsyncExitStack() as memory:
             built = await self.prompt_builder.build(attempt.answer, memory, offer.definitions)
-            attempt.opened, attempt.prompt_version = built.opened, built.prompt_version
+            attempt.opened = built.opened
+            attempt.prompt_version = built.prompt_version
             provider = self.models.led_by(built.model, built.prompt)
             return await self._take_steps(attempt, built.prompt, offer, provider, reply)
 
@@ -340,7 +341,8 @@ class Answering:
         items = items_of(step.parts, begun)
         recorded = Step(step_no, answer.text[len(written) :], items, completion.model, calls, answer.origins)
         end = attempt.counted(End(EndReason.STEPPED, model=completion.model, usage=completion.usage))
-        piece, records = answer.piece(), self.tool_calls.records
+        piece = answer.piece()
+        records = self.tool_calls.records
         if not await self.tool_calls.insist(lambda: records.record(attempt.job, recorded, end, piece)):
             raise NotOurs
         if piece:
@@ -416,7 +418,8 @@ class Answering:
         attempt.cancellation = Cancellation.RESTART
         if reply is not None:
             await reply.leave()
-        records, piece = self.tool_calls.records, attempt.answer.piece()
+        records = self.tool_calls.records
+        piece = attempt.answer.piece()
         mention_at = attempt.job.asked_at + self.done_ping_s if self.done_ping_s else None
         if await self.tool_calls.insist(lambda: records.wait(attempt.job, piece, mention_at)):
             attempt.cancellation = Cancellation.AWAITING_APPROVAL

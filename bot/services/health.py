@@ -65,7 +65,8 @@ class Health:
 
 async def examined(probes: Probes) -> Health:
     """Returns the health by asking all probes; a probe that fails is part of it."""
-    database, slack = await _database(probes.database), await probes.connections()
+    database = await _database(probes.database)
+    slack = await probes.connections()
     ok = database == "ok" and slack > 0 and not probes.token_refused()
     return Health(ok=ok, database=database, slack=slack, live=probes.live(), problem=probes.problem())
 

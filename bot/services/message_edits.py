@@ -61,5 +61,6 @@ class MessageEdits:
 
 def _question(message: Message) -> Question:
     thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
-    asker, attached_chars = message.user_id or "", message.attached_chars
+    asker = message.user_id or ""
+    attached_chars = message.attached_chars
     return Question(thread, message.ts, asker, message.whole, message.files, attached_chars=attached_chars)

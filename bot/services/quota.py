@@ -81,7 +81,8 @@ class Quota:
             task.add_done_callback(self._warnings.discard)
 
     async def _warn(self, question: Question) -> None:
-        scope_ids, now = _scope_ids(question), self.clock.now()
+        scope_ids = _scope_ids(question)
+        now = self.clock.now()
         try:
             spent = await self.usage.used(scope_ids, {cap.window for cap in self.caps})
             for cap in self.caps:

@@ -83,7 +83,8 @@ class SlashCommands:
         if denial := await self._denial(invocation):
             await self.surfaces.respond_to_command(invocation.response_url, CommandResponse(denial))
             return
-        text, thread_ts = with_names(message.whole, {}), message.thread_ts or message.ts
+        text = with_names(message.whole, {})
+        thread_ts = message.thread_ts or message.ts
         about = QuotedMessage(message.channel_id, message.ts, thread_ts, text, invocation.response_url)
         await self.surfaces.open_question_modal(invocation.trigger_id, about, message.user_id)
 

@@ -126,7 +126,8 @@ class ThreadStatuses:
     def _show(self, thread: ThreadKey, status: str, *, at_once: bool = False) -> _ThreadStatus | None:
         if thread.thread_ts is None or self._is_refused(thread):
             return None
-        key, delay_s = (thread.channel_id, thread.thread_ts), 0.0 if at_once else SETTLE_S
+        key = (thread.channel_id, thread.thread_ts)
+        delay_s = 0.0 if at_once else SETTLE_S
         thread_status = self._statuses.get(key)
         if thread_status is None:
             thread_status = self._statuses[key] = _ThreadStatus(thread, status)

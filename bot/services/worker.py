@@ -203,7 +203,8 @@ class Worker:
 
     def _must_pause(self) -> bool:
         """Returns whether Slack refuses the bot token; the log says when that begins and ends."""
-        was_paused, self._paused = self._paused, self.token_refused()
+        was_paused = self._paused
+        self._paused = self.token_refused()
         if self._paused and not was_paused:
             log.error(
                 "worker: Slack refuses the bot token. Questions stay queued until Slack accepts it again, or until a "

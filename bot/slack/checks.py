@@ -170,7 +170,8 @@ class SlackChecks:
 
     async def same_app(self) -> Check:
         """Compares the apps that both tokens belong to, after `bot_token` and `app_token`."""
-        bot_app_id, socket_app_id = await self._find_bot_app_id(), self._socket_app_id()
+        bot_app_id = await self._find_bot_app_id()
+        socket_app_id = self._socket_app_id()
         if not bot_app_id or not socket_app_id:
             return skipped(SAME_APP, check_texts.APP_UNKNOWN)
         if bot_app_id == socket_app_id:
@@ -181,7 +182,8 @@ class SlackChecks:
         """Compares the app's manifest with ours, after `same_app`."""
         if self.config is None:
             return skipped(MANIFEST, check_texts.MANIFEST_NOT_COMPARED)
-        app_id, config = await self._find_bot_app_id() or self._socket_app_id(), self.config
+        app_id = await self._find_bot_app_id() or self._socket_app_id()
+        config = self.config
         if not app_id:
             return skipped(MANIFEST, check_texts.APP_UNKNOWN)
 
@@ -223,7 +225,8 @@ class SlackChecks:
 
     async def probe_delete(self) -> Check:
         """Deletes the probe's message, after `probe_event`."""
-        (channel_id, ts), self._probe = self._probe, ("", "")
+        channel_id, ts = self._probe
+        self._probe = ("", "")
         try:
             await self.bot.call("chat.delete", channel=channel_id, ts=ts)
         except (RateLimited, Refused) as error:

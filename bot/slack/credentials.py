@@ -86,7 +86,8 @@ class Credential:
         except RateLimited as error:
             self.problem = str(error)
             raise
-        self.problem, self.refused = "", False
+        self.problem = ""
+        self.refused = False
         return result
 
     def call_refused(self, error: Refused) -> None:

@@ -60,7 +60,8 @@ class Files:
         Memory is reserved for the largest possible files first, then for their actual sizes, until the context ends.
         """
         opened: dict[str, OpenedFile] = {}
-        held_bytes, max_bytes = 0, min(MAX_BYTES, MAX_FILE_BYTES * len(files))
+        held_bytes = 0
+        max_bytes = min(MAX_BYTES, MAX_FILE_BYTES * len(files))
         try:
             try:
                 async with asyncio.timeout(READING_S):

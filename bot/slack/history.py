@@ -126,7 +126,8 @@ class History:
         bot_id = message.get("bot_id")
         is_ours = bot_id == self._bot_id
         if is_ours and (asked := asked_in(message)):
-            (asker, text, quoted), thread = asked, question.thread
+            asker, text, quoted = asked
+            thread = question.thread
             return Message(thread.team_id, thread.channel_id, message["ts"], text, quoted, user_id=asker)
         return Message(
             team_id=question.thread.team_id,

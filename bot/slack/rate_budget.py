@@ -268,7 +268,8 @@ class RateBudget:
 
     async def _charge_unreported(self, method: str) -> None:
         """Charges for unreported calls of others, once for each time that the database was away."""
-        charged_at, now = self._charged_at.get(method, -math.inf), self._clock.monotonic()
+        charged_at = self._charged_at.get(method, -math.inf)
+        now = self._clock.monotonic()
         if self._ledger.failed_at > charged_at and now > charged_at + CHARGE_AGAIN_S:
             for _ in range(UNREPORTED_CALLS):
                 await self._ledger.reserve(method, ALWAYS_GRANTED)

@@ -76,7 +76,8 @@ class SocketConnection(SocketModeClient):
         if message.get("type") != "disconnect":
             await super().run_message_listeners(message, raw_message)
             return
-        self.end_reason, self.stale = str(message.get("reason") or "")[:MAX_REASON_CHARS], True
+        self.end_reason = str(message.get("reason") or "")[:MAX_REASON_CHARS]
+        self.stale = True
         self._ended.set()
 
     async def look(self) -> bool:
@@ -111,7 +112,9 @@ class SocketConnection(SocketModeClient):
         session = await self.aiohttp_client_session.ws_connect(
             self.wss_uri, autoping=False, heartbeat=self.ping_interval, proxy=self.proxy
         )
-        self.current_session, self.stale, self.end_reason = session, False, ""
+        self.current_session = session
+        self.stale = False
+        self.end_reason = ""
         self.opened_at = self._clock.monotonic()
         self._ended.clear()
         await session.ping(f"sdk-ping-pong:{time.time()}".encode())

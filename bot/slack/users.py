@@ -150,7 +150,8 @@ class Users:
                 # Slack would refuse the name again, so it isn't requested again; a kind is, each time.
                 self._keep(id_, replace(self._profile(id_), named_at=now))
             raise
-        now, subject = self._clock.monotonic(), answer.get(argument) or {}
+        now = self._clock.monotonic()
+        subject = answer.get(argument) or {}
         kind = kind_of(subject, self._team_id) if method == _USER[0] else None
         self._keep(id_, Profile(name_of(subject), now, kind, now))
 

@@ -48,7 +48,8 @@ class Workspace:
     ) -> None:
         self.budget = RateBudget(ledger, clock, edit_budget)
         paced = PacedClient(client, self.budget, clock)
-        posted, threads = PostedReplies(paced, identity.user_id), ThreadPoster(paced)
+        posted = PostedReplies(paced, identity.user_id)
+        threads = ThreadPoster(paced)
         transport = MessageTransport(client, paced, posted)
         self.scheduler = EditScheduler(transport, self.budget, lease, clock, records, carrier)
         self.users = Users(paced, identity.team_id)

@@ -30,7 +30,8 @@ class UsageLedger(WorkerOperations):
 
         Reservations of a workspace are made one after another, over all processes.
         """
-        scope_ids, windows = scope_ids_of(job.question), {cap.window for cap in caps}
+        scope_ids = scope_ids_of(job.question)
+        windows = {cap.window for cap in caps}
         # The database takes one at a time anyway. Callers that wait for its lock must not hold all our connections.
         async with self._reserving, self._database.begin_write() as connection:
             await one_at_a_time(connection, f"caps {scope_ids.team_id}")

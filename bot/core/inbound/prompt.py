@@ -145,7 +145,8 @@ def _is_ours(message: Message, me: Identity) -> bool:
 
 def _from_person(message: Message, conversation: Conversation, me: Identity) -> PromptMessage:
     speaker = message.user_id or message.bot_id or ""
-    text, attached = mentions.without_address(message.text, me.user_id), message.attached.strip()
+    text = mentions.without_address(message.text, me.user_id)
+    attached = message.attached.strip()
     is_own = speaker == conversation.question.user_id and not (message.bot_id or message.by_app or attached)
     origins = origins_of_text(text, (speaker, me.user_id)) if is_own else OTHERS
     written = PromptMessage(speaker, text, message.app_name, files=message.files, ts=message.ts, origins=origins)
@@ -190,7 +191,8 @@ def _resolved(message: PromptMessage, names: Mapping[str, str], marks: Marks, wi
     parts = [marks.without(mentions.with_names(message.text, names).strip())]
     if message.attached:
         parts.append(marks.framed("attached", mentions.with_names(message.attached, names).strip()))
-    text, header = "\n\n".join(filter(None, parts)), ""
+    text = "\n\n".join(filter(None, parts))
+    header = ""
     if with_speaker:
         header = marks.speaker(message.speaker, message.app_name or names.get(message.speaker, message.speaker))
     return replace(message, text=header + text, attached="", header=header, marks=marks)
@@ -272,7 +274,8 @@ def _stable_start(messages: list[PromptMessage], count_tokens: CountTokens) -> l
     newest_of_person = max((at for at, message in enumerate(messages) if message.speaker is not None), default=0)
     latest_start = next((at for at, message in enumerate(messages) if message.asked), newest_of_person)
     droppable_tokens = sum(count_tokens(message.text) for message in messages) // 3
-    candidates, tokens_before = list[int](), 0
+    candidates: list[int] = []
+    tokens_before = 0
     for at, message in enumerate(messages[: latest_start + 1]):
         if tokens_before > droppable_tokens:
             break

@@ -32,7 +32,8 @@ def truncate_files(
             size = count_tokens(file.content)
             if size > limit_tokens:
                 chars = len(file.content) * max(0, limit_tokens) // size
-                file, size = replace(file, content=two_ends(file.content, chars), truncated=True), limit_tokens
+                file = replace(file, content=two_ends(file.content, chars), truncated=True)
+                size = limit_tokens
             limit_tokens -= size
         truncated[file_id] = file
     return truncated

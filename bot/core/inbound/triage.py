@@ -157,6 +157,7 @@ def second_person_since(question: Question, by_people: Iterable[Message]) -> str
 
 def _answer(message: Message, thread_ts: str | None) -> Answer:
     thread = ThreadKey(message.team_id, message.channel_id, thread_ts)
-    asker, from_bot = message.user_id or message.bot_id or "", message.bot_id is not None
+    asker = message.user_id or message.bot_id or ""
+    from_bot = message.bot_id is not None
     attached_chars = message.attached_chars
     return Answer(Question(thread, message.ts, asker, message.whole, message.files, from_bot, attached_chars))

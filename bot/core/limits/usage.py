@@ -84,14 +84,17 @@ class UsageLine:
         return median(self.first_tokens_s) if self.first_tokens_s else None
 
     def add(self, use: AnswerUsage) -> None:
-        self.answers += use.answered
-        self.failures += use.failed
-        tokens = (use.input_tokens or 0, use.output_tokens or 0)
-        self.input_tokens += tokens[0]
-        self.output_tokens += tokens[1]
+        if use.answered:
+            self.answers += 1
+        if use.failed:
+            self.failures += 1
+        input_tokens = use.input_tokens or 0
+        output_tokens = use.output_tokens or 0
+        self.input_tokens += input_tokens
+        self.output_tokens += output_tokens
         self.web_searches += use.web_searches or 0
         if use.cost_usd is None:
-            self.unpriced_tokens += sum(tokens)
+            self.unpriced_tokens += input_tokens + output_tokens
         self.cost_usd += use.cost_usd or 0.0
         if use.first_token_s is not None:
             self.first_tokens_s.append(use.first_token_s)

@@ -106,7 +106,8 @@ def _code_blocks(text: str) -> Iterator[tuple[str, str]]:
 
     Only so much of the text is read as takes `MAX_STEPS`. The file with the whole answer has the rest.
     """
-    parser, steps = BlockParser(text), 0
+    parser = BlockParser(text)
+    steps = 0
     for line in parser.lines(join_code=True):
         parser.parse_line(line)
         steps += 1 + len(parser.containers)

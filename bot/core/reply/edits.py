@@ -102,7 +102,8 @@ class Edits:
         if self._accepted_from < math.inf:
             self._accepted_from = math.inf
         elif not self._stays_plain:
-            self._accepted_from, self.plain_from = self.plain_from, math.inf
+            self._accepted_from = self.plain_from
+            self.plain_from = math.inf
 
     def refused(self, call: Begin | Change, reason: Refusal) -> Verdict | Carrier | None:
         is_edit = isinstance(call, Update)
@@ -116,14 +117,16 @@ class Edits:
         if is_edit and reason in UNEDITABLE:
             return self._replace()
         if reason in (Refusal.TOO_LONG, Refusal.UNREADABLE) and call.page < self.plain_from:
-            self.plain_from, self._stays_plain = call.page, True
+            self.plain_from = call.page
+            self._stays_plain = True
             return None
         return Verdict.UNSHOWN
 
     def _escalated(self, call: Begin | Change, reason: Refusal) -> Verdict | None:
         """Chooses the next form after a refusal that names no reason."""
         if self._accepted_from < math.inf:
-            self.plain_from, self._accepted_from = self._accepted_from, math.inf
+            self.plain_from = self._accepted_from
+            self._accepted_from = math.inf
             self._stays_plain = True
             return None
         is_edit = isinstance(call, Update)

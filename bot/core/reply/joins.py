@@ -78,7 +78,8 @@ class TextEnd:
         start = 0
         for line in self._parser.lines():
             self._parser.parse_line(line)
-            self._line, start = text[line.content : line.end], line.start
+            self._line = text[line.content : line.end]
+            start = line.start
         leaves = self._parser.blocks.leaf_blocks
         self._leaf = leaves[-1] if leaves and leaves[-1].lines[-1].start == start else None
         is_underline = bool(leaves) and leaves[-1].kind is LeafKind.HEADING and not self._line.strip("=- \t")
@@ -143,7 +144,8 @@ class TextEnd:
             return PARAGRAPH
         if self._repeats_marker(begins):
             return LINE
-        is_heading, is_sentence = self._kind is LeafKind.HEADING, bool(_SENTENCE_END.search(self._core))
+        is_heading = self._kind is LeafKind.HEADING
+        is_sentence = bool(_SENTENCE_END.search(self._core))
         if _MARKER.match(begins):
             return PARAGRAPH if is_heading or is_sentence else None
         if is_heading and _is_word(begins):
@@ -177,7 +179,8 @@ class TextEnd:
         """Returns the space that is missing in a line that goes on, or ""."""
         if not _is_word(begins) or self._closes_mark(begins) or self._ends_with_open_mark:
             return ""
-        first, core = _first_of(begins), self._core
+        first = _first_of(begins)
+        core = self._core
         if _SENTENCE_END.search(core) or _CLAUSE_END.search(core):
             return "" if self._is_no_sentence(begins, first) else " "
         last = self.recent[-1]

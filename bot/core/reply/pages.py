@@ -128,7 +128,9 @@ class Pages:
 
     def lay_out(self, max_full: int) -> None:
         """Lays out the text behind the full pages, up to this many full pages."""
-        rest, self._rest, self.max_full = "".join(self._rest), [], max_full
+        rest = "".join(self._rest)
+        self._rest = []
+        self.max_full = max_full
         self.append(rest)
 
     def _cut(self, page: Page, *, is_complete: bool = False) -> Page:
@@ -137,7 +139,8 @@ class Pages:
             end, opening = self._page_break(page, full)
             self.full.append(replace(page, source=page.source[:end]))
             page = Page(page.source[end:], self._short_enough(opening), page.start + end)
-            self._extent, self._safe_chars = Extent(), 0
+            self._extent = Extent()
+            self._safe_chars = 0
         if not self.is_complete:
             self._rest.append(page.source)
             page = replace(page, source="")
@@ -149,7 +152,8 @@ class Pages:
         # A page with more lines is full of steps, so lines behind these decide nothing.
         read = "\n".join(page.source[: self.limit_chars + 1].split("\n", MAX_LINES)[:MAX_LINES])
         shown, shift = page.shown(min(size, len(read) + 1))
-        self._extent.read(shown + "\n" * (is_complete and len(shown) == size + shift))
+        ends_line = is_complete and len(shown) == size + shift
+        self._extent.read(f"{shown}\n" if ends_line else shown)
         chars = size
         if size > self._safe_chars:
             left = self._left_after(page, size)
@@ -167,7 +171,8 @@ class Pages:
         left = self.growing.source + "".join(self._rest)
         if self.full and len(left) <= self.limit_chars and not left.strip():
             last = self.full.pop()
-            self.growing, self._rest = replace(last, source=last.source + left), []
+            self.growing = replace(last, source=last.source + left)
+            self._rest = []
 
     def text(self, first_page: int = 0) -> str:
         """Returns the text from a page on."""
@@ -203,7 +208,9 @@ class Pages:
         exception is one character where the page is full of characters: it may belong to the last grapheme.
         """
         shown, shift = page.shown(full.known_at)
-        outline, best, best_quality = Outline(shown), None, BreakQuality.LINE
+        outline = Outline(shown)
+        best = None
+        best_quality = BreakQuality.LINE
         early: tuple[int, Opening] | None = None
         for line in outline.lines():
             start = line.start - shift

@@ -514,7 +514,8 @@ class Reply:
         if not self._upload_tries or not self._pages.full or self._has_more_pages:
             self._files = ()
             return
-        text, ts = self._pages.text(), self.question.ts
+        text = self._pages.text()
+        ts = self.question.ts
         whole = [attachments.whole_answer(text, ts)] if len(self._pages.full) >= MAX_PAGES else []
         self._files = (*whole, *attachments.long_code(text, ts))
 
@@ -554,7 +555,8 @@ class Reply:
 
     def _reform(self, page: int) -> None:
         """Lays the text out again from a page on, in its form, as far as the pages before it are shown."""
-        old, first = self._pages, replace(self._page(page), source="")
+        old = self._pages
+        first = replace(self._page(page), source="")
         pages = Pages(*self._limits(page), first, max_full=self._shown_pages + 1)
         pages.full = old.full[:page]
         self._lay_out(pages, old.text(page))

@@ -53,7 +53,8 @@ def _boundary(text: str) -> int:
     kinds_of_lines = (LeafKind.FENCED_CODE, LeafKind.TABLE, LeafKind.INDENTED_CODE)
     in_lines = leaf_blocks and leaf_blocks[-1].kind in kinds_of_lines
     least = len(text) - MAX_BACK_CHARS
-    line, word = text.rfind("\n", least) + 1, max(text.rfind(" ", least), text.rfind("\n", least)) + 1
+    line = text.rfind("\n", least) + 1
+    word = max(text.rfind(" ", least), text.rfind("\n", least)) + 1
     return (line if in_lines else word) or word or len(text)
 
 

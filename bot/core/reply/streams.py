@@ -188,5 +188,6 @@ class Stream:
 def open_stream(page: int) -> Stream:
     """Returns the stream of a page that Slack says still grows: it has to be stopped."""
     stream = Stream()
-    stream.stage, stream._page = Stage.LEFT, page
+    stream.stage = Stage.LEFT
+    stream._page = page
     return stream

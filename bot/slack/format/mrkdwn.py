@@ -80,7 +80,9 @@ def _without_markup(text: str) -> str:
 def _sequence(match: re.Match[str]) -> str:
     if match["url"] is not None:
         return escape(_linked(unescape(match["url"]), unescape(match["label"] or "").strip()))
-    mark, target, name = match["mark"], match["target"], unescape(match["name"] or "").strip()
+    mark = match["mark"]
+    target = match["target"]
+    name = unescape(match["name"] or "").strip()
     if mark == "!":
         return escape(_special(target, name))
     if not _ID.fullmatch(target):

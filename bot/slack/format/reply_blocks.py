@@ -119,7 +119,8 @@ def _buttons(view: PageView) -> list[Json]:
         return []
     if view.live:
         return [blockkit.actions([blockkit.button(ReplyAction.STOP, texts.STOP)])]
-    answered, end = bool(view.markdown.strip()), view.end
+    answered = bool(view.markdown.strip())
+    end = view.end
     if end is None or end.reason is EndReason.DENIED:
         return []
     if not answered and end.reason in (EndReason.WHOLE, EndReason.NOTHING_ASKED):
@@ -232,7 +233,8 @@ def _growing(view: PageView) -> str:
 
 def _plain(view: PageView) -> str:
     """Returns the page as plain text, with as much of the notice as fits."""
-    text, note = with_ascii_hosts(view.markdown.rstrip()), _asks_plainly(view) or _note(view)
+    text = with_ascii_hosts(view.markdown.rstrip())
+    note = _asks_plainly(view) or _note(view)
     if view.end is not None:
         note = "\n\n".join(filter(None, (plain_list(shown_sources(view.end.sources)), note or _completeness(view.end))))
     while note and _bytes(plain := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:

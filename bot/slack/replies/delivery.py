@@ -100,7 +100,8 @@ class MessageDelivery:
             if error.reason.may_pass and self._failed_searches < POST_SEARCHES:
                 raise
             log.warning("job %d: lost stream not deleted, it may show twice until the end: %s", self._job.id, error)
-        self._has_lost_start, self._failed_searches = False, 0
+        self._has_lost_start = False
+        self._failed_searches = 0
 
     @property
     def _known_ts(self) -> tuple[str, ...]:
@@ -130,7 +131,8 @@ class MessageDelivery:
         """Posts a page, unless an earlier post of it turns out to have arrived."""
         if self.has_lost_post:
             message = await self._lost_post(call)
-            self.has_lost_post, self._failed_searches = False, 0
+            self.has_lost_post = False
+            self._failed_searches = 0
             if message is not None and message.is_current and self._reply.ended:
                 self._reply.confirmed(call, message.ts)
                 return

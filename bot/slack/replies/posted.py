@@ -131,7 +131,8 @@ class PostedReplies:
         except Refused as error:
             if error.reason is not Refusal.MESSAGE_GONE:
                 raise
-            messages, is_all = await self._messages_at_root(question), False
+            messages = await self._messages_at_root(question)
+            is_all = False
         pages = [Delete(question, page["ts"]) for page in _pages(question, messages)]
         files = [Delete(question, message.ts, message.file_ids) for message in _attached(question, messages)]
         emptied = [Delete(question, message["ts"]) for message in messages if self._is_emptied(question, message)]
@@ -314,7 +315,8 @@ def _shown_by_stream(recorded: str, pages: list[Json]) -> tuple[int, str]:
     in a continued table, nobody can tell how much that is: then the record counts.
     """
     begins_at = int(_payload(pages[-2]).get("shown_chars", len(recorded) + 1)) if len(pages) > 1 else 0
-    on_page, shown = recorded[begins_at:], _text_of(pages[-1])
+    on_page = recorded[begins_at:]
+    shown = _text_of(pages[-1])
     letters = _letters(on_page)
     if begins_at > len(recorded) or len(_letters(shown)) <= len(letters) or not _letters(shown).startswith(letters):
         return len(recorded), recorded

@@ -290,7 +290,8 @@ class EditScheduler:
 
     def _due(self, live: ScheduledReply, call: Call, now: float) -> Due | None:
         """Returns when a reply's call may go; None while as many calls of its method are in flight as may be."""
-        method, urgency = METHODS[type(call)], live.reply.urgency_of(call)
+        method = METHODS[type(call)]
+        urgency = live.reply.urgency_of(call)
         if self._in_flight[method] >= MAX_IN_FLIGHT:
             return None
         ready_at = max(
@@ -328,7 +329,8 @@ class EditScheduler:
         if (call := live.filled(due.call, now)) is None:
             return
         method = METHODS[type(call)]
-        live.in_flight, live.has_changed = True, False
+        live.in_flight = True
+        live.has_changed = False
         self._in_flight[method] += 1
         self._budget.sent(method, now, live, call.question.thread.channel_id)
         task = asyncio.create_task(self._send(live, call))
@@ -358,7 +360,8 @@ class EditScheduler:
 
     async def _try_to_send(self, live: ScheduledReply, call: Call) -> bool:
         """Sends a call if it may still be sent; returns whether Slack did it."""
-        method, has_left = METHODS[type(call)], False
+        method = METHODS[type(call)]
+        has_left = False
         channel_id = call.question.thread.channel_id
         try:
             await self._record_text(live)

@@ -218,7 +218,8 @@ class BlockParser:
 
     def parse_line(self, line: SourceLine, *, incomplete: bool = False) -> None:
         """Adds a line to the structure; `incomplete`: the line may still grow."""
-        leaf, self.continued_depth = self.blocks.open_leaf, len(self.containers)
+        leaf = self.blocks.open_leaf
+        self.continued_depth = len(self.containers)
         if line.start == line.end and not (leaf and leaf.kind in (LeafKind.INDENTED_CODE, LeafKind.FENCED_CODE)):
             self.blocks.open_leaf = None
         elif incomplete or self.containers or (leaf and leaf.kind is not LeafKind.PARAGRAPH):
@@ -321,7 +322,8 @@ class BlockParser:
 
     def _add_to_leaf(self, line: SourceLine) -> None:
         """Adds a line outside of fenced code to the open leaf block, or begins another."""
-        leaf, at = self.blocks.open_leaf, (self.markdown, line.content, line.end)
+        leaf = self.blocks.open_leaf
+        at = (self.markdown, line.content, line.end)
         is_indented = self._is_indented(line)
         if self._is_blank(line):
             self.blocks.open_leaf = leaf if leaf and leaf.kind is LeafKind.INDENTED_CODE else None
@@ -339,7 +341,8 @@ class BlockParser:
             self._begin_leaf(LeafKind.HEADING, line)
             self.blocks.open_leaf = None
         elif leaf and leaf.kind is LeafKind.PARAGRAPH and _SETEXT_UNDERLINE.match(*at):
-            leaf.kind, self.blocks.open_leaf = LeafKind.HEADING, None
+            leaf.kind = LeafKind.HEADING
+            self.blocks.open_leaf = None
         elif _THEMATIC_BREAK.match(*at):
             self.blocks.thematic_breaks.append(line.start)
             self.blocks.open_leaf = None
@@ -391,7 +394,8 @@ class BlockParser:
             return
         code.lines.append(line)
         if is_fence and len(fence) >= len(code.fence):
-            code.closing, self.blocks.open_leaf = "", None
+            code.closing = ""
+            self.blocks.open_leaf = None
 
     def _begin_leaf(self, kind: LeafKind, line: SourceLine) -> None:
         """Begins a leaf block with the line. Indented code continues over blank lines."""
@@ -413,7 +417,8 @@ def _list_item(marker: re.Match[str], line_end: int, previous: ListItem | None) 
 
     `previous`: the item that this one ends. Its number goes on if both are of one list.
     """
-    written, space = marker["marker"], marker["space"] or ""
+    written = marker["marker"]
+    space = marker["space"] or ""
     if marker.end() == line_end or _width(space) > CODE_INDENT:
         # The content is empty or begins with indented code: one column of space belongs to the marker.
         space = space[:1]

@@ -59,7 +59,9 @@ def _outside_of(
     code_spans: Sequence[tuple[int, int]], replaced: Sequence[tuple[int, int]]
 ) -> Iterator[tuple[int, int]]:
     """Yields the code spans that begin in nothing that is replaced."""
-    ordered, position, replaced_end = sorted(replaced), 0, 0
+    ordered = sorted(replaced)
+    position = 0
+    replaced_end = 0
     for start, end in sorted(code_spans):
         while position < len(ordered) and ordered[position][0] <= start:
             replaced_end = max(replaced_end, ordered[position][1])

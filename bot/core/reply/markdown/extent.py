@@ -97,7 +97,8 @@ class Extent:
         if len(blocks.thematic_breaks) > self._thematic_breaks:
             self._thematic_breaks += 1
             self._count_leaves(len(blocks.leaf_blocks))
-            self._blocks, self._ends_in_rich_text = self._blocks + 1, False
+            self._blocks += 1
+            self._ends_in_rich_text = False
             self._check_blocks(self._blocks, line)
             return
         self._count_leaves(len(blocks.leaf_blocks) - 1)
@@ -105,7 +106,8 @@ class Extent:
             self._count_last_leaf(blocks.leaf_blocks[-1], line)
         elif self._parser.containers and not self._ends_in_rich_text:
             # A list item without text is still shown.
-            self._blocks, self._ends_in_rich_text = self._blocks + 1, True
+            self._blocks += 1
+            self._ends_in_rich_text = True
 
     def _count_leaves(self, leaf_count: int) -> None:
         for leaf in self._parser.blocks.leaf_blocks[self._counted_leaves : leaf_count]:

@@ -240,10 +240,13 @@ class _InlineParser:
             self.inlines.replacements.append(Replacement(opening.start(), start, text))
         elif self.growing:
             end = len(self.text.rstrip("` \t\n"))
-            has_content = bool(self.text[start:end].strip())
-            self.inlines.code_spans += [(opening.start(), end)] * has_content
             self._undecided_start = opening.start()
-            self.inlines.shown_end, self.inlines.closing = (end, backticks) if has_content else (opening.start(), "")
+            self.inlines.shown_end = opening.start()
+            self.inlines.closing = ""
+            if self.text[start:end].strip():
+                self.inlines.code_spans.append((opening.start(), end))
+                self.inlines.shown_end = end
+                self.inlines.closing = backticks
         return start
 
     def _end_construct(self, start: int, end: int) -> None:
@@ -299,7 +302,9 @@ class _InlineParser:
 
     def _separate_emphasis(self, opener: DelimiterRun, closer: DelimiterRun) -> None:
         """Adds the spaces that Slack needs around emphasis, or removes delimiters that it wouldn't read."""
-        start, end, last = opener.start, opener.start + opener.length, closer.start + closer.length
+        start = opener.start
+        end = opener.start + opener.length
+        last = closer.start + closer.length
         if opener.delimiter != "*" or closer.start - opener.start > MAX_CONSTRUCT_CHARS:
             return
         if closer.length == opener.length and (
@@ -355,7 +360,8 @@ class _InlineParser:
     def _parse_closing_bracket(self, end: int) -> int:
         if not self.brackets:
             return end + 1
-        bracket, is_inactive = self.brackets.pop(), len(self.brackets) < self.inactive_brackets
+        bracket = self.brackets.pop()
+        is_inactive = len(self.brackets) < self.inactive_brackets
         self.inactive_brackets = min(self.inactive_brackets, len(self.brackets))
         if is_inactive and not bracket.is_image:
             return end + 1
@@ -417,7 +423,8 @@ class _InlineParser:
         elif text.startswith("<", at):
             return (-1 if _INCOMPLETE_POINTED_DESTINATION.match(text, at) else 0), None
         else:
-            start, at = at, self._destination_end(at)
+            start = at
+            at = self._destination_end(at)
             if at == len(text):
                 return -1, None
             destination = text[start:at]
@@ -436,7 +443,8 @@ class _InlineParser:
         """
         if start - 1 in self._destination_ends:
             return self._destination_ends[start - 1]
-        end, open_parentheses = len(self.text), list[int]()
+        end = len(self.text)
+        open_parentheses: list[int] = []
         for mark in _DESTINATION_MARK.finditer(self.text, start):
             if mark[0] == "(":
                 open_parentheses.append(mark.start())
@@ -525,7 +533,9 @@ class _InlineParser:
             (bracket for bracket in self._active_brackets() if shown_end - bracket.start <= MAX_HELD_LABEL_CHARS), None
         )
         if held:
-            shown_end, self.last_run, inlines.closing = held.start, held.last_run, ""
+            shown_end = held.start
+            self.last_run = held.last_run
+            inlines.closing = ""
         elif entity := _INCOMPLETE_ENTITY.search(text, 0, shown_end):
             shown_end = shown_end if inlines.closing else entity.start()
         run = self.last_run

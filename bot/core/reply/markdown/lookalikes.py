@@ -67,7 +67,8 @@ def read(text: str, max_chars: int) -> ReadText | None:
         return None
     if text.isascii() and text.isprintable():
         return ReadText(text, tuple(text))
-    latin, written = [], list[str]()
+    latin = []
+    written: list[str] = []
     for character in text:
         lookalike = _lookalike(character)
         if lookalike:

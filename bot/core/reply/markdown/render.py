@@ -140,16 +140,19 @@ def _render_growing(
     segment: str, blocks: BlockStructure, definitions: LinkDefinitions, *, incomplete: bool
 ) -> tuple[str, str] | int:
     """Returns a growing segment, rendered, and what closes it; or the start of a line that must be held back whole."""
-    growing_lines, leaf_blocks = _growing_text(segment, blocks, incomplete=incomplete), blocks.leaf_blocks
+    growing_lines = _growing_text(segment, blocks, incomplete=incomplete)
+    leaf_blocks = blocks.leaf_blocks
     is_read_below = growing_lines is not None and growing_lines is leaf_blocks[-1].lines
     replacements = replacements_of(segment, leaf_blocks[:-1] if is_read_below else leaf_blocks, definitions)
-    end, closing = len(segment), _closing_fence(blocks.open_leaf)
+    end = len(segment)
+    closing = _closing_fence(blocks.open_leaf)
     if growing_lines:
         leaf = leaf_blocks[-1]
-        text = text_of(segment, growing_lines) + "\n" * (not incomplete)
+        text = text_of(segment, growing_lines) + ("" if incomplete else "\n")
         start = definitions_end(text) if leaf.kind is LeafKind.PARAGRAPH else 0
         inlines = parse_inlines(text, definitions.destinations, growing=True, start=start)
-        end, closing = source_offsets(growing_lines, [inlines.shown_end])[0], inlines.closing
+        end = source_offsets(growing_lines, [inlines.shown_end])[0]
+        closing = inlines.closing
         last_shown = next(line for line in reversed(leaf.lines) if line.content <= end or line is leaf.lines[0])
         if end < growing_lines[-1].end and is_ambiguous(segment[last_shown.content : end]):
             # The rest of the line could be read as another block.

@@ -130,5 +130,5 @@ def _decided(segment: str, lines: list[SourceLine], *, ends_line: bool) -> Decid
     """Returns the decided inlines of a paragraph's lines, in offsets of the source."""
     if not lines:
         return DecidedInlines(0, False, [])
-    end, is_open, replacements = decided_inlines(text_of(segment, lines) + "\n" * ends_line)
+    end, is_open, replacements = decided_inlines(text_of(segment, lines) + ("\n" if ends_line else ""))
     return DecidedInlines(source_offsets(lines, [end])[0], is_open, in_source(lines, replacements))
