@@ -74,7 +74,7 @@ class Sample:
 
 @dataclass
 class Soak:
-    """One run: what was asked, what came of it, and samples of the process."""
+    """One run: what was asked, how it ended, and samples of the process."""
 
     sandbox: Sandbox
     pid: int

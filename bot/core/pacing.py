@@ -71,7 +71,7 @@ LEAST_LEARNED = 0.1
 FINALS_WEIGHT = 2.0
 """The weight of expected finals: a crowd is noticed only while its first questions are answered."""
 FINAL_WAIT_S = 1.5
-"""A final that would wait longer for an edit is posted as a new message, so that it is shown within two seconds."""
+"""A final that would wait longer for an edit is posted as a new message, which Slack shows half a second later."""
 CERTAIN_POSTS = 5
 """Posts that a channel takes in as many seconds, a stream's start counted, until Slack says otherwise."""
 POST_BURST = 10

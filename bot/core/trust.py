@@ -58,7 +58,7 @@ def read_more_than_askers(origins: Origins) -> bool:
 
 
 def of_answer(recorded: Origins, its_asker: str, asker: str) -> Origins:
-    """Returns where an earlier answer's words come from, for the person who asks now."""
+    """Returns where an earlier answer's words come from, when `asker` asks now."""
     return recorded if its_asker == asker else recorded | OTHERS
 
 

@@ -1,10 +1,10 @@
-"""The assistant pane: suggested prompts, pane context and titles; and in all threads, signs that an answer is begun.
+"""The assistant pane: suggested prompts, pane context and titles. In all threads: signs that an answer has begun.
 
-In the pane, a status stands for the placeholder, because the first post would remove it. If Slack refuses the status or
-takes too long, the placeholder comes at once.
+In the pane, a status replaces the placeholder, because the first post would remove the status. If Slack refuses the
+status or takes too long, the placeholder is posted at once.
 
-In an agent's threads, Slack's own Stop stands for Typist's button while Slack accepts the session. In channels
-everybody can press it, so a person who may not stop the answer is told.
+In an agent's threads, Slack's own Stop replaces Typist's button while Slack accepts the session. In channels everybody
+can press it. Typist tells a person who may not stop the answer.
 """
 
 import asyncio

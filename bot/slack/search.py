@@ -1,8 +1,8 @@
-"""Slack search: a tool with which a model finds messages in public channels, on behalf of the person who asked.
+"""Slack search: a tool that finds messages in public channels, with the asker's permissions.
 
-Slack lets a bot search only with the action_token of a person's message, and shows it what that person may see. The
-token stays in the memory of the processes that run when it comes (bot/services/shared_tokens.py). A process that starts
-later can't search for its question, and the model says so.
+Slack lets a bot search only with the action_token of a person's message, and returns what that person may see. The
+token stays in the memory of the processes that run when the message arrives (bot/services/shared_tokens.py). A process
+that starts later can't search for that question, and the model says so.
 
 Slack forbids keeping search results: they are never stored or logged. A take-over may search again.
 """
@@ -85,7 +85,7 @@ log = logging.getLogger(__name__)
 
 
 class SlackSearch:
-    """Slack's search as a tool of models, on behalf of the person who asked. Needs the scope search:read.public."""
+    """Slack's search as a tool of models, with the asker's permissions. Needs the scope search:read.public."""
 
     def __init__(self, client: PacedClient, readers: ChannelReaders) -> None:
         self._client = client

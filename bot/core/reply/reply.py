@@ -8,16 +8,16 @@ call, in this order:
 2. the upload of files that belong below the pages;
 3. deletions of messages that no longer belong to the reply.
 
-How a page's message travels is its carrier's business: edits (edits.py), unless the reply was told to let another
-carrier begin it.
+A page's carrier decides how its message travels. That is edits (edits.py), unless the scheduler chose another carrier
+to begin the page.
 
 A call that fails is not recorded as displayed, so the comparison finds the same difference again, with newer text. A
 take-over starts from what an earlier attempt displayed (`Shown`). Full pages never change, so an edit
 costs the same however long the answer is. A page is laid out once all before it are displayed, so no step lays out
 more than one: not a long delta, nor another form, nor the end.
 
-Questions change nothing. What has happened is told by the methods above `next_call`, and life.py says where each state
-of a reply leads.
+Queries change nothing. The methods above `next_call` tell a reply what has happened. life.py has the states of a reply
+and their transitions.
 """
 
 import math

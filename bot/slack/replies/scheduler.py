@@ -21,7 +21,7 @@ One loop (`run`) serves all live replies of a workspace, because they share its 
 4. starts the most urgent call that may go now, as a task of its own, and repeats from 1;
 5. if none may go now, sleeps until the earliest time that the budget named, or until a reply changes.
 
-An answer's end that no edit can show within two seconds, because the edit budget is used up, is posted as a new
+If the edit budget is used up, so that no edit can show an answer's end within FINAL_WAIT_S, the end is posted as a new
 message, and the old message is deleted. Posts and deletions have budgets of their own.
 
 A reply has at most one call in flight. So calls of one reply arrive in order, and the answer to each is known before

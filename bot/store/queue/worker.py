@@ -1,4 +1,4 @@
-"""The queue, as seen by a worker: it claims jobs, keeps them alive, and ends or releases them."""
+"""A worker's operations on the queue: claim jobs, keep them alive, end or release them."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -32,9 +32,9 @@ class WorkerQueue(WorkerOperations):
 
     Every write names the worker and the attempt, so that a worker that lost the job writes nothing.
 
-    The answer to a commit may be lost, and with it the jobs that were claimed. Such jobs belong to this worker, but
-    nobody works on them. So the class remembers which jobs it handed out. After a claim that failed, it first returns
-    claimed jobs that it has not handed out.
+    If the answer to a commit is lost, the claimed jobs belong to this worker, but nobody works on them. So the class
+    remembers which jobs it handed out. After a claim that failed, it first returns claimed jobs that it has not handed
+    out.
     """
 
     def __init__(
