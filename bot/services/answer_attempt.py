@@ -40,10 +40,9 @@ class Cancellation(Enum):
 class AnswerAttempt:
     """One attempt at a job, and its progress."""
 
-    job: Job
+    answer: Answer
     claimed_at: float
     """By the monotonic clock."""
-    answer: Answer = field(init=False)
     step: StepUnderWay | None = None
     """The last request to a model; None if no model was asked, or if it charges nothing."""
     first_token_s: float | None = None
@@ -66,8 +65,12 @@ class AnswerAttempt:
     prompt_version: str | None = None
 
     def __post_init__(self) -> None:
-        self.answer = Answer(self.job)
         self.searches = searches([item for step in self.answer.steps for item in step.items])
+
+    @property
+    def job(self) -> Job:
+        """The job that the answer is for."""
+        return self.answer.job
 
     @property
     def completion(self) -> Completion | None:

@@ -43,6 +43,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from bot.clock import Clock
+from bot.core.answer import Answer
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.lease import Lease
 from bot.errors import StoreError, trace_of
@@ -197,7 +198,7 @@ class Worker:
         for job in jobs:
             if job.earlier:
                 log.info("job %d: also answers earlier questions: %d", job.id, len(job.earlier))
-            attempt = AnswerAttempt(job, self.clock.monotonic())
+            attempt = AnswerAttempt(Answer(job), self.clock.monotonic())
             _, earlier = self._live.get(job.id, (None, None))
             self._live[job.id] = (attempt, asyncio.create_task(self._run_attempt(attempt, earlier)))
 

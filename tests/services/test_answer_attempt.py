@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.answer import StepUnderWay
+from bot.core.answer import Answer, StepUnderWay
 from bot.core.conversation import Job, TextPart
 from bot.core.job import End, Spent
 from bot.core.stream import Citation, Completion, FinishReason, Opaque, Thinking, ToolCall, Usage
@@ -19,7 +19,7 @@ END = End(EndReason.WHOLE)
 
 
 def attempt_at(*steps: Step) -> AnswerAttempt:
-    return AnswerAttempt(Job(1, QUESTION, 1, steps=steps, version=3), claimed_at=10.0)
+    return AnswerAttempt(Answer(Job(1, QUESTION, 1, steps=steps, version=3)), claimed_at=10.0)
 
 
 def asked(*steps: Step) -> AnswerAttempt:

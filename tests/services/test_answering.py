@@ -207,7 +207,7 @@ async def test_job_that_was_interrupted_too_often_asks_no_model() -> None:
     stage.open_all()
     await stores.queue.enqueue("Ev1", QUESTION)
     [job] = await stores.worker_queue.claim(1)
-    await stage.answering.answer(AnswerAttempt(replace(job, interruptions=3), clock.monotonic()))
+    await stage.answering.answer(AnswerAttempt(Answer(replace(job, interruptions=3)), clock.monotonic()))
     assert stage.model.prompts == []
     assert (await stage.row()).end_reason == EndReason.INTERRUPTED_TOO_OFTEN
     assert seen(stage.replies.opened[0].end) == End(EndReason.INTERRUPTED_TOO_OFTEN, texts.INTERRUPTED)
@@ -331,7 +331,7 @@ async def alone() -> AsyncIterator[AnsweringStage]:
 async def attempt_at(stage: AnsweringStage, change: Callable[[Job], Job] = lambda job: job) -> AnswerAttempt:
     """Claims the question's job and runs an attempt at it, as if the job were changed."""
     [job] = await stage.stores.worker_queue.claim(1)
-    attempt = AnswerAttempt(change(job), stage.clock.monotonic())
+    attempt = AnswerAttempt(Answer(change(job)), stage.clock.monotonic())
     await stage.answering.answer(attempt)
     return attempt
 
@@ -541,11 +541,11 @@ async def test_resumed_answer_repeats_nothing_and_loses_nothing(alone: Answering
     attempt = await attempt_at(alone, lambda job: replace(job, checkpoint=Checkpoint(TEXT)))
     start = Answer(attempt.job).text
     assert (await turn(alone)).answer == f"{start}Because."
-    resumed = AnswerAttempt(replace(attempt.job, attempts=2), 0.0)
+    resumed = AnswerAttempt(Answer(replace(attempt.job, attempts=2)), 0.0)
     alone.model.events = (f"{start[-40:]}It", " is.", Completion(MODEL, FinishReason.STOP, None))
     await alone.answering.answer(resumed)
     assert resumed.answer.text == f"{start}It is."
-    held = AnswerAttempt(replace(attempt.job, attempts=3), 0.0)
+    held = AnswerAttempt(Answer(replace(attempt.job, attempts=3)), 0.0)
     alone.model.events = ("is true", Completion(MODEL, FinishReason.STOP, None))
     await alone.answering.answer(held)
     assert held.answer.text == f"{start}is true"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bot.clock import SystemClock
+from bot.core.answer import Answer
 from bot.core.conversation import (
     File,
     FollowUp,
@@ -168,7 +169,7 @@ WAYS: dict[str, Origins] = {
 
 
 def attempt_after(event: StreamEvent) -> AnswerAttempt:
-    attempt = AnswerAttempt(Job(1, QUESTION, 1), claimed_at=10.0)
+    attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), claimed_at=10.0)
     attempt.step_began("openai/m", 10, prompt_of([]).origins)
     attempt.receive(event, 11.0)
     return attempt
@@ -206,5 +207,5 @@ def test_write_runs_unasked_after_the_askers_messages_and_answers_to_them(how: s
 
 @pytest.mark.parametrize("so_far_origins", [UNKNOWN, ASKERS | TOOL, ASKERS | WEB])
 def test_continued_answer_carries_what_it_had_read(so_far_origins: Origins) -> None:
-    attempt = AnswerAttempt(Job(1, QUESTION, 1, so_far="Seen.", so_far_origins=so_far_origins), claimed_at=10.0)
+    attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1, so_far="Seen.", so_far_origins=so_far_origins)), claimed_at=10.0)
     assert state_of_write("allow", attempt.answer.origins) is CallState.ASKED
