@@ -78,13 +78,16 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    parser = _parser()
     try:
-        options = _parser().parse_args(arguments)
+        options = parser.parse_args(arguments)
     except SystemExit as ended:
         # argparse has written help, the version or what is wrong.
         return EXIT_INVALID if ended.code else 0
     env = settings.environment()
-    return SUBCOMMANDS[options.command or _default_subcommand(env)].run(env, options)
+    if options.command is None:
+        options = parser.parse_args([_default_subcommand(env)])
+    return SUBCOMMANDS[options.command].run(env, options)
 
 
 def _failed(code: int, *sentences: str) -> int:

@@ -101,17 +101,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Runs the sandbox until the process gets a signal to stop, and returns the exit code."""
     exit_on_sigterm()
-    # Without a subcommand, none of these options exists.
-    port, model = getattr(options, "port", None), getattr(options, "model", None)
-    path: Path | None = getattr(options, "manifest", None)
+    port, model = options.port, options.model
     emulator.require_packages()
-    strict_posts = getattr(options, "posts", "generous") == "strict"
-    manifest = emulator.read_manifest(path) if path else app_manifest(agent=getattr(options, "agent", False))
-    given = {kind: getattr(options, f"{kind}_token", None) for kind in emulator.TOKEN_PREFIXES}
+    strict_posts = options.posts == "strict"
+    manifest = emulator.read_manifest(options.manifest) if options.manifest else app_manifest(agent=options.agent)
+    given = {kind: getattr(options, f"{kind}_token") for kind in emulator.TOKEN_PREFIXES}
     tokens = {kind: token for kind, token in given.items() if token is not None}
     if tokens and not options.no_bot:
         raise SettingsError(["--bot-token and --app-token are for a bot of your own: add --no-bot."])
-    if getattr(options, "no_bot", False):
+    if options.no_bot:
         if model is not None:
             raise SettingsError(["--model chooses Typist's model: leave it out with --no-bot."])
         return emulator.run(None if port is None else parse_port(port), manifest, tokens, strict_posts=strict_posts)
