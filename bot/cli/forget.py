@@ -118,15 +118,11 @@ async def _erase(ours: Settings, target: ErasureTarget) -> None:
 
 async def _nothing_recorded(database_url: str) -> str:
     """Returns why there is nothing to delete, "" if there may be something."""
-    from bot.store.engine import create_engine, database_errors
+    from bot.store.engine import connected
     from bot.store.migrate import nothing_recorded
 
-    engine = create_engine(database_url)
-    try:
-        with database_errors():
-            return await nothing_recorded(engine)
-    finally:
-        await engine.dispose()
+    async with connected(database_url) as engine:
+        return await nothing_recorded(engine)
 
 
 async def _with_team(ours: Settings, thread: ThreadKey) -> ThreadKey:

@@ -24,12 +24,8 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 async def _migrate(database_url: str) -> str | None:
-    from bot.store.engine import create_engine, database_errors
+    from bot.store.engine import connected
     from bot.store.migrate import migrate
 
-    engine = create_engine(database_url)
-    try:
-        with database_errors():
-            return await migrate(engine)
-    finally:
-        await engine.dispose()
+    async with connected(database_url) as engine:
+        return await migrate(engine)

@@ -70,23 +70,19 @@ def parse_since(text: str | None) -> int:
 async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageReport, str]:
     """Returns the report, and why it is empty if Typist has not recorded anything yet."""
     from bot.store import usage_report
-    from bot.store.engine import READS, create_engine, database_errors
+    from bot.store.engine import READS, connected
     from bot.store.migrate import migrate, nothing_recorded
 
-    engine = create_engine(database_url)
     report = UsageReport(by)
-    try:
-        with database_errors():
-            if nothing := await nothing_recorded(engine):
-                return report, nothing
-            await migrate(engine)
-            async with engine.execution_options(**{READS: True}).begin() as connection:
-                report.add(
-                    await usage_report.uses(connection, since * DAY_S),
-                    await usage_report.thumbs(connection, since * DAY_S),
-                )
-    finally:
-        await engine.dispose()
+    async with connected(database_url) as engine:
+        if nothing := await nothing_recorded(engine):
+            return report, nothing
+        await migrate(engine)
+        async with engine.execution_options(**{READS: True}).begin() as connection:
+            report.add(
+                await usage_report.uses(connection, since * DAY_S),
+                await usage_report.thumbs(connection, since * DAY_S),
+            )
     return report, ""
 
 

@@ -82,6 +82,17 @@ def database_errors() -> Iterator[None]:
 
 
 @asynccontextmanager
+async def connected(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """Yields an engine for one operation. Raises SettingsError, and StoreError for what fails in the block."""
+    engine = create_engine(database_url)
+    try:
+        with database_errors():
+            yield engine
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
 async def answered_within(limit_s: float | None, let_go_s: float = _LET_GO_S) -> AsyncIterator[None]:
     """Raises TimeoutError if the block takes longer: a server that hangs keeps its connections open.
 
