@@ -54,22 +54,19 @@ class AccessControl:
         kind = UserKind.BOT if question.from_bot else self._users.known(question.user_id)
         return None if kind is None and self._must_ask(question) else access.denial(self._rules, question, kind)
 
-    async def denial(self, question: Question, *, now_within_s: float | None = None) -> Denial | None:
+    async def denial(
+        self, question: Question, *, now_within_s: float | None = None, members_only: bool = False
+    ) -> Denial | None:
         """Returns why the asker is denied, None if they have access.
 
-        An asker of unknown kind is denied, so that no guest gets in when Slack fails. With `now_within_s`, only what
-        Slack says within this time counts, and nothing that it said before.
+        An asker of unknown kind is denied, so that no guest gets in when Slack fails. `now_within_s`: as in Users.kind.
         """
         kind = UserKind.BOT if question.from_bot else None
-        user_id = question.user_id
-        if kind is None and self._must_ask(question):
-            users = self._users
-            kind = await (users.kind(user_id) if now_within_s is None else users.kind_now(user_id, now_within_s))
-        return access.denial(self._rules, question, kind)
-
-    async def is_member_now(self, user_id: str, within_s: float) -> bool:
-        """Returns whether Slack says now that a person is a member of the workspace."""
-        return await self._users.kind_now(user_id, within_s) is UserKind.MEMBER
+        if kind is None and (members_only or self._must_ask(question)):
+            kind = await self._users.kind(question.user_id, now_within_s=now_within_s)
+        if denial := access.denial(self._rules, question, kind):
+            return denial
+        return Denial.NO_MEMBER if members_only and kind is not UserKind.MEMBER else None
 
     async def allows(self, question: Question) -> bool:
         """Returns whether the asker has access, and tells an asker who hasn't."""

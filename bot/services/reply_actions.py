@@ -37,7 +37,8 @@ LOOKS_FOR_END = 8
 """How often a press of a button that only ended answers have looks for the answer's end."""
 CHECKED_WITHIN_S = 2.0
 """How long a press waits for Slack to say who presses: a modal must open within three seconds."""
-_ABOUT_CALLS = (ReplyAction.DETAILS, ReplyAction.ARGUMENTS, ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS)
+_ALLOWS = (ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS)
+_ABOUT_CALLS = (ReplyAction.DETAILS, ReplyAction.ARGUMENTS, *_ALLOWS)
 """Actions that show or allow calls of tools."""
 _JOB_ID = re.compile("[0-9]{1,18}")
 """Digits that fit into a database's integer."""
@@ -198,9 +199,6 @@ class ReplyActions:
         allows = press.action is not ReplyAction.DENY
         if call is not None and allows and not press.in_modal and ask_of(call, answer.version, self.admins).is_cut:
             return ActionResponse(texts.SHOW_ALL_FIRST)
-        needs_member = call is not None and allows and not call.read_only
-        if needs_member and not await self.access_control.is_member_now(press.user_id, CHECKED_WITHIN_S):
-            return ActionResponse(texts.ONLY_MEMBERS_APPROVE)
         decision = Decision.DENIED if press.action is ReplyAction.DENY else Decision.APPROVED
         if call is None or not await self.approvals.decide(
             answer.job_id, answer.version, call, decision, press.user_id
@@ -219,7 +217,9 @@ class ReplyActions:
     async def _denial(self, answer: RecordedAnswer, press: Press) -> str | None:
         """Returns why the presser may not see or decide about calls: they need access themselves, as of now."""
         as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)
-        return await self.access_control.denial(as_theirs, now_within_s=CHECKED_WITHIN_S)
+        call = await self._call_of(answer, press) if press.action in _ALLOWS else None
+        may_write = press.action in _ALLOWS and not (call and call.read_only)
+        return await self.access_control.denial(as_theirs, now_within_s=CHECKED_WITHIN_S, members_only=may_write)
 
     async def _show_arguments(self, answer: RecordedAnswer, press: Press) -> ActionResponse | None:
         call = await self._call_of(answer, press)

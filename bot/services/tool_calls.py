@@ -100,7 +100,7 @@ class ToolCalls:
         """Returns whether the asker is a member at this moment: they may have become a guest while the call waited."""
         if question.from_bot:
             return False
-        return await self.users.kind_now(question.user_id, MEMBER_WITHIN_S) is UserKind.MEMBER
+        return await self.users.kind(question.user_id, now_within_s=MEMBER_WITHIN_S) is UserKind.MEMBER
 
     def planned(
         self, calls: Sequence[ToolCall], step_no: int, offer: Offer, origins: Origins

@@ -19,6 +19,10 @@ class PacedClient:
         self._budget = budget
         self.clock = clock
 
+    def spare(self, method: str) -> int:
+        """Returns how many calls of a method with a budget may go now."""
+        return self._budget.spare(method)
+
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
         """Returns the method's answer. Arguments that are None are left out."""
         async with self._budget.turn(method, _channel_id(arguments)):

@@ -23,6 +23,7 @@ CALLS_PER_MINUTE = {
     "conversations.history": 50,
     "files.completeUploadExternal": 100,
     "files.delete": 50,
+    "users.info": 100,
     "views.publish": 100,
     "agents.sessions.setStatus": 50,
     "assistant.search.context": 10,

@@ -65,8 +65,8 @@ RECOVERY = RetryPolicy(Backoff(0.5, 8.0))
 """Reading what Slack shows of a reply; the caller bounds it by a timeout."""
 HISTORY_PAGE = RetryPolicy(Backoff(1.0, 1.0), max_tries=3)
 """A page of a conversation; the caller bounds the whole conversation by a timeout."""
-USER_KIND = RetryPolicy(Backoff(0.5, 8.0), max_tries=7, max_retry_after_s=10.0)
-"""users.info where access depends on it: while Slack doesn't answer, the person has no access."""
+USER_KIND = RetryPolicy(Backoff(0.5, 6.0))
+"""users.info where access depends on it; those who wait bound it by a timeout."""
 EPHEMERAL = RetryPolicy(Backoff(1.0, 8.0), max_tries=5, max_retry_after_s=60.0)
 """Telling one person something that is told once. Slack keeps no such message: one whose response was lost is shown
 twice."""

@@ -1,4 +1,7 @@
-"""Tries calls to Slack again, by a retry policy: the one place that catches a failed call and sleeps."""
+"""Tries calls to Slack again, by a retry policy: the one place that catches a failed call and sleeps.
+
+Only lookups of people do so themselves, because all of them share one pace (users.py).
+"""
 
 import logging
 import math

@@ -1,31 +1,46 @@
 """Looks up people: their names, and whether they are members, guests or strangers.
 
 users.info answers both, so each answer is kept once and used for both. A kind decides over access, so it is trusted for
-ten minutes; a name only reads better than an id, so it is trusted for an hour. Channels have names as well
-(conversations.info) and are kept beside people.
+ten minutes, or looked up as of now; a name only reads better than an id, so it is trusted for an hour. Channels have
+names as well (conversations.info) and are kept beside people.
+
+Slack takes 100 calls of users.info a minute (rate_budget.py), whoever needs them, so:
+
+- All who wait for one person share that person's lookup and its retries.
+- Lookups of kinds stand in one line, and AT_ONCE of them are open. One that fails keeps its place for a wait that grows
+  with the failures in a row, whomever they are about, and then goes to the end of the line. So an outage costs half of
+  the calls however many people wait, and its end is noticed within seconds: a success waits for nothing.
+- Names are left out while the calls get scarce.
 """
 
 import asyncio
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.core.limits.access import UserKind
 from bot.errors import RateLimited, Refused
 from bot.slack.paced_client import PacedClient
-from bot.slack.retry_policy import USER_KIND
-from bot.slack.retrying import Retrying
+from bot.slack.retry_policy import NO_FAILURES, USER_KIND
 
+NOW_S = 1.0
+"""A lookup under way that began this long ago still says what is true now. One that has ended doesn't."""
 KIND_TRUSTED_S = 600.0
 KIND_KEPT_S = 3_600.0
 """How long a kind applies while Slack gives no newer one."""
 KIND_WITHIN_S = 45.0
 """Room for two calls without a response, so that a short outage of Slack denies nobody."""
+AT_ONCE = 5
+"""Lookups of kinds that are open at once."""
 NAME_TRUSTED_S = 3_600.0
+NAMES_WITHIN_S = 5.0
 MAX_NAMES = 50
 """The most lookups for one prompt: half of the calls of users.info that Slack allows in a minute."""
+KEPT_FOR_KINDS = 40
+"""Calls of a minute that no name uses."""
 PEOPLE_PER_PAGE = 1_000
 MAX_PROFILES = 5_000
 """Kept in memory; the oldest are dropped."""
@@ -49,6 +64,16 @@ class Profile:
     kind: UserKind | None = None
     """Of a person; None if Slack doesn't say."""
     kind_at: float = -math.inf
+    """When the lookup began that says so."""
+
+
+@dataclass(slots=True)
+class _Lookup:
+    """A lookup that is going on. Its result is False if Slack refuses for good."""
+
+    task: asyncio.Task[bool]
+    waiting: int = 0
+    """How many wait for it."""
 
 
 class Users:
@@ -63,52 +88,72 @@ class Users:
         self._clock = client.clock
         self._team_id = team_id
         self._profiles: dict[str, Profile] = {}
-        self._lookups: dict[str, asyncio.Task[None]] = {}
+        self._lookups: dict[str, _Lookup] = {}
+        self._line = asyncio.Semaphore(AT_ONCE)
+        self._failures = NO_FAILURES
+        """Of lookups of kinds in a row, whomever they were about."""
 
     def known(self, user_id: str) -> UserKind | None:
         """Returns a person's kind of account if Slack reported it within the last ten minutes, else None."""
-        profile = self._profile(user_id)
-        return profile.kind if self._clock.monotonic() < profile.kind_at + KIND_TRUSTED_S else None
+        return self._kind_within(user_id, KIND_TRUSTED_S)
 
-    async def kind(self, user_id: str) -> UserKind | None:
-        """Returns a person's kind of account, None if Slack doesn't say within seconds.
+    async def kind(self, user_id: str, *, now_within_s: float | None = None) -> UserKind | None:
+        """Returns a person's kind of account, None if Slack doesn't say in time.
 
-        While Slack fails, its last answer still applies.
+        What it said in the last ten minutes is enough, and while it fails, in the last hour. With `now_within_s`, Slack
+        has to say within this time what is true now.
         """
-        if kind := self.known(user_id):
-            return kind
-        await self._ask_until_answered(user_id, KIND_WITHIN_S)
-        profile = self._profile(user_id)
-        return profile.kind if self._clock.monotonic() < profile.kind_at + KIND_KEPT_S else None
+        if now_within_s is not None:
+            return await self._look_up_kind(user_id, NOW_S, now_within_s)
+        kind = self.known(user_id) or await self._look_up_kind(user_id, KIND_TRUSTED_S, KIND_WITHIN_S)
+        return kind or self._kind_within(user_id, KIND_KEPT_S)
 
-    async def kind_now(self, user_id: str, within_s: float) -> UserKind | None:
-        """Returns a person's kind of account as Slack says now, whatever it said before; None if it doesn't in time."""
-        started = self._clock.monotonic()
-        await self._ask_until_answered(user_id, within_s)
+    def _kind_within(self, user_id: str, age_s: float) -> UserKind | None:
         profile = self._profile(user_id)
-        return profile.kind if profile.kind_at >= started else None
+        return profile.kind if self._clock.monotonic() < profile.kind_at + age_s else None
 
-    async def _ask_until_answered(self, user_id: str, within_s: float) -> None:
-        """Asks for a person's kind until Slack answers or refuses for good, or the time is up."""
+    async def _look_up_kind(self, user_id: str, max_age_s: float, within_s: float) -> UserKind | None:
+        """Returns a person's kind by a lookup that is under way or begins now, None if Slack doesn't say in time.
+
+        `max_age_s`: how long ago it may have begun.
+        """
+        after = self._clock.monotonic() - max_age_s
         try:
             async with asyncio.timeout(within_s):
-                await Retrying(USER_KIND, self._clock, "a person's kind is not known").call(
-                    lambda: self._look_up(user_id)
-                )
+                while await self._share(user_id, self._ask_in_line):
+                    if (profile := self._profile(user_id)).kind_at > after:
+                        return profile.kind
         except TimeoutError:
             log.warning("the kind of user %s is not known: Slack doesn't answer", user_id)
-        except RateLimited as error:
-            log.warning("the kind of user %s is not known: %s", user_id, error)
-        except Refused as error:
-            level = logging.WARNING if error.reason.may_pass else logging.ERROR
-            log.log(level, "the kind of user %s is not known (is the scope users:read granted?): %s", user_id, error)
+        return None
+
+    async def _ask_in_line(self, user_id: str) -> bool:
+        """Asks for a person's kind until Slack answers or refuses for good, or nobody waits for it."""
+        while True:
+            async with self._line:
+                if not self._lookups[user_id].waiting:
+                    return True
+                try:
+                    await self._ask(user_id)
+                except (RateLimited, Refused) as error:
+                    now = self._clock.monotonic()
+                    self._failures = self._failures.and_one(now)
+                    next_try_at = USER_KIND.next_try_at(error, self._failures, now)
+                    if next_try_at is None:
+                        log.error("the kind of user %s is not known (is users:read granted?): %s", user_id, error)
+                        return False
+                    log.warning("the kind of user %s is not known yet: %s", user_id, error)
+                    await self._clock.sleep(next_try_at - now)
+                else:
+                    self._failures = NO_FAILURES
+                    return True
 
     async def list_all(self) -> None:
         """Keeps what Slack says of all people of the workspace. Raises RateLimited and Refused."""
         cursor = ""
         for _ in range(MAX_PROFILES // PEOPLE_PER_PAGE):
-            page = await self._client.call("users.list", limit=PEOPLE_PER_PAGE, cursor=cursor or None)
             now = self._clock.monotonic()
+            page = await self._client.call("users.list", limit=PEOPLE_PER_PAGE, cursor=cursor or None)
             for person in page.get("members") or ():
                 self._keep(str(person.get("id")), Profile(name_of(person), now, kind_of(person, self._team_id), now))
             cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
@@ -118,33 +163,51 @@ class Users:
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Returns the names of the first MAX_NAMES people and channels, by id, as far as Slack gives them."""
         wanted = [id_ for id_ in ids if id_[:1] in _METHODS][:MAX_NAMES]
-        names = await asyncio.gather(*map(self._name, wanted))
-        return {id_: name for id_, name in zip(wanted, names, strict=True) if name}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NAMES_WITHIN_S):
+                await asyncio.gather(*map(self._look_up_name, wanted))
+        return {id_: name for id_ in wanted if (name := self._profile(id_).name)}
 
-    async def _name(self, id_: str) -> str:
-        if self._clock.monotonic() >= self._profile(id_).named_at + NAME_TRUSTED_S:
-            try:
-                await self._look_up(id_)
-            except (RateLimited, Refused) as error:
-                log.info("name of %s not found: %s", id_, error)
-        return self._profile(id_).name
+    async def _look_up_name(self, id_: str) -> None:
+        is_known = self._clock.monotonic() < self._profile(id_).named_at + NAME_TRUSTED_S
+        is_left_out = _method_of(id_) is _USER and self._client.spare(_USER[0]) - len(self._lookups) <= KEPT_FOR_KINDS
+        if not is_known and not is_left_out:
+            await self._share(id_, self._ask_for_name)
 
-    async def _look_up(self, id_: str) -> None:
-        """Asks Slack and keeps the answer. Simultaneous lookups share one call, which outlives a canceled one."""
+    async def _ask_for_name(self, id_: str) -> bool:
+        try:
+            await self._ask(id_)
+        except (RateLimited, Refused) as error:
+            log.info("name of %s not found: %s", id_, error)
+        return True
+
+    async def _share(self, id_: str, ask: Callable[[str], Coroutine[Any, Any, bool]]) -> bool:
+        """Waits for the lookup that is going on, or for the one that `ask` begins, which outlives a canceled one."""
         lookup = self._lookups.get(id_)
         if lookup is None:
-            lookup = self._lookups[id_] = asyncio.create_task(self._ask(id_))
-            lookup.add_done_callback(lambda _: self._lookups.pop(id_, None))
-        await asyncio.shield(lookup)
+            lookup = self._lookups[id_] = _Lookup(asyncio.create_task(self._run(id_, ask)))
+        lookup.waiting += 1
+        try:
+            return await asyncio.shield(lookup.task)
+        finally:
+            lookup.waiting -= 1
+
+    async def _run(self, id_: str, ask: Callable[[str], Coroutine[Any, Any, bool]]) -> bool:
+        try:
+            return await ask(id_)
+        finally:
+            del self._lookups[id_]
 
     async def _ask(self, id_: str) -> None:
-        method, argument = _METHODS.get(id_[:1], _USER)
+        """Asks Slack once and keeps the answer. Raises RateLimited and Refused."""
+        method, argument = _method_of(id_)
+        asked_at = self._clock.monotonic()
         try:
             answer = await self._client.call(method, **{argument: id_})
         except Refused as error:
             now = self._clock.monotonic()
             if method == _USER[0] and error.error in STRANGER_ERRORS:
-                self._keep(id_, Profile("", now, UserKind.EXTERNAL, now))
+                self._keep(id_, Profile("", now, UserKind.EXTERNAL, asked_at))
                 return
             if not error.reason.may_pass:
                 # Slack would refuse the name again, so it isn't requested again; a kind is, each time.
@@ -153,7 +216,7 @@ class Users:
         now = self._clock.monotonic()
         subject = answer.get(argument) or {}
         kind = kind_of(subject, self._team_id) if method == _USER[0] else None
-        self._keep(id_, Profile(name_of(subject), now, kind, now))
+        self._keep(id_, Profile(name_of(subject), now, kind, asked_at))
 
     def _profile(self, id_: str) -> Profile:
         return self._profiles.get(id_, _UNKNOWN)
@@ -166,6 +229,10 @@ class Users:
 
 
 _UNKNOWN = Profile()
+
+
+def _method_of(id_: str) -> tuple[str, str]:
+    return _METHODS.get(id_[:1], _USER)
 
 
 def kind_of(user: Mapping[str, Any], team_id: str) -> UserKind | None:

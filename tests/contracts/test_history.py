@@ -213,6 +213,7 @@ async def test_failed_name_lookup_is_repeated(fault: str) -> None:
     sandbox.faults.start(fault, method="users.info", times=1)
     async with opened(sandbox) as workspace:
         assert await workspace.users.names(["U0ADA"]) == {}
+        await asyncio.sleep(60)
         assert await workspace.users.names(["U0ADA"]) == {"U0ADA": "ada"}
 
 

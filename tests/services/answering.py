@@ -185,14 +185,13 @@ class Accounts(Users, EphemeralMessages):
     def known(self, user_id: str) -> UserKind | None:
         return None
 
-    async def kind(self, user_id: str) -> UserKind | None:
+    async def kind(self, user_id: str, *, now_within_s: float | None = None) -> UserKind | None:
+        if now_within_s is not None:
+            assert user_id
+            assert now_within_s > 0
+            return self.kind_at_calls() if self.kind_at_calls else self.kind_of_all
         self.token_refused = self.token_refused or self.refuses_token
         return None if self.token_refused else self.kind_of_all
-
-    async def kind_now(self, user_id: str, within_s: float) -> UserKind | None:
-        assert user_id
-        assert within_s > 0
-        return self.kind_at_calls() if self.kind_at_calls else self.kind_of_all
 
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
         return {}

@@ -188,6 +188,20 @@ async def test_only_members_approve_what_may_change_something(tool: str, action:
         assert (now.decision is None) is refused
 
 
+async def test_slack_is_asked_once_who_presses() -> None:
+    asked: list[str] = []
+
+    def kind() -> UserKind:
+        asked.append("now")
+        return UserKind.MEMBER
+
+    async with asked_about(MILK) as (stage, actions, [call]):
+        stage.accounts.kind_at_calls = kind
+        await actions.press(press_of(call))
+        [now] = await stage.stores.approvals.shown(1)
+    assert (now.decision, asked) == (Decision.APPROVED, ["now"])
+
+
 @pytest.mark.parametrize(
     "action", [ReplyAction.DETAILS, ReplyAction.ARGUMENTS, ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS]
 )

@@ -46,7 +46,7 @@ def test_calls_of_a_minute_go_at_once_and_come_back_after_it(error: Exception | 
 
 def test_method_without_a_budget_goes_at_once() -> None:
     async def run() -> list[float]:
-        return await turns(RateBudget(LoneLedger(), SimulatedClock()), 500, "users.info")
+        return await turns(RateBudget(LoneLedger(), SimulatedClock()), 500, "conversations.info")
 
     assert run_simulated(run()) == [0] * 500
 

@@ -1,4 +1,4 @@
-"""Caching of people's names and kinds, with a manual clock and Slack's answers over real HTTP."""
+"""Caching of people's names and kinds, with Slack's answers over real HTTP, while waits are skipped (tests/fast.py)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -12,13 +12,27 @@ from bot.core.lease import Lease
 from bot.core.limits.access import UserKind
 from bot.slack import users as users_module
 from bot.slack.client import SlackClient, new_session
-from bot.slack.retry_policy import USER_KIND
-from bot.slack.users import KIND_KEPT_S, KIND_TRUSTED_S, NAME_TRUSTED_S, Users, kind_of, name_of
+from bot.slack.users import (
+    KEPT_FOR_KINDS,
+    KIND_KEPT_S,
+    KIND_TRUSTED_S,
+    KIND_WITHIN_S,
+    NAME_TRUSTED_S,
+    NAMES_WITHIN_S,
+    Users,
+    kind_of,
+    name_of,
+)
 from bot.slack.workspace import Workspace
 from sandbox.server import Sandbox
-from tests.clocks import InstantClock
+from sandbox.web_api.budgets import WINDOW_S
+from sandbox.workspace import User
+from tests.fast import FastClock
 from tests.slack.schedules import LoneLedger, RecordsInMemory
 
+pytestmark = pytest.mark.skips_waits
+
+CALLS_A_MINUTE = 100
 TEAM = {"team_id": "T1"}
 KINDS: Mapping[str, tuple[Mapping[str, Any], UserKind | None]] = {
     "a member": (TEAM, UserKind.MEMBER),
@@ -44,15 +58,48 @@ NAMES: Mapping[str, tuple[Mapping[str, Any], str]] = {
 }
 
 
+class AheadClock(FastClock):
+    """A FastClock that can be set forward and remembers what was waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead_s = 0.0
+        self.sleeps: list[float] = []
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
+
+    async def sleep(self, delay_s: float) -> None:
+        self.sleeps.append(delay_s)
+        await super().sleep(delay_s)
+
+
 @dataclass
 class UsersStage:
     sandbox: Sandbox
-    clock: InstantClock
+    clock: AheadClock
     users: Users
 
     def lookups(self) -> int:
         """Returns how often Slack was asked about people."""
         return sum(call.method == "users.info" for call in self.sandbox.calls)
+
+    def most_in_a_minute(self) -> int:
+        """Returns the most lookups that arrived within a minute."""
+        times = [call.at_monotonic_s for call in self.sandbox.calls if call.method == "users.info"]
+        return max(sum(at - WINDOW_S < other <= at for other in times) for at in times)
+
+    def arrive(self, count: int) -> list[str]:
+        """Adds so many members; returns their ids."""
+        people = [User(f"U0P{number}", f"p{number}", f"P{number}", "#64748b") for number in range(count)]
+        self.sandbox.workspace.users.update((person.id, person) for person in people)
+        return [person.id for person in people]
+
+    async def fail_for(self, delay_s: float, fault: str = "internal_error") -> None:
+        """Lets all lookups fail for a time."""
+        self.sandbox.faults.start(fault, method="users.info")
+        await asyncio.sleep(delay_s)
+        self.sandbox.faults.stop(fault)
 
     def become_guest(self, user_id: str) -> None:
         people = self.sandbox.workspace.users
@@ -67,8 +114,8 @@ async def stage() -> AsyncIterator[UsersStage]:
 
 @asynccontextmanager
 async def known_people() -> AsyncIterator[UsersStage]:
-    clock = InstantClock()
-    async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
+    clock = AheadClock()
+    async with Sandbox(subscribed=frozenset(), monotonic=clock.monotonic) as sandbox, new_session() as session:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
         me = await client.identity()
         workspace = Workspace(me, client, ledger=LoneLedger(), records=RecordsInMemory(), lease=Lease(), clock=clock)
@@ -88,10 +135,10 @@ def test_name_is_the_one_that_slack_shows(subject: Mapping[str, Any], name: str)
 async def test_kind_is_trusted_for_ten_minutes_and_then_looked_up_again(stage: UsersStage) -> None:
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     stage.become_guest("U0ADA")
-    stage.clock.now_s += KIND_TRUSTED_S - 1
+    stage.clock.ahead_s += KIND_TRUSTED_S - 1
     assert await stage.users.kind("U0ADA") is stage.users.known("U0ADA") is UserKind.MEMBER
     assert stage.lookups() == 1
-    stage.clock.now_s += 1
+    stage.clock.ahead_s += 1
     assert stage.users.known("U0ADA") is None
     assert await stage.users.kind("U0ADA") is stage.users.known("U0ADA") is UserKind.GUEST
     assert stage.lookups() == 2
@@ -100,9 +147,9 @@ async def test_kind_is_trusted_for_ten_minutes_and_then_looked_up_again(stage: U
 async def test_name_is_trusted_for_an_hour(stage: UsersStage) -> None:
     assert await stage.users.names(["U0ADA"]) == {"U0ADA": "ada"}
     stage.become_guest("U0ADA")
-    stage.clock.now_s += NAME_TRUSTED_S - 1
+    stage.clock.ahead_s += NAME_TRUSTED_S - 1
     assert await stage.users.names(["U0ADA"]) == {"U0ADA": "ada"}
-    stage.clock.now_s += 1
+    stage.clock.ahead_s += 1
     assert await stage.users.names(["U0ADA"]) != {"U0ADA": "ada"}
     assert stage.lookups() == 2
 
@@ -133,26 +180,29 @@ async def test_simultaneous_lookups_share_one_call(stage: UsersStage) -> None:
 
 async def test_last_known_kind_applies_while_slack_fails(stage: UsersStage) -> None:
     await stage.users.kind("U0ADA")
-    stage.clock.now_s += KIND_TRUSTED_S
+    stage.clock.ahead_s += KIND_TRUSTED_S
     stage.sandbox.faults.start("internal_error", method="users.info")
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     assert stage.users.known("U0ADA") is None, "it must be looked up again the next time"
-    assert stage.clock.sleeps == [0.5, 1, 2, 4, 8, 8]
+    assert (stage.clock.sleeps[:4], set(stage.clock.sleeps[4:])) == ([0.5, 1, 2, 4], {6})
     assert await stage.users.kind("U0GRACE") is None
 
 
 async def test_last_known_kind_applies_after_the_scope_was_taken_away(stage: UsersStage) -> None:
     await stage.users.kind("U0ADA")
-    stage.clock.now_s += KIND_TRUSTED_S
+    stage.clock.ahead_s += KIND_TRUSTED_S
     stage.sandbox.faults.start("refuse", method="users.info", error="missing_scope")
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
 
 
-@pytest.mark.parametrize(("retry_after_s", "wait_s"), [(3, 3), (600, USER_KIND.max_retry_after_s)])
-async def test_rate_limit_is_waited_out_within_bounds(stage: UsersStage, retry_after_s: int, wait_s: float) -> None:
+@pytest.mark.parametrize(("retry_after_s", "kind"), [(3, UserKind.MEMBER), (600, None)])
+async def test_no_lookup_is_made_before_slack_says(
+    stage: UsersStage, retry_after_s: int, kind: UserKind | None
+) -> None:
     stage.sandbox.faults.start("rate_limit", method="users.info", times=1, retry_after_s=retry_after_s)
-    assert await stage.users.kind("U0ADA") is UserKind.MEMBER
-    assert stage.clock.sleeps == [wait_s]
+    assert await stage.users.kind("U0ADA") is kind
+    assert await stage.users.names(["U0ADA"]) == ({"U0ADA": "ada"} if kind else {})
+    assert stage.lookups() == (2 if kind else 1)
 
 
 async def test_kinds_are_looked_up_each_time_and_names_once_an_hour_without_the_scope(stage: UsersStage) -> None:
@@ -186,7 +236,7 @@ async def test_profile_that_is_looked_up_again_is_the_newest(
     monkeypatch.setattr(users_module, "MAX_PROFILES", 2)
     for user_id in ("U0ADA", "U0GRACE"):
         await stage.users.kind(user_id)
-    stage.clock.now_s += KIND_TRUSTED_S
+    stage.clock.ahead_s += KIND_TRUSTED_S
     for user_id in ("U0ADA", "U0NOBODY"):
         await stage.users.kind(user_id)
     assert stage.users.known("U0ADA") is UserKind.MEMBER
@@ -194,30 +244,118 @@ async def test_profile_that_is_looked_up_again_is_the_newest(
     assert stage.lookups() == 4, "the oldest was dropped, not the one looked up again"
 
 
-async def test_kind_now_is_never_what_slack_said_before(stage: UsersStage) -> None:
+async def test_kind_as_of_now_is_never_what_slack_said_before(stage: UsersStage) -> None:
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     stage.become_guest("U0ADA")
-    stage.clock.now_s += 0.1
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
-    assert await stage.users.kind_now("U0ADA", 5.0) is UserKind.GUEST
-    stage.clock.now_s += 0.1
-    stage.sandbox.faults.start("slow", method="users.info", delay_s=5.0)
-    assert await stage.users.kind_now("U0ADA", 0.2) is None
+    assert await stage.users.kind("U0ADA", now_within_s=5.0) is UserKind.GUEST
+    assert stage.lookups() == 2
 
 
-async def test_kind_is_unknown_in_bounded_time_while_slack_hangs(
-    stage: UsersStage, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fault", ["no_answer", "internal_error", "rate_limit"])
+async def test_no_kind_as_of_now_is_known_while_slack_does_not_say(stage: UsersStage, fault: str) -> None:
+    assert await stage.users.kind("U0ADA") is UserKind.MEMBER
+    stage.sandbox.faults.start(fault, method="users.info")
+    assert await stage.users.kind("U0ADA", now_within_s=2.0) is None
+
+
+async def test_lookup_that_began_seconds_ago_says_nothing_of_now(stage: UsersStage) -> None:
+    stage.sandbox.faults.start("slow", method="users.info", delay_s=5.0, times=1)
+    first = asyncio.create_task(stage.users.kind("U0ADA", now_within_s=10.0))
+    await asyncio.sleep(3)
+    assert await stage.users.kind("U0ADA", now_within_s=10.0) is await first is UserKind.MEMBER
+    assert stage.lookups() == 2
+
+
+async def test_kind_is_unknown_in_bounded_time_while_slack_hangs(stage: UsersStage) -> None:
+    stage.sandbox.faults.start("no_answer", method="users.info")
+    began = stage.clock.monotonic()
+    assert await stage.users.kind("U0ADA") is None
+    assert stage.clock.monotonic() - began < KIND_WITHIN_S + 2
+
+
+async def test_many_askers_stay_within_what_slack_takes_in_a_minute(stage: UsersStage) -> None:
+    people = stage.arrive(60)
+
+    async def steps(user_id: str) -> int:
+        known = 0
+        for _ in range(6):
+            both = await asyncio.gather(*(stage.users.kind(user_id, now_within_s=10.0) for _ in range(2)))
+            known += both.count(UserKind.MEMBER)
+            await asyncio.sleep(10)
+        return known
+
+    known = await asyncio.gather(*map(steps, people))
+    assert stage.most_in_a_minute() <= CALLS_A_MINUTE
+    assert not [call for call in stage.sandbox.calls if not call.ok]
+    assert sum(known) >= 2 * CALLS_A_MINUTE
+
+
+@pytest.mark.parametrize(("fault", "lasts_s"), [("internal_error", 30), ("no_answer", 20)])
+@pytest.mark.parametrize("count", [1, 30, 50])
+async def test_outage_denies_nobody_however_many_wait(
+    stage: UsersStage, count: int, fault: str, lasts_s: float
 ) -> None:
-    monkeypatch.setattr("bot.slack.users.KIND_WITHIN_S", 0.3)
-    stage.sandbox.faults.start("slow", method="users.info", delay_s=5.0)
-    async with asyncio.timeout(3):
-        assert await stage.users.kind("U0ADA") is None
+    people = stage.arrive(count)
+    served: list[str] = []
+
+    async def ask(user_id: str) -> UserKind | None:
+        kind = await stage.users.kind(user_id)
+        served.append(user_id)
+        return kind
+
+    outage = asyncio.create_task(stage.fail_for(lasts_s, fault))
+    await asyncio.sleep(1)
+    waiting = [asyncio.create_task(ask(user_id)) for user_id in people for _ in range(3)]
+    assert await asyncio.gather(*waiting) == [UserKind.MEMBER] * len(waiting)
+    await outage
+    assert stage.most_in_a_minute() <= CALLS_A_MINUTE
+    assert len(set(served[:3])) == 1, "all who wait for one person are told at once"
+
+
+async def test_outage_costs_half_of_the_calls_and_ends_with_the_waits(stage: UsersStage) -> None:
+    stage.sandbox.faults.start("internal_error", method="users.info")
+    kinds = await asyncio.gather(*map(stage.users.kind, stage.arrive(50)))
+    assert kinds == [None] * 50
+    assert stage.most_in_a_minute() <= CALLS_A_MINUTE / 2
+    before = stage.lookups()
+    await asyncio.sleep(30)
+    assert stage.lookups() == before, "nobody waits"
+
+
+async def test_person_whom_only_slack_cannot_tell_about_keeps_nobody_waiting(stage: UsersStage) -> None:
+    people = stage.arrive(30)
+    for user_id in people[:6]:
+        stage.sandbox.faults.start("internal_error", method="users.info", containing=f"{user_id}'")
+    kinds = await asyncio.gather(*map(stage.users.kind, people))
+    assert kinds == [None] * 6 + [UserKind.MEMBER] * 24
+
+
+async def test_names_leave_calls_for_kinds(stage: UsersStage) -> None:
+    people = stage.arrive(CALLS_A_MINUTE)
+    first, second = people[:50], people[50:]
+    assert len(await stage.users.names(first)) == 50
+    assert "C0GENERAL" in await stage.users.names([*second[:-1], "C0GENERAL"])
+    assert 50 < stage.lookups() <= CALLS_A_MINUTE - KEPT_FOR_KINDS
+    kinds = await asyncio.gather(*(stage.users.kind(user_id, now_within_s=5.0) for user_id in second[-KEPT_FOR_KINDS:]))
+    assert kinds == [UserKind.MEMBER] * KEPT_FOR_KINDS
+    assert not [call for call in stage.sandbox.calls if not call.ok]
+
+
+async def test_names_do_not_wait_for_the_end_of_an_outage(stage: UsersStage) -> None:
+    stage.sandbox.faults.start("internal_error", method="users.info")
+    kind = asyncio.create_task(stage.users.kind("U0ADA"))
+    await asyncio.sleep(1)
+    began = stage.clock.monotonic()
+    assert await stage.users.names(["U0ADA", "U0GRACE", "C0GENERAL"]) == {"C0GENERAL": "general"}
+    assert stage.clock.monotonic() - began < NAMES_WITHIN_S + 2
+    assert await kind is None
 
 
 async def test_last_known_kind_applies_for_an_hour_while_slack_fails(stage: UsersStage) -> None:
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     stage.sandbox.faults.start("refuse", method="users.info", error="account_inactive")
-    stage.clock.now_s += KIND_KEPT_S - 100
+    stage.clock.ahead_s += KIND_KEPT_S - 100
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
-    stage.clock.now_s += 101
+    stage.clock.ahead_s += 101
     assert await stage.users.kind("U0ADA") is None

@@ -35,6 +35,8 @@ class Denial(StrEnum):
     EXTERNAL = texts.DENIED_EXTERNAL
     BOT = texts.DENIED_BOT
     UNKNOWN = texts.DENIED_UNKNOWN
+    NO_MEMBER = texts.ONLY_MEMBERS_APPROVE
+    """They have access, but what they ask for is for members only."""
 
 
 _DENIALS = {
