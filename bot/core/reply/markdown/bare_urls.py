@@ -9,7 +9,6 @@ The host is in the URL's authority, between `://` and the next `/`. All else of 
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import islice
 from urllib.parse import unquote
 
@@ -126,7 +125,6 @@ def _end_of_complete_host(authority: str) -> int:
     return len(authority)
 
 
-@lru_cache(maxsize=1_024)
 def _in_ascii(host: str) -> str:
     """Returns a host as browsers look it up, in ASCII; "" if it can't be one."""
     try:
