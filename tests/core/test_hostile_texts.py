@@ -5,17 +5,13 @@ text and of one 16 times as long: linear time is 16 times as much, quadratic tim
 `python -m benchmarks.hostile` measures more functions.
 """
 
-import sys
-from collections.abc import Callable
-from types import FrameType
-
 import pytest
 
 from benchmarks.hostile import FUNCTIONS, MAX_RATIO, SHAPES, milliseconds, text_of
 from bot.core.job import End
 from bot.core.reply.edits import Post
 from bot.core.reply.markdown.links import is_deceptive
-from bot.core.reply.markdown.render import render_complete, rendered
+from bot.core.reply.markdown.render import rendered
 from bot.core.reply.markdown.stable import stable_prefix
 from bot.core.reply.messages import Shown
 from bot.core.reply.pages import Pages
@@ -24,29 +20,7 @@ from bot.core.reply.reply import Reply
 from bot.errors import EndReason, Refusal
 from bot.slack.replies.scheduled_reply import MAX_LAYOUT_CHARS
 from tests.core.conversations import question
-
-FEW_STEPS = 2_000
-FEW_CALLS = 400_000
-"""They take about 40 ms."""
-ENDLESS_CALLS = 10 * FEW_CALLS
-
-
-def steps(function: Callable[[str], object], text: str) -> int:
-    """Returns how many calls a function makes."""
-    render_complete.cache_clear()
-    count = 0
-
-    def counted(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-        assert count < ENDLESS_CALLS, "it may never end"
-
-    sys.setprofile(counted)
-    try:
-        function(text)
-    finally:
-        sys.setprofile(None)
-    return count
+from tests.core.counted import FEW_CALLS, FEW_STEPS, steps
 
 
 def growing(text: str) -> object:

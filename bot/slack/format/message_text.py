@@ -5,7 +5,7 @@ turned into the text of a message (core/inbound/mentions.py).
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bot.core.entities import escape, unescape
@@ -14,15 +14,18 @@ from bot.slack.format.rich_text import Json, dicts, quoted, string
 
 MAX_ATTACHED_CHARS = 40_000
 """The length of the longest Slack message; attachments beyond it are left out whole."""
+MAX_ELEMENTS = 1_500
+"""Blocks with more elements count as empty: the text beside them has the same words, and is read in less time."""
 MAX_DEPTH = 4
 """Forwarded messages and unknown blocks may be nested."""
 MORE = "(More is attached.)"
 
+_PARTS = ("blocks", "elements", "message_blocks", "attachments")
 _BAR = re.compile(r"<[^<>]*>|\|")
 
 
 def body_of(message: Json) -> str:
-    """Returns the writer's text: the message's blocks, or its text if the blocks are empty."""
+    """Returns the writer's text: the message's blocks, or its text if the blocks are empty or too many to read."""
     text = string(message, "text")
     body = _blocks(message, mrkdwn.labels(text), MAX_DEPTH) or mrkdwn.emphasized(text)
     return mrkdwn.message_text(body)
@@ -49,8 +52,11 @@ def is_by_app(message: Json) -> bool:
 
 def _attachments(message: Json, depth: int) -> str:
     parts: list[str] = []
-    size_chars = 0
+    size_chars = elements = 0
     for attachment in dicts(message.get("attachments")):
+        elements += _element_count(attachment) if elements <= MAX_ELEMENTS else 0
+        if elements > MAX_ELEMENTS:
+            attachment = {key: value for key, value in attachment.items() if key not in _PARTS}
         if not (part := _attachment(attachment, depth)):
             continue
         size_chars += len(part)
@@ -103,8 +109,26 @@ def _fields(attachment: Json) -> Iterator[str]:
 
 
 def _blocks(holder: Json, labels: Mapping[str, str], depth: int) -> str:
-    parts = [_block(block, labels, depth).strip("\n") for block in dicts(holder.get("blocks"))]
+    blocks = dicts(holder.get("blocks"))
+    if _element_count({"blocks": blocks}) > MAX_ELEMENTS:
+        return ""
+    parts = [_block(block, labels, depth).strip("\n") for block in blocks]
     return "\n\n".join(part for part in parts if part.strip())
+
+
+def _element_count(holder: Json) -> int:
+    """Returns how many elements and other parts are in a message or attachment; counts no farther than needed."""
+    left, count = [holder], 0
+    while left and count <= MAX_ELEMENTS:
+        node = left.pop()
+        message = node.get("message")
+        left += [message] if isinstance(message, Mapping) else []
+        for key in _PARTS:
+            parts = node.get(key)
+            if isinstance(parts, Sequence):
+                count += len(parts)
+                left += dicts(parts[:MAX_ELEMENTS])
+    return count
 
 
 def _block(block: Json, labels: Mapping[str, str], depth: int) -> str:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bot.core.inbound.mentions import with_names
 from bot.slack.format.message_text import MAX_ATTACHED_CHARS, MORE, app_name, attached_to, body_of
+from tests.core.counted import FEW_CALLS, steps
 
 Json = dict[str, Any]
 
@@ -360,3 +361,29 @@ def test_no_word_of_a_rich_text_block_is_lost(written: list[Json]) -> None:
     for part in written:
         for element in part["elements"] if part["type"] != "rich_text_list" else ():
             assert "".join(element.get("text", "").split()) in shown
+
+
+def styled(count: int, kind: str) -> Json:
+    """Returns a block of letters, each in another style than the one before it, and in an element of its own."""
+    letters = [{"type": "text", "text": "a", "style": {"bold": n % 2 == 0}} for n in range(count)]
+    lines = [{"type": "rich_text_section", "elements": [letter]} for letter in letters]
+    elements = {
+        "one line": [{"type": "rich_text_section", "elements": letters}],
+        "lines": lines,
+        "a list": [{"type": "rich_text_list", "style": "bullet", "elements": lines}],
+    }
+    return {"type": "rich_text", "elements": elements[kind]}
+
+
+@pytest.mark.parametrize("kind", ["one line", "lines", "a list"])
+def test_message_of_many_elements_is_read_in_few_steps(kind: str) -> None:
+    text = "*a*a" * 10_000
+    message = {"text": text, "blocks": [styled(20_000, kind)]}
+    assert steps(lambda _: body_of(message), "") < FEW_CALLS // 4
+    assert body_of(message) == body_of({"text": text})
+    beside = [{"text": text[:100], "blocks": [styled(700, kind)]} for _ in range(30)]
+    forwarded = [{"is_share": True, **attachment} for attachment in beside]
+    nested = [{"is_share": True, "text": "a", "attachments": beside[:3]} for _ in range(20)]
+    messages = [{"text": "", "attachments": attachments} for attachments in (beside, forwarded, nested)]
+    assert steps(lambda _: list(map(attached_to, messages)), "") < FEW_CALLS
+    assert all("a" in attached_to(message) for message in messages)
