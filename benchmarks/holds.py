@@ -28,7 +28,6 @@ from bot.core.reply.resuming import Seam, start_of
 from bot.core.reply.streams import AppendStream, StartStream, StopStream
 from bot.errors import EndReason, Refusal
 from bot.slack.format import reply_blocks
-from bot.slack.replies.scheduled_reply import MAX_LAYOUT_CHARS
 
 ANSWER_CHARS = 512_000
 """Four for each of the 128,000 tokens that BOT_MAX_OUTPUT_TOKENS allows."""
@@ -118,9 +117,7 @@ WAYS = {
 
 
 def _append(reply: Reply, text: str, holds: Holds) -> None:
-    """Lays text out in the slices that a live reply takes at a time."""
-    for start in range(0, len(text), MAX_LAYOUT_CHARS):
-        holds.measured("append", partial(reply.append, text[start : start + MAX_LAYOUT_CHARS]))
+    holds.measured("append", partial(reply.append, text))
 
 
 def _end(reply: Reply, end: End, holds: Holds, *, takes_files: bool = True) -> None:

@@ -18,7 +18,6 @@ from bot.core.reply.pages import Pages
 from bot.core.reply.preview import first_words
 from bot.core.reply.reply import Reply
 from bot.errors import EndReason, Refusal
-from bot.slack.replies.scheduled_reply import MAX_LAYOUT_CHARS
 from tests.core.conversations import question
 from tests.core.counted import FEW_CALLS, FEW_STEPS, steps
 
@@ -58,8 +57,7 @@ def test_regular_expressions_read_a_text_in_linear_time(function: str, shape: st
 @pytest.mark.parametrize("repeated", ["|a|\n|-|\n|b|\n\n", "|\n", "- a\n", "\n", "*a* "])
 def test_longest_answer_is_laid_out_in_few_steps_at_a_time(repeated: str) -> None:
     reply, text = Reply(question()), repeated * (100_000 // len(repeated))
-    for start in range(0, len(text), MAX_LAYOUT_CHARS):
-        assert steps(reply.append, text[start : start + MAX_LAYOUT_CHARS]) < FEW_CALLS
+    assert steps(reply.append, text) < FEW_CALLS
     assert steps(lambda _: reply.finish(End(EndReason.WHOLE)), "") < FEW_CALLS
     assert reply.text == text
 
@@ -68,8 +66,7 @@ def test_longest_answer_is_laid_out_in_few_steps_at_a_time(repeated: str) -> Non
 def test_another_form_and_an_earlier_text_are_laid_out_one_page_at_a_time(repeated: str) -> None:
     text = repeated * (100_000 // len(repeated))
     refused = Reply(question())
-    for start in range(0, len(text), MAX_LAYOUT_CHARS):
-        refused.append(text[start : start + MAX_LAYOUT_CHARS])
+    refused.append(text)
     call = refused.next_call()
     assert isinstance(call, Post)
     earlier = Reply(question(), Shown(("2.0",), len(text), text))

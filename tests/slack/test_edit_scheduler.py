@@ -17,11 +17,9 @@ from bot.core.pacing import FINAL_WAIT_S, OWN_GAP_S, POST_BURST, STEP_GAP_S, Urg
 from bot.core.reply.approvals import Ask
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.messages import Call, Delete, Shown, Upload
-from bot.core.reply.reply import Reply
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.services.replies import LiveReply
 from bot.slack.rate_budget import CALLS_PER_MINUTE
-from bot.slack.replies.scheduled_reply import MAX_LAYOUT_CHARS, ScheduledReply
 from bot.slack.replies.scheduler import CALL_TIMEOUT_S, LAST_CALLS_S, MAX_IN_FLIGHT, PLACEHOLDER_DELAY_S
 from bot.slack.retry_policy import REPLY_CALLS
 from tests.simulated_time import run_simulated
@@ -604,7 +602,7 @@ async def test_reply_whose_time_is_over_asks_nothing_and_holds_nobody_up() -> No
 
 
 @simulated
-async def test_one_long_delta_is_laid_out_in_parts_and_shown_whole() -> None:
+async def test_one_long_delta_is_shown_whole() -> None:
     text = "|\n" * 50_000
     async with scheduling() as schedule:
         reply = await schedule.open(1)
@@ -613,14 +611,3 @@ async def test_one_long_delta_is_laid_out_in_parts_and_shown_whole() -> None:
         await reply.finish(End(EndReason.WHOLE))
     uploads = [sent.call for sent in schedule.transport.sent if isinstance(sent.call, Upload)]
     assert [file.content.decode() for upload in uploads for file in upload.files] == [text]
-
-
-@simulated
-async def test_long_delta_lets_others_run_before_all_of_it_is_laid_out() -> None:
-    transport = SimulatedTransport()
-    delivery = transport.delivery(job_of(1), Reply(job_of(1).question))
-    scheduled = ScheduledReply(1, delivery.reply, delivery)
-    scheduled.append("|\n" * 5_000)
-    assert len(scheduled.reply.text) == MAX_LAYOUT_CHARS
-    assert [scheduled.lay_out(), scheduled.lay_out()] == [True, False]
-    assert scheduled.reply.text == "|\n" * 5_000

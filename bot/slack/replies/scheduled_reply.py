@@ -19,8 +19,6 @@ from bot.errors import RateLimited, Refused, trace_of
 from bot.slack.replies.transport import ReplyDelivery
 from bot.slack.retry_policy import NO_FAILURES, REPLY_CALLS, Failures
 
-MAX_LAYOUT_CHARS = 4_000
-"""How much text is laid out at once. More, as of a model that doesn't stream, is laid out in turns with other work."""
 HELD_BACK_S = 0.1
 """How soon a reply is looked at again that has nothing to send yet, because its words may still change."""
 
@@ -40,8 +38,6 @@ class ScheduledReply:
     """The answer's text; None while the question is queued."""
     changed: Callable[["ScheduledReply"], None] = lambda live: None
     """Tells the scheduler that the reply has changed."""
-    waiting: str = ""
-    """Text that isn't laid out yet."""
     recorded: tuple[tuple[str, ...], Roles] = ((), NO_ROLES)
     """The reply's messages on record, and the roles of those that are no pages."""
     until: float = math.inf
@@ -96,27 +92,12 @@ class ScheduledReply:
     def append(self, delta: str) -> None:
         # Text needs a message of its own, so it ends the wait for a pane's status: the loop may sleep until then.
         must_wake = not self.has_changed or self.placeholder_not_before > -math.inf
-        is_laid_out_later = bool(self.waiting)
         self.placeholder_not_before = -math.inf
         if self.answer is not None:
             self.answer.append(delta)
-        self.waiting += delta
-        if self.lay_out() and not is_laid_out_later:
-            asyncio.get_running_loop().call_soon(self._lay_out_rest)
+        self.reply.append(delta)
         if must_wake:
             self.touch()
-
-    def lay_out(self) -> bool:
-        """Lays out some of the text that waits; returns whether more waits."""
-        text, self.waiting = self.waiting[:MAX_LAYOUT_CHARS], self.waiting[MAX_LAYOUT_CHARS:]
-        self.reply.append(text)
-        return bool(self.waiting)
-
-    def _lay_out_rest(self) -> None:
-        """Lays out the rest of a long delta, in turns with other work."""
-        if self.lay_out():
-            asyncio.get_running_loop().call_soon(self._lay_out_rest)
-        self.touch()
 
     def show_activity(self, activity: str) -> None:
         self.reply.show_activity(activity)
@@ -131,8 +112,6 @@ class ScheduledReply:
         await self.all_shown.wait()
 
     async def finish(self, end: End) -> None:
-        while self.lay_out():  # noqa: ASYNC110
-            await asyncio.sleep(0)
         # The end waits for no status, and for no next try.
         self.placeholder_not_before = self.not_before = -math.inf
         self._laid_out(lambda: self.reply.finish(end))

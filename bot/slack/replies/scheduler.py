@@ -56,7 +56,7 @@ from bot.core.reply.messages import Begin, Call, Change, Shown
 from bot.core.reply.reply import Reply
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
 from bot.slack.rate_budget import RateBudget
-from bot.slack.replies.scheduled_reply import MAX_LAYOUT_CHARS, ScheduledReply
+from bot.slack.replies.scheduled_reply import ScheduledReply
 from bot.slack.replies.streams import chosen_carrier
 from bot.slack.replies.transport import METHODS, ReplyTransport
 from bot.slack.retry_policy import REPLY_CALLS
@@ -137,10 +137,7 @@ class EditScheduler:
         job = answer.job
         shown = await self._transport.recover(job, has_stop=has_stop)
         reply = Reply(job.question, shown, version=job.version, has_stop=has_stop)
-        text = answer.text
-        for start in range(0, len(text), MAX_LAYOUT_CHARS):
-            reply.append(text[start : start + MAX_LAYOUT_CHARS])
-            await asyncio.sleep(0)
+        reply.append(answer.text)
         live = self._schedule(job, reply, answer, until)
         if status_shown and not shown.page_ts:
             live.placeholder_not_before = self._clock.monotonic() + PLACEHOLDER_DELAY_S
