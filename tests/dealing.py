@@ -1,6 +1,6 @@
 """The order of the tests of a run: such that several workers stay busy to its end.
 
-`make test` runs three workers with xdist's worksteal scheduler; to collect all tests takes each 12 s of CPU time. Each
+`make test` runs three workers with xdist's worksteal scheduler; to collect all tests takes each 7 s of CPU time. Each
 gets a third of the tests in their order. One that has run out takes half of what the longest queue has left, from its
 end. In the order of the files, all scenarios, which mostly wait, would come in one third, and the longest tests of a
 run would begin last.

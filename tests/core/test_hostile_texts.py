@@ -78,8 +78,8 @@ def test_another_form_and_an_earlier_text_are_laid_out_one_page_at_a_time(repeat
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_page_is_rendered_in_few_steps(shape: str) -> None:
-    pages = Pages(max_full=2)
-    pages.append(text_of(shape, 24_000))
+    pages = Pages(max_full=1)
+    pages.append(text_of(shape, 12_500))
     for page in [*pages.full, pages.growing]:
         assert steps(lambda markdown: rendered(markdown, growing=True), page.markdown) < FEW_CALLS // 2
 
