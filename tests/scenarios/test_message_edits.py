@@ -19,6 +19,8 @@ from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
 pytestmark = pytest.mark.skips_waits
 
+LONG_S = 10
+"""An answer that takes longer is a long one. A quick one takes two seconds on a loaded machine."""
 UNFINISHED = VendorResponse(speech.chat(speech.tokens("The old answer. " * 30))[:60], ending=ResponseEnd.HANG)
 
 
@@ -173,7 +175,7 @@ def bots_left(stage: Stage) -> list[Message]:
 
 @pytest.fixture
 async def pinging(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
-    async with running(replace(settings, done_ping_s=1)):
+    async with running(replace(settings, done_ping_s=LONG_S)):
         yield Stage(sandbox, vendor)
 
 
@@ -181,7 +183,7 @@ async def pinging(sandbox: Sandbox, vendor: VendorServer, settings: Settings) ->
 async def test_asker_of_a_long_answer_is_mentioned_once(pinging: Stage, channel: str) -> None:
     stage = pinging
     place = stage.sandbox.dm("ada") if channel == "dm" else channel
-    stage.vendor.script(says("word " * 60, pause_s=0.06), says("Quick."))
+    stage.vendor.script(says("word " * 60, pause_s=1.5 * LONG_S / 60), says("Quick."))
     asked = await stage.sandbox.say("ada", place, "@typist why?")
     thread = None if channel == "dm" else asked
     answer, ping = await stage.answers(place, thread, count=2)
@@ -199,7 +201,7 @@ async def test_asker_who_deletes_the_question_is_not_mentioned(pinging: Stage) -
     stage.vendor.script(UNFINISHED, says("Quick."))
     asked = await stage.mention("why?")
     await growing_reply(stage, asked)
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(LONG_S)
     await stage.sandbox.delete("general", asked)
     await stage.sandbox.wait_for(lambda: not bots_left(stage))
     await all_taken(stage)
