@@ -121,12 +121,12 @@ def joined(so_far: str, continuation: str, cuts: list[int]) -> str:
     return "".join(parts) + seam.rest()
 
 
-@pytest.mark.parametrize("step", [1, 2, 5, 1_000])
 @pytest.mark.parametrize("name", CASES)
-def test_between_a_text_and_its_continuation_stands_what_is_missing(name: str, step: int) -> None:
+def test_between_a_text_and_its_continuation_stands_what_is_missing(name: str) -> None:
     so_far, continuation, between = CASES[name]
     whole = REPLACED[name] if between is None else so_far + between + continuation
-    assert joined(so_far, continuation, list(range(0, len(continuation), step))) == whole
+    for step in (1, 2, 5, 1_000):
+        assert joined(so_far, continuation, list(range(0, len(continuation), step))) == whole, step
 
 
 @pytest.mark.parametrize("space", [" ", "\n", "\n\n"])

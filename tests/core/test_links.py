@@ -253,7 +253,7 @@ def test_host_is_never_all_that_shows_of_a_link_to_another_host(label: str) -> N
     assert "https://evil.example/x" in shown
 
 
-@pytest.mark.parametrize("invisible", INVISIBLE, ids=ascii)
 @pytest.mark.parametrize("label", ["ba{}nk.com", "bank{}.com", "bank.{}com", "bank.co{}m", "{}bank.com{}"])
-def test_characters_that_do_not_show_hide_no_host(label: str, invisible: str) -> None:
-    assert is_deceptive(label.replace("{}", invisible), "https://evil.example")
+def test_characters_that_do_not_show_hide_no_host(label: str) -> None:
+    hiding = [ascii(one) for one in INVISIBLE if not is_deceptive(label.replace("{}", one), "https://evil.example")]
+    assert hiding == []
