@@ -162,6 +162,23 @@ class TestLabelsAndNotices:
         assert len(line.splitlines()) == min(1, len(names))
         assert len(line) < 1_000
 
+    @pytest.mark.parametrize(
+        ("name", "content", "shown"),
+        [
+            ("notes.md", b"# Notes\n\nAll is well.\n", "```md\n# Notes\n\nAll is well.\n```"),
+            ("a.csv", b"\xef\xbb\xbfname,sum\r\nZo\xc3\xab,3\r\n", "```csv\nname,sum\nZoë,3\n```"),
+            ("old.csv", "Größe;3\n".encode("cp1252"), "```csv\nGröße;3\n```"),
+            ("wide.txt", "naïve ☃".encode("utf-16"), "```txt\nnaïve ☃\n```"),
+            ("app.log", b"\x1b[31mbad\x1b[0m\n", "```log\n\x1b[31mbad\x1b[0m\n```"),
+            ("fences.md", b"```\ncode\n```\n", "````md\n```\ncode\n```\n````"),
+            ("Makefile", b"all:\n\ttrue\n", "```\nall:\n\ttrue\n```"),
+        ],
+    )
+    def test_text_stands_in_a_fence_below_the_files_name(self, name: str, content: bytes, shown: str) -> None:
+        text = files.decode_text(content)
+        assert text is not None
+        assert files.file_label(OpenedFile(File("F1", name), text)) == f"(Attached: {name})\n{shown}"
+
     def test_bidi_override_is_removed_from_a_files_name(self) -> None:
         opened = OpenedFile(File("F1", "a\u202egpj.exe"), Unread.KIND)
         assert files.unread_notice([opened]) == f"Not read: agpj.exe ({texts.FILE_TYPE})."

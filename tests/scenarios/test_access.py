@@ -88,7 +88,9 @@ async def test_allowed_kinds_of_people_are_answered(others: Stage, settings: Set
 EVERYBODY = SUBSETS[-1]
 
 
-@pytest.mark.parametrize("name", ["ada", "gia", "mary", "stan", "emmy"])
+@pytest.mark.parametrize(
+    "name", ["ada", "stan", *(pytest.param(name, marks=pytest.mark.long) for name in ("gia", "mary", "emmy"))]
+)
 async def test_everyone_is_answered_if_every_kind_is_allowed(others: Stage, settings: Settings, name: str) -> None:
     channel = next(place for place in ("random", "partners", "general") if _is_in(others, name, place))
     async with running(replace(settings, allow_also=EVERYBODY)):
