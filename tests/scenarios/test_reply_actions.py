@@ -203,31 +203,26 @@ async def test_each_person_has_one_vote_that_can_be_changed(stage: Stage, settin
     assert votes == [(user, -1, "openai/test", turn.prompt_version) for user in ("U0ADA", "U0ALAN")]
 
 
-@pytest.mark.parametrize("action", [ReplyAction.STOP, ReplyAction.REGENERATE, ReplyAction.CONTINUE, ReplyAction.DELETE])
-async def test_only_the_asker_or_an_admin_may_use_the_buttons(stage: Stage, action: ReplyAction) -> None:
+async def test_only_the_asker_or_an_admin_may_use_the_buttons(stage: Stage) -> None:
     async with growing_answer(stage) as (asked, message):
-        notice = await press(stage, message, action, "alan", value="")
-        assert notice is not None
-        assert notice.startswith("Only the person who asked, or a Typist admin, can ")
-        assert growing(stage.bots("general", asked)[0])
+        for action in (ReplyAction.STOP, ReplyAction.REGENERATE, ReplyAction.CONTINUE, ReplyAction.DELETE):
+            notice = await press(stage, message, action, "alan", value="")
+            assert notice is not None, action
+            assert notice.startswith("Only the person who asked, or a Typist admin, can "), action
+            assert growing(stage.bots("general", asked)[0]), action
         assert await press(stage, message, ReplyAction.STOP) is None
 
 
-@pytest.mark.parametrize(
-    ("action", "value", "notice"),
-    [
+async def test_forged_press_gets_a_notice(stage: Stage, settings: Settings) -> None:
+    asked, message = await answered(stage, settings)
+    for action, value, notice in (
         (ReplyAction.STOP, "2", texts.ANSWER_FINISHED),
         (ReplyAction.CONTINUE, "", texts.ANSWER_COMPLETE),
         (ReplyAction.PREVIOUS, "", texts.NO_PREVIOUS_VERSION),
         (ReplyAction.FEEDBACK, "'; drop table jobs", texts.UNKNOWN_BUTTON),
-    ],
-)
-async def test_forged_press_gets_a_notice(
-    stage: Stage, settings: Settings, action: ReplyAction, value: str, notice: str
-) -> None:
-    asked, message = await answered(stage, settings)
-    assert await press(stage, message, action, value=value) == notice
-    assert await stage.answers("general", asked) == ["The whole answer."]
+    ):
+        assert await press(stage, message, action, value=value) == notice, action
+        assert await stage.answers("general", asked) == ["The whole answer."], action
 
 
 async def test_message_that_is_no_answer_is_reported_as_unknown(stage: Stage) -> None:
@@ -273,13 +268,14 @@ async def test_edited_question_offers_its_asker_another_answer(stage: Stage, set
     await stage.sandbox.wait_for(lambda: shown(stage.bots("general", asked)[0]) == "The new one.")
 
 
-@pytest.mark.parametrize("value", ["", "0", "x", "9" * 40, "٤"])
-async def test_offer_with_a_forged_value_gets_a_notice(stage: Stage, settings: Settings, value: str) -> None:
+async def test_offer_with_a_forged_value_gets_a_notice(stage: Stage, settings: Settings) -> None:
     asked, _ = await answered(stage, settings)
     await stage.sandbox.edit("general", asked, "@typist what else?")
     (offer,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
-    assert await stage.sandbox.client("ada").press("general", offer.ts, ReplyAction.REGENERATE.value, value)
-    assert stage.sandbox.workspace.ephemerals[-1].text == texts.ANSWER_UNKNOWN
+    for notices, value in enumerate(["", "0", "x", "9" * 40, "٤"], 1):
+        assert await stage.sandbox.client("ada").press("general", offer.ts, ReplyAction.REGENERATE.value, value), value
+        _, *told = [ephemeral.text for ephemeral in stage.sandbox.workspace.ephemerals]
+        assert told == [texts.ANSWER_UNKNOWN] * notices, value
     assert len(stage.vendor.requests) == 1
 
 
