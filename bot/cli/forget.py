@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bot import logs, settings
-from bot.core.conversation import ThreadKey
+from bot.core.conversation import ThreadKey, is_direct
 from bot.errors import SettingsError
 from bot.settings import Settings
 
@@ -83,7 +83,7 @@ def parse_thread(text: str) -> ThreadKey:
     if match := _LINK.fullmatch(text):
         channel_id, seconds, fraction = match.groups()
         # A direct message in no thread belongs to the conversation's root; other messages begin their own thread.
-        own_ts = None if channel_id.startswith("D") else f"{seconds}.{fraction}"
+        own_ts = None if is_direct(channel_id) else f"{seconds}.{fraction}"
         in_thread = _LINKS_THREAD.search(text)
         return ThreadKey("", channel_id, in_thread[1] if in_thread else own_ts)
     raise SettingsError(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from bot.core import texts
 from bot.core.conversation import Question
-from bot.core.inbound.channel_settings import is_direct
 from bot.core.inbound.mentions import with_names, without_users
 from bot.core.reply.preview import beginning, first_words
 
@@ -44,7 +43,7 @@ def parse_suggestions(text: str) -> tuple[Suggestion, ...]:
 
 def in_pane(question: Question) -> bool:
     """Whether a question was asked in the pane: in an app with a pane, each direct message is in a thread."""
-    return is_direct(question.thread.channel_id) and question.thread.thread_ts is not None
+    return question.thread.in_direct_message and question.thread.thread_ts is not None
 
 
 def title_of(question: Question) -> str:

@@ -13,6 +13,11 @@ from bot.core.trust import TOOL, UNKNOWN, Origins, folded
 Role = Literal["user", "assistant"]
 
 
+def is_direct(channel_id: str) -> bool:
+    """Whether the channel is a direct message between two."""
+    return channel_id.startswith("D")
+
+
 @dataclass(frozen=True, slots=True)
 class ThreadKey:
     """Identifies a conversation in Slack. Jobs of one thread are answered in order, one at a time."""
@@ -25,7 +30,7 @@ class ThreadKey:
     @property
     def in_direct_message(self) -> bool:
         """Whether the conversation is in a direct message with one person."""
-        return self.channel_id.startswith("D")
+        return is_direct(self.channel_id)
 
     def __str__(self) -> str:
         return f"{self.team_id}/{self.channel_id}/{self.thread_ts or 'root'}"

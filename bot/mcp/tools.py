@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from bot.core.conversation import Question, ToolDefinition
-from bot.core.inbound.channel_settings import ChannelSettings, is_direct
+from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.tools import CallResult, Permission, Pin, ToolRule, as_data, owner_of
 from bot.core.trust import OURS, TOOL, Origins
 from bot.errors import StoreError
@@ -85,7 +85,7 @@ class McpTools:
     async def _servers_of(self, question: Question) -> list[McpServer]:
         """Returns the servers that a question's channel may use; none if the database stays away."""
         thread = question.thread
-        if is_direct(thread.channel_id):
+        if thread.in_direct_message:
             names: Sequence[str] = self._setup.in_direct_messages
         else:
             try:

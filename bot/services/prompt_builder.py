@@ -22,7 +22,7 @@ from bot.core.conversation import Job, Message, Prompt, Question, RecordedReply,
 from bot.core.inbound import prompt as prompts
 from bot.core.inbound import shared_files
 from bot.core.inbound.batch import with_earlier_questions
-from bot.core.inbound.channel_settings import ChannelSettings, is_direct, prompt_version
+from bot.core.inbound.channel_settings import ChannelSettings, prompt_version
 from bot.core.inbound.files import OpenedFile, choose_files
 from bot.core.inbound.marks import Marks
 from bot.core.inbound.prompt import PromptMessage
@@ -113,7 +113,7 @@ class PromptBuilder:
         truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens)
         new_files = [opened[file_id] for file_id in dict.fromkeys(shared_files.file_ids_since_answer(conversation))]
         # In a channel, its creator may have written the instructions, who need not be an admin of Typist.
-        is_others = bool(channel.system_prompt) and not is_direct(job.question.thread.channel_id)
+        is_others = bool(channel.system_prompt) and not job.question.thread.in_direct_message
         pane_context = await self._pane_context(job.question)
         instructions = "\n\n".join(filter(None, (system, pane_context, Marks.of(job.question.thread).explained)))
         prompt = replace(

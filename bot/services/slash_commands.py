@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from bot.core import texts
-from bot.core.conversation import Message, Question, ThreadKey
+from bot.core.conversation import Message, Question, ThreadKey, is_direct
 from bot.core.inbound import channel_settings
 from bot.core.inbound.channel_settings import (
     ChannelSettings,
@@ -106,7 +106,7 @@ class SlashCommands:
 
     async def _may_change(self, user_id: str, channel_id: str) -> bool:
         """Returns whether a person may change a channel's settings; in a direct message they always may."""
-        if user_id in self.admins or channel_settings.is_direct(channel_id):
+        if user_id in self.admins or is_direct(channel_id):
             return True
         return await self.surfaces.creator(channel_id) == user_id
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.core import texts
+from bot.core.conversation import is_direct
 from bot.core.reply.preview import beginning
 
 MAX_PROMPT_CHARS = 2_000
@@ -99,11 +100,6 @@ def effective_settings(settings: ChannelSettings, defaults: DefaultSettings) -> 
         defaults.mention_only if settings.mention_only is None else settings.mention_only,
         settings.web_search is not False if defaults.web_search else None,
     )
-
-
-def is_direct(channel_id: str) -> bool:
-    """Whether the channel is a direct message between two."""
-    return channel_id.startswith("D")
 
 
 def settings_line(settings: EffectiveSettings, channel_id: str) -> str:

@@ -6,13 +6,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from bot.core import texts
-from bot.core.inbound.channel_settings import (
-    ChannelSettings,
-    DefaultSettings,
-    SettingsField,
-    SettingsPlace,
-    is_direct,
-)
+from bot.core.conversation import is_direct
+from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
 from bot.core.message_question import QuotedMessage
 from bot.core.reply.approvals import ApprovalPlace, Ask
 from bot.core.reply.preview import beginning
