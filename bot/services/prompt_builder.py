@@ -21,7 +21,6 @@ from bot.core.assistant_pane import in_pane, pane_context_line
 from bot.core.conversation import Job, Message, Prompt, Question, RecordedReply, ToolDefinition, WebSearch
 from bot.core.inbound import prompt as prompts
 from bot.core.inbound import shared_files
-from bot.core.inbound.batch import with_earlier_questions
 from bot.core.inbound.channel_settings import ChannelSettings, prompt_version
 from bot.core.inbound.files import OpenedFile, choose_files
 from bot.core.inbound.marks import Marks
@@ -99,7 +98,7 @@ class PromptBuilder:
         job = answer.job
         channel = await self._channel_settings(job.question)
         system = channel.system_prompt or self.settings.system_prompt
-        messages = with_earlier_questions(job, await self.history.messages(job.question))
+        messages = prompts.with_earlier_questions(job, await self.history.messages(job.question))
         if answer.resumes or job.steps:
             await self._restart_if_edited(job, messages)
         conversation = await self._conversation(job, messages)

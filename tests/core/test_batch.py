@@ -1,7 +1,7 @@
 """Batched questions come together at the end of the prompt."""
 
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.inbound.batch import with_earlier_questions
+from bot.core.inbound.prompt import with_earlier_questions
 from tests.core.conversations import message
 
 THREAD = ThreadKey("T1", "C1", "1.0")

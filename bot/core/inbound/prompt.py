@@ -2,7 +2,8 @@
 
 The steps, in the order in which services/prompt_builder.py takes them:
 
-1. `prompt_messages` chooses the messages that count, and notes each one's writer.
+1. `with_earlier_questions` adds what Slack's history lacks of the questions that are answered together, and
+   `prompt_messages` chooses the messages that count, and notes each one's writer.
 2. `ids_to_look_up` names the people and channels whose names Slack must be asked for; `resolve_names` fills them in.
 3. core/inbound/shared_files.py adds the files' text and media.
 4. `with_continuation` adds the answer so far, if an answer is continued.
@@ -17,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from bot.core.conversation import File, Media, Message, Prompt, Question, RecordedReply, ThreadKey, Turn
+from bot.core.conversation import File, Job, Media, Message, Prompt, Question, RecordedReply, ThreadKey, Turn
 from bot.core.inbound import mentions
 from bot.core.inbound.marks import Marks, one_line
 from bot.core.inbound.triage import SLACKS_OWN, Identity
@@ -95,6 +96,17 @@ class PromptMessage:
     """The mark above it, with which the text begins."""
     marks: Marks | None = None
     """The marks in its text."""
+
+
+def with_earlier_questions(job: Job, messages: Sequence[Message]) -> list[Message]:
+    """Returns the conversation with the job's earlier questions moved to its end: they are answered together.
+
+    The bot's answers between them were to other questions. A question that is missing from `messages` is added
+    with its original text.
+    """
+    by_ts = {message.ts: message for message in messages}
+    earlier = [by_ts.pop(question.ts) if question.ts in by_ts else question.as_message() for question in job.earlier]
+    return [*by_ts.values(), *earlier]
 
 
 def prompt_messages(conversation: Conversation, me: Identity) -> list[PromptMessage]:
