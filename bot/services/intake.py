@@ -6,8 +6,8 @@ from dataclasses import replace
 from bot.core.conversation import Job, Message, Question, ThreadKey
 from bot.core.inbound.triage import (
     ANSWERED_SUBTYPES,
-    Answer,
     Identity,
+    Ignore,
     Participants,
     TriageRules,
     by_person,
@@ -60,20 +60,24 @@ class Intake:
         if stop and await self._reply_actions.stop_by_message(stop, message.user_id or "", message.ts):
             return
         participants = await self._participants_at(message)
-        verdict = triage(message, self._me, participants, await self._rules_for(message, participants))
-        if not isinstance(verdict, Answer):
-            log.debug("message %s ignored: %s", message.ts, verdict.reason)
-            if verdict.is_missed_follow_up and message.thread_ts is not None:
-                thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
-                self._access_control.tell_mention_needed(Question(thread, message.ts, message.user_id or "", ""))
-        elif denial := self._access_control.denial_at_once(verdict.question):
-            self._access_control.tell(verdict.question, denial)
-        elif await self._access_control.too_many(verdict.question):
-            log.warning("message %s ignored: bot %s asks too often", message.ts, verdict.question.user_id)
+        question = triage(message, self._me, participants, await self._rules_for(message, participants))
+        if isinstance(question, Ignore):
+            self._ignore(message, question)
+        elif denial := self._access_control.denial_at_once(question):
+            self._access_control.tell(question, denial)
+        elif await self._access_control.too_many(question):
+            log.warning("message %s ignored: bot %s asks too often", message.ts, question.user_id)
         else:
             if action_token and self._action_tokens is not None:
-                await self._action_tokens.keep(verdict.question, action_token)
-            await self.enqueue(event_id, verdict.question)
+                await self._action_tokens.keep(question, action_token)
+            await self.enqueue(event_id, question)
+
+    def _ignore(self, message: Message, ignored: Ignore) -> None:
+        """Answers nothing, but tells the writer if they may wait for an answer."""
+        log.debug("message %s ignored: %s", message.ts, ignored.reason)
+        if ignored.is_missed_follow_up and message.thread_ts is not None:
+            thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
+            self._access_control.tell_mention_needed(Question(thread, message.ts, message.user_id or "", ""))
 
     async def enqueue(self, event_id: str, question: Question) -> None:
         """Queues a question whose asker has access. Raises StoreError."""

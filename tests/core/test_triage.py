@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.inbound.triage import Answer, Ignore, Participants, TriageRules, second_person_since, triage
+from bot.core.inbound.triage import Ignore, Participants, TriageRules, second_person_since, triage
 from tests.core.conversations import ME, message
 
 MENTION = "<@UBOT> why?"
@@ -63,9 +63,9 @@ def test_message_to_the_bot_is_answered_in_its_thread(
     given: Message, participants: Participants, thread_ts: str | None
 ) -> None:
     verdict = triage(given, ME, participants)
-    assert isinstance(verdict, Answer)
-    assert verdict.question.thread.thread_ts == thread_ts
-    assert (verdict.question.ts, verdict.question.user_id) == ("10.0", "UADA")
+    assert isinstance(verdict, Question)
+    assert verdict.thread.thread_ts == thread_ts
+    assert (verdict.ts, verdict.user_id) == ("10.0", "UADA")
 
 
 @pytest.mark.parametrize(("given", "participants"), IGNORED.values(), ids=IGNORED.keys())
@@ -84,7 +84,7 @@ def test_other_messages_are_ignored_with_a_reason(given: Message, participants: 
     ],
 )
 def test_mention_only_applies_in_channels(given: Message, answered: bool) -> None:
-    assert isinstance(triage(given, ME, ALONE, TriageRules(mention_only=True)), Answer) is answered
+    assert isinstance(triage(given, ME, ALONE, TriageRules(mention_only=True)), Question) is answered
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_mention_only_applies_in_channels(given: Message, answered: bool) -> Non
 )
 def test_allowed_bot_must_mention_us_each_time(given: Message, asker: str | None) -> None:
     verdict = triage(given, ME, ALONE, TriageRules(bots=True))
-    question = verdict.question if isinstance(verdict, Answer) else None
+    question = verdict if isinstance(verdict, Question) else None
     assert (question and question.user_id, question and question.from_bot) == (asker, asker and True)
 
 

@@ -35,13 +35,6 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The message is answered."""
-
-    question: Question
-
-
-@dataclass(frozen=True, slots=True)
 class Ignore:
     """The message is not answered."""
 
@@ -73,25 +66,25 @@ class TriageRules:
 
 def triage(
     message: Message, me: Identity, participants: Participants, rules: TriageRules = TriageRules()
-) -> Answer | Ignore:
-    """Returns whether a message is answered, and where. Direct messages never need a mention."""
+) -> Question | Ignore:
+    """Returns the question that a message is, and in which thread. Direct messages never need a mention."""
     if message.bot_id is not None and rules.bots:
         return _triage_bot(message, me)
     return _triage_person(message, me, participants, rules.mention_only)
 
 
-def _triage_person(message: Message, me: Identity, participants: Participants, mention_only: bool) -> Answer | Ignore:
+def _triage_person(message: Message, me: Identity, participants: Participants, mention_only: bool) -> Question | Ignore:
     if message.subtype not in ANSWERED_SUBTYPES:
         return Ignore(f"subtype {message.subtype}")
     if not by_person(message, me):
         return Ignore("not written by a person")
     if message.channel_type == "im":
-        return _answer(message, message.thread_ts or (message.ts if me.has_pane else None))
+        return _question(message, message.thread_ts or (message.ts if me.has_pane else None))
     if me.user_id in mentioned_users(message.text):
-        return _answer(message, message.thread_ts or message.ts)
+        return _question(message, message.thread_ts or message.ts)
     reason = _reason_to_ignore(message, me, participants, mention_only)
     if not reason:
-        return _answer(message, message.thread_ts)
+        return _question(message, message.thread_ts)
     alone = replace(participants, others=False)
     is_missed = participants.asked_alone and not _reason_to_ignore(message, me, alone, mention_only)
     return Ignore(reason, is_missed)
@@ -117,7 +110,7 @@ def by_person(message: Message, me: Identity) -> bool:
     return message.bot_id is None and not message.by_app and message.user_id != me.user_id
 
 
-def _triage_bot(message: Message, me: Identity) -> Answer | Ignore:
+def _triage_bot(message: Message, me: Identity) -> Question | Ignore:
     """Triages another bot's message, which always needs a mention: in a thread, it may be an answer to this bot."""
     if me.bot_id == message.bot_id or me.user_id == message.user_id:
         return Ignore("our own")
@@ -125,7 +118,7 @@ def _triage_bot(message: Message, me: Identity) -> Answer | Ignore:
         return Ignore(f"subtype {message.subtype}")
     if me.user_id not in mentioned_users(message.text):
         return Ignore("another bot's, not addressed to us")
-    return _answer(message, message.thread_ts or message.ts)
+    return _question(message, message.thread_ts or message.ts)
 
 
 def stop_in(message: Message, me: Identity) -> ThreadKey | None:
@@ -155,9 +148,9 @@ def second_person_since(question: Question, by_people: Iterable[Message]) -> str
     return sorted(first_ts.values())[1] if len(first_ts) > 1 else None
 
 
-def _answer(message: Message, thread_ts: str | None) -> Answer:
+def _question(message: Message, thread_ts: str | None) -> Question:
     thread = ThreadKey(message.team_id, message.channel_id, thread_ts)
     asker = message.user_id or message.bot_id or ""
     from_bot = message.bot_id is not None
     attached_chars = message.attached_chars
-    return Answer(Question(thread, message.ts, asker, message.whole, message.files, from_bot, attached_chars))
+    return Question(thread, message.ts, asker, message.whole, message.files, from_bot, attached_chars)
