@@ -13,6 +13,7 @@ from enum import Enum
 
 from bot.core import texts
 from bot.core.conversation import File, Media, Prompt, Turn
+from bot.core.reply.markdown.escaping import fenced
 
 MAX_FILES = 5
 MAX_FILE_BYTES = 20 * 2**20
@@ -145,8 +146,7 @@ def file_label(file: OpenedFile) -> str:
         return f"(Attached: {name})"
     if not content.strip():
         return f"(Attached: {name}, which is empty)"
-    fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall(r"`{3,}", content)), 3)
-    return f"(Attached: {name})\n{fence}{_language(name)}\n{content.rstrip()}\n{fence}"
+    return f"(Attached: {name})\n{fenced(content.rstrip(), _language(name))}"
 
 
 def unread_notice(files: Iterable[OpenedFile], left_out: Collection[str] = ()) -> str:

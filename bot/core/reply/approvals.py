@@ -14,6 +14,7 @@ from typing import Any
 import regex
 
 from bot.core import texts
+from bot.core.reply.markdown.escaping import fenced
 from bot.core.reply.markdown.lookalikes import OTHER_ALPHABET, mixes_scripts
 from bot.core.tool_calls import CallState, Decision, RecordedCall
 from bot.core.tools import escaped, label_of
@@ -100,9 +101,7 @@ def _details(call: RecordedCall, decider: str) -> str:
     outcome = texts.CALL_STATES[call.state]
     how = texts.decided_by(call.decision, _in_line(decider)) if call.decision else ""
     heading = f"`{label_of(call.tool)}`: {', '.join(filter(None, (outcome, how)))}"
-    arguments = readable(call.arguments)
-    fence = "`" * (max((len(run) for run in re.findall("`+", arguments)), default=0) + 3)
-    return f"{heading}\n{fence}\n{arguments}\n{fence}" if call.arguments else heading
+    return f"{heading}\n{fenced(readable(call.arguments))}" if call.arguments else heading
 
 
 def value_of(call: RecordedCall, version: int) -> str:

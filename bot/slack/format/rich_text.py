@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from bot.core.entities import escape
+from bot.core.reply.markdown.escaping import fenced, longest_ticks
 from bot.slack.format.mrkdwn import link, tells_more
 
 Json = Mapping[str, Any]
@@ -65,12 +66,6 @@ def string(holder: Json, key: str) -> str:
 def quoted(text: str) -> str:
     """Returns the text as a quote in Markdown."""
     return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
-
-
-def fenced(text: str, language: str = "") -> str:
-    """Returns the text as a code block in Markdown, with a longer fence if the code has one."""
-    ticks = "`" * max(3, _ticks(text) + 1)
-    return f"{ticks}{language}\n{text}\n{ticks}"
 
 
 def _part(kind: str, element: Json, labels: Mapping[str, str]) -> str:
@@ -139,15 +134,11 @@ def _marked(line: str, styles: frozenset[str]) -> str:
         return line
     before, after = line[: len(line) - len(line.lstrip())], line[len(line.rstrip()) :]
     if "code" in styles:
-        ticks = "`" * (_ticks(words) + 1)
+        ticks = "`" * (longest_ticks(words) + 1)
         words = f"{ticks} {words} {ticks}" if "`" in words[:1] + words[-1:] else f"{ticks}{words}{ticks}"
     for style, mark in _MARKS:
         words = f"{mark}{words}{mark}" if style in styles else words
     return before + words + after
-
-
-def _ticks(text: str) -> int:
-    return max(map(len, re.findall("`+", text)), default=0)
 
 
 def _piece(element: Json, labels: Mapping[str, str], as_code: bool) -> str:

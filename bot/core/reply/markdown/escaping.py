@@ -15,12 +15,29 @@ from bot.core.reply.markdown.replacement import Replacement
 JOINER = "\u2060"
 """WORD JOINER: it has no width, allows no line break, and is part of no instruction."""
 
+_TICKS = re.compile("`+")
 _INSTRUCTION_START = re.compile(
     r"<(?=@[A-Z0-9]|#[A-Z0-9]+[|>]|!(?i:channel|here|everyone|group|subteam|date)|[A-Za-z][\w.+-]*:[^<>\s|]*\|)"
 )
 _BROADCAST_HANDLE = re.compile(r"@(?=(?:channel|here|everyone)\b)", re.I)
 _ENTITY = re.compile(r"&(?=(?:lt|gt|amp);)")
 _URL_PUNCTUATION = re.compile(r"(?<=\w)\.(?=[^\W\d_])|:(?=//)")
+
+
+def longest_ticks(text: str) -> int:
+    """Returns the length of the longest run of backticks in a text."""
+    return max(map(len, _TICKS.findall(text)), default=0)
+
+
+def fence_for(code: str) -> str:
+    """Returns the shortest fence that nothing in the code closes."""
+    return "`" * max(3, longest_ticks(code) + 1)
+
+
+def fenced(code: str, language: str = "") -> str:
+    """Returns code as a block in Markdown."""
+    fence = fence_for(code)
+    return f"{fence}{language}\n{code}\n{fence}"
 
 
 def mrkdwn(text: str) -> str:

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from bot.core.reply.markdown.block_parser import LeafBlock, LeafKind
+from bot.core.reply.markdown.escaping import fence_for
 from bot.core.reply.markdown.extent import HEADING_CHARS, counted_chars, is_wide
 from bot.core.reply.markdown.replacement import Replacement
 
@@ -17,7 +18,6 @@ MAX_TABLE_CHARS = 10_000
 
 _ATX_MARKER = re.compile(r" {0,3}#{1,6}[ \t]+")
 _MARKER_CHAR = re.compile(r"[^>\s]")
-_BACKTICKS = re.compile(r"`+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def _code(markdown: str, table: LeafBlock) -> Substitute | None:
     is_long = len(text) > MAX_TABLE_CHARS // 5 and counted_chars(text) > MAX_TABLE_CHARS
     if not is_wide(markdown, table) and not is_long:
         return None
-    fence = "`" * max(3, *(len(backticks) + 1 for backticks in _BACKTICKS.findall(text)), 0)
+    fence = fence_for(text)
     next_line = "\n" + _continuation_prefix(markdown, table)
     return Substitute(Replacement(start, start, fence + next_line), Replacement(end, end, next_line + fence))
 
