@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.hostile import FUNCTIONS, MAX_RATIO, SHAPES, milliseconds, text_of
 from bot.core.job import End
+from bot.core.reply.attachments import long_code
 from bot.core.reply.edits import Post
 from bot.core.reply.markdown.links import is_deceptive
 from bot.core.reply.markdown.render import rendered
@@ -82,6 +83,11 @@ def test_page_is_rendered_in_few_steps(shape: str) -> None:
     pages.append(text_of(shape, 12_500))
     for page in [*pages.full, pages.growing]:
         assert steps(lambda markdown: rendered(markdown, growing=True), page.markdown) < FEW_CALLS // 2
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_long_code_is_found_in_few_steps(shape: str) -> None:
+    assert steps(lambda text: long_code(text, "1.0"), text_of(shape, 100_000)) < FEW_CALLS // 2
 
 
 @pytest.mark.parametrize("shape", SHAPES)

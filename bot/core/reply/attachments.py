@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from bot.core import texts
 from bot.core.reply.markdown.block_parser import BlockParser, LeafKind, code_content
-from bot.core.reply.pages import Pages
+from bot.core.reply.pages import FITTING_CHARS, Pages
 
 MAX_CODE_FILES = 5
 MAX_STEPS = 5_000
@@ -102,7 +102,7 @@ def notice_of(files: tuple[AttachedFile, ...]) -> str:
 
 
 def _code_blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Yields the info string and content of each fenced code block; the last one may still be open.
+    """Yields the info string and content of each fenced code block that may be long; the last one may still be open.
 
     Only so much of the text is read as takes `MAX_STEPS`. The file with the whole answer has the rest.
     """
@@ -114,7 +114,7 @@ def _code_blocks(text: str) -> Iterator[tuple[str, str]]:
         if steps > MAX_STEPS:
             break
     for leaf in parser.blocks.leaf_blocks:
-        if leaf.kind is LeafKind.FENCED_CODE:
+        if leaf.kind is LeafKind.FENCED_CODE and leaf.lines[-1].end - leaf.lines[0].end > FITTING_CHARS:
             indent, info_string = text[leaf.lines[0].content : leaf.lines[0].end].split(leaf.fence, 1)
             content = code_content(text, leaf).replace("\r", "").rstrip("\n") + "\n"
             yield info_string, re.sub(rf"^ {{0,{len(indent)}}}", "", content, flags=re.MULTILINE)

@@ -45,6 +45,8 @@ HOST_STEPS = 4
 """The steps of a bare URL, and of each character in its host that isn't ASCII."""
 MAX_SENT = 1 + MAX_ADDED_CHARS
 """The most characters, bytes and steps that one character of the source may cost (see `sent_chars`)."""
+FITTING_CHARS = MAX_STEPS // MAX_SENT
+"""How long a source can be that fits on any page, whatever it is."""
 MAX_LINES = MAX_STEPS // LINE_STEPS + 2
 MARKS = "*_~`[]!\\<|"
 
