@@ -104,7 +104,7 @@ def bot(name: str, team: str) -> str:
 
 
 def unreachable(reason: str) -> str:
-    """Says that a call got no answer of Slack."""
+    """Says that a call got no answer from Slack."""
     return f"Slack can't be reached ({reason})."
 
 
@@ -223,7 +223,7 @@ def model_fix(model: str, variable: str) -> str:
 
 def model_retired(model: str, retired: str) -> str:
     """Says that the model no longer answers; `retired` is since when, if that is known."""
-    return f"{model} is retired" + (f" since {retired}." if retired else ".")
+    return f"{model} has been retired" + (f" since {retired}." if retired else ".")
 
 
 def model_missing(model: str) -> str:
@@ -282,7 +282,7 @@ def key_fix(variable: str, page: str) -> str:
 
 
 def not_api(model: str, came: str) -> str:
-    """Says that something else than the vendor's API answers; `came` is what."""
+    """Says that something other than the vendor's API answers; `came` is what."""
     return f"{model}: the base URL returns {came}, so it is not the address of this API."
 
 

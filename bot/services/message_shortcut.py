@@ -24,15 +24,13 @@ from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMe
 from bot.core.slash_command import CommandResponse
 from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, trace_of
 from bot.services.intake import Intake
+from bot.slack.retry_policy import LOOKS, MAX_LOOKS
 from bot.slack.surfaces import Surfaces
 from bot.store.message_questions import MessageQuestions
 
 POST_WITHIN_S = 10.0
 """The latest time for sending a post. Slack answers within 15 s or never, so none arrives after QUESTION_HOLD_S."""
 WITHIN_S = QUESTION_HOLD_S - 2.0
-LOOKS = Backoff(0.5, 8.0)
-"""The waits before further looks for a post whose answer was lost."""
-MAX_LOOKS = 6
 TRIES = Backoff(4.0, QUESTION_HOLD_S)
 SKEW_S = 300.0
 """Slack's clock may be behind ours by this much."""

@@ -29,6 +29,7 @@ from bot.core.inbound.tokens import TokenEstimate, room_for_conversation
 from bot.core.inbound.triage import Identity, by_person, second_person_since
 from bot.core.trust import OTHERS, OURS
 from bot.errors import StoreError
+from bot.services.insisting import BACKOFF
 from bot.slack.files import Files
 from bot.slack.history import History
 from bot.slack.users import Users
@@ -38,8 +39,8 @@ from bot.store.participants import ThreadParticipants
 from bot.store.queue.producers import QuestionQueue
 from bot.store.recorded_answers import RecordedAnswers
 
-READ_RETRIES_S = (0.5, 1.0, 2.0, 5.0)
-"""Pauses between tries to read something from the database, before the prompt does without it."""
+MAX_READS = 4
+"""How often something is read from the database before the prompt does without it."""
 
 RESTART_WITHIN_S = 3.0
 """How long an attempt whose question was edited waits to be canceled: its worker learns of the edit by heartbeat."""
@@ -192,12 +193,12 @@ class PromptBuilder:
 
     async def _read(self, what: str, read: Callable[[], Awaitable[T]]) -> T | None:
         """Returns what `read` returns, None if the database stays away."""
-        for delay_s in READ_RETRIES_S:
+        for failures in range(1, MAX_READS + 1):
             try:
                 return await read()
             except StoreError as error:
                 log.error("%s not read, retrying: %s", what, error)
-                await self.clock.sleep(delay_s)
+                await self.clock.sleep(BACKOFF.wait_s(failures))
         return None
 
 

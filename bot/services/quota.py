@@ -23,13 +23,13 @@ from bot.core.limits.caps import (
 from bot.core.stream import SEARCH_RESULT_TOKENS, Usage
 from bot.errors import CapReached, StoreError, trace_of
 from bot.prices import ModelPrices
+from bot.services.insisting import insist
 from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.store.notices import Notices
 from bot.store.usage_ledger import UsageLedger
 
 ROOM_POLL_S = 0.5
 """How often to check whether answers under way have left room below a cap."""
-RESERVE_RETRY_S = 2.0
 """The pause after a failed try to reserve. An answer without a reservation would escape its caps."""
 
 log = logging.getLogger(__name__)
@@ -103,12 +103,8 @@ class Quota:
         return UsageToDate({period: spent[window] for period, window in windows.items()}, caps)
 
     async def _check_caps(self, job: Job, most: Amount) -> CapCheck:
-        while True:
-            try:
-                return await self.usage.reserve(job, most, self.caps)
-            except StoreError as error:
-                log.error("job %d: quota not reserved, retrying: %s", job.id, error)
-                await self.clock.sleep(RESERVE_RETRY_S)
+        what = f"job {job.id}: quota not reserved"
+        return await insist(lambda: self.usage.reserve(job, most, self.caps), self.clock, what)
 
     def _most(self, input_tokens: int, web_searches: int) -> Amount:
         """Returns the most that an answer may use: with the most expensive model, which caches the whole prompt."""

@@ -70,6 +70,9 @@ USER_KIND = RetryPolicy(Backoff(0.5, 6.0))
 EPHEMERAL = RetryPolicy(Backoff(1.0, 8.0), max_tries=5, max_retry_after_s=60.0)
 """Telling one person something that is told once. Slack keeps no such message: one whose response was lost is shown
 twice."""
+LOOKS = Backoff(0.5, 8.0)
+"""The waits between looks for a message that Slack may have posted."""
+MAX_LOOKS = 6
 OUTSIDE_THREAD_DELETION = RetryPolicy(Backoff(0.5, 8.0), max_tries=6)
 """Deleting a post that Slack put outside its thread."""
 CONNECTION = RetryPolicy(Backoff(1.0, 30.0), max_retry_after_s=300.0, retries_any_refusal=True)

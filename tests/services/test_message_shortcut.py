@@ -13,7 +13,8 @@ from bot.core.inbound.triage import Identity
 from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage
 from bot.core.slash_command import CommandResponse
 from bot.errors import RateLimited, Refusal, Refused, StoreError
-from bot.services.message_shortcut import AT_ONCE, LOOKS, MAX_LOOKS, MAX_TRIES, POST_WITHIN_S, SKEW_S, MessageShortcut
+from bot.services.message_shortcut import AT_ONCE, MAX_TRIES, POST_WITHIN_S, SKEW_S, MessageShortcut
+from bot.slack.retry_policy import LOOKS, MAX_LOOKS
 from tests.clocks import WITHIN_S, InstantClock
 
 ABOUT = QuotedMessage("C1", "1.000100", "1.000100", "Deploys are frozen.", "https://hooks.example/1")

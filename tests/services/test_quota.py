@@ -12,7 +12,8 @@ from bot.core.limits.caps import Amount, CapCheck, parse_caps
 from bot.core.stream import SEARCH_RESULT_TOKENS, Usage
 from bot.errors import CapReached, EndReason, StoreError
 from bot.prices import ModelPrices
-from bot.services.quota import RESERVE_RETRY_S, Quota
+from bot.services.insisting import BACKOFF
+from bot.services.quota import Quota
 from bot.store import Stores
 from bot.store.usage_ledger import UsageLedger
 from tests.clocks import WITHIN_S, InstantClock
@@ -126,7 +127,7 @@ async def test_answer_waits_for_room_and_is_refused_if_the_others_used_it_up(sto
         await quota.reserve(await begun(stores, asked(1)), 100)
     clock = stores.database.clock
     assert isinstance(clock, InstantClock)
-    assert clock.sleeps == [RESERVE_RETRY_S, 0.5, 0.5]
+    assert clock.sleeps == [BACKOFF.wait_s(1), 0.5, 0.5]
     assert (answers, len(quota._lines)) == ([], 0)
 
 

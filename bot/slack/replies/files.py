@@ -14,14 +14,12 @@ from bot.slack.paced_client import PacedClient
 from bot.slack.replies.posted import PostedReplies
 from bot.slack.replies.streams import Streams
 from bot.slack.replies.transport import METHODS
+from bot.slack.retry_policy import LOOKS, MAX_LOOKS
 
 SHARE = METHODS[Upload]
 CANT_DELETE = "cant_delete_message"
 NOT_SHARED = "not_shared"
 """Our own error name: Slack reported shared files, but no message shows them."""
-SHARED_LOOKS_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Waits before each look for shared files. Slack shares them after its answer, and sometimes never
-(paradigmxyz/centaur#311)."""
 
 log = logging.getLogger(__name__)
 
@@ -87,8 +85,9 @@ class Files:
 
     async def _shared_message(self, question: Question, ids: Sequence[str]) -> str:
         has_looked = False
-        for delay_s in SHARED_LOOKS_S:
-            await self._paced.clock.sleep(delay_s)
+        # Slack shares files after its answer, and sometimes never (paradigmxyz/centaur#311).
+        for earlier in range(MAX_LOOKS):
+            await self._paced.clock.sleep(LOOKS.wait_s(earlier))
             try:
                 if (ts := await self._posted.find_files(question, ids)) is not None:
                     return ts
