@@ -69,6 +69,8 @@ class RecordsInMemory(WorkerQueue):
     """Records replies; `delay_s` is how long the database takes."""
 
     delay_s: float = 0.0
+    pages_delay_s: float = 0.0
+    """How long it takes to record the messages of a reply."""
     pages: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
     texts: dict[int, str] = field(default_factory=dict)
     roles: dict[int, Roles] = field(default_factory=dict)
@@ -79,6 +81,7 @@ class RecordsInMemory(WorkerQueue):
         if "" in roles:
             await asyncio.sleep(self.delay_s)
         else:
+            await asyncio.sleep(self.pages_delay_s)
             self.pages.append((job_id, tuple(page_ts)))
         self.roles[job_id] = roles
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.core.answer import Answer
-from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.conversation import Job, MessageRole, Question, ThreadKey
 from bot.core.job import End
 from bot.core.lease import LEASE_S
 from bot.core.outbox import OutboxKind
@@ -20,7 +20,13 @@ from bot.core.reply.messages import Call, Delete, Shown, Upload
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.services.replies import LiveReply
 from bot.slack.rate_budget import CALLS_PER_MINUTE
-from bot.slack.replies.scheduler import CALL_TIMEOUT_S, LAST_CALLS_S, MAX_IN_FLIGHT, PLACEHOLDER_DELAY_S
+from bot.slack.replies.scheduler import (
+    CALL_TIMEOUT_S,
+    LAST_CALLS_S,
+    MAX_IN_FLIGHT,
+    PLACEHOLDER_DELAY_S,
+)
+from bot.slack.replies.transport import METHODS
 from bot.slack.retry_policy import REPLY_CALLS
 from tests.simulated_time import run_simulated
 from tests.slack.schedules import LoneLedger, SimulatedTransport, job_of, scheduling
@@ -47,6 +53,7 @@ async def test_placeholder_is_posted_at_once_and_the_final_is_sent_when_the_answ
     assert schedule.times(Update) == [1]
     assert schedule.transport.cleaned_up == [1]
     assert reply.for_outbox is None
+    assert reply.calls == 2
 
 
 @simulated
@@ -56,6 +63,39 @@ async def test_late_messages_that_cannot_be_deleted_yet_are_left_for_the_outbox(
         reply.append("Hello.")
         await reply.finish(End(EndReason.WHOLE))
     assert reply.for_outbox is OutboxKind.SHOW_END
+    assert reply.roles == {"": MessageRole.PAGE}
+
+
+@simulated
+async def test_what_the_model_does_is_shown_at_once() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        reply = await schedule.open(1)
+        await asyncio.sleep(5)
+        reply.show_activity("Searching the web…")
+        await asyncio.sleep(1)
+    assert schedule.times(Update) == [5]
+
+
+@simulated
+async def test_reply_that_has_ended_holds_no_room_in_the_budget() -> None:
+    async with scheduling() as schedule:
+        replies = [await schedule.open(number) for number in (1, 2)]
+        await replies[0].finish(End(EndReason.WHOLE))
+        assert schedule.budget.room("chat.update", None).live == 1
+
+
+@simulated
+async def test_text_that_cannot_be_laid_out_ends_its_own_reply() -> None:
+    def fail() -> None:
+        raise ValueError("unforeseen")
+
+    async with scheduling() as schedule:
+        broken, other = [await schedule.open(number) for number in (1, 2)]
+        broken.reply.next_call = fail  # type: ignore[method-assign]
+        for reply in (broken, other):
+            async with asyncio.timeout(10):
+                await reply.finish(End(EndReason.WHOLE))
+    assert [broken.unshown, other.unshown] == [True, False]
 
 
 @simulated
@@ -223,6 +263,48 @@ async def test_rate_limit_delays_all_replies() -> None:
 
 
 @simulated
+async def test_reply_that_slack_limits_for_minutes_is_given_up() -> None:
+    transport = SimulatedTransport(error_of=lambda call: RateLimited(METHODS[type(call)], 20.0))
+    async with scheduling(transport) as schedule:
+        reply = await schedule.open(1)
+        reply.append("Hello.")
+        await reply.finish(End(EndReason.WHOLE))
+    assert reply.unshown
+    assert REPLY_CALLS.within_s <= schedule.transport.sent[-1].at <= REPLY_CALLS.within_s + 20
+
+
+@simulated
+async def test_rate_limit_of_a_search_for_a_lost_post_holds_back_no_other_reply() -> None:
+    errors = iter([RateLimited("conversations.replies", 20.0)])
+    async with scheduling(SimulatedTransport(error_of=lambda call: next(errors, None))) as schedule:
+        replies = [await schedule.open(number, page_ts=(f"{number}.0",)) for number in (1, 2)]
+        for reply in replies:
+            reply.append("Hello.")
+        await asyncio.sleep(2)
+    assert schedule.calls() == [(1, "Update"), (2, "Update"), (1, "Update")]
+
+
+SIX_PAGES = "".join(f"Line {number} of a long answer.\n" for number in range(2_300))
+
+
+@simulated
+async def test_page_after_a_file_that_slack_limits_for_minutes_has_tries_of_its_own() -> None:
+    errors = iter([TRANSIENT])
+
+    def error_of(call: Call) -> RateLimited | Refused | None:
+        if isinstance(call, Upload):
+            return RateLimited(METHODS[Upload], 20.0)
+        return next(errors, None) if isinstance(call, Post) and call.page == 5 else None
+
+    async with scheduling(SimulatedTransport(error_of=error_of)) as schedule:
+        reply = await schedule.open(1)
+        reply.append(SIX_PAGES)
+        await reply.finish(End(EndReason.WHOLE))
+    assert len(reply.page_ts) == 6
+    assert not reply.unshown
+
+
+@simulated
 async def test_final_behind_a_long_rate_limit_goes_to_the_outbox_at_once() -> None:
     async with scheduling() as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
@@ -264,6 +346,35 @@ async def test_end_waits_for_an_edit_that_comes_back_within_two_seconds() -> Non
         await reply.finish(End(EndReason.WHOLE))
     assert schedule.times(Post) == []
     assert schedule.times(Update)[-1] <= ended_at + 2
+
+
+@simulated
+async def test_end_whose_edit_is_put_off_again_and_again_is_posted_within_two_seconds() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.1)) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await asyncio.sleep(5)
+        ending = asyncio.create_task(reply.finish(End(EndReason.WHOLE)))
+        for _ in range(5):
+            schedule.budget.limited("chat.update", 1.4)
+            await asyncio.sleep(1.3)
+        await ending
+    assert 5 < schedule.times(Post)[0] <= 5 + FINAL_WAIT_S
+
+
+@simulated
+async def test_end_whose_edit_goes_to_another_reply_is_posted_at_once() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        replies = [await schedule.open(number, page_ts=(f"{number}.0",)) for number in (1, 2)]
+        for sent_at, calls in ((0, 1), (30, CALLS_PER_MINUTE["chat.update"] - 1)):
+            await asyncio.sleep(sent_at)
+            for _ in range(calls):
+                schedule.budget.sent("chat.update", asyncio.get_running_loop().time(), None)
+                schedule.budget.answered("chat.update")
+        await asyncio.sleep(29)
+        await asyncio.gather(*(reply.finish(End(EndReason.WHOLE, "Cut.")) for reply in replies))
+    assert schedule.times(Post) == [59]
+    assert schedule.times(Update) == [pytest.approx(60, abs=0.1)]
 
 
 @simulated
@@ -397,6 +508,27 @@ async def test_nothing_is_sent_without_a_lease_and_everything_after_the_next_hea
 
 
 @simulated
+async def test_reply_is_left_at_once_without_a_lease() -> None:
+    async with scheduling(keep_lease=False) as schedule:
+        reply = await schedule.open(1)
+        await asyncio.sleep(LEASE_S + 1)
+        async with asyncio.timeout(0.01):
+            await reply.leave()
+
+
+@simulated
+async def test_abandoned_reply_is_over_at_once_and_others_go_on() -> None:
+    async with scheduling() as schedule:
+        abandoned, other = [await schedule.open(number) for number in (1, 2)]
+        await asyncio.sleep(1)
+        schedule.scheduler.abandon(1)
+        assert abandoned.done.is_set()
+        await other.finish(End(EndReason.WHOLE))
+    assert not other.unshown
+    assert schedule.calls()[2:] == [(2, "Update")]
+
+
+@simulated
 async def test_abandoned_reply_sends_nothing_even_if_a_call_was_about_to_leave() -> None:
     async with scheduling(SimulatedTransport(connecting_s=1.0)) as schedule:
         reply = await schedule.open(1)
@@ -416,6 +548,8 @@ async def test_text_is_recorded_before_slack_shows_it() -> None:
         await asyncio.sleep(0.4)
         assert schedule.calls() == []
         await reply.finish(End(EndReason.WHOLE))
+        assert reply.answer is not None
+        assert reply.answer.piece() is None, "it is recorded once"
     assert schedule.records.texts == {1: "Hello."}
     assert schedule.times(Update)[0] == pytest.approx(0.5)
 
@@ -455,6 +589,16 @@ async def test_messages_of_a_reply_are_recorded_once_per_change() -> None:
         reply.append(" More.")
         await reply.finish(End(EndReason.WHOLE))
     assert schedule.records.pages == [(1, ("1.0",))]
+
+
+@simulated
+async def test_other_replies_wait_for_no_record_of_messages() -> None:
+    async with scheduling(SimulatedTransport(latency_s=1.0)) as schedule:
+        schedule.records.pages_delay_s = 5.0
+        for number in range(MAX_IN_FLIGHT + 1):
+            await schedule.open(number)
+        await asyncio.sleep(2)
+        assert schedule.times(Post) == [0] * MAX_IN_FLIGHT + [1]
 
 
 @simulated
@@ -566,6 +710,24 @@ async def test_placeholder_waits_for_the_first_words_while_the_panes_status_is_s
 
 
 @simulated
+async def test_end_and_earlier_messages_wait_for_no_status_of_the_pane() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        silent = await schedule.scheduler.open(Answer(job_of(1)), status_shown=True)
+        begun = await schedule.scheduler.open(Answer(job_of(2, ("2.0",))), status_shown=True)
+        begun.show_activity("Searching the web…")
+        await silent.finish(End(EndReason.CUT, "Cut."))
+        await asyncio.sleep(5)
+    assert schedule.calls() == [(1, "Post"), (2, "Update")]
+
+
+@simulated
+async def test_call_that_is_about_to_leave_at_a_replys_until_is_withheld() -> None:
+    async with scheduling(SimulatedTransport(connecting_s=1.0)) as schedule:
+        await schedule.scheduler.post_placeholder(job_of(1), until=0.5)
+    assert (schedule.calls(), schedule.transport.withheld) == ([], 1)
+
+
+@simulated
 async def test_nothing_is_sent_after_a_replys_until() -> None:
     question = Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", "why?")
     async with scheduling() as schedule:
@@ -599,6 +761,16 @@ async def test_reply_whose_time_is_over_asks_nothing_and_holds_nobody_up() -> No
         for value in ("0.0.0.hash", "0.0.1.hash"):
             await reply.ask((Ask("notes.add", "{}", value),))
     assert schedule.calls() == []
+
+
+@simulated
+async def test_reply_that_asks_and_is_gone_asks_no_longer() -> None:
+    gone = Refused("chat.update", "message_not_found", Refusal.MESSAGE_GONE)
+    async with scheduling(SimulatedTransport(error_of=fails_for(math.inf, gone))) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        async with asyncio.timeout(1):
+            await reply.ask((Ask("notes.add", "{}", "0.0.0.hash"),))
+    assert reply.gone
 
 
 @simulated

@@ -18,7 +18,7 @@ from bot.core.reply.streams import AppendStream, StartStream, StopStream
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.services.replies import LiveReply
 from bot.slack.rate_budget import CALLS_PER_MINUTE
-from bot.slack.replies.scheduler import PLACEHOLDER_DELAY_S
+from bot.slack.replies.scheduler import PLACEHOLDER_DELAY_S, RECORD_TIMEOUT_S
 from bot.slack.replies.transport import METHODS
 from tests.simulated_time import run_simulated
 from tests.slack.schedules import Schedule, SimulatedTransport, job_of, scheduling
@@ -230,6 +230,20 @@ async def test_answer_is_not_streamed_while_the_database_does_not_record_it() ->
         await tell(reply)
     assert kinds(schedule)[0] == "Post"
     assert "StartStream" not in kinds(schedule)
+    assert schedule.times(Post) == [2 * RECORD_TIMEOUT_S]
+
+
+@simulated
+async def test_start_that_slack_refused_is_not_on_record_any_more() -> None:
+    def error_of(call: Call) -> Refused | None:
+        return Refused("", "", Refusal.FORBIDDEN) if isinstance(call, StartStream) else None
+
+    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=error_of), carrier=STREAM) as schedule:
+        reply = await schedule.open(1)
+        schedule.scheduler.allow_stream(job_of(1))
+        await tell(reply)
+    assert kinds(schedule)[:3] == ["Post", "StartStream", "Update"]
+    assert schedule.records.roles == {1: {}}
 
 
 @simulated

@@ -138,7 +138,7 @@ class ScheduledReply:
         """Returns a call that leaves now with its text; None if there is nothing to send for now."""
         filled = self._laid_out(lambda: self.reply.filled(call))
         if filled is None:
-            self.not_before = max(self.not_before, now + HELD_BACK_S)
+            self.not_before = now + HELD_BACK_S
         return filled
 
     def succeeded(self) -> None:

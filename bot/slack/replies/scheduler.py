@@ -282,7 +282,6 @@ class EditScheduler:
                 log.info("job %d: edit budget used up, posting the final text as a new message", live.job_id)
                 live.reply.post_again(call.page)
                 calls[live] = live.next_call() or call
-                ahead -= 1
         return look_again_at
 
     def _due(self, live: ScheduledReply, call: Call, now: float) -> Due | None:
@@ -327,7 +326,6 @@ class EditScheduler:
             return
         method = METHODS[type(call)]
         live.in_flight = True
-        live.has_changed = False
         self._in_flight[method] += 1
         self._budget.sent(method, now, live, call.question.thread.channel_id)
         task = asyncio.create_task(self._send(live, call))
