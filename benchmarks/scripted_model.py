@@ -59,8 +59,6 @@ class ModelRequest:
     end: RequestEnd = RequestEnd.UNDER_WAY
     question_numbers: frozenset[int] = frozenset()
     """Numbers of all questions in the prompt."""
-    resumed_after: int = 0
-    """How many words of its own answer the prompt ended with. The model continues after them."""
 
 
 @dataclass
@@ -85,7 +83,7 @@ class ScriptedModel(ChatServer):
         words, calls = prompt.total_words, prompt.calls
         resumed_after = len(words_in(prompt.so_far))
         at_s, numbers = time.monotonic(), prompt.question_numbers
-        record = ModelRequest(at_s, resumed_after, RequestEnd.UNDER_WAY, numbers, resumed_after)
+        record = ModelRequest(at_s, resumed_after, RequestEnd.UNDER_WAY, numbers)
         self.requests[prompt.asked.number].append(record)
         fault, after_words = self._faults.pop(0) if self._faults else (None, words)
         deltas = prompt.deltas

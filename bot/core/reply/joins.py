@@ -33,7 +33,7 @@ The table decides by at most LOOKAHEAD_CHARS of the continuation, so that it nev
 
 import re
 
-from bot.core.reply.markdown.block_parser import BlockParser, LeafBlock, LeafKind, recent_part
+from bot.core.reply.markdown.block_parser import BlockParser, LeafBlock, LeafKind, cell_count, recent_part
 
 LOOKAHEAD_CHARS = 8
 """How much of a continuation the cases look at."""
@@ -64,7 +64,6 @@ _SUBHEADING = re.compile(r"#{2,6} ")
 _BULLET = re.compile(r"[-*] ")
 _NUMBER = re.compile(r"\d{1,4}[.)] ")
 _MARKER = re.compile(r"#{1,6} |> |[-*] |\d{1,4}[.)] |\|")
-_CELL_END = re.compile(r"(?<!\\)\|")
 _LAST_WORD = re.compile(r"(?<![^\W_])[^\W\d_]{3,}$")
 
 
@@ -164,7 +163,7 @@ class TextEnd:
 
     def _is_complete_row(self, leaf: LeafBlock) -> bool:
         header = self.recent[leaf.lines[0].content : leaf.lines[0].end]
-        return leaf.kind is LeafKind.TABLE and _cells(self._line) >= _cells(header)
+        return leaf.kind is LeafKind.TABLE and cell_count(self._line) >= cell_count(header)
 
     def _repeats_marker(self, begins: str) -> bool:
         """Whether the continuation begins with a marker like that of the list item or quote that the text ends in."""
@@ -241,7 +240,3 @@ def _is_word(begins: str) -> bool:
     """Whether a continuation begins with a word of a script that has spaces between words, or with a number."""
     first = _first_of(begins)
     return first.isalnum() and not _SCRIPTS_WITHOUT_SPACES.match(first)
-
-
-def _cells(row: str) -> int:
-    return len(_CELL_END.split(row.strip().removeprefix("|").removesuffix("|")))

@@ -47,7 +47,7 @@ _DEFINITION = re.compile(
 DEFINITION_START = re.compile(r"[ \t]*\[(?!\s*\])[^\[\]]*\]:")
 """Matches the first line of what may be a link reference definition."""
 _LINK = re.compile(r"\][(\[]")
-_CELL_END = re.compile(r"(?<!\\)\|")
+CELL_END = re.compile(r"(?<!\\)\|")
 _AMBIGUOUS = re.compile(
     r"[ \t]*+(?:#{1,6}|[-+*_=~`][-+*_=~` \t]*|`{3,}[^`]*|~{3,}.*|\d{1,9}[.)]?|[|:-][|: \t-]*)?[ \t]*$"
 )
@@ -169,10 +169,15 @@ def recent_part(markdown: str) -> str:
     return (fence[0] if fence else "") + markdown[start:]
 
 
+def text_of(markdown: str, lines: Iterable[SourceLine]) -> str:
+    """Returns the text of a leaf block's lines, without the markers of its containers."""
+    return "\n".join([markdown[line.content : line.end] for line in lines])
+
+
 def code_content(markdown: str, code: LeafBlock) -> str:
     """Returns the content of fenced code, without the lines of its fences."""
     lines = code.lines[1:] if code.closing else code.lines[1:-1]
-    return "\n".join([markdown[line.content : line.end] for line in lines])
+    return text_of(markdown, lines)
 
 
 def definitions_end(paragraph: str) -> int:
@@ -452,4 +457,4 @@ def cell_count(row: str) -> int:
     inner = row.strip().removeprefix("|")
     if inner.endswith("|") and not inner.endswith("\\|"):
         inner = inner[:-1]
-    return len(_CELL_END.findall(inner)) + 1
+    return len(CELL_END.findall(inner)) + 1

@@ -25,6 +25,7 @@ from bot.core.reply.markdown.block_parser import (
     cell_count,
     definitions_end,
     parse_blocks,
+    text_of,
 )
 
 MAX_BLOCKS = 45
@@ -174,7 +175,7 @@ def has_paragraph(sent: str) -> bool:
     """
     for leaf in parse_blocks(sent, last_line_incomplete=False).leaf_blocks:
         if leaf.kind is LeafKind.PARAGRAPH:
-            text = "\n".join([sent[line.content : line.end] for line in leaf.lines])
+            text = text_of(sent, leaf.lines)
             if _WORD.search(text, definitions_end(text)):
                 return True
     return False

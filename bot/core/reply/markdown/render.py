@@ -27,6 +27,7 @@ from itertools import accumulate
 
 from bot.core.reply.markdown.bare_urls import MAX_ADDED_CHARS, MAYBE_CHANGED, international_chars
 from bot.core.reply.markdown.block_parser import (
+    CELL_END,
     DEFINITION_START,
     BlockStructure,
     LeafBlock,
@@ -35,6 +36,7 @@ from bot.core.reply.markdown.block_parser import (
     definitions_end,
     is_ambiguous,
     parse_blocks,
+    text_of,
 )
 from bot.core.reply.markdown.emphasis import CJK
 from bot.core.reply.markdown.escaping import escape_code
@@ -56,7 +58,6 @@ DEFINITION = re.compile(r"(?<!\\)\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S
 _SEGMENT_START = re.compile(r"(?<=\n\n)(?=\S)")
 _INCOMPLETE_TASK_MARKER = re.compile(r"\[[ xX]?\]?$")
 MAYBE_DELIMITER_ROW = re.compile(r"[|: \t-]*$")
-_CELL_END = re.compile(r"(?<!\\)\|")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -204,7 +205,7 @@ def _growing_text(markdown: str, blocks: BlockStructure, *, incomplete: bool) ->
     if leaf.kind is LeafKind.TABLE and oversize_substitute(markdown, leaf):
         return None
     if leaf.kind is LeafKind.TABLE and incomplete:
-        cell_ends = [cell.end() for cell in _CELL_END.finditer(markdown, line.content, line.end)]
+        cell_ends = [cell.end() for cell in CELL_END.finditer(markdown, line.content, line.end)]
         return [SourceLine(line.start, cell_ends[-1] if cell_ends else line.content, line.end)]
     return leaf.lines if leaf.kind in (LeafKind.PARAGRAPH, LeafKind.HEADING) else None
 
@@ -259,11 +260,6 @@ def _needs_parsing(text: str) -> bool:
 @lru_cache(maxsize=512)
 def _inline_replacements(text: str, start: int, definitions: LinkDefinitions) -> tuple[Replacement, ...]:
     return tuple(parse_inlines(text, definitions.destinations, growing=False, start=start).replacements)
-
-
-def text_of(markdown: str, lines: Iterable[SourceLine]) -> str:
-    """Returns the text of a leaf block's lines, without the markers of its containers."""
-    return "\n".join([markdown[line.content : line.end] for line in lines])
 
 
 def source_offsets(lines: Sequence[SourceLine], offsets: Iterable[int]) -> list[int]:

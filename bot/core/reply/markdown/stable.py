@@ -28,6 +28,7 @@ from bot.core.reply.markdown.block_parser import (
     SourceLine,
     is_ambiguous,
     parse_blocks,
+    text_of,
 )
 from bot.core.reply.markdown.inline_parser import DecidedInlines, decided_inlines
 from bot.core.reply.markdown.oversize import oversize_substitute
@@ -40,7 +41,6 @@ from bot.core.reply.markdown.render import (
     replacements_of,
     segments,
     source_offsets,
-    text_of,
 )
 from bot.core.reply.markdown.replacement import Replacement, with_replacements
 
