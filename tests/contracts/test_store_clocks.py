@@ -7,6 +7,7 @@ import pytest
 from bot.clock import SystemClock
 from bot.core.job import End
 from bot.core.message_question import QUESTION_HOLD_S, QuotedMessage
+from bot.core.outbox import OUTBOX_HOLD_S
 from bot.core.tool_calls import APPROVAL_S
 from bot.errors import EndReason
 from bot.store import Stores
@@ -36,7 +37,7 @@ class JumpingClock(SystemClock):
         self.monotonic_s += delay_s
 
 
-JUMPS = pytest.mark.parametrize("jump_s", [-3 * HOUR_S, 5 * 24 * HOUR_S])
+JUMPS = pytest.mark.parametrize("jump_s", [-3 * HOUR_S, -HOUR_S / 2, 5 * 24 * HOUR_S])
 
 
 @JUMPS
@@ -88,6 +89,26 @@ async def test_what_was_due_before_the_clock_was_set_back_is_due_after_a_restart
     assert (await one(store)).question == asked(2)
     assert len(await store.message_questions.take(1)) == 1
     assert await store.notices.claim("T1", "U1", "hint", 60)
+    await store.close()
+
+
+async def test_clock_set_back_by_less_than_an_hour_delays_an_entry_by_that_and_repeats_none(shared_url: str) -> None:
+    clock, back_s = ManualClock(), HOUR_S / 2
+    store = await Stores.open(shared_url, "w1", clock)
+    await enqueued(store, asked(1))
+    job = await one(store)
+    await store.worker_queue.finish(job, End(EndReason.WHOLE), "Yes.", ping=True)
+    (held,) = await store.outbox.take(1)
+    await store.close()
+    clock.now_s -= back_s
+    store = await Stores.open(shared_url, "w2", clock)
+    assert await store.outbox.take(1) == [], "the other process may be at it"
+    clock.now_s += back_s + OUTBOX_HOLD_S
+    (entry,) = await store.outbox.take(1)
+    await store.outbox.complete(held)
+    await store.outbox.complete(entry)
+    clock.now_s += HOUR_S
+    assert await store.outbox.take(1) == []
     await store.close()
 
 
