@@ -7,7 +7,7 @@ from confusable_homoglyphs.confusables import confusables_data
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.core.reply.markdown.links import is_deceptive
+from bot.core.reply.markdown.links import MAX_DESTINATIONS, MAX_NAMED_HOSTS, is_deceptive
 from bot.core.reply.markdown.render import rendered
 
 
@@ -257,3 +257,11 @@ def test_host_is_never_all_that_shows_of_a_link_to_another_host(label: str) -> N
 def test_characters_that_do_not_show_hide_no_host(label: str) -> None:
     hiding = [ascii(one) for one in INVISIBLE if not is_deceptive(label.replace("{}", one), "https://evil.example")]
     assert hiding == []
+
+
+def test_label_with_too_many_hosts_or_destinations_to_compare_is_deceptive() -> None:
+    honest = "https://bank.com"
+    assert not is_deceptive("bank.com", *[honest] * MAX_DESTINATIONS)
+    assert is_deceptive("bank.com", *[honest] * (MAX_DESTINATIONS + 1))
+    assert not is_deceptive("bank.com " * MAX_NAMED_HOSTS, honest)
+    assert is_deceptive("bank.com " * (MAX_NAMED_HOSTS + 1), honest)
