@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
@@ -432,6 +432,48 @@ async def test_answer_without_reported_usage_counts_text_and_thinking_by_estimat
     assert row.input_tokens == attempt.step.input_tokens > 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "attempts", "expected"),
+    [
+        (UserKind.GUEST, 1, EndReason.DENIED),
+        (None, 1, EndReason.WHOLE),
+        (UserKind.GUEST, 2, EndReason.WHOLE),
+    ],
+    ids=["lost it while the question was queued", "Slack is silent", "lost it while the answer grew"],
+)
+async def test_asker_whose_placeholder_is_shown_is_denied_only_if_slack_says_so_first(
+    alone: AnsweringStage, kind: UserKind | None, attempts: int, expected: EndReason
+) -> None:
+    alone.accounts.kind_at_calls = lambda: kind
+    await attempt_at(alone, lambda job: replace(job, page_ts=("999991.000000",), attempts=attempts))
+    shown = end_of(alone)
+    assert shown is not None
+    assert (shown.reason, len(alone.model.prompts)) == (expected, expected is EndReason.WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"question": replace(QUESTION, text="")}, EndReason.STOPPED),
+        (
+            {
+                "question": replace(QUESTION, text=f"<@{ME.user_id}>"),
+                "earlier": (replace(QUESTION, ts="999989.000000"),),
+            },
+            EndReason.WHOLE,
+        ),
+    ],
+    ids=["a deleted question", "a mention after a question"],
+)
+async def test_model_is_asked_only_about_words(
+    alone: AnsweringStage, change: dict[str, Any], expected: EndReason
+) -> None:
+    await attempt_at(alone, lambda job: replace(job, **change))
+    shown = end_of(alone)
+    assert shown is not None
+    assert (shown.reason, len(alone.model.prompts)) == (expected, expected is EndReason.WHOLE)
+
+
 async def test_mention_without_a_question_gets_help_and_asks_no_model(alone: AnsweringStage) -> None:
     await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text=f"<@{ME.user_id}>")))
     assert alone.model.prompts == []
@@ -530,6 +572,13 @@ async def test_model_that_has_nothing_to_add_completes_the_text_on_record(
     assert row.model == MODEL
 
 
+async def test_failed_answer_keeps_the_longer_text_of_an_earlier_attempt(alone: AnsweringStage) -> None:
+    alone.replies.shown = Shown(("999991.000000",), 15, "Because it is.")
+    alone.model.events, alone.model.error = ("Bec",), ProviderError(EndReason.CUT, MODEL)
+    await attempt_at(alone)
+    assert (await turn(alone)).answer == "Because it is."
+
+
 async def test_other_failure_of_a_resumed_answer_is_its_end(alone: AnsweringStage) -> None:
     alone.model.events, alone.model.error = (), ProviderError(EndReason.OVERLOADED, MODEL)
     await attempt_at(alone, lambda job: replace(job, checkpoint=Checkpoint(TEXT)))
@@ -616,6 +665,12 @@ async def test_reported_usage_corrects_the_estimate(alone: AnsweringStage) -> No
     alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(100_000, 2)))
     await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text=text)))
     assert estimate.tokens(text) > before
+
+
+async def test_nobody_is_mentioned_about_an_answer_that_failed(alone: AnsweringStage) -> None:
+    alone.model.events, alone.model.error = (), ProviderError(EndReason.OVERLOADED, MODEL)
+    await attempt_at(alone, lambda job: replace(job, asked_at=1.0))
+    assert await alone.stores.outbox.take(5) == []
 
 
 async def test_nobody_is_mentioned_if_mentions_are_switched_off(alone: AnsweringStage) -> None:
