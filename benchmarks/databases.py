@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal, LiteralString, Protocol
 
 import sqlalchemy as sa
 
+from bot.core.conversation import page_ts
 from bot.core.outbox import OutboxKind
+from bot.store.rows import messages_of
 from bot.store.schema import jobs, outbox_entries, tool_calls, turns
 from tests.contracts.databases import standing_still
 
@@ -247,7 +249,7 @@ def _read_jobs(url: str) -> list[RecordedJob]:
         jobs.c.ts,
         sa.func.coalesce(jobs.c.end_reason, jobs.c.status).label("state"),
         jobs.c.attempts,
-        jobs.c.page_ts,
+        jobs.c.messages,
         jobs.c.created_at,
         jobs.c.started_at,
         answer.label("answer"),
@@ -263,7 +265,7 @@ def _read_jobs(url: str) -> list[RecordedJob]:
             row.ts,
             row.state,
             row.attempts,
-            tuple(row.page_ts),
+            page_ts(messages_of(row)),
             row.answer,
             row.created_at,
             row.started_at,

@@ -99,7 +99,7 @@ def follows_a_longer_text(text: str, holds: Holds) -> None:
 
 
 def is_taken_over(text: str, holds: Holds) -> None:
-    job = Job(1, QUESTION, attempts=2, may_have_posts=True, checkpoint=Checkpoint(text))
+    job = Job(1, QUESTION, attempts=2, checkpoint=Checkpoint(text))
     start = holds.measured("start_of", partial(start_of, job))
     seam = holds.measured("seam", partial(Seam, start))
     holds.measured("join", partial(seam.join, LATER))

@@ -177,15 +177,39 @@ class MessageRole(StrEnum):
     """A newer message shows its page, and it has to be deleted."""
     STRAY = "stray"
     """Slack posted it at the channel's root, because its thread was deleted."""
+    POSTING = "posting"
+    """A post without an answer: Slack may show a message, or more than one, that isn't on record."""
+    STARTING = "starting"
+    """The same of a stream's start, whose message Slack doesn't tell from others."""
 
 
-Roles = Mapping[str, MessageRole]
-"""Roles of a reply's messages on record, by ts; those of pages are left out.
+UNANSWERED = (MessageRole.POSTING, MessageRole.STARTING)
 
-"" stands for a page that was started as a stream, without an answer so far. Without it, Slack shows no stream that
-isn't on record.
-"""
-NO_ROLES: Roles = {}
+
+@dataclass(frozen=True, slots=True)
+class RecordedMessage:
+    """A message of a reply, as it is on record."""
+
+    ts: str
+    """Empty while its post has no answer."""
+    role: MessageRole
+    version: int = 0
+    """The version of the answer that a page shows."""
+    for_stream: bool = False
+    """It is a page that holds no more than a stream carries."""
+
+
+POSTING = RecordedMessage("", MessageRole.POSTING)
+
+
+def ts_of(messages: Sequence[RecordedMessage], *roles: MessageRole) -> tuple[str, ...]:
+    """Returns the messages with these roles, in the order of the roles and then of the messages."""
+    return tuple(message.ts for role in roles for message in messages if message.role is role)
+
+
+def page_ts(messages: Sequence[RecordedMessage]) -> tuple[str, ...]:
+    """Returns the messages that readers see of a reply, apart from its files: its pages come first."""
+    return ts_of(messages, MessageRole.PAGE, MessageRole.STOP_BUTTON, MessageRole.STRAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +220,8 @@ class Job:
     question: Question
     attempts: int
     """The number of claims, including this one; with the worker's name, it fences later writes."""
-    page_ts: tuple[str, ...] = ()
-    """The messages already posted for its reply, in order."""
-    may_have_posts: bool = False
-    """Slack may show more of its reply than is on record: an interrupted attempt's pages, or a placeholder."""
+    messages: tuple[RecordedMessage, ...] = ()
+    """The messages of its reply on record; its pages come first, in order. POSTING is among them if a process died."""
     interruptions: int = 0
     """The number of earlier attempts whose process died or was paused for too long."""
     so_far: str = field(default="", repr=False)
@@ -220,10 +242,13 @@ class Job:
     """The steps of this version that earlier attempts recorded."""
     version: int = 0
     """How often the answer was started over. What Slack shows of an earlier version is replaced."""
-    roles: Roles = field(default_factory=dict, hash=False)
-    """What its messages on record are there for that are no pages."""
     asked_at: float = field(default=0.0, compare=False)
     """Since when the asker waits, in seconds since the epoch: for this version, or since they decided about a call."""
+
+    @property
+    def page_ts(self) -> tuple[str, ...]:
+        """The messages on record that readers see of its reply, apart from its files."""
+        return page_ts(self.messages)
 
     @property
     def fixed_text(self) -> str:

@@ -421,11 +421,12 @@ class Answering:
         records = self.tool_calls.records
         piece = attempt.answer.piece()
         mention_at = attempt.job.asked_at + self.done_ping_s if self.done_ping_s else None
+        await self.tool_calls.insist(lambda: self._record_messages(attempt.job, reply))
         if await self.tool_calls.insist(lambda: records.wait(attempt.job, piece, mention_at)):
             attempt.cancellation = Cancellation.AWAITING_APPROVAL
             log.info("job %d: awaiting approval", attempt.job.id)
         else:
-            await self._release(attempt)
+            await self._release(attempt, reply)
 
     async def _record_shown_end(self, attempt: AnswerAttempt, reply: LiveReply) -> None:
         """Records an end that Slack shows, reports its metrics, and warns the asker about a quota that runs out."""
@@ -457,13 +458,16 @@ class Answering:
         assert end is not None, "the answer was closed"
 
         async def record() -> bool:
-            if reply is not None and reply.page_ts:
-                await self.jobs.record_pages(job.id, reply.page_ts, reply.roles)
+            await self._record_messages(job, reply)
             waited_s = self.clock.now() - job.asked_at
             ping = end.reason.is_answer and 0 < self.done_ping_s < waited_s
             return await self.jobs.finish(job, end, text, ping=ping, for_outbox=for_outbox)
 
         return await insist(record, self.clock, f"job {job.id}: end not recorded", Exception)
+
+    async def _record_messages(self, job: Job, reply: LiveReply | None) -> None:
+        if reply is not None and reply.messages:
+            await self.jobs.record_messages(job.id, reply.messages)
 
     async def _leave(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
         """Leaves Slack as it is, and releases the job with the text so far unless another process has it."""
@@ -472,16 +476,22 @@ class Answering:
         match attempt.cancellation:
             case Cancellation.HANDOVER:
                 try:
+                    await self._record_messages(attempt.job, reply)
                     await self.jobs.release(attempt.job, attempt.answer.piece())
                 except StoreError as error:
                     log.error("job %d: not released, another process takes it over later: %s", attempt.job.id, error)
             case Cancellation.RESTART | Cancellation.TOKEN_REFUSED:
-                await self._release(attempt)
+                await self._release(attempt, reply)
 
-    async def _release(self, attempt: AnswerAttempt) -> None:
+    async def _release(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
         """Releases the job, however long the database is away: nobody takes it over while this process runs."""
         job = attempt.job
-        await insist(lambda: self.jobs.release(job, attempt.answer.piece()), self.clock, f"job {job.id}: not released")
+
+        async def release() -> bool:
+            await self._record_messages(job, reply)
+            return await self.jobs.release(job, attempt.answer.piece())
+
+        await insist(release, self.clock, f"job {job.id}: not released")
 
 
 def _completed(answer: Answer, step: StepUnderWay) -> End:

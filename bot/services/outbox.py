@@ -139,8 +139,8 @@ class Outbox:
                 await reply.finish(job.checkpoint.end)
         finally:
             await reply.leave()
-        if (reply.page_ts, reply.roles) != (job.page_ts, job.roles):
-            await self.entries.record_pages(entry, reply.page_ts, reply.roles)
+        if reply.messages != job.messages:
+            await self.entries.record_messages(entry, reply.messages)
         if reply.for_outbox is not None:
             raise NotShown
 
@@ -162,8 +162,8 @@ class Outbox:
                 job = await self.entries.job_awaiting_approval(entry)
         finally:
             await reply.leave()
-        if (reply.page_ts, reply.roles) != (before.page_ts, before.roles):
-            await self.entries.record_pages(entry, reply.page_ts, reply.roles)
+        if reply.messages != before.messages:
+            await self.entries.record_messages(entry, reply.messages)
 
     def _asks(self, job: Job) -> tuple[Ask, ...]:
         return asks_of(job.steps[-1].calls, job.version, self.admins)

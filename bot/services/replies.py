@@ -4,7 +4,7 @@ import math
 from typing import Protocol
 
 from bot.core.answer import Answer
-from bot.core.conversation import Job, Roles
+from bot.core.conversation import Job, RecordedMessage
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import Ask
@@ -20,13 +20,8 @@ class LiveReply(Protocol):
         ...
 
     @property
-    def page_ts(self) -> tuple[str, ...]:
-        """The messages that show the reply, in order."""
-        ...
-
-    @property
-    def roles(self) -> Roles:
-        """What the other messages of the reply are there for."""
+    def messages(self) -> tuple[RecordedMessage, ...]:
+        """The reply's messages, as they go on record."""
         ...
 
     @property

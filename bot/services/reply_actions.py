@@ -252,7 +252,7 @@ class ReplyActions:
             return ActionResponse(texts.ANSWER_UNFINISHED)
         if enqueued.needs_placeholder:
             self.worker.post_placeholder(
-                Job(answer.job_id, answer.question, attempts=0, page_ts=answer.page_ts, version=answer.version + 1)
+                Job(answer.job_id, answer.question, attempts=0, messages=answer.messages, version=answer.version + 1)
             )
         else:
             self.worker.wake()

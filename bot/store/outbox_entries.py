@@ -11,13 +11,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import NO_ROLES, Job, Roles
+from bot.core.conversation import Job, RecordedMessage, page_ts
 from bot.core.outbox import ABOUT_APPROVALS, BACKOFF, OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.tool_calls import APPROVAL_S
 from bot.store import checkpoints, outbox, recorded_answers, recorded_steps
 from bot.store.database import Operations, completes, reads, writes
 from bot.store.predicates import has_come, has_content, has_ended, is_awaiting_approval, is_live
-from bot.store.rows import job_of, question_of
+from bot.store.rows import job_of, message_values, messages_of, question_of
 from bot.store.schema import jobs, outbox_entries
 
 
@@ -86,16 +86,16 @@ class OutboxEntries(Operations):
         return job
 
     @writes
-    async def record_pages(
-        self, connection: AsyncConnection, entry: OutboxEntry, page_ts: Sequence[str], roles: Roles = NO_ROLES
+    async def record_messages(
+        self, connection: AsyncConnection, entry: OutboxEntry, messages: Sequence[RecordedMessage]
     ) -> None:
-        """Records which messages show the reply of a job that has ended or waits, as WorkerQueue.record_pages does.
+        """Records the messages of the reply to a job that has ended or waits, as WorkerQueue.record_messages does.
 
         Does nothing if another process has taken the entry.
         """
         is_idle = sa.or_(has_ended(), is_awaiting_approval())
         shown = sa.update(jobs).where(jobs.c.id == entry.job_id, is_idle, sa.exists().where(*_as_taken(entry)))
-        await connection.execute(shown.values(page_ts=list(page_ts), roles=dict(roles)))
+        await connection.execute(shown.values(messages=message_values(messages)))
 
 
 def _due(now: float) -> sa.Select[tuple[int]]:
@@ -147,7 +147,7 @@ def _entry(row: sa.Row[Any]) -> OutboxEntry:
         job_id=row.answered_with or row.id,
         version=row.version,
         question=question_of(row),
-        page_ts=tuple(row.page_ts),
+        page_ts=page_ts(messages_of(row)),
         waits_until=row.waits_until,
     )
 
@@ -159,6 +159,6 @@ def _as_taken(entry: OutboxEntry) -> tuple[sa.ColumnElement[bool], ...]:
 
 async def _with_text(connection: AsyncConnection, row: sa.Row[Any]) -> Job:
     """Returns the job as the next attempt would get it, without the other questions: they are for its prompt only."""
-    job = replace(job_of(row), attempts=row.attempts + 1, may_have_posts=True)
+    job = replace(job_of(row), attempts=row.attempts + 1)
     [whole] = await checkpoints.with_checkpoints(connection, await recorded_answers.with_versions(connection, [job]))
     return whole

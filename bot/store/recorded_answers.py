@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import Job, RecordedReply, ThreadKey
+from bot.core.conversation import Job, RecordedReply, ThreadKey, page_ts
 from bot.core.job import State, state_of
 from bot.core.outbox import OutboxKind
 from bot.core.reply.actions import AnswerState, RecordedAnswer, Vote
@@ -17,7 +17,7 @@ from bot.errors import EndReason
 from bot.store import checkpoints, outbox, recorded_steps
 from bot.store.database import Operations, reads, writes
 from bot.store.predicates import in_thread, is_begun
-from bot.store.rows import insert_into, put, question_of, sources_of
+from bot.store.rows import insert_into, messages_of, put, question_of, sources_of
 from bot.store.schema import feedback, jobs, seen_events, tool_calls, turns
 
 REPLIES_READ = 500
@@ -31,7 +31,7 @@ class RecordedAnswers(Operations):
     async def shown_by(self, connection: AsyncConnection, thread: ThreadKey, message_ts: str) -> RecordedAnswer | None:
         """Returns the answer that has a page in this message, None if there is none."""
         # No index: of one thread's jobs few are read, and only at a press.
-        is_shown = sa.cast(jobs.c.page_ts, sa.Text).contains(f'"{message_ts}"', autoescape=True)
+        is_shown = sa.cast(jobs.c.messages, sa.Text).contains(f'"{message_ts}"', autoescape=True)
         return await _newest_answer(connection, thread, is_shown)
 
     @reads
@@ -89,7 +89,7 @@ class RecordedAnswers(Operations):
         `before_ts` limits them to questions that were asked before. Answers whose text has expired are left out.
         """
         newest = (
-            sa.select(jobs.c.id, jobs.c.user_id, jobs.c.page_ts, jobs.c.mention_ts, jobs.c.answer_deleted)
+            sa.select(jobs.c.id, jobs.c.user_id, jobs.c.messages, jobs.c.mention_ts, jobs.c.answer_deleted)
             .where(in_thread(thread), jobs.c.ts < before_ts if before_ts else sa.true())
             .order_by(jobs.c.ts.desc())
             .limit(REPLIES_READ)
@@ -104,13 +104,14 @@ class RecordedAnswers(Operations):
         rows = (await connection.execute(with_turns)).all()
         found: dict[str, RecordedReply] = {}
         for row in rows:
+            shown = page_ts(messages_of(row))
             if _has_expired(row):
-                for ts in row.page_ts:
+                for ts in shown:
                     found.pop(ts, None)
             else:
                 reply = RecordedReply(row.answer or "", of_record(row.origins), row.user_id)
-                found |= dict.fromkeys(row.page_ts, RecordedReply(""))
-                found |= dict.fromkeys(row.page_ts[:1], reply)
+                found |= dict.fromkeys(shown, RecordedReply(""))
+                found |= dict.fromkeys(shown[:1], reply)
             found |= {row.mention_ts: RecordedReply("")} if row.mention_ts else {}
         return found
 
@@ -139,7 +140,7 @@ async def _newest_answer(
         job_id=row.id,
         question=question_of(row),
         state=state,
-        page_ts=tuple(row.page_ts),
+        messages=messages_of(row),
         version=row.version,
         answer=last.answer if last else "",
         previous=previous.answer if previous else "",

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import File, Job, MessageRole, Question, ThreadKey
+from bot.core.conversation import POSTING, File, Job, MessageRole, Question, RecordedMessage, ThreadKey
 from bot.core.job import End, Spent
 from bot.core.limits.caps import ScopeIds
 from bot.core.stream import Citation, Usage
@@ -42,15 +42,26 @@ def file_values(question: Question) -> list[dict[str, Any]]:
     return [asdict(file) for file in question.files]
 
 
+def messages_of(row: sa.Row[Any]) -> tuple[RecordedMessage, ...]:
+    return tuple(RecordedMessage(**{**values, "role": MessageRole(values["role"])}) for values in row.messages)
+
+
+def message_values(messages: Sequence[RecordedMessage]) -> list[dict[str, Any]]:
+    return [asdict(message) for message in messages]
+
+
 def job_of(row: sa.Row[Any]) -> Job:
+    messages = messages_of(row)
+    # A process may have died while it showed what the database, being away, doesn't have. A placeholder that was not
+    # recorded in time may have been posted nevertheless.
+    is_unsure = row.interruptions > 0 or (row.placeholder_due_since is not None and not messages)
+    if is_unsure and POSTING not in messages:
+        messages += (POSTING,)
     return Job(
         row.id,
         question_of(row),
         row.attempts,
-        tuple(row.page_ts),
-        # A placeholder that was not recorded in time may have been posted nevertheless.
-        may_have_posts=row.attempts > 1 or row.placeholder_due_since is not None,
-        roles={ts: MessageRole(role) for ts, role in row.roles.items()},
+        messages,
         interruptions=row.interruptions,
         version=row.version,
         asked_at=row.created_at if row.asked_at is None else row.asked_at,

@@ -69,10 +69,8 @@ jobs = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("interruptions", sa.Integer, nullable=False, server_default="0"),
     sa.Column("started_at", sa.Double),
-    # The messages of the reply, in order.
-    sa.Column("page_ts", sa.JSON, nullable=False, server_default="[]"),
-    # Of messages that are no pages, by ts; "" stands for a stream whose start has no answer yet.
-    sa.Column("roles", sa.JSON, nullable=False, server_default="{}"),
+    # The messages of the reply, each with its role, first the pages; those without a ts were sent and not answered.
+    sa.Column("messages", sa.JSON, nullable=False, server_default="[]"),
     # Since when a queued job needs a placeholder; NULL if it is recorded, or none is needed.
     sa.Column("placeholder_due_since", sa.Double),
     # The later question of the thread whose answer is this one's, too.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
 from bot.clock import Clock
-from bot.core.conversation import FollowUp, Job, Question, ThreadKey
+from bot.core.conversation import POSTING, FollowUp, Job, Question, ThreadKey
 from bot.core.inbound.triage import Participants
 from bot.core.job import Checkpoint, End, Piece, Pulse, State, Status, state_of
 from bot.core.outbox import ABOUT_APPROVALS, EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
@@ -14,6 +14,7 @@ from bot.errors import EndReason
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.queue.batch import LATE_POST_S
 from bot.store.queue.claim import PLACEHOLDER_HOLD_S
+from tests.core.conversations import recorded_pages
 
 
 @dataclass(frozen=True)
@@ -122,12 +123,12 @@ class StoreModel:
     def job(self, job_id: int) -> Job:
         """Returns the job as a claim should return it."""
         job = self.jobs[job_id]
+        is_unsure = job.interruptions > 0 or (job.placeholder_due_since is not None and not job.page_ts)
         return Job(
             job_id,
             job.question,
             job.attempts,
-            job.page_ts,
-            may_have_posts=job.attempts > 1 or job.placeholder_due_since is not None,
+            (*recorded_pages(*job.page_ts), *((POSTING,) if is_unsure else ())),
             interruptions=job.interruptions,
             earlier=tuple(b.question for b in self.standing(job_id).values() if b.joined_step is None),
             follow_ups=tuple(
@@ -511,7 +512,7 @@ class StoreModel:
         if job is None or job.live or job.withdrawn or job.checkpoint.end is None:
             return None
         alone = replace(self.job(entry.job_id), earlier=(), follow_ups=())
-        return replace(alone, attempts=job.attempts + 1, may_have_posts=True, checkpoint=job.checkpoint)
+        return replace(alone, attempts=job.attempts + 1, checkpoint=job.checkpoint)
 
     def record_shown_pages(self, entry: OutboxEntry, page_ts: tuple[str, ...]) -> None:
         job = self.jobs.get(entry.job_id)

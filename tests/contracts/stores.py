@@ -13,6 +13,7 @@ from bot.core.stream import Usage
 from bot.core.tool_calls import CallState, RecordedCall, Step
 from bot.errors import EndReason
 from bot.store import Stores
+from tests.core.conversations import recorded_pages
 
 Workers = Callable[[str], Awaitable[Stores]]
 
@@ -53,7 +54,7 @@ async def enqueued(store: Stores, question: Question) -> int:
     taken = await store.queue.enqueue(f"Ev {question.thread} {question.ts}", question)
     assert taken is not None
     if taken.needs_placeholder:
-        await store.worker_queue.record_pages(taken.job_id, [])
+        await store.worker_queue.record_messages(taken.job_id, ())
     return taken.job_id
 
 
@@ -72,7 +73,7 @@ async def answered(store: Stores, number: int = 1) -> Job:
     """Returns the job of a question that was asked and answered."""
     await enqueued(store, asked(number))
     job = await one(store)
-    await store.worker_queue.record_pages(job.id, [f"5.{number}"])
+    await store.worker_queue.record_messages(job.id, recorded_pages(f"5.{number}"))
     assert await store.worker_queue.finish(job, DONE, YES)
     return job
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.conversation import Job, MessageRole, Question, ThreadKey
+from bot.core.conversation import POSTING, Job, MessageRole, Question, RecordedMessage, ThreadKey, ts_of
 from bot.core.job import Checkpoint, End
 from bot.core.lease import Lease
 from bot.core.reply.edits import Post, Update
@@ -25,9 +25,11 @@ from bot.store import Stores
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import GENEROUS
 from sandbox.workspace import Json
+from tests.core.conversations import recorded_pages
 from tests.sandbox import manifests
 
 TEXT = "# Title\n\nSome **bold** words.\n\n- one\n- two\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\nThe end of it"
+LOST = (MessageRole.POSTING,)
 
 
 @asynccontextmanager
@@ -76,8 +78,8 @@ async def test_shown_length_comes_from_slack_and_text_from_the_store() -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
-        job = Job(1, question, 2, reply.page_ts, may_have_posts=True, checkpoint=Checkpoint(f"{TEXT}, and more"))
-        assert await transport.recover(job) == Shown(reply.page_ts, len(TEXT), f"{TEXT}, and more")
+        job = Job(1, question, 2, (*reply.recorded, POSTING), checkpoint=Checkpoint(f"{TEXT}, and more"))
+        assert await transport.recover(job) == Shown(reply.page_ts, len(TEXT), f"{TEXT}, and more", unanswered=LOST)
 
 
 async def test_unrecorded_message_is_found() -> None:
@@ -85,17 +87,48 @@ async def test_unrecorded_message_is_found() -> None:
         question = await asked(sandbox)
         reply = await growing(transport, question, "word " * 4_000)
         assert len(reply.page_ts) == 2
-        for on_record in ((), reply.page_ts[:1], reply.page_ts):
-            assert (
-                await transport.recover(Job(1, question, 2, on_record, may_have_posts=True))
-            ).page_ts == reply.page_ts
+        for on_record in ((), reply.recorded[:1], reply.recorded):
+            assert (await transport.recover(Job(1, question, 2, (*on_record, POSTING)))).page_ts == reply.page_ts
+
+
+@pytest.mark.parametrize("version", [0, 1])
+async def test_reply_that_an_attempt_left_by_itself_is_continued_without_a_look_at_slack(version: int) -> None:
+    async with posting() as (sandbox, transport, _):
+        question = await asked(sandbox)
+        reply = await growing(transport, question, TEXT)
+        job = Job(1, question, 2, reply.recorded, version=version, checkpoint=Checkpoint(f"{TEXT}, and more"))
+        chars = len(f"{TEXT}, and more") if version == 0 else 0
+        shown = Shown(reply.page_ts, chars, f"{TEXT}, and more", outdated=version == 1)
+        assert await transport.recover(job) == shown
+        assert not [call for call in sandbox.calls if call.method == "conversations.replies"]
+
+
+async def test_stream_that_an_attempt_left_open_is_stopped_without_a_look_at_slack() -> None:
+    async with posting() as (sandbox, transport, _):
+        question = await asked(sandbox)
+        ts = await transport.streams.start(StartStream(question, 0, PageView("Some words"), "Some words"))
+        messages = (RecordedMessage(ts, MessageRole.PAGE, for_stream=True),)
+        await transport.recover(Job(1, question, 2, messages, checkpoint=Checkpoint("Some words")))
+        assert sandbox._web.app.streams == {}
+        assert not [call for call in sandbox.calls if call.method == "conversations.replies"]
+
+
+async def test_page_stays_if_the_post_that_should_replace_it_did_not_leave() -> None:
+    async with posting() as (sandbox, transport, _):
+        question = await asked(sandbox)
+        reply = await growing(transport, question, "word " * 4_000)
+        first, second = recorded_pages(*reply.page_ts)
+        messages = (first, replace(second, role=MessageRole.REPLACED), POSTING)
+        shown = await transport.recover(Job(1, question, 2, messages, checkpoint=Checkpoint("word " * 4_000)))
+        assert (shown.page_ts, shown.replaced_ts) == (reply.page_ts, ())
+        assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == list(reply.page_ts)
 
 
 async def test_text_shown_beyond_the_checkpoint_is_read_from_slack() -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
-        job = Job(1, question, 2, reply.page_ts, may_have_posts=True, checkpoint=Checkpoint(TEXT[:20]))
+        job = Job(1, question, 2, (*reply.recorded, POSTING), checkpoint=Checkpoint(TEXT[:20]))
         shown = await transport.recover(job)
         assert shown.chars == len(TEXT)
         for part in ("**Title**", "Some **bold** words.", "- one\n- two", "| 1 | 2 |", "The end of it"):
@@ -123,8 +156,9 @@ async def test_open_stream_shows_what_is_on_record_and_its_text_beyond(streamed:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         ts = await transport.streams.start(StartStream(question, 0, PageView(streamed), streamed))
-        job = Job(1, question, 2, (ts,), may_have_posts=True, checkpoint=Checkpoint(recorded))
-        assert await transport.recover(job) == Shown((ts,), len(text), text)
+        page = RecordedMessage(ts, MessageRole.PAGE, for_stream=True)
+        job = Job(1, question, 2, (page, POSTING), checkpoint=Checkpoint(recorded))
+        assert await transport.recover(job) == Shown((ts,), len(text), text, stream_page=0, unanswered=LOST)
 
 
 async def test_second_page_that_is_an_open_stream_is_compared_with_its_part_of_the_record() -> None:
@@ -137,8 +171,10 @@ async def test_second_page_that_is_an_open_stream_is_compared_with_its_part_of_t
         start = int((end.metadata or {})["event_payload"]["shown_chars"])
         stream = await transport.streams.start(StartStream(question, 1, PageView(""), "word one two"))
         recorded = ("word " * 4_000)[:start] + "word one"
-        job = Job(1, question, 2, (first, stream), may_have_posts=True, checkpoint=Checkpoint(recorded))
-        assert await transport.recover(job) == Shown((first, stream), len(recorded) + 4, f"{recorded} two")
+        pages = RecordedMessage(first, MessageRole.PAGE), RecordedMessage(stream, MessageRole.PAGE, for_stream=True)
+        job = Job(1, question, 2, (*pages, POSTING), checkpoint=Checkpoint(recorded))
+        shown = Shown((first, stream), len(recorded) + 4, f"{recorded} two", stream_page=1, unanswered=LOST)
+        assert await transport.recover(job) == shown
 
 
 @pytest.mark.parametrize("fault", ["drop_request", "internal_error", "lose_response"])
@@ -148,8 +184,8 @@ async def test_stream_that_is_not_on_record_is_removed_although_its_first_stop_f
         reply = await growing(transport, question, TEXT)
         await transport.streams.start(StartStream(question, 0, PageView("word"), "word"))
         sandbox.faults.start(fault, method="chat.stopStream", times=1)
-        job = Job(1, question, 2, reply.page_ts, may_have_posts=True, checkpoint=Checkpoint(TEXT))
-        await transport.recover(replace(job, roles={"": MessageRole.PAGE}))
+        messages = (*reply.recorded, RecordedMessage("", MessageRole.STARTING))
+        await transport.recover(Job(1, question, 2, messages, checkpoint=Checkpoint(TEXT)))
         assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == list(reply.page_ts)
 
 
@@ -158,7 +194,7 @@ async def test_message_is_no_lost_stream_if_no_start_of_one_is_on_record() -> No
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
         other = await transport.streams.start(StartStream(question, 0, PageView("word"), "Some bold words"))
-        await transport.recover(Job(1, question, 2, reply.page_ts, may_have_posts=True, checkpoint=Checkpoint(TEXT)))
+        await transport.recover(Job(1, question, 2, (*reply.recorded, POSTING), checkpoint=Checkpoint(TEXT)))
         assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == [*reply.page_ts, other]
 
 
@@ -167,22 +203,24 @@ async def test_message_on_record_has_its_recorded_role() -> None:
         question = await asked(sandbox)
         (placeholder,) = (await growing(transport, question, "")).page_ts
         reply = await growing(transport, question, TEXT)
-        roles = {placeholder: MessageRole.STOP_BUTTON}
-        pages = (*reply.page_ts, placeholder)
-        job = Job(1, question, 2, pages, may_have_posts=True, checkpoint=Checkpoint(TEXT), roles=roles)
+        messages = (*reply.recorded, RecordedMessage(placeholder, MessageRole.STOP_BUTTON), POSTING)
+        job = Job(1, question, 2, messages, checkpoint=Checkpoint(TEXT))
         shown = await transport.recover(job)
         assert (shown.page_ts, shown.replaced_ts) == (reply.page_ts, ())
         assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == list(reply.page_ts)
 
 
-@pytest.mark.parametrize("attempts", [1, 2])
-async def test_clean_up_that_is_rate_limited_is_left_to_the_outbox_if_a_stream_may_stand_there(attempts: int) -> None:
+@pytest.mark.parametrize("unanswered", [(), LOST])
+async def test_clean_up_that_is_rate_limited_is_left_to_the_outbox_if_a_message_may_stand_there(
+    unanswered: tuple[MessageRole, ...],
+) -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
-        delivery = transport.delivery(Job(1, question, attempts, reply.page_ts, may_have_posts=True), reply)
+        reply = Reply(question, Shown(reply.page_ts, unanswered=unanswered))
+        delivery = transport.delivery(Job(1, question, 1), reply)
         sandbox.faults.start("rate_limit", method="conversations.replies", times=1, retry_after_s=60)
-        assert await delivery.clean_up() is (attempts == 1)
+        assert await delivery.clean_up() is (not unanswered)
 
 
 async def test_unrecorded_end_is_read_from_slack() -> None:
@@ -191,9 +229,7 @@ async def test_unrecorded_end_is_read_from_slack() -> None:
         reply = await growing(transport, question, TEXT)
         reply.finish(End(EndReason.LENGTH_LIMIT, "It is long.", "openai/test"))
         await show(transport, reply)
-        shown = await transport.recover(
-            Job(1, question, 2, reply.page_ts, may_have_posts=True, checkpoint=Checkpoint(TEXT))
-        )
+        shown = await transport.recover(Job(1, question, 2, (*reply.recorded, POSTING), checkpoint=Checkpoint(TEXT)))
         assert (shown.ended, shown.text) == (EndReason.LENGTH_LIMIT, TEXT)
 
 
@@ -203,7 +239,7 @@ async def test_answer_older_than_the_look_back_keeps_its_messages() -> None:
         reply = await growing(transport, question, TEXT)
         for number in range(LOOK_BACK_MESSAGES + 5):
             await sandbox.say("ada", question.thread.channel_id, f"{number}")
-        job = Job(1, question, 2, reply.page_ts, may_have_posts=True, version=1)
+        job = Job(1, question, 2, (*reply.recorded, POSTING), version=1)
         shown = await transport.recover(job)
         assert (shown.page_ts, shown.outdated) == (reply.page_ts, True)
         assert not (await transport.recover(replace(job, version=0))).outdated
@@ -221,15 +257,22 @@ async def test_answer_whose_text_has_expired_is_read_from_slack() -> None:
         assert not {"It is long.", "openai/test", "Regenerate"} & set(answer.text.splitlines())
 
 
-async def ended_again(transport: MessageTransport, sandbox: Sandbox, text: str) -> tuple[Reply, tuple[str, ...]]:
-    """A reply whose end is posted as a new message, and whose old message isn't deleted yet; and its old messages."""
+def recorded_ahead(reply: Reply) -> tuple[RecordedMessage, ...]:
+    """Returns what is on record before the next page of a reply is posted."""
+    return (*reply.recorded, POSTING)
+
+
+async def ended_again(
+    transport: MessageTransport, sandbox: Sandbox, text: str
+) -> tuple[Reply, tuple[RecordedMessage, ...]]:
+    """A reply whose end is posted as a new message, and whose old message isn't deleted yet; and the record before."""
     reply = await growing(transport, await asked(sandbox), text)
-    before = reply.page_ts
     reply.append(" The end.")
     reply.finish(End(EndReason.WHOLE))
     edit = reply.next_call()
     assert isinstance(edit, Update)
     reply.post_again(edit.page)
+    before = recorded_ahead(reply)
     delivery = transport.delivery(Job(1, reply.question, 1), reply)
     while isinstance(call := reply.next_call(), Post):
         await delivery.send(call, lambda: True)
@@ -241,9 +284,9 @@ async def ended_again(transport: MessageTransport, sandbox: Sandbox, text: str) 
 async def test_message_that_the_end_has_replaced_is_deleted_at_a_take_over(text: str, *, is_recorded: bool) -> None:
     async with posting() as (sandbox, transport, _):
         reply, before = await ended_again(transport, sandbox, text)
-        on_record = reply.page_ts if is_recorded else before
+        on_record = (*reply.recorded, POSTING) if is_recorded else before
         whole = f"{text} The end."
-        job = Job(1, reply.question, 2, on_record, may_have_posts=True, checkpoint=Checkpoint(whole))
+        job = Job(1, reply.question, 2, on_record, checkpoint=Checkpoint(whole))
         shown = await transport.recover(job)
         assert shown == Shown(reply.page_ts, len(whole), whole, EndReason.WHOLE)
         left = [message.ts for message in sandbox.messages("general", reply.question.ts)[1:]]
@@ -254,15 +297,15 @@ async def test_message_that_the_end_has_replaced_is_deleted_at_a_take_over(text:
 async def test_growing_page_that_was_replaced_unrecorded_is_continued_in_its_new_message(text: str) -> None:
     async with posting() as (sandbox, transport, _):
         reply = await growing(transport, await asked(sandbox), text)
-        before = reply.page_ts
         reply.append(" and more")
         edit = reply.next_call()
         assert isinstance(edit, Update)
         reply.refused(edit, Refusal.UNEDITABLE)
+        before = recorded_ahead(reply)
         delivery = transport.delivery(Job(1, reply.question, 1), reply)
         while isinstance(call := reply.next_call(), Post):
             await delivery.send(call, lambda: True)
-        job = Job(1, reply.question, 2, before, may_have_posts=True, checkpoint=Checkpoint(text))
+        job = Job(1, reply.question, 2, before, checkpoint=Checkpoint(text))
         shown = await transport.recover(job)
         assert (shown.page_ts, shown.chars) == (reply.page_ts, len(f"{text} and more"))
         assert [message.ts for message in sandbox.messages("general", reply.question.ts)[1:]] == list(reply.page_ts)
@@ -276,7 +319,7 @@ async def test_post_that_arrived_late_does_not_replace_the_message_on_record() -
         reply.append(TEXT[20:])
         await show(transport, reply)
         await show(transport, late)
-        job = Job(1, reply.question, 2, reply.page_ts, may_have_posts=True, checkpoint=Checkpoint(TEXT))
+        job = Job(1, reply.question, 2, (*reply.recorded, POSTING), checkpoint=Checkpoint(TEXT))
         shown = await transport.recover(job)
         assert (shown.page_ts, shown.chars) == (reply.page_ts, len(TEXT))
 
@@ -285,9 +328,9 @@ async def test_message_that_the_end_has_replaced_stays_known_while_it_cannot_be_
     async with posting() as (sandbox, transport, _):
         reply, before = await ended_again(transport, sandbox, TEXT)
         sandbox.faults.start("internal_error", method="chat.delete")
-        job = Job(1, reply.question, 2, before, may_have_posts=True, checkpoint=Checkpoint(f"{TEXT} The end."))
+        job = Job(1, reply.question, 2, before, checkpoint=Checkpoint(f"{TEXT} The end."))
         shown = await transport.recover(job)
-        assert (shown.page_ts, shown.replaced_ts) == (reply.page_ts, before)
+        assert (shown.page_ts, shown.replaced_ts) == (reply.page_ts, ts_of(before, MessageRole.REPLACED))
         call = Reply(reply.question, shown)
         call.finish(End(EndReason.WHOLE))
         sandbox.faults.stop("internal_error")

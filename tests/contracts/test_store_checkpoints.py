@@ -18,6 +18,7 @@ from bot.store.queue import claim
 from bot.store.schema import checkpoints, jobs, workers
 from tests.clocks import WITHIN_S
 from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, YES, Workers, apart, asked, count, enqueued, texts_of
+from tests.core.conversations import recorded_pages
 
 END = End(
     EndReason.LENGTH_LIMIT,
@@ -119,7 +120,7 @@ class TestText:
         again = await taken_on(store, going_on)
         assert (again.so_far, again.checkpoint.text) == (YES, f"{YES} And no.")
         # The part that an earlier attempt recorded appears once.
-        await store.worker_queue.record_pages(again.id, ["5.1"])
+        await store.worker_queue.record_messages(again.id, recorded_pages("5.1"))
         await store.worker_queue.finish(again, DONE, again.checkpoint.text)
         assert texts_of(await store.recorded_answers.replies(again.question.thread)) == {"5.1": f"{YES} And no."}
 

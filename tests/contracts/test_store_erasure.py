@@ -15,6 +15,7 @@ from bot.store.retention import SLACK_RETRIES_S
 from bot.store.schema import jobs, seen_events, turns
 from tests.clocks import ManualClock
 from tests.contracts.stores import DIRECT, DONE, OTHER_THREAD, THREAD, YES, asked, count, enqueued, texts_of
+from tests.core.conversations import recorded_pages
 
 DAY_S = 86_400.0
 
@@ -22,7 +23,7 @@ DAY_S = 86_400.0
 async def answered(store: Stores, question: Question) -> None:
     await enqueued(store, question)
     [job] = await store.worker_queue.claim(1)
-    await store.worker_queue.record_pages(job.id, [f"5.{job.id}"])
+    await store.worker_queue.record_messages(job.id, recorded_pages(f"5.{job.id}"))
     await store.worker_queue.finish(job, replace(DONE, sources=(Citation("https://a.example", "A"),)), YES)
 
 

@@ -15,6 +15,7 @@ from bot.store import Stores
 from bot.store.queue.producers import QuestionQueue
 from tests.clocks import WITHIN_S
 from tests.contracts.stores import DONE, THREAD, YES, Workers, answered, asked, enqueued, one, outbox_kinds, texts_of
+from tests.core.conversations import recorded_pages
 
 EDITED = replace(asked(1), text="Why not?")
 
@@ -48,7 +49,7 @@ async def test_edit_of_a_running_question_restarts_its_answer(worker: Workers) -
     store, other = await worker("w1"), await worker("w2")
     await enqueued(store, asked(1))
     job = await one(store)
-    await store.worker_queue.record_pages(job.id, ["5.1"])
+    await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
     assert await other.queue.edit(EDITED, "2.0")
     ours = frozenset({job.id})
     assert await store.worker_queue.heartbeat({job: Spent()}) == Pulse(ours, to_restart=ours)
@@ -61,7 +62,7 @@ async def test_edit_of_a_running_question_restarts_its_answer(worker: Workers) -
 async def test_outdated_answer_does_not_end_the_job_and_is_kept(store: Stores) -> None:
     await enqueued(store, asked(1))
     job = await one(store)
-    await store.worker_queue.record_pages(job.id, ["5.1"])
+    await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
     await store.queue.edit(EDITED, "2.0")
     assert not await store.worker_queue.finish(job, DONE, YES)
     again = await one(store)
@@ -86,7 +87,7 @@ async def test_edit_of_the_threads_last_question_offers_another_answer(store: St
 async def test_deleted_queued_question_is_not_answered(store: Stores) -> None:
     taken = await store.queue.enqueue("Ev1", asked(1), full=True)
     assert taken
-    await store.worker_queue.record_pages(taken.job_id, ["5.1"])
+    await store.worker_queue.record_messages(taken.job_id, recorded_pages("5.1"))
     assert await delete_question(store, 1)
     assert not await delete_question(store, 1)
     assert await store.worker_queue.claim(1) == []

@@ -11,6 +11,7 @@ from bot.core.trust import ASKERS, FILE, OTHERS, OURS, TOOL, UNKNOWN, WEB, Origi
 from bot.errors import EndReason
 from bot.store import Stores
 from tests.contracts.stores import STEPPED, Workers, apart, asking_step, enqueued, one
+from tests.core.conversations import recorded_pages
 
 pytest_plugins = ["tests.contracts.databases"]
 
@@ -21,7 +22,7 @@ async def claimed(store: Stores, number: int) -> Job:
     """Returns the running job of a question with a thread of its own and one shown message."""
     await enqueued(store, apart(number))
     job = await one(store)
-    await store.worker_queue.record_pages(job.id, ["5.1"])
+    await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
     return job
 
 

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
-from bot.core.conversation import File, Job, Question, QueuedThreads, ThreadKey
+from bot.core.conversation import POSTING, File, Job, Question, QueuedThreads, ThreadKey
 from bot.core.job import Enqueued, Pulse, Spent
 from bot.core.outbox import OutboxKind
 from bot.store import Stores
@@ -28,6 +28,7 @@ from tests.contracts.stores import (
     one,
     outbox_kinds,
 )
+from tests.core.conversations import recorded_pages
 
 EDITED = replace(asked(1), text="Why not?")
 
@@ -43,7 +44,7 @@ class TestEnqueue:
         taken = await store.queue.enqueue("Ev1", question)
         [job] = await store.worker_queue.claim(10)
         assert taken == Enqueued(job.id, needs_placeholder=False)
-        assert job == Job(job.id, question, attempts=1, page_ts=())
+        assert job == Job(job.id, question, attempts=1)
 
     async def test_event_is_taken_once(self, store: Stores) -> None:
         assert await store.queue.enqueue("Ev1", asked(1))
@@ -162,8 +163,10 @@ class TestSign:
         assert taken.needs_placeholder
         assert await store.worker_queue.claim(1) == []
         assert await other.worker_queue.claim(1) == []
-        await store.worker_queue.record_pages(taken.job_id, ["5.1"])
-        assert await other.worker_queue.claim(1) == [Job(taken.job_id, asked(1), attempts=1, page_ts=("5.1",))]
+        await store.worker_queue.record_messages(taken.job_id, recorded_pages("5.1"))
+        assert await other.worker_queue.claim(1) == [
+            Job(taken.job_id, asked(1), attempts=1, messages=recorded_pages("5.1"))
+        ]
 
     async def test_unrecorded_placeholder_delays_its_question_only_for_a_while(self, database_url: str) -> None:
         clock = LateClock()
@@ -173,7 +176,7 @@ class TestSign:
         assert await store.worker_queue.claim(1) == []
         clock.ahead_s = PLACEHOLDER_HOLD_S + 1
         job = await one(store)
-        assert job.may_have_posts, "the placeholder may have been posted"
+        assert job.messages == (POSTING,), "the placeholder may have been posted"
         await store.close()
 
     async def test_placeholder_may_be_posted_once_all_earlier_ones_of_its_thread_are_recorded(
@@ -185,7 +188,7 @@ class TestSign:
         assert first
         assert await store.queue.may_post_placeholder(asked(1))
         assert not await store.queue.may_post_placeholder(asked(2))
-        await store.worker_queue.record_pages(first.job_id, ["5.1"])
+        await store.worker_queue.record_messages(first.job_id, recorded_pages("5.1"))
         assert await store.queue.may_post_placeholder(asked(2))
         assert not await store.queue.may_post_placeholder(asked(3))
 
@@ -194,7 +197,7 @@ class TestSign:
         later = await store.queue.enqueue("Ev2", asked(2))
         assert later
         assert later.needs_placeholder
-        await store.worker_queue.record_pages(later.job_id, ["5.2"])
+        await store.worker_queue.record_messages(later.job_id, recorded_pages("5.2"))
         assert await store.worker_queue.claim(2) == []
 
 
@@ -234,7 +237,7 @@ class TestRegenerate:
         assert not await store.queue.regenerate(job.id)
         assert await outbox_kinds(store) == [], "the offer is gone, because it was accepted"
         again = await one(store)
-        assert (again.question, again.page_ts, again.version, again.may_have_posts) == (EDITED, ("5.1",), 1, True)
+        assert (again.question, again.messages, again.version) == (EDITED, recorded_pages("5.1"), 1)
 
     async def test_regenerated_job_waits_behind_the_answer_that_its_thread_is_getting(self, store: Stores) -> None:
         job = await answered(store)
@@ -243,7 +246,7 @@ class TestRegenerate:
         again = await store.queue.regenerate(job.id)
         assert again is not None
         assert again.needs_placeholder
-        await store.worker_queue.record_pages(job.id, ["5.1"])
+        await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
         assert await store.worker_queue.claim(1) == []
         assert await store.worker_queue.finish(running, DONE, YES)
         assert (await one(store)).id == job.id
@@ -254,7 +257,7 @@ class TestRegenerate:
     ) -> None:
         taken = await store.queue.enqueue("Ev1", asked(1), full=True)
         assert taken
-        await store.worker_queue.record_pages(taken.job_id, ["5.1"])
+        await store.worker_queue.record_messages(taken.job_id, recorded_pages("5.1"))
         await store.queue.request_stop(taken.job_id)
         if cleared:
             assert await outbox_kinds(store) == [OutboxKind.CLEAR_PLACEHOLDER]
@@ -272,7 +275,7 @@ class TestRegenerate:
         await store.queue.request_stop(taken.job_id)
         assert await store.queue.regenerate(taken.job_id)
         clock.ahead_s = 11
-        assert (await one(store)).may_have_posts
+        assert (await one(store)).messages == (POSTING,)
         await store.close()
 
 

@@ -17,6 +17,7 @@ from bot.store.queue import claim
 from bot.store.schema import allowed_tools, outbox_entries, steps, tool_calls, turns, workers
 from tests.clocks import ManualClock
 from tests.contracts.stores import CALL, DONE, STEPPED, THREAD, YES, Workers, asked, asking_step, count, enqueued, one
+from tests.core.conversations import recorded_pages
 
 pytest_plugins = ["tests.contracts.databases"]
 
@@ -277,7 +278,7 @@ async def test_decision_is_shown_while_the_job_waits_for_others_and_the_job_is_n
     clock = ManualClock()
     store = await Stores.open(database_url, "w1", clock)
     job = await recorded(store, *BOTH)
-    await store.worker_queue.record_pages(job.id, ["5.1"])
+    await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
     assert await store.recorded_calls.wait(job, None, None)
     assert await store.approvals.decide(job.id, 0, BOTH[0], Decision.DENIED, "U1")
     [entry] = await store.outbox.take(9)
@@ -285,8 +286,8 @@ async def test_decision_is_shown_while_the_job_waits_for_others_and_the_job_is_n
     waiting = await store.outbox.job_awaiting_approval(entry)
     assert waiting is not None
     assert [call.state for call in waiting.steps[0].calls] == [CallState.DENIED, CallState.ASKED]
-    assert (waiting.attempts, waiting.may_have_posts, waiting.fixed_text) == (2, True, "I'll note it. ")
-    await store.outbox.record_pages(entry, ["6.1"])
+    assert (waiting.attempts, waiting.fixed_text) == (2, "I'll note it. ")
+    await store.outbox.record_messages(entry, recorded_pages("6.1"))
     assert waiting.page_ts == ("5.1",)
     assert await store.approvals.decide(job.id, 0, BOTH[1], Decision.APPROVED, "U1")
     assert await store.outbox.job_awaiting_approval(entry) is None
@@ -353,7 +354,7 @@ async def test_question_of_the_asker_denies_and_of_another_person_does_not(store
     assert await store.worker_queue.finish(theirs, DONE, YES)
     again = await one(store)
     assert (again.id, again.steps[0].calls[0].decision) == (job.id, Decision.REPLIED)
-    await store.worker_queue.record_pages(taken.job_id, [])
+    await store.worker_queue.record_messages(taken.job_id, ())
     assert await store.recorded_calls.take_follow_ups(again, 1) == (FollowUp(asked(3, text="Bread"), 1),)
 
 

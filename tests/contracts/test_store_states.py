@@ -33,6 +33,7 @@ from tests.clocks import ManualClock
 from tests.contracts.store_model import StoreModel
 from tests.contracts.stores import CALL, STEPPED, asking_step, texts_of
 from tests.contracts.transitions import assert_moved, states
+from tests.core.conversations import recorded_pages
 
 THREADS = [
     ThreadKey("T1", "C1", "1700000000.000000"),
@@ -372,7 +373,7 @@ class Machine(RuleBasedStateMachine):
 
     def _record(self, worker: str, job_id: int, page_ts: tuple[str, ...]) -> None:
         with self._notified(), self._moving():
-            self.runner.run(self.stores[worker].worker_queue.record_pages(job_id, page_ts))
+            self.runner.run(self.stores[worker].worker_queue.record_messages(job_id, recorded_pages(*page_ts)))
             self.model.record_pages(worker, job_id, page_ts)
 
     @rule(worker=workers, number=few, text=st.sampled_from(["Why?", "Why not?"]), edit=few)
@@ -455,7 +456,7 @@ class Machine(RuleBasedStateMachine):
         """The process that took the entry has edited the reply, perhaps in new messages."""
         if entry.kind in EDITS_REPLY:
             page_ts = tuple(f"17000002{entry.job_id:02d}.00000{page}" for page in range(pages))
-            self.runner.run(self.stores[worker].outbox.record_pages(entry, page_ts))
+            self.runner.run(self.stores[worker].outbox.record_messages(entry, recorded_pages(*page_ts)))
             self.model.record_shown_pages(entry, page_ts)
 
     @rule(entry=taken, worker=workers)

@@ -13,6 +13,7 @@ from bot.store import Stores
 from bot.store.schema import checkpoints, jobs, outbox_entries
 from tests.clocks import LateClock
 from tests.contracts.stores import asked, count, enqueued, one
+from tests.core.conversations import recorded_pages
 
 SOURCES = (Citation("https://a.example", "A"),)
 END = End(EndReason.WHOLE, "A notice.", "openai/test", model="openai/test", sources=SOURCES, has_previous=True)
@@ -29,7 +30,7 @@ async def unshown(store: Stores) -> Job:
     """Returns a job that has ended and whose end Slack did not accept."""
     await enqueued(store, asked(1))
     job = await one(store)
-    await store.worker_queue.record_pages(job.id, ["5.1"])
+    await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
     assert await store.worker_queue.finish(job, END, ANSWER, for_outbox=UNSHOWN)
     return job
 
@@ -47,7 +48,7 @@ async def test_unshown_end_stays_recorded_until_it_is_shown(database_url: str, c
     entry = await taken(store, clock)
     to_show = await store.outbox.unshown_end(entry)
     assert to_show is not None
-    assert (to_show.id, to_show.page_ts, to_show.may_have_posts) == (job.id, ("5.1",), True)
+    assert (to_show.id, to_show.page_ts) == (job.id, ("5.1",))
     assert to_show.checkpoint == Checkpoint(ANSWER, END, SOURCES)
     await store.outbox.complete(entry)
     clock.ahead_s += 10 * OUTBOX_HOLD_S
@@ -88,8 +89,8 @@ async def test_messages_that_show_an_end_are_recorded_by_the_process_that_took_t
     await unshown(store)
     late = await taken(store, clock)
     entry = await taken(store, clock)
-    await store.outbox.record_pages(entry, ["6.1", "6.2"])
-    await store.outbox.record_pages(late, ["7.1"])
+    await store.outbox.record_messages(entry, recorded_pages("6.1", "6.2"))
+    await store.outbox.record_messages(late, recorded_pages("7.1"))
     to_show = await store.outbox.unshown_end(entry)
     assert to_show is not None
     assert to_show.page_ts == ("6.1", "6.2")

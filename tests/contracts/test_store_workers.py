@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
-from bot.core.conversation import Job
+from bot.core.conversation import POSTING, Job
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.schema import turns
@@ -26,7 +26,7 @@ async def test_jobs_of_a_killed_process_are_taken_over(shared_url: str) -> None:
         assert await store.worker_queue.claim(1) == []
         os.kill(process.pid, signal.SIGKILL)
         job = await claimed_within(store, LEASE_S - 2)
-    assert job == Job(job_id, apart(1), attempts=2, may_have_posts=True, interruptions=1)
+    assert job == Job(job_id, apart(1), attempts=2, messages=(POSTING,), interruptions=1)
     async with store.database.engine.begin() as connection:
         [turn] = (await connection.execute(sa.select(turns))).all()
     assert (turn.answer, turn.end_reason, turn.input_tokens, turn.output_tokens) == ("", "interrupted", 100, 1)

@@ -10,6 +10,7 @@ from bot.store import Stores
 from bot.store.schema import jobs, seen_events
 from tests.clocks import WITHIN_S
 from tests.contracts.stores import DONE, THREAD, YES, asked, count, enqueued, texts_of
+from tests.core.conversations import recorded_pages
 
 
 class TestDurability:
@@ -24,7 +25,7 @@ class TestDurability:
         await enqueued(before, asked(1))
         [job] = await before.worker_queue.claim(1)
         await enqueued(before, asked(2))
-        await before.worker_queue.record_pages(job.id, ["5.1"])
+        await before.worker_queue.record_messages(job.id, recorded_pages("5.1"))
         await before.worker_queue.finish(job, DONE, YES)
         await before.close()
 

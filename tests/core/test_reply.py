@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bot.core import texts
 from bot.core.carriers import STREAM_BYTES
-from bot.core.conversation import MessageRole
+from bot.core.conversation import MessageRole, RecordedMessage
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency
@@ -20,7 +20,7 @@ from bot.core.reply.reply import MAX_PAGES, Reply
 from bot.core.reply.streams import Stream
 from bot.errors import EndReason, Refusal
 from bot.slack.format import reply_blocks
-from tests.core.conversations import question
+from tests.core.conversations import question, recorded_pages
 from tests.core.readers import ReadersChannel, show_all
 
 
@@ -300,7 +300,7 @@ def test_end_is_shown_on_a_full_page_that_only_white_space_follows() -> None:
 def test_messages_that_an_earlier_attempt_had_replaced_are_deleted() -> None:
     reply = Reply(question(), Shown(("7.0",), replaced_ts=("6.0",)))
     channel = ReadersChannel({"6.0": PageView("a"), "7.0": PageView("b")})
-    assert reply.roles == {"6.0": MessageRole.REPLACED}
+    assert reply.recorded == (*recorded_pages("7.0"), RecordedMessage("6.0", MessageRole.REPLACED))
     reply.append("Hello")
     show_all(reply, channel)
     assert list(channel.shown) == ["7.0"]

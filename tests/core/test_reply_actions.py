@@ -25,7 +25,7 @@ def recorded(state: AnswerState, end_reason: EndReason | None = EndReason.WHOLE,
     """Returns a recorded answer to a question of UADA."""
     question_asked = more.pop("question", question("why?"))
     model = more.pop("model", "openai/test")
-    return RecordedAnswer(7, question_asked, state, ("1.0",), model=model, end_reason=end_reason, **more)
+    return RecordedAnswer(7, question_asked, state, model=model, end_reason=end_reason, **more)
 
 
 GROWING, WHOLE = recorded(AnswerState.GROWING, None), recorded(AnswerState.ENDED)

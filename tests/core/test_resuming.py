@@ -12,7 +12,7 @@ from bot.core.reply.resuming import NOTHING_MISSING, SHORTEST_CHARS, Seam, conti
 from bot.errors import EndReason
 from tests.core.conversations import question
 
-JOB = Job(1, question(), attempts=2, may_have_posts=True)
+JOB = Job(1, question(), attempts=2)
 PROSE = "".join(f"Sentence {number} of the answer. " for number in range(30))
 CODE = f"{PROSE}\n\n```python\n" + "".join(f"    print({number})\n" for number in range(20))
 TABLE = f"{PROSE}\n\n| name | size |\n| --- | --- |\n" + "".join(

@@ -10,10 +10,12 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core import texts
+from bot.core.conversation import page_ts
 from bot.core.inbound.prompt import CONTINUE_REQUEST
 from bot.core.reply.actions import ReplyAction
 from bot.errors import EndReason
 from bot.settings import Settings
+from bot.store.rows import messages_of
 from bot.store.schema import jobs, turns
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
@@ -117,7 +119,7 @@ async def test_answer_that_is_stopped_before_its_first_word_can_not_be_continued
     stage.vendor.script(VendorResponse(speech.chat(["x"])[:1], ending=ResponseEnd.HANG), says(REST))
     asked = await stage.mention()
     message = await reply(stage, asked, texts.THINKING)
-    await recorded(settings, sa.select(jobs.c.page_ts), lambda rows: rows[0].page_ts)
+    await recorded(settings, sa.select(jobs.c.messages), lambda rows: page_ts(messages_of(rows[0])))
     await stage.vendor.request(0)
     assert await press(stage, message, ReplyAction.STOP) is None
     message = await reply(stage, asked, texts.STOPPED)

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.answer import Answer
-from bot.core.conversation import File, Job, Message, Prompt, Question, Roles, ThreadKey
+from bot.core.conversation import File, Job, Message, Prompt, Question, RecordedMessage, ThreadKey
 from bot.core.inbound.files import OpenedFile
 from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity
@@ -41,6 +41,7 @@ from bot.slack.users import Users
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import WITHIN_S, InstantClock
+from tests.core.conversations import recorded_pages
 
 BEGAN_S = 1_000_000.0
 MODEL = "openai/gpt-6-luna"
@@ -85,8 +86,7 @@ class MemoryReply:
     answer: Answer
     may_finish: asyncio.Event
     shown: Shown = field(default_factory=Shown)
-    page_ts: tuple[str, ...] = ("999991.000000",)
-    roles: Roles = field(default_factory=dict)
+    messages: tuple[RecordedMessage, ...] = recorded_pages("999991.000000")
     calls: int = 3
     gone: bool = False
     unshown: bool = False

@@ -24,9 +24,11 @@ from bot.errors import EndReason, ProviderError
 from bot.services.answer_attempt import AnswerAttempt, Cancellation
 from bot.services.prompt_builder import BuiltPrompt, PromptBuilder
 from bot.store import Stores
+from bot.store.rows import messages_of
 from bot.store.schema import jobs, turns
 from tests.clocks import WITHIN_S, InstantClock
 from tests.contracts.stores import texts_of
+from tests.core.conversations import recorded_pages
 from tests.services.answering import (
     BEGAN_S,
     ME,
@@ -191,7 +193,7 @@ async def test_question_whose_reply_has_begun_is_not_denied(stage: AnsweringStag
     stage.replies.may_open.set()
     await stage.model.speaks.wait()
     [attempt] = stage.attempts
-    await stage.stores.worker_queue.record_pages(attempt.job.id, ["999991.000000"])
+    await stage.stores.worker_queue.record_messages(attempt.job.id, recorded_pages("999991.000000"))
     stage.worker._cancel(attempt.job.id, Cancellation.HANDOVER)
     stage.accounts.kind_of_all = UserKind.GUEST
     await stage.until(lambda: len(stage.attempts) == 2, "the job is claimed again")
@@ -445,7 +447,7 @@ async def test_asker_whose_placeholder_is_shown_is_denied_only_if_slack_says_so_
     alone: AnsweringStage, kind: UserKind | None, attempts: int, expected: EndReason
 ) -> None:
     alone.accounts.kind_at_calls = lambda: kind
-    await attempt_at(alone, lambda job: replace(job, page_ts=("999991.000000",), attempts=attempts))
+    await attempt_at(alone, lambda job: replace(job, messages=recorded_pages("999991.000000"), attempts=attempts))
     shown = end_of(alone)
     assert shown is not None
     assert (shown.reason, len(alone.model.prompts)) == (expected, expected is EndReason.WHOLE)
@@ -717,7 +719,7 @@ async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_re
     attempt = await attempt_at(alone)
     row = await turn(alone)
     assert (row.end_reason, row.answer, row.model) == (EndReason.INTERNAL_ERROR, "Because.", MODEL)
-    assert (await alone.row()).page_ts == ["999991.000000"]
+    assert messages_of(await alone.row()) == recorded_pages("999991.000000")
     assert await unshown_end(alone) == End(
         EndReason.INTERNAL_ERROR,
         texts.INTERNAL_ERROR,

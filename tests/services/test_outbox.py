@@ -1,14 +1,14 @@
 """What becomes of an outbox entry after each try, with a manual clock."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from bot.core.answer import Answer
-from bot.core.conversation import Job
+from bot.core.conversation import Job, RecordedMessage, page_ts
 from bot.core.job import Checkpoint, End
 from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.reply.messages import Shown
@@ -17,10 +17,13 @@ from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.services.outbox import AT_ONCE, AWAY_S, DECISIONS_WITHIN_S, LOOK_S, WITHIN_S, Outbox
 from tests.clocks import WITHIN_S as TEST_WITHIN_S
 from tests.clocks import InstantClock
+from tests.core.conversations import recorded_pages
 from tests.services.answering import QUESTION, MemoryReplies, MemoryReply
 
 PAGE_TS = "999991.000000"
-ENDED = Job(1, QUESTION, 1, page_ts=(PAGE_TS,), checkpoint=Checkpoint("Because.", end=End(EndReason.WHOLE)))
+ENDED = Job(
+    1, QUESTION, 1, messages=recorded_pages(PAGE_TS), checkpoint=Checkpoint("Because.", end=End(EndReason.WHOLE))
+)
 SETTLED = Shown((PAGE_TS,), 8, "Because.", EndReason.WHOLE)
 FAILED = Refused("chat.delete", "timeout", Refusal.TRANSIENT)
 
@@ -62,8 +65,8 @@ class Entries:
     async def job_awaiting_approval(self, entry: OutboxEntry) -> Job | None:
         return self.jobs.pop(0)
 
-    async def record_pages(self, entry: OutboxEntry, page_ts: Sequence[str], roles: Mapping[str, Any]) -> None:
-        self.pages.append(page_ts)
+    async def record_messages(self, entry: OutboxEntry, messages: Sequence[RecordedMessage]) -> None:
+        self.pages.append(page_ts(messages))
 
 
 @dataclass
@@ -205,7 +208,7 @@ async def test_outbox_looks_again_after_a_failure(error: Exception) -> None:
 async def test_end_is_shown_once(
     is_shown: bool, on_record: str, for_outbox: OutboxKind | None, recorded: list[Any], became: float | None
 ) -> None:
-    job = replace(ENDED, page_ts=(on_record,))
+    job = replace(ENDED, messages=recorded_pages(on_record))
     shown = SETTLED if is_shown else Shown()
     stage = Stage(Entries([[entry(OutboxKind.SHOW_END)]], [job]), replies=MemoryReplies(shown, for_outbox))
     await stage.look()

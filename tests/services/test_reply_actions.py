@@ -23,8 +23,10 @@ from bot.services.access_control import AccessControl
 from bot.services.reply_actions import LOOK_AGAIN_S, LOOK_FOR_END_S, LOOKS_FOR_END, Press, ReplyActions
 from bot.store import Stores
 from bot.store.recorded_answers import RecordedAnswers
+from bot.store.rows import message_values
 from bot.store.schema import feedback, jobs
 from tests.clocks import InstantClock
+from tests.core.conversations import recorded_pages
 from tests.services.answering import MODEL, QUESTION, AnsweringStage, MemoryReplies
 from tests.services.notes import (
     ANSWER,
@@ -73,13 +75,13 @@ def actions_of(stores: Stores, clock: BusyClock) -> ReplyActions:
 async def under_way(stores: Stores) -> Job:
     """Claims the question; returns its job, whose reply is on record."""
     [job] = await stores.worker_queue.claim(1)
-    await stores.worker_queue.record_pages(job.id, [PAGE_TS])
+    await stores.worker_queue.record_messages(job.id, recorded_pages(PAGE_TS))
     return job
 
 
 async def test_press_waits_for_the_record_of_its_message(stores: Stores) -> None:
     [job] = await stores.worker_queue.claim(1)
-    clock = BusyClock(meanwhile=lambda: stores.worker_queue.record_pages(job.id, [PAGE_TS]))
+    clock = BusyClock(meanwhile=lambda: stores.worker_queue.record_messages(job.id, recorded_pages(PAGE_TS)))
     assert await actions_of(stores, clock).press(STOP) is None
     assert (await stores.worker_queue.heartbeat({job: Spent()})).to_stop == {job.id}
 
@@ -133,7 +135,7 @@ async def asked_about(
             stage.answering = replace(stage.answering, access_control=control)
         await ended_or_waiting(stage)
         async with stores.database.engine.begin() as connection:
-            await connection.execute(sa.update(jobs).values(page_ts=[PAGE_TS]))
+            await connection.execute(sa.update(jobs).values(messages=message_values(recorded_pages(PAGE_TS))))
         yield stage, actions_on(stage), list(await stores.approvals.shown(1))
 
 

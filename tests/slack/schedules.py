@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from bot.core.answer import Answer
 from bot.core.carriers import CarrierSetting
-from bot.core.conversation import NO_ROLES, Job, Question, Roles, ThreadKey
+from bot.core.conversation import UNANSWERED, Job, Question, RecordedMessage, ThreadKey, page_ts, ts_of
 from bot.core.job import Others, Piece, Reservation
 from bot.core.lease import Lease
 from bot.core.pacing import PostRule
@@ -22,6 +22,7 @@ from bot.slack.replies.scheduler import EditScheduler
 from bot.slack.replies.transport import METHODS
 from bot.store.queue.worker import WorkerQueue
 from bot.store.rate_ledger import RateLedger
+from tests.core.conversations import recorded_pages
 from tests.simulated_time import SimulatedClock
 
 NO_OTHERS = Others()
@@ -72,18 +73,21 @@ class RecordsInMemory(WorkerQueue):
     pages_delay_s: float = 0.0
     """How long it takes to record the messages of a reply."""
     pages: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
+    """The messages on record that readers see, each time that they change."""
     texts: dict[int, str] = field(default_factory=dict)
-    roles: dict[int, Roles] = field(default_factory=dict)
+    messages: dict[int, tuple[RecordedMessage, ...]] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
     """The jobs that another worker has taken over."""
 
-    async def record_pages(self, job_id: int, page_ts: Sequence[str], roles: Roles = NO_ROLES) -> None:
-        if "" in roles:
+    async def record_messages(self, job_id: int, messages: Sequence[RecordedMessage]) -> None:
+        if ts_of(messages, *UNANSWERED):
             await asyncio.sleep(self.delay_s)
         else:
             await asyncio.sleep(self.pages_delay_s)
-            self.pages.append((job_id, tuple(page_ts)))
-        self.roles[job_id] = roles
+        shown = job_id, page_ts(messages)
+        if shown != (job_id, dict(self.pages).get(job_id, ())):
+            self.pages.append(shown)
+        self.messages[job_id] = tuple(messages)
 
     async def checkpoint(self, pieces: Mapping[Job, Piece]) -> bool:
         await asyncio.sleep(self.delay_s)
@@ -161,9 +165,11 @@ class SimulatedTransport:
         return SimulatedDelivery(self, job, reply)
 
 
-def job_of(job_id: int, page_ts: tuple[str, ...] = ()) -> Job:
+def job_of(job_id: int, pages: Sequence[str] = ()) -> Job:
     """Returns a job whose question began a thread."""
-    return Job(job_id, Question(ThreadKey("T1", "C1", f"{job_id}.0"), f"{job_id}.0", "U1", "why?"), 1, page_ts)
+    return Job(
+        job_id, Question(ThreadKey("T1", "C1", f"{job_id}.0"), f"{job_id}.0", "U1", "why?"), 1, recorded_pages(*pages)
+    )
 
 
 @dataclass
@@ -177,7 +183,7 @@ class Schedule:
     ledger: LoneLedger
     lease: Lease
 
-    async def open(self, job_id: int, page_ts: tuple[str, ...] = ()) -> ScheduledReply:
+    async def open(self, job_id: int, page_ts: Sequence[str] = ()) -> ScheduledReply:
         """Opens a reply in its own thread."""
         return await self.scheduler.open(Answer(job_of(job_id, page_ts)))
 

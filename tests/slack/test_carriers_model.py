@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bot.core.answer import Answer
 from bot.core.carriers import CarrierSetting
-from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.conversation import POSTING, Job, Question, ThreadKey
 from bot.core.job import Checkpoint, End
 from bot.core.lease import Lease
 from bot.errors import EndReason, RateLimited, Refusal, Refused
@@ -251,10 +251,11 @@ class Telling:
         self.handles = []
         for number, root in enumerate(self.roots):
             question = Question(ThreadKey(self.sandbox.team_id, GENERAL, root), root, "U0ADA", "why?")
-            pages = dict(self.records.pages).get(number, ())
+            messages = self.records.messages.get(number, ())
+            # As after a process died.
+            messages += (POSTING,) if self.attempt > 1 and POSTING not in messages else ()
             checkpoint = Checkpoint(self.records.texts.get(number, ""))
-            roles = self.records.roles.get(number, {})
-            job = Job(number, question, self.attempt, pages, self.attempt > 1, checkpoint=checkpoint, roles=roles)
+            job = Job(number, question, self.attempt, messages, checkpoint=checkpoint)
             answer = Answer(job)
             handle = await self.process.scheduler.open(answer, has_stop=self.story.slack_stops)
             self.process.scheduler.allow_stream(job)
@@ -298,7 +299,7 @@ def check(story: Story) -> None:
             words = [word for message in messages for word in WORD.findall(markdown_of(message))]
             assert words == WORD.findall(telling.model_texts[number])
             assert telling.sandbox._web.app.streams == {}, "no stream stays open"
-            assert tuple(message.ts for message in messages) == telling.handles[number].page_ts
+            assert tuple(message.ts for message in messages) == telling.handles[number].reply.page_ts
             ends = [(message.metadata or {})["event_payload"]["end"] for message in messages]
             assert [bool(end) for end in ends] == [False] * (len(messages) - 1) + [True]
         assert telling.client.over_budget == []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.core.answer import Answer
-from bot.core.conversation import Job, MessageRole, Question, ThreadKey
+from bot.core.conversation import POSTING, Job, Question, ThreadKey
 from bot.core.job import End
 from bot.core.lease import LEASE_S
 from bot.core.outbox import OutboxKind
@@ -28,6 +28,7 @@ from bot.slack.replies.scheduler import (
 )
 from bot.slack.replies.transport import METHODS
 from bot.slack.retry_policy import REPLY_CALLS
+from tests.core.conversations import recorded_pages
 from tests.simulated_time import run_simulated
 from tests.slack.schedules import LoneLedger, SimulatedTransport, job_of, scheduling
 from tests.slack.simulated import simulated
@@ -58,12 +59,12 @@ async def test_placeholder_is_posted_at_once_and_the_final_is_sent_when_the_answ
 
 @simulated
 async def test_late_messages_that_cannot_be_deleted_yet_are_left_for_the_outbox() -> None:
-    async with scheduling(SimulatedTransport(is_clean=False)) as schedule:
+    async with scheduling(SimulatedTransport(is_clean=False, error_of=fails_for(0.2, TRANSIENT, Post))) as schedule:
         reply = await schedule.open(1)
         reply.append("Hello.")
         await reply.finish(End(EndReason.WHOLE))
     assert reply.for_outbox is OutboxKind.SHOW_END
-    assert reply.roles == {"": MessageRole.PAGE}
+    assert POSTING in reply.messages
 
 
 @simulated
@@ -300,7 +301,7 @@ async def test_page_after_a_file_that_slack_limits_for_minutes_has_tries_of_its_
         reply = await schedule.open(1)
         reply.append(SIX_PAGES)
         await reply.finish(End(EndReason.WHOLE))
-    assert len(reply.page_ts) == 6
+    assert len(reply.reply.page_ts) == 6
     assert not reply.unshown
 
 
@@ -331,8 +332,8 @@ async def test_end_is_posted_as_a_new_message_while_edits_are_spent() -> None:
     assert isinstance(deletion, Delete)
     assert (post.view.markdown, deletion.ts) == ("Hello. That is all.", "1.0")
     assert schedule.times(Post) == [ended_at]
-    assert schedule.records.pages[-1] == (1, reply.page_ts)
-    assert reply.page_ts != ("1.0",)
+    assert schedule.records.pages[-1] == (1, reply.reply.page_ts)
+    assert reply.reply.page_ts != ("1.0",)
 
 
 @simulated
@@ -661,13 +662,43 @@ async def test_calls_name_their_question_and_the_answers_version() -> None:
 
 @simulated
 async def test_message_of_an_earlier_version_becomes_the_placeholder_while_the_question_is_queued_again() -> None:
-    job = Job(1, Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "why?"), 0, page_ts=("5.0",), version=1)
+    job = Job(1, Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "why?"), 0, recorded_pages("5.0"), version=1)
     async with scheduling() as schedule:
         await schedule.scheduler.post_placeholder(job, until=math.inf)
     [sent] = schedule.transport.sent
     assert isinstance(sent.call, Update)
     assert (sent.call.ts, sent.call.view.queued) == ("5.0", True)
     assert schedule.records.pages == [(1, ("5.0",))]
+
+
+@simulated
+async def test_post_is_on_record_before_it_leaves_and_until_it_is_answered() -> None:
+    async with scheduling(SimulatedTransport(latency_s=1.0)) as schedule:
+        await schedule.open(1)
+        await asyncio.sleep(0.5)
+        assert (schedule.calls(), schedule.records.messages[1]) == ([(1, "Post")], (POSTING,))
+        await asyncio.sleep(1)
+        assert schedule.records.messages[1] == recorded_pages("1.0")
+
+
+@simulated
+async def test_post_whose_answer_was_lost_stays_on_record_until_it_was_looked_for_at_the_end() -> None:
+    async with scheduling(SimulatedTransport(error_of=fails_for(0.2, TRANSIENT, Post))) as schedule:
+        reply = await schedule.open(1)
+        await asyncio.sleep(5)
+        assert schedule.records.messages[1] == (*recorded_pages("2.0"), POSTING)
+        reply.append("Hello.")
+        await reply.finish(End(EndReason.WHOLE))
+        assert reply.messages == recorded_pages("2.0")
+
+
+@simulated
+async def test_placeholder_is_posted_while_the_database_does_not_record_it() -> None:
+    async with scheduling() as schedule:
+        schedule.records.delay_s = 100.0
+        await schedule.open(1)
+        await asyncio.sleep(3)
+        assert schedule.calls() == [(1, "Post")]
 
 
 @simulated

@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.answer import Answer
 from bot.core.carriers import STREAM_LIFE_S, CarrierSetting
-from bot.core.conversation import MessageRole
+from bot.core.conversation import MessageRole, RecordedMessage
 from bot.core.job import End
 from bot.core.pacing import OWN_GAP_S
 from bot.core.reply.approvals import Ask
@@ -54,7 +54,7 @@ async def test_stream_carries_an_answer_from_its_first_words_to_its_end() -> Non
     assert times == [[5], [7], [9]]
     texts = [sent.call.text for sent in schedule.transport.sent]  # type: ignore[union-attr]
     assert "".join(texts) == "One two three"
-    assert reply.page_ts == ("1.0",)
+    assert reply.reply.page_ts == ("1.0",)
 
 
 @pytest.mark.parametrize(
@@ -217,9 +217,12 @@ async def test_start_of_a_stream_is_on_record_before_it_leaves_and_until_it_is_a
         reply = await schedule.open_in_pane(1)
         reply.append("One two ")
         await asyncio.sleep(0.5)
-        assert (kinds(schedule), schedule.records.roles) == (["StartStream"], {1: {"": MessageRole.PAGE}})
+        assert (kinds(schedule), schedule.records.messages[1]) == (
+            ["StartStream"],
+            (RecordedMessage("", MessageRole.STARTING),),
+        )
         await asyncio.sleep(1)
-        assert (schedule.records.roles, schedule.records.pages) == ({1: {}}, [(1, ("1.0",))])
+        assert schedule.records.messages[1] == (RecordedMessage("1.0", MessageRole.PAGE, for_stream=True),)
 
 
 @simulated
@@ -243,7 +246,7 @@ async def test_start_that_slack_refused_is_not_on_record_any_more() -> None:
         schedule.scheduler.allow_stream(job_of(1))
         await tell(reply)
     assert kinds(schedule)[:3] == ["Post", "StartStream", "Update"]
-    assert schedule.records.roles == {1: {}}
+    assert schedule.records.messages == {1: (RecordedMessage("1.0", MessageRole.PAGE, for_stream=True),)}
 
 
 @simulated

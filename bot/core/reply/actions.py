@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.core import texts
-from bot.core.conversation import Question
+from bot.core.conversation import Question, RecordedMessage
 from bot.core.stream import Citation
 from bot.errors import EndReason
 
@@ -50,7 +50,7 @@ class RecordedAnswer:
     job_id: int
     question: Question
     state: AnswerState
-    page_ts: tuple[str, ...] = ()
+    messages: tuple[RecordedMessage, ...] = ()
     version: int = 0
     answer: str = ""
     """The text of the newest version."""

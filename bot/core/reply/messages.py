@@ -5,10 +5,11 @@
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from itertools import takewhile
 from typing import Protocol
 
 from bot.core import texts
-from bot.core.conversation import MessageRole, Question
+from bot.core.conversation import UNANSWERED, Job, MessageRole, Question, RecordedMessage, ts_of
 from bot.core.job import End
 from bot.core.reply.approvals import Ask
 from bot.core.reply.attachments import Attached, AttachedFile
@@ -75,6 +76,8 @@ class Shown:
     """Messages that belong to the reply no longer, and that are not deleted yet."""
     stream_page: int | None = None
     """The first page that holds no more than a stream carries, if there is one. All later pages do the same."""
+    unanswered: tuple[MessageRole, ...] = ()
+    """POSTING and STARTING, if an earlier attempt's post or stream may still arrive."""
 
     @property
     def is_end_shown(self) -> bool:
@@ -84,6 +87,27 @@ class Shown:
     def part(self, text: str) -> str:
         """Returns what stays of an incomplete answer: its text, or an earlier attempt's if that is longer."""
         return self.text if len(text) < max(self.chars, len(self.text)) and self.text else text
+
+
+def current_pages(job: Job) -> list[RecordedMessage]:
+    """Returns the pages on record that show the job's version of the answer."""
+    pages = (message for message in job.messages if message.role is MessageRole.PAGE)
+    return list(takewhile(lambda page: page.version == job.version, pages))
+
+
+def shown_on_record(job: Job) -> Shown:
+    """Returns what Slack shows of a job's reply by the record: each text is recorded before it is shown."""
+    current, text = current_pages(job), job.checkpoint.text
+    page_ts = ts_of(job.messages, MessageRole.PAGE)
+    return Shown(
+        page_ts=page_ts,
+        chars=len(text) if current else 0,
+        text=text,
+        outdated=bool(page_ts) and not current,
+        replaced_ts=ts_of(job.messages, MessageRole.STOP_BUTTON, MessageRole.REPLACED, MessageRole.STRAY),
+        stream_page=next((number for number, page in enumerate(current) if page.for_stream), None),
+        unanswered=tuple(message.role for message in job.messages if message.role in UNANSWERED),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from dataclasses import replace
 
 from bot.core import texts
 from bot.core.carriers import STREAM_BYTES
-from bot.core.conversation import MessageRole, Question, Roles
+from bot.core.conversation import UNANSWERED, MessageRole, Question, RecordedMessage, page_ts
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency
@@ -86,8 +86,9 @@ class Reply:
             *(ReplyMessage(MessageRole.PAGE, ts, self._edits) for ts in shown.page_ts),
             *(ReplyMessage(MessageRole.REPLACED, ts, self._edits) for ts in shown.replaced_ts),
             *(ReplyMessage(MessageRole.FILE, attached.ts, self._edits, attached) for attached in shown.attached),
+            *(ReplyMessage(role, "", self._edits) for role in shown.unanswered),
         ]
-        """What Slack shows of the reply, and has to be deleted of it."""
+        """What Slack shows of the reply, may show of it, and has to be deleted of it."""
         self._starting: Carrier | None = None
         """Has to begin the page `_carried`, in place of edits."""
         self._carried = -1
@@ -121,13 +122,23 @@ class Reply:
     @property
     def page_ts(self) -> tuple[str, ...]:
         """The messages that readers see of the reply, apart from its files."""
-        return tuple(message.ts for message in self.of(MessageRole.PAGE, MessageRole.STOP_BUTTON, MessageRole.STRAY))
+        return page_ts(self.recorded)
 
     @property
-    def roles(self) -> Roles:
-        """The roles of the messages that are no pages. Files are known by their names."""
-        others = self.of(MessageRole.STOP_BUTTON, MessageRole.REPLACED, MessageRole.STRAY)
-        return {message.ts: message.role for message in others}
+    def recorded(self) -> tuple[RecordedMessage, ...]:
+        """The messages as they go on record: first the pages, in order."""
+        earlier = max(0, self._version - self.earlier.outdated)
+        pages = [
+            RecordedMessage(
+                page.ts,
+                MessageRole.PAGE,
+                page.shown.version if isinstance(page.shown, PageView) else earlier,
+                number >= self._short_from,
+            )
+            for number, page in enumerate(self.of(MessageRole.PAGE))
+        ]
+        others = (message for message in self.messages if message.role is not MessageRole.PAGE)
+        return (*pages, *(RecordedMessage(message.ts, message.role) for message in others))
 
     @property
     def text(self) -> str:
@@ -160,7 +171,8 @@ class Reply:
         """The work that remains for the outbox: showing the end, or deleting pages at the channel's root."""
         if self.of(MessageRole.STRAY):
             return OutboxKind.DELETE_REPLY
-        return OutboxKind.SHOW_END if self.unshown or (self._skips_deletions and not self.gone) else None
+        is_left = self.unshown or self.of(*UNANSWERED) or (self._skips_deletions and not self.gone)
+        return OutboxKind.SHOW_END if is_left else None
 
     @property
     def needs(self) -> tuple[type[Call], ...]:
@@ -212,6 +224,20 @@ class Reply:
     def happened(self, turn: Turn) -> None:
         """Records what becomes of the reply."""
         self.life = TURNS.get((self.life, turn), self.life)
+
+    def leaves(self, call: Begin) -> None:
+        """Notes that a call leaves which makes a message."""
+        self.messages.append(ReplyMessage(_unanswered(call), "", self._edits))
+
+    def answered(self, call: Begin, *, is_lost: bool) -> None:
+        """Notes that such a call is over. `is_lost`: Slack may have done it, now or later."""
+        unanswered = self.of(_unanswered(call))
+        if unanswered and not (is_lost and len(unanswered) == 1):
+            self.messages.remove(unanswered[-1])
+
+    def cleaned_up(self) -> None:
+        """Notes that Slack shows nothing of the reply beside its messages."""
+        self.messages = [message for message in self.messages if message.role not in UNANSWERED]
 
     def confirmed(self, call: Call, ts: str) -> None:
         """Records that Slack did a call; `ts` is the message's, "" if it isn't known."""
@@ -596,3 +622,8 @@ class Reply:
         if any(message.ts == ts for message in self.of(MessageRole.STRAY)):
             self.happened(Turn.LOSE)
         self.messages = [message for message in self.messages if message.ts != ts]
+
+
+def _unanswered(call: Begin) -> MessageRole:
+    """Returns the role of the message that a call makes, while it has no answer."""
+    return MessageRole.POSTING if isinstance(call, Post) else MessageRole.STARTING

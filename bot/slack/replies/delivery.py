@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from bot.core.conversation import Job, MessageRole
+from bot.core.conversation import UNANSWERED, Job, MessageRole
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.messages import Call, Delete, Upload
 from bot.core.reply.reply import Reply
@@ -44,8 +44,6 @@ class MessageDelivery:
         self._reply = reply
         self._has_lost_start = False
         """Slack may have started a stream whose answer never came."""
-        self._may_have_orphans = job.attempts > 1
-        """Slack may show messages of the reply that aren't on record."""
         self._failed_searches = 0
         self._staged: tuple[Upload, list[str]] | None = None
         """Files whose bytes Slack has, and their ids. Whether Slack shows them isn't known."""
@@ -83,8 +81,6 @@ class MessageDelivery:
             self._streams.refused(call.question, error)
         if error.reason.may_pass:
             self._has_lost_start = self._has_lost_start or isinstance(call, StartStream)
-            # A stream may begin in place of a lost post, which isn't looked for then.
-            self._may_have_orphans = self._may_have_orphans or isinstance(call, Post | StartStream)
             self.has_lost_post = self.has_lost_post or isinstance(call, Post)
             if error.error == NOT_SHARED:
                 self._staged = None
@@ -108,21 +104,21 @@ class MessageDelivery:
         return tuple(message.ts for message in self._reply.messages)
 
     async def clean_up(self) -> bool:
-        if not (self._job.may_have_posts or self._may_have_orphans):
-            return True
         reply, job_id = self._reply, self._job.id
+        if not reply.of(*UNANSWERED):
+            return True
         try:
             async with asyncio.timeout(CLEAN_UP_TIMEOUT_S):
                 known = [message.ts for message in reply.messages if message.role is not MessageRole.REPLACED]
                 for call in await self._posted.late_messages(reply.question, known):
                     await self._files.delete_paced(call)
-                if self._may_have_orphans:
+                if reply.of(MessageRole.STARTING):
                     streams = await self._posted.streams(reply.question)
                     await self._streams.remove(reply.question, streams, self._known_ts, reply.text, keeps_stop=False)
         except (Refused, RateLimited, TimeoutError) as error:
             log.warning("job %d: late messages not deleted: %s", job_id, str(error) or "it took too long")
             may_pass = not isinstance(error, Refused) or error.reason.may_pass
-            return not (may_pass and self._may_have_orphans)
+            return not may_pass
         except Exception as error:
             log.error("job %d: late messages not deleted: %s", job_id, trace_of(error))
         return True

@@ -9,16 +9,16 @@ the two is known by messages of ours with nothing but deleted files.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, takewhile
 from typing import Any
 
-from bot.core.conversation import Job, Question
+from bot.core.conversation import UNANSWERED, Job, MessageRole, Question, RecordedMessage
 from bot.core.inbound.mentions import with_names
 from bot.core.reply import attachments
 from bot.core.reply.attachments import Attached
 from bot.core.reply.edits import Post
-from bot.core.reply.messages import Delete, PageView, Shown
+from bot.core.reply.messages import Delete, PageView, Shown, current_pages, shown_on_record
 from bot.errors import EndReason, Refusal, Refused
 from bot.slack.format import reply_blocks
 from bot.slack.format.message_text import body_of
@@ -100,23 +100,22 @@ class PostedReplies:
         if job.page_ts and not is_all:
             older, _ = await self._read(job.question, _long_after(job.page_ts[-1]))
             messages = list({message["ts"]: message for message in (*older, *messages)}.values())
-        pages = _ended_pages(job, messages) or _pages_in_order(job, messages, is_all=is_all)
-        by_ts = {message["ts"] for message in messages}
-        beside = [ts for ts in others_of(job) if ts in by_ts or not is_all]
-        current = list(takewhile(lambda page: _version(job, page) == job.version, pages.values()))
+        by_ts = {message["ts"]: message for message in messages}
+        job = replace(job, messages=_corrected(job, by_ts, is_all=is_all))
+        on_record = shown_on_record(job)
+        current = [by_ts.get(page.ts, {}) for page in current_pages(job)]
         chars, text = _shown_text(job, current)
-        ended = _end(current[-1]) if current and len(current) == len(pages) else None
-        others = [page["ts"] for page in _pages(job.question, messages) if page["ts"] not in (*pages, *job.roles)]
-        replaced = [ts for ts in others if ended or ts < max(pages, default="")]
-        shown = Shown(
-            page_ts=tuple(pages),
+        ended = _end(current[-1]) if current and len(current) == len(on_record.page_ts) else None
+        known = {message.ts for message in job.messages}
+        late = [page["ts"] for page in _pages(job.question, messages) if page["ts"] not in known]
+        shown = replace(
+            on_record,
             chars=chars,
             text=text,
             ended=ended,
-            outdated=bool(pages) and not current,
             attached=tuple(_attached(job.question, messages)),
-            replaced_ts=tuple(dict.fromkeys([*replaced, *beside])),
-            stream_page=next((_page(page) for page in current if _payload(page).get("for_stream")), None),
+            replaced_ts=(*on_record.replaced_ts, *(late if ended else ())),
+            unanswered=() if ended else on_record.unanswered,
         )
         return shown, self._streams(job.question, messages)
 
@@ -193,16 +192,6 @@ class PostedReplies:
         return messages, not answer.get("has_more")
 
 
-def pages_of(job: Job) -> tuple[str, ...]:
-    """Returns the messages on record that are pages, in order."""
-    return tuple(ts for ts in job.page_ts if ts not in job.roles)
-
-
-def others_of(job: Job) -> tuple[str, ...]:
-    """Returns the messages on record that have to be deleted once the answer has ended."""
-    return tuple(ts for ts in job.roles if ts)
-
-
 def metadata_of(question: Question, page: int, view: PageView) -> Json:
     """Returns the metadata of a page's message. The question's ts is unique in its channel."""
     payload = {
@@ -229,48 +218,33 @@ def _page(message: Json) -> int:
     return int(_payload(message)["page"])
 
 
-def _pages_in_order(job: Job, messages: list[Json], *, is_all: bool) -> dict[str, Json]:
-    """Returns the reply's messages by their ts, page by page: those on record, then those found.
+def _corrected(job: Job, by_ts: dict[str, Json], *, is_all: bool) -> tuple[RecordedMessage, ...]:
+    """Returns the messages on record as Slack shows them, and pages whose posts got no answer.
 
-    A message on record that wasn't found is empty, unless all messages were read: then it was deleted. While the
-    database was away, a message that Slack didn't edit may have been replaced: then a later one shows more of its page.
+    A message on record that wasn't found is too far back, unless all messages were read: then it was deleted. If the
+    post that should replace a page isn't there, the page stays.
     """
-    by_ts = {message["ts"]: message for message in messages}
-    on_record = takewhile(lambda ts: ts in by_ts or not is_all, pages_of(job))
-    pages = {ts: by_ts.get(ts, {}) for ts in on_record}
-    for message in _pages(job.question, messages):
-        if message["ts"] <= max(pages, default=""):
-            continue
-        at = _page(message)
-        if at < len(pages) and _shows_more(job, message, list(pages.values())[: at + 1]):
-            pages = dict(islice(pages.items(), at))
-        if at == len(pages):
-            pages[message["ts"]] = message
-    return pages
+    there = [message for message in job.messages if message.ts in by_ts or not is_all or message.role in UNANSWERED]
+    on_record = [message for message in job.messages if message.role is MessageRole.PAGE]
+    pages = list(takewhile(lambda page: page in there, on_record))
+    known, last, count = {message.ts for message in job.messages}, pages[-1].ts if pages else "", len(pages)
+    for page in _pages(job.question, list(by_ts.values())):
+        if page["ts"] not in known and page["ts"] > last and _page(page) == len(pages):
+            pages.append(RecordedMessage(page["ts"], MessageRole.PAGE))
+    others = [message for message in there if message.role is not MessageRole.PAGE]
+    if len(pages) == count and any(message.role is MessageRole.POSTING for message in others):
+        kept = [message for message in others if message.role is MessageRole.REPLACED and message.ts > last]
+        pages += [replace(message, role=MessageRole.PAGE) for message in kept]
+        others = [message for message in others if message not in kept]
+    return tuple(_as_shown(message, by_ts.get(message.ts, {})) for message in (*pages, *others))
 
 
-def _shows_more(job: Job, message: Json, pages: list[Json]) -> bool:
-    """Whether a message shows more of the answer than the last one of these pages, or a newer version of it."""
-    version, before = _version(job, message), _version(job, pages[-1])
-    if version != before:
-        return version > before
-    return int(_payload(message)["shown_chars"]) > _shown_text(job, pages)[0]
-
-
-def _ended_pages(job: Job, messages: list[Json]) -> dict[str, Json]:
-    """Returns the pages of an answer whose end is shown, by their ts; none if it isn't shown, or a page is missing.
-
-    Pages from one on may stand there twice: an answer's end is posted in new messages if edits are spent, and the old
-    ones are deleted afterwards. Of one page's messages, the last one that stands above the next page counts.
-    """
-    pages = [page for page in _pages(job.question, messages) if _version(job, page) == job.version]
-    last = next((page for page in reversed(pages) if _end(page)), None)
-    chain = [] if last is None else [last]
-    while chain and _page(chain[0]) > 0:
-        below = chain[0]
-        above = [page for page in pages if _page(page) == _page(below) - 1 and page["ts"] < below["ts"]]
-        chain = [above[-1], *chain] if above else []
-    return {page["ts"]: page for page in chain}
+def _as_shown(message: RecordedMessage, found: Json) -> RecordedMessage:
+    """Returns a message with what its metadata says, if it was found and has any: a stream has none before its stop."""
+    payload = _payload(found)
+    if not payload:
+        return message
+    return replace(message, version=int(payload["version"]), for_stream=bool(payload.get("for_stream")))
 
 
 def _letters(text: str) -> str:
@@ -280,16 +254,6 @@ def _letters(text: str) -> str:
 def _long_after(ts: str) -> str:
     """Returns a ts after which no message of the same reply comes. Files come last."""
     return f"{float(ts) + FILES_WITHIN_S:.6f}"
-
-
-def _version(job: Job, page: Json) -> int:
-    """Returns the version of the answer that a message shows.
-
-    A message without metadata wasn't found. It shows the job's version if some of that version's text is on record.
-    """
-    if not _payload(page):
-        return job.version if job.version == 0 or job.checkpoint.text else job.version - 1
-    return int(_payload(page)["version"])
 
 
 def _shown_text(job: Job, pages: list[Json]) -> tuple[int, str]:

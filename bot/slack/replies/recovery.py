@@ -2,18 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.core.conversation import Job, Question
-from bot.core.reply.messages import Delete, Shown
+from bot.core.conversation import UNANSWERED, Job, MessageRole, Question
+from bot.core.reply.messages import Delete, Shown, shown_on_record
 from bot.core.reply.reply import Reply
 from bot.errors import RateLimited, Refused, trace_of
 from bot.slack.client import SlackClient
 from bot.slack.paced_client import PacedClient
 from bot.slack.replies.delivery import MessageDelivery
 from bot.slack.replies.files import Files
-from bot.slack.replies.posted import FoundStream, PostedReplies, others_of, pages_of
+from bot.slack.replies.posted import PostedReplies
 from bot.slack.replies.streams import Streams
 from bot.slack.retry_policy import RECOVERY
 from bot.slack.retrying import Retrying
@@ -44,13 +43,10 @@ class MessageTransport:
         return MessageDelivery(self._client, self._posted, self.streams, self.files, job, reply)
 
     async def recover(self, job: Job, *, has_stop: bool = False) -> Shown:
-        if not job.may_have_posts or (job.attempts <= 1 and job.page_ts):
-            return Shown(pages_of(job), outdated=job.version > 0, replaced_ts=others_of(job))
         try:
             async with asyncio.timeout(RECOVERY_TIMEOUT_S):
                 retrying = Retrying(RECOVERY, self._paced.clock, f"job {job.id}: what Slack shows is not known")
-                shown, streams = await retrying.call(lambda: self._posted.shown(job))
-                await retrying.call(lambda: self._stop_earlier(job, shown, streams, keeps_stop=has_stop))
+                shown = await retrying.call(lambda: self._shown(job, keeps_stop=has_stop))
                 return await self._without_replaced(job, shown, keeps_stop=has_stop)
         except (Refused, TimeoutError) as error:
             log.warning(
@@ -60,15 +56,15 @@ class MessageTransport:
             )
         except Exception as error:
             log.error("job %d: messages not read from Slack, using the database's record: %s", job.id, trace_of(error))
-        return _on_record(job)
+        return shown_on_record(job)
 
-    async def _stop_earlier(self, job: Job, shown: Shown, streams: Sequence[FoundStream], *, keeps_stop: bool) -> None:
-        """Stops the streams that an earlier attempt left open, and deletes those that aren't on record."""
+    async def _shown(self, job: Job, *, keeps_stop: bool) -> Shown:
+        """Returns what Slack shows, and stops or deletes the streams that an earlier attempt left open."""
+        shown, streams = await self._posted.shown(job) if _must_ask(job) else (shown_on_record(job), ())
         try:
-            for stream in streams:
-                if stream.ts in shown.page_ts:
-                    await self.streams.stop_paced(job.question, stream.ts, keeps_stop=keeps_stop)
-            if "" in job.roles:
+            if shown.stream_page is not None and shown.ended is None:
+                await self.streams.stop_paced(job.question, shown.page_ts[-1], keeps_stop=keeps_stop)
+            if any(message.role is MessageRole.STARTING for message in job.messages):
                 known = (*shown.page_ts, *shown.replaced_ts)
                 text = job.checkpoint.text
                 await self.streams.remove(job.question, streams, known, text, keeps_stop=keeps_stop)
@@ -76,6 +72,7 @@ class MessageTransport:
             if error.reason.may_pass:
                 raise
             log.warning("job %d: earlier stream not stopped: %s", job.id, error)
+        return shown
 
     async def _without_replaced(self, job: Job, shown: Shown, *, keeps_stop: bool) -> Shown:
         """Deletes messages that an earlier attempt has replaced; returns what is shown then."""
@@ -88,8 +85,7 @@ class MessageTransport:
         return replace(shown, replaced_ts=())
 
 
-def _on_record(job: Job) -> Shown:
-    """Returns what Slack shows as far as the Store can tell: each text is recorded before it is shown."""
-    text = job.checkpoint.text
-    is_outdated = job.version > 0 and not text
-    return Shown(pages_of(job), len(text), text, outdated=is_outdated, replaced_ts=others_of(job))
+def _must_ask(job: Job) -> bool:
+    """Whether the record may not tell all that Slack shows: a lost post, an end that was under way, the files' ids."""
+    is_unsure = any(message.role in (*UNANSWERED, MessageRole.FILE) for message in job.messages)
+    return is_unsure or job.checkpoint.end is not None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from bot.core.answer import Answer
-from bot.core.conversation import NO_ROLES, MessageRole, Roles
+from bot.core.conversation import RecordedMessage
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import Ask
@@ -38,8 +38,8 @@ class ScheduledReply:
     """The answer's text; None while the question is queued."""
     changed: Callable[["ScheduledReply"], None] = lambda live: None
     """Tells the scheduler that the reply has changed."""
-    recorded: tuple[tuple[str, ...], Roles] = ((), NO_ROLES)
-    """The reply's messages on record, and the roles of those that are no pages."""
+    recorded: tuple[RecordedMessage, ...] = ()
+    """The reply's messages on record."""
     until: float = math.inf
     """No call is sent after this."""
     has_changed: bool = True
@@ -58,8 +58,6 @@ class ScheduledReply:
     """The number of calls that Slack did."""
     may_stream: bool = False
     """Whether another carrier than edits may have the reply's pages."""
-    is_clean: bool = True
-    """Slack shows nothing of the reply beside its messages on record, as far as can be told."""
     all_shown: asyncio.Event = field(default_factory=asyncio.Event)
     """Set whenever Slack shows all that there is to show, or never will."""
     done: asyncio.Event = field(default_factory=asyncio.Event)
@@ -79,15 +77,11 @@ class ScheduledReply:
 
     @property
     def for_outbox(self) -> OutboxKind | None:
-        return self.reply.for_outbox or (None if self.is_clean else OutboxKind.SHOW_END)
+        return self.reply.for_outbox
 
     @property
-    def page_ts(self) -> tuple[str, ...]:
-        return self.reply.page_ts
-
-    @property
-    def roles(self) -> Roles:
-        return self.reply.roles if self.is_clean else {**self.reply.roles, "": MessageRole.PAGE}
+    def messages(self) -> tuple[RecordedMessage, ...]:
+        return self.reply.recorded
 
     def append(self, delta: str) -> None:
         # Text needs a message of its own, so it ends the wait for a pane's status: the loop may sleep until then.
@@ -117,8 +111,8 @@ class ScheduledReply:
         self._laid_out(lambda: self.reply.finish(end))
         self.touch()
         await self.done.wait()
-        if not self.reply.unshown:
-            self.is_clean = await self.delivery.clean_up()
+        if not self.reply.unshown and await self.delivery.clean_up():
+            self.reply.cleaned_up()
 
     async def leave(self) -> None:
         self.reply.happened(Turn.LEAVE)

@@ -47,7 +47,7 @@ from dataclasses import dataclass
 from bot.clock import Clock
 from bot.core.answer import Answer
 from bot.core.carriers import CarrierSetting
-from bot.core.conversation import Job, MessageRole, ThreadKey
+from bot.core.conversation import Job, ThreadKey
 from bot.core.lease import Lease
 from bot.core.pacing import FINAL_WAIT_S, Urgency, is_posted_again
 from bot.core.reply.edits import Post, Update
@@ -191,9 +191,7 @@ class EditScheduler:
 
     def _schedule(self, job: Job, reply: Reply, answer: Answer | None, until: float) -> ScheduledReply:
         delivery = self._transport.delivery(job, reply)
-        live = ScheduledReply(
-            job.id, reply, delivery, answer, self.touch, recorded=(job.page_ts, job.roles), until=until
-        )
+        live = ScheduledReply(job.id, reply, delivery, answer, self.touch, recorded=job.messages, until=until)
         live.opened_at = self._clock.monotonic()
         self._live.append(live)
         self.touch(live)
@@ -345,7 +343,7 @@ class EditScheduler:
             is_done = await self._try_to_send(live, call)
             self._wake.set()
             if is_done:
-                await self._record_pages(live)
+                await self._record_messages(live)
         except Exception as error:
             log.error("job %d: call for the reply failed: %s", live.job_id, trace_of(error))
             live.reply.happened(Turn.GIVE_UP)
@@ -357,24 +355,28 @@ class EditScheduler:
         """Sends a call if it may still be sent; returns whether Slack did it."""
         method = METHODS[type(call)]
         has_left = False
+        is_lost = False
         channel_id = call.question.thread.channel_id
         try:
             await self._record_text(live)
-            if isinstance(call, Begin) and call.is_optional and not await self._is_start_recorded(live):
+            if isinstance(call, Begin) and not await self._may_leave(live, call):
                 live.reply.limited(call)
             elif await self._budget.take(method, channel_id) and self._may_send(live):
-                has_left = True
+                has_left = is_lost = True
                 async with asyncio.timeout(CALL_TIMEOUT_S):
                     await live.delivery.send(call, lambda: self._may_send(live))
+                is_lost = False
                 live.succeeded()
                 return True
         except RateLimited as error:
+            is_lost = False
             # The budget of any other method has already noted its rate limit.
             if error.method == method:
                 self._budget.limited(method, error.retry_after_s, channel_id)
                 live.reply.limited(call)
             self._failed(live, error)
         except Refused as error:
+            is_lost = error.reason.may_pass
             self._refused(live, call, error)
         except TimeoutError:
             self._refused(live, call, Refused(method, "TimeoutError", Refusal.TRANSIENT))
@@ -383,6 +385,8 @@ class EditScheduler:
             self._refused(live, call, Refused(method, type(error).__name__, Refusal.UNKNOWN))
         finally:
             self._in_flight[method] -= 1
+            if isinstance(call, Begin):
+                live.reply.answered(call, is_lost=is_lost)
             if has_left:
                 self._budget.answered(method, channel_id)
                 live.last_sent = self._clock.monotonic()
@@ -416,25 +420,32 @@ class EditScheduler:
             )
             self._unrecorded_until = self._clock.monotonic() + RECORD_PAUSE_S
 
-    async def _is_start_recorded(self, live: ScheduledReply) -> bool:
-        """Records that a page starts whose message Slack won't tell from others; returns False if it should not."""
-        messages = live.reply.page_ts, {**live.reply.roles, "": MessageRole.PAGE}
+    async def _may_leave(self, live: ScheduledReply, call: Begin) -> bool:
+        """Records that a message is about to be made, so that a take-over looks for it.
+
+        Returns False if the call mustn't leave unrecorded: Slack doesn't tell a stream's message from others. A queued
+        question's placeholder needs no record of its own.
+        """
+        live.reply.leaves(call)
+        may_go_unrecorded = not call.is_optional
+        if live.answer is None or (may_go_unrecorded and self._clock.monotonic() < self._unrecorded_until):
+            return True
         try:
             async with asyncio.timeout(RECORD_TIMEOUT_S):
-                await self._records.record_pages(live.job_id, *messages)
+                await self._records.record_messages(live.job_id, live.messages)
+            live.recorded = live.messages
+            return True
         except (StoreError, TimeoutError) as error:
-            log.warning("job %d: not streamed, the database doesn't record it: %s", live.job_id, error)
-            return False
-        live.recorded = messages
-        return True
+            log.warning("job %d: the database doesn't record a new message: %s", live.job_id, error)
+            return may_go_unrecorded
 
-    async def _record_pages(self, live: ScheduledReply) -> None:
+    async def _record_messages(self, live: ScheduledReply) -> None:
         """Records the reply's messages if they have changed. The answer goes on without."""
-        messages = live.reply.page_ts, live.reply.roles
+        messages = live.messages
         if messages == live.recorded and live.answer is not None:
             return
         try:
-            await self._records.record_pages(live.job_id, *messages)
+            await self._records.record_messages(live.job_id, messages)
             live.recorded = messages
         except StoreError as error:
             log.error("job %d: reply messages not recorded: %s", live.job_id, error)

@@ -76,7 +76,7 @@ async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequenc
             batched = {"status": Status.ENDED.value, "end_reason": EndReason.BATCHED.value}
             update = sa.update(jobs).where(jobs.c.id.in_(earlier), is_queued())
             update = update.values(**batched, answered_with=job_id)
-            placeholder = update.returning(jobs.c.id, jobs.c.page_ts, jobs.c.placeholder_due_since)
+            placeholder = update.returning(jobs.c.id, jobs.c.messages, jobs.c.placeholder_due_since)
             ended += (await connection.execute(placeholder)).all()
     if ended:
         await connection.execute(
@@ -107,16 +107,17 @@ async def keep_placeholders(connection: AsyncConnection, job_ids: Sequence[int])
     """
     untouched = await outbox.cancel(connection, OutboxKind.CLEAR_PLACEHOLDER, job_ids)
     cleared = jobs.c.id.in_(set(job_ids) - set(untouched)), jobs.c.attempts == 0
-    await connection.execute(sa.update(jobs).where(*cleared).values(page_ts=[]))
+    await connection.execute(sa.update(jobs).where(*cleared).values(messages=[]))
 
 
 async def clear_placeholders(connection: AsyncConnection, rows: Sequence[sa.Row[Any]], now: float) -> None:
     """Has the outbox clear the placeholders of jobs that ended in the queue.
 
-    `rows` have id, page_ts and placeholder_due_since. An unrecorded placeholder is looked for once it can't come later.
+    `rows` have id, messages and placeholder_due_since. An unrecorded placeholder is looked for once it can't come any
+    more.
     """
-    await outbox.add(connection, OutboxKind.CLEAR_PLACEHOLDER, [row.id for row in rows if row.page_ts], now)
-    unrecorded = [row.id for row in rows if not row.page_ts and row.placeholder_due_since is not None]
+    await outbox.add(connection, OutboxKind.CLEAR_PLACEHOLDER, [row.id for row in rows if row.messages], now)
+    unrecorded = [row.id for row in rows if not row.messages and row.placeholder_due_since is not None]
     await outbox.add(connection, OutboxKind.CLEAR_PLACEHOLDER, unrecorded, now + LATE_POST_S)
 
 

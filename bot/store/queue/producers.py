@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import Question, QueuedThreads
+from bot.core.conversation import Question, QueuedThreads, page_ts
 from bot.core.job import Enqueued, State, Status, state_of
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
@@ -34,7 +34,7 @@ from bot.store.predicates import (
 )
 from bot.store.queue import batch
 from bot.store.queue.enqueue import Arrival, Arrivals, must_wait, write_arrivals
-from bot.store.rows import file_values, question_of, thread_of
+from bot.store.rows import file_values, messages_of, question_of, thread_of
 from bot.store.schema import jobs
 
 
@@ -61,13 +61,8 @@ class QuestionQueue(WorkerOperations):
     @reads
     async def may_post_placeholder(self, connection: AsyncConnection, question: Question) -> bool:
         """Returns whether every earlier question of the thread has its message, so that this one's appears below."""
-        before = sa.exists().where(
-            in_thread(question.thread),
-            is_live(),
-            jobs.c.ts < question.ts,
-            sa.cast(jobs.c.page_ts, sa.Text) == "[]",
-        )
-        return not await connection.scalar(sa.select(before))
+        before = sa.select(jobs.c.messages).where(in_thread(question.thread), is_live(), jobs.c.ts < question.ts)
+        return all(page_ts(messages_of(row)) for row in await connection.execute(before))
 
     @reads
     async def queued_threads(self, connection: AsyncConnection, team_id: str) -> QueuedThreads:
@@ -93,7 +88,7 @@ class QuestionQueue(WorkerOperations):
         this = sa.update(jobs).where(jobs.c.id == job_id)
         queued = this.where(is_queued(), jobs.c.attempts == 0).values(_ended_unbegun(EndReason.STOPPED))
         live = this.where(is_live()).values(stop_requested=True, **RELEASED)
-        placeholder = (jobs.c.id, jobs.c.page_ts, jobs.c.placeholder_due_since)
+        placeholder = (jobs.c.id, jobs.c.messages, jobs.c.placeholder_due_since)
         stopped = (await connection.execute(queued.returning(*placeholder))).all()
         await batch.clear_placeholders(connection, stopped, now)
         changed = bool(stopped) or (await connection.execute(live)).rowcount > 0

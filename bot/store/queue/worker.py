@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import NO_ROLES, Job, Roles
+from bot.core.conversation import Job, RecordedMessage
 from bot.core.job import End, Piece, Pulse, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, OutboxKind, wait_s
 from bot.prices import ModelPrices
@@ -19,7 +19,7 @@ from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.predicates import in_thread, is_queued, is_running
 from bot.store.queue import batch, claim
 from bot.store.queue.held import Held, record_turn
-from bot.store.rows import interrupted_values, turn_values
+from bot.store.rows import interrupted_values, message_values, turn_values
 from bot.store.schema import jobs
 
 MAX_HANDED_OUT = 1_000
@@ -117,21 +117,19 @@ class WorkerQueue(WorkerOperations):
         return await checkpoints.append(connection, self._worker.name, pieces)
 
     @writes
-    async def record_pages(
-        self, connection: AsyncConnection, job_id: int, page_ts: Sequence[str], roles: Roles = NO_ROLES
+    async def record_messages(
+        self, connection: AsyncConnection, job_id: int, messages: Sequence[RecordedMessage]
     ) -> None:
-        """Records which messages show the job's reply, in order; does nothing if another worker has the job.
-
-        `roles`: those of messages that are no pages.
+        """Records the messages of the job's reply; does nothing if another worker has the job.
 
         A placeholder that is recorded after its job ended goes to the outbox, which deletes it.
         """
         # A job that was never claimed belongs to nobody: the process that enqueued it records the placeholder.
         ours = sa.or_(jobs.c.worker == self._worker.name, jobs.c.attempts == 0, is_queued())
-        values = {"page_ts": list(page_ts), "roles": dict(roles), "placeholder_due_since": None}
-        pages = sa.update(jobs).where(jobs.c.id == job_id, ours).values(values)
-        recorded = pages.returning(
-            jobs.c.id, jobs.c.status, jobs.c.attempts, jobs.c.page_ts, jobs.c.placeholder_due_since
+        values = {"messages": message_values(messages), "placeholder_due_since": None}
+        shown = sa.update(jobs).where(jobs.c.id == job_id, ours).values(values)
+        recorded = shown.returning(
+            jobs.c.id, jobs.c.status, jobs.c.attempts, jobs.c.messages, jobs.c.placeholder_due_since
         )
         row = (await connection.execute(recorded)).one_or_none()
         if row is not None and row.status == Status.QUEUED:
