@@ -363,6 +363,22 @@ async def test_end_whose_edit_is_put_off_again_and_again_is_posted_within_two_se
     assert 5 < schedule.times(Post)[0] <= 5 + FINAL_WAIT_S
 
 
+@pytest.mark.parametrize("channels", [("C1",), ("C2", "C3")], ids=["its channel", "other channels"])
+def test_end_waits_for_an_edit_that_comes_back_before_a_post_can_go(channels: tuple[str, ...]) -> None:
+    async def test() -> None:
+        async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+            reply = await schedule.open(1, page_ts=("1.0",))
+            reply.append("Hello.")
+            schedule.budget.limited("chat.update", 5.0)
+            for channel_id in channels:
+                schedule.budget.limited("chat.postMessage", 20.0, channel_id)
+            await reply.finish(End(EndReason.WHOLE))
+        assert schedule.calls() == [(1, "Update")]
+        assert schedule.times(Update) == [5.0]
+
+    run_simulated(test())
+
+
 @simulated
 async def test_end_whose_edit_goes_to_another_reply_is_posted_at_once() -> None:
     async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:

@@ -273,7 +273,9 @@ class EditScheduler:
             in_channel_at = self._budget.post_at(METHODS[Post], call.question.thread.channel_id, now)
             post_at = max(self._budget.final_at(METHODS[Post], now, 0), in_channel_at)
             if not is_posted_again(live.final_waits_since, edit_at, post_at):
-                look_again_at = min(look_again_at, live.final_waits_since + FINAL_WAIT_S)
+                # Later, the edit goes first: its own time wakes the loop.
+                decided_at = live.final_waits_since + FINAL_WAIT_S
+                look_again_at = min(look_again_at, decided_at if decided_at > now else math.inf)
             elif post_at > now:
                 look_again_at = min(look_again_at, post_at)
             else:
