@@ -306,6 +306,17 @@ async def test_page_after_a_file_that_slack_limits_for_minutes_has_tries_of_its_
 
 
 @simulated
+async def test_growing_reply_waits_for_the_end_of_a_long_rate_limit() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        schedule.budget.limited("chat.update", REPLY_CALLS.within_s + 10)
+        reply.append("Hello.")
+        await asyncio.sleep(REPLY_CALLS.within_s + 11)
+        assert schedule.times(Update) == [REPLY_CALLS.within_s + 10]
+        await reply.leave()
+
+
+@simulated
 async def test_final_behind_a_long_rate_limit_goes_to_the_outbox_at_once() -> None:
     async with scheduling() as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
