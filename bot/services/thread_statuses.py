@@ -146,6 +146,11 @@ class ThreadStatuses:
                 thread_status.may_show = ""
             self._changed(thread_status, 0.0)
 
+    def _is_being_removed(self, thread: ThreadKey) -> bool:
+        """Returns whether an answer of ours has ended, and the call that removes its status is on its way."""
+        thread_status = self._statuses.get((thread.channel_id, thread.thread_ts or ""))
+        return thread_status is not None and not thread_status.wanted
+
     def _changed(self, thread_status: _ThreadStatus, delay_s: float) -> None:
         """Has the status sent in `delay_s`, unless a call is due sooner."""
         if thread_status.sending:
@@ -223,7 +228,7 @@ class ThreadStatuses:
                 self._show(thread, texts.status_queued(places[thread]))
             elif not is_answered and thread in queued.asking:
                 self._show(thread, texts.STATUS_ASKING)
-            else:
+            elif not (is_answered and self._is_being_removed(thread)):
                 self._remove(thread, is_others=is_answered)
 
     def _is_refused(self, thread: ThreadKey) -> bool:
