@@ -49,7 +49,7 @@ class _ThreadStatus:
     """The same, if Slack accepted it."""
     sending: bool = False
     next_call: asyncio.TimerHandle | None = None
-    """None while a call is made."""
+    """None while a call is made, and while others answer."""
     delay_s: float = REFRESH_S
     """The pause between the call that is being made and the next one."""
     tried: asyncio.Event = field(default_factory=asyncio.Event)
@@ -103,8 +103,11 @@ class ThreadStatuses:
         """Leaves the thread to Slack's own Stop: returns once no call of ours is under way that would remove it."""
         self._answered.add(thread)
         thread_status = self._statuses.get((thread.channel_id, thread.thread_ts or ""))
-        self._remove(thread, is_others=True)
-        if thread_status is not None and thread_status.sending:
+        if thread_status is None:
+            return
+        thread_status.wanted = thread_status.may_show = ""
+        self._changed(thread_status, 0.0)
+        if thread_status.sending:
             await thread_status.tried.wait()
 
     def follow(self, thread: ThreadKey) -> None:
@@ -138,18 +141,22 @@ class ThreadStatuses:
             self._changed(thread_status, delay_s)
         return thread_status
 
-    def _remove(self, thread: ThreadKey, *, is_others: bool = False) -> None:
-        """Removes a thread's status. If it is another process's by now, Slack isn't called."""
+    def _remove(self, thread: ThreadKey) -> None:
         if thread_status := self._statuses.get((thread.channel_id, thread.thread_ts or "")):
             thread_status.wanted = ""
-            if is_others:
-                thread_status.may_show = ""
             self._changed(thread_status, 0.0)
 
-    def _is_being_removed(self, thread: ThreadKey) -> bool:
-        """Returns whether an answer of ours has ended, and the call that removes its status is on its way."""
+    def _leave_to_others(self, thread: ThreadKey) -> None:
+        """Sends nothing more in a thread where an answer began that isn't ours, as far as is known: it has its status.
+
+        If it is ours after all, its end removes what we showed. If not, that happens once nothing is answered there.
+        """
         thread_status = self._statuses.get((thread.channel_id, thread.thread_ts or ""))
-        return thread_status is not None and not thread_status.wanted
+        if thread_status is not None and thread_status.wanted:
+            thread_status.wanted = ""
+            if thread_status.next_call is not None:
+                thread_status.next_call.cancel()
+                thread_status.next_call = None
 
     def _changed(self, thread_status: _ThreadStatus, delay_s: float) -> None:
         """Has the status sent in `delay_s`, unless a call is due sooner."""
@@ -228,8 +235,10 @@ class ThreadStatuses:
                 self._show(thread, texts.status_queued(places[thread]))
             elif not is_answered and thread in queued.asking:
                 self._show(thread, texts.STATUS_ASKING)
-            elif not (is_answered and self._is_being_removed(thread)):
-                self._remove(thread, is_others=is_answered)
+            elif is_answered:
+                self._leave_to_others(thread)
+            else:
+                self._remove(thread)
 
     def _is_refused(self, thread: ThreadKey) -> bool:
         return self.clock.monotonic() < self._refused_until.get(thread.channel_id, -math.inf)

@@ -1,6 +1,9 @@
 """Statuses of threads, where the database's answer is older than what happened meanwhile."""
 
 import asyncio
+from collections.abc import Callable
+
+import pytest
 
 from bot.clock import SystemClock
 from bot.core import texts
@@ -23,22 +26,46 @@ class RecordedStatuses(NoPane):
         self.sent.put_nowait(status)
 
 
-class QueueOfAnEnd(QuestionQueue):
-    """Answers that something is answered in the thread; by the time it says so, that has ended."""
+class QueueWithLooks(QuestionQueue):
+    """Says what each look finds, one after the other, and then nothing."""
 
-    def __init__(self) -> None:
-        self.statuses: list[ThreadStatuses] = []
+    def __init__(self, *found: QueuedThreads) -> None:
+        self._found = [*found, QueuedThreads((), frozenset(), frozenset())]
+        self.at_an_answer: Callable[[], object] = lambda: None
+        """Happens while a look finds that something is answered."""
 
     async def queued_threads(self, team_id: str) -> QueuedThreads:
-        self.statuses[0].ended(THREAD)
-        return QueuedThreads((), frozenset({THREAD}), frozenset())
+        found = self._found.pop(0) if len(self._found) > 1 else self._found[0]
+        if found.answered:
+            self.at_an_answer()
+        return found
 
 
+QUEUED = QueuedThreads((THREAD,), frozenset(), frozenset())
+ANSWERED = QueuedThreads((), frozenset({THREAD}), frozenset())
+
+
+@pytest.mark.skips_waits
 async def test_status_of_an_answer_that_ends_during_a_look_at_the_queue_is_removed() -> None:
-    pane, queue = RecordedStatuses(), QueueOfAnEnd()
+    pane, queue = RecordedStatuses(), QueueWithLooks(ANSWERED)
     statuses = ThreadStatuses(pane, queue, SystemClock(), THREAD.team_id)
-    queue.statuses.append(statuses)
+    queue.at_an_answer = lambda: statuses.ended(THREAD)
     assert await statuses.confirmed(THREAD, texts.STATUS_THINKING, WITHIN_S)
     statuses.follow(THREAD)
     async with asyncio.timeout(WITHIN_S):
         assert [await pane.sent.get(), await pane.sent.get()] == [texts.STATUS_THINKING, ""]
+
+
+@pytest.mark.skips_waits
+async def test_place_in_the_queue_is_removed_by_the_end_of_a_short_answer_whose_claim_a_look_found_first() -> None:
+    pane, queue = RecordedStatuses(), QueueWithLooks(QUEUED, ANSWERED)
+    statuses = ThreadStatuses(pane, queue, SystemClock(), THREAD.team_id)
+
+    def answer() -> None:
+        statuses.answering(THREAD, texts.STATUS_THINKING)
+        statuses.ended(THREAD)
+
+    queue.at_an_answer = lambda: asyncio.get_running_loop().call_soon(answer)
+    statuses.follow(THREAD)
+    async with asyncio.timeout(WITHIN_S):
+        assert [await pane.sent.get(), await pane.sent.get()] == [texts.status_queued(1), ""]
