@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from bot.core import texts
 from bot.core.reply.markdown.emphasis import HAIR_SPACE
 from bot.core.reply.markdown.links import is_deceptive
-from bot.core.reply.markdown.render import rendered, sent_chars
+from bot.core.reply.markdown.render import DROPPED, rendered, sent_chars
 from bot.core.reply.messages import PageView
 from bot.core.reply.preview import PREVIEW_CHARS, first_words
 from bot.slack.format import reply_blocks
@@ -152,9 +152,10 @@ def test_rendering_leaves_no_image_and_no_deceptive_link(text: str, growing: boo
 @given(markdown_texts)
 @example("```\n")
 @example("\r\n- ")
+@example("\u202d")
 def test_only_the_end_is_held_back(text: str) -> None:
-    """Text before a blank line is shown, and unchanged except for links and carriage returns."""
-    text = text.replace("\r\n", "\n")
+    """Text before a blank line is shown, and unchanged except for links and characters that are dropped."""
+    text = DROPPED.sub("", text)
     whole = rendered(f"{text}\n\n", growing=False)
     assert "The end." in rendered(f"{text}\n\nThe end. And", growing=True)
     if not re.search(r"\]|!\[|<|\*.*http|http.*\*", text, re.DOTALL):

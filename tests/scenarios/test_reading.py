@@ -97,7 +97,9 @@ async def test_first_and_newest_messages_of_a_long_thread_are_read(
     async with running(replace(settings, history_tokens=500)):
         stage = Stage(sandbox, vendor)
         await sandbox.say("ada", "general", "@typist where to?", root)
-        first, gap, *newest, last = (await asked(stage, "general", root)).split("\n\n")
+        prompt = await asked(stage, "general", root)
+    assert "thought" in prompt, prompt
+    first, gap, *newest, last = prompt.split("\n\n")
     assert (first, gap, last) == ("We plan a trip.", MESSAGES_OMITTED, "where to?")
     assert [line.split(":")[0] for line in newest] == [str(number) for number in range(40 - len(newest), 40)]
     assert newest

@@ -72,9 +72,13 @@ def change(text: str, at: int) -> Replacement | None:
     host_end = start + len(host)
     written = text[at : offsets[host_end]]
     sent = _in_ascii(host) if _international_chars(host) < MAX_INTERNATIONAL_CHARS else ""
-    if written and not sent:
+    if not sent and (written or not authority or not authority.isascii()):
         return Replacement(at, at, HAIR_SPACE)
-    is_joined = stop < len(authority) or not authority[host_end : host_end + 1].isascii()
+    behind = authority[host_end:]
+    if behind.startswith(("*", "~")):
+        # A space before the end of emphasis would leave it open.
+        behind = ""
+    is_joined = stop < len(authority) or not behind.isascii()
     change = Replacement(at, offsets[host_end], (written if sent == written.lower() else sent) + HAIR_SPACE * is_joined)
     return change if change.text != written else None
 
@@ -86,7 +90,7 @@ def with_ascii_hosts(text: str) -> str:
 
 
 def international_chars(text: str) -> int:
-    """Returns how many characters in hosts may become longer: those that aren't ASCII, and addresses.
+    """Returns how many characters in hosts may become longer: those that aren't ASCII, addresses, and escapes.
 
     It never falls as the text grows.
     """
@@ -96,7 +100,9 @@ def international_chars(text: str) -> int:
 
 def _international_chars(authority: str) -> int:
     international = len(authority) - len(authority.encode("ascii", "ignore"))
-    return min(international + authority[:1].isdigit(), MAX_INTERNATIONAL_CHARS)
+    if authority[:1].isdigit() or "%" in authority or len(authority) > MAX_AUTHORITY_CHARS:
+        international += 1
+    return min(international, MAX_INTERNATIONAL_CHARS)
 
 
 def _authority_end(text: str, at: int) -> int:
