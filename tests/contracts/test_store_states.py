@@ -245,10 +245,18 @@ class Machine(RuleBasedStateMachine):
         worker, job = claim
         step_no = self.model.steps_of(job)
         made = [replace(CALL, step_no=step_no, index=index, state=state) for index, state in enumerate(calls)]
-        recorded = self.runner.run(
-            self.stores[worker].recorded_calls.record(job, asking_step(*made, step_no=step_no), STEPPED, None)
-        )
+        answer = self._answer(job)
+        written = job.so_far + "".join(earlier.text for earlier in answer.steps)
+        answer.append("I'll note it. ")
+        step = replace(asking_step(*made, step_no=step_no), text=answer.text[len(written) :])
+        piece = answer.piece()
+        assert piece is not None
+        recorded = self.runner.run(self.stores[worker].recorded_calls.record(job, step, STEPPED, piece))
         assert recorded is self.model.record_step(worker, job, calls)
+        if recorded:
+            self._recorded(worker, job, piece)
+            answer.recorded(piece)
+            answer.steps.append(step)
         if waits:
             self.wait(claim, 0.0)
 
