@@ -18,7 +18,7 @@ run: $(VENV)/run
 # PYTHONDONTWRITEBYTECODE would make each worker compile every test module again: 6 s each. Empty means unset.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal
 
-# Before each commit: everything but the tests marked `long`. Under three minutes on two cores.
+# Before each commit: everything but the tests marked `long`. Three to four minutes on two cores.
 test: $(VENV)/dev
 	$(PYTEST) -m "not long"
 
