@@ -66,7 +66,7 @@ RECOVERY = RetryPolicy(Backoff(0.5, 8.0))
 HISTORY_PAGE = RetryPolicy(Backoff(1.0, 1.0), max_tries=3)
 """A page of a conversation; the caller bounds the whole conversation by a timeout."""
 USER_KIND = RetryPolicy(Backoff(0.5, 6.0))
-"""users.info where access depends on it; those who wait bound it by a timeout."""
+"""users.info where access depends on it. Each caller has a timeout of its own."""
 EPHEMERAL = RetryPolicy(Backoff(1.0, 8.0), max_tries=5, max_retry_after_s=60.0)
 """Telling one person something that is told once. Slack keeps no such message: one whose response was lost is shown
 twice."""

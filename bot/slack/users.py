@@ -4,7 +4,7 @@ users.info answers both, so each answer is kept once and used for both. A kind d
 ten minutes, or looked up as of now; a name only reads better than an id, so it is trusted for an hour. Channels have
 names as well (conversations.info) and are kept beside people.
 
-Slack takes 100 calls of users.info a minute (rate_budget.py), whoever needs them, so:
+Slack takes 100 calls of users.info a minute (rate_budget.py), for kinds and names together. Therefore:
 
 - All who wait for one person share that person's lookup and its retries.
 - Lookups of kinds stand in one line, and AT_ONCE of them are open. One that fails keeps its place for a wait that grows
