@@ -184,6 +184,8 @@ class MessageRole(StrEnum):
 
 
 UNANSWERED = (MessageRole.POSTING, MessageRole.STARTING)
+READ_ROLES = (MessageRole.PAGE, MessageRole.STOP_BUTTON, MessageRole.STRAY)
+"""Of the messages that readers see of a reply, apart from its files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,7 @@ def ts_of(messages: Sequence[RecordedMessage], *roles: MessageRole) -> tuple[str
 
 def page_ts(messages: Sequence[RecordedMessage]) -> tuple[str, ...]:
     """Returns the messages that readers see of a reply, apart from its files: its pages come first."""
-    return ts_of(messages, MessageRole.PAGE, MessageRole.STOP_BUTTON, MessageRole.STRAY)
+    return ts_of(messages, *READ_ROLES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from dataclasses import replace
 
 from bot.core import texts
 from bot.core.carriers import STREAM_BYTES
-from bot.core.conversation import UNANSWERED, MessageRole, Question, RecordedMessage, page_ts
+from bot.core.conversation import READ_ROLES, UNANSWERED, MessageRole, Question, RecordedMessage
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency
@@ -122,7 +122,7 @@ class Reply:
     @property
     def page_ts(self) -> tuple[str, ...]:
         """The messages that readers see of the reply, apart from its files."""
-        return page_ts(self.recorded)
+        return tuple(message.ts for message in self.of(*READ_ROLES))
 
     @property
     def recorded(self) -> tuple[RecordedMessage, ...]:
