@@ -102,7 +102,7 @@ class ThreadStatuses:
     async def give_way(self, thread: ThreadKey) -> None:
         """Leaves the thread to Slack's own Stop: returns once no call of ours is under way that would remove it."""
         self._answered.add(thread)
-        thread_status = self._statuses.get((thread.channel_id, thread.thread_ts or ""))
+        thread_status = self._status_of(thread)
         if thread_status is None:
             return
         thread_status.wanted = thread_status.may_show = ""
@@ -141,8 +141,11 @@ class ThreadStatuses:
             self._changed(thread_status, delay_s)
         return thread_status
 
+    def _status_of(self, thread: ThreadKey) -> _ThreadStatus | None:
+        return self._statuses.get((thread.channel_id, thread.thread_ts or ""))
+
     def _remove(self, thread: ThreadKey) -> None:
-        if thread_status := self._statuses.get((thread.channel_id, thread.thread_ts or "")):
+        if thread_status := self._status_of(thread):
             thread_status.wanted = ""
             self._changed(thread_status, 0.0)
 
@@ -151,7 +154,7 @@ class ThreadStatuses:
 
         If it is ours after all, its end removes what we showed. If not, that happens once nothing is answered there.
         """
-        thread_status = self._statuses.get((thread.channel_id, thread.thread_ts or ""))
+        thread_status = self._status_of(thread)
         if thread_status is not None and thread_status.wanted:
             thread_status.wanted = ""
             if thread_status.next_call is not None:
