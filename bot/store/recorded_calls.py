@@ -35,7 +35,8 @@ class RecordedCalls(WorkerOperations):
 
         Returns False if the job is lost or outdated.
         """
-        held, now = Held(job, self._worker.name), self._now()
+        held = Held(job, self._worker.name)
+        now = self._now()
         if not await _is_current(connection, held):
             return False
         key = {"job_id": job.id, "version": job.version, "step_no": step.step_no}
@@ -103,7 +104,8 @@ class RecordedCalls(WorkerOperations):
         The outbox mentions the asker at `mention_at` if the job still waits then; None: never. Returns False, and
         changes nothing, if none is left to decide, or if the job is lost, stopped or outdated.
         """
-        held, now = Held(job, self._worker.name), self._now()
+        held = Held(job, self._worker.name)
+        now = self._now()
         if not await _is_current(connection, held, ~jobs.c.stop_requested):
             return False
         if not await approvals.is_any_asked(connection, job.id, job.version):

@@ -97,7 +97,8 @@ def current_pages(job: Job) -> list[RecordedMessage]:
 
 def shown_on_record(job: Job) -> Shown:
     """Returns what Slack shows of a job's reply by the record: each text is recorded before it is shown."""
-    current, text = current_pages(job), job.checkpoint.text
+    current = current_pages(job)
+    text = job.checkpoint.text
     page_ts = ts_of(job.messages, MessageRole.PAGE)
     return Shown(
         page_ts=page_ts,

@@ -227,7 +227,9 @@ def _corrected(job: Job, by_ts: dict[str, Json], *, is_all: bool) -> tuple[Recor
     there = [message for message in job.messages if message.ts in by_ts or not is_all or message.role in UNANSWERED]
     on_record = [message for message in job.messages if message.role is MessageRole.PAGE]
     pages = list(takewhile(lambda page: page in there, on_record))
-    known, last, count = {message.ts for message in job.messages}, pages[-1].ts if pages else "", len(pages)
+    known = {message.ts for message in job.messages}
+    last = pages[-1].ts if pages else ""
+    count = len(pages)
     for page in _pages(job.question, list(by_ts.values())):
         if page["ts"] not in known and page["ts"] > last and _page(page) == len(pages):
             pages.append(RecordedMessage(page["ts"], MessageRole.PAGE))

@@ -147,7 +147,8 @@ class WorkerQueue(WorkerOperations):
         outbox, and an end that Slack doesn't show yet stays on record until then.
         If the question was edited meanwhile, the turn is recorded, and the job is released instead.
         """
-        held, now = Held(job, self._worker.name), self._now()
+        held = Held(job, self._worker.name)
+        now = self._now()
         async with self._database.begin_write() as connection:
             row = await self._end(connection, held, end, text, now, is_to_show=for_outbox is OutboxKind.SHOW_END)
             if row is not None:
@@ -163,7 +164,8 @@ class WorkerQueue(WorkerOperations):
 
         Returns False if the job was no longer this worker's.
         """
-        held, spent = Held(job, self._worker.name), self._spent.get(job, Spent())
+        held = Held(job, self._worker.name)
+        spent = self._spent.get(job, Spent())
         async with self._database.begin_write() as connection:
             await checkpoints.append(connection, self._worker.name, {job: piece} if piece else NO_PIECES)
             released = held.fenced.values(status=Status.QUEUED.value, worker=None, started_at=None)

@@ -73,14 +73,17 @@ def change(text: str, at: int) -> Replacement | None:
     written = text[at : offsets[host_end]]
     sent = _in_ascii(host) if _international_chars(host) < MAX_INTERNATIONAL_CHARS else ""
     if not sent and (written or not authority or not authority.isascii()):
+        # Nobody can tell where such a URL leads: it is no link.
         return Replacement(at, at, HAIR_SPACE)
     behind = authority[host_end:]
     if behind.startswith(("*", "~")):
         # A space before the end of emphasis would leave it open.
         behind = ""
     is_joined = stop < len(authority) or not behind.isascii()
-    change = Replacement(at, offsets[host_end], (written if sent == written.lower() else sent) + HAIR_SPACE * is_joined)
-    return change if change.text != written else None
+    shown = written if sent == written.lower() else sent
+    if is_joined:
+        shown += HAIR_SPACE
+    return Replacement(at, offsets[host_end], shown) if shown != written else None
 
 
 def with_ascii_hosts(text: str) -> str:
