@@ -227,19 +227,20 @@ class PostRule:
 
     def accepted(self, posts: Sequence[float], now: float) -> "PostRule":
         """Returns the rule after Slack has accepted the last of these posts."""
-        taken = (n for n in range(self.certain, POST_BURST + 1) if _in_as_many_seconds(posts, now, n))
+        # n posts in n - 1 seconds would be one too many for a channel that takes n - 1 in as many.
+        taken = (n for n in range(self.certain + 1, POST_BURST + 1) if _within(posts, now, (n - 1) * POST_GAP_S - MARGIN_S) >= n)
         return replace(self, certain=max(taken, default=self.certain))
 
     def refused(self, posts: Sequence[float], now: float) -> "PostRule":
         """Returns the rule after Slack has refused another post than these."""
         if self.certain_at(posts, now) > now:
             return replace(self, may_try=False)
-        fewer = [n for n in range(2, self.certain) if _in_as_many_seconds(posts, now, n)]
+        fewer = [n for n in range(2, self.certain) if _within(posts, now, n * POST_GAP_S + MARGIN_S) >= n]
         return PostRule(max(fewer), may_try=False) if fewer else self
 
 
-def _in_as_many_seconds(posts: Sequence[float], now: float, number: int) -> bool:
-    return sum(at > now - number * POST_GAP_S - MARGIN_S for at in posts) >= number
+def _within(posts: Sequence[float], now: float, last_s: float) -> int:
+    return sum(at > now - last_s for at in posts)
 
 
 @dataclass(slots=True)
