@@ -228,7 +228,8 @@ class PostRule:
     def accepted(self, posts: Sequence[float], now: float) -> "PostRule":
         """Returns the rule after Slack has accepted the last of these posts."""
         # n posts in n - 1 seconds would be one too many for a channel that takes n - 1 in as many.
-        taken = (n for n in range(self.certain + 1, POST_BURST + 1) if _within(posts, now, (n - 1) * POST_GAP_S - MARGIN_S) >= n)
+        more = range(self.certain + 1, POST_BURST + 1)
+        taken = [n for n in more if _within(posts, now, (n - 1) * POST_GAP_S - MARGIN_S) >= n]
         return replace(self, certain=max(taken, default=self.certain))
 
     def refused(self, posts: Sequence[float], now: float) -> "PostRule":
