@@ -8,6 +8,7 @@ from typing import Any, Literal
 from bot.core.job import Checkpoint
 from bot.core.stream import Citation, Opaque, ToolCall
 from bot.core.tool_calls import Step
+from bot.core.tools import Permission, ToolRule
 from bot.core.trust import TOOL, UNKNOWN, Origins, folded
 
 Role = Literal["user", "assistant"]
@@ -321,6 +322,8 @@ class ToolDefinition:
     """Identifies what an admin has agreed to: name, description and parameters."""
     origins: Origins = field(default=TOOL, compare=False)
     """OURS if it is our own, or if an admin has read it and agreed to it."""
+    rule: ToolRule = field(default=ToolRule(Permission.ASK), compare=False)
+    """What an admin has decided about it."""
 
 
 @dataclass(frozen=True, slots=True)

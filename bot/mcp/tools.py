@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.core.conversation import Question, ToolDefinition
 from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.tools import CallResult, Permission, Pin, ToolRule, as_data, owner_of
+from bot.core.tools import CallResult, Permission, Pin, as_data, owner_of
 from bot.core.trust import OURS, TOOL, Origins
 from bot.errors import StoreError
 from bot.mcp.config import McpSetup
@@ -55,15 +55,11 @@ class McpTools:
             )
         return tuple(definitions[:MAX_TOOLS])
 
-    def rule_for(self, name: str) -> ToolRule:
-        """Returns the rule of BOT_MCP_CONFIG for a tool."""
-        return self._setup.rules.rule_for(name)
-
     async def call(
         self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
     ) -> CallResult:
         """Calls a tool once, if the question's channel may use it and its definition is the agreed one."""
-        rule = self.rule_for(tool)
+        rule = self._setup.rules.rule_for(tool)
         server = self._servers.get(owner_of(tool))
         if server is None or rule.permission is Permission.DENY or server not in await self._servers_of(question):
             return CallResult.failed(CALL_DENIED)
@@ -105,11 +101,13 @@ class McpTools:
         except StoreError as error:
             log.error("MCP server %s: no tools available: %s", server.name, error)
             return []
-        return [
-            ToolDefinition(name, tool.offered_description, tool.offered_parameters, tool.hash, _origins(pin))
-            for name, (tool, pin) in agreed.items()
-            if not tool.is_too_large and self.rule_for(name).permission is not Permission.DENY
-        ]
+        offered = [self._definition(name, *agreed[name]) for name in agreed if not agreed[name][0].is_too_large]
+        return [tool for tool in offered if tool.rule.permission is not Permission.DENY]
+
+    def _definition(self, name: str, tool: ListedTool, pin: Pin) -> ToolDefinition:
+        rule = self._setup.rules.rule_for(name)
+        description = tool.offered_description
+        return ToolDefinition(name, description, tool.offered_parameters, tool.hash, _origins(pin), rule)
 
     async def _agreed(self, server: McpServer, max_age_s: float = LISTED_FOR_S) -> dict[str, tuple[ListedTool, Pin]]:
         """Returns a server's tools and their pins, without those that are new or have changed since an admin agreed.

@@ -85,10 +85,10 @@ class ToolCalls:
         """Returns the tools that the question's channel and asker may use."""
         question = job.question
         definitions = await self.tools.definitions(question) if self.tools else ()
-        if self.tools is None or not definitions:
+        if not definitions:
             return Offer()
         if not await self._may_write(question):
-            definitions = tuple(tool for tool in definitions if self.tools.rule_for(tool.name).read_only)
+            definitions = tuple(tool for tool in definitions if tool.rule.read_only)
         always = await self.insist(lambda: self.records.always_allowed(question.thread))
         return Offer(definitions, frozenset(always.items()), {tool.name: tool for tool in definitions})
 
@@ -110,7 +110,6 @@ class ToolCalls:
 
     def _planned(self, call: ToolCall, index: int, step_no: int, offer: Offer, origins: Origins) -> RecordedCall:
         definition = offer.by_name.get(call.name)
-        rule = self.tools.rule_for(call.name) if self.tools and definition else ToolRule(Permission.DENY)
         planned = RecordedCall(
             step_no,
             index,
@@ -119,7 +118,7 @@ class ToolCalls:
             call.arguments or {},
             definition.definition_hash if definition else "",
             CallState.FAILED,
-            rule.read_only,
+            definition.rule.read_only if definition else False,
         )
         if definition is None:
             return replace(planned, result=f"There is no tool named {call.name!r}.")
@@ -127,9 +126,9 @@ class ToolCalls:
             return replace(planned, result=f"{NO_ARGUMENTS} {call.raw_arguments}")
         if index >= MAX_CALLS:
             return replace(planned, result=f"At most {MAX_CALLS} calls can be made in one step. This one was not made.")
-        if rule.permission is Permission.DENY:
+        if definition.rule.permission is Permission.DENY:
             return replace(planned, state=CallState.DENIED, result="An admin denies this tool. The call was not made.")
-        if _is_unasked(rule, (call.name, definition.definition_hash) in offer.always, origins):
+        if _is_unasked(definition.rule, (call.name, definition.definition_hash) in offer.always, origins):
             return replace(planned, state=CallState.READY)
         if not can_be_read(readable(planned.arguments)):
             too_long = f"The arguments are too long to be approved: at most {MAX_ARGUMENT_CHARS} characters."

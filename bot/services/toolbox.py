@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from bot.core.conversation import Question, ToolDefinition
-from bot.core.tools import CallResult, ToolRule, owner_of
+from bot.core.tools import CallResult, owner_of
 
 
 class Tools(Protocol):
@@ -15,10 +15,6 @@ class Tools(Protocol):
 
         Tools that an admin denies, and tools whose definition has changed since an admin agreed to it, are missing too.
         """
-        ...
-
-    def rule_for(self, name: str) -> ToolRule:
-        """Returns what an admin has decided about a tool; ASK for a name that no rule covers."""
         ...
 
     async def call(
@@ -49,10 +45,6 @@ class Toolbox:
             tool for tool in await self._others.definitions(question) if self._tools_of(tool.name) is self._others
         ]
         return (*ours, *theirs)
-
-    def rule_for(self, name: str) -> ToolRule:
-        """Returns the rule of the tool's owner."""
-        return self._tools_of(name).rule_for(name)
 
     async def call(
         self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float

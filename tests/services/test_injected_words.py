@@ -118,21 +118,12 @@ RULES = {
 }
 
 
-class Rules:
-    """The rule of the only tool."""
-
-    def __init__(self, rule: ToolRule) -> None:
-        self._rule = rule
-
-    def rule_for(self, name: str) -> ToolRule:
-        return self._rule
-
-
 def state_of_write(how: str, origins: Origins) -> CallState:
     """Returns what becomes of a write that the model asks for after it has read these words."""
     rule, always = RULES[how]
-    tool_calls = ToolCalls(Rules(rule), None, None, SystemClock())  # type: ignore[arg-type]
-    offer = Offer((OURS_TOOL,), always, {WRITE: OURS_TOOL})
+    tool_calls = ToolCalls(None, None, None, SystemClock())  # type: ignore[arg-type]
+    tool = replace(OURS_TOOL, rule=rule)
+    offer = Offer((tool,), always, {WRITE: tool})
     [planned] = tool_calls.planned([ToolCall(0, "call_1", WRITE, {"text": "Milk"})], 0, offer, origins)
     return planned.state
 

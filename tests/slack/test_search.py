@@ -11,7 +11,7 @@ import pytest
 from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
 from bot.core.lease import Lease
-from bot.core.tools import CallOutcome, CallResult, Permission
+from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
 from bot.slack import search
 from bot.slack.client import SlackClient, new_session
 from bot.slack.search import DEFINITION, MAX_TOKENS, METHOD, NAME, SlackSearch
@@ -75,10 +75,9 @@ async def test_model_gets_messages_with_author_time_and_link(stage: SearchStage)
 
 async def test_tool_is_read_only_runs_unasked_and_is_offered_without_a_token(stage: SearchStage) -> None:
     question = await stage.asked(keep=False)
-    assert await stage.search.definitions(question) == (DEFINITION,)
-    rule = stage.search.rule_for(NAME)
-    assert (rule.permission, rule.read_only) == (Permission.ALLOW, True)
-    assert stage.search.rule_for("github__delete").permission is Permission.ASK
+    [definition] = await stage.search.definitions(question)
+    assert definition == DEFINITION
+    assert definition.rule == ToolRule(Permission.ALLOW, read_only=True)
 
 
 async def test_nothing_found_is_a_result(stage: SearchStage) -> None:
