@@ -78,8 +78,3 @@ def of_record(values: Sequence[str] | None) -> Origins:
     """Returns recorded origins; UNKNOWN if there is no record, or one of a newer version."""
     known = set(Origin)
     return UNKNOWN if values is None else frozenset(Origin(v) if v in known else Origin.UNKNOWN for v in values)
-
-
-def record_of(origins: Origins) -> list[str]:
-    """Returns origins as they are recorded."""
-    return sorted(origins)

@@ -16,21 +16,17 @@ class PacedClient:
 
     def __init__(self, client: SlackClient, budget: RateBudget, clock: Clock) -> None:
         self._client = client
-        self._budget = budget
+        self.budget = budget
         self.clock = clock
-
-    def spare(self, method: str) -> int:
-        """Returns how many calls of a method with a budget may go now."""
-        return self._budget.spare(method)
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
         """Returns the method's answer. Arguments that are None are left out."""
-        async with self._budget.turn(method, _channel_id(arguments)):
+        async with self.budget.turn(method, _channel_id(arguments)):
             return await self._client.call(method, **arguments)
 
     async def post(self, **arguments: Any) -> tuple[str, str]:
         """Posts a message; returns its channel and ts. Raises as SlackClient.post does."""
-        async with self._budget.turn("chat.postMessage", _channel_id(arguments)):
+        async with self.budget.turn("chat.postMessage", _channel_id(arguments)):
             return await self._client.post(**arguments)
 
 

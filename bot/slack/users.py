@@ -170,7 +170,8 @@ class Users:
 
     async def _look_up_name(self, id_: str) -> None:
         is_known = self._clock.monotonic() < self._profile(id_).named_at + NAME_TRUSTED_S
-        is_left_out = _method_of(id_) is _USER and self._client.spare(_USER[0]) - len(self._lookups) <= KEPT_FOR_KINDS
+        spare = self._client.budget.spare(_USER[0]) - len(self._lookups)
+        is_left_out = _method_of(id_) is _USER and spare <= KEPT_FOR_KINDS
         if not is_known and not is_left_out:
             await self._share(id_, self._ask_for_name)
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import Job
 from bot.core.job import Checkpoint, End, Piece
 from bot.core.stream import Citation
-from bot.core.trust import of_record, record_of
+from bot.core.trust import of_record
 from bot.errors import EndReason
 from bot.store.predicates import is_running
 from bot.store.rows import source_values, sources_of
@@ -106,7 +106,7 @@ def _end_values(end: End) -> dict[str, Any]:
         "model": end.model,
         "first_token_s": end.first_token_s,
         "prompt_version": end.prompt_version,
-        "origins": record_of(end.origins),
+        "origins": sorted(end.origins),
         "has_previous": end.has_previous,
         "has_details": end.has_details,
     }

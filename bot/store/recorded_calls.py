@@ -11,7 +11,6 @@ from bot.core.conversation import FollowUp, Job, ThreadKey
 from bot.core.job import End, Piece, Status
 from bot.core.outbox import OutboxKind
 from bot.core.tool_calls import APPROVAL_S, CallState, RecordedCall, Step
-from bot.core.trust import record_of
 from bot.prices import ModelPrices
 from bot.store import approvals, checkpoints, outbox, recorded_steps
 from bot.store.database import Database, reads, writes
@@ -41,7 +40,7 @@ class RecordedCalls(WorkerOperations):
             return False
         key = {"job_id": job.id, "version": job.version, "step_no": step.step_no}
         values = {**key, "text": step.text, "model": step.model, "items": json.dumps(step.items)}
-        values["origins"] = record_of(step.origins)
+        values["origins"] = sorted(step.origins)
         new = insert_into(connection, steps).values(values).on_conflict_do_nothing()
         if await connection.scalar(new.returning(steps.c.id)) is None:
             # Recorded before, by a transaction whose commit was not heard of.

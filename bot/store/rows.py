@@ -12,7 +12,6 @@ from bot.core.conversation import POSTING, File, Job, MessageRole, Question, Rec
 from bot.core.job import End, Spent
 from bot.core.limits.caps import ScopeIds
 from bot.core.stream import Citation, Usage
-from bot.core.trust import record_of
 from bot.errors import EndReason
 from bot.prices import ModelPrices
 from bot.store.postgresql import on_postgresql
@@ -93,7 +92,7 @@ def turn_values(job_id: int, end: End, text: str, now: float, prices: ModelPrice
         "first_token_s": end.first_token_s,
         "prompt_version": end.prompt_version,
         "sources": source_values(end.sources),
-        "origins": record_of(end.origins),
+        "origins": sorted(end.origins),
         "created_at": now,
     }
 
