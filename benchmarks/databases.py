@@ -137,20 +137,9 @@ class Postgresql:
             await asyncio.sleep(away_s)
             await asyncio.to_thread(self.server.ensure_postgres_running)
 
-    async def commits(self) -> int:
-        """Returns the number of transactions since the server's start."""
-        commits = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
-        return await asyncio.to_thread(_number, self.url, commits)
-
     async def size_bytes(self) -> int:
         """Returns the size of all its tables and indexes."""
         return await asyncio.to_thread(_number, self.url, "SELECT pg_database_size(current_database())")
-
-    def cpu_s(self) -> float:
-        """Returns the CPU time of all its processes since its start."""
-        pid = self.server.get_pid()
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return _cpu_s(str(pid), ended=True) + sum(_cpu_s(child) for child in children)
 
     async def cut(self) -> None:
         """Terminates all connections, as an administrator or a failing network does."""
@@ -208,16 +197,6 @@ def _wait_until_gone(pid: int) -> None:
         if time.monotonic() > give_up_s:
             raise TimeoutError(f"PostgreSQL (process {pid}) did not end within 30 s")
         time.sleep(0.05)
-
-
-def _cpu_s(pid: str, *, ended: bool = False) -> float:
-    """Returns the CPU time of a process; with `ended`, including its children that have ended."""
-    try:
-        # The name, in brackets, may contain spaces. Fields 14 to 17 of proc(5) are utime, stime, cutime and cstime.
-        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
-        return 0.0
-    return sum(map(int, after_name[11 : 15 if ended else 13])) / os.sysconf("SC_CLK_TCK")
 
 
 def _execute(url: str, statement: str) -> None:

@@ -5,12 +5,9 @@ length grows, arrives in one piece, is refused by Slack in its form, continues a
 file for what doesn't fit. Each step that runs without a pause is measured, in the thread's CPU time, which other work
 on the machine changes little. One line a shape: its longest step.
 
-Run: python -m benchmarks.holds [part of a shape's name] (a minute of CPU time, two at most). It exits with 1 if a step
-takes over 50 ms, or if shapes are left when the time is over.
+benchmarks/hostile.py runs it, for a minute of CPU time, two at most.
 """
 
-import gc
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +15,7 @@ from functools import partial
 from itertools import count
 from typing import TypeVar
 
-from benchmarks.hostile import SHAPES, forget_renderings, text_of
+from benchmarks.hostile_texts import SHAPES, forget_renderings, text_of
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Checkpoint, End
 from bot.core.reply.edits import Post, Update
@@ -153,13 +150,13 @@ def _stream(view: PageView, holds: Holds) -> None:
         holds.measured(type(call).__name__, partial(reply.filled, call))
 
 
-def main() -> int:
-    part = sys.argv[1] if len(sys.argv) > 1 else ""
-    gc.disable()
+def measure(part: str) -> bool:
+    """Measures the shapes whose names have this part. Returns whether no step took too long and no shape was left."""
+    until_s = time.process_time() + MAX_RUN_S
     shapes = [shape for shape in SHAPES if part in shape]
     worst: list[float] = []
     for shape in shapes:
-        if time.process_time() > MAX_RUN_S:
+        if time.process_time() > until_s:
             break
         text, holds = text_of(shape, ANSWER_CHARS), Holds()
         for holds.way, way in WAYS.items():
@@ -168,8 +165,4 @@ def main() -> int:
         print(f"{holds.longest_ms:8.1f} ms  {shape}, {holds.step}", flush=True)
     over = sum(ms > MAX_HOLD_MS for ms in worst)
     print(f"{len(worst)} shapes, {over} over {MAX_HOLD_MS:.0f} ms, {len(shapes) - len(worst)} not measured")
-    return 1 if over or len(worst) < len(shapes) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return not over and len(worst) == len(shapes)

@@ -1,16 +1,19 @@
-"""Measures that no text makes a function over text from outside take more than linear time.
+"""Measures that no text takes more than linear time, and that none holds the event loop.
 
-Each shape is a text that repeats something hostile. Each function gets it in growing sizes, each twice the one before,
-up to two full pages. A case fails if its last two doublings each take more than `MAX_RATIO` times as long (one alone
-may be the size from which a text fills a page), or if it takes longer than `MAX_MS`; then it isn't doubled further.
-Times below `SHORTEST_MS` aren't judged: they are noise, and nobody waits.
+Run: python -m benchmarks.hostile [growth|holds] [part of a function's or a shape's name] (minutes; both without a
+name). It prints each failure as it is found and exits with 1 if there is one. benchmarks/holds.py describes `holds`.
+
+`growth`: no text makes a function over text from outside take more than linear time. Each shape is a text that repeats
+something hostile. Each function gets it in growing sizes, each twice the one before, up to two full pages. A case fails
+if its last two doublings each take more than `MAX_RATIO` times as long (one alone may be the size from which a text
+fills a page), or if it takes longer than `MAX_MS`; then it isn't doubled further. Times below `SHORTEST_MS` aren't
+judged: they are noise, and nobody waits.
 
 Times are CPU time. A case that fails is measured again, up to `MAX_ROUNDS` times, and the best times count: other work
-on the machine makes a time longer, never shorter.
-Run: python -m benchmarks.hostile [part of a function's name] (two to three minutes). It prints each failure as it is
-found, then the slowest cases, and exits with 1 if one failed.
+on the machine makes a time longer, never shorter. The slowest cases come last.
 """
 
+import argparse
 import gc
 import math
 import sys
@@ -19,6 +22,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
+from benchmarks import holds
+from benchmarks.hostile_texts import SHAPES, forget_renderings, text_of
 from bot.core.conversation import Message
 from bot.core.inbound import mentions
 from bot.core.inbound.triage import Identity, Participants, triage
@@ -51,140 +56,6 @@ MAX_RUN_S = 600.0
 """CPU time of all cases; those that are left are reported as not measured."""
 MAX_ROUNDS = 15
 WORST_ROWS = 25
-
-# What is repeated, by what it is. A pair is repeated inside out: openers, then closers. A triple has a first and a last
-# part that come once.
-SHAPES: dict[str, str | tuple[str, str] | tuple[str, str, str]] = {
-    "words": "word ",
-    "one word": "a",
-    "one word, then punctuation": ("", "a", "1!é"),
-    "capitals": "A",
-    "underscores in a word": "a_",
-    "digits": "7",
-    "spaces": " ",
-    "spaces in a line": ("a", " ", "b"),
-    "tabs": "\t",
-    "line breaks": "\n",
-    "blank lines with spaces": " \n",
-    "carriage returns": "\r",
-    "dots": ".",
-    "dots and letters": "a.",
-    "hosts": "bank.com ",
-    "one long host": ("[", "a.", "com](https://evil.example)"),
-    "signs of addresses": "a@",
-    "slashes": "/",
-    "schemes": "a+",
-    "URLs": "https://a.example/",
-    "hosts with letters of other scripts": "https://\u0456.\u0456 ",
-    "distinct hosts": " ".join(f"https://{chr(0x4E00 + n)}.{chr(0x5E00 + n)}" for n in range(2_000)),
-    "long hosts": "https://" + "\u0456." * 39 + " ",
-    "hosts with text behind them": "https://a" + ".\u0456\u4e16" * 80 + " ",
-    "hosts with user names": "https://,,,,,@a ",
-    "one long user name": ("https://", ",", "@a"),
-    "hosts with entities": "https://&#1110;.a ",
-    "entities of slashes": "&colon;&sol;&sol;",
-    "addresses of one digit": "https://1 ",
-    "URLs in bold": "**https://a.example** ",
-    "letters that NFKC makes longer": "㏂",
-    "the longest letter of NFKC": "\ufdfa",
-    "labels that NFKC makes longer": "[" + "㏂" * 150 + "](https://evil.example) ",
-    "combining marks": "a" + "\u0301" * 20,
-    "one letter with marks": ("a", "\u0301", ""),
-    "marks alone": "\u0301",
-    "joiners alone": "\u200d",
-    "right-to-left marks": "\u202ea\u202d",
-    "invisible letters": "\u200b\u2060",
-    "surrogates": "\ud83d",
-    "emoji with joiners": "👩\u200d",
-    "CJK": "世",
-    "bold CJK": "世**界**",
-    "open CJK emphasis": "世*界 ",
-    "asterisks": "*",
-    "open emphasis": "*a ",
-    "open bold": "**a ",
-    "emphasis that closes nothing": "a* ",
-    "emphasis of all kinds": "*a _b ~~c ",
-    "emphasis that might close": "*a_b*",
-    "nested emphasis": ("*a ", " b*"),
-    "runs of other lengths": "* ** *** **** ",
-    "underscores": "_",
-    "tildes": "~",
-    "backticks": "`",
-    "open code spans": "` `` ``` ",
-    "code spans": "`a` ",
-    "code spans of all lengths": " ".join("`" * n for n in range(1, 150)),
-    "brackets": "[",
-    "closing brackets": "]",
-    "nested brackets": ("[", "]"),
-    "nested links": ("[", "](a)"),
-    "open links": "[a](",
-    "open pointed links": "[a](<",
-    "open titles": '[a](b "',
-    "titles of all kinds": "[a](b \"' (",
-    "open parentheses": ("[a]", "(", ""),
-    "nested parentheses": ("[a](", "(a)", ")"),
-    "links": "[a](b) ",
-    "deceptive links": "[bank.com](https://evil.example) ",
-    "images": "![",
-    "nested images": ("![a", "](b)"),
-    "images in links": "[![a](b)](c) ",
-    "images behind exclamation marks": "!![a](b)",
-    "exclamation marks": ("", "!", "[a](b)"),
-    "backslashes": ("", "\\", "![a](b)"),
-    "escaped brackets": "\\[",
-    "definitions without an end": ("]:", "\\[", ""),
-    "definitions": "[a]: b\n",
-    "definitions of other labels": "".join(f"[{n}]: b{n}\n" for n in range(900)),
-    "definitions and uses": ("[a]: <b>\n\n", "[a] ", ""),
-    "uses in brackets": ("[a]: b\n\n", "[", "]"),
-    "titles of definitions": '[a]: b "',
-    "angle brackets": "<",
-    "open autolinks": "<https://a",
-    "autolinks": "<https://a.example> ",
-    "mail addresses": "<a@b.example> ",
-    "instructions": "<!channel> <@U1> ",
-    "instructions in code": ("```\n", "<a:", "|\n"),
-    "entities": "&amp;",
-    "half entities": "&am",
-    "ampersands": "&",
-    "headings": "# a\n",
-    "a heading with inner spaces": ("# a", " ", "#b"),
-    "a heading with closing sequences": ("# ", "a # ", ""),
-    "underlined headings": "a\n---\n",
-    "thematic breaks": "---\n",
-    "dashes": "-",
-    "dashes in a line": "- ",
-    "lists": "- a\n",
-    "deep lists": "".join("  " * n + "- a\n" for n in range(60)),
-    "lists in a line": "1. ",
-    "numbers": "1.\n",
-    "quotes": "> ",
-    "lines of quotes": "> a\n",
-    "lazy lines": ("> a\n", "b\n", ""),
-    "deep quotes": ">" * 29 + " a\n",
-    "tasks": "- [ ] a\n",
-    "open fences": "```\n",
-    "fences in lists": "- ```\n",
-    "fences of all lengths": "".join("`" * n + "\n" for n in range(3, 100)),
-    "one block of code": ("```\n", "code\n", ""),
-    "indented code": "    a\n",
-    "rows of pipes": "|\n",
-    "rows without a delimiter": "| a | b |\n",
-    "pipes": "|",
-    "tables": "|a|\n|-|\n|b|\n\n",
-    "one table": ("|a|b|\n|-|-|\n", "|c|d|\n", ""),
-    "one wide table": ("|a" * 30 + "|\n" + "|-" * 30 + "|\n", "|c|d|\n", ""),
-    "delimiter rows": "|-|\n",
-    "one delimiter row": ("| a |\n", "|-", "x"),
-    "mentions": "<@U123|ada> ",
-    "half mentions": "<@U123|",
-    "times": "<!date^1^{date}|x>",
-    "text between fences": "a ``` b ",
-    "sentence ends": "a. ",
-    "sentence ends with brackets": (".", ")", "a"),
-    "no-break spaces": "\u00a0",
-    "line separators": "a\u2028",
-}
 
 
 def _paged(text: str) -> None:
@@ -290,19 +161,6 @@ class Row(NamedTuple):
         return f"{size}  {self.function:20} {self.shape}{'  FAILED' * self.failed}"
 
 
-def text_of(shape: str, chars: int) -> str:
-    """Returns a shape's text of about this many characters."""
-    parts = SHAPES[shape]
-    if isinstance(parts, str):
-        return (parts * (chars // len(parts) + 1))[:chars]
-    if len(parts) == 2:
-        opener, closer = parts
-        count = chars // len(opener + closer)
-        return opener * count + closer * count
-    first, repeated, last = parts
-    return first + (repeated * (chars // len(repeated) + 1))[: chars - len(first + last)] + last
-
-
 def milliseconds(function: Callable[[str], object], text: str, repeats: int = 3) -> float:
     """Returns the shortest CPU time that a function takes for a text."""
     best = math.inf
@@ -317,13 +175,6 @@ def milliseconds(function: Callable[[str], object], text: str, repeats: int = 3)
         if best > MAX_MS or best < SHORTEST_MS / 10:
             break
     return best
-
-
-def forget_renderings() -> None:
-    """Empties the caches, so that each layout is a first one."""
-    for cached in vars(render).values():
-        if hasattr(cached, "cache_clear"):
-            cached.cache_clear()
 
 
 def measured(function: str, shape: str) -> Row:
@@ -350,13 +201,13 @@ def _row(function: str, shape: str, times_ms: list[float]) -> Row:
     return Row(ratio, times_ms[-1], SIZES_CHARS[len(times_ms) - 1], function, shape)
 
 
-def main() -> int:
-    part = sys.argv[1] if len(sys.argv) > 1 else ""
-    gc.disable()
+def growth(part: str) -> bool:
+    """Measures the functions whose names have this part. Returns whether all take linear time."""
+    until_s = time.process_time() + MAX_RUN_S
     cases = [(function, shape) for function in FUNCTIONS if part in function for shape in SHAPES]
     rows: list[Row] = []
     for function, shape in cases:
-        if time.process_time() > MAX_RUN_S:
+        if time.process_time() > until_s:
             break
         rows.append(row := measured(function, shape))
         if row.failed:
@@ -365,7 +216,20 @@ def main() -> int:
     failed = sum(row.failed for row in rows)
     print(f"\nThe slowest of {len(rows)} cases, {len(cases) - len(rows)} not measured, {failed} failed:")
     print(*slow, sep="\n")
-    return 1 if failed or len(rows) < len(cases) else 0
+    return not failed and len(rows) == len(cases)
+
+
+MEASURES: dict[str, Callable[[str], bool]] = {"growth": growth, "holds": holds.measure}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("measure", nargs="?", choices=MEASURES)
+    parser.add_argument("part", nargs="?", default="")
+    options = parser.parse_args()
+    gc.disable()
+    met = [measure(options.part) for name, measure in MEASURES.items() if options.measure in (None, name)]
+    return 0 if all(met) else 1
 
 
 if __name__ == "__main__":

@@ -1,17 +1,14 @@
-"""How long retention holds SQLite's write lock, over many answers: python -m benchmarks.retention --answers 500000
+"""How long retention holds SQLite's write lock, over many answers: python -m benchmarks.soak --retention 500000
 
 All texts and records of the answers expire at once. "hold" is how long one of retention's transactions has the lock,
 from BEGIN IMMEDIATE to the end of its commit; "cpu" is the process's CPU time meanwhile, which is what is left on a
 quiet machine with a fast disk. "wait" is how long a second process waits, which takes the lock again and again: what an
-answer's checkpoint would wait. Exits with 1 if a hold is too long. TMPDIR names the folder of the database.
+answer's checkpoint would wait. A run fails if a hold is too long. TMPDIR names the folder of the database.
 """
 
-import argparse
 import asyncio
 import multiprocessing
 import sqlite3
-import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -135,11 +132,3 @@ async def run(answers: int, folder: Path) -> bool:
         met = met and figures_ms(transactions.hold)[-1] <= MAX_MS
     await stores.close()
     return met
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--answers", type=int, default=500_000)
-    with tempfile.TemporaryDirectory(prefix="retention-") as directory:
-        if not asyncio.run(run(parser.parse_args().answers, Path(directory))):
-            sys.exit(1)

@@ -1,6 +1,7 @@
 """Whether memory and open files stay flat over 20,000 answers of one process, with faults all the time.
 
 Run: python -m benchmarks.soak [--answers 20000] [--minutes 45] [--database sqlite|postgresql] [--askers 40]
+     python -m benchmarks.soak --retention 500000
 
 Real processes and sockets: the bot, a sandbox over HTTP and WebSocket, a database, and a model on this machine. 2,000
 people ask in 200 channels; each asker asks the next question when the last one is answered, every fourth in the same
@@ -11,6 +12,8 @@ Typist with its own raised as well (`python -m benchmarks.soak bot`). All else i
 
 Prints memory, open files and threads over time, and the database's bytes for each answer. Exits with 1 if a target is
 missed, a question was not answered, or the process logged an unexpected error. Reads /proc, so Linux only.
+
+With `--retention`, it measures instead how long retention over so many answers holds up other writes (retention.py).
 """
 
 import argparse
@@ -26,7 +29,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import faults
+from benchmarks import faults, retention
 from benchmarks.chaos import SECRET, environment
 from benchmarks.databases import Engine, Postgresql, Sqlite, database
 from benchmarks.faults import FaultTargets, inject_faults
@@ -257,12 +260,15 @@ def main() -> int:
     parser.add_argument("--askers", type=int, default=40)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--retention", type=int, metavar="ANSWERS")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        met = asyncio.run(
-            soak(options.database, options.answers, options.minutes, options.askers, options.seed, Path(folder))
-        )
-    return 0 if met else 1
+    with tempfile.TemporaryDirectory(prefix="soak-") as directory:
+        folder = Path(directory)
+        if options.retention:
+            run = retention.run(options.retention, folder)
+        else:
+            run = soak(options.database, options.answers, options.minutes, options.askers, options.seed, folder)
+        return 0 if asyncio.run(run) else 1
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ text and of one 16 times as long: linear time is 16 times as much, quadratic tim
 
 import pytest
 
-from benchmarks.hostile import FUNCTIONS, MAX_RATIO, SHAPES, milliseconds, text_of
+from benchmarks.hostile import FUNCTIONS, MAX_RATIO, milliseconds
+from benchmarks.hostile_texts import SHAPES, text_of
 from bot.core.job import End
 from bot.core.reply.attachments import long_code
 from bot.core.reply.edits import Post

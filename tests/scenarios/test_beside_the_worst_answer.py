@@ -17,7 +17,7 @@ from types import FrameType
 import aiohttp
 import pytest
 
-from benchmarks.hostile import forget_renderings, text_of
+from benchmarks.hostile_texts import forget_renderings, text_of
 from bot.core import texts
 from bot.settings import Settings
 from sandbox.server import Sandbox, find_port

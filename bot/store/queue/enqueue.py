@@ -5,7 +5,7 @@ it had come alone: whether its event or its message was seen before, and whether
 
 Measured with 100 questions in a second beside their answers: one transaction after another, each of which also waits
 for its turn among the transactions of live answers, left 73 without an acknowledgment within Slack's three seconds.
-Together, all had one within 2 s (`python -m benchmarks.scale --parts burst`).
+Together, all had one within 2 s (docs/scaling.md).
 """
 
 import asyncio
