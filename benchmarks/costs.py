@@ -22,7 +22,7 @@ from benchmarks.numbered_model import NumberedModel, question, word
 from benchmarks.process import Process, running
 from benchmarks.readers import Readers
 from bot.core import texts
-from bot.core.conversation import Question, ThreadKey
+from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import End
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.reply import Reply
@@ -222,7 +222,7 @@ def reply_cpu() -> list[Figure]:
 
 def _reply_cpu_s(words: int) -> float:
     before_s = time.process_time()
-    reply = Reply(Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "why?"))
+    reply = Reply(Job(1, Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "why?"), 1))
     for number in range(1, words + 1):
         reply.append(f"{word(number)} ")
         if number % WORDS_AN_EDIT == 0:

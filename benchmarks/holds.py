@@ -33,6 +33,7 @@ MAX_RUN_S = 120.0
 """CPU time of all shapes."""
 EDIT_EACH_CHARS = 20_000
 QUESTION = Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "?")
+JOB = Job(1, QUESTION, 1)
 END = End(EndReason.LENGTH_LIMIT, "A notice.")
 CUT = End(EndReason.CUT, "Cut.")
 LATER = "and so on, with more words"
@@ -60,7 +61,7 @@ class Holds:
 
 
 def grows(text: str, holds: Holds) -> None:
-    reply = Reply(QUESTION)
+    reply = Reply(JOB)
     for start in range(0, len(text), EDIT_EACH_CHARS):
         _append(reply, text[start : start + EDIT_EACH_CHARS], holds)
         _show(reply, holds)
@@ -68,13 +69,13 @@ def grows(text: str, holds: Holds) -> None:
 
 
 def arrives_whole(text: str, holds: Holds) -> None:
-    reply = Reply(QUESTION)
+    reply = Reply(JOB)
     _append(reply, text, holds)
     _end(reply, END, holds)
 
 
 def is_refused(text: str, holds: Holds) -> None:
-    reply = Reply(QUESTION)
+    reply = Reply(JOB)
     _append(reply, text, holds)
     for reason in (Refusal.TOO_LONG, Refusal.UNREADABLE):
         if call := reply.next_call():
@@ -84,13 +85,13 @@ def is_refused(text: str, holds: Holds) -> None:
 
 
 def has_no_file(text: str, holds: Holds) -> None:
-    reply = Reply(QUESTION)
+    reply = Reply(JOB)
     _append(reply, text, holds)
     _end(reply, END, holds, takes_files=False)
 
 
 def follows_a_longer_text(text: str, holds: Holds) -> None:
-    reply = Reply(QUESTION, Shown(("0.1",), len(text), text))
+    reply = Reply(JOB, Shown(("0.1",), len(text), text))
     _append(reply, text[:30_000], holds)
     _end(reply, CUT, holds)
 
@@ -140,7 +141,7 @@ def _ts_of(call: Call, holds: Holds) -> str:
 
 
 def _stream(view: PageView, holds: Holds) -> None:
-    reply = Reply(QUESTION)
+    reply = Reply(JOB)
     for call in (
         StartStream(QUESTION, 0, view),
         AppendStream(QUESTION, 0, "2.0", view),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
 from bot.clock import SystemClock
-from bot.core.conversation import Prompt, Question, ThreadKey, Turn
+from bot.core.conversation import Job, Prompt, Question, ThreadKey, Turn
 from bot.core.reply.reply import Reply
 from bot.providers import anthropic, openai
 from bot.providers.fallback import Fallback
@@ -49,7 +49,7 @@ async def serve(api: str) -> None:
 async def read(provider: Provider, number: int) -> int:
     """Reads one answer into a Reply and returns the number of deltas."""
     question = Question(ThreadKey("T1", "C1", None), f"{number}.0", "U1", "Tell me a story.")
-    reply = Reply(question)
+    reply = Reply(Job(1, question, 1))
     deltas = 0
     async with aclosing(provider.stream(PROMPT)) as stream:
         async for item in stream:

@@ -120,7 +120,7 @@ class OutboxSender:
     async def _delete(self, calls: Sequence[Delete]) -> None:
         for call in calls:
             try:
-                await self._transport.files.delete_paced(call)
+                await self._transport.senders.files.delete_paced(call)
             except Refused as error:
                 if error.reason.may_pass:
                     raise

@@ -61,14 +61,14 @@ async def asked(sandbox: Sandbox, *, direct: bool = False) -> Question:
 
 async def show(transport: MessageTransport, reply: Reply) -> None:
     """Sends the reply's calls until Slack shows all of it."""
-    delivery = transport.delivery(Job(1, reply.question, 1), reply)
+    delivery = transport.delivery(reply)
     while (call := reply.next_call()) is not None:
         assert isinstance(call, Post | Update)
         await delivery.send(call, lambda: True)
 
 
 async def growing(transport: MessageTransport, question: Question, text: str) -> Reply:
-    reply = Reply(question)
+    reply = Reply(Job(1, question, 1))
     reply.append(text)
     await show(transport, reply)
     return reply
@@ -106,7 +106,7 @@ async def test_reply_that_an_attempt_left_by_itself_is_continued_without_a_look_
 async def test_stream_that_an_attempt_left_open_is_stopped_without_a_look_at_slack() -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
-        ts = await transport.streams.start(StartStream(question, 0, PageView("Some words"), "Some words"))
+        ts = await transport.senders.streams.start(StartStream(question, 0, PageView("Some words"), "Some words"))
         messages = (RecordedMessage(ts, MessageRole.PAGE, for_stream=True),)
         await transport.recover(Job(1, question, 2, messages, checkpoint=Checkpoint("Some words")))
         assert sandbox._web.app.streams == {}
@@ -155,7 +155,7 @@ LINKED = "See [the manual](https://example.com/manual) first. Then start"
 async def test_open_stream_shows_what_is_on_record_and_its_text_beyond(streamed: str, recorded: str, text: str) -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
-        ts = await transport.streams.start(StartStream(question, 0, PageView(streamed), streamed))
+        ts = await transport.senders.streams.start(StartStream(question, 0, PageView(streamed), streamed))
         page = RecordedMessage(ts, MessageRole.PAGE, for_stream=True)
         job = Job(1, question, 2, (page, POSTING), checkpoint=Checkpoint(recorded))
         assert await transport.recover(job) == Shown((ts,), len(text), text, stream_page=0, unanswered=LOST)
@@ -166,10 +166,10 @@ async def test_second_page_that_is_an_open_stream_is_compared_with_its_part_of_t
         question = await asked(sandbox)
         reply = await growing(transport, question, "word " * 4_000)
         first, second = reply.page_ts
-        await transport.files.delete(Delete(question, second))
+        await transport.senders.files.delete(Delete(question, second))
         end = next(message for message in sandbox.messages("general", question.ts) if message.ts == first)
         start = int((end.metadata or {})["event_payload"]["shown_chars"])
-        stream = await transport.streams.start(StartStream(question, 1, PageView(""), "word one two"))
+        stream = await transport.senders.streams.start(StartStream(question, 1, PageView(""), "word one two"))
         recorded = ("word " * 4_000)[:start] + "word one"
         pages = RecordedMessage(first, MessageRole.PAGE), RecordedMessage(stream, MessageRole.PAGE, for_stream=True)
         job = Job(1, question, 2, (*pages, POSTING), checkpoint=Checkpoint(recorded))
@@ -182,7 +182,7 @@ async def test_stream_that_is_not_on_record_is_removed_although_its_first_stop_f
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
-        await transport.streams.start(StartStream(question, 0, PageView("word"), "word"))
+        await transport.senders.streams.start(StartStream(question, 0, PageView("word"), "word"))
         sandbox.faults.start(fault, method="chat.stopStream", times=1)
         messages = (*reply.recorded, RecordedMessage("", MessageRole.STARTING))
         await transport.recover(Job(1, question, 2, messages, checkpoint=Checkpoint(TEXT)))
@@ -193,7 +193,7 @@ async def test_message_is_no_lost_stream_if_no_start_of_one_is_on_record() -> No
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
-        other = await transport.streams.start(StartStream(question, 0, PageView("word"), "Some bold words"))
+        other = await transport.senders.streams.start(StartStream(question, 0, PageView("word"), "Some bold words"))
         await transport.recover(Job(1, question, 2, (*reply.recorded, POSTING), checkpoint=Checkpoint(TEXT)))
         assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == [*reply.page_ts, other]
 
@@ -217,8 +217,8 @@ async def test_clean_up_that_is_rate_limited_is_left_to_the_outbox_if_a_message_
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
-        reply = Reply(question, Shown(reply.page_ts, unanswered=unanswered))
-        delivery = transport.delivery(Job(1, question, 1), reply)
+        reply = Reply(Job(1, question, 1), Shown(reply.page_ts, unanswered=unanswered))
+        delivery = transport.delivery(reply)
         sandbox.faults.start("rate_limit", method="conversations.replies", times=1, retry_after_s=60)
         assert await delivery.clean_up() is (not unanswered)
 
@@ -273,7 +273,7 @@ async def ended_again(
     assert isinstance(edit, Update)
     reply.post_again(edit.page)
     before = recorded_ahead(reply)
-    delivery = transport.delivery(Job(1, reply.question, 1), reply)
+    delivery = transport.delivery(reply)
     while isinstance(call := reply.next_call(), Post):
         await delivery.send(call, lambda: True)
     return reply, before
@@ -286,10 +286,10 @@ async def test_message_that_the_end_has_replaced_is_deleted_at_a_take_over(text:
         reply, before = await ended_again(transport, sandbox, text)
         on_record = (*reply.recorded, POSTING) if is_recorded else before
         whole = f"{text} The end."
-        job = Job(1, reply.question, 2, on_record, checkpoint=Checkpoint(whole))
+        job = Job(1, reply.job.question, 2, on_record, checkpoint=Checkpoint(whole))
         shown = await transport.recover(job)
         assert shown == Shown(reply.page_ts, len(whole), whole, EndReason.WHOLE)
-        left = [message.ts for message in sandbox.messages("general", reply.question.ts)[1:]]
+        left = [message.ts for message in sandbox.messages("general", reply.job.question.ts)[1:]]
         assert left == list(reply.page_ts)
 
 
@@ -302,24 +302,24 @@ async def test_growing_page_that_was_replaced_unrecorded_is_continued_in_its_new
         assert isinstance(edit, Update)
         reply.refused(edit, Refusal.UNEDITABLE)
         before = recorded_ahead(reply)
-        delivery = transport.delivery(Job(1, reply.question, 1), reply)
+        delivery = transport.delivery(reply)
         while isinstance(call := reply.next_call(), Post):
             await delivery.send(call, lambda: True)
-        job = Job(1, reply.question, 2, before, checkpoint=Checkpoint(text))
+        job = Job(1, reply.job.question, 2, before, checkpoint=Checkpoint(text))
         shown = await transport.recover(job)
         assert (shown.page_ts, shown.chars) == (reply.page_ts, len(f"{text} and more"))
-        assert [message.ts for message in sandbox.messages("general", reply.question.ts)[1:]] == list(reply.page_ts)
+        assert [message.ts for message in sandbox.messages("general", reply.job.question.ts)[1:]] == list(reply.page_ts)
 
 
 async def test_post_that_arrived_late_does_not_replace_the_message_on_record() -> None:
     async with posting() as (sandbox, transport, _):
         reply = await growing(transport, await asked(sandbox), TEXT[:20])
-        late = Reply(reply.question)
+        late = Reply(reply.job)
         late.append(TEXT[:10])
         reply.append(TEXT[20:])
         await show(transport, reply)
         await show(transport, late)
-        job = Job(1, reply.question, 2, (*reply.recorded, POSTING), checkpoint=Checkpoint(TEXT))
+        job = Job(1, reply.job.question, 2, (*reply.recorded, POSTING), checkpoint=Checkpoint(TEXT))
         shown = await transport.recover(job)
         assert (shown.page_ts, shown.chars) == (reply.page_ts, len(TEXT))
 
@@ -328,14 +328,14 @@ async def test_message_that_the_end_has_replaced_stays_known_while_it_cannot_be_
     async with posting() as (sandbox, transport, _):
         reply, before = await ended_again(transport, sandbox, TEXT)
         sandbox.faults.start("internal_error", method="chat.delete")
-        job = Job(1, reply.question, 2, before, checkpoint=Checkpoint(f"{TEXT} The end."))
+        job = Job(1, reply.job.question, 2, before, checkpoint=Checkpoint(f"{TEXT} The end."))
         shown = await transport.recover(job)
         assert (shown.page_ts, shown.replaced_ts) == (reply.page_ts, ts_of(before, MessageRole.REPLACED))
-        call = Reply(reply.question, shown)
+        call = Reply(reply.job, shown)
         call.finish(End(EndReason.WHOLE))
         sandbox.faults.stop("internal_error")
         await show_everything(transport, call)
-        assert [message.ts for message in sandbox.messages("general", reply.question.ts)[1:]] == list(reply.page_ts)
+        assert [message.ts for message in sandbox.messages("general", reply.job.question.ts)[1:]] == list(reply.page_ts)
 
 
 async def test_end_whose_post_got_no_answer_is_found_and_needs_no_edit() -> None:
@@ -349,14 +349,14 @@ async def test_end_whose_post_got_no_answer_is_found_and_needs_no_edit() -> None
         edits = sum(call.method == "chat.update" for call in sandbox.calls)
         await show_everything(transport, reply)
         assert sum(call.method == "chat.update" for call in sandbox.calls) == edits
-        left = [message.ts for message in sandbox.messages("general", reply.question.ts)[1:]]
+        left = [message.ts for message in sandbox.messages("general", reply.job.question.ts)[1:]]
         assert left == list(reply.page_ts)
         assert before not in left
 
 
 async def show_everything(transport: MessageTransport, reply: Reply) -> None:
     """Sends until nothing is left, as the edit scheduler does."""
-    delivery = transport.delivery(Job(1, reply.question, 1), reply)
+    delivery = transport.delivery(reply)
     while (call := reply.next_call()) is not None:
         try:
             await delivery.send(call, lambda: True)
@@ -368,8 +368,10 @@ async def show_everything(transport: MessageTransport, reply: Reply) -> None:
 async def test_stream_that_is_still_open_is_stopped_before_it_is_deleted(paced: bool) -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
-        ts = await transport.streams.start(StartStream(question, 0, PageView(markdown="Some words"), "Some words"))
-        delete = transport.files.delete_paced if paced else transport.files.delete
+        ts = await transport.senders.streams.start(
+            StartStream(question, 0, PageView(markdown="Some words"), "Some words")
+        )
+        delete = transport.senders.files.delete_paced if paced else transport.senders.files.delete
         await delete(Delete(question, ts))
         assert [message.ts for message in sandbox.messages("general", question.ts)] == [question.ts]
         with pytest.raises(Refused) as caught:
@@ -381,8 +383,10 @@ async def test_stream_that_is_still_open_is_stopped_before_it_is_deleted(paced: 
 async def test_deletion_of_an_open_stream_keeps_slacks_own_stop_while_the_answer_goes_on(keeps_stop: bool) -> None:
     async with posting(manifests.agent()) as (sandbox, transport, _):
         question = await asked(sandbox)
-        ts = await transport.streams.start(StartStream(question, 0, PageView(markdown="Some words"), "Some words"))
-        await transport.files.delete(Delete(question, ts, keeps_stop=keeps_stop))
+        ts = await transport.senders.streams.start(
+            StartStream(question, 0, PageView(markdown="Some words"), "Some words")
+        )
+        await transport.senders.files.delete(Delete(question, ts, keeps_stop=keeps_stop))
         session = sandbox.panes.session("C0GENERAL", question.ts)
         assert session is not None
         assert session.status == ("processing" if keeps_stop else "active")

@@ -1,6 +1,6 @@
 """Messages and questions for tests of core."""
 
-from bot.core.conversation import Message, MessageRole, Question, RecordedMessage, ThreadKey
+from bot.core.conversation import Job, Message, MessageRole, Question, RecordedMessage, ThreadKey
 from bot.core.inbound.triage import Identity
 
 ME = Identity(team_id="T1", user_id="UBOT", bot_id="BBOT", name="typist")
@@ -15,6 +15,11 @@ def message(text: str, ts: str = "10.0", user_id: str | None = "UADA", **changes
 def question(text: str = "why?", ts: str = "10.0", thread_ts: str | None = "10.0") -> Question:
     """Returns a person's question in a channel's thread."""
     return Question(ThreadKey("T1", "C1", thread_ts), ts, "UADA", text)
+
+
+def job(version: int = 0) -> Job:
+    """Returns the job of such a question."""
+    return Job(1, question(), 1, version=version)
 
 
 def recorded_pages(*ts: str, version: int = 0) -> tuple[RecordedMessage, ...]:

@@ -46,7 +46,7 @@ def show_all(reply: Reply, channel: ReadersChannel) -> int:
     """Sends all calls; returns how many there were."""
     calls = 0
     while (call := reply.next_call()) is not None:
-        assert call.question == reply.question
+        assert call.question == reply.job.question
         reply.confirmed(call, channel.take(call))
         calls += 1
     return calls

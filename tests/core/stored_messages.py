@@ -11,7 +11,7 @@ from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import UPDATE_TEXT_BYTES, check_blocks, check_replacement
 from sandbox.blocks.stored import stored_text
 from sandbox.control import live_controls
-from tests.core.conversations import question
+from tests.core.conversations import job
 
 Json = dict[str, Any]
 
@@ -50,7 +50,7 @@ def show(reply: Reply, slack: StoredMessages) -> None:
 
 def grow(text: str, step: int, slack: StoredMessages) -> Reply:
     """Returns a reply that has shown a growing text and hasn't ended."""
-    reply = Reply(question())
+    reply = Reply(job())
     for start in range(0, len(text), step):
         reply.append(text[start : start + step])
         show(reply, slack)

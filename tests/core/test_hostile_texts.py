@@ -20,7 +20,7 @@ from bot.core.reply.pages import Pages
 from bot.core.reply.preview import first_words
 from bot.core.reply.reply import Reply
 from bot.errors import EndReason, Refusal
-from tests.core.conversations import question
+from tests.core.conversations import job
 from tests.core.counted import FEW_CALLS, FEW_STEPS, steps
 
 
@@ -58,7 +58,7 @@ def test_regular_expressions_read_a_text_in_linear_time(function: str, shape: st
 
 @pytest.mark.parametrize("repeated", ["|a|\n|-|\n|b|\n\n", "|\n", "- a\n", "\n", "*a* "])
 def test_longest_answer_is_laid_out_in_few_steps_at_a_time(repeated: str) -> None:
-    reply, text = Reply(question()), repeated * (100_000 // len(repeated))
+    reply, text = Reply(job()), repeated * (100_000 // len(repeated))
     assert steps(reply.append, text) < FEW_CALLS
     assert steps(lambda _: reply.finish(End(EndReason.WHOLE)), "") < FEW_CALLS
     assert reply.text == text
@@ -67,11 +67,11 @@ def test_longest_answer_is_laid_out_in_few_steps_at_a_time(repeated: str) -> Non
 @pytest.mark.parametrize("repeated", ["|a|\n|-|\n|b|\n\n", "- a\n", "*a* "])
 def test_another_form_and_an_earlier_text_are_laid_out_one_page_at_a_time(repeated: str) -> None:
     text = repeated * (100_000 // len(repeated))
-    refused = Reply(question())
+    refused = Reply(job())
     refused.append(text)
     call = refused.next_call()
     assert isinstance(call, Post)
-    earlier = Reply(question(), Shown(("2.0",), len(text), text))
+    earlier = Reply(job(), Shown(("2.0",), len(text), text))
     page = steps(lambda _: Pages(max_full=1).append(text), "")
     assert steps(lambda _: refused.refused(call, Refusal.TOO_LONG), "") <= 2 * page
     assert steps(lambda _: earlier.finish(End(EndReason.CUT, "Cut.")), "") <= 2 * page

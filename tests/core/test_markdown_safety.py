@@ -15,7 +15,7 @@ from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks
 from sandbox.blocks.stored import stored_text
 from sandbox.control import live_controls
-from tests.core.conversations import question
+from tests.core.conversations import job
 from tests.core.markdown_texts import markdown_texts
 from tests.core.stored_messages import StoredMessages, grow, leaves, show, shown_text, stored
 
@@ -132,7 +132,7 @@ def test_destination_is_decoded_before_it_is_sent(written: str, url: str) -> Non
 @given(markdown_texts, st.integers(1, 40), st.booleans())
 def test_no_frame_notifies_anyone(text: str, step: int, plain: bool) -> None:
     """`stored` checks each frame, for any deltas."""
-    slack, reply = StoredMessages(), Reply(question())
+    slack, reply = StoredMessages(), Reply(job())
     if plain:
         placeholder = reply.next_call()
         assert placeholder

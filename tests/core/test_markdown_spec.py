@@ -24,7 +24,7 @@ from bot.core.reply.reply import Reply
 from bot.errors import EndReason
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks
-from tests.core.conversations import question
+from tests.core.conversations import job
 
 PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 MARKS = {"em", "strong", "s", "code_inline"}
@@ -124,7 +124,7 @@ def examples() -> Iterator[tuple[str, str, list[tuple[int, str]]]]:
 @cache
 def frames(markdown: str) -> dict[int, list[str]]:
     """Returns all frames of each page while the text grows, and the final one; "" for a frame without a block."""
-    reply, sent = Reply(question()), defaultdict[int, list[str]](list)
+    reply, sent = Reply(job()), defaultdict[int, list[str]](list)
     for character in [*markdown, None]:
         if character is None:
             reply.finish(End(EndReason.WHOLE))

@@ -20,18 +20,18 @@ from bot.core.reply.reply import MAX_PAGES, Reply
 from bot.core.reply.streams import Stream
 from bot.errors import EndReason, Refusal
 from bot.slack.format import reply_blocks
-from tests.core.conversations import question, recorded_pages
+from tests.core.conversations import job, recorded_pages
 from tests.core.readers import ReadersChannel, show_all
 
 
 def test_reply_begins_with_a_placeholder() -> None:
-    call = Reply(question()).next_call()
+    call = Reply(job()).next_call()
     assert isinstance(call, Post)
     assert call.view == PageView("", growing=True)
 
 
 def test_reply_shows_what_the_model_does_until_it_writes() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     show_all(reply, channel)
     for activity in ("Searching the web…", "Searching the web: bots…"):
         reply.show_activity(activity)
@@ -55,7 +55,7 @@ def test_reply_shows_what_the_model_does_until_it_writes() -> None:
 
 
 def test_text_between_quick_steps_is_as_urgent_as_the_steps_and_later_text_as_any_other() -> None:
-    reply, channel, urgencies = Reply(question()), ReadersChannel(), []
+    reply, channel, urgencies = Reply(job()), ReadersChannel(), []
     reply.append("I'll look. ")
     show_all(reply, channel)
 
@@ -80,7 +80,7 @@ def test_text_between_quick_steps_is_as_urgent_as_the_steps_and_later_text_as_an
 
 
 def test_first_words_after_a_step_are_first_words() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     reply.show_activity("Searching the web…")
     show_all(reply, channel)
     reply.append("Hello")
@@ -91,7 +91,7 @@ def test_first_words_after_a_step_are_first_words() -> None:
 
 
 def test_activity_that_is_shown_already_makes_no_edit_urgent() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     for word in ("One ", "two ", "three "):
         reply.append(word)
         show_all(reply, channel)
@@ -103,7 +103,7 @@ def test_activity_that_is_shown_already_makes_no_edit_urgent() -> None:
 
 
 def test_activity_below_an_earlier_attempts_text_is_removed_again() -> None:
-    reply, channel = Reply(question(), Shown(("5.1",), chars=5, text="Hello")), ReadersChannel()
+    reply, channel = Reply(job(), Shown(("5.1",), chars=5, text="Hello")), ReadersChannel()
     reply.append("Hello")
     for activity in ("Searching the web…", ""):
         reply.show_activity(activity)
@@ -112,13 +112,13 @@ def test_activity_below_an_earlier_attempts_text_is_removed_again() -> None:
 
 
 def test_earlier_attempts_text_is_not_replaced_by_what_the_model_does() -> None:
-    reply = Reply(question(), Shown(("5.1",), chars=5, text="Hello"))
+    reply = Reply(job(), Shown(("5.1",), chars=5, text="Hello"))
     reply.show_activity("Searching the web…")
     assert reply.next_call() is None
 
 
 def test_nothing_is_sent_while_slack_shows_everything() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     assert show_all(reply, channel) == 1
     reply.append("Hello")
     assert show_all(reply, channel) == 1
@@ -126,7 +126,7 @@ def test_nothing_is_sent_while_slack_shows_everything() -> None:
 
 
 def test_failed_call_is_followed_by_one_with_the_newest_text() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     show_all(reply, channel)
     reply.append("Hel")
     failed = reply.next_call()
@@ -139,7 +139,7 @@ def test_failed_call_is_followed_by_one_with_the_newest_text() -> None:
 
 
 def test_text_that_arrives_during_a_call_is_shown_by_the_next() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     show_all(reply, channel)
     reply.append("Hel")
     call = reply.next_call()
@@ -151,7 +151,7 @@ def test_text_that_arrives_during_a_call_is_shown_by_the_next() -> None:
 
 
 def test_found_post_is_edited_to_show_the_newest_text() -> None:
-    reply = Reply(question())
+    reply = Reply(job())
     post = reply.next_call()
     assert isinstance(post, Post)
     reply.append("Hello")
@@ -164,7 +164,7 @@ def test_found_post_is_edited_to_show_the_newest_text() -> None:
 
 
 def test_notice_of_the_ending_is_shown_below_the_text() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     reply.append("Half an ans")
     reply.finish(End(EndReason.WHOLE, "The connection was lost."))
     show_all(reply, channel)
@@ -176,7 +176,7 @@ def test_notice_of_the_ending_is_shown_below_the_text() -> None:
 
 def test_long_answer_continues_on_further_pages() -> None:
     text = "".join(f"line {number} of the answer\n" for number in range(2_000))
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     for start in range(0, len(text), 7):
         reply.append(text[start : start + 7])
     reply.finish(End(EndReason.WHOLE))
@@ -187,7 +187,7 @@ def test_long_answer_continues_on_further_pages() -> None:
 
 
 def test_full_pages_are_not_edited_again() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     reply.append("x" * PAGE_CHARS + "y")
     show_all(reply, channel)
     reply.append("z")
@@ -197,7 +197,7 @@ def test_full_pages_are_not_edited_again() -> None:
 
 
 def test_reply_of_an_earlier_attempt_continues_in_its_messages() -> None:
-    reply = Reply(question(), Shown(("7.0",)))
+    reply = Reply(job(), Shown(("7.0",)))
     assert reply.next_call() is None
     reply.append("Hello")
     call = reply.next_call()
@@ -210,7 +210,7 @@ def test_reply_of_an_earlier_attempt_continues_in_its_messages() -> None:
 def test_take_over_breaks_the_pages_where_a_stream_had_them(stream_page: int, delta_chars: int) -> None:
     text = "".join(f"This is line {number} of the answer.\n" for number in range(1_200))
     deltas = [text[start : start + delta_chars] for start in range(0, len(text), delta_chars)]
-    earlier, before = Reply(question()), ReadersChannel()
+    earlier, before = Reply(job()), ReadersChannel()
     for delta in deltas:
         earlier.append(delta)
     earlier.carry(stream_page, Stream())
@@ -220,7 +220,7 @@ def test_take_over_breaks_the_pages_where_a_stream_had_them(stream_page: int, de
     assert [page.for_stream for page in pages] == [number >= stream_page for number in range(len(pages))]
     assert all((len(page.markdown) <= STREAM_BYTES) is page.for_stream for page in pages)
 
-    reply = Reply(question(), Shown(tuple(before.shown), chars=1, stream_page=stream_page))
+    reply = Reply(job(), Shown(tuple(before.shown), chars=1, stream_page=stream_page))
     after = ReadersChannel(dict(before.shown))
     for delta in deltas:
         reply.append(delta)
@@ -230,7 +230,7 @@ def test_take_over_breaks_the_pages_where_a_stream_had_them(stream_page: int, de
 
 
 def test_earlier_attempts_text_stays_until_this_one_is_longer() -> None:
-    reply = Reply(question(), Shown(("7.0",), 9, "Hello wor"))
+    reply = Reply(job(), Shown(("7.0",), 9, "Hello wor"))
     reply.append("Hello wo")
     assert reply.next_call() is None
     reply.append("rld")
@@ -240,7 +240,7 @@ def test_earlier_attempts_text_stays_until_this_one_is_longer() -> None:
 
 
 def test_shorter_complete_answer_replaces_an_earlier_attempts_text() -> None:
-    reply = Reply(question(), Shown(("7.0",), 9, "Hello wor"))
+    reply = Reply(job(), Shown(("7.0",), 9, "Hello wor"))
     reply.append("Hi.")
     reply.finish(End(EndReason.WHOLE))
     call = reply.next_call()
@@ -249,7 +249,7 @@ def test_shorter_complete_answer_replaces_an_earlier_attempts_text() -> None:
 
 
 def test_longer_one_of_two_partial_texts_stays() -> None:
-    reply = Reply(question(), Shown(("7.0",), 9, "Hello wor"))
+    reply = Reply(job(), Shown(("7.0",), 9, "Hello wor"))
     reply.append("Hel")
     reply.finish(End(EndReason.CUT, "Cut."))
     call = reply.next_call()
@@ -259,7 +259,7 @@ def test_longer_one_of_two_partial_texts_stays() -> None:
 
 def test_shown_text_beyond_the_record_stays_as_read_from_slack() -> None:
     shown = Shown(("7.0",), 30, "What could be read of it")
-    reply = Reply(question(), shown)
+    reply = Reply(job(), shown)
     reply.append("What is on record of it, and")
     assert reply.next_call() is None
     reply.finish(End(EndReason.CUT, "Cut."))
@@ -269,7 +269,7 @@ def test_shown_text_beyond_the_record_stays_as_read_from_slack() -> None:
 
 
 def test_recorded_text_that_slack_does_not_show_is_shown_at_once() -> None:
-    reply = Reply(question(), Shown(("7.0",), 5, "Hello world"))
+    reply = Reply(job(), Shown(("7.0",), 5, "Hello world"))
     reply.append("Hello world")
     call = reply.next_call()
     assert isinstance(call, Update)
@@ -278,7 +278,7 @@ def test_recorded_text_that_slack_does_not_show_is_shown_at_once() -> None:
 
 def test_earlier_attempts_longer_text_replaces_pages_of_this_one() -> None:
     earlier = "word " * PAGE_CHARS
-    reply, channel = Reply(question(), Shown((), len(earlier), earlier)), ReadersChannel()
+    reply, channel = Reply(job(), Shown((), len(earlier), earlier)), ReadersChannel()
     reply.append("x" * PAGE_CHARS + "yz")
     show_all(reply, channel)
     assert channel.text() == "x" * PAGE_CHARS
@@ -288,7 +288,7 @@ def test_earlier_attempts_longer_text_replaces_pages_of_this_one() -> None:
 
 
 def test_end_is_shown_on_a_full_page_that_only_white_space_follows() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     reply.append("x" * PAGE_CHARS + "\n")
     show_all(reply, channel)
     reply.append("\n")
@@ -298,7 +298,7 @@ def test_end_is_shown_on_a_full_page_that_only_white_space_follows() -> None:
 
 
 def test_messages_that_an_earlier_attempt_had_replaced_are_deleted() -> None:
-    reply = Reply(question(), Shown(("7.0",), replaced_ts=("6.0",)))
+    reply = Reply(job(), Shown(("7.0",), replaced_ts=("6.0",)))
     channel = ReadersChannel({"6.0": PageView("a"), "7.0": PageView("b")})
     assert reply.recorded == (*recorded_pages("7.0"), RecordedMessage("6.0", MessageRole.REPLACED))
     reply.append("Hello")
@@ -308,7 +308,7 @@ def test_messages_that_an_earlier_attempt_had_replaced_are_deleted() -> None:
 
 def test_unneeded_messages_of_an_earlier_attempt_are_deleted() -> None:
     reply, channel = (
-        Reply(question(), Shown(("7.0", "8.0"))),
+        Reply(job(), Shown(("7.0", "8.0"))),
         ReadersChannel({"7.0": PageView("a"), "8.0": PageView("b")}),
     )
     reply.append("Hello")
@@ -318,7 +318,7 @@ def test_unneeded_messages_of_an_earlier_attempt_are_deleted() -> None:
 
 
 def test_deleted_message_is_left_alone() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     show_all(reply, channel)
     reply.append("Hello")
     call = reply.next_call()
@@ -330,7 +330,7 @@ def test_deleted_message_is_left_alone() -> None:
 
 
 def test_uneditable_message_is_replaced() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     show_all(reply, channel)
     reply.append("Hello")
     reply.finish(End(EndReason.WHOLE))
@@ -342,7 +342,7 @@ def test_uneditable_message_is_replaced() -> None:
 
 
 def test_end_is_posted_again_with_the_pages_that_differ_and_the_old_message_is_deleted() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     reply._pages, reply._full_chars = Pages(40, max_full=1), 40
     reply.append("one " * 15)
     show_all(reply, channel)
@@ -364,7 +364,7 @@ def test_end_is_posted_again_with_the_pages_that_differ_and_the_old_message_is_d
 
 
 def test_only_an_ended_answer_is_posted_again_and_only_once() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     show_all(reply, channel)
     reply.append("one")
     growing = reply.next_call()
@@ -380,7 +380,7 @@ def test_only_an_ended_answer_is_posted_again_and_only_once() -> None:
 
 @pytest.mark.parametrize("reason", [Refusal.TOO_LONG, Refusal.UNREADABLE])
 def test_refused_page_is_shown_in_another_form(reason: Refusal) -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     text = "word " * 2_000
     reply.append(text)
     reply.finish(End(EndReason.WHOLE))
@@ -395,7 +395,7 @@ def test_refused_page_is_shown_in_another_form(reason: Refusal) -> None:
 
 
 def test_reply_that_is_refused_in_every_form_is_given_up() -> None:
-    reply = Reply(question())
+    reply = Reply(job())
     reply.append("Hello")
     for _ in range(20):
         if (call := reply.next_call()) is not None:
@@ -405,7 +405,7 @@ def test_reply_that_is_refused_in_every_form_is_given_up() -> None:
 
 
 def test_urgency_tells_first_words_progress_and_the_end_apart() -> None:
-    reply, urgencies = Reply(question()), []
+    reply, urgencies = Reply(job()), []
 
     def send() -> None:
         call = reply.next_call()
@@ -428,7 +428,7 @@ def test_urgency_tells_first_words_progress_and_the_end_apart() -> None:
 
 
 def test_further_page_is_as_urgent_as_first_words() -> None:
-    reply = Reply(question())
+    reply = Reply(job())
     reply.append("word " * PAGE_CHARS)
     show_page(reply, "5.0")
     call = reply.next_call()
@@ -459,13 +459,13 @@ def test_what_stays_of_an_incomplete_answer(shown: Shown, text: str, stays: str)
 
 
 def test_placeholder_of_a_queued_question_says_so() -> None:
-    call = Reply(question(), queued=True).next_call()
+    call = Reply(job(), queued=True).next_call()
     assert isinstance(call, Post)
     assert texts.QUEUED in str(reply_blocks.message(call.view))
 
 
 def test_found_placeholder_is_not_posted_again() -> None:
-    reply, channel = Reply(question(), Shown(outdated=True), queued=True), ReadersChannel()
+    reply, channel = Reply(job(), Shown(outdated=True), queued=True), ReadersChannel()
     post = reply.next_call()
     assert isinstance(post, Post)
     ts = channel.take(post)
@@ -495,7 +495,7 @@ class ReplyMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.reply, self.channel, self.text = Reply(question()), ReadersChannel(), ""
+        self.reply, self.channel, self.text = Reply(job()), ReadersChannel(), ""
         self.reply._pages, self.reply._full_chars = (
             Pages(40, max_full=1),
             40,

@@ -10,7 +10,7 @@ from bot.core.reply.messages import Delete, PageView, Shown, Upload
 from bot.core.reply.pages import PAGE_CHARS
 from bot.core.reply.reply import MAX_PAGES, MAX_PAGES_WITHOUT_FILE, UPLOAD_TRIES, Reply
 from bot.errors import EndReason, Refusal
-from tests.core.conversations import question
+from tests.core.conversations import job, question
 from tests.core.readers import ReadersChannel, show_all
 
 SEVEN_PAGES = "".join(f"Line {number} of a long answer.\n" for number in range(2_600))
@@ -18,7 +18,7 @@ LONG_CODE = "".join(f"print({number})\n" for number in range(1_500))
 
 
 def test_answer_longer_than_five_pages_is_attached() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     reply.append(SEVEN_PAGES)
     show_all(reply, channel)
     assert len(channel.shown) == MAX_PAGES
@@ -35,7 +35,7 @@ def test_answer_longer_than_five_pages_is_attached() -> None:
 
 
 def test_notice_about_a_file_follows_its_upload() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     reply.append(SEVEN_PAGES)
     reply.finish(End(EndReason.WHOLE, "Cut."))
     for _ in range(MAX_PAGES):
@@ -52,7 +52,7 @@ def test_notice_about_a_file_follows_its_upload() -> None:
 
 @pytest.mark.parametrize("reasons", [[Refusal.MESSAGE_GONE], [Refusal.TRANSIENT] * UPLOAD_TRIES])
 def test_refused_upload_continues_the_answer_on_more_pages(reasons: list[Refusal]) -> None:
-    reply, channel, reasons_left = Reply(question()), ReadersChannel(), list(reasons)
+    reply, channel, reasons_left = Reply(job()), ReadersChannel(), list(reasons)
     reply.append(SEVEN_PAGES)
     reply.finish(End(EndReason.WHOLE))
     while (call := reply.next_call()) is not None:
@@ -67,7 +67,7 @@ def test_refused_upload_continues_the_answer_on_more_pages(reasons: list[Refusal
 
 def without_files(text: str = SEVEN_PAGES) -> tuple[Reply, ReadersChannel]:
     """Returns a reply whose upload was given up, in a channel that shows its first pages."""
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     reply.append(text)
     reply.finish(End(EndReason.WHOLE))
     while not isinstance(call := reply.next_call(), Upload):
@@ -108,7 +108,7 @@ def test_upload_that_is_given_up_is_not_tried_in_another_form() -> None:
 
 
 def test_earlier_text_that_stays_is_shown_on_pages() -> None:
-    reply, channel = Reply(question(), Shown((), len(SEVEN_PAGES), SEVEN_PAGES)), ReadersChannel()
+    reply, channel = Reply(job(), Shown((), len(SEVEN_PAGES), SEVEN_PAGES)), ReadersChannel()
     reply.append("Less.")
     reply.finish(End(EndReason.CUT, "Cut."))
     show_all(reply, channel)
@@ -118,7 +118,7 @@ def test_earlier_text_that_stays_is_shown_on_pages() -> None:
 
 
 def test_code_longer_than_a_page_is_attached() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     text = f"Here:\n\n```Python title=x\n{LONG_CODE}```\n\nThat is all."
     reply.append(text)
     reply.finish(End(EndReason.WHOLE))
@@ -130,7 +130,7 @@ def test_code_longer_than_a_page_is_attached() -> None:
 
 
 def test_code_that_slack_takes_no_file_of_is_shown_without() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     reply.append(f"```Python\n{LONG_CODE}```")
     reply.finish(End(EndReason.WHOLE))
     while not isinstance(call := reply.next_call(), Upload):
@@ -152,7 +152,7 @@ def answer_file(text: str, name: str = "") -> AttachedFile:
 )
 def test_files_of_an_earlier_attempt_stay_if_their_content_is_current(before: str, stays: bool) -> None:
     earlier_files = (answer_file(before),)
-    reply = Reply(question(), Shown(("7.0",), attached=(Attached("8.0", ("F1",), keys(earlier_files)),)))
+    reply = Reply(job(), Shown(("7.0",), attached=(Attached("8.0", ("F1",), keys(earlier_files)),)))
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append(SEVEN_PAGES)
     show_all(reply, channel)
@@ -167,7 +167,7 @@ def test_files_of_an_earlier_attempt_stay_if_their_content_is_current(before: st
 
 def test_current_file_beside_another_one_is_uploaded_again_before_their_message_is_deleted() -> None:
     earlier_files = (answer_file(SEVEN_PAGES), answer_file("print()", "code-1.py"))
-    reply = Reply(question(), Shown(("7.0",), attached=(Attached("8.0", ("F1", "F2"), keys(earlier_files)),)))
+    reply = Reply(job(), Shown(("7.0",), attached=(Attached("8.0", ("F1", "F2"), keys(earlier_files)),)))
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append(SEVEN_PAGES)
     reply.finish(End(EndReason.WHOLE))
@@ -183,7 +183,7 @@ def test_current_file_beside_another_one_is_uploaded_again_before_their_message_
 def test_files_of_an_earlier_version_are_deleted_while_the_new_one_grows() -> None:
     earlier_files = (answer_file(SEVEN_PAGES),)
     attached = (Attached("8.0", ("F1",), keys(earlier_files)),)
-    reply = Reply(question(), Shown(("7.0",), attached=attached, outdated=True))
+    reply = Reply(job(), Shown(("7.0",), attached=attached, outdated=True))
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append("Another answer.")
     show_all(reply, channel)
@@ -192,9 +192,7 @@ def test_files_of_an_earlier_version_are_deleted_while_the_new_one_grows() -> No
 
 def test_shorter_partial_answer_keeps_the_file_of_an_earlier_attempt() -> None:
     earlier_files = (answer_file(SEVEN_PAGES),)
-    reply = Reply(
-        question(), Shown(("7.0",), 10, "Much more.", attached=(Attached("8.0", ("F1",), keys(earlier_files)),))
-    )
+    reply = Reply(job(), Shown(("7.0",), 10, "Much more.", attached=(Attached("8.0", ("F1",), keys(earlier_files)),)))
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append("Less.")
     reply.finish(End(EndReason.CUT, "Cut."))

@@ -25,7 +25,7 @@ from bot.core.reply.pages import Pages
 from bot.core.reply.reply import MAX_PAGES, Reply
 from bot.errors import EndReason, Refusal
 from bot.slack.retry_policy import REPLY_CALLS
-from tests.core.conversations import question
+from tests.core.conversations import job
 from tests.core.readers import ReadersChannel, show_all
 from tests.core.unreliable_slack import SUCCESS, CallEffect, SimulatedScheduler, UnreliableSlack
 
@@ -44,7 +44,7 @@ def scheduler_with_refusals(
 ) -> tuple[UnreliableSlack, SimulatedScheduler]:
     """Returns a Slack that refuses one kind of call until a time, and a scheduler of a reply that has ended."""
     slack = UnreliableSlack()
-    reply = Reply(question())
+    reply = Reply(job())
     scheduler = SimulatedScheduler(reply, slack)
     scheduler.step()
     slack.result_of = lambda call: CallEffect(reason) if isinstance(call, kind) and scheduler.now < until_s else SUCCESS
@@ -76,7 +76,7 @@ def test_answer_has_its_full_form_after_an_outage(kind: type[Call], reason: Refu
 @pytest.mark.parametrize("accepts", [3_000, 0], ids=["no long pages", "no blocks"])
 def test_plain_text_stays_after_the_full_form_is_refused_again(accepts: int) -> None:
     slack = UnreliableSlack()
-    reply = Reply(question())
+    reply = Reply(job())
 
     def result_of(call: Call) -> CallEffect:
         is_fine = not isinstance(call, Post | Update) or call.view.plain or len(call.view.markdown) <= accepts
@@ -112,7 +112,7 @@ def test_end_that_is_refused_for_minutes_goes_to_the_outbox(reason: Refusal) -> 
 
 def without_a_deletion() -> Reply:
     """Returns a reply that grows, and that gave up deleting a message which an earlier attempt had replaced."""
-    reply, channel = Reply(question(), Shown(("7.0",), replaced_ts=("6.0",))), ReadersChannel()
+    reply, channel = Reply(job(), Shown(("7.0",), replaced_ts=("6.0",))), ReadersChannel()
     reply.append("Hello")
     while not isinstance(call := reply.next_call(), Delete):
         assert call is not None
@@ -133,7 +133,7 @@ def test_reply_that_is_gone_leaves_no_deletion_to_the_outbox() -> None:
 
 
 def test_deletion_that_is_refused_for_good_ends_the_reply() -> None:
-    reply, channel = Reply(question(), Shown(("7.0", "8.0"))), ReadersChannel()
+    reply, channel = Reply(job(), Shown(("7.0", "8.0"))), ReadersChannel()
     reply.append("Hello")
     reply.finish(End(EndReason.WHOLE))
     update = reply.next_call()
@@ -147,7 +147,7 @@ def test_deletion_that_is_refused_for_good_ends_the_reply() -> None:
 
 def test_deletion_that_is_refused_for_minutes_goes_to_the_outbox() -> None:
     slack = UnreliableSlack()
-    scheduler = SimulatedScheduler(Reply(question()), slack)
+    scheduler = SimulatedScheduler(Reply(job()), slack)
     scheduler.step()
     slack.result_of = lambda call: SUCCESS if isinstance(call, Post) else CallEffect(Refusal.UNKNOWN)
     scheduler.reply.append("Hello.")
@@ -169,7 +169,7 @@ def test_refusal_that_only_an_admin_can_end_is_not_retried(reason: Refusal) -> N
 
 def test_post_outside_its_thread_is_deleted() -> None:
     slack = UnreliableSlack(lambda call: CallEffect(Refusal.OUTSIDE_THREAD) if isinstance(call, Post) else SUCCESS)
-    scheduler = SimulatedScheduler(Reply(question()), slack)
+    scheduler = SimulatedScheduler(Reply(job()), slack)
     scheduler.run(5)
     assert slack.pages == {}
     assert scheduler.reply.gone
@@ -180,7 +180,7 @@ def test_undeletable_post_outside_its_thread_goes_to_the_outbox() -> None:
     slack = UnreliableSlack(
         lambda call: CallEffect(Refusal.OUTSIDE_THREAD if isinstance(call, Post) else Refusal.UNKNOWN)
     )
-    scheduler = SimulatedScheduler(Reply(question()), slack)
+    scheduler = SimulatedScheduler(Reply(job()), slack)
     scheduler.run(MAX_CALLS)
     assert scheduler.reply.for_outbox is OutboxKind.DELETE_REPLY
     assert scheduler.reply.page_ts == ("1.0",)
@@ -188,7 +188,7 @@ def test_undeletable_post_outside_its_thread_goes_to_the_outbox() -> None:
 
 def test_growing_reply_is_replaced_at_most_twice() -> None:
     slack = UnreliableSlack(lambda call: CallEffect(Refusal.UNKNOWN) if isinstance(call, Update) else SUCCESS)
-    scheduler = SimulatedScheduler(Reply(question()), slack)
+    scheduler = SimulatedScheduler(Reply(job()), slack)
     for second in range(300):
         scheduler.now = max(scheduler.now, float(second))
         scheduler.reply.append("word ")
@@ -228,7 +228,7 @@ REFUSALS_UNTIL_REPLACED = REPLACED_AT // WEIGHT[Refusal.UNKNOWN]
 
 
 def test_only_refusals_in_a_row_lead_to_another_form() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     for _ in range(3):
         reply.append("word ")
         assert not edited(reply, channel, REFUSALS_UNTIL_PLAIN - 1).view.plain
@@ -237,7 +237,7 @@ def test_only_refusals_in_a_row_lead_to_another_form() -> None:
 
 
 def test_full_form_that_is_accepted_again_takes_as_many_refusals_as_before() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     reply.append("word ")
     assert edited(reply, channel, REFUSALS_UNTIL_PLAIN).view.plain
     assert not edited(reply, channel).view.plain
@@ -246,7 +246,7 @@ def test_full_form_that_is_accepted_again_takes_as_many_refusals_as_before() -> 
 
 
 def test_post_that_is_always_refused_takes_both_forms_in_turn() -> None:
-    reply, forms = Reply(question()), []
+    reply, forms = Reply(job()), []
     for _ in range(2 * REFUSALS_UNTIL_REPLACED):
         call = reply.next_call()
         assert isinstance(call, Post)
@@ -256,7 +256,7 @@ def test_post_that_is_always_refused_takes_both_forms_in_turn() -> None:
 
 
 def test_message_that_took_anothers_place_is_replaced_after_fewer_refusals() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     reply.append("word ")
     edited(reply, channel)
     for expected in (REPLACED_AT, REPLACED_AGAIN_AT):
@@ -270,7 +270,7 @@ def test_message_that_took_anothers_place_is_replaced_after_fewer_refusals() -> 
 
 
 def test_page_whose_blocks_were_refused_is_plain_in_the_message_that_replaces_it() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     reply.append("word ")
     full = reply.next_call()
     assert isinstance(full, Post)
@@ -283,7 +283,7 @@ def test_page_whose_blocks_were_refused_is_plain_in_the_message_that_replaces_it
 
 def test_ended_answer_is_broken_into_plain_pages_at_its_last_line() -> None:
     """Slack takes one table in a message. The second is complete only because nothing follows it."""
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     first, second = "|a|\n|-|\n|b|\n\n", "|c|\n|-|"
     reply.append(first + second)
     reply.finish(End(EndReason.WHOLE))
@@ -293,7 +293,7 @@ def test_ended_answer_is_broken_into_plain_pages_at_its_last_line() -> None:
 
 
 def test_only_pages_from_the_refused_one_on_get_another_form() -> None:
-    reply, channel = Reply(question()), ReadersChannel()
+    reply, channel = Reply(job()), ReadersChannel()
     reply.append("A **bold** word, and more of them.\n" * 850)
     reply.finish(End(EndReason.WHOLE))
     for _ in range(2):
@@ -322,7 +322,7 @@ def test_only_pages_from_the_refused_one_on_get_another_form() -> None:
 
 
 def test_replaced_messages_have_an_end() -> None:
-    reply, posted = Reply(question()), 0
+    reply, posted = Reply(job()), 0
     reply.append("Hello.")
     reply.finish(End(EndReason.WHOLE))
     while (call := reply.next_call()) is not None:
@@ -339,7 +339,7 @@ def shown_later(reply: Reply, slack: UnreliableSlack, text: str, end: End) -> Re
     """Shows the end as the outbox does once Slack accepts it; returns the reply."""
     known = {ts: page for ts, (page, _) in slack.pages.items()}
     page_messages = sorted({page: ts for ts, page in known.items()}.items())
-    later = Reply(question(), Shown(tuple(ts for _, ts in page_messages)))
+    later = Reply(job(), Shown(tuple(ts for _, ts in page_messages)))
     later.append(text)
     later.finish(end)
     SimulatedScheduler(later, slack).run(MAX_CALLS)
@@ -357,7 +357,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
 
     @initialize(page_chars=st.sampled_from([40, 200]))
     def begin(self, page_chars: int) -> None:
-        self.reply, self.text = Reply(question()), ""
+        self.reply, self.text = Reply(job()), ""
         self.reply._pages, self.reply._full_chars = Pages(page_chars, max_full=1), page_chars
         self.slack = UnreliableSlack()
         self.results: dict[type[Call], CallEffect] = {}

@@ -18,7 +18,7 @@ from bot.core.reply.messages import Call, Delete, Shown
 from bot.core.reply.reply import Reply
 from bot.core.reply.streams import MAX_CONFLICTS, AppendStream, Stage, StartStream, StopStream, Stream
 from bot.errors import EndReason, Refusal
-from tests.core.conversations import question
+from tests.core.conversations import job, question
 
 STAY_OPEN = [reason for reason in Refusal if not reason.is_gone and reason is not Refusal.STREAM_CLOSED]
 """Refusals after which the stream may still be open."""
@@ -105,14 +105,14 @@ def show_all(reply: Reply, thread: StreamingThread) -> None:
 
 def streamed(text: str = "One two three ") -> tuple[Reply, StreamingThread]:
     """Returns a reply whose first words a stream has brought, in a thread where Slack shows its own Stop."""
-    reply, thread = Reply(question(), has_stop=True), StreamingThread()
+    reply, thread = Reply(job(), has_stop=True), StreamingThread()
     reply.append(text)
     assert isinstance(advance(reply, thread), StartStream)
     return reply, thread
 
 
 def test_words_grow_in_a_stream_until_its_stop() -> None:
-    reply, thread = Reply(question(), has_stop=True), StreamingThread()
+    reply, thread = Reply(job(), has_stop=True), StreamingThread()
     reply.append("One two")
     assert streaming(reply) is None
     start = next_filled(reply)
@@ -145,7 +145,7 @@ def test_words_grow_in_a_stream_until_its_stop() -> None:
 
 @pytest.mark.parametrize("words_first", [False, True], ids=["placeholder first", "words first"])
 def test_placeholder_with_its_stop_stands_above_a_stream_until_the_end(words_first: bool) -> None:
-    reply, thread = Reply(question()), StreamingThread()
+    reply, thread = Reply(job()), StreamingThread()
     if words_first:
         reply.append("One two")
     assert isinstance(advance(reply, thread), Post)
@@ -162,7 +162,7 @@ def test_placeholder_with_its_stop_stands_above_a_stream_until_the_end(words_fir
 
 
 def test_placeholder_above_a_stream_says_that_the_answer_is_below() -> None:
-    reply, thread = Reply(question()), StreamingThread()
+    reply, thread = Reply(job()), StreamingThread()
     advance(reply, thread)
     reply.append("One two ")
     assert reply.pointer_below() is None
@@ -181,7 +181,7 @@ def test_placeholder_above_a_stream_says_that_the_answer_is_below() -> None:
 
 @pytest.mark.parametrize("reason", list(Refusal))
 def test_stream_goes_on_if_the_placeholder_above_it_is_not_edited(reason: Refusal) -> None:
-    reply, thread = Reply(question()), StreamingThread()
+    reply, thread = Reply(job()), StreamingThread()
     advance(reply, thread)
     reply.append("One two ")
     advance(reply, thread)
@@ -195,7 +195,7 @@ def test_stream_goes_on_if_the_placeholder_above_it_is_not_edited(reason: Refusa
     "over", ["the answer has ended", "the stream is left", "another process has the job", "Slack shows its own Stop"]
 )
 def test_no_placeholder_points_below(over: str) -> None:
-    reply, thread = Reply(question(), has_stop=over == "Slack shows its own Stop"), StreamingThread()
+    reply, thread = Reply(job(), has_stop=over == "Slack shows its own Stop"), StreamingThread()
     advance(reply, thread)
     reply.append("One two ")
     advance(reply, thread)
@@ -211,7 +211,7 @@ def test_no_placeholder_points_below(over: str) -> None:
 @pytest.mark.parametrize("has_stop", [True, False])
 def test_stop_of_a_stream_keeps_slacks_own_stop_while_the_answer_goes_on(has_stop: bool) -> None:
     for is_over in (False, True):
-        reply, thread = Reply(question(), has_stop=has_stop), StreamingThread()
+        reply, thread = Reply(job(), has_stop=has_stop), StreamingThread()
         reply.append("One two three ")
         while not isinstance(advance(reply, thread), StartStream):
             pass
@@ -225,7 +225,7 @@ def test_stop_of_a_stream_keeps_slacks_own_stop_while_the_answer_goes_on(has_sto
 
 
 def test_reply_that_asks_for_an_approval_has_a_stop_of_its_own() -> None:
-    reply = Reply(question(), has_stop=True)
+    reply = Reply(job(), has_stop=True)
     reply.show_activity("", (Ask("notes.add", "{}", "value"),))
     call = reply.next_call()
     assert isinstance(call, Post)
@@ -233,7 +233,7 @@ def test_reply_that_asks_for_an_approval_has_a_stop_of_its_own() -> None:
 
 
 def test_stream_does_not_start_before_a_word_is_complete() -> None:
-    reply = Reply(question(), has_stop=True)
+    reply = Reply(job(), has_stop=True)
     reply.append("Donau")
     assert (next_filled(reply), streaming(reply)) == (None, Stage.STARTING)
     reply.append("dampfschiff ")
@@ -249,7 +249,7 @@ def test_stream_that_has_brought_all_words_needs_no_call() -> None:
 
 @pytest.mark.parametrize("is_over", [False, True])
 def test_budget_keeps_room_for_a_stream_that_may_still_start(is_over: bool) -> None:
-    reply = Reply(question(), has_stop=True)
+    reply = Reply(job(), has_stop=True)
     reply.append("One ")
     assert reply.needs == (Update,)
     assert isinstance(next_filled(reply), StartStream)
@@ -259,7 +259,7 @@ def test_budget_keeps_room_for_a_stream_that_may_still_start(is_over: bool) -> N
 
 
 def test_page_that_edits_carry_starts_no_stream() -> None:
-    reply, thread = Reply(question(), has_stop=True), StreamingThread()
+    reply, thread = Reply(job(), has_stop=True), StreamingThread()
     reply.append("One ")
     assert isinstance(advance(reply, thread, CarrierKind.EDITS), Post)
     reply.append("two ")
@@ -318,7 +318,7 @@ def words_below_a_placeholder(reply: Reply) -> None:
         ({}, silent, False),
         ({"has_stop": True}, words_below_others, False),
         ({"has_stop": True}, ended, False),
-        ({"version": 1}, words, False),
+        ({"job": job(version=1)}, words, False),
         ({"shown": Shown(("1.0",))}, words, False),
         ({}, refused(Refusal.UNREADABLE), False),
         ({}, refused(*[Refusal.UNKNOWN] * (PLAIN_AT // 2)), False),
@@ -339,7 +339,7 @@ def words_below_a_placeholder(reply: Reply) -> None:
     ],
 )
 def test_what_a_stream_may_carry(options: dict[str, Any], begin: Callable[[Reply], None], may_start: bool) -> None:
-    reply = Reply(question(), **options)
+    reply = Reply(**{"job": job(), **options})
     begin(reply)
     call = reply.next_call()
     assert call is not None
@@ -348,7 +348,7 @@ def test_what_a_stream_may_carry(options: dict[str, Any], begin: Callable[[Reply
 
 @pytest.mark.parametrize("has_stop", [False, True])
 def test_later_page_starts_a_stream_of_its_own(has_stop: bool) -> None:
-    reply, thread = Reply(question(), has_stop=has_stop), StreamingThread()
+    reply, thread = Reply(job(), has_stop=has_stop), StreamingThread()
     text = "word " * 4_000
     for start in range(0, len(text), 500):
         reply.append(text[start : start + 500])
@@ -367,7 +367,7 @@ def test_later_page_starts_a_stream_of_its_own(has_stop: bool) -> None:
 
 @pytest.mark.parametrize("by", ["us", "Slack"])
 def test_bare_stop_names_the_page_of_its_stream(by: str) -> None:
-    reply, thread = Reply(question(), has_stop=True), StreamingThread()
+    reply, thread = Reply(job(), has_stop=True), StreamingThread()
     for _ in range(30):
         reply.append("word " * 100)
         show_all(reply, thread)
@@ -395,7 +395,7 @@ def test_pages_of_a_stream_stay_when_edits_go_on() -> None:
 
 @pytest.mark.parametrize("reason", Refusal)
 def test_refused_start_leaves_the_page_to_edits(reason: Refusal) -> None:
-    reply, thread = Reply(question(), has_stop=True), StreamingThread()
+    reply, thread = Reply(job(), has_stop=True), StreamingThread()
     reply.append("One two ")
     start = next_filled(reply)
     assert isinstance(start, StartStream)
@@ -408,7 +408,7 @@ def test_refused_start_leaves_the_page_to_edits(reason: Refusal) -> None:
 
 
 def test_start_that_must_wait_leaves_the_page_to_edits() -> None:
-    reply, thread = Reply(question(), has_stop=True), StreamingThread()
+    reply, thread = Reply(job(), has_stop=True), StreamingThread()
     reply.append("One two ")
     start = next_filled(reply)
     assert isinstance(start, StartStream)

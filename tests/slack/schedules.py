@@ -112,7 +112,6 @@ class SimulatedDelivery:
     """The ReplyDelivery of a SimulatedTransport."""
 
     transport: "SimulatedTransport"
-    job: Job
     reply: Reply
 
     async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
@@ -121,7 +120,7 @@ class SimulatedDelivery:
         if not may_send():
             transport.withheld += 1
             raise Refused(METHODS[type(call)], "Withheld", Refusal.TRANSIENT)
-        transport.sent.append(Sent(asyncio.get_running_loop().time(), self.job.id, call))
+        transport.sent.append(Sent(asyncio.get_running_loop().time(), self.reply.job.id, call))
         await (asyncio.Event().wait() if transport.latency_s == math.inf else asyncio.sleep(transport.latency_s))
         if (error := transport.error_of(call)) is not None:
             raise error
@@ -133,7 +132,7 @@ class SimulatedDelivery:
         self.reply.refused(call, error.reason)
 
     async def clean_up(self) -> bool:
-        self.transport.cleaned_up.append(self.job.id)
+        self.transport.cleaned_up.append(self.reply.job.id)
         return self.transport.is_clean
 
 
@@ -161,8 +160,8 @@ class SimulatedTransport:
     def may_stream(self, question: Question) -> bool:
         return question.user_id in self.streams_for
 
-    def delivery(self, job: Job, reply: Reply) -> SimulatedDelivery:
-        return SimulatedDelivery(self, job, reply)
+    def delivery(self, reply: Reply) -> SimulatedDelivery:
+        return SimulatedDelivery(self, reply)
 
 
 def job_of(job_id: int, pages: Sequence[str] = ()) -> Job:

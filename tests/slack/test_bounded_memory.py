@@ -33,7 +33,7 @@ class Memory:
     readers: ChannelReaders
 
     async def learn_that_streams_are_refused(self, number: int) -> None:
-        self.transport.streams.refused(question_in(number), REFUSED)
+        self.transport.senders.streams.refused(question_in(number), REFUSED)
 
     async def knows_that_streams_are_refused(self, number: int) -> bool:
         return not self.transport.may_stream(question_in(number))

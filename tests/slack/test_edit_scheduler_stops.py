@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bot.clock import SystemClock
 from bot.core.answer import Answer
-from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.conversation import Job, MessageRole, Question, ThreadKey
 from bot.core.inbound.triage import Identity
 from bot.core.lease import Lease
 from bot.slack.client import SlackClient, new_session
@@ -23,7 +23,7 @@ ME = Identity("T1", "U0TYPIST", "B0TYPIST", "typist")
 def _has_lost_post(scheduler: EditScheduler) -> bool:
     delivery = scheduler._live[0].delivery
     assert isinstance(delivery, MessageDelivery)
-    return delivery.has_lost_post
+    return MessageRole.POSTING in delivery.lost
 
 
 async def test_cancellation_at_the_moment_of_a_change_is_not_lost(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from dataclasses import replace
 
 from bot.core import texts
 from bot.core.carriers import STREAM_BYTES
-from bot.core.conversation import READ_ROLES, UNANSWERED, MessageRole, Question, RecordedMessage
+from bot.core.conversation import READ_ROLES, UNANSWERED, Job, MessageRole, RecordedMessage
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency
@@ -61,7 +61,7 @@ NOTHING_SHOWN = Shown()
 
 
 class Reply:
-    """The reply to one question.
+    """The reply to one job's question.
 
     `shown`: what an earlier attempt displayed. It stays until this attempt's text is longer, unless it is outdated.
     `queued`: only the placeholder of a queued question is shown.
@@ -70,17 +70,15 @@ class Reply:
 
     def __init__(
         self,
-        question: Question,
+        job: Job,
         shown: Shown = NOTHING_SHOWN,
         *,
         queued: bool = False,
-        version: int = 0,
         has_stop: bool = False,
     ) -> None:
-        self.question = question
+        self.job = job
         self.has_stop = has_stop
         self.life = Life.QUEUED if queued else Life.GROWING
-        self._version = version
         self._edits = Edits()
         self.messages = [
             *(ReplyMessage(MessageRole.PAGE, ts, self._edits) for ts in shown.page_ts),
@@ -127,7 +125,7 @@ class Reply:
     @property
     def recorded(self) -> tuple[RecordedMessage, ...]:
         """The messages as they go on record: first the pages, in order."""
-        earlier = max(0, self._version - self.earlier.outdated)
+        earlier = max(0, self.job.version - self.earlier.outdated)
         pages = [
             RecordedMessage(
                 page.ts,
@@ -227,11 +225,11 @@ class Reply:
 
     def leaves(self, call: Begin) -> None:
         """Notes that a call leaves which makes a message."""
-        self.messages.append(ReplyMessage(_unanswered(call), "", self._edits))
+        self.messages.append(ReplyMessage(unanswered_role(call), "", self._edits))
 
     def answered(self, call: Begin, *, is_lost: bool) -> None:
         """Notes that such a call is over. `is_lost`: Slack may have done it, now or later."""
-        unanswered = self.of(_unanswered(call))
+        unanswered = self.of(unanswered_role(call))
         if unanswered and not (is_lost and len(unanswered) == 1):
             self.messages.remove(unanswered[-1])
 
@@ -369,7 +367,7 @@ class Reply:
         None of the page's words are shown, and Slack has refused no form. A Stop has to be beside a page without
         buttons: Slack's own, or a placeholder's.
         """
-        if not isinstance(call, Post | Update) or call.page <= self._carried or self.ended or self._version:
+        if not isinstance(call, Post | Update) or call.page <= self._carried or self.ended or self.job.version:
             return False
         if not (call.view.growing and call.view.markdown and self._edits.is_full):
             return False
@@ -396,7 +394,7 @@ class Reply:
         if self.life.is_over:
             return None
         if strays := self.of(MessageRole.STRAY):
-            return Delete(self.question, strays[0].ts, keeps_stop=self.keeps_stop)
+            return Delete(self.job.question, strays[0].ts, keeps_stop=self.keeps_stop)
         is_longer = self._chars > self.earlier.chars or self.earlier.outdated
         is_longer = is_longer or (self._has_acted and self._chars == self.earlier.chars)
         if self.of(MessageRole.PAGE) and not self.ended and not is_longer:
@@ -407,7 +405,7 @@ class Reply:
         if self._all_have_buttons:
             return None
         pages = self.of(MessageRole.PAGE)[: self._last + 1]
-        wanted = Wanted(self.question, 0, PageView(""), self.ended, self.keeps_stop)
+        wanted = Wanted(self.job.question, 0, PageView(""), self.ended, self.keeps_stop)
         releases = (
             message.carrier.release(wanted, message.ts, is_page=message in pages)
             for message in self.messages
@@ -418,10 +416,10 @@ class Reply:
     def _next_page(self) -> Call | None:
         pages = self.of(MessageRole.PAGE)
         for page in range(self._shown_pages, self._last + 1):
-            wanted = Wanted(self.question, page, self._view(page), self.ended, self.keeps_stop)
+            wanted = Wanted(self.job.question, page, self._view(page), self.ended, self.keeps_stop)
             if self._starting is not None and page == self._carried and wanted.view.growing:
                 if not (self.has_stop or self.page_ts):
-                    placeholder = PageView("", growing=True, version=self._version)
+                    placeholder = PageView("", growing=True, version=self.job.version)
                     return self._edits.first_call(replace(wanted, view=placeholder))
                 return self._starting.first_call(wanted)
             if page >= len(pages):
@@ -433,13 +431,13 @@ class Reply:
     def _next_other_call(self) -> Call | None:
         """Returns the next call that is not about a page: files to share, and messages to delete."""
         if missing := self._missing():
-            return Upload(self.question, missing)
+            return Upload(self.job.question, missing)
         if self._skips_deletions:
             return None
         buttons = [] if self._needs_stop_button else self.of(MessageRole.STOP_BUTTON)
         unused = self.of(MessageRole.PAGE)[self._last + 1 :]
         if surplus := self.of(MessageRole.REPLACED) or unused or buttons:
-            return Delete(self.question, surplus[0].ts, keeps_stop=self.keeps_stop)
+            return Delete(self.job.question, surplus[0].ts, keeps_stop=self.keeps_stop)
         return self._delete_of_files()
 
     def pointer_below(self) -> Update | None:
@@ -450,8 +448,8 @@ class Reply:
         buttons = self.of(MessageRole.STOP_BUTTON)
         if not buttons or self.life.is_over or not self._needs_stop_button or self._next_release():
             return None
-        view = PageView("", growing=True, activity=texts.WRITING_BELOW, version=self._version)
-        return self._edits.next_call(Wanted(self.question, 0, view), buttons[0])
+        view = PageView("", growing=True, activity=texts.WRITING_BELOW, version=self.job.version)
+        return self._edits.next_call(Wanted(self.job.question, 0, view), buttons[0])
 
     def _is_pointer(self, call: Call) -> bool:
         message = self._message(call.ts) if isinstance(call, Change) else None
@@ -487,7 +485,7 @@ class Reply:
 
     def _view(self, page: int) -> PageView:
         shown = self._page(page)
-        view = PageView(shown.markdown, end_chars=shown.end, version=self._version)
+        view = PageView(shown.markdown, end_chars=shown.end, version=self.job.version)
         view = replace(view, plain=page >= self._edits.plain_from, for_stream=page >= self._short_from)
         if self._is_full(page):
             return view
@@ -541,7 +539,7 @@ class Reply:
             self._files = ()
             return
         text = self._pages.text()
-        ts = self.question.ts
+        ts = self.job.question.ts
         whole = [attachments.whole_answer(text, ts)] if len(self._pages.full) >= MAX_PAGES else []
         self._files = (*whole, *attachments.long_code(text, ts))
 
@@ -560,7 +558,7 @@ class Reply:
             return None
         wanted = attachments.keys(self._files)
         surplus = next((message for message in self._attached() if not message.files <= wanted), None)
-        return Delete(self.question, surplus.ts, surplus.file_ids) if surplus else None
+        return Delete(self.job.question, surplus.ts, surplus.file_ids) if surplus else None
 
     def _refused_upload(self, reason: Refusal) -> None:
         """Records that an upload was refused. Without files, the text continues in pages."""
@@ -624,6 +622,6 @@ class Reply:
         self.messages = [message for message in self.messages if message.ts != ts]
 
 
-def _unanswered(call: Begin) -> MessageRole:
+def unanswered_role(call: Begin) -> MessageRole:
     """Returns the role of the message that a call makes, while it has no answer."""
     return MessageRole.POSTING if isinstance(call, Post) else MessageRole.STARTING

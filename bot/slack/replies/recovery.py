@@ -10,7 +10,7 @@ from bot.core.reply.reply import Reply
 from bot.errors import RateLimited, Refused, trace_of
 from bot.slack.client import SlackClient
 from bot.slack.paced_client import PacedClient
-from bot.slack.replies.delivery import MessageDelivery
+from bot.slack.replies.delivery import MessageDelivery, Senders
 from bot.slack.replies.files import Files
 from bot.slack.replies.posted import PostedReplies
 from bot.slack.replies.streams import Streams
@@ -30,22 +30,20 @@ class MessageTransport:
     """
 
     def __init__(self, client: SlackClient, paced: PacedClient, posted: PostedReplies) -> None:
-        self.streams = Streams(client, paced)
-        self.files = Files(client, paced, posted, self.streams)
-        self._client = client
-        self._paced = paced
-        self._posted = posted
+        streams = Streams(client, paced)
+        self.senders = Senders(client, posted, streams, Files(client, paced, posted, streams))
+        self._clock = paced.clock
 
     def may_stream(self, question: Question) -> bool:
-        return self.streams.may_start(question)
+        return self.senders.streams.may_start(question)
 
-    def delivery(self, job: Job, reply: Reply) -> MessageDelivery:
-        return MessageDelivery(self._client, self._posted, self.streams, self.files, job, reply)
+    def delivery(self, reply: Reply) -> MessageDelivery:
+        return MessageDelivery(self.senders, reply)
 
     async def recover(self, job: Job, *, has_stop: bool = False) -> Shown:
         try:
             async with asyncio.timeout(RECOVERY_TIMEOUT_S):
-                retrying = Retrying(RECOVERY, self._paced.clock, f"job {job.id}: what Slack shows is not known")
+                retrying = Retrying(RECOVERY, self._clock, f"job {job.id}: what Slack shows is not known")
                 shown = await retrying.call(lambda: self._shown(job, keeps_stop=has_stop))
                 return await self._without_replaced(job, shown, keeps_stop=has_stop)
         except (Refused, TimeoutError) as error:
@@ -60,14 +58,14 @@ class MessageTransport:
 
     async def _shown(self, job: Job, *, keeps_stop: bool) -> Shown:
         """Returns what Slack shows, and stops or deletes the streams that an earlier attempt left open."""
-        shown, streams = await self._posted.shown(job) if _must_ask(job) else (shown_on_record(job), ())
+        shown, streams = await self.senders.posted.shown(job) if _must_ask(job) else (shown_on_record(job), ())
         try:
             if shown.stream_page is not None and shown.ended is None:
-                await self.streams.stop_paced(job.question, shown.page_ts[-1], keeps_stop=keeps_stop)
+                await self.senders.streams.stop_paced(job.question, shown.page_ts[-1], keeps_stop=keeps_stop)
             if any(message.role is MessageRole.STARTING for message in job.messages):
                 known = (*shown.page_ts, *shown.replaced_ts)
                 text = job.checkpoint.text
-                await self.streams.remove(job.question, streams, known, text, keeps_stop=keeps_stop)
+                await self.senders.streams.remove(job.question, streams, known, text, keeps_stop=keeps_stop)
         except Refused as error:
             if error.reason.may_pass:
                 raise
@@ -78,7 +76,7 @@ class MessageTransport:
         """Deletes messages that an earlier attempt has replaced; returns what is shown then."""
         for ts in shown.replaced_ts:
             try:
-                await self.files.delete_paced(Delete(job.question, ts, keeps_stop=keeps_stop))
+                await self.senders.files.delete_paced(Delete(job.question, ts, keeps_stop=keeps_stop))
             except (RateLimited, Refused) as error:
                 log.warning("job %d: replaced message not deleted: %s", job.id, error)
                 return shown

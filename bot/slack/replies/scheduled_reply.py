@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 class ScheduledReply:
     """One reply and the state of its calls; a LiveReply to services. Times are by the monotonic clock."""
 
-    job_id: int
     reply: Reply
     delivery: ReplyDelivery
     answer: Answer | None = None
@@ -169,6 +168,6 @@ class ScheduledReply:
         try:
             return lay_out()
         except Exception as error:
-            log.error("job %d: reply not laid out: %s", self.job_id, trace_of(error))
+            log.error("job %d: reply not laid out: %s", self.reply.job.id, trace_of(error))
             self.reply.happened(Turn.GIVE_UP)
             return None

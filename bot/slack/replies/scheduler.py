@@ -136,9 +136,9 @@ class EditScheduler:
         """
         job = answer.job
         shown = await self._transport.recover(job, has_stop=has_stop)
-        reply = Reply(job.question, shown, version=job.version, has_stop=has_stop)
+        reply = Reply(job, shown, has_stop=has_stop)
         reply.append(answer.text)
-        live = self._schedule(job, reply, answer, until)
+        live = self._schedule(reply, answer, until)
         if status_shown and not shown.page_ts:
             live.placeholder_not_before = self._clock.monotonic() + PLACEHOLDER_DELAY_S
         self._budget.opened(live)
@@ -152,19 +152,19 @@ class EditScheduler:
         now = self._clock.monotonic()
         self._queued_since = {thread: at for thread, at in self._queued_since.items() if at > now - QUEUED_WITHIN_S}
         self._queued_since[job.question.thread] = now
-        reply = Reply(job.question, Shown(job.page_ts, outdated=True), queued=True, version=job.version)
-        await self._schedule(job, reply, None, until).done.wait()
+        reply = Reply(job, Shown(job.page_ts, outdated=True), queued=True)
+        await self._schedule(reply, None, until).done.wait()
 
     def abandon(self, job_id: int) -> None:
         """Sends nothing more for a job's reply: another process has the job now."""
-        for live in [live for live in self._live if live.job_id == job_id]:
+        for live in [live for live in self._live if live.reply.job.id == job_id]:
             live.reply.happened(Turn.LEAVE)
             self.touch(live)
 
     def allow_stream(self, job: Job) -> None:
         """Lets a native stream carry the reply to a job, unless Slack is known to refuse that."""
         if self._carrier is not CarrierSetting.EDIT and self._transport.may_stream(job.question):
-            for live in [live for live in self._live if live.job_id == job.id]:
+            for live in [live for live in self._live if live.reply.job.id == job.id]:
                 live.may_stream = True
 
     def touch(self, live: ScheduledReply) -> None:
@@ -189,9 +189,9 @@ class EditScheduler:
             for live in [live for live in self._live if live.reply.life is Life.LEFT]:
                 self._close(live)
 
-    def _schedule(self, job: Job, reply: Reply, answer: Answer | None, until: float) -> ScheduledReply:
-        delivery = self._transport.delivery(job, reply)
-        live = ScheduledReply(job.id, reply, delivery, answer, self.touch, recorded=job.messages, until=until)
+    def _schedule(self, reply: Reply, answer: Answer | None, until: float) -> ScheduledReply:
+        delivery = self._transport.delivery(reply)
+        live = ScheduledReply(reply, delivery, answer, self.touch, recorded=reply.job.messages, until=until)
         live.opened_at = self._clock.monotonic()
         self._live.append(live)
         self.touch(live)
@@ -279,7 +279,7 @@ class EditScheduler:
             elif post_at > now:
                 look_again_at = min(look_again_at, post_at)
             else:
-                log.info("job %d: edit budget used up, posting the final text as a new message", live.job_id)
+                log.info("job %d: edit budget used up, posting the final text as a new message", live.reply.job.id)
                 live.reply.post_again(call.page)
                 calls[live] = live.next_call() or call
         return look_again_at
@@ -306,7 +306,7 @@ class EditScheduler:
         channel_id, kept = call.question.thread.channel_id, 0
         if isinstance(call, Begin) and call.is_optional and live.reply.page_ts:
             others = (other for other in self._live if other is not live and other.needs_placeholder)
-            kept = 1 + sum(other.reply.question.thread.channel_id == channel_id for other in others)
+            kept = 1 + sum(other.reply.job.question.thread.channel_id == channel_id for other in others)
         return self._budget.post_at(METHODS[type(call)], channel_id, now, kept)
 
     def _is_given_up(self, due: Due, now: float) -> bool:
@@ -347,7 +347,7 @@ class EditScheduler:
             if is_done:
                 await self._record_messages(live)
         except Exception as error:
-            log.error("job %d: call for the reply failed: %s", live.job_id, trace_of(error))
+            log.error("job %d: call for the reply failed: %s", live.reply.job.id, trace_of(error))
             live.reply.happened(Turn.GIVE_UP)
         finally:
             live.in_flight = False
@@ -383,7 +383,7 @@ class EditScheduler:
         except TimeoutError:
             self._refused(live, call, Refused(method, "TimeoutError", Refusal.TRANSIENT))
         except Exception as error:
-            log.error("job %d: %s failed: %s", live.job_id, method, trace_of(error))
+            log.error("job %d: %s failed: %s", live.reply.job.id, method, trace_of(error))
             self._refused(live, call, Refused(method, type(error).__name__, Refusal.UNKNOWN))
         finally:
             self._in_flight[method] -= 1
@@ -413,7 +413,7 @@ class EditScheduler:
             if is_ours:
                 answer.recorded(piece)
             elif live.reply.life is not Life.LEFT:
-                log.warning("job %d: not shown further, because another attempt answers it", live.job_id)
+                log.warning("job %d: not shown further, because another attempt answers it", live.reply.job.id)
                 live.reply.happened(Turn.LEAVE)
         except (StoreError, TimeoutError) as error:
             log.warning(
@@ -434,11 +434,11 @@ class EditScheduler:
             return True
         try:
             async with asyncio.timeout(RECORD_TIMEOUT_S):
-                await self._records.record_messages(live.job_id, live.messages)
+                await self._records.record_messages(live.reply.job.id, live.messages)
             live.recorded = live.messages
             return True
         except (StoreError, TimeoutError) as error:
-            log.warning("job %d: the database doesn't record a new message: %s", live.job_id, error)
+            log.warning("job %d: the database doesn't record a new message: %s", live.reply.job.id, error)
             return may_go_unrecorded
 
     async def _record_messages(self, live: ScheduledReply) -> None:
@@ -447,27 +447,27 @@ class EditScheduler:
         if messages == live.recorded and live.answer is not None:
             return
         try:
-            await self._records.record_messages(live.job_id, messages)
+            await self._records.record_messages(live.reply.job.id, messages)
             live.recorded = messages
         except StoreError as error:
-            log.error("job %d: reply messages not recorded: %s", live.job_id, error)
+            log.error("job %d: reply messages not recorded: %s", live.reply.job.id, error)
         except Exception as error:
-            log.error("job %d: reply messages not recorded: %s", live.job_id, trace_of(error))
+            log.error("job %d: reply messages not recorded: %s", live.reply.job.id, trace_of(error))
 
     def _refused(self, live: ScheduledReply, call: Call, error: Refused) -> None:
         live.delivery.refused(call, error)
         if error.reason.may_pass:
             self._failed(live, error)
         else:
-            log.warning("job %d: %s", live.job_id, error)
+            log.warning("job %d: %s", live.reply.job.id, error)
 
     def _failed(self, live: ScheduledReply, error: RateLimited | Refused) -> None:
-        log.warning("job %d: %s", live.job_id, error)
+        log.warning("job %d: %s", live.reply.job.id, error)
         if not live.failed(error, self._clock.monotonic()):
             self._give_up(live)
 
     def _give_up(self, live: ScheduledReply) -> None:
-        log.error("job %d: Slack doesn't accept the reply; the outbox tries again later", live.job_id)
+        log.error("job %d: Slack doesn't accept the reply; the outbox tries again later", live.reply.job.id)
         live.give_up()
         self.touch(live)
 

@@ -61,6 +61,6 @@ class ReplyTransport(Protocol):
         """Returns whether Slack may start a native stream for a question's asker, as far as is known."""
         ...
 
-    def delivery(self, job: Job, reply: Reply) -> ReplyDelivery:
-        """Returns the delivery for a job's reply."""
+    def delivery(self, reply: Reply) -> ReplyDelivery:
+        """Returns the delivery for a reply."""
         ...

@@ -15,7 +15,7 @@ from bot.core.reply.pages import PAGE_CHARS, Pages
 from bot.core.reply.reply import MAX_PAGES, Reply
 from bot.errors import EndReason, Refusal
 from sandbox.blocks.rules import check_blocks
-from tests.core.conversations import question
+from tests.core.conversations import job
 from tests.core.markdown_texts import paged
 from tests.core.stored_messages import StoredMessages, grow, kinds, leaves, show, shown_text, stored
 
@@ -72,7 +72,7 @@ def test_every_frame_of_every_page_fits(text: str, step: int) -> None:
 
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
 def test_plain_pages_fit_in_bytes(text: str) -> None:
-    slack, reply = StoredMessages(), Reply(question())
+    slack, reply = StoredMessages(), Reply(job())
     placeholder = reply.next_call()
     assert placeholder
     reply.refused(placeholder, Refusal.UNREADABLE)
