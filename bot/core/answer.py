@@ -23,9 +23,6 @@ class Answer:
         start = start_of(job)
         self._utf8 = bytearray(start.encode())
         """The text. A list of deltas takes seven times the memory, and StringIO keeps one, in Python 3.11."""
-        self.chars = len(start)
-        self.resumes = start != job.fixed_text
-        """Whether the text is one that an earlier attempt left in the middle of a step."""
         keeps_checkpoint = self.resumes or bool(job.steps) or job.checkpoint.end is not None
         self.sources: Sequence[Citation] = job.checkpoint.sources if keeps_checkpoint else job.sources
         """The web pages that the text cites."""
@@ -38,7 +35,7 @@ class Answer:
         """Whose words the model has read for the answer."""
         self.end = job.checkpoint.end
         """How the answer ended; None while it grows."""
-        self._recorded_chars = self.chars
+        self._recorded_chars = len(start)
         self._recorded_sources = self.sources
         self._last: Piece | None = None
         """The piece with the end, until it is on record."""
@@ -48,10 +45,14 @@ class Answer:
         """The whole text so far."""
         return self._utf8.decode()
 
+    @property
+    def resumes(self) -> bool:
+        """Whether the text began with one that an earlier attempt left in the middle of a step."""
+        return start_of(self.job) != self.job.fixed_text
+
     def append(self, delta: str) -> None:
         """Adds text from the model."""
         self._utf8 += delta.encode()
-        self.chars += len(delta)
 
     def note(self, event: StreamEvent) -> None:
         """Notes whose words the model reads with an event of its stream, and the source that the event cites."""
@@ -62,7 +63,6 @@ class Answer:
     def keep_earlier(self, text: str) -> None:
         """Replaces the text by a longer one that an earlier attempt left."""
         self._utf8 = bytearray(text.encode())
-        self.chars = len(text)
         self.origins |= UNKNOWN
         self._recorded_chars = 0
 
@@ -73,18 +73,19 @@ class Answer:
 
     def piece(self) -> Piece | None:
         """Returns what has to be recorded; None if all of it is, or if an earlier attempt left more."""
-        on_record = max(self._recorded_chars, len(self.job.checkpoint.text))
-        is_new = self.chars > on_record or (self.chars == on_record and self.sources != self._recorded_sources)
-        if self._last or not is_new:
+        if self._last:
             return self._last
-        return Piece(self._recorded_chars, self.text[self._recorded_chars :], sources=self.sources)
+        text = self.text
+        on_record = max(self._recorded_chars, len(self.job.checkpoint.text))
+        is_new = len(text) > on_record or (len(text) == on_record and self.sources != self._recorded_sources)
+        return Piece(self._recorded_chars, text[self._recorded_chars :], sources=self.sources) if is_new else None
 
     def recorded(self, piece: Piece) -> None:
         """Notes that a piece was recorded. Other pieces may have been recorded in the meantime."""
         self._recorded_sources = piece.sources
         if piece.end:
             self._last = None
-            self._recorded_chars = self.chars
+            self._recorded_chars = piece.chars
         elif piece.chars > self._recorded_chars:
             self._recorded_chars = piece.chars
 

@@ -9,7 +9,7 @@ from bot.core.answer import Answer, StepUnderWay
 from bot.core.conversation import Job
 from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.job import End, Spent
-from bot.core.reply.messages import Shown
+from bot.core.reply.messages import NOTHING_SHOWN, Shown
 from bot.core.step_turns import calls_made, has_expired, searches
 from bot.core.stream import Completion, StreamEvent, Usage
 from bot.core.tool_calls import Step
@@ -36,6 +36,32 @@ class Cancellation(Enum):
     """A person decides about its calls, and another attempt goes on."""
 
 
+class Phase(Enum):
+    """Where an attempt is, which decides what a stop does (services/answering.py)."""
+
+    OPENING = auto()
+    STOP_ASKED = auto()
+    """A stop came while the attempt was opening: no model is asked."""
+    STREAMING = auto()
+    """A stop cancels the attempt."""
+    ENDING = auto()
+    """A stop has no effect, because the end is being shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What steps have used together."""
+
+    usage: Usage = field(default_factory=Usage)
+    usd: float | None = 0.0
+    """None if the price of one step is unknown. A price depends on one request's size."""
+
+    def plus(self, usage: Usage | None, usd: float | None) -> "Used":
+        """Returns this and what one more step has used."""
+        whole_usd = None if self.usd is None or usd is None else self.usd + usd
+        return Used(self.usage + (usage or Usage()), whole_usd)
+
+
 @dataclass(eq=False)
 class AnswerAttempt:
     """One attempt at a job, and its progress."""
@@ -46,20 +72,13 @@ class AnswerAttempt:
     step: StepUnderWay | None = None
     """The last request to a model; None if no model was asked, or if it charges nothing."""
     first_token_s: float | None = None
-    streaming: bool = False
-    """Whether a stop may cancel the attempt; services/answering.py says when."""
+    phase: Phase = Phase.OPENING
     cancellation: Cancellation | None = None
     """Why the attempt is being canceled."""
-    stop_asked: bool = False
-    """A stop came before the model was asked."""
-    earlier: Shown = field(default_factory=Shown)
-    """What an earlier attempt left in Slack."""
     searches: int = field(init=False)
     """How often the vendor searched the web, in complete steps."""
-    used: Usage = field(default_factory=Usage)
-    """The usage of the steps that this attempt recorded."""
-    used_usd: float | None = 0.0
-    """What they cost together; None if the price of one is unknown. A price depends on one request's size."""
+    used: Used = Used()
+    """By the steps that this attempt recorded."""
     opened: Sequence[OpenedFile] = ()
     """Files of the question. A notice below the answer names those that were not read."""
     prompt_version: str | None = None
@@ -97,19 +116,9 @@ class AnswerAttempt:
     def step_recorded(self, recorded: Step, usage: Usage | None, cost_usd: float | None) -> None:
         """Notes that a step is on record with its usage, which no longer counts for the attempt."""
         self.answer.steps.append(recorded)
-        self.used += usage or Usage()
-        self.used_usd = self.whole_cost_usd(cost_usd)
+        self.used = self.used.plus(usage, cost_usd)
         if self.step is not None:
             self.step.input_tokens = self.step.output_chars = 0
-
-    def whole_cost_usd(self, last_usd: float | None) -> float | None:
-        """Returns what all steps cost together; None if the price of one is unknown."""
-        return None if self.used_usd is None or last_usd is None else self.used_usd + last_usd
-
-    @property
-    def part(self) -> str:
-        """The text that stays of an incomplete answer: this attempt's, or an earlier one's if that is longer."""
-        return self.earlier.part(self.answer.text)
 
     @property
     def spent(self) -> Spent:
@@ -120,9 +129,13 @@ class AnswerAttempt:
         output_tokens = int(step.output_chars / CHARS_PER_TOKEN)
         return Spent(step.input_tokens, output_tokens, step.model, self.job.version, len(self.answer.steps))
 
-    def close(self, end: End) -> End:
-        """Ends the answer; returns the end with all that is recorded of it and shown below the text."""
-        answer, part = self.answer, self.part
+    def close(self, end: End, shown: Shown = NOTHING_SHOWN) -> End:
+        """Ends the answer; returns the end with all that is recorded of it and shown below the text.
+
+        `shown`: what an earlier attempt left in Slack.
+        """
+        answer = self.answer
+        part = shown.part(answer.text)
         if not end.reason.is_answer and part != answer.text:
             answer.keep_earlier(part)
         left_out = self.completion.left_out if self.completion else ()

@@ -28,8 +28,8 @@ or the question was edited, it releases the job with the text so far; if another
 writes nothing (`Cancellation`). If Slack refuses the bot token and the model has not been asked, the attempt cancels
 itself and releases the job, which is claimed again when the token works.
 
-`streaming` is true during step 3 only. A stop cancels the attempt then. Earlier, `stop_asked` ends it before the model
-is asked. Later the answer is complete and its end is being shown, so the stop has no effect: a cancellation at that
+A stop cancels the attempt during step 3 only (`Phase`). Earlier, it is noted and ends the attempt before the model is
+asked. Later the answer is complete and its end is being shown, so the stop has no effect: a cancellation at that
 moment would leave a job that nobody ends.
 
 An error that nobody expected ends the job as INTERNAL_ERROR, and the outbox shows that. It is never left running.
@@ -60,6 +60,7 @@ from bot.core.job import End
 from bot.core.limits.access import Denial
 from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import asks_of
+from bot.core.reply.messages import NOTHING_SHOWN
 from bot.core.reply.resuming import Seam
 from bot.core.step_turns import items_of, with_room, with_steps
 from bot.core.stream import MAX_SEARCHES, Completion, FinishReason, Searching
@@ -68,7 +69,7 @@ from bot.errors import CapReached, EndReason, NotShown, ProviderError, StoreErro
 from bot.prices import ModelPrices
 from bot.providers.models import Models, Provider
 from bot.services.access_control import AccessControl
-from bot.services.answer_attempt import AnswerAttempt, Cancellation
+from bot.services.answer_attempt import AnswerAttempt, Cancellation, Phase
 from bot.services.assistant_pane import AssistantPane
 from bot.services.insisting import insist
 from bot.services.metrics import JobLife, Metrics, Times, waited_s
@@ -178,11 +179,10 @@ class Answering:
                 return
             signs = await self.pane.begin(attempt.job.question)
             reply = await self.replies.open(attempt.answer, status_shown=signs.status, has_stop=signs.stop)
-            attempt.earlier = reply.shown
             if attempt.job.checkpoint.end or reply.shown.ended:
                 await self._complete_end(attempt, reply)
                 return
-            end = attempt.close(await self._end(attempt, reply, denial))
+            end = attempt.close(await self._end(attempt, reply, denial), reply.shown)
             await reply.finish(end)
             await self._record_shown_end(attempt, reply)
         except asyncio.CancelledError:
@@ -244,13 +244,13 @@ class Answering:
         """Asks the model if nothing forbids it; returns how the answer ended. Raises _TokenRefused."""
         if denial is not None:
             return End(EndReason.DENIED, denial)
-        if attempt.stop_asked:
-            return _stopped(attempt)
+        if attempt.phase is Phase.STOP_ASKED:
+            return _stopped(attempt, reply)
         if attempt.job.interruptions >= MAX_INTERRUPTIONS:
             return End(EndReason.INTERRUPTED_TOO_OFTEN, texts.INTERRUPTED)
         if not (attempt.job.question.text or attempt.job.question.files):
             # The question was deleted, and its job was released before the stop reached it.
-            return _stopped(attempt)
+            return _stopped(attempt, reply)
         try:
             return await self._stream(attempt, reply)
         except (_TokenRefused, _NeedsApproval, NotOurs):
@@ -260,16 +260,16 @@ class Answering:
         except asyncio.CancelledError:
             if attempt.cancellation is not Cancellation.STOPPED:
                 raise
-            return _stopped(attempt)
+            return _stopped(attempt, reply)
         except Exception as error:
             log.error("job %d: unexpected error, ending it: %s", attempt.job.id, trace_of(error))
             return End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR)
         finally:
-            attempt.streaming = False
+            attempt.phase = Phase.ENDING
 
     async def _stream(self, attempt: AnswerAttempt, reply: LiveReply) -> End:
         """Builds the prompt and asks the model."""
-        attempt.streaming = True
+        attempt.phase = Phase.STREAMING
         questions = (attempt.job.question, *attempt.job.earlier)
         if not any(question.files or without_address(question.text, self.me.user_id) for question in questions):
             return End(EndReason.NOTHING_ASKED, texts.HELP)
@@ -434,9 +434,9 @@ class Answering:
         if await self._record(attempt, reply, reply.for_outbox) and end is not None:
             total_s = self.clock.monotonic() - attempt.claimed_at
             times = Times(waited_s(attempt.job, self.clock.now() - total_s), total_s, attempt.first_token_s)
-            whole = replace(end, usage=attempt.used + end.usage) if end.usage else end
-            cost_usd = attempt.whole_cost_usd(self._cost_usd(end))
-            self.metrics(JobLife.of(attempt.job, whole, times, cost_usd, reply.calls))
+            used = attempt.used.plus(end.usage, self._cost_usd(end))
+            whole = replace(end, usage=used.usage) if end.usage else end
+            self.metrics(JobLife.of(attempt.job, whole, times, used.usd, reply.calls))
             if end.usage is not None:
                 self.quota.warn(attempt.job.question)
 
@@ -445,7 +445,8 @@ class Answering:
 
     async def _end_with_internal_error(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
         """Ends the job on record after an unexpected error, and has the outbox show that."""
-        attempt.close(End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR))
+        shown = reply.shown if reply else NOTHING_SHOWN
+        attempt.close(End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR), shown)
         if reply is not None:
             await reply.leave()
         await self._record(attempt, reply, OutboxKind.SHOW_END)
@@ -512,9 +513,9 @@ def _completion(step: StepUnderWay) -> Completion:
     return step.completion
 
 
-def _stopped(attempt: AnswerAttempt) -> End:
+def _stopped(attempt: AnswerAttempt, reply: LiveReply) -> End:
     """Returns the end of a stopped answer. The footer says so below its text; a reply without text needs a sentence."""
-    return End(EndReason.STOPPED, "" if attempt.part else texts.STOPPED)
+    return End(EndReason.STOPPED, "" if reply.shown.part(attempt.answer.text) else texts.STOPPED)
 
 
 def _failed(attempt: AnswerAttempt, error: TypistError) -> End:

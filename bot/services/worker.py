@@ -14,7 +14,7 @@ Canceling an attempt
 --------------------
 An attempt is canceled at most once, for the first reason (`Cancellation`): a second cancellation would end the calls
 with which the attempt leaves its reply and releases its job. A stop cancels an attempt only while the model is asked
-(`AnswerAttempt.streaming`). Before that it is noted in `stop_asked`, and while the end is being shown it has no effect.
+(`Phase`). Before that it is noted, and while the end is being shown it has no effect.
 
 A heartbeat's answer may be about an attempt that is over: the job was released or ended, and claimed again while the
 heartbeat was on its way. So each answer is compared with the attempt that is live now. A newer attempt at a job waits
@@ -47,7 +47,7 @@ from bot.core.answer import Answer
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.lease import Lease
 from bot.errors import StoreError, trace_of
-from bot.services.answer_attempt import AnswerAttempt, Cancellation
+from bot.services.answer_attempt import AnswerAttempt, Cancellation, Phase
 from bot.services.replies import Replies
 from bot.store.queue.producers import QuestionQueue
 from bot.store.queue.worker import WorkerQueue
@@ -261,8 +261,9 @@ class Worker:
         attempt, task = self._live.get(job_id, (None, None))
         if attempt is None or task is None or attempt.cancellation is not None:
             return
-        if reason is Cancellation.STOPPED and not attempt.streaming:
-            attempt.stop_asked = True
+        if reason is Cancellation.STOPPED and attempt.phase is not Phase.STREAMING:
+            if attempt.phase is Phase.OPENING:
+                attempt.phase = Phase.STOP_ASKED
             return
         log.info("job %d: canceled: %s", job_id, reason.name.lower())
         attempt.cancellation = reason

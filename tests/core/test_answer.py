@@ -41,7 +41,7 @@ def test_text_takes_little_more_memory_than_its_characters() -> None:
         held_bytes, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert held_bytes < 2 * answer.chars
+    assert held_bytes < 2 * len(answer.text)
 
 
 def test_continued_answer_has_its_first_part_on_record() -> None:
@@ -99,7 +99,7 @@ def test_recorded_pieces_make_the_text_in_any_order_of_writes(steps: list[str]) 
         assert piece.start <= len(text)
         text = text[: piece.start] + piece.text
     assert text == answer.text[: len(text)]
-    assert writing or len(text) == answer.chars
+    assert writing or len(text) == len(answer.text)
 
 
 def test_sources_are_recorded_with_the_text_or_after_it() -> None:

@@ -9,7 +9,7 @@ from bot.core.stream import Citation, Completion, FinishReason, Opaque, Thinking
 from bot.core.tool_calls import Step
 from bot.core.trust import ASKERS
 from bot.errors import EndReason
-from bot.services.answer_attempt import CHARS_PER_TOKEN, AnswerAttempt
+from bot.services.answer_attempt import CHARS_PER_TOKEN, AnswerAttempt, Used
 from tests.services.answering import MODEL, QUESTION
 
 CALL = ToolCall(0, "call_1", "notes__list", {})
@@ -75,12 +75,12 @@ def test_recorded_step_no_longer_counts_as_spent() -> None:
     attempt.receive("Because it is.", 12.0)
     assert attempt.spent == Spent(30, int(14 / CHARS_PER_TOKEN), MODEL, version=3, step_no=0)
     attempt.step_recorded(step(), Usage(20, 2), 0.5)
-    assert (attempt.spent, attempt.answer.steps, attempt.used) == (Spent(), [step()], Usage(20, 2))
+    assert (attempt.spent, attempt.answer.steps, attempt.used) == (Spent(), [step()], Used(Usage(20, 2), 0.5))
     attempt.step_recorded(step(1), None, None)
     attempt.step_began(MODEL, 40, ASKERS)
-    assert (attempt.spent, attempt.used) == (Spent(40, 0, MODEL, version=3, step_no=2), Usage(20, 2))
+    assert (attempt.spent, attempt.used) == (Spent(40, 0, MODEL, version=3, step_no=2), Used(Usage(20, 2), None))
     attempt.step_recorded(step(2), Usage(5, 1), 0.5)
-    assert attempt.used == Usage(25, 3)
+    assert attempt.used == Used(Usage(25, 3), None)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_whole_cost_is_known_if_all_steps_have_a_price(
     attempt = attempt_at()
     for number, cost_usd in enumerate(recorded_usd):
         attempt.step_recorded(step(number), Usage(20, 2), cost_usd)
-    assert attempt.whole_cost_usd(last_usd) == whole_usd
+    assert attempt.used.plus(Usage(5, 1), last_usd).usd == whole_usd
 
 
 def test_estimate_counts_for_the_step_that_has_no_reported_usage() -> None:

@@ -12,7 +12,7 @@ from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Piece, Pulse, Spent
 from bot.core.lease import LEASE_S, Lease
 from bot.errors import StoreError
-from bot.services.answer_attempt import AnswerAttempt, Cancellation
+from bot.services.answer_attempt import AnswerAttempt, Cancellation, Phase
 from bot.services.replies import LiveReply
 from bot.services.worker import (
     BEAT_TIMEOUT_S,
@@ -131,7 +131,7 @@ class Answers:
 
     async def answer(self, attempt: AnswerAttempt) -> None:
         self.attempts.append(attempt)
-        attempt.streaming = self.streaming
+        attempt.phase = Phase.STREAMING if self.streaming else Phase.OPENING
         try:
             await self.may_end.wait()
         except asyncio.CancelledError:
@@ -371,7 +371,7 @@ def test_stop_before_or_after_the_stream_is_noted_and_cancels_nothing() -> None:
         stage.worker.stop_answer(99)
         await asyncio.sleep(1)
         assert stage.cancellations == []
-        assert stage.answers.attempts[0].stop_asked
+        assert stage.answers.attempts[0].phase is Phase.STOP_ASKED
 
     on_stage(work, WorkerStage(MemoryQueue([JOB]), answers=Answers(streaming=False)))
 

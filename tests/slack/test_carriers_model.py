@@ -261,7 +261,7 @@ class Telling:
             self.process.scheduler.allow_stream(job)
             self.handles.append(handle)
             # The model goes on where the record ends.
-            if rest := self.model_texts[number][answer.chars :]:
+            if rest := self.model_texts[number][len(answer.text) :]:
                 handle.append(rest)
 
     def messages(self, number: int) -> list[Message]:

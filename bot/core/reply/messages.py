@@ -89,6 +89,9 @@ class Shown:
         return self.text if len(text) < max(self.chars, len(self.text)) and self.text else text
 
 
+NOTHING_SHOWN = Shown()
+
+
 def current_pages(job: Job) -> list[RecordedMessage]:
     """Returns the pages on record that show the job's version of the answer."""
     pages = (message for message in job.messages if message.role is MessageRole.PAGE)

@@ -35,6 +35,7 @@ from bot.core.reply.attachments import Attached, AttachedFile
 from bot.core.reply.edits import PLAIN_BYTES, Edits, Post, Update
 from bot.core.reply.life import TURNS, Life, Turn
 from bot.core.reply.messages import (
+    NOTHING_SHOWN,
     Begin,
     Call,
     Carrier,
@@ -57,7 +58,6 @@ MAX_PAGES_WITHOUT_FILE = 20
 UPLOAD_TRIES = 3
 EDITS_AFTER_A_STEP = 2
 """After so many edits without a new search or call, the reply is edited as often as any other."""
-NOTHING_SHOWN = Shown()
 
 
 class Reply:
