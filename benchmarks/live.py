@@ -1,19 +1,23 @@
 """Measures how fresh live answers are, within Slack's budgets, with a model that sends 40 words/s.
 
-Run: python -m benchmarks.live [--rows 1,8,20,50,20-a-minute,60-a-minute] [--carriers auto,edit]
-    [--posts generous,strict] [--seed 1]
+Run: python -m benchmarks.live [--rows 1,8,20,50,20-a-minute,60-a-minute,one-channel]
+    [--carriers auto,edit,20-words,3-s] [--posts generous,strict] [--seed 1]
 
-A row is a number of simultaneous questions, or so many a minute at random over some minutes. Each answer has 600 words.
-Each row runs once with each carrier (BOT_CARRIER), one after the other, with a new bot process and a new sandbox, so
-that all budgets are unused. The sandbox enforces the budgets of all methods, and of posts in each channel. How many
-posts a channel takes isn't known, so each row also runs with each rule for posts (sandbox/web_api/budgets.py).
+A row is a number of simultaneous questions, or so many a minute at random over some minutes, in some channels and
+direct messages. Each answer has 600 words. Each row runs once with each carrier (BOT_CARRIER), one after the other,
+with a new bot process and a new sandbox, so that all budgets are unused. The sandbox enforces the budgets of all
+methods, and of posts in each channel. How many posts a channel takes isn't known, so each row also runs with each rule
+for posts (sandbox/web_api/budgets.py).
 
 Half of the questions start threads in channels, the other half are asked in the app's direct messages, where an agent
-answers each question in a thread of its own. Each thread has one person. Only there may answers come as native streams:
-in a channel's thread with several people, only one of them would see a stream grow.
+answers each question in a thread of its own. "In one channel" has no direct messages. Each thread has one person. Only
+there may answers come as native streams: in a channel's thread with several people, only one of them would see a stream
+grow. Messages and notifications are those that the asker gets for an answer, on average.
 
-Exits with 1 if a carrier misses a target, gets too many 429s (none with the generous rule for posts), or loses or
-doubles a word.
+Beside Typist with each carrier, two rivals can be measured, small bots with simpler rules (benchmarks/rivals.py).
+
+Exits with 1 if `auto` misses a target, gets too many 429s (none with the generous rule for posts), or loses or doubles
+a word.
 """
 
 import argparse
@@ -36,6 +40,7 @@ from benchmarks.process import Process, running
 from benchmarks.readers import Place, Readers
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import POST_RULES
+from sandbox.workspace import Channel, User
 
 WORDS = 600
 WORDS_PER_S = 40
@@ -49,13 +54,8 @@ WARM_UP_S = 1.0
 """Wait after connecting, so that the start isn't measured."""
 OVERHEAD_S = 8.0
 """About how long a row takes besides its questions and answers."""
-MANIFEST = Path(__file__).parent.parent / "manifest.agent.json"
-CHANNELS = ("C0GENERAL", "C0RANDOM", "C0PROJECTX")
-PEOPLE = ("ada", "grace", "alan")
-
-POSTS_LIMITED = 2
-"""429s of posts that the strict rule may cost: Typist tries longer bursts of posts until Slack refuses one."""
-EVERY_PLACEHOLDER_S = 0.5
+ROOT = Path(__file__).parent.parent
+MANIFEST = ROOT / "manifest.agent.json"
 
 Targets = Mapping[str, float]
 """The most of a figure of LiveResult, in seconds."""
@@ -63,22 +63,27 @@ Targets = Mapping[str, float]
 
 @dataclass(frozen=True)
 class LiveRow:
-    """The questions of one row, and the targets of each carrier."""
+    """The questions of one row, and Typist's targets."""
 
     name: str
     at_s: tuple[float, ...]
     """When each question is asked, in seconds from the start."""
     counted: int
     """Number of answers that share a minute's edits."""
-    targets: Mapping[str, Targets]
+    targets: Targets
+    strict_targets: Targets = field(default_factory=dict)
+    """Those that differ with the strict rule for posts."""
+    places: int = 6
+    """The channels and direct messages in which the questions are asked; half of them are direct messages."""
     slow_s: float = 0.0
     """About how much longer the row takes because calls run out."""
-    strict_targets: Targets = field(default_factory=lambda: {"placeholder max": EVERY_PLACEHOLDER_S})
-    """The targets of all carriers with the strict rule for posts."""
+    posts_limited: int = 2
+    """429s of posts that the strict rule may cost: Typist tries longer bursts of posts until Slack refuses one."""
 
 
-BOT = ("-m", "bot", "run")
-CARRIERS = ("auto", "edit", "stream")
+TYPIST = ("-m", "bot", "run")
+RIVALS = ("20-words", "3-s")
+CARRIERS = ("auto", "edit", "stream", *RIVALS)
 
 
 @dataclass(frozen=True)
@@ -90,19 +95,23 @@ class LiveResult:
     """Calls that got 429, by method."""
     calls: Counter[str]
     """Calls that Slack accepted, by method."""
+    messages: int
+    """Messages that the bot has posted, streams included."""
+    notifications: int
+    """How often people were notified."""
     cpu_share: float
     """Share of one core, from the first question to the last visible word."""
     peak_bytes: int
 
     def figure(self, name: str) -> float:
-        """Returns `stale`, or `placeholder`, `first`, `final`, `doubled` with ` p50`, ` p95` or ` max`.
+        """Returns `stale`, or `sign`, `first`, `final`, `doubled` with ` p50`, ` p95` or ` max`.
 
         Infinite if it is missing.
         """
         what, _, which = name.partition(" ")
         if what == "stale":
             return _finite(statistics.fmean(answer.staleness_s for answer in self.lags))
-        field = {"first": "first_word_s"}.get(what, f"{what}_s")
+        field = {"first": "first_word_s", "sign": "placeholder_s"}.get(what, f"{what}_s")
         values = sorted(_finite(getattr(answer, field)) for answer in self.lags)
         return values[math.ceil(len(values) * {"p50": 0.5, "p95": 0.95, "max": 1.0}[which]) - 1]
 
@@ -114,20 +123,24 @@ class LiveResult:
 
 def rows(seed: int) -> dict[str, LiveRow]:
     """Returns all rows by their name on the command line."""
-    first, stale, final = "first p95", "stale", "final p95"
-    shown = {"placeholder max": EVERY_PLACEHOLDER_S}
-    alone = {"placeholder p95": 0.3, first: 0.3, stale: 0.75, final: 0.3}
-    at_8, at_20 = {**shown, first: 0.5, stale: 1.2}, {**shown, first: 1.0, stale: 3.0}
-    at_8_edits = {**shown, first: 1.0, stale: 2.4, final: 1.0}
-    at_20_edits = {**shown, stale: 7.5, final: 2.0}
-    at_50, at_20_a_minute = {final: 2.0, stale: 7.5}, {**shown, first: 1.0, stale: 3.0, final: 1.0}
+
+    def targets(sign_s: float, first_s: float, stale_s: float, final_s: float) -> Targets:
+        return {"sign p95": sign_s, "first p95": first_s, "stale": stale_s, "final p95": final_s}
+
+    at_50 = LiveRow("50 at once", (0.0,) * 50, 50, targets(1.0, 1.0, 4.5, 1.0), places=12, slow_s=20, posts_limited=5)
+    in_10_s = tuple(0.5 * number for number in range(20))
+    # A channel takes a burst of ten posts and then one a second, or five in five seconds.
+    one_channel = targets(1.0, 12.0, math.inf, 2.0)
     return {
-        "1": LiveRow("1 at once", (0.0,), 1, {"auto": alone, "edit": alone}),
-        "8": LiveRow("8 at once", (0.0,) * 8, 8, {"auto": at_8, "edit": at_8_edits}),
-        "20": LiveRow("20 at once", (0.0,) * 20, 20, {"auto": at_20, "edit": at_20_edits}, 5),
-        "50": LiveRow("50 at once", (0.0,) * 50, 50, {"auto": at_50}, 20, {}),
-        "20-a-minute": LiveRow("20 a minute", _scattered(seed, 20, 3), 20, {"auto": at_20_a_minute}),
-        "60-a-minute": LiveRow("60 a minute", _scattered(seed, 60, 2), 60, {"auto": {final: 2.0}}, 10, {}),
+        "1": LiveRow("1 at once", (0.0,), 1, targets(0.2, 0.1, 0.4, 0.1)),
+        "8": LiveRow("8 at once", (0.0,) * 8, 8, targets(0.3, 0.3, 0.8, 0.4)),
+        "20": LiveRow("20 at once", (0.0,) * 20, 20, targets(0.5, 1.0, 1.8, 0.5), places=5, slow_s=5),
+        "50": at_50,
+        "20-a-minute": LiveRow("20 a minute", _scattered(seed, 20, 3), 20, targets(0.3, 0.5, 1.8, 0.4)),
+        "60-a-minute": LiveRow(
+            "60 a minute", _scattered(seed, 60, 2), 60, targets(0.5, 1.0, 6.5, 1.0), places=4, slow_s=10
+        ),
+        "one-channel": LiveRow("one channel", in_10_s, 20, one_channel, {"first p95": 16.0}, places=1, slow_s=15),
     }
 
 
@@ -139,33 +152,50 @@ def _scattered(seed: int, a_minute: int, minutes: int) -> tuple[float, ...]:
 async def measure(carrier: str, row: LiveRow, posts: str) -> LiveResult:
     """Measures a carrier in one row, with its own sandbox and model. `posts`: the rule for posts."""
     limits = {"chat.update": EDITS_A_MINUTE}
+    bot = ("-m", "benchmarks.rivals", carrier) if carrier in RIVALS else TYPIST
+    settings = {"PYTHONPATH": str(ROOT)} if carrier in RIVALS else {"BOT_CARRIER": carrier}
     async with (
         Sandbox(manifest=json.loads(MANIFEST.read_text()), budgets=limits, posts=POST_RULES[posts]) as sandbox,
         NumberedModel(WORDS_PER_S, FIRST_WORD_S) as model,
-        running(BOT, sandbox, model.url, settings={"BOT_CARRIER": carrier}) as process,
+        running(bot, sandbox, model.url, settings=settings) as process,
     ):
         await sandbox.wait_for_bot()
         await asyncio.sleep(WARM_UP_S)
+        askers = _askers(sandbox, row.places)
         readers = Readers(sandbox.workspace)
         cpu_s, began_s = process.cpu_s(), time.monotonic()
-        asked = await _ask(sandbox, row, began_s)
+        asked = await _ask(sandbox, askers, row, began_s)
         await _until_complete(readers, asked)
         cpu_share = (process.cpu_s() - cpu_s) / (time.monotonic() - began_s)
         await asyncio.sleep(SETTLED_S)
         return _result(sandbox, model, readers, asked, cpu_share, process)
 
 
-async def _ask(sandbox: Sandbox, row: LiveRow, began_s: float) -> list[tuple[Place, float]]:
+def _askers(sandbox: Sandbox, places: int) -> list[tuple[str, str]]:
+    """Adds people and channels to the workspace; returns who asks where: by turns in a channel and in a DM."""
+    workspace, askers = sandbox.workspace, list[tuple[str, str]]()
+    for number in range(places):
+        person = User(f"U0LIVE{number}", f"person-{number}", f"Person {number}", "#0f766e")
+        members = [person.id, workspace.bot.id]
+        direct = Channel(f"D0LIVE{number}", f"dm-{number}", "im", members, person.id)
+        channel = Channel(f"C0LIVE{number}", f"channel-{number}", "channel", members, creator=person.id)
+        workspace.users[person.id] = person
+        workspace.channels |= {direct.id: direct, channel.id: channel}
+        askers.append((person.id, (direct if number % 2 else channel).id))
+    return askers
+
+
+async def _ask(
+    sandbox: Sandbox, askers: Sequence[tuple[str, str]], row: LiveRow, began_s: float
+) -> list[tuple[Place, float]]:
     """Asks each question when it is due. Returns where and when, in the order of the questions."""
     asked = []
     for number, at_s in enumerate(row.at_s):
         await asyncio.sleep(began_s + at_s - time.monotonic())
-        person, channel = PEOPLE[number // 2 % len(PEOPLE)], CHANNELS[number // 2 % len(CHANNELS)]
-        is_direct = number % 2 == 1
-        channel = sandbox.dm(person) if is_direct else channel
+        person, channel = askers[number % len(askers)]
         text = question(number, WORDS)
         asked_at_s = time.monotonic()
-        ts = await sandbox.say(person, channel, text if is_direct else f"@typist {text}")
+        ts = await sandbox.say(person, channel, text if channel.startswith("D") else f"@typist {text}")
         asked.append(((channel, ts), asked_at_s))
     return asked
 
@@ -194,6 +224,8 @@ def _result(
         ],
         limited=Counter(call.method for call in sandbox.calls if call.error == "ratelimited"),
         calls=Counter(call.method for call in sandbox.calls if call.ok),
+        messages=readers.posted,
+        notifications=sum(int(count["count"]) for count in sandbox.notifications.counts_json()),
         cpu_share=cpu_share,
         peak_bytes=process.peak_bytes(),
     )
@@ -205,8 +237,8 @@ def _finite(value: float) -> float:
 
 HEADER = (
     f"{'row':<12} {'posts':<8} {'carrier':<7} {'429s':>5} {'edits':>5} {'appends':>7} {'deletes':>7}  "
-    f"{'placeholder':>12}  {'first word':>12}  {'staleness':>9} {'bound':>5}  {'final':>13}  {'doubled':>7}  "
-    f"{'CPU':>6} {'memory':>7} {'broken':>6}\n"
+    f"{'sign':>12}  {'first word':>12}  {'staleness':>9} {'bound':>5}  {'final':>13}  {'doubled':>7} {'messages':>8} "
+    f"{'notices':>7} {'CPU':>6} {'memory':>7} {'broken':>6}\n"
     f"{'':<37} {'':>5} {'':>5} {'':>7} {'':>7}  {'p50   p95':>12}  {'p50   p95':>12}  {'mean':>9} {'':>5}  "
     f"{'p50    p95':>13}  {'p95':>7}"
 )
@@ -219,25 +251,26 @@ def line(row: LiveRow, carrier: str, posts: str, result: LiveResult) -> str:
     return (
         f"{row.name:<12} {posts:<8} {carrier:<7} {result.limited.total():>5} {calls['chat.update']:>5} "
         f"{calls['chat.appendStream']:>7} {calls['chat.delete']:>7}  "
-        f"{figure('placeholder p50'):5.2f} {figure('placeholder p95'):6.2f}  "
+        f"{figure('sign p50'):5.2f} {figure('sign p95'):6.2f}  "
         f"{figure('first p50'):5.2f} {figure('first p95'):6.2f}  {figure('stale'):9.2f} {bound_s:5.2f}  "
-        f"{figure('final p50'):6.2f} {figure('final p95'):6.2f}  {figure('doubled p95'):7.2f}  {result.cpu_share:6.1%} "
-        f"{result.peak_bytes / 1e6:4.0f} MB {result.broken:>6}"
+        f"{figure('final p50'):6.2f} {figure('final p95'):6.2f}  {figure('doubled p95'):7.2f} "
+        f"{result.messages / len(result.lags):8.1f} {result.notifications / len(result.lags):7.1f} "
+        f"{result.cpu_share:6.1%} {result.peak_bytes / 1e6:4.0f} MB {result.broken:>6}"
     )
 
 
 def misses(row: LiveRow, carrier: str, posts: str, result: LiveResult) -> list[str]:
-    """Returns a sentence for each missed target. `posts`: the rule for posts."""
+    """Returns a sentence for each target that Typist missed. `posts`: the rule for posts."""
     missed, what = [], f"{row.name}, {posts} posts, {carrier}"
-    targets = row.strict_targets if posts == "strict" else row.targets.get(carrier, {})
+    targets = {**row.targets, **(row.strict_targets if posts == "strict" else {})}
     for name, target_s in targets.items():
         value_s = result.figure(name)
         if value_s > target_s:
             over = (value_s - target_s) / target_s
             missed.append(f"{what}: {name} is {value_s:.2f} s, {over:.0%} over its target of {target_s:g} s")
     may_be_limited = POST_RULES["strict"].methods if posts == "strict" else frozenset[str]()
-    if (posts_limited := sum(result.limited[method] for method in may_be_limited)) > POSTS_LIMITED:
-        missed.append(f"{what}: {posts_limited} posts got 429; at most {POSTS_LIMITED} may")
+    if (posts_limited := sum(result.limited[method] for method in may_be_limited)) > row.posts_limited:
+        missed.append(f"{what}: {posts_limited} posts got 429; at most {row.posts_limited} may")
     for method, count in result.limited.items():
         if method not in may_be_limited:
             missed.append(f"{what}: {count} calls of {method} got 429; none may")
@@ -254,7 +287,8 @@ async def run(chosen: Sequence[LiveRow], rules: Sequence[str], carriers: Sequenc
         for posts, carrier in product(rules, carriers):
             result = await measure(carrier, row, posts)
             print(line(row, carrier, posts, result), flush=True)
-            missed += misses(row, carrier, posts, result)
+            if carrier == "auto":
+                missed += misses(row, carrier, posts, result)
     return missed
 
 
@@ -273,7 +307,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measures how fresh live answers are, within Slack's budgets.")
     names = list(rows(1))
     parser.add_argument("--rows", default=",".join(names), help=f"comma-separated: {', '.join(names)}")
-    parser.add_argument("--carriers", default="auto,edit", help=f"comma-separated: {', '.join(CARRIERS)}")
+    parser.add_argument(
+        "--carriers", default=",".join(("auto", "edit", *RIVALS)), help=f"comma-separated: {', '.join(CARRIERS)}"
+    )
     parser.add_argument("--posts", default=",".join(POST_RULES), help=f"comma-separated: {', '.join(POST_RULES)}")
     parser.add_argument("--seed", type=int, default=1, help="decides when the questions of a minute are asked")
     options = parser.parse_args()

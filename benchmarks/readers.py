@@ -22,6 +22,8 @@ class Readers:
     """What the bot's messages in each question's thread showed, in order."""
     sign_at_s: dict[Place, float] = field(default_factory=dict)
     """When each thread first had a status, or an agent's session that Slack shows with its own Stop."""
+    posted: int = 0
+    """The bot's messages, streams included."""
 
     def __post_init__(self) -> None:
         self.workspace.listeners.append(self._on_change)
@@ -40,5 +42,6 @@ class Readers:
             case Posted(message) | Changed(message) | Deleted(message):
                 if message.user_id != self.workspace.bot.id or message.thread_ts is None or message.ephemeral_to:
                     return
+                self.posted += isinstance(change, Posted)
                 words = None if isinstance(change, Deleted) else words_in(message.text, message.sent_blocks)
                 self.histories[message.channel, message.thread_ts].append(ShownWords(now_s, message.ts, words))
