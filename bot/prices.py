@@ -1,7 +1,8 @@
 """Prices: the operator's own, else those that the package genai-prices publishes.
 
 The package holds its prices as data. It would load newer ones only through its UpdatePrices, which Typist doesn't use:
-prices change with an update of the package, and in the operator's own file.
+prices change with an update of the package, and in the operator's own file. A model without a price has an unknown
+cost, so a dollar cap then is an error at startup.
 """
 
 import logging

@@ -7,7 +7,8 @@ States
 ------
 The database keeps three columns, and `state_of` reads the state from them: `status` (queued, running,
 awaiting_approval or ended), `attempts` (how often the job was claimed) and `end_reason`. The same status means two
-things before and after the first attempt, so the state says which:
+things before and after the first attempt, so the state says which. A column for the state would have to agree with
+these three at each claim.
 
 - QUEUED jobs were never claimed. Nothing of the answer exists but perhaps a placeholder, so a queued job may join a
   batch, and Stop ends it on the spot.

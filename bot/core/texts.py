@@ -2,6 +2,7 @@
 
 The rules: short, friendly, never blaming. The bot calls itself "I". An action, a state or a limit has the same name
 everywhere: queued, regenerate, continue, quota, Typist admin. A sentence that refuses something says what to do next.
+Spread over 20 modules, sentences couldn't be read or changed together, and one action had three names.
 
 This module imports nothing from the rest of core, so that any module can use it. A sentence with values is a function
 whose arguments are plain strings and numbers. Functions put values in as they are: where Slack would read a value as
