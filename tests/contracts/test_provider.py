@@ -4,7 +4,7 @@ import asyncio
 import logging
 import traceback
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
@@ -44,12 +44,6 @@ def wrapped(provider: Provider) -> Provider:
 
 WRAPS = pytest.mark.parametrize("wrap", [plain, wrapped], ids=["plain", "wrapped"])
 ALL_APIS = pytest.mark.parametrize("api", APIS, ids=str)
-
-
-@pytest.fixture
-async def vendor() -> AsyncIterator[VendorServer]:
-    async with VendorServer() as server:
-        yield server
 
 
 class TestAnAnswer:

@@ -1,6 +1,5 @@
 """Images and PDFs: how each API gets them, and what happens to files that a model can't take."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -30,12 +29,6 @@ BLIND = [
     refusal(400, {"error": {"type": "invalid_request_error", "message": "Could not process image"}}),
     refusal(413, {"error": {"type": "request_too_large", "message": "Request exceeds the maximum size"}}),
 ]
-
-
-@pytest.fixture
-async def vendor() -> AsyncIterator[VendorServer]:
-    async with VendorServer() as server:
-        yield server
 
 
 def asked(vendor: VendorServer, number: int = -1) -> Any:

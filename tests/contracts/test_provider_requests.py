@@ -1,7 +1,6 @@
 """The requests to each API, and how they are authorized."""
 
 import socket
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -19,12 +18,6 @@ from tests.streams import steps
 from tests.streams.server import VendorResponse, VendorServer, refusal
 
 CACHED = Prompt(PROMPT.system, PROMPT.turns, "c0ffee")
-
-
-@pytest.fixture
-async def vendor() -> AsyncIterator[VendorServer]:
-    async with VendorServer() as server:
-        yield server
 
 
 async def test_responses_requests_are_not_stored(vendor: VendorServer) -> None:

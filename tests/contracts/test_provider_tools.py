@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import process_time
 from typing import Any
@@ -30,12 +30,6 @@ ALL_APIS = pytest.mark.parametrize("api", APIS, ids=str)
 OSLO, ROME = '{"zone": "Oslo"}', '{"zone": "Róma"}'
 IN_OSLO, IN_ROME = {"zone": "Oslo"}, {"zone": "Róma"}
 USAGE = Usage(speech.INPUT_TOKENS, steps.OUTPUT_TOKENS)
-
-
-@pytest.fixture
-async def vendor() -> AsyncIterator[VendorServer]:
-    async with VendorServer() as server:
-        yield server
 
 
 def json_answer(body: bytes) -> VendorResponse:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -60,12 +59,6 @@ def thoughtful(name: str) -> tuple[list[bytes], bytes, list[bytes]]:
     events = [event + b"\n\n" for event in speech.documented(name).split(b"\n\n") if event]
     at = next(at for at, event in enumerate(events) if b"A greet" in event)
     return events[:at], events[at], events[at + 1 :]
-
-
-@pytest.fixture
-async def vendor() -> AsyncIterator[VendorServer]:
-    async with VendorServer() as server:
-        yield server
 
 
 class TestStall:

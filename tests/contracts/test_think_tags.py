@@ -1,7 +1,6 @@
 """Reasoning never appears in the answer, in every form that vendors and servers use, however it is cut into deltas."""
 
 import json
-from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
@@ -75,12 +74,6 @@ def test_chunking_makes_no_difference(texts: list[str], cuts: list[int], model: 
     at = sorted({0, *(cut for cut in cuts if cut < len(text)), len(text)})
     deltas = [text[low:high] for low, high in pairwise(at)]
     assert answer(model, deltas) == answer(model, [text])
-
-
-@pytest.fixture
-async def vendor() -> AsyncIterator[VendorServer]:
-    async with VendorServer() as server:
-        yield server
 
 
 class TestReasoning:

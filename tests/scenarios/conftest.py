@@ -11,13 +11,15 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import app
-from bot.clock import Clock
+from bot.clock import Clock, SystemClock
 from bot.core import texts
 from bot.core.reply.markdown.escaping import JOINER
 from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings
+from bot.store import Stores
 from sandbox.blocks.elements import interactive
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
@@ -180,6 +182,20 @@ async def sandbox() -> AsyncIterator[Sandbox]:
     loop = asyncio.get_running_loop()
     async with Sandbox(redelivery_delays_s=(0.0, 1.0, 2.0), manifest=manifest(), monotonic=loop.time) as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def web(sandbox: Sandbox) -> AsyncWebClient:
+    """Returns a client of the Web API with the bot's token."""
+    return AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
+
+
+@pytest.fixture
+async def another_process(database_url: str) -> AsyncIterator[Stores]:
+    """Yields the bot's database as another process opens it."""
+    store = await Stores.open(database_url, "w2", SystemClock())
+    yield store
+    await store.close()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from bot.clock import SystemClock
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.settings import Settings
 from bot.store import Stores
@@ -19,13 +18,6 @@ from tests.streams.server import VendorServer
 @pytest.fixture
 def database_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/typist.db"
-
-
-@pytest.fixture
-async def another_process(database_url: str) -> AsyncIterator[Stores]:
-    store = await Stores.open(database_url, "w2", SystemClock())
-    yield store
-    await store.close()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.web_api.http import CallRecord
 from tests.marked import unmarked
-from tests.scenarios.conftest import Stage, growing, running, says, shown
+from tests.scenarios.conftest import Stage, buttons, growing, running, says, shown
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
 
@@ -80,6 +80,7 @@ async def test_mention_in_peoples_thread_has_that_thread_as_context(stage: Stage
 async def test_mention_without_text_gets_a_hint_and_no_model_request(stage: Stage, text: str) -> None:
     asked = await stage.sandbox.say("ada", "general", text)
     assert await stage.answers("general", asked) == [texts.HELP]
+    assert buttons(stage.bots("general", asked)[0]) == []
     assert stage.vendor.requests == []
 
 
@@ -110,20 +111,6 @@ async def test_placeholder_is_posted_at_once_and_the_answer_grows_in_it(stage: S
     assert len(seen) >= 4
     assert lengths[1:-1] == sorted(lengths[1:-1])
     assert answer == ("word " * 120).rstrip()
-
-
-async def test_queued_question_says_so_and_is_answered_after_the_first_one(
-    stage: Stage,
-) -> None:
-    stage.vendor.script(says("First. " * 40, pause_s=0.06), says("Second."))
-    asked = await stage.mention("first?")
-    await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
-    await stage.sandbox.say("grace", "general", "@typist second?", asked)
-    waiting = await stage.sandbox.wait_for(lambda: stage.bots("general", asked)[1:])
-    assert texts.QUEUED in shown(waiting[0])
-    first, second = await stage.answers("general", asked, count=2)
-    assert (first, second) == (("First. " * 40).rstrip(), "Second.")
-    assert stage.prompts()[1][1] == {"role": "assistant", "content": ("First. " * 40).rstrip()}
 
 
 async def test_long_answer_continues_in_another_message_without_lost_or_doubled_text(

@@ -33,11 +33,6 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture
-def app(sandbox: Sandbox) -> AsyncWebClient:
-    return AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(sandbox: Sandbox, visit: Visit) -> Page:
     page = await visit(sandbox.url, viewport={"width": 1440, "height": 800})
@@ -194,21 +189,21 @@ async def test_own_messages_can_be_edited_and_deleted(page: Page, sandbox: Sandb
     await expect(message(page, "not yours")).to_be_focused()
 
 
-async def test_answer_grows_in_place(page: Page, sandbox: Sandbox, app: AsyncWebClient) -> None:
+async def test_answer_grows_in_place(page: Page, sandbox: Sandbox, web: AsyncWebClient) -> None:
     await page.keyboard.type("@typist hello")
     await page.keyboard.press("Enter")
     await expect(messages(page)).to_have_count(1)
     asked = sandbox.messages(GENERAL)[0].ts
-    ts = (await app.chat_postMessage(channel=GENERAL, thread_ts=asked, **markdown("…")))["ts"]
+    ts = (await web.chat_postMessage(channel=GENERAL, thread_ts=asked, **markdown("…")))["ts"]
     answer = thread(page).get_by_role("listitem").nth(1)
     await expect(answer).to_contain_text("…")  # the thread opens by itself, beside the new question
     await expect(box(page)).to_be_focused()
     await page.evaluate("for (const node of document.querySelectorAll('.message')) node.known = true")
 
-    await app.chat_update(channel=GENERAL, ts=ts, **markdown("First **bold** words.\n\nThen"))
+    await web.chat_update(channel=GENERAL, ts=ts, **markdown("First **bold** words.\n\nThen"))
     await expect(answer.locator("strong")).to_have_text("bold")
     await answer.locator("p").first.evaluate("node => { node.known = true }")
-    await app.chat_update(channel=GENERAL, ts=ts, **markdown("First **bold** words.\n\nThen more.\n\n- and more"))
+    await web.chat_update(channel=GENERAL, ts=ts, **markdown("First **bold** words.\n\nThen more.\n\n- and more"))
     await expect(answer.locator("li")).to_have_text("and more")
 
     assert await answer.locator("p").first.evaluate("node => node.known")
@@ -217,18 +212,18 @@ async def test_answer_grows_in_place(page: Page, sandbox: Sandbox, app: AsyncWeb
 
 
 @pytest.mark.long
-async def test_scroll_position_is_kept(page: Page, sandbox: Sandbox, app: AsyncWebClient) -> None:
+async def test_scroll_position_is_kept(page: Page, sandbox: Sandbox, web: AsyncWebClient) -> None:
     for index in range(30):
         await sandbox.say("ada", GENERAL, f"message {index}")
-    ts = (await app.chat_postMessage(channel=GENERAL, **markdown("Growing")))["ts"]
+    ts = (await web.chat_postMessage(channel=GENERAL, **markdown("Growing")))["ts"]
     await expect(message(page, "Growing")).to_be_in_viewport()
     for lines in (10, 20, 40):
-        await app.chat_update(channel=GENERAL, ts=ts, **markdown("\n\n".join(["line"] * lines + ["last line"])))
+        await web.chat_update(channel=GENERAL, ts=ts, **markdown("\n\n".join(["line"] * lines + ["last line"])))
         await expect(page.get_by_text("last line")).to_be_in_viewport()
 
     await page.locator("#main .scroller").evaluate("node => { node.scrollTop = 100 }")
     await expect(message(page, "message 3")).to_be_in_viewport()
-    await app.chat_update(channel=GENERAL, ts=ts, **markdown("line\n\n" * 60 + "the end"))
+    await web.chat_update(channel=GENERAL, ts=ts, **markdown("line\n\n" * 60 + "the end"))
     await sandbox.say("grace", GENERAL, "below the fold")
     newest = page.get_by_role("button", name="Newest")
     await expect(newest).to_be_visible()
@@ -251,15 +246,15 @@ async def test_newest_message_stays_visible_while_the_input_grows(page: Page, sa
     await expect(message(page, "line 39")).to_be_in_viewport(ratio=1)
 
 
-async def test_message_content_executes_nothing(page: Page, app: AsyncWebClient) -> None:
+async def test_message_content_executes_nothing(page: Page, web: AsyncWebClient) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     attack = (
         "<script>window.hacked = 1</script> <img src=x onerror='window.hacked = 1'> &lt;b&gt;bold&lt;/b&gt; "
         "[click](javascript:window.hacked=1) ![picture](https://example.invalid/p.png) &lt;!channel&gt; the end"
     )
-    await app.chat_postMessage(channel=GENERAL, **markdown(attack))
-    await app.chat_postMessage(channel=GENERAL, text=f"plain {attack}")
+    await web.chat_postMessage(channel=GENERAL, **markdown(attack))
+    await web.chat_postMessage(channel=GENERAL, text=f"plain {attack}")
     await expect(message(page, "the end")).to_have_count(2)
     await expect(page.get_by_text("<script>window.hacked = 1</script>")).to_have_count(2)
     assert await page.evaluate("window.hacked === undefined")
@@ -272,49 +267,49 @@ async def test_message_content_executes_nothing(page: Page, app: AsyncWebClient)
     assert not [url for url in asked if "example.invalid" in url]
 
 
-async def test_fault_can_be_switched_on_and_off(page: Page, app: AsyncWebClient) -> None:
-    ts = (await app.chat_postMessage(channel=GENERAL, text="one"))["ts"]
+async def test_fault_can_be_switched_on_and_off(page: Page, web: AsyncWebClient) -> None:
+    ts = (await web.chat_postMessage(channel=GENERAL, text="one"))["ts"]
     await page.get_by_role("button", name="Simulate Slack failures").press("Enter")
     switch = page.get_by_role("switch", name="Edits refused")
     await switch.press("Space")
     await expect(switch).to_be_checked()
     with pytest.raises(SlackApiError, match="cant_update_message"):
-        await app.chat_update(channel=GENERAL, ts=ts, text="two")
+        await web.chat_update(channel=GENERAL, ts=ts, text="two")
     await switch.press("Space")
     await expect(switch).not_to_be_checked()
-    await app.chat_update(channel=GENERAL, ts=ts, text="three")
+    await web.chat_update(channel=GENERAL, ts=ts, text="three")
     await expect(message(page, "three")).to_be_visible()
     await expect(page.get_by_role("button", name="Drop the connections")).to_be_visible()
 
 
-async def test_meter_follows_the_calls(page: Page, app: AsyncWebClient) -> None:
+async def test_meter_follows_the_calls(page: Page, web: AsyncWebClient) -> None:
     await page.get_by_role("button", name="Simulate Slack failures").press("Enter")
     meter = page.get_by_role("meter", name="chat.update")
     await expect(meter).to_have_attribute("aria-valuenow", "0")
-    ts = (await app.chat_postMessage(channel=GENERAL, text="one"))["ts"]
+    ts = (await web.chat_postMessage(channel=GENERAL, text="one"))["ts"]
     for number in range(3):
-        await app.chat_update(channel=GENERAL, ts=ts, text=f"edit {number}")
+        await web.chat_update(channel=GENERAL, ts=ts, text=f"edit {number}")
     await expect(meter).to_have_attribute("aria-valuenow", "3")
     await expect(meter).to_have_attribute("aria-valuemax", "50")
     await expect(page.get_by_role("meter", name="chat.postMessage")).to_have_attribute("aria-valuenow", "1")
 
 
-async def test_ephemeral_message_is_shown_to_its_recipient_only(page: Page, app: AsyncWebClient) -> None:
-    await app.chat_postEphemeral(channel=GENERAL, user="U0ADA", text="for Ada's eyes")
+async def test_ephemeral_message_is_shown_to_its_recipient_only(page: Page, web: AsyncWebClient) -> None:
+    await web.chat_postEphemeral(channel=GENERAL, user="U0ADA", text="for Ada's eyes")
     await expect(message(page, "for Ada's eyes")).to_contain_text("Only visible to you")
     await page.get_by_role("radio", name="Grace").check()
     await expect(message(page, "for Ada's eyes")).to_have_count(0)
 
 
-async def test_assistant_status_is_shown_until_it_is_cleared(page: Page, sandbox: Sandbox, app: AsyncWebClient) -> None:
+async def test_assistant_status_is_shown_until_it_is_cleared(page: Page, sandbox: Sandbox, web: AsyncWebClient) -> None:
     asked = await sandbox.say("grace", GENERAL, "@typist a long one")
-    await app.chat_postMessage(channel=GENERAL, thread_ts=asked, text="one reply")
-    await app.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=asked, status="is thinking…")
+    await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="one reply")
+    await web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=asked, status="is thinking…")
     opener = page.get_by_role("button", name="1 reply")
     await expect(opener).to_contain_text("typist is thinking…")
     await opener.click()
     await expect(thread(page).get_by_role("status")).to_have_text("typist is thinking…")
-    await app.chat_postMessage(channel=GENERAL, thread_ts=asked, text="done")
+    await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="done")
     await expect(thread(page).get_by_role("status")).to_have_text("")
     await expect(page.get_by_role("button", name="2 replies")).to_contain_text("Last at")
 
@@ -368,9 +363,9 @@ async def test_page_reconnects_when_the_sandbox_is_back(visit: Visit) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("width", [360, 768, 1024, 1440])
-async def test_long_answer_fits_any_window(sandbox: Sandbox, app: AsyncWebClient, visit: Visit, width: int) -> None:
+async def test_long_answer_fits_any_window(sandbox: Sandbox, web: AsyncWebClient, visit: Visit, width: int) -> None:
     asked = await sandbox.say("ada", GENERAL, "@typist a long one")
-    await app.chat_postMessage(channel=GENERAL, thread_ts=asked, **markdown(LONG))
+    await web.chat_postMessage(channel=GENERAL, thread_ts=asked, **markdown(LONG))
     page = await visit(sandbox.url, viewport={"width": width, "height": 740})
     await page.get_by_role("button", name="1 reply").click()
     await expect(thread(page).get_by_role("listitem")).to_have_count(2)

@@ -24,11 +24,6 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture
-def app(sandbox: Sandbox) -> AsyncWebClient:
-    return AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
-
-
 async def opened(sandbox: Sandbox, visit: Visit, asked: str) -> Page:
     """Returns the page with the question's thread."""
     return await visit(f"{sandbox.url}/?channel={GENERAL}&thread={asked}", viewport={"width": 1440, "height": 900})
@@ -43,29 +38,29 @@ async def open_panel(page: Page) -> None:
     await page.get_by_role("button", name="Simulate Slack failures").click()
 
 
-async def streamed(sandbox: Sandbox, app: AsyncWebClient, asked: str, words: list[str]) -> None:
-    started = await app.chat_startStream(
+async def streamed(sandbox: Sandbox, web: AsyncWebClient, asked: str, words: list[str]) -> None:
+    started = await web.chat_startStream(
         channel=GENERAL, thread_ts=asked, recipient_user_id="U0ADA", recipient_team_id=sandbox.team_id
     )
     ts = started["ts"]
     for word in words:
-        await app.chat_appendStream(channel=GENERAL, ts=ts, markdown_text=word)
-    await app.chat_stopStream(channel=GENERAL, ts=ts)
+        await web.chat_appendStream(channel=GENERAL, ts=ts, markdown_text=word)
+    await web.chat_stopStream(channel=GENERAL, ts=ts)
 
 
 async def test_message_tells_its_carrier_while_the_meters_are_shown(
-    sandbox: Sandbox, app: AsyncWebClient, visit: Visit
+    sandbox: Sandbox, web: AsyncWebClient, visit: Visit
 ) -> None:
     asked = await sandbox.say("ada", "general", "@typist why?")
-    edited = (await app.chat_postMessage(channel=GENERAL, thread_ts=asked, text="…"))["ts"]
-    await streamed(sandbox, app, asked, ["It grows ", "by ", "appends."])
-    await app.chat_postMessage(channel=GENERAL, thread_ts=asked, text="Posted once.")
+    edited = (await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="…"))["ts"]
+    await streamed(sandbox, web, asked, ["It grows ", "by ", "appends."])
+    await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="Posted once.")
     page = await opened(sandbox, visit, asked)
     await expect(carrier(page, "It grows by appends.")).to_be_hidden()
     await open_panel(page)
     await expect(carrier(page, "It grows by appends.")).to_have_text("streamed, 3 appends")
     for text in ("It grows", "It grows by", "It grows by edits."):
-        await app.chat_update(channel=GENERAL, ts=edited, text=text)
+        await web.chat_update(channel=GENERAL, ts=edited, text=text)
     await expect(carrier(page, "It grows by edits.")).to_have_text("3 edits")
     await expect(carrier(page, "Posted once.")).to_have_text("")
     await page.reload()
@@ -74,30 +69,30 @@ async def test_message_tells_its_carrier_while_the_meters_are_shown(
 
 
 async def test_message_that_takes_the_place_of_a_deleted_one_says_so(
-    sandbox: Sandbox, app: AsyncWebClient, visit: Visit
+    sandbox: Sandbox, web: AsyncWebClient, visit: Visit
 ) -> None:
     asked = await sandbox.say("ada", "general", "@typist why?")
-    before = (await app.chat_postMessage(channel=GENERAL, thread_ts=asked, text="As far as edits went"))["ts"]
+    before = (await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="As far as edits went"))["ts"]
     page = await opened(sandbox, visit, asked)
     await open_panel(page)
-    await app.chat_postMessage(channel=GENERAL, thread_ts=asked, text="The whole answer.")
+    await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="The whole answer.")
     await expect(carrier(page, "The whole answer.")).to_have_text("")
-    await app.chat_delete(channel=GENERAL, ts=before)
+    await web.chat_delete(channel=GENERAL, ts=before)
     await expect(carrier(page, "The whole answer.")).to_have_text("replaces a deleted message")
     await sandbox.say("ada", "general", "@typist and then?", asked)
-    await app.chat_postMessage(channel=GENERAL, thread_ts=asked, text="Another answer.")
+    await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="Another answer.")
     await expect(carrier(page, "Another answer.")).to_have_text("")
 
 
 async def test_all_methods_have_meters_and_those_without_a_call_are_folded_away(
-    sandbox: Sandbox, app: AsyncWebClient, visit: Visit
+    sandbox: Sandbox, web: AsyncWebClient, visit: Visit
 ) -> None:
     asked = await sandbox.say("ada", "general", "@typist why?")
     page = await opened(sandbox, visit, asked)
     await open_panel(page)
     meters = page.get_by_role("meter")
     await expect(meters).to_have_count(2)
-    await streamed(sandbox, app, asked, ["One ", "two."])
+    await streamed(sandbox, web, asked, ["One ", "two."])
     for method, used, limit in (("chat.startStream", 1, 20), ("chat.appendStream", 2, 100), ("chat.stopStream", 1, 20)):
         meter = page.get_by_role("meter", name=method)
         await expect(meter).to_have_attribute("aria-valuenow", str(used))
@@ -105,7 +100,7 @@ async def test_all_methods_have_meters_and_those_without_a_call_are_folded_away(
     await page.get_by_text(f"{len(FLOORS) - 5} other methods, not called so far").click()
     await expect(meters).to_have_count(len(FLOORS))
     for _ in range(8):
-        await app.chat_postMessage(channel=GENERAL, thread_ts=asked, text="One of many.")
+        await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="One of many.")
     burst = page.get_by_role("meter", name="posts in general")
     await expect(burst).to_have_attribute("aria-valuemax", "10")
     await expect(page.get_by_role("meter", name="chat.postMessage")).to_have_attribute("aria-valuenow", "8")

@@ -28,11 +28,6 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture
-def app(sandbox: Sandbox) -> AsyncWebClient:
-    return AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
-
-
 def heading(page: Page, name: str) -> Locator:
     return page.get_by_role("heading", name=name, exact=True)
 
@@ -50,18 +45,18 @@ def markdown(text: str) -> Json:
 
 
 async def test_reload_in_mid_answer_keeps_person_conversation_and_thread(
-    sandbox: Sandbox, app: AsyncWebClient, visit: Visit
+    sandbox: Sandbox, web: AsyncWebClient, visit: Visit
 ) -> None:
     page = await visit(sandbox.url, **WIDE)
     await page.get_by_role("radio", name="Grace").check()
     await page.get_by_role("button", name="random").click()
     asked = await sandbox.say("grace", "random", "@typist why?")
-    answer = (await app.chat_postMessage(channel="C0RANDOM", thread_ts=asked, text="One"))["ts"]
+    answer = (await web.chat_postMessage(channel="C0RANDOM", thread_ts=asked, text="One"))["ts"]
     await page.get_by_role("button", name="1 reply").click()
     await page.reload()
     await expect(page.get_by_role("radio", name="Grace")).to_be_checked()
     await expect(heading(page, "random")).to_be_visible()
-    await app.chat_update(channel="C0RANDOM", ts=answer, text="One two")
+    await web.chat_update(channel="C0RANDOM", ts=answer, text="One two")
     await expect(thread(page)).to_contain_text("One two")
 
 
@@ -200,23 +195,23 @@ async def test_at_200_percent_zoom_all_conversations_can_be_reached(
 
 
 async def test_thread_follows_its_end_after_an_answer_became_shorter(
-    sandbox: Sandbox, app: AsyncWebClient, visit: Visit
+    sandbox: Sandbox, web: AsyncWebClient, visit: Visit
 ) -> None:
     """As when edits are refused: the text goes, a notice stands in its place, and the whole answer comes later."""
     page = await visit(sandbox.url, **WIDE)
     asked = await sandbox.say("ada", GENERAL, "@typist why?")
-    answer = (await app.chat_postMessage(channel=GENERAL, thread_ts=asked, **markdown("line\n\n" * 60)))["ts"]
+    answer = (await web.chat_postMessage(channel=GENERAL, thread_ts=asked, **markdown("line\n\n" * 60)))["ts"]
     await page.get_by_role("button", name="1 reply").click()
     last = thread(page).locator(".message").last
     await expect(last).to_contain_text("line")
     for lines, end in ((40, "shorter"), (3, "a notice"), (80, "the whole answer")):
-        await app.chat_update(channel=GENERAL, ts=answer, **markdown("line\n\n" * lines + end))
+        await web.chat_update(channel=GENERAL, ts=answer, **markdown("line\n\n" * lines + end))
         await expect(thread(page).get_by_text(end)).to_be_in_viewport()
     await expect(page.get_by_role("button", name="Newest")).to_be_hidden()
 
 
 async def test_switches_keep_their_places_while_meters_and_answers_come(
-    sandbox: Sandbox, app: AsyncWebClient, visit: Visit
+    sandbox: Sandbox, web: AsyncWebClient, visit: Visit
 ) -> None:
     page = await visit(sandbox.url, **WIDE)
     await expect(page.get_by_role("region", name="Simulate Slack failures")).to_be_hidden()
@@ -225,10 +220,10 @@ async def test_switches_keep_their_places_while_meters_and_answers_come(
     before = await switch.bounding_box()
     for person in ("ada", "grace", "alan"):
         asked = await sandbox.say(person, GENERAL, f"@typist {person} asks")
-        await app.chat_postMessage(channel=GENERAL, thread_ts=asked, text="…")
-        await app.conversations_replies(channel=GENERAL, ts=asked)
-        await app.users_info(user="U0ADA")
-        await app.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=asked, status="")
+        await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="…")
+        await web.conversations_replies(channel=GENERAL, ts=asked)
+        await web.users_info(user="U0ADA")
+        await web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=asked, status="")
     await expect(page.get_by_role("meter")).to_have_count(5)
     calls = page.get_by_role("group", name="Slack calls for each answer")
     await expect(calls.get_by_text("3 calls")).to_have_count(3)
@@ -241,14 +236,14 @@ async def test_switches_keep_their_places_while_meters_and_answers_come(
 
 
 async def test_thread_and_failures_leave_room_for_the_channel(
-    sandbox: Sandbox, app: AsyncWebClient, visit: Visit
+    sandbox: Sandbox, web: AsyncWebClient, visit: Visit
 ) -> None:
     page = await visit(sandbox.url, **WIDE)
     asked = await sandbox.say("ada", GENERAL, "@typist why?")
-    answer = (await app.chat_postMessage(channel=GENERAL, thread_ts=asked, text="…"))["ts"]
-    await app.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=asked, status="")
-    await app.conversations_replies(channel=GENERAL, ts=asked)
-    await app.chat_update(channel=GENERAL, ts=answer, text="Because.")
+    answer = (await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="…"))["ts"]
+    await web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=asked, status="")
+    await web.conversations_replies(channel=GENERAL, ts=asked)
+    await web.chat_update(channel=GENERAL, ts=answer, text="Because.")
     await page.get_by_role("button", name="1 reply").click()
     before = await page.locator("#main-box").bounding_box()
     await page.get_by_role("button", name="Simulate Slack failures").click()

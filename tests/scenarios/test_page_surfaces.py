@@ -34,11 +34,6 @@ async def bolt(sandbox: Sandbox) -> AsyncIterator[AsyncApp]:
         yield bolt
 
 
-@pytest.fixture
-def web(sandbox: Sandbox) -> AsyncWebClient:
-    return AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(sandbox: Sandbox, visit: Visit) -> Page:
     page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})

@@ -9,7 +9,7 @@ from bot.settings import Settings
 from sandbox.people import Content
 from sandbox.server import Sandbox
 from tests.marked import unmarked
-from tests.scenarios.conftest import Stage, running, says
+from tests.scenarios.conftest import Stage, running
 from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.skips_waits
@@ -77,15 +77,6 @@ async def test_edited_message_is_read_as_edited_and_deleted_one_is_not_read(stag
     await stage.sandbox.say("ada", "general", "@typist and now?", root)
     assert await asked(stage, "general", root, count=2) == "and now?"
     assert stage.prompts()[-1][0]["content"] == "The build is **green**.\n\nwhy?"
-
-
-async def test_queued_question_is_answered_as_edited(stage: Stage) -> None:
-    stage.vendor.script(says("First. " * 40, pause_s=0.06), says("Second."))
-    root = await stage.mention("first?")
-    await stage.sandbox.wait_for(lambda: stage.bots("general", root))
-    waiting = await stage.sandbox.say("ada", "general", "@typist secnd?", root)
-    await stage.sandbox.edit("general", waiting, "@typist second?")
-    assert await asked(stage, "general", root, count=2) == "second?"
 
 
 async def test_first_and_newest_messages_of_a_long_thread_are_read(

@@ -46,11 +46,10 @@ async def growing_answer(stage: Stage) -> AsyncIterator[tuple[str, Message]]:
     yield asked, await reply(stage, asked, "a bot that wrote")
 
 
-@pytest.mark.parametrize("user", ["ada", "grace"])
-async def test_stop_by_asker_or_admin_keeps_the_text(stage: Stage, settings: Settings, user: str) -> None:
+async def test_stop_keeps_the_text(stage: Stage, settings: Settings) -> None:
     async with growing_answer(stage) as (asked, message):
         assert buttons(message) == [ReplyAction.STOP]
-        assert await press(stage, message, ReplyAction.STOP, user) is None
+        assert await press(stage, message, ReplyAction.STOP) is None
         await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), WITHIN_S)
         (text,) = await stage.answers("general", asked)
     assert text.startswith("Once there was a bot")
@@ -109,17 +108,6 @@ async def test_regenerate_replaces_the_answer_in_place_and_keeps_the_previous_ve
     await on_record(settings)
     answers = [turn.answer for turn in await rows(settings, turns)]
     assert answers == [long, "The second.", "A third."]
-
-
-async def test_simultaneous_presses_regenerate_once(stage: Stage, settings: Settings) -> None:
-    asked, message = await answered(stage, settings)
-    stage.vendor.script(says("The second. " * 20, pause_s=0.02))
-    notice = await asyncio.gather(*(press(stage, message, ReplyAction.REGENERATE) for _ in range(3)))
-    assert set(notice) <= {None, texts.ANSWER_UNFINISHED}
-    await reply(stage, asked, "The second.")
-    await stage.answers("general", asked)
-    await on_record(settings)
-    assert len(stage.vendor.requests) == 2
 
 
 async def test_regenerated_answer_is_queued_behind_its_threads_running_one(stage: Stage, settings: Settings) -> None:
@@ -210,7 +198,7 @@ async def test_only_the_asker_or_an_admin_may_use_the_buttons(stage: Stage) -> N
             assert notice is not None, action
             assert notice.startswith("Only the person who asked, or a Typist admin, can "), action
             assert growing(stage.bots("general", asked)[0]), action
-        assert await press(stage, message, ReplyAction.STOP) is None
+        assert await press(stage, message, ReplyAction.STOP, "grace") is None
 
 
 async def test_forged_press_gets_a_notice(stage: Stage, settings: Settings) -> None:
@@ -277,24 +265,6 @@ async def test_offer_with_a_forged_value_gets_a_notice(stage: Stage, settings: S
         _, *told = [ephemeral.text for ephemeral in stage.sandbox.workspace.ephemerals]
         assert told == [texts.ANSWER_UNKNOWN] * notices, value
     assert len(stage.vendor.requests) == 1
-
-
-async def test_reply_without_a_model_has_no_buttons(stage: Stage) -> None:
-    asked = await stage.sandbox.say("ada", "general", "@typist")
-    await stage.answers("general", asked)
-    assert buttons(stage.bots("general", asked)[0]) == []
-
-
-async def test_slacks_own_stop_stops_the_answer_in_its_thread(vendor: VendorServer) -> None:
-    async with Sandbox(subscribed=EVENTS | {"agent_session_stopped"}) as sandbox:
-        stage = Stage(sandbox, vendor)
-        async with running(settings_of(sandbox, vendor)), growing_answer(stage) as (asked, _):
-            event = {"type": "agent_session_stopped", "channel": "C0GENERAL", "thread_ts": asked}
-            for user in ("U0ALAN", "U0ADA"):
-                sandbox._emit({**event, "user": user, "streaming_message_ts": [], "event_ts": "1.0"})
-            await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), WITHIN_S)
-            await stage.answers("general", asked)
-            assert footer(stage.bots("general", asked)[0]) == "openai/test · stopped"
 
 
 async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer) -> None:

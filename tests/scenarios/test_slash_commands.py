@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.mcp.config import McpSetup, ServerConfig, StdioTransport
@@ -30,13 +29,6 @@ ALL = {"model": "openai/other", "system_prompt": "Answer in rhymes.", "mention_o
 @pytest.fixture
 def database_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/typist.db"
-
-
-@pytest.fixture
-async def another_process(database_url: str) -> AsyncIterator[Stores]:
-    store = await Stores.open(database_url, "w2", SystemClock())
-    yield store
-    await store.close()
 
 
 @pytest.fixture
