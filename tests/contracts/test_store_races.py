@@ -1,23 +1,30 @@
 """Races between workers, held at a barrier: one connection keeps its transaction open until another waits for it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clock import SystemClock
-from bot.core.conversation import Job
-from bot.core.job import Spent
+from bot.core.conversation import FollowUp, Job
+from bot.core.job import Spent, State, Status
 from bot.store import Stores
+from bot.store.engine import create_engine
 from bot.store.liveness.failure_detector import Observation
 from bot.store.queue import claim
 from bot.store.schema import jobs, workers
-from tests.contracts.stores import apart, enqueued
+from tests.contracts.stores import DONE, THREAD, YES, answered, apart, asked, enqueued, one
+from tests.contracts.transitions import states
 
 WAITS_WITHIN_S = 30.0
 """The server ends a transaction that is idle for five seconds (bot/store/engine.py)."""
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 
 async def claimed(store: Stores) -> Job:
@@ -34,10 +41,9 @@ async def observed(store: Stores) -> dict[str, Observation]:
 
 async def until_one_waits(connection: AsyncConnection) -> None:
     """Waits until a transaction waits for a lock that another one holds."""
-    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     try:
         async with asyncio.timeout(WAITS_WITHIN_S):
-            while not await connection.scalar(waiting):  # noqa: ASYNC110
+            while not await connection.scalar(sa.text(WAITING)):  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
     except TimeoutError:
         pytest.fail(f"for {WAITS_WITHIN_S} s the second transaction did not wait for a lock of the first one")
@@ -115,3 +121,121 @@ async def test_claim_skips_a_locked_job(server_store: Stores) -> None:
             pytest.fail("a claim waits for a locked job, instead of passing it by")
         await claiming.commit()
         await stopping.commit()
+
+
+# Another process acts between two statements of an operation.
+
+Act = Callable[[Stores], Awaitable[object]]
+
+
+@contextmanager
+def meanwhile(store: Stores, url: str, statement: str, act: Act) -> Iterator[list[object]]:
+    """Has another process act before this store's first statement that begins so.
+
+    The statement is sent once the other process is done or waits for a lock. Yields a list that gets its result.
+    """
+    results: list[object] = []
+
+    async def run() -> None:
+        other = Stores(create_engine(url), "w2", SystemClock())
+        results.append(await act(other))
+        await other.database.dispose()
+
+    process = threading.Thread(target=lambda: asyncio.run(run()))
+
+    def before(_connection: object, _cursor: object, sql: str, *_rest: object) -> None:
+        if process.ident is None and sql.startswith(statement):
+            process.start()
+            with psycopg.connect(url, autocommit=True) as watching:
+                while process.is_alive() and watching.execute(WAITING).fetchone() == (0,):
+                    time.sleep(0.005)
+
+    engine = store.database.engine.sync_engine
+    sa.event.listen(engine, "before_cursor_execute", before)
+    yield results
+    sa.event.remove(engine, "before_cursor_execute", before)
+    process.join()
+
+
+async def delete(store: Stores, number: int) -> bool:
+    return await store.queue.delete(THREAD.team_id, THREAD.channel_id, asked(number).ts)
+
+
+async def test_question_stopped_while_its_batch_is_claimed_stays_stopped(
+    server_store: Stores, postgresql_url: str
+) -> None:
+    ids = [await enqueued(server_store, asked(number)) for number in (1, 2, 3)]
+    with meanwhile(server_store, postgresql_url, "UPDATE jobs", lambda other: other.queue.request_stop(ids[1])) as done:
+        [job] = await server_store.worker_queue.claim(9)
+    assert done == [True]
+    assert (job.question, job.earlier) == (asked(3), (asked(1),))
+    assert (await states(server_store))[ids[1]] is State.UNBEGUN
+
+
+async def test_answer_regenerated_while_later_questions_are_claimed_goes_first(
+    server_store: Stores, postgresql_url: str
+) -> None:
+    first = await answered(server_store)
+    for number in (2, 3):
+        await enqueued(server_store, asked(number))
+    with meanwhile(
+        server_store, postgresql_url, "SELECT jobs.team_id", lambda other: other.queue.regenerate(first.id)
+    ) as done:
+        claimed = await server_store.worker_queue.claim(9)
+    assert done != [None]
+    assert [(job.id, job.earlier) for job in claimed] == [(first.id, ())]
+    assert await server_store.worker_queue.finish(claimed[0], DONE, YES)
+    assert [job.earlier for job in await server_store.worker_queue.claim(9)] == [(asked(2),)]
+
+
+async def test_question_deleted_while_its_batch_comes_apart_stays_deleted(
+    server_store: Stores, postgresql_url: str
+) -> None:
+    ids = [await enqueued(server_store, asked(number)) for number in (1, 2)]
+    job = await one(server_store)
+    assert await server_store.queue.request_stop(job.id)
+    with meanwhile(server_store, postgresql_url, "UPDATE jobs SET status", lambda other: delete(other, 1)) as done:
+        assert await delete(server_store, 2)
+    assert done == [True]
+    assert (await states(server_store))[ids[0]] is State.UNBEGUN
+
+
+async def test_question_that_is_being_deleted_is_not_claimed(server_store: Stores, postgresql_url: str) -> None:
+    job_id = await enqueued(server_store, asked(1))
+    with meanwhile(server_store, postgresql_url, "UPDATE jobs", lambda other: other.worker_queue.claim(9)) as done:
+        assert await delete(server_store, 1)
+    assert done == [[]]
+    assert await states(server_store) == {job_id: State.UNBEGUN}
+
+
+async def test_question_deleted_while_it_is_taken_along_is_left_out_of_the_answer(
+    server_store: Stores, postgresql_url: str
+) -> None:
+    await enqueued(server_store, asked(1))
+    job = await one(server_store)
+    await enqueued(server_store, asked(2))
+    with meanwhile(server_store, postgresql_url, "UPDATE jobs", lambda other: delete(other, 2)) as done:
+        assert await server_store.recorded_calls.take_follow_ups(job, 1) == (FollowUp(asked(2), 1),)
+    assert done == [True]
+    assert (await server_store.worker_queue.heartbeat({job: Spent()})).to_restart == {job.id}
+
+
+async def test_answer_is_regenerated_once_by_two_processes_at_once(server_store: Stores, postgresql_url: str) -> None:
+    job = await answered(server_store)
+    with meanwhile(server_store, postgresql_url, "UPDATE jobs", lambda other: other.queue.regenerate(job.id)) as done:
+        assert await server_store.queue.regenerate(job.id)
+    assert done == [None]
+    assert (await one(server_store)).version == 1
+
+
+async def test_job_that_ends_while_it_is_taken_over_stays_ended(server_store: Stores) -> None:
+    job = await claimed(server_store)
+    dead = await observed(server_store)
+    engine = server_store.database.engine
+    async with engine.connect() as ending, engine.connect() as taking, engine.connect() as watching:
+        await ending.execute(sa.update(jobs).where(jobs.c.id == job.id).values(status=Status.ENDED.value))
+        take_over = asyncio.create_task(claim.take_over(taking, "w2", dead, 10, 0.0, None))
+        await until_one_waits(watching)
+        await ending.commit()
+        assert await take_over == []
+        await taking.commit()

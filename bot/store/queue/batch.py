@@ -13,8 +13,8 @@ the answer's own question, so its prompt can't have them from the start: `joined
 A batch can come apart. If the claimed job gets no answer, `unbatch` returns the others to the queue, with their
 placeholders where the outbox has not begun to clear them.
 
-The leader is locked while this happens. Nobody else decides about its thread meanwhile: a claim takes the leader first,
-and an enqueue or an edit cannot make a job older than the leader.
+The leader is locked while this happens, so no other claim decides about its thread. A job may still come before the
+leader: a question that arrives late, or an answer that is regenerated. Then that one leads, or the claim looks again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -58,9 +58,9 @@ async def followers(
         .order_by(*_THREAD, jobs.c.ts)
     )
     rows = (await connection.execute(queued)).all()
-    for _, of_thread in groupby(rows, key=lambda row: row[:3]):
-        groups.append(_of_one_asker(of_thread))
-    return groups
+    of_threads = [_of_one_asker(of_thread) for _, of_thread in groupby(rows, key=lambda row: row[:3])]
+    # None may join behind an answer that was regenerated since the leaders were read: that one leads now.
+    return groups + [group for group in of_threads if group]
 
 
 def _of_one_asker(queued: Iterable[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
@@ -149,10 +149,11 @@ async def join(connection: AsyncConnection, job: Job, step_no: int, now: float) 
         return row.attempts == 0 and row.user_id == job.question.user_id and not row.files and not row.from_bot
 
     joined = list(takewhile(may_join, rows))
-    await end_batched(connection, {job.id: [row.id for row in joined]}, now)
-    of_joined = sa.update(jobs).where(jobs.c.id.in_([row.id for row in joined]), jobs.c.answered_with == job.id)
     if joined:
-        await connection.execute(of_joined.values(joined_step=step_no))
+        # They are locked, so nothing keeps any of them from being ended.
+        ids = [row.id for row in joined]
+        await end_batched(connection, {job.id: ids}, now)
+        await connection.execute(sa.update(jobs).where(jobs.c.id.in_(ids)).values(joined_step=step_no))
     return tuple(FollowUp(question_of(row), step_no) for row in joined)
 
 
