@@ -107,8 +107,8 @@ class QuestionQueue(WorkerOperations):
         A job that must wait needs a placeholder, as with `enqueue`.
         """
         now = self._now()
-        this = jobs.c.id == job_id, may_be_regenerated()
-        row = (await connection.execute(sa.select(jobs).where(*this, has_content()).with_for_update())).one_or_none()
+        this = sa.select(jobs).where(jobs.c.id == job_id, may_be_regenerated(), has_content())
+        row = (await connection.execute(this.with_for_update())).one_or_none()
         if row is None:
             return None
         waits = await must_wait(connection, question_of(row), full, self._max_per_user)
@@ -123,9 +123,7 @@ class QuestionQueue(WorkerOperations):
             "continues": continues,
             **_next_version(now),
         }
-        changed = sa.update(jobs).where(*this, jobs.c.version == row.version).values(values)
-        if (await connection.execute(changed)).rowcount == 0:
-            return None
+        await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(values))
         for kind in (OutboxKind.OFFER_REGENERATE, OutboxKind.MENTION_ASKERS):
             await outbox.cancel(connection, kind, [job_id])
         await batch.keep_placeholders(connection, [job_id])
