@@ -1,0 +1,123 @@
+"""Claims: which jobs a worker gets, how many of a person, and what it takes over from dead workers."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core.conversation import Job
+from bot.core.job import Spent
+from bot.core.limits.caps import Amount, Cap, CapCheck, CapWindow, Period, Scope
+from bot.store import Stores
+from bot.store.liveness.failure_detector import Observation
+from bot.store.queue import claim
+from bot.store.schema import turns, workers
+from tests.clocks import ManualClock
+from tests.contracts.stores import DONE, THREAD, YES, apart, asked, enqueued, one
+from tests.core.conversations import recorded_pages
+
+
+@pytest.fixture
+async def single(database_url: str) -> AsyncIterator[Stores]:
+    """A store where one person may have one answer under way."""
+    opened = await Stores.open(database_url, "w1", ManualClock(), max_per_user=1)
+    yield opened
+    await opened.close()
+
+
+class TestPersonsLimit:
+    @pytest.mark.parametrize("at_once", [True, False])
+    async def test_person_of_another_workspace_has_a_limit_of_their_own(self, single: Stores, at_once: bool) -> None:
+        claimed: list[Job] = []
+        for team_id in ("T1", "T2"):
+            taken = await single.queue.enqueue(team_id, asked(1, replace(THREAD, team_id=team_id)))
+            assert taken
+            assert not taken.needs_placeholder
+            claimed += [] if at_once else await single.worker_queue.claim(9)
+        claimed += await single.worker_queue.claim(9)
+        assert [job.question.thread.team_id for job in claimed] == ["T1", "T2"]
+
+    async def test_asker_of_a_batch_has_room_again_once_its_answer_has_ended(self, single: Stores) -> None:
+        for number in (1, 2):
+            await enqueued(single, asked(number))
+        await enqueued(single, apart(3))
+        batch = await one(single)
+        assert batch.earlier == (asked(1),)
+        assert await single.worker_queue.claim(9) == []
+        assert await single.worker_queue.finish(batch, DONE, YES)
+        assert (await one(single)).question == apart(3)
+
+    async def test_place_of_a_question_that_has_to_wait_goes_to_the_next_persons(self, single: Stores) -> None:
+        for number, user_id in enumerate(("U1", "U1", "U2", "U3")):
+            await enqueued(single, replace(apart(number), user_id=user_id))
+        assert [job.question.user_id for job in await single.worker_queue.claim(2)] == ["U1", "U2"]
+        assert [job.question.user_id for job in await single.worker_queue.claim(2)] == ["U3"]
+
+
+class TestAttempt:
+    async def test_attempt_frees_what_the_one_before_had_reserved(self, store: Stores) -> None:
+        caps = [Cap(CapWindow(Scope.USER, Period.DAY), limit, in_dollars=limit < 10) for limit in (5_000, 5)]
+        for number in (1, 2):
+            await enqueued(store, apart(number))
+        first, second = await store.worker_queue.claim(2)
+        assert await store.usage.reserve(first, Amount(5_000, 5.0), caps) == CapCheck()
+        assert await store.worker_queue.release(first)
+        await one(store)
+        for cap in caps:
+            assert await store.usage.reserve(second, Amount(1, 0.1), [cap]) == CapCheck()
+
+
+async def taken_over(store: Stores, limit: int) -> list[Job]:
+    """Has worker w2 take over jobs of w1, as after w1's death."""
+    async with store.database.engine.begin() as connection:
+        beat = await connection.scalar(sa.select(workers.c.beat).where(workers.c.worker == "w1"))
+        return await claim.take_over(connection, "w2", {"w1": Observation(beat)}, limit, 0.0, None)
+
+
+async def interrupted(store: Stores) -> list[tuple[int, int | None]]:
+    """Returns the job and the input tokens of each interrupted attempt's turn."""
+    of_attempts = sa.select(turns).where(turns.c.end_reason == "interrupted").order_by(turns.c.id)
+    async with store.database.engine.begin() as connection:
+        return [(row.job_id, row.input_tokens) for row in await connection.execute(of_attempts)]
+
+
+class TestTakeOver:
+    async def test_jobs_under_way_are_taken_over_oldest_first_with_what_their_attempts_used(
+        self, store: Stores
+    ) -> None:
+        ids = [await enqueued(store, apart(number)) for number in range(5)]
+        ended, released, *held = await store.worker_queue.claim(5)
+        await store.worker_queue.heartbeat({job: Spent(100 + job.id, 1) for job in held})
+        # On PostgreSQL a row that was written again is read last, unless an order is asked for.
+        await store.worker_queue.record_messages(held[0].id, recorded_pages("5.1"))
+        assert await store.worker_queue.finish(ended, DONE, YES)
+        assert await store.worker_queue.release(released)
+        taken = await taken_over(store, 2)
+        assert [(job.id, job.attempts, job.interruptions) for job in taken] == [(job_id, 2, 1) for job_id in ids[2:4]]
+        assert [job.id for job in await taken_over(store, 2)] == ids[4:]
+        assert await interrupted(store) == [(job_id, 100 + job_id) for job_id in ids[2:]]
+        assert await self._known(store) == set(), "nobody has to watch it any more"
+        assert await taken_over(store, 2) == []
+        assert [job.id for job in await store.worker_queue.claim(9)] == [released.id]
+
+    async def _known(self, store: Stores) -> set[str]:
+        async with store.database.engine.begin() as connection:
+            return set(await connection.scalars(sa.select(workers.c.worker)))
+
+    async def test_usage_of_an_earlier_attempt_does_not_count_again(self, store: Stores) -> None:
+        await enqueued(store, apart(1))
+        job = await one(store)
+        await store.worker_queue.heartbeat({job: Spent(900, 30)})
+        assert await store.worker_queue.release(job)
+        await one(store)
+        [taken] = await taken_over(store, 9)
+        assert taken.attempts == 3
+        assert await interrupted(store) == [(job.id, 900)]
+
+    async def test_attempt_that_used_nothing_leaves_no_turn(self, store: Stores) -> None:
+        await enqueued(store, apart(1))
+        job = await one(store)
+        await store.worker_queue.heartbeat({job: Spent()})
+        assert len(await taken_over(store, 9)) == 1
+        assert await interrupted(store) == []
