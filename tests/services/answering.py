@@ -1,7 +1,7 @@
 """A worker with all its real parts but Slack and the model, and one question to answer."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.answer import Answer
-from bot.core.conversation import File, Job, Message, Prompt, Question, RecordedMessage, ThreadKey
+from bot.core.conversation import File, Job, Message, MessageRole, Prompt, Question, RecordedMessage, ThreadKey
 from bot.core.inbound.files import OpenedFile
 from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity
@@ -48,6 +48,9 @@ MODEL = "openai/gpt-6-luna"
 ME = Identity("T1", "UBOT", "BBOT", "typist")
 QUESTION = Question(ThreadKey("T1", "C1", "999990.000000"), "999990.000000", "U1", "Why?")
 DONE = Completion(MODEL, FinishReason.STOP, Usage(10, 2))
+PAGES = recorded_pages("999991.000000")
+MESSAGES = (*PAGES, RecordedMessage("999991.000001", MessageRole.REPLACED))
+"""What Slack shows of each reply at an AnsweringStage."""
 
 
 @dataclass
@@ -86,7 +89,7 @@ class MemoryReply:
     answer: Answer
     may_finish: asyncio.Event
     shown: Shown = field(default_factory=Shown)
-    messages: tuple[RecordedMessage, ...] = recorded_pages("999991.000000")
+    messages: tuple[RecordedMessage, ...] = PAGES
     calls: int = 3
     gone: bool = False
     unshown: bool = False
@@ -98,6 +101,8 @@ class MemoryReply:
     activities: list[str] = field(default_factory=list)
     asks: tuple[Ask, ...] = ()
     """What `ask` was called with last."""
+    when_asked: Callable[[], Awaitable[object]] | None = None
+    """Happens before `ask` returns."""
 
     def append(self, delta: str) -> None:
         self.answer.append(delta)
@@ -107,6 +112,8 @@ class MemoryReply:
 
     async def ask(self, asks: tuple[Ask, ...]) -> None:
         self.asks = asks
+        if self.when_asked is not None:
+            await self.when_asked()
 
     async def finish(self, end: End) -> None:
         self.end = end
@@ -123,6 +130,8 @@ class MemoryReplies:
     shown: Shown = field(default_factory=Shown)
     for_outbox: OutboxKind | None = None
     gone: bool = False
+    messages: tuple[RecordedMessage, ...] = PAGES
+    when_asked: Callable[[], Awaitable[object]] | None = None
     opened: list[MemoryReply] = field(default_factory=list)
     opening: int = 0
     streamed: list[int] = field(default_factory=list)
@@ -135,7 +144,10 @@ class MemoryReplies:
     ) -> MemoryReply:
         self.opening += 1
         await self.may_open.wait()
-        reply = MemoryReply(answer, self.may_finish, self.shown, for_outbox=self.for_outbox, gone=self.gone)
+        reply = MemoryReply(answer, self.may_finish, self.shown, self.messages)
+        reply.for_outbox = self.for_outbox
+        reply.gone = self.gone
+        reply.when_asked = self.when_asked
         self.opened.append(reply)
         return reply
 
@@ -200,11 +212,12 @@ class Accounts(Users, EphemeralMessages):
         self.sentences.append(sentence)
 
 
-class NoPane(Pane):
-    """The pane of an app without one."""
+class RecordedStatuses(Pane):
+    """The pane of an app without one. It keeps the statuses of threads that are sent."""
 
     def __init__(self) -> None:
         """Needs nothing of Slack."""
+        self.sent: asyncio.Queue[str] = asyncio.Queue()
 
     async def suggest(self, *_: object) -> None:
         raise AssertionError("there is no pane")
@@ -221,7 +234,7 @@ class NoPane(Pane):
         raise AssertionError("there are no sessions")
 
     async def set_status(self, thread: ThreadKey, status: str) -> None:
-        return
+        self.sent.put_nowait(status)
 
 
 @dataclass
@@ -231,8 +244,9 @@ class AnsweringStage:
     stores: Stores
     clock: InstantClock
     model: MemoryModel = field(default_factory=MemoryModel)
-    replies: MemoryReplies = field(default_factory=MemoryReplies)
+    replies: MemoryReplies = field(default_factory=lambda: MemoryReplies(messages=MESSAGES))
     accounts: Accounts = field(default_factory=Accounts)
+    pane: RecordedStatuses = field(default_factory=RecordedStatuses)
     tools: Tools | None = None
     max_steps: int = 16
     results_tokens: int = 40_000
@@ -272,10 +286,10 @@ class AnsweringStage:
             pane=AssistantPane(
                 stores.notices,
                 stores.pane_context,
-                NoPane(),
+                self.pane,
                 ME,
                 (),
-                ThreadStatuses(NoPane(), stores.queue, self.clock, ME.team_id),
+                ThreadStatuses(self.pane, stores.queue, self.clock, ME.team_id),
             ),
             prices=ModelPrices(),
             tool_calls=ToolCalls(self.tools, stores.recorded_calls, self.accounts, self.clock),

@@ -1,7 +1,7 @@
 """Tools that write and list notes, models that call them, and the steps of an answer with them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +39,8 @@ class StepModel:
     names: tuple[str, ...] = (MODEL,)
     prompts: list[Prompt] = field(default_factory=list)
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+    """Happens before the first request ends."""
 
     def led_by(self, model: str | None, prompt: Prompt) -> "StepModel":
         return self
@@ -47,6 +49,8 @@ class StepModel:
         self.prompts.append(prompt)
         step_no = sum(turn.role == "assistant" and bool(turn.parts) for turn in prompt.turns)
         for event in self.steps[min(step_no, len(self.steps) - 1)]:
+            if isinstance(event, Completion) and self.meanwhile and len(self.prompts) == 1:
+                await self.meanwhile()
             yield event
 
 

@@ -32,6 +32,7 @@ from tests.core.conversations import recorded_pages
 from tests.services.answering import (
     BEGAN_S,
     ME,
+    MESSAGES,
     MODEL,
     QUESTION,
     AnsweringStage,
@@ -111,6 +112,7 @@ async def test_hand_over_releases_the_job_with_the_text_so_far(stage: AnsweringS
     assert stage.replies.opened[0].is_left
     row = await stage.row()
     assert (row.status, row.worker, row.end_reason) == ("queued", None, None)
+    assert messages_of(row) == MESSAGES
     [job] = await stage.stores.worker_queue.claim(1)
     assert job.checkpoint.text == "Because."
     assert stage.lives == []
@@ -140,7 +142,8 @@ async def test_a_question_stays_queued_if_the_token_is_refused_before_the_model_
     stage.open_all()
     await stage.ended()
     assert stage.replies.opened[0].is_left
-    assert (stage.model.prompts, (await stage.row()).status) == ([], "queued")
+    row = await stage.row()
+    assert (stage.model.prompts, row.status, messages_of(row)) == ([], "queued", MESSAGES)
     stage.worker.wake()
     await asyncio.sleep(0.02)
     assert len(stage.attempts) == 1, "nothing is claimed while Slack refuses the token"
@@ -695,7 +698,8 @@ class Broken(MemoryReplies):
         if not self.opens:
             raise ValueError("unforeseen")
         reply = await super().open(answer)
-        return BrokenReply(answer, self.may_finish, reply.shown)
+        self.opened[-1] = BrokenReply(answer, self.may_finish, reply.shown)
+        return self.opened[-1]
 
 
 class BrokenReply(MemoryReply):
@@ -720,6 +724,7 @@ async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_re
     row = await turn(alone)
     assert (row.end_reason, row.answer, row.model) == (EndReason.INTERNAL_ERROR, "Because.", MODEL)
     assert messages_of(await alone.row()) == recorded_pages("999991.000000")
+    assert replies.opened[0].is_left
     assert await unshown_end(alone) == End(
         EndReason.INTERNAL_ERROR,
         texts.INTERNAL_ERROR,

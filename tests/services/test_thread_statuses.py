@@ -11,19 +11,9 @@ from bot.core.conversation import QueuedThreads, ThreadKey
 from bot.services.thread_statuses import ThreadStatuses
 from bot.store.queue.producers import QuestionQueue
 from tests.clocks import WITHIN_S
-from tests.services.answering import NoPane
+from tests.services.answering import RecordedStatuses
 
 THREAD = ThreadKey("T1", "C1", "1.1")
-
-
-class RecordedStatuses(NoPane):
-    """Keeps the statuses that Slack is sent."""
-
-    def __init__(self) -> None:
-        self.sent: asyncio.Queue[str] = asyncio.Queue()
-
-    async def set_status(self, thread: ThreadKey, status: str) -> None:
-        self.sent.put_nowait(status)
 
 
 class QueueWithLooks(QuestionQueue):
