@@ -121,7 +121,12 @@ class SimulatedDelivery:
             transport.withheld += 1
             raise Refused(METHODS[type(call)], "Withheld", Refusal.TRANSIENT)
         transport.sent.append(Sent(asyncio.get_running_loop().time(), self.reply.job.id, call))
-        await (asyncio.Event().wait() if transport.latency_s == math.inf else asyncio.sleep(transport.latency_s))
+        try:
+            await (asyncio.Event().wait() if transport.latency_s == math.inf else asyncio.sleep(transport.latency_s))
+        except asyncio.CancelledError:
+            await asyncio.sleep(transport.closing_s)
+            transport.cut_off += 1
+            raise
         if (error := transport.error_of(call)) is not None:
             raise error
         self.reply.confirmed(call, getattr(call, "ts", f"{len(transport.sent)}.0"))
@@ -142,6 +147,8 @@ class SimulatedTransport:
 
     latency_s: float = 0.1
     connecting_s: float = 0.0
+    closing_s: float = 0.0
+    """How long the end of a call takes that is cut off."""
     error_of: Callable[[Call], RateLimited | Refused | Exception | None] = lambda call: None
     is_clean: bool = True
     """Whether a reply's late messages can be deleted."""
@@ -152,6 +159,7 @@ class SimulatedTransport:
     """Called when a call was refused."""
     refused: list[tuple[Call, Refusal]] = field(default_factory=list)
     withheld: int = 0
+    cut_off: int = 0
     cleaned_up: list[int] = field(default_factory=list)
 
     async def recover(self, job: Job, *, has_stop: bool = False) -> Shown:

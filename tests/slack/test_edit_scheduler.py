@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -55,6 +56,17 @@ async def test_placeholder_is_posted_at_once_and_the_final_is_sent_when_the_answ
     assert schedule.transport.cleaned_up == [1]
     assert reply.for_outbox is None
     assert reply.calls == 2
+
+
+@simulated
+async def test_continued_answer_is_shown_with_its_text_so_far() -> None:
+    async with scheduling() as schedule:
+        reply = await schedule.scheduler.open(Answer(replace(job_of(1), so_far="One two ")))
+        reply.append("three.")
+        await reply.finish(End(EndReason.WHOLE))
+    last = schedule.transport.sent[-1].call
+    assert isinstance(last, Post)
+    assert last.view.markdown == "One two three."
 
 
 @simulated
@@ -290,14 +302,16 @@ SIX_PAGES = "".join(f"Line {number} of a long answer.\n" for number in range(2_3
 
 @simulated
 async def test_page_after_a_file_that_slack_limits_for_minutes_has_tries_of_its_own() -> None:
-    errors = iter([TRANSIENT])
+    transport = SimulatedTransport()
 
     def error_of(call: Call) -> RateLimited | Refused | None:
         if isinstance(call, Upload):
             return RateLimited(METHODS[Upload], 20.0)
-        return next(errors, None) if isinstance(call, Post) and call.page == 5 else None
+        before = [sent.call for sent in transport.sent[:-1]]
+        return TRANSIENT if before and isinstance(before[-1], Upload) else None
 
-    async with scheduling(SimulatedTransport(error_of=error_of)) as schedule:
+    transport.error_of = error_of
+    async with scheduling(transport) as schedule:
         reply = await schedule.open(1)
         reply.append(SIX_PAGES)
         await reply.finish(End(EndReason.WHOLE))
@@ -747,6 +761,14 @@ async def test_reply_with_an_unanswered_call_is_left_once_the_scheduler_ends() -
         ends_at = asyncio.get_running_loop().time()
     await asyncio.wait_for(leaving, 0.1)
     assert asyncio.get_running_loop().time() - ends_at == pytest.approx(LAST_CALLS_S)
+
+
+@simulated
+async def test_scheduler_has_ended_once_the_calls_that_it_cut_off_have_ended() -> None:
+    async with scheduling(SimulatedTransport(latency_s=math.inf, closing_s=0.5)) as schedule:
+        await schedule.open(1)
+        await asyncio.sleep(1)
+    assert schedule.transport.cut_off == 1
 
 
 @simulated

@@ -18,7 +18,7 @@ from bot.core.reply.streams import AppendStream, StartStream, StopStream
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.services.replies import LiveReply
 from bot.slack.rate_budget import CALLS_PER_MINUTE
-from bot.slack.replies.scheduler import PLACEHOLDER_DELAY_S, RECORD_TIMEOUT_S
+from bot.slack.replies.scheduler import PLACEHOLDER_DELAY_S, QUEUED_WITHIN_S, RECORD_TIMEOUT_S
 from bot.slack.replies.transport import METHODS
 from tests.simulated_time import run_simulated
 from tests.slack.schedules import Schedule, SimulatedTransport, job_of, scheduling
@@ -165,6 +165,21 @@ def test_stream_is_no_new_message_below_a_queued_questions_placeholder(
             await asyncio.sleep(1)
             await tell(reply or await schedule.open_in_pane(1))
             assert kinds(schedule) == expected
+
+    run_simulated(test())
+
+
+@pytest.mark.parametrize(("for_s", "is_streamed"), [(QUEUED_WITHIN_S - 10, False), (QUEUED_WITHIN_S + 10, True)])
+def test_placeholder_of_a_queued_question_is_forgotten_after_an_hour(for_s: float, is_streamed: bool) -> None:
+    async def test() -> None:
+        async with scheduling(carrier=STREAM) as schedule:
+            reply = await schedule.open_in_pane(1)
+            await asyncio.sleep(1)
+            await queue_another(schedule, 1)
+            await asyncio.sleep(for_s)
+            await queue_another(schedule, 2)
+            await tell(reply)
+            assert ("StartStream" in kinds(schedule)) is is_streamed
 
     run_simulated(test())
 

@@ -11,6 +11,7 @@ from bot.core.answer import Answer
 from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job
 from bot.core.job import End
+from bot.core.pacing import POST_BURST
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.messages import Call
 from bot.core.reply.streams import StartStream
@@ -128,3 +129,18 @@ def test_placeholders_go_before_starts() -> None:
 
     schedule = run_simulated(run())
     assert max(shown_at(schedule, number, words=False) for number in range(3, 5)) <= 0.5 + 0.5
+
+
+def test_start_leaves_room_for_the_placeholders_of_its_own_channel_only() -> None:
+    async def run() -> Schedule:
+        async with scheduling(SimulatedTransport(LATENCY_S), carrier=CarrierSetting.STREAM) as schedule:
+            streamed = await ask(schedule, "C1", 1)
+            await asyncio.sleep(1)
+            replies = [streamed, *[await ask(schedule, f"C{number}", number) for number in range(2, POST_BURST + 4)]]
+            streamed.append("One two three. ")
+            await asyncio.sleep(1)
+            await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
+        return schedule
+
+    schedule = run_simulated(run())
+    assert (1, "StartStream") in schedule.calls()

@@ -120,7 +120,6 @@ class ScheduledReply:
 
     def touch(self) -> None:
         """Notes that the reply may have another next call, or is over."""
-        self.has_changed = True
         self.changed(self)
 
     def next_call(self) -> Call | None:

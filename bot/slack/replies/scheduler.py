@@ -163,7 +163,7 @@ class EditScheduler:
 
     def allow_stream(self, job: Job) -> None:
         """Lets a native stream carry the reply to a job, unless Slack is known to refuse that."""
-        if self._carrier is not CarrierSetting.EDIT and self._transport.may_stream(job.question):
+        if self._transport.may_stream(job.question):
             for live in [live for live in self._live if live.reply.job.id == job.id]:
                 live.may_stream = True
 
@@ -201,7 +201,7 @@ class EditScheduler:
         """Starts every call that may go now; returns when to look again."""
         while True:
             now = self._clock.monotonic()
-            if self._live and not self._lease.is_valid(now):
+            if not self._lease.is_valid(now):
                 return now + LEASE_CHECK_S
             calls = self._prepare(now)
             look_again_at = self._post_ends_again(calls, now)
@@ -305,7 +305,7 @@ class EditScheduler:
         """
         channel_id, kept = call.question.thread.channel_id, 0
         if isinstance(call, Begin) and call.is_optional and live.reply.page_ts:
-            others = (other for other in self._live if other is not live and other.needs_placeholder)
+            others = (other for other in self._live if other.needs_placeholder)
             kept = 1 + sum(other.reply.job.question.thread.channel_id == channel_id for other in others)
         return self._budget.post_at(METHODS[type(call)], channel_id, now, kept)
 
