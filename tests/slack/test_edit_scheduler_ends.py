@@ -35,20 +35,23 @@ def at_update(number: int, happens: Callable[[], Refused | None]) -> Callable[[C
 
 
 @simulated
-async def test_end_that_slack_has_just_refused_waits_for_its_next_try_and_not_for_the_budget() -> None:
+async def test_end_that_slack_refused_waits_for_the_budget_only_since_its_next_try() -> None:
     transport = SimulatedTransport(latency_s=0.0)
     async with scheduling(transport) as schedule:
 
         def refuse() -> Refused:
-            schedule.budget.limited("chat.update", 1.9)
+            schedule.budget.limited("chat.update", 2.5)
             return TRANSIENT
 
         refusals = iter([lambda: TRANSIENT, lambda: TRANSIENT, refuse])
         transport.error_of = lambda call: next(refusals, lambda: None)()
-        reply = await schedule.open(1, page_ts=("1.0",))
-        await reply.finish(End(EndReason.WHOLE, "Done."))
-    assert schedule.calls() == [(1, "Update")] * 4
-    assert schedule.times(Update) == [0, 0.5, 1.5, 3.5]
+        reply = await schedule.open(1, page_ts=("50.0",))
+        ending = asyncio.create_task(reply.finish(End(EndReason.WHOLE, "Done.")))
+        await asyncio.sleep(3.6)
+        await schedule.open(2)
+        await ending
+    assert schedule.times(Post) == [3.6], "the other reply's"
+    assert schedule.times(Update) == [0, 0.5, 1.5, 4.0]
 
 
 @simulated
@@ -61,6 +64,35 @@ async def test_each_page_of_an_end_waits_for_its_own_edit() -> None:
         reply.append(lines(500))
         await reply.finish(End(EndReason.WHOLE))
     assert schedule.calls() == [(1, "Update")] * 2
+
+
+@simulated
+async def test_end_is_posted_as_soon_as_its_channel_takes_a_post() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        reply = await schedule.open(1, page_ts=("50.0",))
+        schedule.budget.limited("chat.update", 30.0)
+        schedule.budget.limited("chat.postMessage", 3.0, "C1")
+        await reply.finish(End(EndReason.WHOLE, "Done."))
+    assert schedule.times(Post) == [3.0]
+
+
+@simulated
+async def test_end_that_cannot_be_laid_out_as_a_new_message_ends_its_own_reply() -> None:
+    def fail() -> None:
+        raise ValueError("unforeseen")
+
+    async with scheduling() as schedule:
+        broken, other = [await schedule.open(number, page_ts=(f"5{number}.0",)) for number in (1, 2)]
+        post_again = broken.reply.post_again
+
+        def post_broken(page: int) -> None:
+            post_again(page)
+            broken.reply.next_call = fail  # type: ignore[method-assign]
+
+        broken.reply.post_again = post_broken  # type: ignore[method-assign]
+        schedule.budget.limited("chat.update", 30.0)
+        await asyncio.gather(*(reply.finish(End(EndReason.WHOLE, "Done.")) for reply in (broken, other)))
+    assert [broken.unshown, other.unshown] == [True, False]
 
 
 @simulated

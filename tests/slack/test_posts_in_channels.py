@@ -131,16 +131,30 @@ def test_placeholders_go_before_starts() -> None:
     assert max(shown_at(schedule, number, words=False) for number in range(3, 5)) <= 0.5 + 0.5
 
 
-def test_start_leaves_room_for_the_placeholders_of_its_own_channel_only() -> None:
+def test_start_leaves_room_only_for_placeholders_that_wait_in_its_channel() -> None:
     async def run() -> Schedule:
         async with scheduling(SimulatedTransport(LATENCY_S), carrier=CarrierSetting.STREAM) as schedule:
-            streamed = await ask(schedule, "C1", 1)
-            await asyncio.sleep(1)
-            replies = [streamed, *[await ask(schedule, f"C{number}", number) for number in range(2, POST_BURST + 4)]]
+            streamed, *others = [await ask(schedule, "C1", number) for number in range(1, POST_BURST + 4)]
+            await asyncio.sleep(30)
+            others += [await ask(schedule, f"C{number}", number) for number in range(20, POST_BURST + 24)]
             streamed.append("One two three. ")
             await asyncio.sleep(1)
-            await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
+            await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in (streamed, *others)))
         return schedule
 
     schedule = run_simulated(run())
     assert (1, "StartStream") in schedule.calls()
+
+
+def test_later_page_of_an_answer_leaves_no_room_for_placeholders() -> None:
+    async def run() -> Schedule:
+        async with scheduling(SimulatedTransport(LATENCY_S)) as schedule:
+            replies = [await ask(schedule, "C1", number) for number in range(POST_BURST)]
+            await asyncio.sleep(1.5)
+            replies[0].append("One two three.\n" * 1_000)
+            await asyncio.sleep(5)
+            await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
+        return schedule
+
+    schedule = run_simulated(run())
+    assert schedule.times(Post)[POST_BURST] == pytest.approx(1.5 + LATENCY_S)

@@ -22,6 +22,7 @@ and their transitions.
 
 import math
 from dataclasses import replace
+from typing import TypeGuard
 
 from bot.core import texts
 from bot.core.carriers import STREAM_BYTES
@@ -352,7 +353,7 @@ class Reply:
                 self.happened(Turn.GIVE_UP)
         self._look_whether_all_is_shown()
 
-    def may_be_posted_again(self, call: Call) -> bool:
+    def may_be_posted_again(self, call: Call) -> TypeGuard[Update]:
         """Whether a call is the edit of an ended answer's page that a new message may replace, which happens once."""
         return isinstance(call, Update) and self.ended and not self._is_posted_again
 

@@ -49,7 +49,7 @@ from bot.core.answer import Answer
 from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job, ThreadKey
 from bot.core.lease import Lease
-from bot.core.pacing import FINAL_WAIT_S, Urgency, is_posted_again
+from bot.core.pacing import Urgency, is_posted_again
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.life import Life, Turn
 from bot.core.reply.messages import Begin, Call, Change, Shown
@@ -263,7 +263,7 @@ class EditScheduler:
         """Has ends posted as new messages that no edit can show in time; returns when to decide again."""
         look_again_at, ahead = math.inf, 0
         for live, call in calls.items():
-            if not (isinstance(call, Update) and live.reply.may_be_posted_again(call)):
+            if not live.reply.may_be_posted_again(call):
                 continue
             edit_at = self._budget.final_at(METHODS[Update], now, ahead)
             ahead += 1
@@ -273,10 +273,9 @@ class EditScheduler:
             in_channel_at = self._budget.post_at(METHODS[Post], call.question.thread.channel_id, now)
             post_at = max(self._budget.final_at(METHODS[Post], now, 0), in_channel_at)
             if not is_posted_again(live.final_waits_since, edit_at, post_at):
-                # Later, the edit goes first: its own time wakes the loop.
-                decided_at = live.final_waits_since + FINAL_WAIT_S
-                look_again_at = min(look_again_at, decided_at if decided_at > now else math.inf)
-            elif post_at > now:
+                # The call's own time, which is no later than `edit_at`, wakes the loop.
+                continue
+            if post_at > now:
                 look_again_at = min(look_again_at, post_at)
             else:
                 log.info("job %d: edit budget used up, posting the final text as a new message", live.reply.job.id)
