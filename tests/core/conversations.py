@@ -2,6 +2,7 @@
 
 from bot.core.conversation import Job, Message, MessageRole, Question, RecordedMessage, ThreadKey
 from bot.core.inbound.triage import Identity
+from bot.core.reply.reply import Reply
 
 ME = Identity(team_id="T1", user_id="UBOT", bot_id="BBOT", name="typist")
 
@@ -20,6 +21,15 @@ def question(text: str = "why?", ts: str = "10.0", thread_ts: str | None = "10.0
 def job(version: int = 0) -> Job:
     """Returns the job of such a question."""
     return Job(1, question(), 1, version=version)
+
+
+def reply_on_short_pages(chars: int) -> Reply:
+    """Returns a reply to such a question whose pages hold no more than these characters."""
+
+    class ShortPages(Reply):
+        page_chars = chars
+
+    return ShortPages(job())
 
 
 def recorded_pages(*ts: str, version: int = 0) -> tuple[RecordedMessage, ...]:

@@ -15,12 +15,12 @@ from bot.core.reply.edits import Post, Update
 from bot.core.reply.life import Life
 from bot.core.reply.markdown.render import sent_chars
 from bot.core.reply.messages import Call, PageView, Shown, Upload
-from bot.core.reply.pages import PAGE_CHARS, Pages
+from bot.core.reply.pages import PAGE_CHARS
 from bot.core.reply.reply import MAX_PAGES, Reply
 from bot.core.reply.streams import Stream
 from bot.errors import EndReason, Refusal
 from bot.slack.format import reply_blocks
-from tests.core.conversations import job, recorded_pages
+from tests.core.conversations import job, recorded_pages, reply_on_short_pages
 from tests.core.readers import ReadersChannel, show_all
 
 
@@ -342,8 +342,7 @@ def test_uneditable_message_is_replaced() -> None:
 
 
 def test_end_is_posted_again_with_the_pages_that_differ_and_the_old_message_is_deleted() -> None:
-    reply, channel = Reply(job()), ReadersChannel()
-    reply._pages, reply._full_chars = Pages(40, max_full=1), 40
+    reply, channel = reply_on_short_pages(40), ReadersChannel()
     reply.append("one " * 15)
     show_all(reply, channel)
     first, second = reply.page_ts
@@ -495,11 +494,8 @@ class ReplyMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.reply, self.channel, self.text = Reply(job()), ReadersChannel(), ""
-        self.reply._pages, self.reply._full_chars = (
-            Pages(40, max_full=1),
-            40,
-        )  # small pages, so that few steps make many
+        # Short pages, so that few steps make many.
+        self.reply, self.channel, self.text = reply_on_short_pages(40), ReadersChannel(), ""
         self.call: Call | None = None
 
     @precondition(lambda self: not self.reply.ended)

@@ -21,11 +21,10 @@ from bot.core.reply.edits import (
 )
 from bot.core.reply.life import Life
 from bot.core.reply.messages import Call, Delete, PageView, Shown, Upload
-from bot.core.reply.pages import Pages
 from bot.core.reply.reply import MAX_PAGES, Reply
 from bot.errors import EndReason, Refusal
 from bot.slack.retry_policy import REPLY_CALLS
-from tests.core.conversations import job
+from tests.core.conversations import job, reply_on_short_pages
 from tests.core.readers import ReadersChannel, show_all
 from tests.core.unreliable_slack import SUCCESS, CallEffect, SimulatedScheduler, UnreliableSlack
 
@@ -357,8 +356,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
 
     @initialize(page_chars=st.sampled_from([40, 200]))
     def begin(self, page_chars: int) -> None:
-        self.reply, self.text = Reply(job()), ""
-        self.reply._pages, self.reply._full_chars = Pages(page_chars, max_full=1), page_chars
+        self.reply, self.text = reply_on_short_pages(page_chars), ""
         self.slack = UnreliableSlack()
         self.results: dict[type[Call], CallEffect] = {}
         self.slack.result_of = lambda call: self.results.get(type(call), SUCCESS)

@@ -17,9 +17,11 @@ would stay without formatting and buttons.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 
-from bot.core.reply.messages import Begin, Call, Carrier, Change, PageView, ReplyMessage, Verdict, Wanted
+from bot.core.reply.messages import Begin, Carrier, Change, PageView, ReplyMessage, Verdict, Wanted
 from bot.core.reply.pages import PAGE_BYTES
 from bot.core.reply.streams import MAX_CONFLICTS, open_stream
 from bot.errors import Refusal
@@ -39,6 +41,21 @@ UNEDITABLE = (Refusal.UNEDITABLE, Refusal.FORBIDDEN, Refusal.STREAM_OPEN, Refusa
 """Refusals of an edit after which a new message takes the old one's place."""
 
 
+class Form(Enum):
+    """The form in which pages are sent."""
+
+    FULL = auto()
+    PLAIN = auto()
+    """Slack has refused the full form."""
+    FULL_AGAIN = auto()
+    """Slack has taken the plain form, and the full one is tried once more."""
+    STAYS_PLAIN = auto()
+
+
+_AFTER_SUCCESS: Mapping[Form, Form] = {Form.PLAIN: Form.FULL_AGAIN, Form.FULL_AGAIN: Form.FULL}
+"""The form that follows once Slack has taken a page in another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Post(Begin):
     """Posts a page as a new message."""
@@ -56,15 +73,13 @@ class Edits:
 
     has_buttons = True
     page_bytes = PAGE_BYTES
-    needs: tuple[type[Call], ...] = (Update,)
+    needs = (Update,)
     is_over = False
 
     def __init__(self) -> None:
-        self.plain_from = math.inf
-        """Pages from here on are sent as plain text."""
-        self._accepted_from = math.inf
-        """The same, as Slack has accepted it, while the full form is tried once more."""
-        self._stays_plain = False
+        self._form = Form.FULL
+        self._plain_page = 0
+        """The first page that is plain in a plain form."""
         self._refusals = 0
         """Weighted refusals in a row."""
         self._replaced = 0
@@ -72,9 +87,14 @@ class Edits:
         """How often Slack refused an edit because the message still grows."""
 
     @property
+    def plain_from(self) -> float:
+        """Pages from here on are sent as plain text."""
+        return math.inf if self._form in (Form.FULL, Form.FULL_AGAIN) else self._plain_page
+
+    @property
     def is_full(self) -> bool:
         """Whether Slack has refused no form, or has accepted the full one since."""
-        return self.plain_from == self._accepted_from == math.inf
+        return self._form is Form.FULL
 
     def first_call(self, wanted: Wanted) -> Post:
         return Post(wanted.question, wanted.page, wanted.view)
@@ -99,11 +119,7 @@ class Edits:
 
     def confirmed(self, call: Begin | Change) -> None:
         self._refusals = 0
-        if self._accepted_from < math.inf:
-            self._accepted_from = math.inf
-        elif not self._stays_plain:
-            self._accepted_from = self.plain_from
-            self.plain_from = math.inf
+        self._form = _AFTER_SUCCESS.get(self._form, self._form)
 
     def refused(self, call: Begin | Change, reason: Refusal) -> Verdict | Carrier | None:
         is_edit = isinstance(call, Update)
@@ -117,26 +133,25 @@ class Edits:
         if is_edit and reason in UNEDITABLE:
             return self._replace()
         if reason in (Refusal.TOO_LONG, Refusal.UNREADABLE) and call.page < self.plain_from:
-            self.plain_from = call.page
-            self._stays_plain = True
+            self._plain_page = call.page
+            self._form = Form.STAYS_PLAIN
             return None
         return Verdict.UNSHOWN
 
     def _escalated(self, call: Begin | Change, reason: Refusal) -> Verdict | None:
         """Chooses the next form after a refusal that names no reason."""
-        if self._accepted_from < math.inf:
-            self.plain_from = self._accepted_from
-            self._accepted_from = math.inf
-            self._stays_plain = True
+        if self._form is Form.FULL_AGAIN:
+            self._form = Form.STAYS_PLAIN
             return None
         is_edit = isinstance(call, Update)
         self._refusals += WEIGHT[reason]
         if self._refusals >= (REPLACED_AGAIN_AT if is_edit and self._replaced else REPLACED_AT):
             self._refusals = 0
-            self.plain_from = self.plain_from if self._stays_plain else math.inf
+            self._form = Form.FULL if self._form is Form.PLAIN else self._form
             return self._replace() if is_edit else None
         if self._refusals >= PLAIN_AT:
-            self.plain_from = min(self.plain_from, call.page)
+            self._plain_page = int(min(self.plain_from, call.page))
+            self._form = Form.PLAIN if self._form is Form.FULL else self._form
         return None
 
     def _replace(self) -> Verdict:

@@ -1,7 +1,8 @@
 """The life of a reply in one process: its states, and what leads from one to the next. Pure.
 
-A reply that is GROWING takes text. FINISH makes it ENDING: only calls are left, which show the rest. A QUEUED one shows
-no more than the placeholder of a queued question. In all other states it is over, and makes no more calls.
+A reply that is BEGINNING or GROWING takes text. FINISH makes it ENDING: only calls are left, which show the rest. A
+QUEUED one shows no more than the placeholder of a queued question. In the states after ENDING_AGAIN it is over, and
+makes no more calls.
 """
 
 from collections.abc import Mapping
@@ -12,8 +13,12 @@ class Life(StrEnum):
     """Where a reply is in its life."""
 
     QUEUED = auto()
+    BEGINNING = auto()
+    """Slack shows a placeholder, or what an earlier attempt left: it stays until there is more."""
     GROWING = auto()
     ENDING = auto()
+    ENDING_AGAIN = auto()
+    """The end is shown by new messages, because edits are spent."""
     SHOWN = auto()
     """Slack shows all of it."""
     GONE = auto()
@@ -26,14 +31,18 @@ class Life(StrEnum):
     @property
     def is_over(self) -> bool:
         """Whether no more calls are made."""
-        return self not in (Life.QUEUED, Life.GROWING, Life.ENDING)
+        return self in (Life.SHOWN, Life.GONE, Life.UNSHOWN, Life.LEFT)
 
 
 class Turn(StrEnum):
     """What can happen to a reply."""
 
+    GROW = auto()
+    """There is more to show than before this attempt."""
     FINISH = auto()
     """No more text will come."""
+    POST_AGAIN = auto()
+    """New messages take the place of those that would have to be edited."""
     SHOW = auto()
     """Slack shows all that it should."""
     LOSE = auto()
@@ -44,10 +53,14 @@ class Turn(StrEnum):
 
 
 TURNS: Mapping[tuple[Life, Turn], Life] = {
+    (Life.BEGINNING, Turn.GROW): Life.GROWING,
+    (Life.BEGINNING, Turn.FINISH): Life.ENDING,
     (Life.GROWING, Turn.FINISH): Life.ENDING,
     (Life.QUEUED, Turn.FINISH): Life.ENDING,
+    (Life.ENDING, Turn.POST_AGAIN): Life.ENDING_AGAIN,
     (Life.QUEUED, Turn.SHOW): Life.SHOWN,
     (Life.ENDING, Turn.SHOW): Life.SHOWN,
+    (Life.ENDING_AGAIN, Turn.SHOW): Life.SHOWN,
     **{
         (life, turn): over
         for life in Life

@@ -49,7 +49,7 @@ from bot.core.reply.messages import (
     Verdict,
     Wanted,
 )
-from bot.core.reply.pages import PAGE_BYTES, Page, Pages
+from bot.core.reply.pages import PAGE_BYTES, PAGE_CHARS, Page, Pages
 from bot.errors import Refusal
 
 MAX_PAGES = 5
@@ -69,6 +69,9 @@ class Reply:
     `has_stop`: Slack shows its own Stop while the answer grows.
     """
 
+    page_chars = PAGE_CHARS
+    """The most characters of a page in the full form. Tests use fewer."""
+
     def __init__(
         self,
         job: Job,
@@ -79,7 +82,7 @@ class Reply:
     ) -> None:
         self.job = job
         self.has_stop = has_stop
-        self.life = Life.QUEUED if queued else Life.GROWING
+        self.life = Life.QUEUED if queued else Life.BEGINNING
         self._edits = Edits()
         self.messages = [
             *(ReplyMessage(MessageRole.PAGE, ts, self._edits) for ts in shown.page_ts),
@@ -96,9 +99,7 @@ class Reply:
         """Pages from here on hold no more than a stream carries. A take-over breaks the pages where they were."""
         self._skips_deletions = False
         """Slack refused a deletion for minutes, so no more deletions are sent."""
-        self._is_posted_again = False
-        self._pages = Pages(max_full=1)
-        self._full_chars = self._pages.limit_chars
+        self._pages = Pages(*self._limits(0), max_full=1)
         self._shown_pages = 0
         """So many pages are full and shown, and aren't compared again."""
         self._chars = 0
@@ -107,12 +108,12 @@ class Reply:
         self._end: End | None = None
         self._activity = ""
         self._asks: tuple[Ask, ...] = ()
-        self._has_acted = False
-        """There was an activity to show, so that an edit may show no more text than an earlier attempt."""
         self._edits_since_step = EDITS_AFTER_A_STEP
         """How often the reply was edited since a search or a call last began or ended."""
         self._files: tuple[AttachedFile, ...] = ()
         self._upload_tries = UPLOAD_TRIES
+        if shown.outdated:
+            self.happened(Turn.GROW)
 
     def of(self, *roles: MessageRole) -> list[ReplyMessage]:
         """Returns the messages with these roles, in the order of the roles and then in Slack's."""
@@ -198,6 +199,8 @@ class Reply:
     def append(self, delta: str) -> None:
         """Adds text from the model."""
         self._chars += len(delta)
+        if self._chars > self.earlier.chars:
+            self.happened(Turn.GROW)
         self._pages.append(delta)
         self._keep_to_form()
 
@@ -206,7 +209,8 @@ class Reply:
         if (activity, asks) != (self._activity, self._asks):
             self._edits_since_step = 0
         self._activity, self._asks = activity, asks
-        self._has_acted = self._has_acted or bool(activity or asks)
+        if (activity or asks) and self._chars == self.earlier.chars:
+            self.happened(Turn.GROW)
 
     def finish(self, end: End) -> None:
         """Records how the answer ended; no more text will come."""
@@ -355,11 +359,11 @@ class Reply:
 
     def may_be_posted_again(self, call: Call) -> TypeGuard[Update]:
         """Whether a call is the edit of an ended answer's page that a new message may replace, which happens once."""
-        return isinstance(call, Update) and self.ended and not self._is_posted_again
+        return isinstance(call, Update) and self.life is Life.ENDING
 
     def post_again(self, page: int) -> None:
         """Has new messages show a page and all later ones, because edits are spent. The old ones are deleted then."""
-        self._is_posted_again = True
+        self.happened(Turn.POST_AGAIN)
         self._abandon_messages(page)
 
     def may_be_carried(self, call: Call) -> bool:
@@ -396,9 +400,7 @@ class Reply:
             return None
         if strays := self.of(MessageRole.STRAY):
             return Delete(self.job.question, strays[0].ts, keeps_stop=self.keeps_stop)
-        is_longer = self._chars > self.earlier.chars or self.earlier.outdated
-        is_longer = is_longer or (self._has_acted and self._chars == self.earlier.chars)
-        if self.of(MessageRole.PAGE) and not self.ended and not is_longer:
+        if self.life is Life.BEGINNING and self.of(MessageRole.PAGE):
             return None
         return self._next_release() or self._next_page() or self._next_other_call()
 
@@ -465,7 +467,7 @@ class Reply:
         return not (self.ended or self.has_stop or self._all_have_buttons)
 
     def _look_whether_all_is_shown(self) -> None:
-        if self.life in (Life.QUEUED, Life.ENDING) and self.next_call() is None:
+        if (self.life, Turn.SHOW) in TURNS and self.next_call() is None:
             self.happened(Turn.SHOW)
 
     def _abandon_messages(self, page: int) -> None:
@@ -570,8 +572,8 @@ class Reply:
     def _limits(self, page: int) -> tuple[int, int]:
         """Returns the most characters and bytes of a page."""
         if page >= self._edits.plain_from:
-            return min(self._full_chars, PLAIN_BYTES), PLAIN_BYTES
-        return self._full_chars, STREAM_BYTES if page >= self._short_from else PAGE_BYTES
+            return min(self.page_chars, PLAIN_BYTES), PLAIN_BYTES
+        return self.page_chars, STREAM_BYTES if page >= self._short_from else PAGE_BYTES
 
     def _reform_since(self, plain_from: float) -> None:
         """Lays pages out again that were plain and no longer are, or the reverse."""
