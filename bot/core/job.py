@@ -89,6 +89,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
+from bot.core.pacing import Learned
 from bot.core.stream import Citation, Usage
 from bot.core.trust import UNKNOWN, Origins
 from bot.errors import EndReason
@@ -334,3 +335,5 @@ class Reservation:
 
     granted: bool
     others: Others
+    learned: Mapping[str, Learned] = field(default_factory=dict)
+    """What is on record of each budget; times are by this process's monotonic clock."""

@@ -21,6 +21,8 @@ The rule:
 Posts, and starts of streams, also have a budget for each channel (`ChannelPosts`). How many posts a channel takes is
 learned: five in five seconds are taken for granted, ten at once are tried.
 
+What is learned is a value (`Learned`), so that other processes and later ones can go by it. The newest one counts.
+
 docs/decisions.md has the simulations behind the rule; `python -m benchmarks.pacing` runs this code.
 """
 
@@ -94,6 +96,18 @@ class Urgency(IntEnum):
     """What the model does, and what it writes in between."""
 
 
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What Slack's answers have taught about a budget."""
+
+    calls: float
+    """The calls a minute that progress may use, before quiet minutes raise them; or how many posts are certain."""
+    at: float
+    """When it was learned."""
+    held_until: float
+    """After a 429: until then Slack takes no call, or longer bursts of posts aren't tried."""
+
+
 class LearnedRate:
     """How many calls a minute Slack takes, as far as its answers tell.
 
@@ -103,32 +117,36 @@ class LearnedRate:
     def __init__(self, guaranteed: int, ceiling: int) -> None:
         self._guaranteed = guaranteed
         self._ceiling = ceiling
-        self._learned = float(min(guaranteed, ceiling))
-        self._learned_at: float | None = None
-        self._taken = 0
+        self._learned: Learned | None = None
+
+    def learned(self, now: float) -> Learned | None:
+        """Returns what the rate follows from; None while it is the guaranteed one and can't rise.
+
+        Quiet minutes count from the first time that somebody asks for this.
+        """
+        if self._learned is None and self._ceiling > self._guaranteed:
+            self._learned = Learned(self._guaranteed, now, held_until=now)
+        return self._learned
+
+    def learn(self, learned: Learned) -> None:
+        """Takes over what another process has learned."""
+        self._learned = learned
 
     def at(self, now: float) -> float:
         """Returns the calls a minute that progress may use."""
-        if self._learned_at is None:
-            self._learned_at = now
-        minutes = max(0.0, now - self._learned_at) // WINDOW_S
-        return min(self._ceiling, self._learned + minutes * RAISED_EACH_MINUTE * self._guaranteed)
+        learned = self.learned(now)
+        if learned is None:
+            return self._ceiling
+        minutes = max(0.0, now - learned.at) // WINDOW_S
+        return min(self._ceiling, learned.calls + minutes * RAISED_EACH_MINUTE * self._guaranteed)
 
     def budget_at(self, now: float) -> int:
         """Returns the calls of any kind that may be made in a minute: never fewer than Slack guarantees."""
-        return max(min(max(self._guaranteed, self._taken), self._ceiling), math.floor(self.at(now)))
+        return max(min(self._guaranteed, self._ceiling), math.floor(self.at(now)))
 
-    def taken(self, calls: int) -> None:
-        """Notes how many calls all processes make in this minute: another one may know of a larger budget.
-
-        Finals and first words may use it. Progress goes by what this process has learned.
-        """
-        self._taken = calls
-
-    def limited(self, now: float) -> None:
-        """Notes a 429."""
-        self._learned = max(self.at(now) / 2, LEAST_LEARNED * self._guaranteed)
-        self._learned_at = now
+    def limited(self, now: float, held_until: float) -> None:
+        """Notes a 429, after which Slack takes no call until then."""
+        self._learned = Learned(max(self.at(now) / 2, LEAST_LEARNED * self._guaranteed), now, held_until)
 
 
 class RateWindow:
@@ -149,11 +167,8 @@ class RateWindow:
         for back_at in (self._back_at, self._others_back_at):
             while back_at and back_at[0] <= now:
                 back_at.popleft()
-        return self._rate.budget_at(now) - self.used()
-
-    def used(self) -> int:
-        """Returns how many calls counted when `free` was last asked."""
-        return self._in_flight + len(self._back_at) + len(self._others_back_at)
+        used = self._in_flight + len(self._back_at) + len(self._others_back_at)
+        return self._rate.budget_at(now) - used
 
     def back_by(self, then: float) -> int:
         """Returns how many calls are known to come back until then."""
@@ -193,10 +208,10 @@ class RateWindow:
         returns = [now + WINDOW_S * (i + 1) / calls for i in range(calls)]
         self.others([*self._others_back_at, *returns])
 
-    def fill(self, now: float) -> None:
-        """Counts every free call as used by somebody else, evenly over the last minute."""
+    def fill(self, now: float, since: float) -> None:
+        """Counts every free call as used by somebody else, evenly over the minute before `since`."""
         others = self.free(now)
-        returns = [now + WINDOW_S * (i + 1) / others for i in range(others)]
+        returns = [since + WINDOW_S * (i + 1) / others for i in range(others)]
         self._back_at = deque(sorted([*self._back_at, *returns]))
 
 
@@ -275,16 +290,22 @@ class ChannelPosts:
     """
 
     def __init__(self) -> None:
-        self._rule = PostRule()
+        self._learned = Learned(CERTAIN_POSTS, at=-math.inf, held_until=-math.inf)
         self._channels: dict[str, _Channel] = {}
         self._trying: str | None = None
         """The channel of the post in flight that Slack may refuse."""
-        self._refused_at = -math.inf
+
+    def learned(self, now: float) -> Learned:
+        """Returns what the rule follows from."""
+        return self._learned
+
+    def learn(self, learned: Learned, now: float) -> None:
+        """Takes over what another process has learned."""
+        self._learned = learned
 
     def rule(self, now: float) -> PostRule:
         """Returns what is known of all channels."""
-        is_outdated = not self._rule.may_try and now >= self._refused_at + LEARNED_FOR_S
-        return PostRule() if is_outdated else self._rule
+        return PostRule(int(self._learned.calls), may_try=self._learned.held_until <= now)
 
     def free_at(self, channel_id: str, method: str, now: float, kept: int = 0) -> float:
         """Returns when a post may go and leave room for `kept` more; a time to ask again if that isn't known."""
@@ -310,7 +331,9 @@ class ChannelPosts:
         channel.answered.append(now)
         if self._trying == channel_id:
             self._trying = None
-            self._rule = self.rule(now).accepted(channel.posts(now), now)
+            certain = self.rule(now).accepted(channel.posts(now), now).certain
+            if certain > self._learned.calls:
+                self._learned = replace(self._learned, calls=certain, at=now)
 
     def withdrawn(self, channel_id: str) -> None:
         """Takes back a post that was `sent`, because it never left."""
@@ -324,8 +347,9 @@ class ChannelPosts:
         """
         channel = self._channels.setdefault(channel_id, _Channel())
         before = channel.posts(now)[:-1]
-        self._rule = self.rule(now).refused(before, now)
-        self._refused_at = now
+        rule = self.rule(now).refused(before, now)
+        held_until = self._learned.held_until if rule.may_try else now + LEARNED_FOR_S
+        self._learned = Learned(rule.certain, now, held_until)
         self._trying = None if self._trying == channel_id else self._trying
         channel.refused_until[method] = max(channel.refused_until.get(method, now), now + retry_after_s)
         return any(other.is_refused(now) for other in self._channels.values() if other is not channel)
@@ -466,7 +490,6 @@ class Pacer:
         """Notes what other processes do within the budget: the ages of their calls and of their live replies."""
         self._window.others(now - age_s + WINDOW_S + OTHERS_MARGIN_S for age_s in call_ages_s)
         self._others_opened_at = [now - age_s for age_s in live_ages_s]
-        self._rate.taken(self._window.used() + self.live)
         newest = max(self._others_opened_at, default=-math.inf)
         if newest > self._others_newest + AT_ONCE_S:
             self._others_newest = newest
@@ -493,9 +516,24 @@ class Pacer:
         A 429 that arrives before an earlier one's Retry-After has passed says nothing new about the budget.
         """
         if now >= self._not_before:
-            self._rate.limited(now)
+            self._rate.limited(now, now + retry_after_s)
         self._not_before = max(self._not_before, now + retry_after_s)
-        self._window.fill(now)
+        self._window.fill(now, since=now)
+
+    def is_held(self, now: float) -> bool:
+        """Returns whether a 429 holds every call back."""
+        return now < self._not_before
+
+    def learned(self, now: float) -> Learned | None:
+        """Returns what the budget follows from, if anything is known."""
+        return self._rate.learned(now)
+
+    def learn(self, learned: Learned, now: float) -> None:
+        """Takes over what another process has learned, and does as if its 429 were ours."""
+        self._rate.learn(learned)
+        self._not_before = max(self._not_before, learned.held_until)
+        if learned.held_until > learned.at:
+            self._window.fill(now, since=learned.at)
 
     def _learn_of_a_question(self, now: float) -> None:
         self._last_opened_at = now

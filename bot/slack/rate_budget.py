@@ -3,12 +3,12 @@
 import logging
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Hashable, Sequence
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from bot.clock import Clock
 from bot.core.carriers import CarrierRoom
-from bot.core.pacing import ASK_AGAIN_S, ChannelPosts, Pacer, Urgency
+from bot.core.pacing import ASK_AGAIN_S, ChannelPosts, Learned, Pacer, Urgency
 from bot.errors import RateLimited, StoreError
 from bot.store.rate_ledger import RateLedger
 
@@ -34,11 +34,12 @@ CALLS_PER_MINUTE = {
 """By Slack's documented tiers. Posts may be several hundred a minute; this stays well below."""
 REPLIES = "chat.update"
 """The method whose budget live replies share, unless they use others."""
+APPENDS = "chat.appendStream"
 POSTS = frozenset({"chat.postMessage", "chat.startStream", "files.completeUploadExternal"})
 """What shows a new message in a channel. Whether Slack counts all of them as posts isn't known."""
 ONE_FOR_EACH = frozenset({"chat.startStream", "chat.stopStream"})
 """A reply that uses these makes one call of each. That is held back for it, so it waits for no other reply's."""
-HOLDS_NOTHING_BACK = frozenset({"chat.appendStream"})
+HOLDS_NOTHING_BACK = frozenset({APPENDS})
 """Replies that use these begin and end with calls of other methods."""
 FOLLOW_S = 1.0
 AWAY_S = 3.0
@@ -46,6 +47,8 @@ AWAY_S = 3.0
 UNREPORTED_CALLS = 4
 """Charged by each process when the database is back, for processes that can't report: they died or are paused."""
 CHARGE_AGAIN_S = 20.0
+IN_CHANNEL = "posts in a channel"
+"""The budget of a channel's posts, among those that are learned. Other budgets have their method's name."""
 ALWAYS_GRANTED = 1_000_000
 """More than any budget: a call reserved with it is counted and never denied."""
 
@@ -55,18 +58,24 @@ log = logging.getLogger(__name__)
 class RateBudget:
     """Decides when a workspace's calls may go: the pacers name a time, and the ledger grants the call.
 
-    `edit_budget`: the most calls of chat.update in a minute that are tried. The pacers learn how many Slack takes.
+    `edit_budget`: the most calls of chat.update in a minute that are tried; those of chat.appendStream rise in the same
+    ratio. The pacers learn how many Slack takes, and the ledger brings that to other processes and later ones.
     """
 
     def __init__(self, ledger: RateLedger, clock: Clock, edit_budget: int = CALLS_PER_MINUTE[REPLIES]) -> None:
         self._ledger = ledger
         self._clock = clock
+        appends = CALLS_PER_MINUTE[APPENDS]
+        ceilings = {REPLIES: edit_budget, APPENDS: max(appends, appends * edit_budget // CALLS_PER_MINUTE[REPLIES])}
         self._pacers = {
-            method: Pacer(calls, holds_back=method not in HOLDS_NOTHING_BACK)
+            method: Pacer(calls, ceilings.get(method), holds_back=method not in HOLDS_NOTHING_BACK)
             for method, calls in CALLS_PER_MINUTE.items()
         }
-        self._pacers[REPLIES] = Pacer(CALLS_PER_MINUTE[REPLIES], edit_budget)
         self._posts = ChannelPosts()
+        self._learners: dict[str, Pacer | ChannelPosts] = {**self._pacers, IN_CHANNEL: self._posts}
+        self._known_at: dict[str, float] = {}
+        """When the newest lesson of each budget was learned that is on record. Empty until the record was read: before
+        that, what this process assumes is no news."""
         self._live: dict[Hashable, tuple[float, tuple[str, ...]]] = {}
         """When each live reply was opened, and the methods that it still uses."""
         self._unreported: Counter[str] = Counter()
@@ -162,20 +171,26 @@ class RateBudget:
         if method in POSTS and not await self._take_post(channel_id):
             return False
         granted = await self._ask(method, self._pacers[method].budget(self._clock.monotonic()))
+        now = self._clock.monotonic()
         if not granted:
-            self._denied_until[method] = self._clock.monotonic() + ASK_AGAIN_S
-        return granted
+            self._denied_until[method] = now + ASK_AGAIN_S
+        # Another process may have got a 429 meanwhile.
+        return granted and not self._pacers[method].is_held(now)
 
     async def _take_post(self, channel_id: str) -> bool:
         """Takes a post from a channel's budget. Its seconds are over before an outage is, so nothing is reported."""
+        rule = self._posts.rule(self._clock.monotonic())
         try:
-            reservation = await self._ledger.reserve_post(channel_id, self._posts.rule(self._clock.monotonic()))
+            reservation = await self._ledger.reserve_post(channel_id, rule)
         except StoreError as error:
             log.debug("posts: shared budget unavailable, counting only this process's posts: %s", error)
             return True
-        denied, ages_s = not reservation.granted, reservation.others.call_ages_s
-        self._posts.shared(channel_id, self._clock.monotonic(), ages_s, denied=denied)
-        return reservation.granted
+        self._learn(reservation.learned)
+        now = self._clock.monotonic()
+        # A 429 may have taught meanwhile that the burst by which this was granted isn't taken.
+        granted = reservation.granted and (self._posts.rule(now).may_try or not rule.may_try)
+        self._posts.shared(channel_id, now, reservation.others.call_ages_s, denied=not granted)
+        return granted
 
     @asynccontextmanager
     async def turn(self, method: str, channel_id: str = "") -> AsyncIterator[None]:
@@ -215,6 +230,7 @@ class RateBudget:
     async def watch(self) -> None:
         """Follows other processes' calls while replies are live, until canceled; then reports the last calls."""
         try:
+            await self._recall()
             while True:
                 await self._clock.sleep(FOLLOW_S)
                 await self._report_all()
@@ -224,12 +240,38 @@ class RateBudget:
             await self._report_all()
 
     async def _report_all(self) -> None:
-        """Reports calls that left while the ledger was away, if it is back."""
+        """Reports calls that left while the ledger was away, if it is back, and what has been learned."""
         try:
             for method in list(self._unreported):
                 await self._report(method)
+            for budget in list(self._known_at):
+                await self._report_learned(budget)
         except StoreError as error:
             log.debug("calls not reported to the shared budget yet: %s", error)
+
+    async def _recall(self) -> None:
+        """Reads what earlier processes have learned. If the ledger is away, the first reservation does."""
+        try:
+            self._learn((await self._ledger.reserve(REPLIES, 0)).learned)
+        except StoreError as error:
+            log.debug("learned budgets not read yet: %s", error)
+
+    def _learn(self, recorded: Mapping[str, Learned]) -> None:
+        """Takes over what is on record, if it is newer than what this process knows."""
+        now = self._clock.monotonic()
+        for budget, learner in self._learners.items():
+            own, learned = learner.learned(now), recorded.get(budget)
+            if learned is not None and (own is None or budget not in self._known_at or learned.at > own.at):
+                learner.learn(learned, now)
+                self._known_at[budget] = learned.at
+            self._known_at.setdefault(budget, -math.inf)
+
+    async def _report_learned(self, budget: str) -> None:
+        """Reports what this process has learned about a budget since the last report."""
+        own = self._learners[budget].learned(self._clock.monotonic())
+        if own is not None and own.at > self._known_at[budget]:
+            await self._ledger.record_learned(budget, own)
+            self._known_at[budget] = own.at
 
     async def _ask(self, method: str, calls_per_minute: int) -> bool:
         pacer = self._pacers[method]
@@ -239,6 +281,7 @@ class RateBudget:
             reservation = await self._ledger.reserve(method, calls_per_minute, with_live=method == REPLIES)
         except StoreError as error:
             return self._decide_alone(method, calls_per_minute, error)
+        self._learn(reservation.learned)
         now, others = self._clock.monotonic(), reservation.others
         if now < self._away_until.get(method, -math.inf):
             pacer.unseen(now)

@@ -1,4 +1,7 @@
-"""The rate ledger: the Slack calls of all processes, so that together they stay within a minute's budget."""
+"""The rate ledger: the Slack calls of all processes, so that together they stay within a minute's budget.
+
+It also has what Slack's answers have taught any of them about the budgets. Each reservation brings that along.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -6,12 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.job import Others, Reservation
-from bot.core.pacing import PostRule
-from bot.store.database import writes
-from bot.store.liveness.workers import WorkerOperations
+from bot.core.pacing import Learned, PostRule
+from bot.store.database import Database, writes
+from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.postgresql import one_at_a_time
-from bot.store.predicates import is_running
-from bot.store.schema import jobs, slack_calls
+from bot.store.predicates import CLOCKS_DIFFER_S, is_running
+from bot.store.rows import insert_into
+from bot.store.schema import jobs, learned_budgets, slack_calls
 
 WINDOW_S = 61.0
 """Slack's minute, and a second for the way to Slack and for differing clocks."""
@@ -25,6 +29,11 @@ Allows = Callable[[Sequence[float], float], bool]
 
 class RateLedger(WorkerOperations):
     """Counts the calls to Slack of all processes that share the database, those of ended processes included."""
+
+    def __init__(self, database: Database, worker: WorkerLiveness) -> None:
+        super().__init__(database, worker)
+        self._epoch_s = database.clock.now() - database.clock.monotonic()
+        """The stored time at which this process's monotonic clock began."""
 
     @property
     def failed_at(self) -> float:
@@ -48,7 +57,21 @@ class RateLedger(WorkerOperations):
         worker, now = self._worker.name, self._now()
         granted, call_ages_s = await _take_call(connection, worker, counted, allows, now)
         live_ages_s = await _live_ages_s(connection, worker, now) if with_live else ()
-        return Reservation(granted, Others(call_ages_s, live_ages_s))
+        learned = await _learned(connection, now, self._epoch_s)
+        return Reservation(granted, Others(call_ages_s, live_ages_s), learned)
+
+    @writes
+    async def record_learned(self, connection: AsyncConnection, budget: str, learned: Learned) -> None:
+        """Records what this process has learned about a budget, unless what is on record is newer. Raises StoreError.
+
+        `budget`: a method, or any other name. Times are by the monotonic clock.
+        """
+        learned_at, held_until = (self._epoch_s + at for at in (learned.at, learned.held_until))
+        values = {"calls": learned.calls, "learned_at": learned_at, "held_until": held_until}
+        recorded_at = learned_budgets.c.learned_at
+        is_older = sa.or_(recorded_at < learned_at, recorded_at > self._now() + CLOCKS_DIFFER_S)
+        row = insert_into(connection, learned_budgets).values(budget=budget, **values)
+        await connection.execute(row.on_conflict_do_update(index_elements=["budget"], set_=values, where=is_older))
 
 
 async def _take_call(
@@ -79,6 +102,15 @@ async def _take_call(
 
 def _is_old(now: float) -> sa.ColumnElement[bool]:
     return sa.or_(slack_calls.c.sent_at <= now - WINDOW_S, slack_calls.c.sent_at >= now + WINDOW_S)
+
+
+async def _learned(connection: AsyncConnection, now: float, epoch_s: float) -> dict[str, Learned]:
+    # What a clock that was wrong recorded for the future would count as the newest for years.
+    credible = sa.select(learned_budgets).where(learned_budgets.c.learned_at <= now + CLOCKS_DIFFER_S)
+    return {
+        row.budget: Learned(row.calls, row.learned_at - epoch_s, row.held_until - epoch_s)
+        for row in await connection.execute(credible)
+    }
 
 
 async def _live_ages_s(connection: AsyncConnection, worker: str, now: float) -> tuple[float, ...]:

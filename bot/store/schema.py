@@ -276,6 +276,17 @@ slack_calls = sa.Table(
 
 sa.Index("ix_slack_calls_method", slack_calls.c.method, slack_calls.c.sent_at)
 
+# What Slack's answers have taught about each method's budget, and about posts in a channel (bot/store/rate_ledger.py).
+learned_budgets = sa.Table(
+    "learned_budgets",
+    metadata,
+    sa.Column("budget", sa.Text, primary_key=True),
+    # As in Learned (core/pacing.py).
+    sa.Column("calls", sa.Double, nullable=False),
+    sa.Column("learned_at", sa.Double, nullable=False),
+    sa.Column("held_until", sa.Double, nullable=False),
+)
+
 # Threads in which more than one person writes. They name nobody, so erasing a person leaves them.
 group_threads = sa.Table(
     "group_threads",

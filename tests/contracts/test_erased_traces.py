@@ -43,6 +43,7 @@ CODES = {
     *("message_questions.view_id", "message_questions.posted_ts", "message_questions.posted_channel_id"),
     *("group_threads.since_ts", "pane_contexts.channel_id", "allowed_tools.tool", "allowed_tools.definition_hash"),
     *("tool_pins.tool", "tool_pins.definition_hash", "channel_settings.model", "channel_settings.mcp_servers"),
+    "learned_budgets.budget",
 }
 PLACES = {"team_id", "channel_id", "thread_ts"}
 ADMINS_SETTINGS = {"channel_settings.system_prompt", "tool_pins.definition"}

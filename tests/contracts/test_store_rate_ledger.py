@@ -1,15 +1,18 @@
 """The rate ledger: one budget for all processes, over a sliding minute."""
 
 import asyncio
+import math
+from dataclasses import dataclass
 
 import pytest
 
 from bot.clock import SystemClock
 from bot.core.job import Others, Reservation
-from bot.core.pacing import PostRule
+from bot.core.pacing import Learned, PostRule
 from bot.store import Stores
+from bot.store.predicates import CLOCKS_DIFFER_S
 from bot.store.rate_ledger import WINDOW_S
-from bot.store.schema import slack_calls
+from bot.store.schema import learned_budgets, slack_calls
 from tests.clocks import ManualClock
 from tests.contracts.stores import apart, count, enqueued
 
@@ -121,3 +124,63 @@ async def test_post_comes_back_after_its_seconds_and_another_process_learns_of_i
     assert (await ours.rate_ledger.reserve_post("A", rule)).granted
     await ours.close()
     await theirs.close()
+
+
+@dataclass
+class BootedClock(ManualClock):
+    """The clock of a machine that was started at `booted_s`."""
+
+    booted_s: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s - self.booted_s
+
+
+async def recorded(store: Stores) -> dict[str, Learned]:
+    """Returns what is on record of each budget."""
+    return dict((await store.rate_ledger.reserve("chat.update", 0)).learned)
+
+
+async def test_what_one_process_learned_has_the_same_age_in_another_one(shared_url: str) -> None:
+    ours = await Stores.open(shared_url, "w1", BootedClock(booted_s=1_699_999_000.0))
+    theirs = await Stores.open(shared_url, "w2", BootedClock(booted_s=1_699_000_000.0))
+    await ours.rate_ledger.record_learned("chat.update", Learned(25.5, at=990.0, held_until=1_020.0))
+    assert await recorded(theirs) == {"chat.update": Learned(25.5, at=999_990.0, held_until=1_000_020.0)}
+    post = await theirs.rate_ledger.reserve_post("C1", PostRule())
+    assert post.learned == await recorded(theirs), "each reservation brings it"
+    await ours.close()
+    await theirs.close()
+
+
+async def test_what_was_learned_before_any_429_is_recorded(store: Stores) -> None:
+    now = store.clock.monotonic()
+    await store.rate_ledger.record_learned("posts", Learned(8, now, held_until=-math.inf))
+    assert [learned.held_until for learned in (await recorded(store)).values()] == [-math.inf]
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_newest_knowledge_of_a_budget_stays_on_record(database_url: str, newest_first: bool) -> None:
+    clock = ManualClock()
+    store = await Stores.open(database_url, "w1", clock)
+    older, newer = (Learned(calls, clock.now_s - age_s, clock.now_s) for calls, age_s in ((40.0, 60.0), (20.0, 30.0)))
+    for learned in (newer, older) if newest_first else (older, newer):
+        await store.rate_ledger.record_learned("chat.update", learned)
+    other = Learned(100.0, clock.now_s, clock.now_s)
+    await store.rate_ledger.record_learned("chat.appendStream", other)
+    assert await recorded(store) == {"chat.update": newer, "chat.appendStream": other}
+    assert await count(store, learned_budgets) == 2
+    await store.close()
+
+
+async def test_knowledge_that_a_wrong_clock_recorded_for_the_future_counts_for_nothing(database_url: str) -> None:
+    clock = ManualClock()
+    store = await Stores.open(database_url, "w1", clock)
+    a_little, far = (Learned(5.0, clock.now_s + ahead_s, 0.0) for ahead_s in (CLOCKS_DIFFER_S, CLOCKS_DIFFER_S + 1))
+    now = Learned(25.0, clock.now_s, clock.now_s + 30)
+    await store.rate_ledger.record_learned("chat.update", far)
+    await store.rate_ledger.record_learned("chat.appendStream", a_little)
+    assert await recorded(store) == {"chat.appendStream": a_little}
+    await store.rate_ledger.record_learned("chat.update", now)
+    await store.rate_ledger.record_learned("chat.appendStream", now)
+    assert await recorded(store) == {"chat.update": now, "chat.appendStream": a_little}
+    await store.close()

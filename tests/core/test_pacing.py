@@ -23,8 +23,10 @@ from bot.core.pacing import (
     STEP_GAP_S,
     WINDOW_S,
     ChannelPosts,
+    Learned,
     LearnedRate,
     Pacer,
+    PostRule,
     RateWindow,
     Urgency,
     is_posted_again,
@@ -547,14 +549,58 @@ def test_a_rate_limit_takes_a_raised_budget_back() -> None:
     assert pacer.budget(2_020.0) == 50
 
 
-def test_finals_have_a_larger_budget_that_other_processes_have_learned() -> None:
+@pytest.mark.parametrize(("others_calls", "may_go_on"), [(70, True), (100, False)])
+def test_larger_budget_that_another_process_has_learned_is_used(others_calls: int, may_go_on: bool) -> None:
     pacer = Pacer(50, ceiling=100)
     pacer.opened("a", 100.0)
-    pacer.shared(100.0, call_ages_s=[5.0] * 70, live_ages_s=[3.0] * 5)
-    assert may_go(pacer, 100.0, FINAL)
-    assert not may_go(pacer, 100.0, PROGRESS)
-    pacer.shared(100.0, call_ages_s=[5.0] * 100, live_ages_s=[3.0] * 5)
-    assert not may_go(pacer, 100.0, FINAL)
+    pacer.shared(200.0, call_ages_s=[5.0] * others_calls, live_ages_s=[3.0] * 5)
+    assert not may_go(pacer, 200.0, FINAL)
+    pacer.learn(Learned(100.0, at=150.0, held_until=150.0), 200.0)
+    assert [may_go(pacer, 200.0, urgency) for urgency in (FINAL, PROGRESS)] == [may_go_on, may_go_on]
+
+
+@given(
+    st.integers(1, 100),
+    st.integers(0, 100),
+    st.lists(st.tuples(st.booleans(), st.floats(0, 600)), max_size=20),
+    st.lists(st.floats(0, 3_600), max_size=5),
+)
+def test_process_that_learns_from_another_knows_the_same_from_then_on(
+    guaranteed: int, more: int, history: list[tuple[bool, float]], later: list[float]
+) -> None:
+    theirs, ours = (LearnedRate(guaranteed, guaranteed + more) for _ in range(2))
+    now = 100.0
+    for is_limited, passes_s in history:
+        if is_limited:
+            theirs.limited(now, now + 1.0)
+        now += passes_s
+        if (learned := theirs.learned(now)) is not None:
+            ours.learn(learned)
+        assert guaranteed / 10 <= ours.at(now) <= guaranteed + more
+        for at in (now, *(now + later_s for later_s in later)):
+            assert (ours.at(at), ours.budget_at(at)) == (theirs.at(at), theirs.budget_at(at))
+
+
+def test_rate_that_is_guaranteed_and_cannot_rise_is_no_news() -> None:
+    assert LearnedRate(50, ceiling=50).learned(100.0) is None
+    assert LearnedRate(50, ceiling=60).learned(100.0) == Learned(50, 100.0, 100.0)
+
+
+@pytest.mark.parametrize("urgency", list(Urgency))
+@pytest.mark.parametrize("heard_after_s", [0.0, 2.0, 20.0, 59.0, 300.0])
+def test_429_of_another_process_holds_calls_back_as_our_own_does(urgency: Urgency, heard_after_s: float) -> None:
+    theirs, ours = Pacer(), Pacer()
+    for pacer in (theirs, ours):
+        pacer.opened("a", 0.0)
+    theirs.limited(100.0, 30.0)
+    learned = theirs.learned(100.0)
+    assert learned is not None
+    heard_at = 100.0 + heard_after_s
+    ours.learn(learned, heard_at)
+    assert ours.is_held(heard_at) is theirs.is_held(heard_at) is (heard_after_s < 30)
+    for now in (heard_at, heard_at + 20, heard_at + 31, heard_at + 62, heard_at + 300):
+        assert ours.ready_at(now, urgency, "a") == theirs.ready_at(now, urgency, "a")
+        assert ours.budget(now) == theirs.budget(now)
 
 
 @given(st.integers(1, 12), st.integers(0, 12), ACTIONS)
@@ -772,6 +818,35 @@ def test_what_a_429_taught_is_forgotten_after_an_hour() -> None:
     assert posts.rule(LEARNED_FOR_S + 1.0).may_try
 
 
+@given(st.lists(st.tuples(st.integers(0, 2), st.floats(0, 1)), max_size=120))
+def test_processes_that_share_what_they_learn_are_refused_one_post_in_all(turns: list[tuple[int, float]]) -> None:
+    """Each posts in a channel of its own, to a Slack that takes five posts in five seconds."""
+    slack, processes = PostingSlack(STRICT), [ChannelPosts() for _ in range(3)]
+    for number, wait_s in turns:
+        slack.now += wait_s
+        slack.posts = processes[number]
+        newest = max((posts.learned(slack.now) for posts in processes), key=lambda learned: learned.at)
+        slack.posts.learn(newest, slack.now)
+        slack.post(f"C{number}")
+    assert len(slack.refused) <= 1
+
+
+def test_burst_that_another_process_was_allowed_needs_no_trial() -> None:
+    theirs, ours = PostingSlack(GENEROUS), ChannelPosts()
+    theirs.post_in_turn("C1", POST_BURST)
+    ours.learn(theirs.posts.learned(200.0), 200.0)
+    for _ in range(POST_BURST):
+        assert ours.free_at("C2", POST, 200.0) == 200.0
+        ours.sent("C2", 200.0)
+
+
+def test_shorter_burst_that_a_refusal_taught_is_exceeded_only_by_trials_after_an_hour() -> None:
+    posts = ChannelPosts()
+    posts.learn(Learned(3, at=100.0, held_until=100.0 + LEARNED_FOR_S), 100.0)
+    assert posts.rule(LEARNED_FOR_S) == PostRule(3, may_try=False)
+    assert posts.rule(LEARNED_FOR_S + 100.0) == PostRule(3, may_try=True)
+
+
 def test_channels_without_posts_in_the_last_minute_are_forgotten() -> None:
     posts = ChannelPosts()
     for number in range(1_000):
@@ -827,7 +902,7 @@ def test_progress_without_finals_to_hold_back_may_use_every_call() -> None:
 def test_learned_rate_is_never_less_than_a_tenth_and_grows_from_the_rate_limit_on() -> None:
     rate = LearnedRate(50, ceiling=50)
     for _ in range(10):
-        rate.limited(100.0)
+        rate.limited(100.0, 101.0)
     assert [rate.at(now) for now in (159.0, 160.0, 220.0)] == [5.0, 10.0, 15.0]
 
 

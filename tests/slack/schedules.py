@@ -12,7 +12,7 @@ from bot.core.carriers import CarrierSetting
 from bot.core.conversation import UNANSWERED, Job, Question, RecordedMessage, ThreadKey, page_ts, ts_of
 from bot.core.job import Others, Piece, Reservation
 from bot.core.lease import Lease
-from bot.core.pacing import PostRule
+from bot.core.pacing import Learned, PostRule
 from bot.core.reply.messages import Call, Shown
 from bot.core.reply.reply import Reply
 from bot.errors import RateLimited, Refusal, Refused, StoreError
@@ -40,6 +40,7 @@ class LoneLedger(RateLedger):
     others: Others = NO_OTHERS
     failed_at: float = -math.inf
     counted: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    learned: dict[str, Learned] = field(default_factory=dict)
 
     async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
         await asyncio.sleep(self.delay_s)
@@ -49,7 +50,7 @@ class LoneLedger(RateLedger):
         granted = rule.free_at(self.counted[channel_id], now) <= now
         if granted:
             self.counted[channel_id].append(now)
-        return Reservation(granted, Others())
+        return Reservation(granted, Others(), dict(self.learned))
 
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
         await asyncio.sleep(self.delay_s)
@@ -62,7 +63,14 @@ class LoneLedger(RateLedger):
         granted = used < calls_per_minute and now >= self.denies_until
         if granted:
             self.counted[method].append(now)
-        return Reservation(granted, self.others if with_live else replace(self.others, live_ages_s=()))
+        others = self.others if with_live else replace(self.others, live_ages_s=())
+        return Reservation(granted, others, dict(self.learned))
+
+    async def record_learned(self, budget: str, learned: Learned) -> None:
+        await asyncio.sleep(self.delay_s)
+        if self.is_away:
+            raise StoreError("The database is away.")
+        self.learned[budget] = learned
 
 
 @dataclass

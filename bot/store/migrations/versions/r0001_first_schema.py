@@ -32,6 +32,7 @@ def upgrade() -> None:
     _create_workers()
     _create_outbox_entries()
     _create_slack_calls()
+    _create_learned_budgets()
     _create_group_threads()
     _create_usage_totals()
     _create_notices()
@@ -251,6 +252,17 @@ def _create_slack_calls() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_slack_calls"),
     )
     op.create_index("ix_slack_calls_method", "slack_calls", ["method", "sent_at"])
+
+
+def _create_learned_budgets() -> None:
+    op.create_table(
+        "learned_budgets",
+        sa.Column("budget", sa.Text, nullable=False),
+        sa.Column("calls", sa.Double, nullable=False),
+        sa.Column("learned_at", sa.Double, nullable=False),
+        sa.Column("held_until", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("budget", name="pk_learned_budgets"),
+    )
 
 
 def _create_group_threads() -> None:
