@@ -188,10 +188,13 @@ class Pages:
         """Returns how many characters or bytes, whichever are fewer, a page has left; negative if it is too full."""
         if len(source) > self.limit_chars:
             return -1
-        sent = sent_chars(source) + sent_chars(opening.text)
+        # Counting these takes as long as all else together.
+        international = international_chars(source)
+        in_opening = international_chars(opening.text)
+        sent = sent_chars(source, international) + sent_chars(opening.text, in_opening)
         counted = sent + 3 * source.count(">") + header_chars
         sent_bytes = sent - len(source) + _byte_count(source)
-        steps = steps_of(source) + steps_of(opening.text)
+        steps = steps_of(source, international) + steps_of(opening.text, in_opening)
         return min(self.limit_chars - sent, BLOCK_CHARS - counted, self.limit_bytes - sent_bytes, MAX_STEPS - steps)
 
     def _left_after(self, page: Page, chars: int) -> int:
@@ -277,9 +280,9 @@ def _grapheme_starts(text: str) -> list[int]:
     return [match.start() for match in regex.finditer(r"\X", text)]
 
 
-def steps_of(markdown: str) -> int:
-    """Returns about how many steps it takes to parse and render a source."""
-    urls = URL_STEPS * markdown.count("//") + HOST_STEPS * international_chars(markdown)
+def steps_of(markdown: str, international: int) -> int:
+    """Returns about how many steps it takes to parse and render a source with so many `international_chars`."""
+    urls = URL_STEPS * markdown.count("//") + HOST_STEPS * international
     return LINE_STEPS * markdown.count("\n") + sum(markdown.count(mark) for mark in MARKS) + urls
 
 

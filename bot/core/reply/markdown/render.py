@@ -73,11 +73,14 @@ class LinkDefinitions:
 NO_DEFINITIONS = LinkDefinitions({})
 
 
-def sent_chars(markdown: str) -> int:
-    """Returns the most characters that a page's source can have once it is sent, without what is closed for show."""
+def sent_chars(markdown: str, international: int | None = None) -> int:
+    """Returns the most characters that a page's source can have once it is sent, without what is closed for show.
+
+    `international`: its `international_chars`, if they are counted already.
+    """
+    international = international_chars(markdown) if international is None else international
     escaped = 3 * markdown.count("<") + 4 * markdown.count("&") + 3 * markdown.count("@")
-    hosts = MAX_ADDED_CHARS * international_chars(markdown)
-    return len(markdown) + escaped + markdown.count("*") + hosts
+    return len(markdown) + escaped + markdown.count("*") + MAX_ADDED_CHARS * international
 
 
 def rendered(markdown: str, *, growing: bool) -> str:
