@@ -4,6 +4,7 @@ The pane context is kept per person, for hours: agents' events name no thread, a
 """
 
 from dataclasses import dataclass
+from enum import StrEnum, auto
 
 from bot.core import texts
 from bot.core.conversation import Question
@@ -12,6 +13,16 @@ from bot.core.reply.preview import beginning, first_words
 
 MAX_PROMPTS = 4
 TITLE_CHARS = 60
+
+
+class Sign(StrEnum):
+    """Whether a status, or an agent's session, tells readers that an answer has begun, before its first message."""
+
+    NONE = auto()
+    MAY_BE_SEEN = auto()
+    """Slack takes a status there. Outside the pane, reports differ about whether people see it."""
+    SEEN = auto()
+    """Slack's docs promise that the asker sees it."""
 
 
 @dataclass(frozen=True, slots=True)

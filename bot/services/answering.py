@@ -178,7 +178,7 @@ class Answering:
                 await self._deny(attempt, denial)
                 return
             signs = await self.pane.begin(attempt.job.question)
-            reply = await self.replies.open(attempt.answer, status_shown=signs.status, has_stop=signs.stop)
+            reply = await self.replies.open(attempt.answer, sign=signs.sign, has_stop=signs.stop)
             if attempt.job.checkpoint.end or reply.shown.ended:
                 await self._complete_end(attempt, reply)
                 return

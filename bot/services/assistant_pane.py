@@ -13,7 +13,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
 from bot.core import assistant_pane, texts
-from bot.core.assistant_pane import Suggestion
+from bot.core.assistant_pane import Sign, Suggestion
 from bot.core.conversation import Question, ThreadKey
 from bot.core.inbound.triage import Identity
 from bot.errors import RateLimited, Refused, StoreError, trace_of
@@ -33,10 +33,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What Slack shows for certain while a question is answered."""
+    """What Slack shows while a question is answered."""
 
-    status: bool = False
-    """A status that stands for the placeholder."""
+    sign: Sign = Sign.NONE
+    """What stands for the placeholder."""
     stop: bool = False
     """Slack's own Stop, which stands for ours."""
 
@@ -67,25 +67,25 @@ class AssistantPane:
             await self.context.write(self.me.team_id, user_id, channel_id)
 
     async def begin(self, question: Question) -> Signs:
-        """Shows that an attempt at a question has begun; returns what Slack shows for certain.
+        """Shows that an attempt at a question has begun; returns what Slack shows.
 
         Only in the pane and in agents' threads do Slack's docs promise that a status is seen. Elsewhere it comes on top
-        of the placeholder, and nothing waits for it.
+        of the placeholder, unless calls are scarce; nothing waits for it.
         """
         thread = question.thread
         if not self.me.has_pane or thread.thread_ts is None:
-            self.statuses.answering(thread, texts.STATUS_THINKING)
-            return Signs()
+            is_on_its_way = self.statuses.answering(thread, texts.STATUS_THINKING)
+            return Signs(Sign.MAY_BE_SEEN if is_on_its_way else Sign.NONE)
         in_pane = assistant_pane.in_pane(question)
         if in_pane:
             self._start(self._name(question))
         session = self._sessions[thread] = asyncio.create_task(self._begin_session(thread))
         await asyncio.wait((session,), timeout=SIGN_WITHIN_S)
         if self._leaves_slot(thread):
-            is_shown = session.done()
-            return Signs(status=is_shown, stop=is_shown)
-        has_status = await self.statuses.confirmed(thread, texts.STATUS_THINKING, SIGN_WITHIN_S)
-        return Signs(status=has_status and in_pane)
+            return Signs(Sign.SEEN, stop=True) if session.done() else Signs()
+        if not await self.statuses.confirmed(thread, texts.STATUS_THINKING, SIGN_WITHIN_S):
+            return Signs()
+        return Signs(Sign.SEEN if in_pane else Sign.MAY_BE_SEEN)
 
     def queued(self, thread: ThreadKey) -> None:
         """Shows the place of a thread's queued question. An agent has its placeholder only.

@@ -4,6 +4,7 @@ import math
 from typing import Protocol
 
 from bot.core.answer import Answer
+from bot.core.assistant_pane import Sign
 from bot.core.conversation import Job, RecordedMessage
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
@@ -69,15 +70,16 @@ class Replies(Protocol):
     """Shows replies, at a pace that all live ones share (slack/replies/scheduler.py). Tests show them in memory."""
 
     async def open(
-        self, answer: Answer, *, status_shown: bool = False, has_stop: bool = False, until: float = math.inf
+        self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = math.inf
     ) -> LiveReply:
         """Begins a job's reply with a placeholder, or continues what an earlier attempt left.
 
         The answer records all text that is appended to the reply.
 
-        With `status_shown` the thread's status says that the model is thinking, and the placeholder waits two minutes
-        for the first words. With `has_stop` Slack shows its own Stop, so the reply has no such button. Nothing is sent
-        later than `until`, by the monotonic clock.
+        With a `sign` the thread's status says that the model is thinking. The placeholder waits two minutes for the
+        first words if readers see the status for certain, or a few seconds where calls are scarce if they may. With
+        `has_stop` Slack shows its own Stop, so the reply has no such button. Nothing is sent later than `until`, by the
+        monotonic clock.
         """
         ...
 

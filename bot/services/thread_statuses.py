@@ -72,10 +72,10 @@ class ThreadStatuses:
     _refused_until: dict[str, float] = field(default_factory=dict, init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
-    def answering(self, thread: ThreadKey, status: str) -> None:
-        """Shows the status of an answer in the background, until `ended`."""
+    def answering(self, thread: ThreadKey, status: str) -> bool:
+        """Shows the status of an answer in the background, until `ended`; returns False where Slack takes none."""
         self._answered.add(thread)
-        self._show(thread, status)
+        return self._show(thread, status) is not None
 
     async def confirmed(self, thread: ThreadKey, status: str, within_s: float) -> bool:
         """Shows the status of an answer at once; returns whether Slack accepted it within this time."""

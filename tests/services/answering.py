@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.answer import Answer
+from bot.core.assistant_pane import Sign
 from bot.core.conversation import File, Job, Message, MessageRole, Prompt, Question, RecordedMessage, ThreadKey
 from bot.core.inbound.files import OpenedFile
 from bot.core.inbound.tokens import TokenEstimate
@@ -140,7 +141,7 @@ class MemoryReplies:
     may_finish: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def open(
-        self, answer: Answer, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
+        self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = 0.0
     ) -> MemoryReply:
         self.opening += 1
         await self.may_open.wait()

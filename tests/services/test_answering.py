@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from bot.core import texts, trust
 from bot.core.answer import Answer
+from bot.core.assistant_pane import Sign
 from bot.core.conversation import File, Job, Media, Message, Question, ToolDefinition
 from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.job import Checkpoint, End
@@ -616,7 +617,7 @@ async def test_failed_models_text_and_name_are_recorded(alone: AnsweringStage) -
 async def test_reply_that_slack_no_longer_shows_ends_as_not_shown(alone: AnsweringStage) -> None:
     class Unshown(MemoryReplies):
         async def open(
-            self, answer: Answer, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
+            self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = 0.0
         ) -> MemoryReply:
             reply = await super().open(answer)
             reply.unshown = True
@@ -693,7 +694,7 @@ class Broken(MemoryReplies):
     opens = False
 
     async def open(
-        self, answer: Answer, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
+        self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = 0.0
     ) -> MemoryReply:
         if not self.opens:
             raise ValueError("unforeseen")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from bot.core.answer import Answer
+from bot.core.assistant_pane import Sign
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Piece, Pulse, Spent
 from bot.core.lease import LEASE_S, Lease
@@ -100,7 +101,7 @@ class Placeholders(QuestionQueue):
         return True
 
     async def open(
-        self, answer: Answer, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
+        self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = 0.0
     ) -> LiveReply:
         raise AssertionError("nothing is answered")
 

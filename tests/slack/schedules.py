@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from bot.core.answer import Answer
+from bot.core.assistant_pane import Sign
 from bot.core.carriers import CarrierSetting
 from bot.core.conversation import UNANSWERED, Job, Question, RecordedMessage, ThreadKey, page_ts, ts_of
 from bot.core.job import Others, Piece, Reservation
@@ -205,7 +206,7 @@ class Schedule:
     async def open_in_pane(self, job_id: int, *, allowed: bool = True) -> ScheduledReply:
         """Opens a reply where Slack shows a status and its own Stop; `allowed`: a native stream may carry it."""
         job = job_of(job_id)
-        reply = await self.scheduler.open(Answer(job), status_shown=True, has_stop=True)
+        reply = await self.scheduler.open(Answer(job), sign=Sign.SEEN, has_stop=True)
         if allowed:
             self.scheduler.allow_stream(job)
         return reply

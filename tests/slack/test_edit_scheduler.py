@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bot.core.answer import Answer
+from bot.core.assistant_pane import Sign
 from bot.core.conversation import POSTING, Job, Question, ThreadKey
 from bot.core.job import End
 from bot.core.lease import LEASE_S
@@ -775,8 +776,8 @@ async def test_scheduler_has_ended_once_the_calls_that_it_cut_off_have_ended() -
 async def test_placeholder_waits_for_the_first_words_while_the_panes_status_is_shown() -> None:
     question = Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", "why?")
     async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
-        speaking = await schedule.scheduler.open(Answer(Job(1, question, 1)), status_shown=True)
-        silent = await schedule.scheduler.open(Answer(Job(2, question, 1)), status_shown=True)
+        speaking = await schedule.scheduler.open(Answer(Job(1, question, 1)), sign=Sign.SEEN)
+        silent = await schedule.scheduler.open(Answer(Job(2, question, 1)), sign=Sign.SEEN)
         await asyncio.sleep(30)
         assert schedule.calls() == []
         speaking.append("Hello.")
@@ -792,8 +793,8 @@ async def test_placeholder_waits_for_the_first_words_while_the_panes_status_is_s
 @simulated
 async def test_end_and_earlier_messages_wait_for_no_status_of_the_pane() -> None:
     async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
-        silent = await schedule.scheduler.open(Answer(job_of(1)), status_shown=True)
-        begun = await schedule.scheduler.open(Answer(job_of(2, ("2.0",))), status_shown=True)
+        silent = await schedule.scheduler.open(Answer(job_of(1)), sign=Sign.SEEN)
+        begun = await schedule.scheduler.open(Answer(job_of(2, ("2.0",))), sign=Sign.SEEN)
         begun.show_activity("Searching the web…")
         await silent.finish(End(EndReason.CUT, "Cut."))
         await asyncio.sleep(5)
@@ -827,7 +828,7 @@ async def test_earliest_of_several_waiting_calls_wakes_the_scheduler() -> None:
     question = Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", "why?")
     async with scheduling(SimulatedTransport(latency_s=0.0, error_of=fails_for(1, TRANSIENT))) as schedule:
         refused = await schedule.open(1, page_ts=("1.0",))
-        await schedule.scheduler.open(Answer(Job(2, question, 1)), status_shown=True)
+        await schedule.scheduler.open(Answer(Job(2, question, 1)), sign=Sign.SEEN)
         refused.append("Hello.")
         await asyncio.sleep(5)
         assert schedule.times(Update) == [0, pytest.approx(0.5), pytest.approx(1.5)]

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from bot.core.answer import Answer
+from bot.core.assistant_pane import Sign
 from bot.core.carriers import STREAM_LIFE_S, CarrierSetting
 from bot.core.conversation import MessageRole, RecordedMessage
 from bot.core.job import End
@@ -276,7 +277,7 @@ async def test_placeholder_comes_late_where_the_status_stands_for_it() -> None:
 async def test_question_about_calls_waits_for_no_status_and_until_it_is_shown() -> None:
     asks = (Ask("notes.add", "{}", "value"),)
     async with scheduling(SimulatedTransport(latency_s=3.0)) as schedule:
-        reply = await schedule.scheduler.open(Answer(job_of(1)), status_shown=True, has_stop=True)
+        reply = await schedule.scheduler.open(Answer(job_of(1)), sign=Sign.SEEN, has_stop=True)
         await reply.ask(asks)
         assert asyncio.get_running_loop().time() == 3.0
         (sent,) = schedule.transport.sent

@@ -46,6 +46,7 @@ from dataclasses import dataclass
 
 from bot.clock import Clock
 from bot.core.answer import Answer
+from bot.core.assistant_pane import Sign
 from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job, ThreadKey
 from bot.core.lease import Lease
@@ -68,6 +69,8 @@ CALL_TIMEOUT_S = 60.0
 """The limit for one call and everything that belongs to it, such as a file's upload."""
 PLACEHOLDER_DELAY_S = 110.0
 """Slack removes a status after two minutes."""
+SCARCE_DELAY_S = 3.0
+"""How long a placeholder waits for first words where calls are scarce, and a status that may be seen stands for it."""
 QUEUED_WITHIN_S = 3_600.0
 """How long a queued question's placeholder is remembered; answers rarely take longer to begin."""
 START_WAIT_S = 0.5
@@ -95,8 +98,9 @@ class Due:
 
     @property
     def order(self) -> tuple[int, float]:
-        """Sorts calls: of one urgency, the reply that has waited longest since its last call comes first."""
-        return self.urgency, self.live.last_sent
+        """Sorts calls by urgency: first words in the order of asking, others by the time since the last call."""
+        is_first = self.urgency is Urgency.FIRST
+        return self.urgency, self.live.opened_at if is_first else self.live.last_sent
 
 
 class EditScheduler:
@@ -126,11 +130,11 @@ class EditScheduler:
         self._wake = asyncio.Event()
 
     async def open(
-        self, answer: Answer, *, status_shown: bool = False, has_stop: bool = False, until: float = math.inf
+        self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = math.inf
     ) -> ScheduledReply:
         """Opens a reply with a placeholder, or continues the one that an earlier attempt left in Slack.
 
-        `status_shown`: the thread's status stands for the placeholder. Slack removes the status with the first post.
+        `sign`: what stands for the placeholder meanwhile. Slack removes a status with the first post.
         `has_stop`: Slack's own Stop stands for the reply's button.
         `until`: no call is sent after this, by the monotonic clock.
         """
@@ -139,10 +143,26 @@ class EditScheduler:
         reply = Reply(job, shown, has_stop=has_stop)
         reply.append(answer.text)
         live = self._schedule(reply, answer, until)
-        if status_shown and not shown.page_ts:
-            live.placeholder_not_before = self._clock.monotonic() + PLACEHOLDER_DELAY_S
         self._budget.opened(live)
+        if not shown.page_ts:
+            live.placeholder_not_before = self._clock.monotonic() + self._placeholder_delay_s(live, sign)
         return live
+
+    def _placeholder_delay_s(self, live: ScheduledReply, sign: Sign) -> float:
+        """Returns how long a placeholder waits for first words, which are the first post then.
+
+        Where calls are scarce, a placeholder takes a post from somebody's first words, and its own words wait for an
+        edit. They come as soon without it, and in one message.
+        """
+        if sign is Sign.MAY_BE_SEEN and self._is_scarce(live):
+            return SCARCE_DELAY_S
+        return PLACEHOLDER_DELAY_S if sign is Sign.SEEN else -math.inf
+
+    def _is_scarce(self, live: ScheduledReply) -> bool:
+        """Returns whether edits wouldn't keep a reply fresh, or its channel has no two posts left."""
+        now = self._clock.monotonic()
+        next_post_at = self._budget.post_at(METHODS[Post], live.reply.job.question.thread.channel_id, now, kept=1)
+        return next_post_at > now or not self._budget.room(METHODS[Update], live).is_fresh
 
     async def post_placeholder(self, job: Job, until: float) -> None:
         """Shows a queued question's placeholder; returns once it is on record, or can't be shown.
