@@ -1,22 +1,26 @@
 """Tests of the edit scheduler in simulated time."""
 
 import asyncio
+import functools
 from collections.abc import Callable, Coroutine
+from typing import ParamSpec
 
 from tests.simulated_time import run_simulated
 
 WITHIN_S = 1_000.0
 
+P = ParamSpec("P")
 
-def simulated(test: Callable[[], Coroutine[object, object, None]]) -> Callable[[], None]:
+
+def simulated(test: Callable[P, Coroutine[object, object, None]]) -> Callable[P, None]:
     """Runs a test in simulated time."""
 
-    async def bounded() -> None:
+    async def bounded(*args: P.args, **kwargs: P.kwargs) -> None:
         async with asyncio.timeout(WITHIN_S):
-            await test()
+            await test(*args, **kwargs)
 
-    def run() -> None:
-        run_simulated(bounded())
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        run_simulated(bounded(*args, **kwargs))
 
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
     return run

@@ -27,6 +27,7 @@ from bot.slack.replies.scheduler import (
     LAST_CALLS_S,
     MAX_IN_FLIGHT,
     PLACEHOLDER_DELAY_S,
+    SCARCE_DELAY_S,
 )
 from bot.slack.replies.transport import METHODS
 from bot.slack.retry_policy import REPLY_CALLS
@@ -788,6 +789,61 @@ async def test_placeholder_waits_for_the_first_words_while_the_panes_status_is_s
         handles: tuple[LiveReply, ...] = (speaking, silent)
         for reply in handles:
             await reply.leave()
+
+
+@pytest.mark.parametrize(
+    ("sign", "others", "posts", "placeholder_s"),
+    [
+        pytest.param(Sign.NONE, 9, 0, 0, id="nothing-else-says-that-it-began"),
+        pytest.param(Sign.MAY_BE_SEEN, 0, 0, 0, id="edits-keep-it-fresh"),
+        pytest.param(Sign.MAY_BE_SEEN, 9, 0, SCARCE_DELAY_S, id="edits-are-scarce"),
+        pytest.param(Sign.MAY_BE_SEEN, 0, POST_BURST - 2, 0, id="its-channel-has-two-posts-left"),
+        pytest.param(Sign.MAY_BE_SEEN, 0, POST_BURST - 1, SCARCE_DELAY_S, id="its-channel-has-one-post-left"),
+        pytest.param(Sign.SEEN, 0, 0, PLACEHOLDER_DELAY_S, id="the-status-is-certain"),
+    ],
+)
+@simulated
+async def test_placeholder_waits_for_first_words_where_calls_are_scarce_and_a_status_may_be_seen(
+    sign: Sign, others: int, posts: int, placeholder_s: float
+) -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        for job_id in range(2, 2 + others):
+            await schedule.open(job_id, (f"{job_id}.1",))
+        for _ in range(posts):
+            schedule.budget.sent("chat.postMessage", 0.0, None, "C1")
+            schedule.budget.answered("chat.postMessage", "C1")
+        began = asyncio.get_running_loop().time()
+        await schedule.scheduler.open(Answer(job_of(1)), sign=sign)
+        await asyncio.sleep(placeholder_s + 0.1)
+        assert [at - began for at in schedule.times(Post)] == [pytest.approx(placeholder_s)]
+
+
+@simulated
+async def test_first_words_are_the_first_post_where_calls_are_scarce() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        replies = [await schedule.scheduler.open(Answer(job_of(n)), sign=Sign.MAY_BE_SEEN) for n in range(1, 9)]
+        await asyncio.sleep(0.5)
+        with_placeholder = len(schedule.calls())
+        assert 2 <= with_placeholder <= 4, "edits keep the first answers fresh"
+        for reply in replies:
+            reply.append("Hello.")
+        await asyncio.sleep(0.5)
+        posted = {
+            sent.job_id: sent.call.view.markdown for sent in schedule.transport.sent if isinstance(sent.call, Post)
+        }
+    assert posted == {n: "" if n <= with_placeholder else "Hello." for n in range(1, 9)}
+
+
+@simulated
+async def test_first_words_are_posted_in_the_order_of_asking() -> None:
+    """A post that was refused keeps its place before the questions that came after it."""
+    limited = RateLimited("chat.postMessage", 2.0)
+    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=fails_for(1, limited, Post))) as schedule:
+        for job_id in (1, 2, 3):
+            await schedule.open(job_id)
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(3)
+    assert schedule.calls() == [(1, "Post"), (1, "Post"), (2, "Post"), (3, "Post")]
 
 
 @simulated
