@@ -8,7 +8,7 @@ The rule:
    to ten while many people ask one after the other.
 4. First words wait if calls are so scarce that the finals of the next askers would not be covered. An answer that has
    ended and still looks alive is worse than one that looks late.
-5. The remaining calls are spread over the seconds of answers still to come. `_pace` divides the calls that will be
+5. The remaining calls are spread over the seconds of answers still to come. `pace` divides the calls that will be
    available by the seconds that have to be covered, over the next 10, 20, ... 60 s, and takes the smallest result: at
    this many edits a second for each reply, the calls last. A reply's next edit is due when its expected edits and its
    final would cut the rest of its life into equal parts.
@@ -28,7 +28,7 @@ docs/decisions.md has the simulations behind the rule; `python -m benchmarks.pac
 
 import math
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from itertools import accumulate
@@ -422,11 +422,13 @@ class Pacer:
         """Notes that a reply goes on with calls of another method."""
         del self._opened_at[key], self._edited_at[key]
 
-    def ready_at(self, now: float, urgency: Urgency, key: Hashable) -> float:
+    def ready_at(self, now: float, urgency: Urgency, key: Hashable, pace: Callable[[], float] | None = None) -> float:
         """Returns when a call may go if that is not later than now, otherwise a finite time to ask again.
 
         Ask only for a reply that has something to show and no call in flight. The result holds for one call, and only
         until something is sent, answered, opened or closed.
+
+        `pace`: returns the pace at this time, if the caller asks about many replies and works it out once for them all.
         """
         if now < self._not_before:
             return self._not_before
@@ -436,7 +438,8 @@ class Pacer:
             ready_at = self._window.free_at(now, self.live + 1)
             return ready_at if ready_at > now or self._covers_finals(now) else now + ASK_AGAIN_S
         own_gap_s = STEP_GAP_S if urgency is Urgency.STEP else OWN_GAP_S
-        due = self._edited_at.get(key, -math.inf) + max(own_gap_s, self._gap_s(key, now))
+        gap_s = self._gap_s(key, now, pace() if pace else self.pace(now))
+        due = self._edited_at.get(key, -math.inf) + max(own_gap_s, gap_s)
         has_room = self._room(now) > 0
         return now if has_room and due <= now else min(max(due, now + OWN_GAP_S / 10), now + ASK_AGAIN_S)
 
@@ -453,7 +456,24 @@ class Pacer:
         `besides`: that reply, if it is live already.
         """
         newcomers = 0 if besides in self._opened_at else 1
-        return max(OWN_GAP_S, 1 / (self._pace(now, newcomers=newcomers, restarting=besides) + 1 / self._usual_s()))
+        return max(OWN_GAP_S, 1 / (self.pace(now, newcomers=newcomers, restarting=besides) + 1 / self._usual_s()))
+
+    def pace(self, now: float, newcomers: int = 0, restarting: Hashable = None) -> float:
+        """Returns how many edits a second each reply can have until calls run out in any horizon.
+
+        `newcomers`: replies that begin now, besides the live ones. `restarting`: a live one that begins now.
+        """
+        room = self._room(now) - (newcomers if self._holds_back else 0)
+        ours = (now if key == restarting else at for key, at in self._opened_at.items())
+        opened_at = (*ours, *self._others_opened_at, *[now] * newcomers)
+        usual_s, asking = self._usual_s(), self._asking(now)
+        rests_s = [_rest_s(now - since, usual_s) for since in opened_at]
+        paces = []
+        for horizon_s in HORIZONS_S:
+            expected = NEWCOMERS_WEIGHT * asking * horizon_s / FADING_S
+            seconds = sum(min(rest_s, horizon_s) for rest_s in rests_s) + expected * min(usual_s, horizon_s / 2)
+            paces.append((room + self._window.back_by(now + horizon_s)) / max(seconds, 1.0))
+        return max(0.0, min(paces))
 
     def live_besides(self, key: Hashable) -> int:
         """Returns how many other replies use this method's calls, in all processes."""
@@ -542,27 +562,10 @@ class Pacer:
             self._asked = self._asking(now) + (1 if since_s < WINDOW_S else OUT_OF_SILENCE)
             self._asked_at = now
 
-    def _gap_s(self, key: Hashable, now: float) -> float:
+    def _gap_s(self, key: Hashable, now: float, pace: float) -> float:
         """Returns the time between two edits of a reply, given its pace and the final at the end of its life."""
-        rest_s = self._rest_s(now - self._opened_at.get(key, now))
-        return 1 / (self._pace(now) + 1 / rest_s)
-
-    def _pace(self, now: float, newcomers: int = 0, restarting: Hashable = None) -> float:
-        """Returns how many edits a second each reply can have until calls run out in any horizon.
-
-        `newcomers`: replies that begin now, besides the live ones. `restarting`: a live one that begins now.
-        """
-        room = self._room(now) - (newcomers if self._holds_back else 0)
-        ours = (now if key == restarting else at for key, at in self._opened_at.items())
-        opened_at = (*ours, *self._others_opened_at, *[now] * newcomers)
-        rests_s = [self._rest_s(now - since) for since in opened_at]
-        usual_s, asking = self._usual_s(), self._asking(now)
-        paces = []
-        for horizon_s in HORIZONS_S:
-            expected = NEWCOMERS_WEIGHT * asking * horizon_s / FADING_S
-            seconds = sum(min(rest_s, horizon_s) for rest_s in rests_s) + expected * min(usual_s, horizon_s / 2)
-            paces.append((room + self._window.back_by(now + horizon_s)) / max(seconds, 1.0))
-        return max(0.0, min(paces))
+        rest_s = _rest_s(now - self._opened_at.get(key, now), self._usual_s())
+        return 1 / (pace + 1 / rest_s)
 
     def _room(self, now: float) -> float:
         """Returns how many free calls progress may use: those that are not held back."""
@@ -595,7 +598,7 @@ class Pacer:
     def _usual_s(self) -> float:
         return sum(self._lives_s) / len(self._lives_s)
 
-    def _rest_s(self, age_s: float) -> float:
-        """Returns how much longer a reply is expected to live: to the usual length, and past that ever longer."""
-        usual_s = self._usual_s()
-        return max(1.0, usual_s - age_s, 2 * age_s - 0.85 * usual_s)
+
+def _rest_s(age_s: float, usual_s: float) -> float:
+    """Returns how much longer a reply is expected to live: to the usual length, and past that ever longer."""
+    return max(1.0, usual_s - age_s, 2 * age_s - 0.85 * usual_s)

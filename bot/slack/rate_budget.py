@@ -3,8 +3,9 @@
 import logging
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import cache, partial
 
 from bot.clock import Clock
 from bot.core.carriers import CarrierRoom
@@ -51,6 +52,9 @@ IN_CHANNEL = "posts in a channel"
 """The budget of a channel's posts, among those that are learned. Other budgets have their method's name."""
 ALWAYS_GRANTED = 1_000_000
 """More than any budget: a call reserved with it is counted and never denied."""
+
+Paces = Callable[[str], float]
+"""Returns how many edits a second each live reply can have, by method."""
 
 log = logging.getLogger(__name__)
 
@@ -121,11 +125,19 @@ class RateBudget:
         now = self._clock.monotonic()
         return self._pacers[method].spare(now) if self._denied_until.get(method, now) <= now else 0
 
-    def ready_at(self, method: str, now: float, urgency: Urgency, key: Hashable) -> float:
-        """Returns when a call may go; not later than now means at once."""
+    def paces(self, now: float) -> Paces:
+        """Returns the paces at one time, for questions about many replies before anything changes.
+
+        Each takes as many steps as there are live replies, so it is worked out once, and only if it is needed.
+        """
+        return cache(lambda method: self._pacers[method].pace(now))
+
+    def ready_at(self, method: str, now: float, urgency: Urgency, key: Hashable, paces: Paces | None = None) -> float:
+        """Returns when a call may go; not later than now means at once. `paces`: those at this time."""
         if method in ONE_FOR_EACH:
             urgency = Urgency.FINAL
-        return max(self._pacers[method].ready_at(now, urgency, key), self._denied_until.get(method, now))
+        pace = partial(paces or self.paces(now), method)
+        return max(self._pacers[method].ready_at(now, urgency, key, pace), self._denied_until.get(method, now))
 
     def post_at(self, method: str, channel_id: str, now: float, kept: int = 0) -> float:
         """Returns when a call may go as far as its channel is concerned, and leave room for `kept` more posts there."""

@@ -13,8 +13,13 @@ ENDLESS_CALLS = 10 * FEW_CALLS
 
 
 def steps(function: Callable[[str], object], text: str) -> int:
-    """Returns how many calls a function makes."""
+    """Returns how many calls a function makes with a text that nothing has rendered yet."""
     render_complete.cache_clear()
+    return calls(lambda: function(text))
+
+
+def calls(function: Callable[[], object]) -> int:
+    """Returns how many calls a function makes."""
     count = 0
 
     def counted(frame: FrameType, event: str, argument: object) -> None:
@@ -24,7 +29,7 @@ def steps(function: Callable[[str], object], text: str) -> int:
 
     sys.setprofile(counted)
     try:
-        function(text)
+        function()
     finally:
         sys.setprofile(None)
     return count

@@ -868,7 +868,7 @@ def test_newcomer_may_expect_the_gap_that_it_gets_beside_so_many_others(holds_ba
             pacer.joined(key, since=50.0, now=50.0)
         expected.append(pacer.newcomers_gap_s(50.0))
         pacer.joined("newcomer", since=50.0, now=50.0)
-        received.append(max(OWN_GAP_S, pacer._gap_s("newcomer", 50.0)))
+        received.append(max(OWN_GAP_S, pacer._gap_s("newcomer", 50.0, pacer.pace(50.0))))
     assert expected == pytest.approx(received)
     assert expected == pytest.approx(gaps_s, abs=0.01)
 

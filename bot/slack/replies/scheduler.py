@@ -56,7 +56,7 @@ from bot.core.reply.life import Life, Turn
 from bot.core.reply.messages import Begin, Call, Change, Shown
 from bot.core.reply.reply import Reply
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
-from bot.slack.rate_budget import RateBudget
+from bot.slack.rate_budget import Paces, RateBudget
 from bot.slack.replies.scheduled_reply import ScheduledReply
 from bot.slack.replies.streams import chosen_carrier
 from bot.slack.replies.transport import METHODS, ReplyTransport
@@ -225,7 +225,8 @@ class EditScheduler:
                 return now + LEASE_CHECK_S
             calls = self._prepare(now)
             look_again_at = self._post_ends_again(calls, now)
-            waiting = [due for live, call in calls.items() if (due := self._due(live, call, now))]
+            paces = self._budget.paces(now)
+            waiting = [due for live, call in calls.items() if (due := self._due(live, call, now, paces))]
             waiting = [due for due in waiting if not self._is_given_up(due, now)]
             ready = [due for due in waiting if due.ready_at <= now]
             if not ready:
@@ -303,14 +304,14 @@ class EditScheduler:
                 calls[live] = live.next_call() or call
         return look_again_at
 
-    def _due(self, live: ScheduledReply, call: Call, now: float) -> Due | None:
+    def _due(self, live: ScheduledReply, call: Call, now: float, paces: Paces) -> Due | None:
         """Returns when a reply's call may go; None while as many calls of its method are in flight as may be."""
         method = METHODS[type(call)]
         urgency = live.reply.urgency_of(call)
         if self._in_flight[method] >= MAX_IN_FLIGHT:
             return None
         ready_at = max(
-            self._budget.ready_at(method, now, urgency, live),
+            self._budget.ready_at(method, now, urgency, live, paces),
             self._post_at(live, call, now),
             live.not_before,
             live.placeholder_not_before,
