@@ -19,7 +19,7 @@ read-only; any other is UNKNOWN, and the model is told so. The same goes for a c
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -66,10 +66,14 @@ class NotOurs(Exception):
 class Offer:
     """The tools that an attempt may use, as they were defined when it began."""
 
-    definitions: tuple[ToolDefinition, ...] = ()
+    by_name: Mapping[str, ToolDefinition] = field(default_factory=dict)
     always: frozenset[tuple[str, str]] = frozenset()
     """The tools that an admin always allows in the channel, with the hashes of their definitions."""
-    by_name: dict[str, ToolDefinition] = field(default_factory=dict, repr=False)
+
+    @property
+    def definitions(self) -> tuple[ToolDefinition, ...]:
+        """The tools in the order in which the model reads them."""
+        return tuple(self.by_name.values())
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class ToolCalls:
         if not await self._may_write(question):
             definitions = tuple(tool for tool in definitions if tool.rule.read_only)
         always = await self.insist(lambda: self.records.always_allowed(question.thread))
-        return Offer(definitions, frozenset(always.items()), {tool.name: tool for tool in definitions})
+        return Offer({tool.name: tool for tool in definitions}, frozenset(always.items()))
 
     async def _may_write(self, question: Question) -> bool:
         kind = UserKind.BOT if question.from_bot else await self.users.kind(question.user_id)

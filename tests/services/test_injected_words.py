@@ -123,7 +123,7 @@ def state_of_write(how: str, origins: Origins) -> CallState:
     rule, always = RULES[how]
     tool_calls = ToolCalls(None, None, None, SystemClock())  # type: ignore[arg-type]
     tool = replace(OURS_TOOL, rule=rule)
-    offer = Offer((tool,), always, {WRITE: tool})
+    offer = Offer({WRITE: tool}, always)
     [planned] = tool_calls.planned([ToolCall(0, "call_1", WRITE, {"text": "Milk"})], 0, offer, origins)
     return planned.state
 
