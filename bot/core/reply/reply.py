@@ -488,8 +488,13 @@ class Reply:
 
     def _view(self, page: int) -> PageView:
         shown = self._page(page)
-        view = PageView(shown.markdown, end_chars=shown.end, version=self.job.version)
-        view = replace(view, plain=page >= self._edits.plain_from, for_stream=page >= self._short_from)
+        view = PageView(
+            shown.markdown,
+            plain=page >= self._edits.plain_from,
+            for_stream=page >= self._short_from,
+            end_chars=shown.end,
+            version=self.job.version,
+        )
         if self._is_full(page):
             return view
         if self._end and not self._missing():
@@ -500,9 +505,14 @@ class Reply:
         if page < len(self._pages.full):
             return replace(view, rest_in_file=True, has_stop=self.has_stop)
         # While calls wait for a decision, nothing is processing, so Slack shows no Stop.
-        is_queued = self.life is Life.QUEUED
-        view = replace(view, growing=True, queued=is_queued, has_stop=self.has_stop and not self._asks)
-        return replace(view, activity=self._activity, asks=self._asks)
+        return replace(
+            view,
+            growing=True,
+            queued=self.life is Life.QUEUED,
+            has_stop=self.has_stop and not self._asks,
+            activity=self._activity,
+            asks=self._asks,
+        )
 
     def _page(self, page: int) -> Page:
         return self._pages.full[page] if page < len(self._pages.full) else self._pages.growing
