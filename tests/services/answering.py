@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from bot.core.answer import Answer
 from bot.core.assistant_pane import Sign
 from bot.core.conversation import File, Job, Message, MessageRole, Prompt, Question, RecordedMessage, ThreadKey
-from bot.core.inbound.files import OpenedFile
+from bot.core.inbound.files import OpenedFile, Unread
 from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity
 from bot.core.job import End
@@ -26,7 +26,7 @@ from bot.prices import ModelPrices
 from bot.services.access_control import AccessControl
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.answering import Answering
-from bot.services.assistant_pane import AssistantPane
+from bot.services.assistant_pane import AssistantPane, Signs
 from bot.services.metrics import JobLife
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.quota import Quota
@@ -63,11 +63,14 @@ class MemoryModel:
     model: str = MODEL
     names: tuple[str, ...] = (MODEL,)
     prompts: list[Prompt] = field(default_factory=list)
+    led: list[str | None] = field(default_factory=list)
+    """The models that are to be asked first."""
     speaks: asyncio.Event = field(default_factory=asyncio.Event)
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
     hung_up: bool = False
 
     def led_by(self, model: str | None, prompt: Prompt) -> "MemoryModel":
+        self.led.append(model)
         return self
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
@@ -104,6 +107,8 @@ class MemoryReply:
     """What `ask` was called with last."""
     when_asked: Callable[[], Awaitable[object]] | None = None
     """Happens before `ask` returns."""
+    when_left: Callable[[], Awaitable[object]] | None = None
+    """Happens before `leave` returns."""
 
     def append(self, delta: str) -> None:
         self.answer.append(delta)
@@ -122,6 +127,8 @@ class MemoryReply:
 
     async def leave(self) -> None:
         self.is_left = True
+        if self.when_left is not None:
+            await self.when_left()
 
 
 @dataclass
@@ -133,8 +140,11 @@ class MemoryReplies:
     gone: bool = False
     messages: tuple[RecordedMessage, ...] = PAGES
     when_asked: Callable[[], Awaitable[object]] | None = None
+    when_left: Callable[[], Awaitable[object]] | None = None
     opened: list[MemoryReply] = field(default_factory=list)
     opening: int = 0
+    signs: list[Signs] = field(default_factory=list)
+    """What Slack showed when each reply was opened."""
     streamed: list[int] = field(default_factory=list)
     """The jobs whose replies a stream may carry."""
     may_open: asyncio.Event = field(default_factory=asyncio.Event)
@@ -144,11 +154,13 @@ class MemoryReplies:
         self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = 0.0
     ) -> MemoryReply:
         self.opening += 1
+        self.signs.append(Signs(status_shown, has_stop))
         await self.may_open.wait()
         reply = MemoryReply(answer, self.may_finish, self.shown, self.messages)
         reply.for_outbox = self.for_outbox
         reply.gone = self.gone
         reply.when_asked = self.when_asked
+        reply.when_left = self.when_left
         self.opened.append(reply)
         return reply
 
@@ -172,15 +184,15 @@ class LoneQuestion(History):
         return [question.as_message()]
 
 
-class NoFiles(Files):
-    """The files of a conversation without any."""
+class UnreadFiles(Files):
+    """Files of a kind that no model reads."""
 
     def __init__(self) -> None:
         """Needs nothing of Slack."""
 
     @asynccontextmanager
     async def reading(self, files: Sequence[File]) -> AsyncIterator[Mapping[str, OpenedFile]]:
-        yield {}
+        yield {file.id: OpenedFile(file, Unread.KIND) for file in files}
 
 
 @dataclass
@@ -267,7 +279,7 @@ class AnsweringStage:
                 group_threads=stores.participants,
                 history=LoneQuestion(),
                 users=self.accounts,
-                files=NoFiles(),
+                files=UnreadFiles(),
                 clock=self.clock,
                 me=ME,
                 settings=PromptSettings("You are a colleague.", 8_000),

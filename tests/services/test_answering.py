@@ -13,6 +13,7 @@ from bot.core import texts, trust
 from bot.core.answer import Answer
 from bot.core.assistant_pane import Sign
 from bot.core.conversation import File, Job, Media, Message, Question, ToolDefinition
+from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.job import Checkpoint, End
 from bot.core.limits.access import UserKind
@@ -388,13 +389,14 @@ async def test_complete_answer_is_recorded_with_its_model_usage_and_prompt_versi
     assert (row.input_tokens, row.output_tokens, row.first_token_s) == (10, 2, 0.0)
     assert row.prompt_version == attempt.prompt_version is not None
     assert end_of(alone) == End(end_reason, notice, MODEL)
+    assert messages_of(await alone.row()) == MESSAGES
     [prompt] = alone.model.prompts
     assert [turn.text for turn in prompt.turns][-1].endswith("Why?")
 
 
 async def test_search_is_named_on_the_placeholder_and_its_sources_are_recorded(alone: AnsweringStage) -> None:
     source = Citation("https://example.com/typist", "Typist")
-    searches = (Searching(), Searching("bots", done=True), "Because", Searching("more"), source, " it is.")
+    searches = (Searching(), Searching("bots", done=True), "Because", Searching("more"), source, " it", " is.")
     alone.model.events = (
         *searches,
         Citation("javascript:alert(1)", "No"),
@@ -455,6 +457,7 @@ async def test_asker_whose_placeholder_is_shown_is_denied_only_if_slack_says_so_
     shown = end_of(alone)
     assert shown is not None
     assert (shown.reason, len(alone.model.prompts)) == (expected, expected is EndReason.WHOLE)
+    assert shown.notice == (texts.DENIED_GUEST if expected is EndReason.DENIED else "")
 
 
 @pytest.mark.parametrize(
@@ -468,10 +471,11 @@ async def test_asker_whose_placeholder_is_shown_is_denied_only_if_slack_says_so_
             },
             EndReason.WHOLE,
         ),
+        ({"question": replace(QUESTION, text="", files=(File("F1", "chart.png", "image/png"),))}, EndReason.WHOLE),
     ],
-    ids=["a deleted question", "a mention after a question"],
+    ids=["a deleted question", "a mention after a question", "a file"],
 )
-async def test_model_is_asked_only_about_words(
+async def test_model_is_asked_only_about_words_and_files(
     alone: AnsweringStage, change: dict[str, Any], expected: EndReason
 ) -> None:
     await attempt_at(alone, lambda job: replace(job, **change))
@@ -583,6 +587,28 @@ async def test_failed_answer_keeps_the_longer_text_of_an_earlier_attempt(alone: 
     alone.model.events, alone.model.error = ("Bec",), ProviderError(EndReason.CUT, MODEL)
     await attempt_at(alone)
     assert (await turn(alone)).answer == "Because it is."
+
+
+async def test_stopped_answer_needs_no_sentence_below_the_text_of_an_earlier_attempt(alone: AnsweringStage) -> None:
+    alone.replies.shown = Shown(("999991.000000",), 15, "Because it is.")
+    await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text="")))
+    assert end_of(alone) == End(EndReason.STOPPED)
+    assert (await turn(alone)).answer == "Because it is."
+
+
+async def test_sources_of_an_end_that_only_slack_has_are_recorded(alone: AnsweringStage) -> None:
+    alone.replies.shown = Shown(("999991.000000",), 8, "Because.", EndReason.WHOLE)
+    source = Citation("https://example.com/typist", "Typist")
+    await attempt_at(alone, lambda job: replace(job, so_far="Be", sources=(source,)))
+    row = await turn(alone)
+    assert (row.answer, row.sources) == ("Because.", [["https://example.com/typist", "Typist"]])
+
+
+async def test_channels_own_model_is_asked_first(alone: AnsweringStage) -> None:
+    settings = ChannelSettings(model="anthropic/claude")
+    await alone.stores.channel_settings.write("T1", "C1", settings)
+    await attempt_at(alone)
+    assert alone.model.led == ["anthropic/claude"]
 
 
 async def test_other_failure_of_a_resumed_answer_is_its_end(alone: AnsweringStage) -> None:
@@ -743,6 +769,14 @@ async def test_unexpected_error_of_a_model_is_shown_below_the_text_so_far(alone:
     await attempt_at(alone)
     assert end_of(alone) == End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR, MODEL)
     assert (await turn(alone)).answer == "Because"
+
+
+async def test_unexpected_error_keeps_the_longer_text_of_an_earlier_attempt(alone: AnsweringStage) -> None:
+    replies = Broken(Shown(("999991.000000",), 15, "Because it is."), may_open=alone.replies.may_open)
+    replies.opens = True
+    alone.answering = replace(alone.answering, replies=replies)
+    await attempt_at(alone)
+    assert (await turn(alone)).answer == "Because it is."
 
 
 @pytest.mark.parametrize(("writer", "streamed"), [("U1", True), ("U2", False)], ids=["the asker", "somebody else"])

@@ -8,19 +8,20 @@ import pytest
 
 from bot.core import texts
 from bot.core.answer import Answer
-from bot.core.conversation import Job, Prompt, WebSearch
+from bot.core.conversation import Job, Prompt, Question, WebSearch
 from bot.core.job import Checkpoint
 from bot.core.outbox import OutboxKind
 from bot.core.stream import Searching, StreamEvent
 from bot.core.tool_calls import Decision
 from bot.core.tools import Permission, ToolRule
 from bot.core.trust import ASKERS, WEB
-from bot.errors import EndReason
+from bot.errors import EndReason, ProviderError
 from bot.services.answer_attempt import AnswerAttempt
+from bot.services.assistant_pane import AssistantPane, Signs
 from bot.store import Stores
 from bot.store.rows import messages_of
 from tests.clocks import WITHIN_S, InstantClock
-from tests.services.answering import BEGAN_S, MESSAGES, QUESTION, AnsweringStage, MemoryModel
+from tests.services.answering import BEGAN_S, MESSAGES, MODEL, QUESTION, AnsweringStage, MemoryModel
 from tests.services.notes import (
     ANSWER,
     LIST,
@@ -33,7 +34,7 @@ from tests.services.notes import (
     ended,
     staged,
 )
-from tests.services.test_tool_calls import decide, prompts_of, waiting
+from tests.services.test_tool_calls import LONG, decide, hand_over, next_worker, prompts_of, waiting
 
 EDITED = replace(QUESTION, text="Why not?")
 
@@ -119,7 +120,93 @@ async def test_step_that_an_edit_outdates_is_not_gone_on_with() -> None:
     assert answered.end is not None
 
 
+async def test_text_on_record_with_its_step_is_not_recorded_again() -> None:
+    tools = NotesServer()
+    async with staged(tools, asking(LIST), ANSWER) as stage:
+        await tools.begun.wait()
+        assert stage.attempts[0].answer.text == "Let me see."
+        assert stage.attempts[0].answer.piece() is None
+        tools.may_end.set()
+        await ended(stage)
+
+
+@dataclass
+class InterruptedStep(StepModel):
+    """Streams some text of the second step, and never ends its first request."""
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+        if len(self.prompts) == 1:
+            self.prompts.append(prompt)
+            yield LONG
+            await asyncio.Event().wait()
+        async for event in super().stream(prompt):
+            yield event
+
+
+async def test_take_over_in_the_middle_of_a_later_step_goes_on_in_the_same_paragraph() -> None:
+    async with staged(notes(), asking(LIST), ("the end.", *ANSWER[1:]), model=InterruptedStep) as stage:
+        await stage.until(lambda: any(LONG in attempt.answer.text for attempt in stage.attempts), "it has written")
+        await hand_over(stage)
+        running = asyncio.create_task(next_worker(stage).run())
+        await ended(stage)
+        running.cancel()
+    assert stage.attempts[-1].answer.text == f"Let me see.\n\n{LONG}the end."
+
+
+@dataclass
+class SilentAfterTools(StepModel):
+    """Has nothing to say after its first step."""
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+        async for event in super().stream(prompt):
+            if len(self.prompts) > 1:
+                raise ProviderError(EndReason.EMPTY, MODEL)
+            yield event
+
+
+async def test_model_that_has_nothing_to_add_to_its_steps_completes_the_answer() -> None:
+    async with staged(notes(), asking(LIST), ANSWER, model=SilentAfterTools) as stage:
+        await ended(stage)
+        row = await stage.row()
+    assert (row.end_reason, stage.attempts[0].answer.text) == (EndReason.WHOLE, "Let me see.")
+
+
+async def test_new_version_is_told_which_calls_an_earlier_one_has_made() -> None:
+    async with staged(notes(**{WRITE: ToolRule(Permission.ALLOW)}), asking(MILK), ANSWER) as stage:
+        await ended(stage)
+        await stage.stores.queue.regenerate(1)
+        stage.worker.wake()
+        await waiting(stage)
+    told = ["these calls were made" in prompt.turns[0].text for prompt in prompts_of(stage)]
+    assert told == [False, False, True]
+
+
 # Approvals.
+
+
+async def test_reply_that_slack_no_longer_shows_asks_nobody() -> None:
+    async with staged(notes(), asking(MILK), ANSWER) as stage:
+
+        async def refuse() -> None:
+            stage.replies.opened[0].unshown = True
+
+        stage.replies.when_asked = refuse
+        await ended(stage)
+        row = await stage.row()
+    assert row.end_reason == EndReason.NOT_SHOWN
+
+
+async def test_process_that_ends_while_a_reply_asks_leaves_the_job_to_the_person_who_decides() -> None:
+    async with staged(notes(), asking(MILK), ANSWER) as stage:
+        handing_over = []
+
+        async def end_process() -> None:
+            handing_over.append(asyncio.create_task(hand_over(stage)))
+            await asyncio.sleep(0.01)
+
+        stage.replies.when_left = end_process
+        await waiting(stage)
+        await handing_over[0]
 
 
 async def test_reply_that_asks_is_left_with_its_messages_on_record() -> None:
@@ -225,6 +312,17 @@ class SlowStep(StepModel):
             await self.may_end.wait()
         async for event in super().stream(prompt):
             yield event
+
+
+@pytest.mark.parametrize("signs", [Signs(), Signs(status=True), Signs(stop=True)])
+async def test_reply_opens_beside_the_signs_that_slack_shows(monkeypatch: pytest.MonkeyPatch, signs: Signs) -> None:
+    async def begin(_: AssistantPane, question: Question) -> Signs:
+        return signs
+
+    monkeypatch.setattr(AssistantPane, "begin", begin)
+    async with staged(notes(), ANSWER) as stage:
+        await ended(stage)
+    assert stage.replies.signs == [signs]
 
 
 @pytest.mark.skips_waits

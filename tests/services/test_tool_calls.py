@@ -134,7 +134,11 @@ async def test_each_request_is_a_turn_with_its_own_usage(notes: NotesServer) -> 
         ("stepped", 20, 2),
         ("whole", 30, 3),
     ]
-    assert stage.lives[0].usage == Usage(50, 5)
+    prices, now = stage.answering.prices, stage.clock.now()
+    costs = [prices.cost_usd(MODEL, usage, now) for usage in (Usage(20, 2), Usage(30, 3))]
+    [life] = stage.lives
+    assert life.usage == Usage(50, 5)
+    assert life.cost_usd == pytest.approx(sum(filter(None, costs)))
 
 
 async def test_reply_says_which_tool_runs_and_sums_up_at_the_end(notes: NotesServer) -> None:
@@ -264,6 +268,7 @@ async def test_waiting_job_belongs_to_no_worker_and_shows_the_arguments(notes: N
     assert (row.worker, notes.calls) == (None, [])
     [ask] = stage.replies.opened[0].asks
     assert (ask.tool, ask.arguments) == ("notes.add", '{\n  "text": "Milk"\n}')
+    assert ask.may_allow_always, "there is an admin"
     assert stage.replies.opened[0].is_left
 
 

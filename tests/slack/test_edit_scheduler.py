@@ -745,6 +745,14 @@ async def test_placeholder_is_posted_while_the_database_does_not_record_it() -> 
 
 
 @simulated
+async def test_placeholder_of_a_queued_question_waits_for_no_record() -> None:
+    async with scheduling() as schedule:
+        schedule.records.delay_s = 100.0
+        await schedule.scheduler.post_placeholder(job_of(1), until=math.inf)
+        assert schedule.times(Post) == [0]
+
+
+@simulated
 async def test_call_in_flight_at_the_end_may_end_and_is_recorded() -> None:
     async with scheduling(SimulatedTransport(latency_s=LAST_CALLS_S / 2)) as schedule:
         await schedule.open(1)

@@ -217,6 +217,22 @@ async def test_streams_stay_within_their_budgets_and_edits_carry_the_rest() -> N
 
 
 @simulated
+async def test_stop_that_was_held_back_for_a_full_page_may_be_the_next_pages() -> None:
+    stops = CALLS_PER_MINUTE[METHODS[StopStream]]
+    async with scheduling(SimulatedTransport(latency_s=0.0), carrier=STREAM) as schedule:
+        reply = await schedule.open_in_pane(1)
+        reply.append("One two ")
+        await asyncio.sleep(1)
+        for _ in range(stops - 2):
+            schedule.budget.sent(METHODS[StopStream], asyncio.get_running_loop().time(), None)
+            schedule.budget.answered(METHODS[StopStream])
+        reply.append("three four five.\n" * 800)
+        await asyncio.sleep(5)
+        assert kinds(schedule).count("StartStream") == 2
+        await reply.finish(End(EndReason.WHOLE))
+
+
+@simulated
 async def test_appends_of_one_stream_keep_their_distance() -> None:
     async with scheduling(SimulatedTransport(latency_s=0.0), carrier=STREAM) as schedule:
         reply = await schedule.open_in_pane(1)
