@@ -154,7 +154,7 @@ class MemoryReplies:
         self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = 0.0
     ) -> MemoryReply:
         self.opening += 1
-        self.signs.append(Signs(status_shown, has_stop))
+        self.signs.append(Signs(sign, has_stop))
         await self.may_open.wait()
         reply = MemoryReply(answer, self.may_finish, self.shown, self.messages)
         reply.for_outbox = self.for_outbox

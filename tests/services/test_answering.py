@@ -26,6 +26,7 @@ from bot.errors import EndReason, ProviderError
 from bot.services.answer_attempt import AnswerAttempt, Cancellation
 from bot.services.prompt_builder import BuiltPrompt, PromptBuilder
 from bot.store import Stores
+from bot.store.queue.worker import WorkerQueue
 from bot.store.rows import messages_of
 from bot.store.schema import jobs, turns
 from tests.clocks import WITHIN_S, InstantClock
@@ -291,6 +292,21 @@ async def test_end_is_recorded_once_an_unavailable_database_is_back(stage: Answe
     assert stage.clock.sleeps[:5] == [0.5, 1.0, 2.0, 4.0, 5.0]
     assert (await stage.row()).end_reason == EndReason.WHOLE
     assert len(stage.lives) == 1
+
+
+async def test_end_is_recorded_after_an_unexpected_error_of_its_record(
+    alone: AnsweringStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish, errors = WorkerQueue.finish, [ValueError("unforeseen")]
+
+    async def finish_later(queue: WorkerQueue, *args: Any, **more: Any) -> bool:
+        if errors:
+            raise errors.pop()
+        return await finish(queue, *args, **more)
+
+    monkeypatch.setattr(WorkerQueue, "finish", finish_later)
+    await attempt_at(alone)
+    assert (await turn(alone)).end_reason == EndReason.WHOLE
 
 
 @pytest.mark.parametrize(("took_s", "kinds"), [(59.0, []), (61.0, [OutboxKind.MENTION_ASKERS])])

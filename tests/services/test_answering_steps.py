@@ -5,13 +5,16 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
+import sqlalchemy as sa
 
 from bot.core import texts
 from bot.core.answer import Answer
+from bot.core.assistant_pane import Sign
 from bot.core.conversation import Job, Prompt, Question, WebSearch
 from bot.core.job import Checkpoint
+from bot.core.limits.caps import parse_caps
 from bot.core.outbox import OutboxKind
-from bot.core.stream import Searching, StreamEvent
+from bot.core.stream import SEARCH_RESULT_TOKENS, Searching, StreamEvent
 from bot.core.tool_calls import Decision
 from bot.core.tools import Permission, ToolRule
 from bot.core.trust import ASKERS, WEB
@@ -254,11 +257,64 @@ async def test_answer_is_streamed_only_without_tools_and_search(
     has_tools: bool, web_search: WebSearch | None, streamed: list[int]
 ) -> None:
     async with staged(notes() if has_tools else NotesServer({}), ANSWER) as stage:
-        builder = stage.answering.prompt_builder
-        settings = replace(builder.settings, web_search=web_search)
-        stage.answering = replace(stage.answering, prompt_builder=replace(builder, settings=settings))
+        let_search(stage, web_search)
         await ended(stage)
     assert stage.replies.streamed == streamed
+
+
+def let_search(stage: AnsweringStage, web_search: WebSearch | None) -> None:
+    builder = stage.answering.prompt_builder
+    settings = replace(builder.settings, web_search=web_search)
+    stage.answering = replace(stage.answering, prompt_builder=replace(builder, settings=settings))
+
+
+@pytest.mark.parametrize(
+    ("channel_id", "is_group", "streamed"),
+    [("C1", False, [1]), ("C1", True, []), ("D1", True, [1])],
+    ids=["alone", "in a group", "in a direct message"],
+)
+async def test_answer_is_streamed_only_if_all_readers_see_it_grow(
+    channel_id: str, is_group: bool, streamed: list[int]
+) -> None:
+    thread = replace(QUESTION.thread, channel_id=channel_id)
+    async with staged(NotesServer({}), ANSWER, question=replace(QUESTION, thread=thread)) as stage:
+        stage.replies.may_open.clear()
+        if is_group:
+            await stage.stores.participants.mark_group(thread, "999989.000000")
+        stage.replies.may_open.set()
+        await ended(stage)
+    assert stage.replies.streamed == streamed
+
+
+async def test_answer_is_not_streamed_if_its_threads_participants_cannot_be_read() -> None:
+    async with staged(NotesServer({}), ANSWER) as stage:
+        stage.replies.may_open.clear()
+        async with stage.stores.database.engine.begin() as connection:
+            await connection.execute(sa.text("ALTER TABLE group_threads RENAME TO away"))
+        stage.replies.may_open.set()
+        await ended(stage)
+        row = await stage.row()
+    assert (row.end_reason, stage.replies.streamed) == (EndReason.WHOLE, [])
+
+
+@pytest.mark.parametrize(
+    ("web_search", "most_tokens"), [(None, 0), (WebSearch(), SEARCH_RESULT_TOKENS)], ids=["no search", "search"]
+)
+async def test_quota_is_reserved_for_what_a_search_may_find(web_search: WebSearch | None, most_tokens: int) -> None:
+    reserved: list[int] = []
+    async with staged(NotesServer({}), ANSWER) as stage:
+        assert isinstance(stage.model, StepModel)
+
+        async def look() -> None:
+            reserved.append((await stage.row()).reserved_tokens)
+
+        stage.model.meanwhile = look
+        let_search(stage, web_search)
+        quota = replace(stage.answering.quota, caps=parse_caps("user/day=1000000tokens"))
+        stage.answering = replace(stage.answering, quota=quota)
+        await ended(stage)
+    [tokens] = reserved
+    assert most_tokens < tokens < most_tokens + 2_000
 
 
 # Statuses.
@@ -314,7 +370,7 @@ class SlowStep(StepModel):
             yield event
 
 
-@pytest.mark.parametrize("signs", [Signs(), Signs(status=True), Signs(stop=True)])
+@pytest.mark.parametrize("signs", [Signs(), Signs(Sign.SEEN), Signs(stop=True)])
 async def test_reply_opens_beside_the_signs_that_slack_shows(monkeypatch: pytest.MonkeyPatch, signs: Signs) -> None:
     async def begin(_: AssistantPane, question: Question) -> Signs:
         return signs
