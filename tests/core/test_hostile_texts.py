@@ -31,8 +31,8 @@ def growing(text: str) -> object:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_end_is_held_back_in_linear_steps(shape: str) -> None:
     # Four times as much, because how often a text's end is parsed depends on where it is cut.
-    longer = steps(growing, text_of(shape, 3_200))
-    assert longer < FEW_STEPS or longer <= MAX_RATIO**2 * steps(growing, text_of(shape, 800)), longer
+    longer = steps(growing, text_of(shape, 1_600))
+    assert longer < FEW_STEPS // 2 or longer <= MAX_RATIO**2 * steps(growing, text_of(shape, 400)), longer
 
 
 @pytest.mark.parametrize("repeated", ["|\n", "- ```\n"])

@@ -49,14 +49,14 @@ def turns_of(messages: list[PromptMessage], bytes_per_token: float, limit: int =
 @pytest.mark.parametrize("learning", [0.0, 0.3], ids=["exact", "estimates that change"])
 def test_most_prompts_begin_like_the_one_before(look_back: int | None, limit: int, learning: float) -> None:
     same = []
-    for seed in range(10):
+    for seed in range(5):
         messages, chance = conversation(seed), random.Random(seed)
         histories = [read_back(messages[: 2 * turn + 1], look_back) for turn in range(1, TURNS)]
         turns = [turns_of(history, 3.0 + learning * chance.random(), limit) for history in histories]
         trimmed = [pair for pair in pairwise(turns) if any(MESSAGES_OMITTED in turn.text for turn in pair[1][:3])]
         same += [after[: len(before)] == before for before, after in trimmed]
     # Measured: 79%, 79% and 82%. If only the newest that fit were kept: 31%, 31% and 0%.
-    assert len(same) > 500
+    assert len(same) > 250
     assert sum(same) / len(same) > 0.7
 
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -47,22 +46,22 @@ def test_suite_is_large_enough() -> None:
     assert len(HOSTILE) >= 40
 
 
-@pytest.mark.parametrize("result", HOSTILE.values(), ids=HOSTILE.keys())
-async def test_hostile_result_is_data_and_calls_nothing(
-    raw: RawServer, tools: McpTools, result: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+async def test_hostile_results_are_data_and_call_nothing(
+    raw: RawServer, tools: McpTools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-s3cret")
-    raw.script([tool("look"), tool("drop")], {"look": result})
-    [definition] = await tools.definitions(QUESTION)
-    assert definition.name == "raw__look", "the admin denies raw__drop"
-    called = await tools.call(QUESTION, definition.name, definition.definition_hash, {}, timeout_s=30)
-    whole = WHOLE.fullmatch(called.text)
-    assert whole is not None, called.text[:500]
-    assert whole["nonce"] not in whole["data"]
-    assert whole["data"] == visible(whole["data"])
-    assert len(whole["data"]) < MAX_RESULT_CHARS + 100
-    assert "xoxb-s3cret" not in called.text
-    assert raw.calls == [["look", {}]]
+    for number, (case, result) in enumerate(HOSTILE.items(), 1):
+        raw.script([tool("look"), tool("drop")], {"look": result})
+        [definition] = await tools.definitions(QUESTION)
+        assert definition.name == "raw__look", "the admin denies raw__drop"
+        called = await tools.call(QUESTION, definition.name, definition.definition_hash, {}, timeout_s=30)
+        whole = WHOLE.fullmatch(called.text)
+        assert whole is not None, (case, called.text[:500])
+        assert whole["nonce"] not in whole["data"], case
+        assert whole["data"] == visible(whole["data"]), case
+        assert len(whole["data"]) < MAX_RESULT_CHARS + 100, case
+        assert "xoxb-s3cret" not in called.text, case
+        assert raw.calls == [["look", {}]] * number, case
 
 
 @pytest.mark.parametrize(
