@@ -90,6 +90,18 @@ async def test_429_of_one_process_holds_back_the_others_call_too(shared_url: str
         assert theirs.goes_in_s(method) == RETRY_AFTER_S
 
 
+async def test_burst_that_one_process_was_refused_is_not_tried_by_the_other_one(shared_url: str) -> None:
+    async with running(shared_url, "w1") as ours, running(shared_url, "w2") as theirs:
+        for process, channel_id in ((ours, "C1"), (theirs, "C2")):
+            process.posts_at_once(channel_id, CERTAIN_POSTS)
+        ours.refused(POST, "C1")
+        await ours.passes(FOLLOW_S)
+        assert theirs.posts_at_once("C2", 1, are_answered=False) == 1
+        theirs.budget.withdrawn(POST, "C2")
+        assert [await theirs.is_granted(POST, "C2") for _ in range(2)] == [False, True]
+        assert theirs.posts_at_once("C2") == 0
+
+
 async def test_live_replies_hear_of_another_processes_429_within_a_second(shared_url: str) -> None:
     async with running(shared_url, "w1") as ours, running(shared_url, "w2") as theirs:
         theirs.budget.opened("a")
