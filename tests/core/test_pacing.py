@@ -586,6 +586,19 @@ def test_rate_that_is_guaranteed_and_cannot_rise_is_no_news() -> None:
     assert LearnedRate(50, ceiling=60).learned(100.0) == Learned(50, 100.0, 100.0)
 
 
+def test_budget_that_rose_without_a_429_holds_no_call_back() -> None:
+    pacer = Pacer(50, ceiling=100)
+    pacer.learn(Learned(50.0, at=100.0, held_until=100.0), 100.0)
+    assert free_calls(pacer, 100.0) == 50
+
+
+def test_longer_one_of_two_processes_rate_limits_applies() -> None:
+    pacer = Pacer()
+    pacer.limited(100.0, 60.0)
+    pacer.learn(Learned(25.0, at=101.0, held_until=110.0), 102.0)
+    assert [pacer.is_held(now) for now in (111.0, 159.9, 160.0)] == [True, True, False]
+
+
 @pytest.mark.parametrize("urgency", list(Urgency))
 @pytest.mark.parametrize("heard_after_s", [0.0, 2.0, 20.0, 59.0, 300.0])
 def test_429_of_another_process_holds_calls_back_as_our_own_does(urgency: Urgency, heard_after_s: float) -> None:
@@ -838,6 +851,37 @@ def test_burst_that_another_process_was_allowed_needs_no_trial() -> None:
     for _ in range(POST_BURST):
         assert ours.free_at("C2", POST, 200.0) == 200.0
         ours.sent("C2", 200.0)
+
+
+@pytest.mark.parametrize(("last_at", "learned"), [(4.9, Learned(6, 4.9, -math.inf)), (4.97, None)])
+def test_longer_burst_is_news_and_a_post_that_adds_nothing_is_none(last_at: float, learned: Learned | None) -> None:
+    """Six posts in 4.97 s may be five in five seconds."""
+    posts = ChannelPosts()
+    before = posts.learned(0.0)
+    for now in (0.0,) * CERTAIN_POSTS + (last_at,):
+        assert posts.free_at("C1", POST, now) == now
+        posts.sent("C1", now)
+        posts.answered("C1", now)
+    assert posts.learned(last_at) == (learned or before)
+
+
+@pytest.mark.parametrize(
+    ("before", "learned"),
+    [
+        (0, Learned(CERTAIN_POSTS, 1.0, -math.inf)),
+        (3, Learned(3, 1.0, 1.0 + LEARNED_FOR_S)),
+        (CERTAIN_POSTS, Learned(CERTAIN_POSTS, 1.0, 1.0 + LEARNED_FOR_S)),
+    ],
+    ids=["not explained by our posts", "fewer than were certain", "a trial"],
+)
+def test_refusal_after_so_many_posts_teaches(before: int, learned: Learned) -> None:
+    posts = ChannelPosts()
+    for _ in range(before):
+        posts.sent("C1", 1.0)
+        posts.answered("C1", 1.0)
+    posts.sent("C1", 1.0)
+    posts.limited("C1", POST, 1.0, 5.0)
+    assert posts.learned(1.0) == learned
 
 
 def test_shorter_burst_that_a_refusal_taught_is_exceeded_only_by_trials_after_an_hour() -> None:

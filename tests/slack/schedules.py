@@ -74,6 +74,17 @@ class LoneLedger(RateLedger):
         self.learned[budget] = learned
 
 
+@asynccontextmanager
+async def watching(ledger: LoneLedger) -> AsyncIterator[RateBudget]:
+    """Yields a budget that follows other processes during the block."""
+    budget = RateBudget(ledger, SimulatedClock())
+    task = asyncio.create_task(budget.watch())
+    yield budget
+    task.cancel()
+    await asyncio.wait((task,))
+    assert task.cancelled()
+
+
 @dataclass
 class RecordsInMemory(WorkerQueue):
     """Records replies; `delay_s` is how long the database takes."""

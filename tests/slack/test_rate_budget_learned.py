@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import pytest
 
 from bot.core.pacing import CERTAIN_POSTS, LEARNED_FOR_S, POST_BURST, WINDOW_S, Learned, Urgency
-from bot.slack.rate_budget import FOLLOW_S, RateBudget
+from bot.slack.rate_budget import FOLLOW_S, IN_CHANNEL, RateBudget
 from bot.store import Stores
 from tests.clocks import SteppedClock
-from tests.simulated_time import SimulatedClock, run_simulated
-from tests.slack.schedules import LoneLedger
+from tests.simulated_time import run_simulated
+from tests.slack.schedules import LoneLedger, watching
 
 UPDATE, POST, APPEND, READ = "chat.update", "chat.postMessage", "chat.appendStream", "conversations.replies"
 RETRY_AFTER_S = 30.0
@@ -109,6 +109,9 @@ async def test_live_replies_hear_of_another_processes_429_within_a_second(shared
         await ours.passes(FOLLOW_S)
         await theirs.passes(FOLLOW_S)
         assert theirs.goes_in_s(UPDATE) == RETRY_AFTER_S - FOLLOW_S
+        for _ in range(40):
+            await theirs.passes(FOLLOW_S)
+        assert theirs.budget.spare(UPDATE) == 50 * 41 // 60 - 1, "calls come back from the 429 on, one is the reply's"
 
 
 async def test_one_429_halves_the_budget_of_two_processes_once(shared_url: str) -> None:
@@ -161,31 +164,52 @@ async def test_burst_that_slack_took_is_certain_after_a_restart(shared_url: str)
 def test_429_while_the_database_is_away_is_told_with_its_age_when_it_is_back() -> None:
     async def run() -> tuple[dict[str, Learned], Learned]:
         ledger = LoneLedger()
-        budget = RateBudget(ledger, SimulatedClock())
-        watching = asyncio.create_task(budget.watch())
-        await asyncio.sleep(10)
-        ledger.is_away = True
-        budget.limited(UPDATE, RETRY_AFTER_S)
-        await asyncio.sleep(100)
-        while_away = dict(ledger.learned)
-        ledger.is_away = False
-        await asyncio.sleep(2 * FOLLOW_S)
-        watching.cancel()
-        await asyncio.wait((watching,))
+        async with watching(ledger) as budget:
+            await asyncio.sleep(10)
+            ledger.is_away = True
+            budget.limited(UPDATE, RETRY_AFTER_S)
+            await asyncio.sleep(100)
+            while_away = dict(ledger.learned)
+            ledger.is_away = False
+            await asyncio.sleep(2 * FOLLOW_S)
         return while_away, ledger.learned[UPDATE]
 
     assert run_simulated(run()) == ({}, Learned(25.0, at=10.0, held_until=40.0))
 
 
-def test_older_knowledge_does_not_replace_what_was_learned_while_the_database_was_away() -> None:
-    async def run() -> float:
+@pytest.mark.parametrize(
+    ("theirs_at", "newest"), [(100.0, Learned(25.0, 200.0, 230.0)), (201.0, Learned(40.0, 201.0, 201.0))]
+)
+def test_newest_of_what_two_processes_learned_while_the_database_was_away_stays(
+    theirs_at: float, newest: Learned
+) -> None:
+    async def run() -> Learned:
         ledger = LoneLedger()
-        budget = RateBudget(ledger, SimulatedClock())
-        assert await budget.take(READ)
-        await asyncio.sleep(200)
-        budget.limited(UPDATE, RETRY_AFTER_S)
-        ledger.learned[UPDATE] = Learned(50.0, at=100.0, held_until=110.0)
-        assert await budget.take(READ)
-        return budget.ready_at(UPDATE, 200.0, Urgency.FINAL, None)
+        async with watching(ledger) as budget:
+            await asyncio.sleep(200)
+            budget.limited(UPDATE, RETRY_AFTER_S)
+            ledger.learned[UPDATE] = Learned(40.0, theirs_at, theirs_at)
+            assert await budget.take(READ), "the record is read"
+            await asyncio.sleep(2 * FOLLOW_S)
+        return ledger.learned[UPDATE]
 
-    assert run_simulated(run()) == 200.0 + RETRY_AFTER_S
+    assert run_simulated(run()) == newest
+
+
+def test_each_lesson_is_recorded_once() -> None:
+    async def run() -> list[set[str]]:
+        ledger = LoneLedger(learned={READ: Learned(20.0, 0.0, 10.0)})
+        recorded = []
+        async with watching(ledger) as budget:
+            await asyncio.sleep(FOLLOW_S / 2)
+            for limited in ([], [UPDATE], [], [UPDATE, POST], []):
+                ledger.learned.clear()
+                await asyncio.sleep(200)
+                for method in limited:
+                    budget.limited(method, RETRY_AFTER_S, "C1")
+                await asyncio.sleep(2 * FOLLOW_S)
+                assert await budget.take("chat.delete"), "the record is read"
+                recorded.append(set(ledger.learned))
+        return recorded
+
+    assert run_simulated(run()) == [set(), {UPDATE}, set(), {UPDATE, IN_CHANNEL}, set()]

@@ -2,8 +2,6 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
@@ -11,20 +9,9 @@ from bot.core.job import Others
 from bot.core.pacing import OWN_GAP_S, Urgency
 from bot.slack.rate_budget import AWAY_S, CALLS_PER_MINUTE, CHARGE_AGAIN_S, UNREPORTED_CALLS, RateBudget
 from tests.simulated_time import SimulatedClock, run_simulated
-from tests.slack.schedules import LoneLedger
+from tests.slack.schedules import LoneLedger, watching
 
 UPDATE, POST = "chat.update", "chat.postMessage"
-
-
-@asynccontextmanager
-async def watching(ledger: LoneLedger) -> AsyncIterator[RateBudget]:
-    """Yields a budget that follows other processes' calls during the block."""
-    budget = RateBudget(ledger, SimulatedClock())
-    task = asyncio.create_task(budget.watch())
-    yield budget
-    task.cancel()
-    await asyncio.wait((task,))
-    assert task.cancelled()
 
 
 async def take(budget: RateBudget, method: str) -> bool:
