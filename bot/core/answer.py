@@ -83,11 +83,9 @@ class Answer:
     def recorded(self, piece: Piece) -> None:
         """Notes that a piece was recorded. Other pieces may have been recorded in the meantime."""
         self._recorded_sources = piece.sources
+        self._recorded_chars = max(self._recorded_chars, piece.chars)
         if piece.end:
             self._last = None
-            self._recorded_chars = piece.chars
-        elif piece.chars > self._recorded_chars:
-            self._recorded_chars = piece.chars
 
 
 @dataclass(eq=False)
