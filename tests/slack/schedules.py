@@ -181,8 +181,11 @@ class SimulatedTransport:
     withheld: int = 0
     cut_off: int = 0
     cleaned_up: list[int] = field(default_factory=list)
+    recovered: list[tuple[int, bool]] = field(default_factory=list)
+    """Jobs, each with whether Slack shows its own Stop."""
 
     async def recover(self, job: Job, *, has_stop: bool = False) -> Shown:
+        self.recovered.append((job.id, has_stop))
         return Shown(job.page_ts)
 
     def may_stream(self, question: Question) -> bool:

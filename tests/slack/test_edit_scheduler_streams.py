@@ -269,6 +269,14 @@ async def test_answer_is_not_streamed_while_the_database_does_not_record_it() ->
 
 
 @simulated
+async def test_search_for_an_earlier_attempts_messages_knows_whether_slack_shows_its_own_stop() -> None:
+    async with scheduling() as schedule:
+        await schedule.open(1)
+        await schedule.open_in_pane(2)
+    assert schedule.transport.recovered == [(1, False), (2, True)]
+
+
+@simulated
 async def test_start_that_slack_refused_is_not_on_record_any_more() -> None:
     def error_of(call: Call) -> Refused | None:
         return Refused("", "", Refusal.FORBIDDEN) if isinstance(call, StartStream) else None
