@@ -114,7 +114,6 @@ class RecordedCalls(WorkerOperations):
         waiting = {
             "status": Status.AWAITING_APPROVAL.value,
             "worker": None,
-            "started_at": None,
             "waits_until": now + APPROVAL_S,
         }
         await connection.execute(held.fenced.values(waiting))

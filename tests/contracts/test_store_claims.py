@@ -51,7 +51,9 @@ class TestPersonsLimit:
     async def test_place_of_a_question_that_has_to_wait_goes_to_the_next_persons(self, single: Stores) -> None:
         for number, user_id in enumerate(("U1", "U1", "U2", "U3")):
             await enqueued(single, replace(apart(number), user_id=user_id))
-        assert [job.question.user_id for job in await single.worker_queue.claim(2)] == ["U1", "U2"]
+        await enqueued(single, newest := asked(9, apart(0).thread))
+        claimed = await single.worker_queue.claim(2)
+        assert [job.question for job in claimed] == [replace(apart(2), user_id="U2"), newest], "oldest jobs first"
         assert [job.question.user_id for job in await single.worker_queue.claim(2)] == ["U3"]
 
 

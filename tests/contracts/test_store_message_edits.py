@@ -3,18 +3,36 @@
 import asyncio
 from dataclasses import replace
 from inspect import unwrap
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
-from bot.core.job import End, Pulse, Spent
+from bot.core.conversation import File
+from bot.core.job import End, Piece, Pulse, Spent
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.queue.producers import QuestionQueue
-from tests.clocks import WITHIN_S
-from tests.contracts.stores import DONE, THREAD, YES, Workers, answered, asked, enqueued, one, outbox_kinds, texts_of
+from bot.store.schema import checkpoints, steps
+from tests.clocks import WITHIN_S, ManualClock
+from tests.contracts.stores import (
+    DONE,
+    OTHER_THREAD,
+    STEPPED,
+    THREAD,
+    YES,
+    Workers,
+    answered,
+    asked,
+    asking_step,
+    count,
+    enqueued,
+    one,
+    outbox_kinds,
+    texts_of,
+)
 from tests.core.conversations import recorded_pages
 
 EDITED = replace(asked(1), text="Why not?")
@@ -187,3 +205,117 @@ async def test_question_deleted_during_its_claim_takes_no_other_question_along(p
         await wait_for_lock(store)
     assert [job.question for job in (*await claim, *await store.worker_queue.claim(1))] == [asked(1)]
     await store.close()
+
+
+FILE = File("F1", "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("changes", "restarts"),
+    [({"text": "Why not?"}, True), ({"files": (FILE,)}, True), ({"attached_chars": 2}, False), ({}, False)],
+    ids=["words", "files", "where the words end", "nothing"],
+)
+async def test_edit_of_words_or_files_restarts_the_answer_and_all_of_it_is_stored(
+    store: Stores, changes: dict[str, Any], restarts: bool
+) -> None:
+    await enqueued(store, asked(1))
+    job = await one(store)
+    await store.worker_queue.checkpoint({job: Piece(0, "Because")})
+    assert await store.recorded_calls.record(job, asking_step(), STEPPED, None)
+    assert await store.queue.edit(replace(asked(1), **changes), "2.0")
+    assert (await store.worker_queue.heartbeat({job: Spent()})).to_restart == ({job.id} if restarts else set())
+    left = [await count(store, table) for table in (checkpoints, steps)]
+    assert left == ([0, 0] if restarts else [1, 1])
+    assert await store.worker_queue.release(job)
+    assert (await one(store)).question == replace(asked(1), **changes)
+
+
+async def test_asker_waits_for_a_new_version_since_the_edit(database_url: str) -> None:
+    clock = ManualClock()
+    store = await Stores.open(database_url, "w1", clock)
+    job = await answered(store)
+    assert job.asked_at == clock.now_s
+    clock.now_s += 60
+    assert await store.queue.regenerate(job.id)
+    job = await one(store)
+    assert job.asked_at == clock.now_s
+    clock.now_s += 60
+    await store.queue.edit(EDITED, "2.0")
+    assert await store.worker_queue.release(job)
+    assert (await one(store)).asked_at == clock.now_s
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "ended", "is_question"),
+    [
+        ("Why?", (), True, True),
+        ("", (FILE,), True, True),
+        ("", (), False, True),
+        ("", (), True, False),
+    ],
+    ids=["words", "a file", "empty and queued", "empty and ended"],
+)
+async def test_message_with_words_or_files_is_a_question_and_an_empty_one_only_until_it_ends(
+    store: Stores, text: str, files: tuple[File, ...], ended: bool, is_question: bool
+) -> None:
+    await enqueued(store, replace(asked(1), text=text, files=files))
+    if ended:
+        assert await store.worker_queue.finish(await one(store), DONE, YES)
+    assert await store.queue.edit(EDITED, "2.0") is is_question
+    assert await delete_question(store, 1) is is_question
+    assert not await store.queue.edit(EDITED, "3.0"), "it is deleted"
+    assert not await delete_question(store, 1)
+
+
+async def test_same_message_in_another_channel_or_workspace_is_left_alone(store: Stores) -> None:
+    places = [THREAD, replace(THREAD, channel_id="C2"), replace(THREAD, team_id="T2")]
+    for number, place in enumerate(places):
+        assert await store.queue.enqueue(f"Ev{number}", asked(1, place))
+    assert await delete_question(store, 1)
+    assert [job.question.thread for job in await store.worker_queue.claim(9)] == places[1:]
+
+
+async def test_edited_answer_that_was_continued_starts_again_from_nothing(store: Stores) -> None:
+    job = await answered(store)
+    assert await store.queue.regenerate(job.id, continues=True)
+    job = await one(store)
+    assert job.so_far == YES
+    assert await store.queue.edit(EDITED, "2.0")
+    assert await store.worker_queue.release(job)
+    assert (await one(store)).so_far == ""
+
+
+async def ended_batch(store: Stores) -> list[int]:
+    """Returns the jobs of two questions that were answered together; a question of another thread is later."""
+    ids = [await enqueued(store, asked(number)) for number in (1, 2)]
+    assert await store.worker_queue.finish(await one(store), DONE, YES, ping=True)
+    await enqueued(store, asked(3, OTHER_THREAD))
+    return ids
+
+
+@pytest.mark.parametrize("newest_stands", [True, False])
+async def test_edit_of_a_batched_question_offers_another_answer_if_the_newest_one_stands(
+    store: Stores, newest_stands: bool
+) -> None:
+    first, second = await ended_batch(store)
+    if not newest_stands:
+        assert await delete_question(store, 2)
+    assert await store.queue.edit(EDITED, "2.0")
+    offers = [entry for entry in await store.outbox.take(9) if entry.kind is OutboxKind.OFFER_REGENERATE]
+    assert [(entry.question.ts, entry.job_id) for entry in offers] == ([(asked(1).ts, second)] if newest_stands else [])
+    assert first != second
+
+
+async def test_reply_to_a_batch_stays_while_another_of_its_questions_stands(store: Stores) -> None:
+    await ended_batch(store)
+    assert await delete_question(store, 2)
+    assert await outbox_kinds(store) == [OutboxKind.MENTION_ASKERS]
+    assert not await delete_question(store, 2)
+
+
+async def test_nobody_is_mentioned_about_a_deleted_question(store: Stores) -> None:
+    await enqueued(store, asked(1))
+    assert await store.worker_queue.finish(await one(store), DONE, YES, ping=True)
+    assert await delete_question(store, 1)
+    assert await outbox_kinds(store) == [OutboxKind.RETRACT_REPLY]

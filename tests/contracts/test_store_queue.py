@@ -16,6 +16,7 @@ from bot.store.queue.claim import PLACEHOLDER_HOLD_S
 from bot.store.schema import jobs
 from tests.clocks import WITHIN_S, LateClock
 from tests.contracts.stores import (
+    DIRECT,
     DONE,
     OTHER_THREAD,
     THREAD,
@@ -182,9 +183,11 @@ class TestSign:
     async def test_placeholder_may_be_posted_once_all_earlier_ones_of_its_thread_are_recorded(
         self, store: Stores
     ) -> None:
+        stopped = await enqueued(store, asked(0))
+        assert await store.queue.request_stop(stopped)
         first = await store.queue.enqueue("Ev1", asked(1))
         await store.queue.enqueue("Ev2", asked(2))
-        await store.queue.enqueue("Ev3", asked(1, OTHER_THREAD))
+        await store.queue.enqueue("Ev3", asked(1, DIRECT))
         assert first
         assert await store.queue.may_post_placeholder(asked(1))
         assert not await store.queue.may_post_placeholder(asked(2))

@@ -253,10 +253,14 @@ class TestWait:
         await store.worker_queue.wait(0.2)
         assert 0.15 < time.monotonic() - began < 10
 
-    @pytest.mark.parametrize("what", ["enqueue", "sign", "stop", "release", "finish", "forget"])
+    @pytest.mark.parametrize(
+        "what", ["enqueue", "sign", "stop", "edit", "delete", "regenerate", "release", "finish", "forget"]
+    )
     async def test_wait_ends_when_another_process_changes_a_job(self, postgresql_url: str, what: str) -> None:
         store = await Stores.open(postgresql_url, "w1", SystemClock())
         other = await Stores.open(postgresql_url, "w2", SystemClock())
+        ended = await enqueued(other, apart(0))
+        assert await other.worker_queue.finish(await one(other), DONE, YES)
         job_id = await enqueued(other, asked(1))
         job = await one(other)
         waiting = await other.queue.enqueue("Ev2", asked(2))
@@ -265,6 +269,9 @@ class TestWait:
             "enqueue": lambda: other.queue.enqueue("Ev3", asked(3, OTHER_THREAD)),
             "sign": lambda: other.worker_queue.record_messages(waiting.job_id, recorded_pages("5.2")),
             "stop": lambda: other.queue.request_stop(job_id),
+            "edit": lambda: other.queue.edit(replace(asked(1), text="Why not?"), "1700000009.0"),
+            "delete": lambda: other.queue.delete(THREAD.team_id, THREAD.channel_id, asked(1).ts),
+            "regenerate": lambda: other.queue.regenerate(ended),
             "release": lambda: other.worker_queue.release(job),
             "finish": lambda: other.worker_queue.finish(job, DONE, YES),
             "forget": lambda: other.erasure.erase(user_id="U1"),

@@ -47,10 +47,9 @@ async def followers(
     running_of_asker: sa.ScalarSelect[int],
 ) -> list[Sequence[sa.Row[Any]]]:
     """Returns for each leader the jobs that are answered together, oldest first and the leader included."""
-    groups: list[Sequence[sa.Row[Any]]] = [[leader] for leader in leaders if not leader.is_followed]
-    threads = [tuple(getattr(row, name) for name in THREAD) for row in leaders if row.is_followed]
+    threads = [_thread_of(leader) for leader in leaders if leader.is_followed]
     if not threads:
-        return groups
+        return [[leader] for leader in leaders]
     may_join = sa.and_(jobs.c.attempts == 0, is_free).label("may_join")
     queued = (
         sa.select(*_THREAD, jobs.c.id, jobs.c.user_id, running_of_asker.label("running_of_asker"), may_join)
@@ -58,9 +57,14 @@ async def followers(
         .order_by(*_THREAD, jobs.c.ts)
     )
     rows = (await connection.execute(queued)).all()
-    of_threads = [_of_one_asker(of_thread) for _, of_thread in groupby(rows, key=lambda row: row[:3])]
+    joining = {thread: _of_one_asker(of_thread) for thread, of_thread in groupby(rows, key=_thread_of)}
+    groups = [joining[_thread_of(leader)] if leader.is_followed else [leader] for leader in leaders]
     # None may join behind an answer that was regenerated since the leaders were read: that one leads now.
-    return groups + [group for group in of_threads if group]
+    return [group for group in groups if group]
+
+
+def _thread_of(row: sa.Row[Any]) -> tuple[str, ...]:
+    return tuple(getattr(row, name) for name in THREAD)
 
 
 def _of_one_asker(queued: Iterable[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:

@@ -57,11 +57,6 @@ class Arrivals:
             self._writing = asyncio.create_task(self._write_all())
         return await taken
 
-    async def end(self) -> None:
-        """Returns when all questions are written."""
-        if self._writing is not None:
-            await self._writing
-
     async def _write_all(self) -> None:
         try:
             while self._waiting:

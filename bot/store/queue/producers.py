@@ -117,7 +117,6 @@ class QuestionQueue(WorkerOperations):
         values: dict[str, Any] = {
             "status": Status.QUEUED.value,
             "end_reason": None,
-            "worker": None,
             "interruptions": 0,
             "placeholder_due_since": due_since,
             "continues": continues,

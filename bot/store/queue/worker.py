@@ -168,7 +168,7 @@ class WorkerQueue(WorkerOperations):
         spent = self._spent.get(job, Spent())
         async with self._database.begin_write() as connection:
             await checkpoints.append(connection, self._worker.name, {job: piece} if piece else NO_PIECES)
-            released = held.fenced.values(status=Status.QUEUED.value, worker=None, started_at=None)
+            released = held.fenced.values(status=Status.QUEUED.value, worker=None)
             is_released = (await connection.execute(released)).rowcount > 0
             if is_released and spent != Spent() and not await recorded_steps.counted(connection, {job.id: spent}):
                 turn = interrupted_values(job.id, spent, self._now(), self._prices)
