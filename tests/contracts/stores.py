@@ -13,6 +13,9 @@ from bot.core.stream import Usage
 from bot.core.tool_calls import CallState, RecordedCall, Step
 from bot.errors import EndReason
 from bot.store import Stores
+from bot.store.liveness.failure_detector import Observation
+from bot.store.queue import claim
+from bot.store.schema import workers
 from tests.core.conversations import recorded_pages
 
 Workers = Callable[[str], Awaitable[Stores]]
@@ -81,6 +84,13 @@ async def answered(store: Stores, number: int = 1) -> Job:
 async def outbox_kinds(store: Stores) -> list[OutboxKind]:
     """Takes the outbox entries that are due and returns their kinds."""
     return [entry.kind for entry in await store.outbox.take(10)]
+
+
+async def taken_over(store: Stores, limit: int) -> list[Job]:
+    """Has worker w2 take over jobs of w1, as after w1's death."""
+    async with store.database.engine.begin() as connection:
+        beat = await connection.scalar(sa.select(workers.c.beat).where(workers.c.worker == "w1"))
+        return await claim.take_over(connection, "w2", {"w1": Observation(beat)}, limit, 0.0, None)
 
 
 async def claimed_within(store: Stores, limit_s: float) -> Job:

@@ -7,14 +7,13 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import Job
-from bot.core.job import Spent
+from bot.core.job import Piece, Pulse, Spent
 from bot.core.limits.caps import Amount, Cap, CapCheck, CapWindow, Period, Scope
+from bot.core.outbox import OutboxKind, wait_s
 from bot.store import Stores
-from bot.store.liveness.failure_detector import Observation
-from bot.store.queue import claim
 from bot.store.schema import turns, workers
 from tests.clocks import ManualClock
-from tests.contracts.stores import DONE, THREAD, YES, apart, asked, enqueued, one
+from tests.contracts.stores import DONE, THREAD, YES, apart, asked, enqueued, one, outbox_kinds, taken_over
 from tests.core.conversations import recorded_pages
 
 
@@ -70,13 +69,6 @@ class TestAttempt:
             assert await store.usage.reserve(second, Amount(1, 0.1), [cap]) == CapCheck()
 
 
-async def taken_over(store: Stores, limit: int) -> list[Job]:
-    """Has worker w2 take over jobs of w1, as after w1's death."""
-    async with store.database.engine.begin() as connection:
-        beat = await connection.scalar(sa.select(workers.c.beat).where(workers.c.worker == "w1"))
-        return await claim.take_over(connection, "w2", {"w1": Observation(beat)}, limit, 0.0, None)
-
-
 async def interrupted(store: Stores) -> list[tuple[int, int | None]]:
     """Returns the job and the input tokens of each interrupted attempt's turn."""
     of_attempts = sa.select(turns).where(turns.c.end_reason == "interrupted").order_by(turns.c.id)
@@ -123,3 +115,53 @@ class TestTakeOver:
         await store.worker_queue.heartbeat({job: Spent()})
         assert len(await taken_over(store, 9)) == 1
         assert await interrupted(store) == []
+
+
+class TestRelease:
+    @pytest.mark.parametrize("used", [0, 900])
+    async def test_attempt_is_counted_once_and_only_if_it_used_something(self, store: Stores, used: int) -> None:
+        await enqueued(store, apart(1))
+        job = await one(store)
+        await store.worker_queue.heartbeat({job: Spent(used)})
+        assert await store.worker_queue.release(job, Piece(0, "Some words"))
+        assert not await store.worker_queue.release(job, Piece(0, "Late words"))
+        assert await interrupted(store) == ([(job.id, used)] if used else [])
+        again = await one(store)
+        assert again.checkpoint.text == "Some words"
+        assert await store.worker_queue.heartbeat({job: Spent()}) == Pulse(), "the earlier attempt has lost it"
+        assert await store.worker_queue.heartbeat({again: Spent()}) == Pulse(frozenset({job.id}))
+
+
+class TestMention:
+    @pytest.mark.parametrize(
+        ("before", "for_outbox", "left"),
+        [
+            ("nothing", None, [OutboxKind.MENTION_ASKERS]),
+            ("nothing", OutboxKind.SHOW_END, [OutboxKind.SHOW_END]),
+            ("an edit", None, []),
+            ("an edit", OutboxKind.SHOW_END, []),
+            ("a stop", None, []),
+            ("an erasure", OutboxKind.SHOW_END, []),
+        ],
+    )
+    async def test_end_leaves_one_thing_to_the_outbox_if_it_stands(
+        self, database_url: str, before: str, for_outbox: OutboxKind | None, left: list[OutboxKind]
+    ) -> None:
+        clock = ManualClock()
+        store = await Stores.open(database_url, "w1", clock)
+        await enqueued(store, asked(1))
+        job = await one(store)
+        match before:
+            case "an edit":
+                await store.queue.edit(replace(asked(1), text="Why not?"), "2.0")
+            case "a stop":
+                await store.queue.request_stop(job.id)
+            case "an erasure":
+                await store.erasure.erase(thread=THREAD)
+        if not await store.worker_queue.finish(job, DONE, YES, ping=True, for_outbox=for_outbox):
+            assert await store.worker_queue.finish(await one(store), DONE, YES)
+        if for_outbox:
+            assert await outbox_kinds(store) == [], "Slack has just refused it"
+            clock.now_s += wait_s(0)
+        assert await outbox_kinds(store) == left
+        await store.close()

@@ -8,11 +8,13 @@ import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
-from bot.core.conversation import POSTING, File, Job, Question, QueuedThreads, ThreadKey
-from bot.core.job import Enqueued, Pulse, Spent
+from bot.core.conversation import POSTING, File, FollowUp, Job, Question, QueuedThreads, ThreadKey
+from bot.core.job import End, Enqueued, Pulse, Spent
 from bot.core.outbox import OutboxKind
+from bot.errors import EndReason, StoreError
 from bot.store import Stores
 from bot.store.queue.claim import PLACEHOLDER_HOLD_S
+from bot.store.queue.enqueue import MAX_BATCH, Arrival, Arrivals
 from bot.store.schema import jobs
 from tests.clocks import WITHIN_S, LateClock
 from tests.contracts.stores import (
@@ -28,6 +30,7 @@ from tests.contracts.stores import (
     enqueued,
     one,
     outbox_kinds,
+    taken_over,
 )
 from tests.core.conversations import recorded_pages
 
@@ -156,6 +159,45 @@ class TestManyAtOnce:
             await store.close()
 
 
+class TestArrivals:
+    @pytest.mark.parametrize("fails", [False, True])
+    async def test_canceled_caller_neither_takes_its_question_back_nor_disturbs_others(self, fails: bool) -> None:
+        written: list[Arrival] = []
+        began, may_end = asyncio.Event(), asyncio.Event()
+
+        async def write(batch: Sequence[Arrival]) -> Sequence[Enqueued | None]:
+            written.extend(batch)
+            began.set()
+            await may_end.wait()
+            if fails:
+                raise StoreError
+            return [Enqueued(number, needs_placeholder=False) for number, _ in enumerate(batch)]
+
+        arrivals = Arrivals(write)
+        both = [Arrival(f"Ev{number}", asked(number), full=False) for number in (1, 2)]
+        first, second = [asyncio.create_task(arrivals.add(arrival)) for arrival in both]
+        await began.wait()
+        first.cancel()
+        may_end.set()
+        ends = await asyncio.gather(first, second, return_exceptions=True)
+        assert [type(end) for end in ends] == [asyncio.CancelledError, StoreError if fails else Enqueued]
+        assert written == both
+        await asyncio.gather(arrivals.add(both[0]), return_exceptions=True)
+        assert written == [*both, both[0]], "later ones are written"
+
+    async def test_transaction_takes_a_limited_number_of_questions(self) -> None:
+        sizes: list[int] = []
+
+        async def write(batch: Sequence[Arrival]) -> Sequence[Enqueued | None]:
+            sizes.append(len(batch))
+            return [None] * len(batch)
+
+        arrivals = Arrivals(write)
+        some = [Arrival(f"Ev{number}", asked(number), full=False) for number in range(2 * MAX_BATCH + 1)]
+        await asyncio.gather(*map(arrivals.add, some))
+        assert sizes == [MAX_BATCH, MAX_BATCH, 1]
+
+
 class TestSign:
     async def test_queued_question_is_not_claimed_until_its_placeholder_is_recorded(self, worker: Workers) -> None:
         store, other = await worker("w1"), await worker("w2")
@@ -281,15 +323,54 @@ class TestRegenerate:
         assert (await one(store)).messages == (POSTING,)
         await store.close()
 
+    async def test_regenerated_job_has_a_placeholder_only_if_it_waits_now(self, database_url: str) -> None:
+        clock = LateClock()
+        store = await Stores.open(database_url, "w1", clock)
+        await store.queue.enqueue("Ev1", asked(1), full=True)
+        clock.ahead_s = PLACEHOLDER_HOLD_S + 1
+        job = await one(store)
+        assert await store.worker_queue.finish(job, DONE, YES)
+        assert await store.queue.regenerate(job.id)
+        assert (await one(store)).messages == ()
+        await store.close()
+
+    async def test_process_that_regenerates_records_the_placeholder(self, worker: Workers) -> None:
+        store, other = await worker("w1"), await worker("w2")
+        job = await answered(store)
+        assert await other.queue.regenerate(job.id, full=True)
+        assert await store.worker_queue.claim(1) == []
+        await other.worker_queue.record_messages(job.id, recorded_pages("5.1", "5.2"))
+        assert (await one(store)).page_ts == ("5.1", "5.2")
+
+    async def test_regenerated_answer_is_neither_stopped_nor_interrupted_and_knows_its_questions(
+        self, worker: Workers
+    ) -> None:
+        store, other = await worker("w1"), await worker("w2")
+        await enqueued(store, asked(1))
+        job = await one(store)
+        await enqueued(store, asked(2))
+        assert await store.recorded_calls.take_follow_ups(job, 1) == (FollowUp(asked(2), 1),)
+        [job] = await taken_over(store, 9)
+        assert await other.worker_queue.finish(job, DONE, YES, ping=True)
+        assert await store.queue.regenerate(job.id)
+        assert await outbox_kinds(store) == [], "nobody is mentioned about the old answer"
+        again = await one(store)
+        assert (again.interruptions, again.follow_ups) == (0, (FollowUp(asked(2), 0),))
+        assert await store.queue.request_stop(job.id)
+        assert await store.worker_queue.finish(again, End(EndReason.STOPPED), "")
+        assert await store.queue.regenerate(job.id)
+        again = await one(store)
+        assert await store.worker_queue.heartbeat({again: Spent()}) == Pulse(frozenset({job.id}))
+
 
 class TestQueuedThreads:
     async def test_threads_wait_in_the_order_in_which_they_are_claimed(self, store: Stores) -> None:
-        for question in (apart(2), asked(1), apart(1)):
+        for question in (apart(2), apart(1), asked(1)):
             await enqueued(store, question)
         [first] = await store.worker_queue.claim(1)
         await enqueued(store, asked(3, first.question.thread))
         queued = await store.queue.queued_threads("T1")
-        assert queued.queued == (THREAD, apart(1).thread)
+        assert queued.queued == (apart(1).thread, THREAD)
         assert queued.answered == {first.question.thread}, "what is queued behind an answer has no place of its own"
         assert await store.queue.queued_threads("T2") == QueuedThreads((), frozenset(), frozenset())
         claimed = await store.worker_queue.claim(2)
