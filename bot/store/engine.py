@@ -38,6 +38,10 @@ _SESSION = (
 
 READS = "typist_reads"
 """The execution option of transactions that only read. On SQLite they don't wait for a writer."""
+UNSYNCED = "typist_unsynced"
+"""The execution option of transactions whose commit waits for no disk: a power cut may lose them."""
+_SYNCHRONOUS = "synchronous"
+"""In a connection's `info`: SQLite's setting, which stays from one transaction to the next."""
 
 _FORMS = "sqlite:///typist.db or postgresql://user:password@host/database"
 
@@ -178,8 +182,6 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA journal_mode = WAL")
-    # FULL syncs at each commit, so that an acknowledged event survives a power cut.
-    cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     # Overwrite deleted content, so that erased text isn't found in free pages.
     cursor.execute("PRAGMA secure_delete = ON")
@@ -188,8 +190,21 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A transaction that takes the write lock at once waits for it. One that began as a reader would fail instead.
-    reads = connection.get_execution_options().get(READS)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    if options.get(READS):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # FULL waits for the disk at each commit, so that an acknowledged event survives a power cut.
+    synchronous = "NORMAL" if options.get(UNSYNCED) else "FULL"
+    if connection.info.get(_SYNCHRONOUS) != synchronous:
+        connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
+        connection.info[_SYNCHRONOUS] = synchronous
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_postgresql(connection: sa.Connection) -> None:
+    if connection.get_execution_options().get(UNSYNCED):
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
 
 
 def _postgresql_engine(url: sa.URL) -> AsyncEngine:
@@ -206,6 +221,7 @@ def _postgresql_engine(url: sa.URL) -> AsyncEngine:
         hide_parameters=True,
     )
     sa.event.listen(engine.sync_engine, "connect", _prepare_postgresql)
+    sa.event.listen(engine.sync_engine, "begin", _begin_postgresql)
     return engine
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.job import Others, Reservation
 from bot.core.pacing import Learned, PostRule
-from bot.store.database import Database, writes
+from bot.store.database import Database, writes_unsynced
 from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.postgresql import one_at_a_time
 from bot.store.predicates import CLOCKS_DIFFER_S, is_running
@@ -51,7 +51,7 @@ class RateLedger(WorkerOperations):
         """Takes one post from a channel's budget, if the rule allows one. Raises StoreError."""
         return await self._reserve(POSTS + channel_id, lambda posts, now: rule.free_at(posts, now) <= now, False)
 
-    @writes
+    @writes_unsynced
     async def _reserve(self, connection: AsyncConnection, counted: str, allows: Allows, with_live: bool) -> Reservation:
         # The time when the transaction began, not when it was requested, so that calls are in order.
         worker, now = self._worker.name, self._now()
@@ -60,7 +60,7 @@ class RateLedger(WorkerOperations):
         learned = await _learned(connection, now, self._epoch_s)
         return Reservation(granted, Others(call_ages_s, live_ages_s), learned)
 
-    @writes
+    @writes_unsynced
     async def record_learned(self, connection: AsyncConnection, budget: str, learned: Learned) -> None:
         """Records what this process has learned about a budget, unless what is on record is newer. Raises StoreError.
 

@@ -57,6 +57,18 @@ async def begun(caller: "asyncio.Task[None]") -> None:
     assert not caller.done()
 
 
+async def synchronous(connection: AsyncConnection) -> str:
+    """Returns what the transaction's commit waits for, in the database's own words."""
+    on_server = connection.dialect.name == "postgresql"
+    return str(await connection.scalar(sa.text("SHOW synchronous_commit" if on_server else "PRAGMA synchronous")))
+
+
+async def test_only_commits_that_a_power_cut_may_undo_wait_for_no_disk(database: Database) -> None:
+    synced, unsynced = ("on", "off") if database.on_server else ("2", "1")
+    found = [await database.write(synchronous, synced=is_synced) for is_synced in (True, False, False, True)]
+    assert found == [synced, unsynced, unsynced, synced]
+
+
 class TestCancelledCaller:
     async def test_transaction_of_canceled_caller_is_committed(self, database: Database) -> None:
         go_on = asyncio.Event()

@@ -14,7 +14,7 @@ from bot.core.job import End, Piece, Pulse, Spent, Status
 from bot.core.outbox import ABOUT_APPROVALS, OutboxKind, wait_s
 from bot.prices import ModelPrices
 from bot.store import checkpoints, outbox, recorded_answers, recorded_steps
-from bot.store.database import Database, completes, writes
+from bot.store.database import Database, completes, writes_unsynced
 from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.predicates import in_thread, is_queued, is_running
 from bot.store.queue import batch, claim
@@ -88,7 +88,7 @@ class WorkerQueue(WorkerOperations):
             return Pulse()
         held = sa.select(jobs.c.id, jobs.c.attempts, jobs.c.stop_requested, jobs.c.version)
         held = held.where(jobs.c.worker == self._worker.name, is_running())
-        async with self._database.begin_write() as connection:
+        async with self._database.begin_write(synced=False) as connection:
             await self._worker.beat(connection, claim.spent_values(claimed))
             await checkpoints.append(connection, self._worker.name, pieces)
             rows = {(row.id, row.attempts): row for row in await connection.execute(held)}
@@ -108,7 +108,7 @@ class WorkerQueue(WorkerOperations):
         """
         await self._worker.wait(timeout_s)
 
-    @writes
+    @writes_unsynced
     async def checkpoint(self, connection: AsyncConnection, pieces: Mapping[Job, Piece]) -> bool:
         """Records new text of answers under way.
 
@@ -116,7 +116,7 @@ class WorkerQueue(WorkerOperations):
         """
         return await checkpoints.append(connection, self._worker.name, pieces)
 
-    @writes
+    @writes_unsynced
     async def record_messages(
         self, connection: AsyncConnection, job_id: int, messages: Sequence[RecordedMessage]
     ) -> None:
