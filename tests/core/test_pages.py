@@ -1,5 +1,8 @@
 """Pages fit, end at the best page break, repeat the opening of blocks that they continue, and join to the text."""
 
+import tracemalloc
+from collections.abc import Iterable
+
 import pytest
 import regex
 from hypothesis import given
@@ -214,3 +217,19 @@ LONG = "".join(f"{number:09}\n" for number in range(2_400))
 )
 def test_long_code_is_attached_with_the_extension_of_its_info_string(text: str, files: dict[str, str]) -> None:
     assert {file.title: file.content.decode() for file in long_code(text, "1.0")} == files
+
+
+def bytes_of_pages(deltas: Iterable[str]) -> int:
+    """Returns the memory that pages of these deltas take. Nothing else holds the deltas."""
+    tracemalloc.start()
+    pages = Pages(max_full=1)
+    for delta in deltas:
+        pages.append(delta)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return held
+
+
+def test_text_behind_the_pages_takes_no_more_memory_word_by_word_than_at_once() -> None:
+    at_once = bytes_of_pages("".join(words) for words in [(f"w{number} " for number in range(20_000))])
+    assert bytes_of_pages(f"w{number} " for number in range(20_000)) < 1.5 * at_once

@@ -105,8 +105,8 @@ class Pages:
         self.max_full = max_full
         self.full: list[Page] = []
         self.growing = first
-        self._rest: list[str] = []
-        """The text behind the pages, in deltas, that isn't laid out."""
+        self._rest_utf8 = bytearray()
+        """The text behind the pages that isn't laid out. A list of deltas takes seven times the memory."""
         self._extent = Extent()
         """What the growing page takes."""
         self._safe_chars = 0
@@ -115,7 +115,7 @@ class Pages:
     def append(self, text: str) -> None:
         """Adds a delta to the growing page, and cuts off the pages that are full."""
         if not self.is_complete:
-            self._rest.append(text)
+            self._keep(text)
             return
         page = replace(self.growing, source=self.growing.source + text)
         # Slack's blocks are counted in complete lines.
@@ -130,8 +130,8 @@ class Pages:
 
     def lay_out(self, max_full: int) -> None:
         """Lays out the text behind the full pages, up to this many full pages."""
-        rest = "".join(self._rest)
-        self._rest = []
+        rest = self._rest
+        self._rest_utf8.clear()
         self.max_full = max_full
         self.append(rest)
 
@@ -144,7 +144,7 @@ class Pages:
             self._extent = Extent()
             self._safe_chars = 0
         if not self.is_complete:
-            self._rest.append(page.source)
+            self._keep(page.source)
             page = replace(page, source="")
         return page
 
@@ -170,15 +170,22 @@ class Pages:
         """Ends the text. A last page of white space alone is joined to the one before."""
         if self.is_complete:
             self.growing = self._cut(self.growing, is_complete=not self.growing.source.endswith("\n"))
-        left = self.growing.source + "".join(self._rest)
+        left = self.growing.source + self._rest
         if self.full and len(left) <= self.limit_chars and not left.strip():
             last = self.full.pop()
             self.growing = replace(last, source=last.source + left)
-            self._rest = []
+            self._rest_utf8.clear()
 
     def text(self, first_page: int = 0) -> str:
         """Returns the text from a page on."""
-        return "".join(page.source for page in self.full[first_page:]) + self.growing.source + "".join(self._rest)
+        return "".join(page.source for page in self.full[first_page:]) + self.growing.source + self._rest
+
+    @property
+    def _rest(self) -> str:
+        return self._rest_utf8.decode("utf-8", "surrogatepass")
+
+    def _keep(self, text: str) -> None:
+        self._rest_utf8 += text.encode("utf-8", "surrogatepass")
 
     def fits(self, source: str, opening: Opening = NO_OPENING) -> bool:
         """Whether one page can hold the source by its characters and bytes."""
