@@ -94,12 +94,15 @@ class RecordsInMemory(WorkerQueue):
     """How long it takes to record the messages of a reply."""
     pages: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
     """The messages on record that readers see, each time that they change."""
+    writes: int = 0
+    """How often the messages of a reply were recorded."""
     texts: dict[int, str] = field(default_factory=dict)
     messages: dict[int, tuple[RecordedMessage, ...]] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
     """The jobs that another worker has taken over."""
 
     async def record_messages(self, job_id: int, messages: Sequence[RecordedMessage]) -> None:
+        self.writes += 1
         if ts_of(messages, *UNANSWERED):
             await asyncio.sleep(self.delay_s)
         else:

@@ -133,12 +133,13 @@ async def test_finals_go_before_first_words_and_first_words_before_progress() ->
     async with scheduling(SimulatedTransport(latency_s=0.0), keep_lease=False) as schedule:
         growing = await schedule.open(1)
         growing.append("a")
+        await asyncio.sleep(0.5)
+        ending = await schedule.open(3, page_ts=("30.0",))
+        ending.append("d")
         await asyncio.sleep(LEASE_S + 1)
-        first = await schedule.open(2, page_ts=("2.0",))
-        ending = await schedule.open(3, page_ts=("3.0",))
+        first = await schedule.open(2, page_ts=("20.0",))
         growing.append("b")
         first.append("c")
-        ending.append("d")
         finishing = asyncio.create_task(ending.finish(End(EndReason.WHOLE)))
         await asyncio.sleep(30)
         schedule.transport.sent.clear()
@@ -633,6 +634,7 @@ async def test_messages_of_a_reply_are_recorded_once_per_change() -> None:
         reply.append(" More.")
         await reply.finish(End(EndReason.WHOLE))
     assert schedule.records.pages == [(1, ("1.0",))]
+    assert schedule.records.writes == 2, "before the post and after it"
 
 
 @simulated
@@ -712,6 +714,16 @@ async def test_message_of_an_earlier_version_becomes_the_placeholder_while_the_q
     assert isinstance(sent.call, Update)
     assert (sent.call.ts, sent.call.view.queued) == ("5.0", True)
     assert schedule.records.pages == [(1, ("5.0",))]
+
+
+@simulated
+async def test_post_that_slack_limited_is_not_looked_for() -> None:
+    limited = RateLimited("chat.postMessage", 2.0)
+    async with scheduling(SimulatedTransport(error_of=fails_for(1, limited, Post))) as schedule:
+        reply = await schedule.open(1)
+        await asyncio.sleep(1)
+        assert schedule.calls() == [(1, "Post")]
+        assert reply.messages == ()
 
 
 @simulated

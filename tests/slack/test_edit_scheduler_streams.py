@@ -19,7 +19,7 @@ from bot.core.reply.streams import AppendStream, StartStream, StopStream
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.services.replies import LiveReply
 from bot.slack.rate_budget import CALLS_PER_MINUTE
-from bot.slack.replies.scheduler import PLACEHOLDER_DELAY_S, QUEUED_WITHIN_S, RECORD_TIMEOUT_S
+from bot.slack.replies.scheduler import PLACEHOLDER_DELAY_S, QUEUED_WITHIN_S, RECORD_TIMEOUT_S, START_WAIT_S
 from bot.slack.replies.transport import METHODS
 from tests.simulated_time import run_simulated
 from tests.slack.schedules import Schedule, SimulatedTransport, job_of, scheduling
@@ -89,6 +89,29 @@ async def test_placeholder_stays_above_a_stream_where_slack_shows_no_stop() -> N
         await tell(reply)
     assert kinds(schedule) == ["Post", "StartStream", "Update", "AppendStream", "StopStream", "Delete"]
     assert schedule.times(Update) == schedule.times(StartStream), "the placeholder points below at once"
+
+
+@simulated
+async def test_placeholder_points_below_at_once_while_the_answer_grows() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.3), carrier=STREAM) as schedule:
+        reply = await schedule.open(1)
+        schedule.scheduler.allow_stream(job_of(1))
+        for _ in range(30):
+            reply.append("word ")
+            await asyncio.sleep(0.1)
+    [started_at] = schedule.times(StartStream)
+    assert schedule.times(Update) == [pytest.approx(started_at + 0.3)]
+
+
+@simulated
+async def test_start_waits_a_moment_for_its_channel() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0), carrier=STREAM) as schedule:
+        reply = await schedule.open(1)
+        schedule.scheduler.allow_stream(job_of(1))
+        await asyncio.sleep(10)
+        schedule.budget.limited("chat.startStream", START_WAIT_S - 0.1, "C1")
+        await tell(reply)
+    assert schedule.times(StartStream) == [pytest.approx(10 + START_WAIT_S - 0.1)]
 
 
 @simulated

@@ -146,6 +146,20 @@ def test_start_leaves_room_only_for_placeholders_that_wait_in_its_channel() -> N
     assert (1, "StartStream") in schedule.calls()
 
 
+def test_start_leaves_room_for_one_more_question() -> None:
+    async def run() -> Schedule:
+        async with scheduling(SimulatedTransport(LATENCY_S), carrier=CarrierSetting.STREAM) as schedule:
+            replies = [await ask(schedule, "C1", number) for number in range(POST_BURST)]
+            await asyncio.sleep(1.2)
+            replies[0].append("One two three. ")
+            await asyncio.sleep(0.5)
+            await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
+        return schedule
+
+    schedule = run_simulated(run())
+    assert [kind for job_id, kind in schedule.calls() if job_id == 0][:2] == ["Post", "Update"]
+
+
 def test_later_page_of_an_answer_leaves_no_room_for_placeholders() -> None:
     async def run() -> Schedule:
         async with scheduling(SimulatedTransport(LATENCY_S)) as schedule:
