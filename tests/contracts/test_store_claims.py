@@ -57,6 +57,15 @@ class TestPersonsLimit:
 
 
 class TestAttempt:
+    async def test_claim_is_a_heartbeat(self, store: Stores) -> None:
+        """Else a worker whose jobs all end within a second would look silent."""
+        await enqueued(store, apart(1))
+        async with store.database.engine.connect() as connection:
+            before = await connection.scalar(sa.select(workers.c.beat))
+        await one(store)
+        async with store.database.engine.connect() as connection:
+            assert await connection.scalar(sa.select(workers.c.beat)) == before + 1
+
     async def test_attempt_frees_what_the_one_before_had_reserved(self, store: Stores) -> None:
         caps = [Cap(CapWindow(Scope.USER, Period.DAY), limit, in_dollars=limit < 10) for limit in (5_000, 5)]
         for number in (1, 2):

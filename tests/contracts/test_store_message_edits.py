@@ -154,6 +154,22 @@ async def test_late_edit_does_not_undo_an_edit_back_to_the_first_text(store: Sto
     assert (await one(store)).question == asked(1)
 
 
+async def test_edit_of_a_batched_question_restarts_the_answer_and_offers_no_other(store: Stores) -> None:
+    for number in (1, 2):
+        await enqueued(store, asked(number))
+    job = await one(store)
+    assert await store.queue.edit(EDITED, "2.0")
+    assert (await store.worker_queue.heartbeat({job: Spent()})).to_restart == {job.id}
+    assert await outbox_kinds(store) == []
+
+
+async def test_second_edit_at_the_same_time_counts(store: Stores) -> None:
+    await enqueued(store, asked(1))
+    assert await store.queue.edit(replace(asked(1), text="Who?"), "2.0")
+    assert await store.queue.edit(EDITED, "2.0")
+    assert (await one(store)).question == EDITED
+
+
 @pytest.mark.parametrize("handed_over", [True, False])
 async def test_edit_after_a_stop_does_not_restart_the_answer(store: Stores, handed_over: bool) -> None:
     await enqueued(store, asked(1))
@@ -177,6 +193,8 @@ async def test_question_that_is_edited_and_then_deleted_stops(store: Stores, han
     job = await one(store)
     await store.queue.edit(EDITED, "2.0")
     assert await delete_question(store, 1)
+    assert not await store.queue.edit(asked(1), "3.0")
+    assert not await delete_question(store, 1)
     ours = frozenset({job.id})
     assert await store.worker_queue.heartbeat({job: Spent()}) == Pulse(ours, to_stop=ours)
     if handed_over:
@@ -266,6 +284,14 @@ async def test_message_with_words_or_files_is_a_question_and_an_empty_one_only_u
     assert await delete_question(store, 1) is is_question
     assert not await store.queue.edit(EDITED, "3.0"), "it is deleted"
     assert not await delete_question(store, 1)
+
+
+async def test_message_of_a_person_without_access_is_no_question_any_more(store: Stores) -> None:
+    await enqueued(store, asked(1))
+    assert await store.worker_queue.finish(await one(store), End(EndReason.DENIED), "")
+    assert not await store.queue.edit(EDITED, "2.0")
+    assert not await delete_question(store, 1)
+    assert await outbox_kinds(store) == []
 
 
 async def test_same_message_in_another_channel_or_workspace_is_left_alone(store: Stores) -> None:

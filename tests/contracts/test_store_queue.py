@@ -135,6 +135,13 @@ class TestManyAtOnce:
         ids = await in_order_of_writing(store)
         assert ids == sorted(result.job_id for result in taken if result)
 
+    async def test_simultaneous_questions_wait_for_what_is_before_them_and_for_room(self, database_url: str) -> None:
+        store = await Stores.open(database_url, "w1", SystemClock(), max_per_user=2)
+        questions = [asked(1), asked(3), asked(2), apart(4), apart(5)]
+        taken = await asyncio.gather(*(store.queue.enqueue(question.ts, question) for question in questions))
+        assert [result and result.needs_placeholder for result in taken] == [False, True, True, False, True]
+        await store.close()
+
     async def test_thousand_simultaneous_events_are_all_taken(self, shared_url: str) -> None:
         store = await Stores.open(shared_url, "w1", SystemClock())
         taken = await asyncio.gather(*(store.queue.enqueue(f"Ev{number}", apart(number)) for number in range(1000)))
@@ -291,6 +298,8 @@ class TestRegenerate:
         again = await store.queue.regenerate(job.id)
         assert again is not None
         assert again.needs_placeholder
+        async with store.database.engine.begin() as connection:
+            assert await connection.scalar(sa.select(jobs.c.end_reason).where(jobs.c.id == job.id)) is None
         await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
         assert await store.worker_queue.claim(1) == []
         assert await store.worker_queue.finish(running, DONE, YES)
@@ -353,11 +362,11 @@ class TestRegenerate:
         [job] = await taken_over(store, 9)
         assert await other.worker_queue.finish(job, DONE, YES, ping=True)
         assert await store.queue.regenerate(job.id)
-        assert await outbox_kinds(store) == [], "nobody is mentioned about the old answer"
         again = await one(store)
         assert (again.interruptions, again.follow_ups) == (0, (FollowUp(asked(2), 0),))
         assert await store.queue.request_stop(job.id)
         assert await store.worker_queue.finish(again, End(EndReason.STOPPED), "")
+        assert await outbox_kinds(store) == [], "nobody is mentioned about the first answer"
         assert await store.queue.regenerate(job.id)
         again = await one(store)
         assert await store.worker_queue.heartbeat({again: Spent()}) == Pulse(frozenset({job.id}))

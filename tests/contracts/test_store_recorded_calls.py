@@ -358,6 +358,14 @@ async def test_question_of_the_asker_denies_and_of_another_person_does_not(store
     assert await store.recorded_calls.take_follow_ups(again, 1) == (FollowUp(asked(3, text="Bread"), 1),)
 
 
+async def test_question_that_slack_delivers_again_denies_nothing(store: Stores) -> None:
+    job = await recorded(store)
+    await enqueued(store, asked(2))
+    assert await store.recorded_calls.wait(job, None, None)
+    assert await store.queue.enqueue("Ev2 again", asked(2)) is None
+    assert await state(store, job) is CallState.ASKED
+
+
 async def test_tool_is_allowed_always_as_it_is_defined_in_one_channel(store: Stores) -> None:
     await store.approvals.allow_always(THREAD, CALL, "U1")
     await store.approvals.allow_always(THREAD, replace(CALL, definition_hash="new"), "U1")
