@@ -1,15 +1,21 @@
 """The rate ledger: the Slack calls of all processes, so that together they stay within a minute's budget.
 
 It also has what Slack's answers have taught any of them about the budgets. Each reservation brings that along.
+
+Every call to Slack is counted here before it leaves, so many are asked for at once: fifty questions make two hundred
+calls in a second. Reservations that are asked for while one transaction is under way share the next one.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.job import Others, Reservation
 from bot.core.pacing import Learned, PostRule
+from bot.errors import StoreError
 from bot.store.database import Database, writes_unsynced
 from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.postgresql import one_at_a_time
@@ -27,6 +33,17 @@ Allows = Callable[[Sequence[float], float], bool]
 """Whether calls at these times, in order, allow another one now."""
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Request:
+    """A reservation that is asked for."""
+
+    counted: str
+    """What the call is counted as."""
+    allows: Allows
+    with_live: bool = False
+    made: asyncio.Future[Reservation] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
 class RateLedger(WorkerOperations):
     """Counts the calls to Slack of all processes that share the database, those of ended processes included."""
 
@@ -34,6 +51,9 @@ class RateLedger(WorkerOperations):
         super().__init__(database, worker)
         self._epoch_s = database.clock.now() - database.clock.monotonic()
         """The stored time at which this process's monotonic clock began."""
+        self._requests: list[_Request] = []
+        """Those of the next transaction."""
+        self._reserving: asyncio.Task[None] | None = None
 
     @property
     def failed_at(self) -> float:
@@ -45,20 +65,61 @@ class RateLedger(WorkerOperations):
 
         `with_live`: the reservation also reports the other processes' live replies, which takes one more query.
         """
-        return await self._reserve(method, lambda calls, now: len(calls) < calls_per_minute, with_live)
+        return await self._reserve(_Request(method, lambda calls, now: len(calls) < calls_per_minute, with_live))
 
     async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
         """Takes one post from a channel's budget, if the rule allows one. Raises StoreError."""
-        return await self._reserve(POSTS + channel_id, lambda posts, now: rule.free_at(posts, now) <= now, False)
+        return await self._reserve(_Request(POSTS + channel_id, lambda posts, now: rule.free_at(posts, now) <= now))
+
+    async def _reserve(self, request: _Request) -> Reservation:
+        self._requests.append(request)
+        if self._reserving is None:
+            self._reserving = asyncio.create_task(self._reserve_in_turn())
+        return await request.made
+
+    async def _reserve_in_turn(self) -> None:
+        """Makes reservations until none is asked for. A transaction that fails ends its own requests only."""
+        while requests := self._requests:
+            self._requests = []
+            outcome: Sequence[Reservation] | StoreError
+            try:
+                outcome = await self._reserve_all(requests)
+            except Exception as error:
+                outcome = (
+                    error if isinstance(error, StoreError) else StoreError(f"not reserved: {type(error).__name__}")
+                )
+            for number, request in enumerate(requests):
+                # Its caller may have been canceled.
+                if request.made.done():
+                    continue
+                if isinstance(outcome, StoreError):
+                    request.made.set_exception(outcome)
+                else:
+                    request.made.set_result(outcome[number])
+        self._reserving = None
 
     @writes_unsynced
-    async def _reserve(self, connection: AsyncConnection, counted: str, allows: Allows, with_live: bool) -> Reservation:
+    async def _reserve_all(self, connection: AsyncConnection, requests: Sequence[_Request]) -> list[Reservation]:
         # The time when the transaction began, not when it was requested, so that calls are in order.
         worker, now = self._worker.name, self._now()
-        granted, call_ages_s = await _take_call(connection, worker, counted, allows, now)
+        calls = await _calls(connection, worker, {request.counted for request in requests}, now)
+        granted = [calls[request.counted].take(request.allows, now) for request in requests]
+        taken = [request.counted for request, is_granted in zip(requests, granted, strict=True) if is_granted]
+        if taken:
+            await _count(connection, worker, taken, now)
+        if old := [name for name, of_method in calls.items() if of_method.has_old]:
+            await _remove_old(connection, old, now)
+        with_live = any(request.with_live for request in requests)
         live_ages_s = await _live_ages_s(connection, worker, now) if with_live else ()
         learned = await _learned(connection, now, self._epoch_s)
-        return Reservation(granted, Others(call_ages_s, live_ages_s), learned)
+        return [
+            Reservation(
+                is_granted,
+                Others(calls[request.counted].others_ages_s, live_ages_s if request.with_live else ()),
+                learned,
+            )
+            for request, is_granted in zip(requests, granted, strict=True)
+        ]
 
     @writes_unsynced
     async def record_learned(self, connection: AsyncConnection, budget: str, learned: Learned) -> None:
@@ -74,34 +135,60 @@ class RateLedger(WorkerOperations):
         await connection.execute(row.on_conflict_do_update(index_elements=["budget"], set_=values, where=is_older))
 
 
-async def _take_call(
-    connection: AsyncConnection, worker: str, counted: str, allows: Allows, now: float
-) -> tuple[bool, tuple[float, ...]]:
-    """Takes one call, if the calls of the last minute allow it; returns whether it did, and the ages of others' calls.
+@dataclass(slots=True)
+class _Calls:
+    """The calls of the last minute that are counted as one thing."""
+
+    times: list[float] = field(default_factory=list)
+    """When they were made, in order. Others' calls count for longer, so they are taken for later."""
+    others_ages_s: tuple[float, ...] = ()
+    has_old: bool = False
+    """Whether earlier ones are on record, too."""
+
+    def take(self, allows: Allows, now: float) -> bool:
+        """Takes one more call, if these allow it; returns whether they do."""
+        granted = allows(self.times, now)
+        if granted:
+            self.times.append(now)
+        return granted
+
+
+async def _calls(connection: AsyncConnection, worker: str, counted: set[str], now: float) -> dict[str, _Calls]:
+    """Returns the calls of the last minute by what they are counted as.
 
     Processes take turns: SQLite has one writer, and PostgreSQL a lock for each method and each channel.
     """
-    await one_at_a_time(connection, f"calls {counted}")
-    of_method = (
-        sa.select(slack_calls.c.worker, slack_calls.c.sent_at)
-        .where(slack_calls.c.method == counted)
+    # In order, so that no two processes wait for each other.
+    for name in sorted(counted):
+        await one_at_a_time(connection, f"calls {name}")
+    rows = await connection.execute(
+        sa.select(slack_calls.c.method, slack_calls.c.worker, slack_calls.c.sent_at)
+        .where(slack_calls.c.method.in_(counted))
         .order_by(slack_calls.c.sent_at)
     )
-    rows = (await connection.execute(of_method)).all()
-    # A clock that was wrong for a while must not leave calls that count for years.
-    counting = [row for row in rows if abs(now - row.sent_at) < (OWN_WINDOW_S if row.worker == worker else WINDOW_S)]
-    # Others' calls count for longer, so they are taken for later.
-    times = sorted(row.sent_at + (0 if row.worker == worker else WINDOW_S - OWN_WINDOW_S) for row in counting)
-    granted = allows(times, now)
-    if granted:
-        if len(counting) < len(rows):
-            await connection.execute(sa.delete(slack_calls).where(slack_calls.c.method == counted, _is_old(now)))
-        await connection.execute(sa.insert(slack_calls).values(method=counted, worker=worker, sent_at=now))
-    return granted, tuple(max(0.0, now - row.sent_at) for row in counting if row.worker != worker)
+    calls = {name: _Calls() for name in counted}
+    for method, caller, sent_at in rows:
+        is_own = caller == worker
+        # A clock that was wrong for a while must not leave calls that count for years.
+        if abs(now - sent_at) < (OWN_WINDOW_S if is_own else WINDOW_S):
+            of_method = calls[method]
+            of_method.times.append(sent_at if is_own else sent_at + WINDOW_S - OWN_WINDOW_S)
+            of_method.others_ages_s += () if is_own else (max(0.0, now - sent_at),)
+        else:
+            calls[method].has_old = True
+    for of_method in calls.values():
+        of_method.times.sort()
+    return calls
 
 
-def _is_old(now: float) -> sa.ColumnElement[bool]:
-    return sa.or_(slack_calls.c.sent_at <= now - WINDOW_S, slack_calls.c.sent_at >= now + WINDOW_S)
+async def _count(connection: AsyncConnection, worker: str, taken: Sequence[str], now: float) -> None:
+    rows = [{"method": method, "worker": worker, "sent_at": now} for method in taken]
+    await connection.execute(sa.insert(slack_calls), rows)
+
+
+async def _remove_old(connection: AsyncConnection, counted: Sequence[str], now: float) -> None:
+    is_old = sa.or_(slack_calls.c.sent_at <= now - WINDOW_S, slack_calls.c.sent_at >= now + WINDOW_S)
+    await connection.execute(sa.delete(slack_calls).where(slack_calls.c.method.in_(counted), is_old))
 
 
 async def _learned(connection: AsyncConnection, now: float, epoch_s: float) -> dict[str, Learned]:
