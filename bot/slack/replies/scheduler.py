@@ -63,7 +63,7 @@ from bot.slack.replies.transport import METHODS, ReplyTransport
 from bot.slack.retry_policy import REPLY_CALLS
 from bot.store.queue.worker import WorkerQueue
 
-MAX_IN_FLIGHT = 4
+MAX_IN_FLIGHT = 12
 """The most calls of one method at once."""
 CALL_TIMEOUT_S = 60.0
 """The limit for one call and everything that belongs to it, such as a file's upload."""
