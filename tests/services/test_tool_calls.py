@@ -119,7 +119,7 @@ async def test_oldest_results_are_dropped_from_requests_and_stay_on_record(notes
 
 
 async def test_text_of_steps_is_one_answer_in_paragraphs(notes: NotesServer) -> None:
-    async with staged(notes, asking(LIST), ANSWER) as stage:
+    async with staged(notes, asking(LIST), ("All", " done.", *ANSWER[1:])) as stage:
         await ended(stage)
         [recorded] = (texts_of(await stage.stores.recorded_answers.replies(QUESTION.thread))).values()
     assert recorded == "Let me see.\n\nAll done."

@@ -717,6 +717,13 @@ async def test_message_of_an_earlier_version_becomes_the_placeholder_while_the_q
 
 
 @simulated
+async def test_placeholder_that_is_shown_in_a_message_on_record_is_recorded() -> None:
+    async with scheduling() as schedule:
+        await schedule.scheduler.post_placeholder(job_of(1, ("50.0",)), until=math.inf)
+    assert schedule.records.writes == 1, "the job waits for that"
+
+
+@simulated
 async def test_post_that_slack_limited_is_not_looked_for() -> None:
     limited = RateLimited("chat.postMessage", 2.0)
     async with scheduling(SimulatedTransport(error_of=fails_for(1, limited, Post))) as schedule:
