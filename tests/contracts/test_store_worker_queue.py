@@ -155,7 +155,7 @@ class TestClaim:
 
     async def test_lost_race_claims_nothing(self, postgresql_url: str) -> None:
         store = await Stores.open(postgresql_url, "w1", SystemClock())
-        later = await enqueued(store, asked(2))
+        later = await enqueued(store, replace(asked(2), user_id="U2"))
         async with store.database.engine.begin() as other:
             await other.execute(sa.update(jobs).where(jobs.c.id == later).values(status=Status.RUNNING.value))
             await enqueued(store, asked(1))
