@@ -198,11 +198,10 @@ class SimulatedTransport:
         return SimulatedDelivery(self, reply)
 
 
-def job_of(job_id: int, pages: Sequence[str] = ()) -> Job:
+def job_of(job_id: int, pages: Sequence[str] = (), channel_id: str = "C1") -> Job:
     """Returns a job whose question began a thread."""
-    return Job(
-        job_id, Question(ThreadKey("T1", "C1", f"{job_id}.0"), f"{job_id}.0", "U1", "why?"), 1, recorded_pages(*pages)
-    )
+    thread = ThreadKey("T1", channel_id, f"{job_id}.0")
+    return Job(job_id, Question(thread, f"{job_id}.0", "U1", "why?"), 1, recorded_pages(*pages))
 
 
 @dataclass
@@ -216,9 +215,9 @@ class Schedule:
     ledger: LoneLedger
     lease: Lease
 
-    async def open(self, job_id: int, page_ts: Sequence[str] = ()) -> ScheduledReply:
+    async def open(self, job_id: int, page_ts: Sequence[str] = (), channel_id: str = "C1") -> ScheduledReply:
         """Opens a reply in its own thread."""
-        return await self.scheduler.open(Answer(job_of(job_id, page_ts)))
+        return await self.scheduler.open(Answer(job_of(job_id, page_ts, channel_id)))
 
     async def open_in_pane(self, job_id: int, *, allowed: bool = True) -> ScheduledReply:
         """Opens a reply where Slack shows a status and its own Stop; `allowed`: a native stream may carry it."""

@@ -172,7 +172,7 @@ async def test_calls_of_a_method_in_flight_are_limited_and_an_error_makes_room()
     transport = SimulatedTransport(latency_s=3.0, error_of=fails_for(10, ValueError("unforeseen"), Post))
     async with scheduling(transport) as schedule:
         for number in range(MAX_IN_FLIGHT + 2):
-            await schedule.open(number)
+            await schedule.open(number, channel_id=f"C{number}")
         await asyncio.sleep(2.9)
         assert len(schedule.transport.sent) == MAX_IN_FLIGHT
         await asyncio.sleep(100)
@@ -184,7 +184,7 @@ async def test_calls_of_a_method_in_flight_are_limited_and_an_error_makes_room()
 async def test_other_methods_do_not_wait_for_a_method_whose_calls_are_all_in_flight() -> None:
     async with scheduling(SimulatedTransport(latency_s=3.0)) as schedule:
         for number in range(MAX_IN_FLIGHT + 1):
-            await schedule.open(number)
+            await schedule.open(number, channel_id=f"C{number}")
         begun = await schedule.open(100, page_ts=("100.0",))
         begun.append("Hello.")
         await asyncio.sleep(1)
@@ -642,7 +642,7 @@ async def test_other_replies_wait_for_no_record_of_messages() -> None:
     async with scheduling(SimulatedTransport(latency_s=1.0)) as schedule:
         schedule.records.pages_delay_s = 5.0
         for number in range(MAX_IN_FLIGHT + 1):
-            await schedule.open(number)
+            await schedule.open(number, channel_id=f"C{number}")
         await asyncio.sleep(2)
         assert schedule.times(Post) == [0] * MAX_IN_FLIGHT + [1]
 
