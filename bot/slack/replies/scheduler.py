@@ -97,10 +97,14 @@ class Due:
     ready_at: float
 
     @property
-    def order(self) -> tuple[int, float]:
-        """Sorts calls by urgency: first words in the order of asking, others by the time since the last call."""
+    def order(self) -> tuple[int, bool, float]:
+        """Sorts calls by urgency: first words in the order of asking, others by the time since the last call.
+
+        What could be edited instead goes after others' placeholders.
+        """
         is_first = self.urgency is Urgency.FIRST
-        return self.urgency, self.live.opened_at if is_first else self.live.last_sent
+        since = self.live.opened_at if is_first else self.live.last_sent
+        return self.urgency, is_first and _could_be_edited(self.live, self.call), since
 
 
 class EditScheduler:
@@ -270,8 +274,7 @@ class EditScheduler:
             setting = self._carrier if is_last else CarrierSetting.EDIT
             reply.carry(call.page, chosen_carrier(self._budget, live, setting, now, has_stop=reply.has_stop))
             call = live.next_call()
-        is_optional = isinstance(call, Begin) and call.is_optional and bool(reply.page_ts)
-        if call is not None and is_optional and self._post_at(live, call, now) > now + START_WAIT_S:
+        if call and _could_be_edited(live, call) and self._post_at(live, call, now) > now + START_WAIT_S:
             reply.limited(call)
             call = live.next_call()
         self._keep_room(live)
@@ -324,7 +327,7 @@ class EditScheduler:
         A new message that isn't needed leaves room for placeholders, unless it is itself the reply's first message.
         """
         channel_id, kept = call.question.thread.channel_id, 0
-        if isinstance(call, Begin) and call.is_optional and live.reply.page_ts:
+        if _could_be_edited(live, call):
             others = (other for other in self._live if other.needs_placeholder)
             kept = 1 + sum(other.reply.job.question.thread.channel_id == channel_id for other in others)
         return self._budget.post_at(METHODS[type(call)], channel_id, now, kept)
@@ -499,3 +502,8 @@ class EditScheduler:
         if live.answer is not None:
             self._budget.closed(live)
         live.done.set()
+
+
+def _could_be_edited(live: ScheduledReply, call: Call) -> bool:
+    """Returns whether a call makes a message for a page whose placeholder is there."""
+    return isinstance(call, Begin) and call.is_optional and bool(live.reply.page_ts)
