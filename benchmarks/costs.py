@@ -1,6 +1,7 @@
 """Measures the bot's memory, idle and for each live reply, a live reply's CPU, and an answer's CPU by its length.
 
-Live replies are measured by each carrier: edits of a message, and native streams.
+Live replies are measured by each carrier: edits of a message, and native streams. The CPU of 100 live replies is also
+measured for the edit scheduler alone, in simulated time.
 
 It also measures the cost of reading many streams at once (parsing.py).
 
@@ -13,7 +14,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,14 +24,19 @@ from benchmarks.numbered_model import NumberedModel, question, word
 from benchmarks.process import Process, running
 from benchmarks.readers import Readers
 from bot.core import texts
+from bot.core.answer import Answer
+from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import End
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.reply import Reply
 from bot.errors import EndReason
 from bot.slack.format import reply_blocks
+from bot.slack.replies.scheduled_reply import ScheduledReply
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import GENEROUS
+from tests.simulated_time import run_simulated
+from tests.slack.schedules import scheduling
 
 BOT = ("-m", "bot", "run")
 CHANNEL_ID = "C0GENERAL"
@@ -44,12 +51,17 @@ CARRIER_ROUNDS = 5
 LIVE_WORDS, LIVE_WORDS_PER_S, SENT_WORDS = 900, 20, 300
 """Long answers, so that all are still live when the last one has `SENT_WORDS` words."""
 LENGTHS = (1_000, 10_000, 50_000)
+LONG_LENGTHS = (1_000, 20_000)
 FAST_WORDS_PER_S = 2_000
 """About as fast as the model's server can be. Only CPU per word is measured."""
 WORDS_AN_EDIT = 24
 """0.6 s at 40 words/s: the pace of a single reply, which gets the most edits."""
 LINEAR_WITHIN = 1.25
 """How many times as much a word of the longest answer may cost as one of the middle length."""
+PACED_S, SIMULATED_S = 30, 120
+PACED_WORDS = 10_000
+SCHEDULER_TARGET = 0.1
+"""The most of the whole process that the edit scheduler and the pacing may take."""
 UNLIMITED = dict.fromkeys(
     ("chat.postMessage", "chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream"), 100_000
 )
@@ -175,6 +187,78 @@ async def _stream_answers(sandbox: Sandbox, model: NumberedModel, numbers: range
         raise TimeoutError("the first answers ended before the last ones had begun: the machine is too busy")
 
 
+async def live_replies_cpu() -> list[Figure]:
+    """Measures the CPU of many live replies, which share the edits that Slack takes."""
+    whole = await _live_replies_share()
+    scheduler = await asyncio.to_thread(_scheduler_share)
+    what = f"{parsing.STREAMS} live replies of {parsing.TOKENS_PER_S} tokens/s"
+    return [
+        Figure(f"{what}, the bot's whole process", f"{whole:.1%} of a core"),
+        Figure(
+            f"{what}, scheduler and pacing",
+            f"{scheduler:.1%} of a core",
+            f"at most {SCHEDULER_TARGET:.0%} of the process",
+            scheduler <= SCHEDULER_TARGET * whole,
+        ),
+    ]
+
+
+async def _live_replies_share() -> float:
+    """Returns the bot's share of a core while live replies receive tokens at the full pace."""
+    async with (
+        Sandbox(posts=ANY_POSTS) as sandbox,
+        NumberedModel(parsing.TOKENS_PER_S) as model,
+        running(BOT, sandbox, model.url, settings={"BOT_CARRIER": "auto"}) as process,
+    ):
+        for number in range(parsing.STREAMS):
+            await sandbox.say("ada", "general", f"@typist {question(number, PACED_WORDS)}")
+        await _until(lambda: len(model.sent_at_s) == parsing.STREAMS, "the requests for all answers")
+        before, before_s, began_s = _words_sent(model), process.cpu_s(), time.monotonic()
+        await asyncio.sleep(PACED_S)
+        took_s = time.monotonic() - began_s
+        if _words_sent(model) - before < 0.95 * parsing.STREAMS * parsing.TOKENS_PER_S * took_s:
+            raise TimeoutError("the model's server did not reach the pace: the machine is too busy")
+        return (process.cpu_s() - before_s) / took_s
+
+
+def _words_sent(model: NumberedModel) -> int:
+    return sum(map(len, model.sent_at_s.values()))
+
+
+def _scheduler_share() -> float:
+    """Returns the share of a core that the edit scheduler takes for so many replies, in simulated time."""
+    tokens = SIMULATED_S * parsing.TOKENS_PER_S
+
+    async def schedule_calls() -> None:
+        async with scheduling(carrier=CarrierSetting.AUTO) as schedule:
+            live = [await schedule.scheduler.open(Answer(job)) for job in jobs]
+            for job in jobs:
+                schedule.scheduler.allow_stream(job)
+            for number in range(tokens):
+                _append(word(number), live)
+                await asyncio.sleep(1 / parsing.TOKENS_PER_S)
+
+    def append_alone() -> None:
+        live = [Reply(job) for job in jobs]
+        for number in range(tokens):
+            _append(word(number), live)
+
+    threads = [ThreadKey("T1", f"C{number}", f"{number}.0") for number in range(parsing.STREAMS)]
+    jobs = [Job(number, Question(thread, "1.0", "U1", "why?"), 1) for number, thread in enumerate(threads)]
+    return (_cpu_s(lambda: run_simulated(schedule_calls())) - _cpu_s(append_alone)) / SIMULATED_S
+
+
+def _append(text: str, live: Sequence[Reply | ScheduledReply]) -> None:
+    for reply in live:
+        reply.append(f"{text} ")
+
+
+def _cpu_s(work: Callable[[], object]) -> float:
+    before_s = time.process_time()
+    work()
+    return time.process_time() - before_s
+
+
 async def answer_cpu() -> list[Figure]:
     """Measures the CPU of the bot's process for complete answers: SDK, store and Slack calls."""
     costs_us = {}
@@ -221,26 +305,63 @@ def reply_cpu() -> list[Figure]:
 
 
 def _reply_cpu_s(words: int) -> float:
-    before_s = time.process_time()
+    def show() -> None:
+        reply, _ = _grown(words)
+        reply.finish(End(EndReason.WHOLE))
+        while not reply.life.is_over:
+            _edit(reply)
+
+    return _cpu_s(show)
+
+
+def reply_growth() -> list[Figure]:
+    """Compares a word of a long answer with one of the first thousand: its memory, and how often it is edited."""
+    (first_bytes, first_edits), (long_bytes, long_edits) = (_memory_and_edits(words) for words in LONG_LENGTHS)
+    what = "a live reply alone, {}, {:,} and {:,} words"
+    return [
+        Figure(
+            what.format("memory a word", *LONG_LENGTHS),
+            f"{first_bytes:.0f} and {long_bytes:.0f} bytes",
+            "at most as the first",
+            long_bytes <= first_bytes,
+        ),
+        Figure(
+            what.format("edits", *LONG_LENGTHS),
+            f"{first_edits} and {long_edits}",
+            "a word at most as the first",
+            long_edits / LONG_LENGTHS[1] <= first_edits / LONG_LENGTHS[0],
+        ),
+    ]
+
+
+def _memory_and_edits(words: int) -> tuple[float, int]:
+    tracemalloc.start()
+    grown = _grown(words)
+    held_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return held_bytes / words, grown[1]
+
+
+def _grown(words: int) -> tuple[Reply, int]:
+    """Returns a live reply of so many words, and how often it was edited."""
     reply = Reply(Job(1, Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "why?"), 1))
+    edits = 0
     for number in range(1, words + 1):
         reply.append(f"{word(number)} ")
         if number % WORDS_AN_EDIT == 0:
-            _edit(reply)
-    reply.finish(End(EndReason.WHOLE))
-    while not reply.life.is_over:
-        _edit(reply)
-    return time.process_time() - before_s
+            edits += _edit(reply)
+    return reply, edits
 
 
-def _edit(reply: Reply) -> None:
-    """Confirms the reply's next call. An answer of more than five pages ends with an upload."""
+def _edit(reply: Reply) -> bool:
+    """Confirms the reply's next call, if it has one. An answer of more than five pages ends with an upload."""
     call = reply.next_call()
     if call is None:
-        return
+        return False
     if isinstance(call, Post | Update):
         json.dumps(reply_blocks.message(call.view))
     reply.confirmed(call, str(call.page) if isinstance(call, Post | Update) else "file")
+    return True
 
 
 def _by_length(what: str, costs_us: dict[int, float]) -> list[Figure]:
@@ -281,6 +402,7 @@ async def report() -> bool:
         figures.extend(measured)
 
     show(*reply_cpu())
+    show(*reply_growth())
     show(await idle_memory("openai/numbered"))
     show(await idle_memory("anthropic/other"))
     show(await idle_memory("openai/numbered,anthropic/other"))
@@ -288,6 +410,7 @@ async def report() -> bool:
     for carrier in FEW_AND_MANY:
         show(await memory_per_reply(carrier))
     show(*await carriers_cpu())
+    show(*await live_replies_cpu())
     show(*await answer_cpu())
     for api in parsing.APIS:
         show(await streams_cpu(api))
@@ -295,7 +418,7 @@ async def report() -> bool:
 
 
 def main() -> int:
-    print("This takes about 5 minutes.\n")
+    print("This takes about 7 minutes.\n")
     return 0 if asyncio.run(report()) else 1
 
 
