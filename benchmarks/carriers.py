@@ -72,7 +72,13 @@ class CarrierBudgets:
     """All budgets of a workspace, under one rule; the simulation asks it as it asks a Pacer."""
 
     def __init__(
-        self, rule: CarrierRule, *, posts_first_words: bool = False, streamed_of: int = 1, points_below: bool = False
+        self,
+        rule: CarrierRule,
+        *,
+        posts_first_words: bool = False,
+        unless_fresh: bool = False,
+        streamed_of: int = 1,
+        points_below: bool = False,
     ) -> None:
         self._rule = rule
         self._streamed_of = streamed_of
@@ -81,6 +87,9 @@ class CarrierBudgets:
         """The message above a stream is edited once, if an edit may go."""
         self._posts_first_words = posts_first_words
         """A thread's status stands for the placeholder, so first words are a post and no edit."""
+        self._unless_fresh = unless_fresh
+        """The same, but only where edits wouldn't keep a reply fresh."""
+        self._with_placeholder: set[Hashable] = set()
         self._edits, self._appends = Pacer(EDITS), Pacer(APPENDS, holds_back=False)
         self._starts, self._stops = Pacer(STARTS), Pacer(STOPS)
         self._posts, self._deletes, self._in_channel = Pacer(POSTS), Pacer(DELETES), ChannelPosts()
@@ -94,7 +103,10 @@ class CarrierBudgets:
         """What each reply's call, once it may go, counts against."""
 
     def opened(self, key: int, now: float) -> None:
-        if not self._posts_first_words:
+        is_fresh = CarrierRoom(self._live_edits, self._edits.newcomers_gap_s(now)).is_fresh
+        has_placeholder = not self._posts_first_words or (self._unless_fresh and is_fresh)
+        if has_placeholder:
+            self._with_placeholder.add(key)
             self._post(key, now)
         prospect = Prospect(
             CarrierRoom(self._live_edits, self._edits.newcomers_gap_s(now)),
@@ -110,7 +122,7 @@ class CarrierBudgets:
                 pacer.opened(key, now)
         else:
             self._live_edits += 1
-            self._edits.opened(key, now)
+            self._edits.opened(key, now, posts_first_words=not has_placeholder)
 
     def closed(self, key: int, now: float) -> None:
         if key in self._streams:
@@ -156,7 +168,7 @@ class CarrierBudgets:
         self._in_channel.answered(_channel(key), now)
 
     def _edit_at(self, now: float, urgency: Urgency, key: int) -> float:
-        if urgency is Urgency.FIRST and self._posts_first_words:
+        if urgency is Urgency.FIRST and key not in self._with_placeholder:
             at = self._ask(self._posts, now, Urgency.FINAL, key)
             return max(at, self._in_channel.free_at(_channel(key), "chat.postMessage", now))
         if urgency is not Urgency.FINAL:

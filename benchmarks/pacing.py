@@ -320,10 +320,13 @@ CARRIERS: dict[str, Callable[[], Rule]] = {
     "shorter gap": lambda: CarrierBudgets(shorter_gap),
     "least marginal": lambda: CarrierBudgets(least_marginal_staleness),
     "edits while fresh": lambda: CarrierBudgets(edits_while_fresh, points_below=True),
+    "+ a status when scarce": lambda: CarrierBudgets(
+        edits_while_fresh, posts_first_words=True, unless_fresh=True, points_below=True
+    ),
     "+ first words posted too": lambda: CarrierBudgets(least_marginal_staleness, posts_first_words=True),
     "+ every second streamed": lambda: CarrierBudgets(least_marginal_staleness, posts_first_words=True, streamed_of=2),
 }
-CHOSEN = "edits while fresh"
+CHOSEN = "+ a status when scarce"
 MINUTES_3 = [named(f"20 a minute for 3, seed {seed}", a_minute(20, seed, minutes=3)) for seed in range(1, 7)]
 TARGETS = {
     "8 at once, 15 s": PacingResult(1.2, 0.5, NEVER_S),

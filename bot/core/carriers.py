@@ -10,7 +10,8 @@ page of it, is given to a carrier once, when it begins:
 - Otherwise the carrier is taken that makes all readers wait less. Of n replies that share r calls a second, each gets a
   call every n / r seconds, and its newest words are half of that old on average: n * n / (2 r) for all of them. One
   more reply adds (2 n + 1) / (2 r). `marginal_staleness_s` is that, from what the pacers expect.
-- Where both cost the same, edits carry, because starts are the scarcest calls.
+- Where both cost the same, a stream carries where Slack shows its own Stop, because it leaves the edits to others.
+  Elsewhere edits do: starts are the scarcest calls.
 
 A stream shows its growth to one person only (docs/sandbox-fidelity.md), so `may_be_streamed` leaves some out.
 docs/decisions.md has the rules that were compared; `python -m benchmarks.pacing` runs this code.
@@ -96,6 +97,7 @@ def choose_carrier(
         return CarrierKind.EDITS
     if setting is CarrierSetting.STREAM:
         return CarrierKind.STREAM
-    if edits.is_fresh and not has_stop:
-        return CarrierKind.EDITS
-    return CarrierKind.STREAM if appends.marginal_staleness_s < edits.marginal_staleness_s else CarrierKind.EDITS
+    if has_stop:
+        return CarrierKind.EDITS if edits.marginal_staleness_s < appends.marginal_staleness_s else CarrierKind.STREAM
+    is_better = appends.marginal_staleness_s < edits.marginal_staleness_s
+    return CarrierKind.STREAM if is_better and not edits.is_fresh else CarrierKind.EDITS

@@ -403,11 +403,18 @@ class Pacer:
         self._asked = 0.0
         self._asked_at = -math.inf
         self._last_opened_at = -math.inf
+        self._newcomers_post = False
+        """Whether the last reply's first words needed no call."""
 
-    def opened(self, key: Hashable, now: float) -> None:
-        """Notes that a reply begins. From now on a call is held back for its final edit."""
+    def opened(self, key: Hashable, now: float, *, posts_first_words: bool = False) -> None:
+        """Notes that a reply begins. From now on a call is held back for its final edit.
+
+        `posts_first_words`: no call is needed for its first words. So the next askers are expected to need none.
+        """
         self._opened_at[key] = self._edited_at[key] = now
-        self._learn_of_a_question(now)
+        self._newcomers_post = posts_first_words
+        if not posts_first_words:
+            self._learn_of_a_question(now)
 
     def closed(self, key: Hashable, now: float) -> None:
         """Notes that a reply's final edit is shown, or that the reply was given up."""
@@ -563,9 +570,14 @@ class Pacer:
             self._asked_at = now
 
     def _gap_s(self, key: Hashable, now: float, pace: float) -> float:
-        """Returns the time between two edits of a reply, given its pace and the final at the end of its life."""
+        """Returns the time between two edits of a reply, given its pace and the final at the end of its life.
+
+        Where there are fewer edits than replies, some get one in the middle of their rest, which is worth most there,
+        unless newcomers need edits for their first words.
+        """
         rest_s = _rest_s(now - self._opened_at.get(key, now), self._usual_s())
-        return 1 / (pace + 1 / rest_s)
+        gap_s = 1 / (pace + 1 / rest_s)
+        return min(gap_s, rest_s / 2) if self._newcomers_post else gap_s
 
     def _room(self, now: float) -> float:
         """Returns how many free calls progress may use: those that are not held back."""

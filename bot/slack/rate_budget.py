@@ -90,11 +90,14 @@ class RateBudget:
         self._denied_until: dict[str, float] = {}
         """By method: the ledger denied a call, so it isn't asked again before this."""
 
-    def opened(self, key: Hashable) -> None:
-        """Notes that a reply begins: one call is held back for its final edit."""
+    def opened(self, key: Hashable, *, posts_first_words: bool = False) -> None:
+        """Notes that a reply begins: one call is held back for its final edit.
+
+        `posts_first_words`: a new message shows its first words, and no edit.
+        """
         now = self._clock.monotonic()
         self._live[key] = now, (REPLIES,)
-        self._pacers[REPLIES].opened(key, now)
+        self._pacers[REPLIES].opened(key, now, posts_first_words=posts_first_words)
 
     def closed(self, key: Hashable) -> None:
         """Notes that a reply needs no more calls."""
@@ -150,6 +153,9 @@ class RateBudget:
     def sent(self, method: str, now: float, key: Hashable, channel_id: str = "") -> None:
         """Notes that a call is in flight, from asking the ledger on. `channel_id`: where it posts, if it does."""
         self._pacers[method].sent(now, key)
+        if method in ONE_FOR_EACH and key in self._live:
+            # The call counts itself now, and no longer by being held back.
+            self.uses(key, [other for other in self._live[key][1] if other != method])
         if method in POSTS:
             self._posts.sent(channel_id, now)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bot.core.pacing import (
     CERTAIN_POSTS,
     FINAL_WAIT_S,
+    KEPT_ALWAYS,
     KEPT_AT_MOST,
     LEARNED_FOR_S,
     MARGIN_S,
@@ -21,6 +22,7 @@ from bot.core.pacing import (
     POST_BURST,
     REMEMBERED,
     STEP_GAP_S,
+    USUAL_LIFE_S,
     WINDOW_S,
     ChannelPosts,
     Learned,
@@ -467,6 +469,25 @@ def test_progress_leaves_calls_for_first_words_of_newcomers(silence_s: float, ke
         pacer.closed("asked later", -silence_s)
         used(pacer, 50 - free)
         assert may_go(pacer, 0.0, PROGRESS) is may_edit
+
+
+def test_no_calls_are_kept_for_newcomers_whose_first_words_are_posted() -> None:
+    for posts_first_words, may_edit in ((False, False), (True, True)):
+        pacer = Pacer()
+        pacer.opened("a", -600.0)
+        pacer.opened("just asked", 0.0, posts_first_words=posts_first_words)
+        used(pacer, 50 - 2 - 3)
+        assert may_go(pacer, 0.0, PROGRESS) is may_edit
+
+
+def test_some_replies_are_edited_in_the_middle_of_their_lives_where_edits_are_fewer() -> None:
+    pacer = Pacer()
+    for key in range(40):
+        pacer.opened(key, 0.0, posts_first_words=True)
+    times = [0.1 * tenth for tenth in range(200) if send_if_ready(pacer, 0.1 * tenth, tenth % 40)]
+    assert len(times) == 50 - 40 - KEPT_ALWAYS
+    assert min(times) > USUAL_LIFE_S / 4
+    assert max(times) < USUAL_LIFE_S / 2 + 4.0
 
 
 def test_at_most_ten_calls_are_kept_for_newcomers() -> None:

@@ -62,6 +62,15 @@ def test_calls_are_held_back_for_what_a_reply_still_needs(budget: RateBudget, us
     assert set(live_by_method(budget).values()) == {0}
 
 
+def test_start_in_flight_counts_once(budget: RateBudget) -> None:
+    for key in range(10):
+        budget.opened(key)
+        budget.uses(key, STARTING)
+        budget.sent(STARTS, NOW, key)
+    assert budget.spare(STARTS) == CALLS_PER_MINUTE[STARTS] - 10
+    assert budget.spare(STOPS) == CALLS_PER_MINUTE[STOPS] - 10, "each stream still needs one"
+
+
 def test_reply_that_is_not_live_holds_nothing_back(budget: RateBudget) -> None:
     budget.uses("queued", OPEN)
     assert set(live_by_method(budget).values()) == {0}

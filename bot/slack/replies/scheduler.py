@@ -147,9 +147,9 @@ class EditScheduler:
         reply = Reply(job, shown, has_stop=has_stop)
         reply.append(answer.text)
         live = self._schedule(reply, answer, until)
-        self._budget.opened(live)
-        if not shown.page_ts:
-            live.placeholder_not_before = self._clock.monotonic() + self._placeholder_delay_s(live, sign)
+        delay_s = -math.inf if shown.page_ts else self._placeholder_delay_s(live, sign)
+        live.placeholder_not_before = self._clock.monotonic() + delay_s
+        self._budget.opened(live, posts_first_words=delay_s > 0)
         return live
 
     def _placeholder_delay_s(self, live: ScheduledReply, sign: Sign) -> float:
