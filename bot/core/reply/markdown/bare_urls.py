@@ -75,15 +75,12 @@ def change(text: str, at: int) -> Replacement | None:
     if not sent and (written or not authority or not authority.isascii()):
         # Nobody can tell where such a URL leads: it is no link.
         return Replacement(at, at, HAIR_SPACE)
-    behind = authority[host_end:]
-    if behind.startswith(("*", "~")):
-        # A space before the end of emphasis would leave it open.
-        behind = ""
-    is_joined = stop < len(authority) or not behind.isascii()
     shown = written if sent == written.lower() else sent
-    if is_joined:
-        shown += HAIR_SPACE
-    return Replacement(at, offsets[host_end], shown) if shown != written else None
+    if stop == len(authority) and authority[host_end:].isascii():
+        return Replacement(at, offsets[host_end], shown) if shown != written else None
+    # A space before the end of emphasis would leave it open.
+    end = host_end + len(authority[host_end:]) - len(authority[host_end:].lstrip("*~"))
+    return Replacement(at, offsets[end], f"{shown}{text[offsets[host_end] : offsets[end]]}{HAIR_SPACE}")
 
 
 def with_ascii_hosts(text: str) -> str:
