@@ -89,7 +89,7 @@ async def test_first_and_newest_messages_of_a_long_thread_are_read(
         stage = Stage(sandbox, vendor)
         await sandbox.say("ada", "general", "@typist where to?", root)
         prompt = await asked(stage, "general", root)
-    assert "thought" in prompt, stage.prompts()
+    assert prompt.count("thought") > 20, stage.prompts()
     first, gap, *newest, last = prompt.split("\n\n")
     assert (first, gap, last) == ("We plan a trip.", MESSAGES_OMITTED, "where to?")
     assert [line.split(":")[0] for line in newest] == [str(number) for number in range(40 - len(newest), 40)]
