@@ -177,7 +177,7 @@ class Answering:
             if denial is not None and not attempt.job.page_ts:
                 await self._deny(attempt, denial)
                 return
-            signs = await self.pane.begin(attempt.job.question)
+            signs = await self.pane.begin(attempt.job.question, is_first=attempt.job.attempts == 1)
             reply = await self.replies.open(attempt.answer, sign=signs.sign, has_stop=signs.stop)
             if attempt.job.checkpoint.end or reply.shown.ended:
                 await self._complete_end(attempt, reply)

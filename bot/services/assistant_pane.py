@@ -51,7 +51,8 @@ class AssistantPane:
     me: Identity
     suggestions: tuple[Suggestion, ...]
     statuses: ThreadStatuses
-    _sessions: dict[ThreadKey, asyncio.Task[bool]] = field(default_factory=dict, init=False)
+    _sessions: dict[ThreadKey, asyncio.Task[bool | None]] = field(default_factory=dict, init=False)
+    """The sessions to end. Their tasks return as Pane.begin_session does."""
     _endings: dict[ThreadKey, asyncio.Task[None]] = field(default_factory=dict, init=False)
     """Sessions whose end isn't known to Slack yet."""
     _calls: set[asyncio.Task[None]] = field(default_factory=set, init=False)
@@ -66,8 +67,10 @@ class AssistantPane:
         if self.me.has_pane:
             await self.context.write(self.me.team_id, user_id, channel_id)
 
-    async def begin(self, question: Question) -> Signs:
+    async def begin(self, question: Question, *, is_first: bool = True) -> Signs:
         """Shows that an attempt at a question has begun; returns what Slack shows.
+
+        `is_first`: no earlier attempt can have left a session, for whose end one of the budget's calls is needed.
 
         Only in the pane and in agents' threads do Slack's docs promise that a status is seen. Elsewhere it comes on top
         of the placeholder, unless calls are scarce; nothing waits for it.
@@ -83,6 +86,8 @@ class AssistantPane:
         await asyncio.wait((session,), timeout=SIGN_WITHIN_S)
         if self._leaves_slot(thread):
             return Signs(Sign.SEEN, stop=True) if session.done() else Signs()
+        if is_first and session.result() is None:
+            del self._sessions[thread]
         if not await self.statuses.confirmed(thread, texts.STATUS_THINKING, SIGN_WITHIN_S):
             return Signs()
         return Signs(Sign.SEEN if in_pane else Sign.MAY_BE_SEEN)
@@ -113,15 +118,15 @@ class AssistantPane:
     def _leaves_slot(self, thread: ThreadKey) -> bool:
         """Returns whether a status would take the place of Slack's own Stop: Slack has one slot for both."""
         session = self._sessions.get(thread)
-        return session is not None and (not session.done() or session.result())
+        return session is not None and (not session.done() or bool(session.result()))
 
-    async def _begin_session(self, thread: ThreadKey) -> bool:
-        """Returns whether Slack shows its own Stop in the thread.
+    async def _begin_session(self, thread: ThreadKey) -> bool | None:
+        """Returns whether Slack shows its own Stop in the thread; None if no session was begun.
 
         Calls of an earlier answer come first: a late one would remove the button.
         """
         if not self.pane.has_sessions:
-            return False
+            return None
         try:
             async with asyncio.timeout(WITHIN_S):
                 if ending := self._endings.pop(thread, None):
@@ -134,7 +139,7 @@ class AssistantPane:
             log.error("agent session of thread %s not started: %s", thread, trace_of(error))
         return False
 
-    async def _end_session(self, thread: ThreadKey, begun: asyncio.Task[bool], *, waits: bool) -> None:
+    async def _end_session(self, thread: ThreadKey, begun: asyncio.Task[bool | None], *, waits: bool) -> None:
         """Ends a session after it began: in the other order Slack's Stop would stay."""
         try:
             await asyncio.wait((begun,))

@@ -15,6 +15,7 @@ from bot.core.pacing import WINDOW_S
 from bot.errors import Refused
 from bot.slack.paced_client import PacedClient
 
+SESSIONS = "agents.sessions.setStatus"
 SESSIONS_A_MINUTE = 20
 """Of 50 calls a minute, so that ends don't wait for the budget. Other answers have Typist's own Stop button."""
 NO_AGENT = ("not_allowed", "not_authorized")
@@ -62,15 +63,16 @@ class Pane:
         """Names the thread in the pane's list."""
         await self._client.call("assistant.threads.setTitle", title=title, **_place(thread))
 
-    async def begin_session(self, thread: ThreadKey) -> bool:
-        """Shows Slack's own Stop in an agent's thread; returns False where Slack has none to show.
+    async def begin_session(self, thread: ThreadKey) -> bool | None:
+        """Shows Slack's own Stop in an agent's thread; returns False if it isn't shown, None if no session was begun.
 
         Only apps with agent_view have sessions. After the first refusal for that, Slack isn't asked again. Slack shows
         no Stop to apps that aren't subscribed to its event.
         """
         now = self._client.clock.monotonic()
-        if not self.has_sessions or now < self._begun_at[0] + WINDOW_S:
-            return False
+        has_room = now >= self._begun_at[0] + WINDOW_S and self._client.budget.spare(SESSIONS) > 0
+        if not (self.has_sessions and has_room):
+            return None
         self._begun_at.append(now)
         try:
             answer = await self._set_session(thread, "processing")
@@ -78,7 +80,7 @@ class Pane:
             if error.error not in NO_AGENT:
                 raise
             self.has_sessions = False
-            return False
+            return None
         return STOP_EVENT_MISSING not in str(answer.get("warning"))
 
     async def end_session(self, thread: ThreadKey, *, waits: bool = False) -> None:
@@ -87,7 +89,7 @@ class Pane:
             await self._set_session(thread, "suspended" if waits else "active")
 
     async def _set_session(self, thread: ThreadKey, status: str) -> dict[str, Any]:
-        return await self._client.call("agents.sessions.setStatus", status=status, **_place(thread))
+        return await self._client.call(SESSIONS, status=status, **_place(thread))
 
 
 def loading_message(status: str) -> str:

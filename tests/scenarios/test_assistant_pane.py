@@ -1,5 +1,6 @@
 """The assistant pane, for apps with assistant_view and with agent_view."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from bot.core.assistant_pane import DEFAULT_SUGGESTIONS, Suggestion
 from bot.core.reply.actions import ReplyAction
 from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings
+from bot.slack.assistant_pane import SESSIONS, SESSIONS_A_MINUTE
 from sandbox.manifest import SuggestedPrompt
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, buttons, manifest, running, says
@@ -212,3 +214,22 @@ async def test_answer_is_shown_although_slack_refuses_every_status(
     answers = await stage.answers(dm, thread_ts, count=1 + (stage.sandbox.config.pane == "assistant"))
     assert answers[-1] == "The whole answer."
     assert ("status of thread" in caplog.text) == (stage.sandbox.config.pane == "assistant")
+
+
+@OF_AGENT
+async def test_answers_beyond_a_minutes_sessions_end_none(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    """An end for each of them would use up the budget, and the next questions would wait for it."""
+    many = SESSIONS_A_MINUTE + 3
+    vendor.script(says("Because."))
+
+    def statuses() -> Counter[str]:
+        return Counter(str(call.arguments["status"]) for call in sandbox.calls if call.method == SESSIONS)
+
+    async with running(replace(settings, max_concurrent_per_user=many)):
+        stage = Stage(sandbox, vendor)
+        for asked in [await ask(stage, None) for _ in range(many)]:
+            await stage.answers(sandbox.dm("ada"), asked)
+        await sandbox.wait_for(lambda: statuses()["active"] == SESSIONS_A_MINUTE)
+    assert statuses() == {"processing": SESSIONS_A_MINUTE, "active": SESSIONS_A_MINUTE}

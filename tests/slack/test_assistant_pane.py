@@ -7,7 +7,7 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core.conversation import ThreadKey
-from bot.slack.assistant_pane import SESSIONS_A_MINUTE, Pane, loading_message
+from bot.slack.assistant_pane import SESSIONS, SESSIONS_A_MINUTE, Pane, loading_message
 from bot.slack.client import SlackClient
 from bot.slack.paced_client import PacedClient
 from bot.slack.rate_budget import RateBudget
@@ -73,10 +73,19 @@ async def test_sessions_begin_only_in_agents_and_so_often_that_their_ends_fit_in
             for _ in range(SESSIONS_A_MINUTE + 1)
         ]
         begun = [await pane.begin_session(thread) for thread in threads]
-        assert begun == ([True] * SESSIONS_A_MINUTE + [False] if is_agent else [False] * len(threads))
+        assert begun == ([True] * SESSIONS_A_MINUTE + [None] if is_agent else [None] * len(threads))
         for thread in threads[:-1]:
             await pane.end_session(thread)
         sessions = sandbox.panes.sessions("C0GENERAL").values()
         assert [session.status for session in sessions] == ["active"] * (SESSIONS_A_MINUTE * is_agent)
         asked = [call.method for call in sandbox.calls].count("agents.sessions.setStatus")
         assert asked == (2 * SESSIONS_A_MINUTE if is_agent else 1), "other apps ask once"
+
+
+async def test_no_session_begins_where_only_its_end_would_find_room(budget: RateBudget) -> None:
+    async with Sandbox(manifest=manifests.agent()) as sandbox, aiohttp.ClientSession() as session:
+        pane = Pane(PacedClient(SlackClient(sandbox.bot_token, sandbox.api_url, session), budget, SystemClock()))
+        thread = ThreadKey(sandbox.team_id, "C0GENERAL", await sandbox.say("ada", "general", "hi"))
+        for _ in range(budget.spare(SESSIONS)):
+            await pane.end_session(thread)
+        assert await pane.begin_session(thread) is None
