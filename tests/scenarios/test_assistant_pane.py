@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -222,6 +223,7 @@ async def test_answers_beyond_a_minutes_sessions_end_none(
 ) -> None:
     """An end for each of them would use up the budget, and the next questions would wait for it."""
     many = SESSIONS_A_MINUTE + 3
+    channels = ("general", "random", "project-x")
     vendor.script(says("Because."))
 
     def statuses() -> Counter[str]:
@@ -229,7 +231,11 @@ async def test_answers_beyond_a_minutes_sessions_end_none(
 
     async with running(replace(settings, max_concurrent_per_user=many)):
         stage = Stage(sandbox, vendor)
-        for asked in [await ask(stage, None) for _ in range(many)]:
-            await stage.answers(sandbox.dm("ada"), asked)
+        asked = [
+            (channel, await stage.mention(channel=channel))
+            for channel, _ in zip(cycle(channels), range(many), strict=False)
+        ]
+        for channel, ts in asked:
+            await stage.answers(channel, ts)
         await sandbox.wait_for(lambda: statuses()["active"] == SESSIONS_A_MINUTE)
     assert statuses() == {"processing": SESSIONS_A_MINUTE, "active": SESSIONS_A_MINUTE}
