@@ -127,6 +127,8 @@ URLS = st.lists(st.sampled_from(URL_PIECES), max_size=24).map("".join)
 @example("https://github.com)gr\u00fcn.de")
 @example("https://\\\u0456.com")
 @example("https://\uff47**gr\u00fcn.de")
+@example("<https://>\U0001f4a9")
+@example("<https://>\\@")
 def test_slack_links_no_host_that_is_not_as_it_is_looked_up(text: str) -> None:
     for leaf in leaves(stored(PageView(f"See {text}"))):
         # No browser opens a URL with one of these in its host, unless it is an IPv6 address.

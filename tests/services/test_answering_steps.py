@@ -372,7 +372,8 @@ class SlowStep(StepModel):
 
 @pytest.mark.parametrize("signs", [Signs(), Signs(Sign.SEEN), Signs(stop=True)])
 async def test_reply_opens_beside_the_signs_that_slack_shows(monkeypatch: pytest.MonkeyPatch, signs: Signs) -> None:
-    async def begin(_: AssistantPane, question: Question) -> Signs:
+    async def begin(_: AssistantPane, question: Question, *, is_first: bool) -> Signs:
+        assert is_first, "no earlier attempt can have left a session"
         return signs
 
     monkeypatch.setattr(AssistantPane, "begin", begin)

@@ -354,7 +354,7 @@ class _InlineParser:
         """Returns the bare URL of an autolink, with spaces where the characters next to it would join it."""
         before = self.text[max(0, autolink.start() - 1) : autolink.start()]
         after = self.text[autolink.end() : autolink.end() + 1]
-        joins_after = after.isalnum() or (after and after in "/_-<@&")
+        joins_after = after.isalnum() or not after.isascii() or (after and after in "/_-<@&\\")
         return " " * before.isalnum() + url + " " * bool(joins_after)
 
     def _parse_closing_bracket(self, end: int) -> int:
