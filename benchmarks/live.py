@@ -172,7 +172,7 @@ async def measure(carrier: str, row: LiveRow, posts: str) -> LiveResult:
 
 
 def _askers(sandbox: Sandbox, places: int) -> list[tuple[str, str]]:
-    """Adds people and channels to the workspace; returns who asks where: by turns in a channel and in a DM."""
+    """Adds people and channels to the workspace; returns who asks where: every other person in a DM."""
     workspace, askers = sandbox.workspace, list[tuple[str, str]]()
     for number in range(places):
         person = User(f"U0LIVE{number}", f"person-{number}", f"Person {number}", "#0f766e")

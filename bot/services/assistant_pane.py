@@ -4,7 +4,7 @@ In the pane, a status replaces the placeholder, because the first post would rem
 status or takes too long, the placeholder is posted at once.
 
 In an agent's threads, Slack's own Stop replaces Typist's button while Slack accepts the session. In channels everybody
-can press it: who may not stop the answer is told so.
+can press it. Typist tells those who may not stop the answer.
 """
 
 import asyncio

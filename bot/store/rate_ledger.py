@@ -3,10 +3,9 @@
 It also has what Slack's answers have taught any of them about the budgets. Each reservation brings that along.
 
 Every call to Slack is counted here before it leaves, so many are asked for at once: fifty questions make two hundred
-calls in a second. Reservations that are asked for while one transaction is under way share the next one.
+calls in a second. Those that are asked for while one transaction runs share the next one (group_commit.py).
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.job import Others, Reservation
 from bot.core.pacing import Learned, PostRule
-from bot.errors import StoreError
 from bot.store.database import Database, writes_unsynced
+from bot.store.group_commit import GroupCommit
 from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.postgresql import one_at_a_time
 from bot.store.predicates import CLOCKS_DIFFER_S, is_running
@@ -33,7 +32,7 @@ Allows = Callable[[Sequence[float], float], bool]
 """Whether calls at these times, in order, allow another one now."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, slots=True)
 class _Request:
     """A reservation that is asked for."""
 
@@ -41,7 +40,6 @@ class _Request:
     """What the call is counted as."""
     allows: Allows
     with_live: bool = False
-    made: asyncio.Future[Reservation] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class RateLedger(WorkerOperations):
@@ -51,9 +49,7 @@ class RateLedger(WorkerOperations):
         super().__init__(database, worker)
         self._epoch_s = database.clock.now() - database.clock.monotonic()
         """The stored time at which this process's monotonic clock began."""
-        self._requests: list[_Request] = []
-        """Those of the next transaction."""
-        self._reserving: asyncio.Task[None] | None = None
+        self._requests = GroupCommit(self._reserve_all)
 
     @property
     def failed_at(self) -> float:
@@ -65,38 +61,13 @@ class RateLedger(WorkerOperations):
 
         `with_live`: the reservation also reports the other processes' live replies, which takes one more query.
         """
-        return await self._reserve(_Request(method, lambda calls, now: len(calls) < calls_per_minute, with_live))
+        return await self._requests.add(_Request(method, lambda calls, now: len(calls) < calls_per_minute, with_live))
 
     async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
         """Takes one post from a channel's budget, if the rule allows one. Raises StoreError."""
-        return await self._reserve(_Request(POSTS + channel_id, lambda posts, now: rule.free_at(posts, now) <= now))
-
-    async def _reserve(self, request: _Request) -> Reservation:
-        self._requests.append(request)
-        if self._reserving is None:
-            self._reserving = asyncio.create_task(self._reserve_in_turn())
-        return await request.made
-
-    async def _reserve_in_turn(self) -> None:
-        """Makes reservations until none is asked for. A transaction that fails ends its own requests only."""
-        while requests := self._requests:
-            self._requests = []
-            outcome: Sequence[Reservation] | StoreError
-            try:
-                outcome = await self._reserve_all(requests)
-            except Exception as error:
-                outcome = (
-                    error if isinstance(error, StoreError) else StoreError(f"not reserved: {type(error).__name__}")
-                )
-            for number, request in enumerate(requests):
-                # Its caller may have been canceled.
-                if request.made.done():
-                    continue
-                if isinstance(outcome, StoreError):
-                    request.made.set_exception(outcome)
-                else:
-                    request.made.set_result(outcome[number])
-        self._reserving = None
+        return await self._requests.add(
+            _Request(POSTS + channel_id, lambda posts, now: rule.free_at(posts, now) <= now)
+        )
 
     @writes_unsynced
     async def _reserve_all(self, connection: AsyncConnection, requests: Sequence[_Request]) -> list[Reservation]:

@@ -11,10 +11,9 @@ from bot.clock import SystemClock
 from bot.core.conversation import POSTING, File, FollowUp, Job, Question, QueuedThreads, ThreadKey
 from bot.core.job import End, Enqueued, Pulse, Spent
 from bot.core.outbox import OutboxKind
-from bot.errors import EndReason, StoreError
+from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.queue.claim import PLACEHOLDER_HOLD_S
-from bot.store.queue.enqueue import MAX_BATCH, Arrival, Arrivals
 from bot.store.schema import jobs
 from tests.clocks import WITHIN_S, LateClock
 from tests.contracts.stores import (
@@ -164,45 +163,6 @@ class TestManyAtOnce:
         assert len(ids) == len(set(ids)) == 300
         for store in stores:
             await store.close()
-
-
-class TestArrivals:
-    @pytest.mark.parametrize("fails", [False, True])
-    async def test_canceled_caller_neither_takes_its_question_back_nor_disturbs_others(self, fails: bool) -> None:
-        written: list[Arrival] = []
-        began, may_end = asyncio.Event(), asyncio.Event()
-
-        async def write(batch: Sequence[Arrival]) -> Sequence[Enqueued | None]:
-            written.extend(batch)
-            began.set()
-            await may_end.wait()
-            if fails:
-                raise StoreError
-            return [Enqueued(number, needs_placeholder=False) for number, _ in enumerate(batch)]
-
-        arrivals = Arrivals(write)
-        both = [Arrival(f"Ev{number}", asked(number), full=False) for number in (1, 2)]
-        first, second = [asyncio.create_task(arrivals.add(arrival)) for arrival in both]
-        await began.wait()
-        first.cancel()
-        may_end.set()
-        ends = await asyncio.gather(first, second, return_exceptions=True)
-        assert [type(end) for end in ends] == [asyncio.CancelledError, StoreError if fails else Enqueued]
-        assert written == both
-        await asyncio.gather(arrivals.add(both[0]), return_exceptions=True)
-        assert written == [*both, both[0]], "later ones are written"
-
-    async def test_transaction_takes_a_limited_number_of_questions(self) -> None:
-        sizes: list[int] = []
-
-        async def write(batch: Sequence[Arrival]) -> Sequence[Enqueued | None]:
-            sizes.append(len(batch))
-            return [None] * len(batch)
-
-        arrivals = Arrivals(write)
-        some = [Arrival(f"Ev{number}", asked(number), full=False) for number in range(2 * MAX_BATCH + 1)]
-        await asyncio.gather(*map(arrivals.add, some))
-        assert sizes == [MAX_BATCH, MAX_BATCH, 1]
 
 
 class TestSign:

@@ -64,7 +64,7 @@ class MemoryModel:
     names: tuple[str, ...] = (MODEL,)
     prompts: list[Prompt] = field(default_factory=list)
     led: list[str | None] = field(default_factory=list)
-    """The models that are to be asked first."""
+    """The models to ask first."""
     speaks: asyncio.Event = field(default_factory=asyncio.Event)
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
     hung_up: bool = False

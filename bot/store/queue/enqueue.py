@@ -1,16 +1,15 @@
 """Enqueueing: questions become jobs, many in one commit.
 
-A commit waits for the disk, so questions that arrive during one share the next (`Arrivals`). Each gets its answer as if
-it had come alone: whether its event or its message was seen before, and whether it has to wait behind others.
+A commit waits for the disk, so questions that arrive during one share the next (group_commit.py). Each gets its answer
+as if it had come alone: whether its event or its message was seen before, and whether it has to wait behind others.
 
 Measured with 100 questions in a second beside their answers: one transaction after another, each of which also waits
 for its turn among the transactions of live answers, left 73 without an acknowledgment within Slack's three seconds.
 Together, all had one within 2 s (docs/scaling.md).
 """
 
-import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -21,8 +20,6 @@ from bot.core.job import Enqueued, Status
 from bot.store.predicates import THREAD, is_ahead, is_queued, is_running, thread_values
 from bot.store.rows import file_values, insert_into, thread_of
 from bot.store.schema import jobs, seen_events
-
-MAX_BATCH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,52 +32,9 @@ class Arrival:
     """Whether the process has no room for another answer."""
 
 
-Taken = Enqueued | None
-
-
-class Arrivals:
-    """Collects questions while a transaction runs, and writes them together in the next."""
-
-    def __init__(self, write: Callable[[Sequence[Arrival]], Awaitable[Sequence[Taken]]]) -> None:
-        self._write = write
-        self._waiting: list[tuple[Arrival, asyncio.Future[Taken]]] = []
-        self._writing: asyncio.Task[None] | None = None
-
-    async def add(self, arrival: Arrival) -> Taken:
-        """Returns the question's result once it is written. Raises its transaction's exception.
-
-        The question is written even if the caller is canceled.
-        """
-        taken: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
-        self._waiting.append((arrival, taken))
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write_all())
-        return await taken
-
-    async def _write_all(self) -> None:
-        try:
-            while self._waiting:
-                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-                await self._write_batch(batch)
-        finally:
-            self._writing = None
-
-    async def _write_batch(self, batch: Sequence[tuple[Arrival, asyncio.Future[Taken]]]) -> None:
-        try:
-            results = await self._write([arrival for arrival, _ in batch])
-        except Exception as error:
-            for _, taken in batch:
-                if not taken.done():
-                    taken.set_exception(error)
-            return
-        for (_, taken), result in zip(batch, results, strict=True):
-            if not taken.done():
-                taken.set_result(result)
-
-
 async def write_arrivals(
     connection: AsyncConnection, batch: Sequence[Arrival], max_per_user: int, now: float
-) -> list[Taken]:
+) -> list[Enqueued | None]:
     """Writes questions as if each came alone, in their order."""
     seen = await _first_seen(connection, batch, now)
     first_events: dict[str, Arrival] = {}

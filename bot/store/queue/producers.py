@@ -18,6 +18,7 @@ from bot.errors import EndReason
 from bot.store import checkpoints, outbox, recorded_steps
 from bot.store.approvals import RELEASED, deny_by_reply
 from bot.store.database import Database, completes, reads, writes
+from bot.store.group_commit import GroupCommit
 from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.predicates import (
     THREAD,
@@ -33,7 +34,7 @@ from bot.store.predicates import (
     same_thread,
 )
 from bot.store.queue import batch
-from bot.store.queue.enqueue import Arrival, Arrivals, must_wait, write_arrivals
+from bot.store.queue.enqueue import Arrival, must_wait, write_arrivals
 from bot.store.rows import file_values, messages_of, question_of, thread_of
 from bot.store.schema import jobs
 
@@ -45,7 +46,7 @@ class QuestionQueue(WorkerOperations):
         """`max_per_user`: how many answers one person may have under way at once, over all processes."""
         super().__init__(database, worker)
         self._max_per_user = max_per_user
-        self._arrivals = Arrivals(self._write_arrivals)
+        self._arrivals = GroupCommit(self._write_arrivals)
 
     @completes(bounded=False)
     async def enqueue(self, event_id: str, question: Question, *, full: bool = False) -> Enqueued | None:
