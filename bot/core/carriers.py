@@ -4,7 +4,7 @@ Slack limits the two separately: 50 edits a minute, and 20 starts, 100 appends a
 page of it, is given to a carrier once, when it begins:
 
 - A stream needs a start now, and a stop that no other live stream needs. If one of the two is missing, edits carry.
-- A stream has no buttons. Where Slack shows no Stop of its own, a message above the stream has ours: two posts, two
+- A stream has no buttons. Where Slack shows no Stop of its own, a message below the stream has ours: two posts, two
   notifications and a deletion for one answer. There, edits carry as long as they leave the answer's newest words
   fresher than `FRESH_S`.
 - Otherwise the carrier is taken that makes all readers wait less. Of n replies that share r calls a second, each gets a
@@ -29,7 +29,7 @@ STREAM_BYTES = 9_000
 """The most text of a page that a stream carries. Slack takes about 10,000 bytes."""
 FRESH_S = 1.0
 """While edits leave an answer's newest words younger than this on average, one message that is edited reads better than
-a stream below a message with the Stop button. Two or three answers at once are that fresh."""
+a stream above a message with the Stop button. Two or three answers at once are that fresh."""
 
 _PERSON = re.compile(r"[UW][A-Z0-9]+")
 

@@ -143,60 +143,83 @@ def test_words_grow_in_a_stream_until_its_stop() -> None:
     assert thread.texts == {"1.0": "One two three"}
 
 
-@pytest.mark.parametrize("words_first", [False, True], ids=["placeholder first", "words first"])
-def test_placeholder_with_its_stop_stands_above_a_stream_until_the_end(words_first: bool) -> None:
+def with_stop_button() -> tuple[Reply, StreamingThread]:
+    """Returns a reply whose first words a stream has brought, with its own Stop button below."""
     reply, thread = Reply(job()), StreamingThread()
-    if words_first:
-        reply.append("One two")
-    assert isinstance(advance(reply, thread), Post)
-    assert thread.texts == {"1.0": ""}
-    if not words_first:
-        reply.append("One two")
-    show_all(reply, thread)
-    assert (thread.texts, thread.open, reply.page_ts) == ({"1.0": "", "2.0": "One"}, {"2.0"}, ("2.0", "1.0"))
-    reply.append(" three")
+    reply.append("One two ")
+    assert isinstance(advance(reply, thread), StartStream)
+    show_stop_button(reply, thread)
+    return reply, thread
+
+
+def show_stop_button(reply: Reply, thread: StreamingThread) -> None:
+    button = reply.next_stop_button()
+    assert button is not None
+    reply.confirmed(button, thread.take(button))
+
+
+def test_stop_button_stands_below_a_stream_until_the_end() -> None:
+    reply, thread = with_stop_button()
+    assert (thread.texts, thread.open, reply.page_ts) == ({"1.0": "One two", "2.0": ""}, {"1.0"}, ("1.0", "2.0"))
+    assert (reply.next_stop_button(), next_filled(reply)) == (None, None)
+    reply.append("three")
     reply.finish(End(EndReason.WHOLE))
     show_all(reply, thread)
     assert [type(call) for call in thread.sent[-2:]] == [StopStream, Delete]
-    assert (thread.texts, reply.page_ts) == ({"2.0": "One two three"}, ("2.0",))
-
-
-def test_placeholder_above_a_stream_says_that_the_answer_is_below() -> None:
-    reply, thread = Reply(job()), StreamingThread()
-    advance(reply, thread)
-    reply.append("One two ")
-    assert reply.pointer_below() is None
-    advance(reply, thread)
-    edit = reply.pointer_below()
-    assert edit is not None
-    assert (edit.ts, edit.view.activity) == ("1.0", texts.WRITING_BELOW)
-    assert edit.view.live, "it keeps its Stop button"
-    assert reply.urgency_of(edit) is Urgency.FIRST
-    reply.confirmed(edit, thread.take(edit))
-    assert reply.pointer_below() is None
-    reply.finish(End(EndReason.WHOLE))
-    show_all(reply, thread)
+    assert (thread.texts, reply.page_ts) == ({"1.0": "One two three"}, ("1.0",))
     assert reply.life.is_over
 
 
-@pytest.mark.parametrize("reason", list(Refusal))
-def test_stream_goes_on_if_the_placeholder_above_it_is_not_edited(reason: Refusal) -> None:
+def test_stop_button_says_that_the_answer_is_above() -> None:
     reply, thread = Reply(job()), StreamingThread()
+    reply.append("One two ")
+    assert reply.next_stop_button() is None, "the stream hasn't started"
     advance(reply, thread)
+    button = reply.next_stop_button()
+    assert button is not None
+    assert button.view.activity == texts.WRITING_ABOVE
+    assert button.view.live, "it has a Stop button"
+    assert reply.urgency_of(button) is Urgency.FIRST
+
+
+@pytest.mark.parametrize("reason", list(Refusal))
+def test_page_whose_stop_button_slack_refuses_is_edited_and_has_one(reason: Refusal) -> None:
+    reply, thread = Reply(job()), StreamingThread()
     reply.append("One two ")
     advance(reply, thread)
-    edit = reply.pointer_below()
-    assert edit is not None
-    reply.refused(edit, reason)
-    assert (reply.pointer_below(), streaming(reply), reply.gone, reply.unshown) == (None, Stage.OPEN, False, False)
+    button = reply.next_stop_button()
+    assert button is not None
+    reply.refused(button, reason)
+    assert reply.next_stop_button() is None
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent] == [StartStream, StopStream, Update]
+    assert (thread.texts, reply.gone, reply.unshown) == ({"1.0": "One two "}, False, False)
+
+
+def test_stop_button_goes_when_its_page_is_edited() -> None:
+    reply, thread = with_stop_button()
+    reply.leave_carriers()
+    show_all(reply, thread)
+    assert [type(call) for call in thread.sent[2:]] == [StopStream, Update, Delete]
+    assert thread.texts == {"1.0": "One two "}
+
+
+def test_stop_button_moves_below_the_next_page() -> None:
+    reply, thread = with_stop_button()
+    reply.append("word " * 2_000)
+    while len(thread.texts) < 3:
+        advance(reply, thread)
+    show_stop_button(reply, thread)
+    show_all(reply, thread)
+    assert list(thread.texts) == ["1.0", "3.0", "4.0"]
+    assert thread.texts["4.0"] == ""
 
 
 @pytest.mark.parametrize(
     "over", ["the answer has ended", "the stream is left", "another process has the job", "Slack shows its own Stop"]
 )
-def test_no_placeholder_points_below(over: str) -> None:
+def test_no_stop_button_is_posted(over: str) -> None:
     reply, thread = Reply(job(), has_stop=over == "Slack shows its own Stop"), StreamingThread()
-    advance(reply, thread)
     reply.append("One two ")
     advance(reply, thread)
     if over == "the answer has ended":
@@ -205,7 +228,7 @@ def test_no_placeholder_points_below(over: str) -> None:
         reply.leave_carriers()
     elif over == "another process has the job":
         reply.happened(Turn.LEAVE)
-    assert reply.pointer_below() is None
+    assert reply.next_stop_button() is None
 
 
 @pytest.mark.parametrize("has_stop", [True, False])
@@ -314,7 +337,7 @@ def words_below_a_placeholder(reply: Reply) -> None:
     [
         ({}, words, True),
         ({"has_stop": True}, words, True),
-        ({}, words_below_a_placeholder, True),
+        ({"has_stop": True}, words_below_a_placeholder, False),
         ({}, silent, False),
         ({"has_stop": True}, words_below_others, False),
         ({"has_stop": True}, ended, False),
@@ -322,12 +345,12 @@ def words_below_a_placeholder(reply: Reply) -> None:
         ({"shown": Shown(("1.0",))}, words, False),
         ({}, refused(Refusal.UNREADABLE), False),
         ({}, refused(*[Refusal.UNKNOWN] * (PLAIN_AT // 2)), False),
-        ({}, with_full_page, False),
+        ({}, with_full_page, True),
     ],
     ids=[
         "first words",
         "below Slack's own Stop",
-        "in place of the placeholder",
+        "in place of a placeholder",
         "without a word",
         "in place of words",
         "an answer that has ended",
@@ -335,7 +358,7 @@ def words_below_a_placeholder(reply: Reply) -> None:
         "a message of an earlier attempt",
         "without blocks",
         "in plain text",
-        "a later page without a Stop",
+        "a later page",
     ],
 )
 def test_what_a_stream_may_carry(options: dict[str, Any], begin: Callable[[Reply], None], may_start: bool) -> None:
@@ -356,9 +379,7 @@ def test_later_page_starts_a_stream_of_its_own(has_stop: bool) -> None:
     reply.finish(End(EndReason.WHOLE))
     show_all(reply, thread)
     kinds = [type(call) for call in thread.sent if not isinstance(call, AppendStream)]
-    placeholder: list[type[Call]] = [] if has_stop else [Post]
-    deletion: list[type[Call]] = [] if has_stop else [Delete]
-    assert kinds == [*placeholder, *[StartStream, StopStream] * 3, *deletion]
+    assert kinds == [StartStream, StopStream] * 3
     stops = [call for call in thread.sent if isinstance(call, StopStream)]
     assert [stop.keeps_stop for stop in stops] == [has_stop, has_stop, False]
     assert [len(page) for page in thread.texts.values()][:2] == [STREAM_BYTES - 1] * 2

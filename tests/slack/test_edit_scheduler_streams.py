@@ -13,13 +13,13 @@ from bot.core.conversation import MessageRole, RecordedMessage
 from bot.core.job import End
 from bot.core.pacing import OWN_GAP_S
 from bot.core.reply.approvals import Ask
-from bot.core.reply.edits import Post, Update
+from bot.core.reply.edits import Post, PostStopButton, Update
 from bot.core.reply.messages import Call
 from bot.core.reply.streams import AppendStream, StartStream, StopStream
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.services.replies import LiveReply
 from bot.slack.rate_budget import CALLS_PER_MINUTE
-from bot.slack.replies.scheduler import PLACEHOLDER_DELAY_S, QUEUED_WITHIN_S, RECORD_TIMEOUT_S, START_WAIT_S
+from bot.slack.replies.scheduler import PLACEHOLDER_DELAY_S, QUEUED_WITHIN_S, RECORD_TIMEOUT_S
 from bot.slack.replies.transport import METHODS
 from tests.simulated_time import run_simulated
 from tests.slack.schedules import Schedule, SimulatedTransport, job_of, scheduling
@@ -82,49 +82,52 @@ def test_what_carries_an_answer(
 
 
 @simulated
-async def test_placeholder_stays_above_a_stream_where_slack_shows_no_stop() -> None:
-    async with scheduling(SimulatedTransport(latency_s=0.0), carrier=STREAM) as schedule:
-        reply = await schedule.open(1)
-        schedule.scheduler.allow_stream(job_of(1))
-        await tell(reply)
-    assert kinds(schedule) == ["Post", "StartStream", "Update", "AppendStream", "StopStream", "Delete"]
-    assert schedule.times(Update) == schedule.times(StartStream), "the placeholder points below at once"
+async def test_stop_button_stands_below_a_stream_where_slack_shows_none() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.3), carrier=STREAM) as schedule:
+        await tell(await schedule.open_below_a_status(1))
+    assert kinds(schedule) == ["StartStream", "PostStopButton", "AppendStream", "StopStream", "Delete"]
 
 
 @simulated
-async def test_placeholder_points_below_at_once_while_the_answer_grows() -> None:
+async def test_stop_button_is_posted_at_once_while_the_answer_grows() -> None:
     async with scheduling(SimulatedTransport(latency_s=0.3), carrier=STREAM) as schedule:
-        reply = await schedule.open(1)
-        schedule.scheduler.allow_stream(job_of(1))
+        reply = await schedule.open_below_a_status(1)
         for _ in range(30):
             reply.append("word ")
             await asyncio.sleep(0.1)
     [started_at] = schedule.times(StartStream)
-    assert schedule.times(Update) == [pytest.approx(started_at + 0.3)]
+    assert schedule.times(PostStopButton) == [pytest.approx(started_at + 0.3)]
 
 
 @simulated
-async def test_start_waits_a_moment_for_its_channel() -> None:
-    async with scheduling(SimulatedTransport(latency_s=0.0), carrier=STREAM) as schedule:
-        reply = await schedule.open(1)
-        schedule.scheduler.allow_stream(job_of(1))
-        await asyncio.sleep(10)
-        schedule.budget.limited("chat.startStream", START_WAIT_S - 0.1, "C1")
-        await tell(reply)
-    assert schedule.times(StartStream) == [pytest.approx(10 + START_WAIT_S - 0.1)]
-
-
-@simulated
-async def test_stream_waits_for_no_edit_of_the_placeholder_above() -> None:
+async def test_stop_button_that_has_to_wait_holds_no_words_back_and_comes_though_the_model_is_silent() -> None:
     def error_of(call: Call) -> RateLimited | None:
-        return RateLimited("chat.update", 30.0) if isinstance(call, Update) else None
+        is_early = asyncio.get_running_loop().time() < 5
+        return RateLimited("chat.postMessage", 30.0) if isinstance(call, PostStopButton) and is_early else None
 
     async with scheduling(SimulatedTransport(latency_s=0.0, error_of=error_of), carrier=STREAM) as schedule:
-        reply = await schedule.open(1)
-        schedule.scheduler.allow_stream(job_of(1))
-        await tell(reply)
-    assert kinds(schedule) == ["Post", "StartStream", "Update", "AppendStream", "StopStream", "Delete"]
-    assert schedule.times(AppendStream) == [2]
+        reply = await schedule.open_below_a_status(1)
+        reply.append("One two ")
+        await asyncio.sleep(2)
+        reply.append("three ")
+        await asyncio.sleep(60)
+        assert schedule.times(AppendStream) == [2]
+        assert schedule.times(PostStopButton) == [0, 30]
+        await reply.finish(End(EndReason.WHOLE))
+
+
+@pytest.mark.parametrize(("posts", "expected"), [(8, "StartStream"), (9, "Post")])
+def test_answer_is_edited_where_its_channel_has_no_post_for_a_stop_button(posts: int, expected: str) -> None:
+    async def test() -> None:
+        async with scheduling(SimulatedTransport(latency_s=0.0), carrier=STREAM) as schedule:
+            reply = await schedule.open_below_a_status(1)
+            for _ in range(posts):
+                schedule.budget.sent(METHODS[Post], asyncio.get_running_loop().time(), None, "C1")
+                schedule.budget.answered(METHODS[Post], "C1")
+            await tell(reply)
+        assert kinds(schedule)[0] == expected
+
+    run_simulated(test())
 
 
 @simulated
@@ -198,12 +201,15 @@ def test_placeholder_of_a_queued_question_is_forgotten_after_an_hour(for_s: floa
     async def test() -> None:
         async with scheduling(carrier=STREAM) as schedule:
             reply = await schedule.open_in_pane(1)
+            reply.append("One two ")
             await asyncio.sleep(1)
             await queue_another(schedule, 1)
             await asyncio.sleep(for_s)
             await queue_another(schedule, 2)
-            await tell(reply)
-            assert ("StartStream" in kinds(schedule)) is is_streamed
+            reply.append("word " * 3_000)
+            await asyncio.sleep(10)
+            assert kinds(schedule).count("StartStream") == 1 + is_streamed, "the second page starts another stream"
+            await reply.finish(End(EndReason.WHOLE))
 
     run_simulated(test())
 
@@ -305,11 +311,9 @@ async def test_start_that_slack_refused_is_not_on_record_any_more() -> None:
         return Refused("", "", Refusal.FORBIDDEN) if isinstance(call, StartStream) else None
 
     async with scheduling(SimulatedTransport(latency_s=0.0, error_of=error_of), carrier=STREAM) as schedule:
-        reply = await schedule.open(1)
-        schedule.scheduler.allow_stream(job_of(1))
-        await tell(reply)
-    assert kinds(schedule)[:3] == ["Post", "StartStream", "Update"]
-    assert schedule.records.messages == {1: (RecordedMessage("1.0", MessageRole.PAGE, for_stream=True),)}
+        await tell(await schedule.open_below_a_status(1))
+    assert kinds(schedule)[:2] == ["StartStream", "Post"]
+    assert schedule.records.messages == {1: (RecordedMessage("2.0", MessageRole.PAGE, for_stream=True),)}
 
 
 @simulated

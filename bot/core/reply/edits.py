@@ -62,6 +62,11 @@ class Post(Begin):
 
 
 @dataclass(frozen=True, slots=True)
+class PostStopButton(Post):
+    """Posts the Stop button of a page whose carrier has no buttons, below it: so nothing moves when it is deleted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Update(Change):
     """Edits a page's message."""
 

@@ -123,8 +123,8 @@ class Begin:
     view: PageView
 
     @property
-    def is_optional(self) -> bool:
-        """Whether a page whose placeholder is there could be edited instead."""
+    def must_be_on_record(self) -> bool:
+        """Whether Slack doesn't tell the message from others, so that only the record makes a take-over look for it."""
         return False
 
 
@@ -196,7 +196,7 @@ class Carrier(Protocol):
 
     @property
     def has_buttons(self) -> bool:
-        """Whether a growing page has buttons. Otherwise a placeholder above it has the Stop button."""
+        """Whether a growing page has buttons. Otherwise a message below it has the Stop button."""
         ...
 
     @property

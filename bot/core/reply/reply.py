@@ -33,7 +33,7 @@ from bot.core.pacing import Urgency
 from bot.core.reply import attachments
 from bot.core.reply.approvals import Ask
 from bot.core.reply.attachments import Attached, AttachedFile
-from bot.core.reply.edits import PLAIN_BYTES, Edits, Post, Update
+from bot.core.reply.edits import PLAIN_BYTES, Edits, Post, PostStopButton, Update
 from bot.core.reply.life import TURNS, Life, Turn
 from bot.core.reply.messages import (
     NOTHING_SHOWN,
@@ -191,7 +191,7 @@ class Reply:
         """Returns the urgency of a call."""
         if self.ended or (isinstance(call, Change) and call.is_closing):
             return Urgency.FINAL
-        view = call.view if isinstance(call, Change) and not self._is_pointer(call) else None
+        view = call.view if isinstance(call, Change) else None
         if view is None or view.asks or not (self.begun or view.activity):
             return Urgency.FIRST
         return Urgency.STEP if self._edits_since_step < EDITS_AFTER_A_STEP else Urgency.PROGRESS
@@ -260,17 +260,15 @@ class Reply:
         carrier = self._carrier_of(call)
         if carrier is None:
             return
-        for placeholder in self.of(MessageRole.PAGE)[call.page :]:
-            placeholder.role = MessageRole.STOP_BUTTON
-        self.messages.append(ReplyMessage(MessageRole.PAGE, ts, carrier, call.view))
+        role = MessageRole.STOP_BUTTON if isinstance(call, PostStopButton) else MessageRole.PAGE
+        self.messages.append(ReplyMessage(role, ts, carrier, call.view))
         self._confirm(carrier, call)
 
     def _changed(self, call: Change) -> None:
         message = self._message_at(call.ts)
         message.shown = call.view
-        if message.role is not MessageRole.STOP_BUTTON:
-            self._edits_since_step += 1
-            self._confirm(message.carrier, call)
+        self._edits_since_step += 1
+        self._confirm(message.carrier, call)
 
     def _confirm(self, carrier: Carrier, call: Begin | Change) -> None:
         plain_from = self._edits.plain_from
@@ -297,8 +295,9 @@ class Reply:
                 self._refused_upload(reason)
             case Delete() if not reason.may_pass:
                 self._forget(call.ts)
-            case Change() if self._is_pointer(call):
-                self._message_at(call.ts).shown = call.view
+            case PostStopButton():
+                # An edited page has a button of its own.
+                self.leave_carriers()
             case Begin() | Change():
                 self._refused_page(call, reason)
         self._look_whether_all_is_shown()
@@ -369,17 +368,11 @@ class Reply:
     def may_be_carried(self, call: Call) -> bool:
         """Whether another carrier than edits may take the page that a call begins.
 
-        None of the page's words are shown, and Slack has refused no form. A Stop has to be beside a page without
-        buttons: Slack's own, or a placeholder's.
+        It begins with words and in a message of its own, so no placeholder has to go. Slack has refused no form.
         """
-        if not isinstance(call, Post | Update) or call.page <= self._carried or self.ended or self.job.version:
+        if not isinstance(call, Post) or call.page <= self._carried or self.ended or self.job.version:
             return False
-        if not (call.view.growing and call.view.markdown and self._edits.is_full):
-            return False
-        if isinstance(call, Update):
-            shown = self._message_at(call.ts).shown
-            return isinstance(shown, PageView) and shown.growing and not shown.markdown
-        return self.has_stop or bool(self.of(MessageRole.STOP_BUTTON)) or not self.of(MessageRole.PAGE)
+        return call.view.growing and bool(call.view.markdown) and self._edits.is_full
 
     def carry(self, page: int, carrier: Carrier | None) -> None:
         """Records what carries a page that begins; None: edits."""
@@ -421,9 +414,6 @@ class Reply:
         for page in range(self._shown_pages, self._last + 1):
             wanted = Wanted(self.job.question, page, self._view(page), self.ended, self.keeps_stop)
             if self._starting is not None and page == self._carried and wanted.view.growing:
-                if not (self.has_stop or self.page_ts):
-                    placeholder = PageView("", growing=True, version=self.job.version)
-                    return self._edits.first_call(replace(wanted, view=placeholder))
                 return self._starting.first_call(wanted)
             if page >= len(pages):
                 return self._edits.first_call(wanted)
@@ -437,26 +427,28 @@ class Reply:
             return Upload(self.job.question, missing)
         if self._skips_deletions:
             return None
-        buttons = [] if self._needs_stop_button else self.of(MessageRole.STOP_BUTTON)
+        buttons = [button for button in self.of(MessageRole.STOP_BUTTON) if button is not self._stop_button]
         unused = self.of(MessageRole.PAGE)[self._last + 1 :]
         if surplus := self.of(MessageRole.REPLACED) or unused or buttons:
             return Delete(self.job.question, surplus[0].ts, keeps_stop=self.keeps_stop)
         return self._delete_of_files()
 
-    def pointer_below(self) -> Update | None:
-        """Returns the edit by which the placeholder above a page says where the answer is; None if it needs none.
+    def next_stop_button(self) -> PostStopButton | None:
+        """Returns the post of a Stop button below a page that has none; None if it isn't needed.
 
-        It is no part of `next_call`, because nothing waits for it: without it, the placeholder says "Thinking…".
+        It is no part of `next_call`, because no words wait for it.
         """
-        buttons = self.of(MessageRole.STOP_BUTTON)
-        if not buttons or self.life.is_over or not self._needs_stop_button or self._next_release():
+        if self.life.is_over or not self._needs_stop_button or self._stop_button or self._next_release():
             return None
-        view = PageView("", growing=True, activity=texts.WRITING_BELOW, version=self.job.version)
-        return self._edits.next_call(Wanted(self.job.question, 0, view), buttons[0])
+        view = PageView("", growing=True, activity=texts.WRITING_ABOVE, version=self.job.version)
+        return PostStopButton(self.job.question, len(self.of(MessageRole.PAGE)), view)
 
-    def _is_pointer(self, call: Call) -> bool:
-        message = self._message(call.ts) if isinstance(call, Change) else None
-        return message is not None and message.role is MessageRole.STOP_BUTTON
+    @property
+    def _stop_button(self) -> ReplyMessage | None:
+        """The message below the last page that has its Stop button, while it is needed."""
+        last_ts = max((page.ts for page in self.of(MessageRole.PAGE)), default="")
+        buttons = (button for button in self.of(MessageRole.STOP_BUTTON) if button.ts > last_ts)
+        return next(buttons, None) if self._needs_stop_button else None
 
     @property
     def _all_have_buttons(self) -> bool:

@@ -29,7 +29,7 @@ class StartStream(Begin):
     text: str = ""
 
     @property
-    def is_optional(self) -> bool:
+    def must_be_on_record(self) -> bool:
         return True
 
 

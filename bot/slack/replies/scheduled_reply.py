@@ -83,8 +83,10 @@ class ScheduledReply:
         return self.reply.recorded
 
     def append(self, delta: str) -> None:
-        # Text needs a message of its own, so it ends the wait for a pane's status: the loop may sleep until then.
-        must_wake = not self.has_changed or self.placeholder_not_before > -math.inf
+        # Text needs a message of its own, so it ends the wait for a pane's status: the loop may sleep until then. Nor
+        # does it wait for a Stop button.
+        is_asleep = self.placeholder_not_before > -math.inf or self.reply.next_stop_button() is not None
+        must_wake = not self.has_changed or is_asleep
         self.placeholder_not_before = -math.inf
         if self.answer is not None:
             self.answer.append(delta)

@@ -51,7 +51,7 @@ from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job, ThreadKey
 from bot.core.lease import Lease
 from bot.core.pacing import Urgency, is_posted_again
-from bot.core.reply.edits import Post, Update
+from bot.core.reply.edits import Post, PostStopButton, Update
 from bot.core.reply.life import Life, Turn
 from bot.core.reply.messages import Begin, Call, Change, Shown
 from bot.core.reply.reply import Reply
@@ -73,8 +73,6 @@ SCARCE_DELAY_S = 3.0
 """How long a placeholder waits for first words where calls are scarce, and a status that may be seen stands for it."""
 QUEUED_WITHIN_S = 3_600.0
 """How long a queued question's placeholder is remembered; answers rarely take longer to begin."""
-START_WAIT_S = 0.5
-"""A page whose carrier can't begin it sooner in the channel is edited."""
 LAST_CALLS_S = 0.8
 """How long calls in flight may take once the process ends. The next process looks for those that are cut off."""
 LEASE_CHECK_S = 0.1
@@ -100,11 +98,10 @@ class Due:
     def order(self) -> tuple[int, bool, float]:
         """Sorts calls by urgency: first words in the order of asking, others by the time since the last call.
 
-        What could be edited instead goes after others' placeholders.
+        A Stop button of its own goes after others' first words.
         """
-        is_first = self.urgency is Urgency.FIRST
-        since = self.live.opened_at if is_first else self.live.last_sent
-        return self.urgency, is_first and _could_be_edited(self.live, self.call), since
+        since = self.live.opened_at if self.urgency is Urgency.FIRST else self.live.last_sent
+        return self.urgency, isinstance(self.call, PostStopButton), since
 
 
 class EditScheduler:
@@ -158,7 +155,7 @@ class EditScheduler:
         Where calls are scarce, a placeholder takes a post from somebody's first words, and its own words wait for an
         edit. They come as soon without it, and in one message.
         """
-        if sign is Sign.MAY_BE_SEEN and self._is_scarce(live):
+        if sign is Sign.MAY_BE_SEEN and (self._carrier is CarrierSetting.STREAM or self._is_scarce(live)):
             return SCARCE_DELAY_S
         return PLACEHOLDER_DELAY_S if sign is Sign.SEEN else -math.inf
 
@@ -248,7 +245,10 @@ class EditScheduler:
                 live.reply.happened(Turn.LEAVE)
             live.reply.leave_carriers(now)
             call = self._carried(live, live.next_call(), now)
-            if (call := self._pointer_below(live, now) or call) is not None:
+            button = live.reply.next_stop_button()
+            if button is not None and (call is None or self._post_at(button, now) <= now):
+                call = button
+            if call is not None:
                 calls[live] = call
                 continue
             live.has_changed = False
@@ -257,28 +257,31 @@ class EditScheduler:
                 self._close(live)
         return calls
 
-    def _pointer_below(self, live: ScheduledReply, now: float) -> Update | None:
-        """Returns an edit that nothing waits for, if it may go now."""
-        pointer = live.reply.pointer_below()
-        if pointer is None or self._budget.ready_at(METHODS[Update], now, Urgency.FIRST, live) > now:
-            return None
-        return pointer
-
     def _carried(self, live: ScheduledReply, call: Call | None, now: float) -> Call | None:
         """Chooses what carries a page that begins, and has the budget keep room for it; returns the next call then."""
         reply = live.reply
         self._keep_room(live)
         if live.may_stream and isinstance(call, Begin | Change) and reply.may_be_carried(call):
-            # A new message would stand below the placeholder of a question that was queued meanwhile.
-            is_last = self._queued_since.get(call.question.thread, -math.inf) < live.opened_at
-            setting = self._carrier if is_last else CarrierSetting.EDIT
+            setting = self._carrier if self._may_begin_stream(live, call, now) else CarrierSetting.EDIT
             reply.carry(call.page, chosen_carrier(self._budget, live, setting, now, has_stop=reply.has_stop))
-            call = live.next_call()
-        if call and _could_be_edited(live, call) and self._post_at(live, call, now) > now + START_WAIT_S:
-            reply.limited(call)
             call = live.next_call()
         self._keep_room(live)
         return call
+
+    def _may_begin_stream(self, live: ScheduledReply, call: Call, now: float) -> bool:
+        """Whether a page's message may be followed by one with its Stop button, if it needs one.
+
+        Its channel has to have posts for both, and for others' placeholders. And where a question was queued meanwhile,
+        both would stand below that question's placeholder.
+        """
+        thread = call.question.thread
+        if self._queued_since.get(thread, -math.inf) >= live.opened_at:
+            return False
+        if live.reply.has_stop:
+            return True
+        others = (other for other in self._live if other.needs_placeholder and other is not live)
+        kept = 1 + sum(other.reply.job.question.thread.channel_id == thread.channel_id for other in others)
+        return self._budget.post_at(METHODS[Post], thread.channel_id, now, kept) <= now
 
     def _keep_room(self, live: ScheduledReply) -> None:
         self._budget.uses(live, [METHODS[kind] for kind in live.reply.needs])
@@ -315,22 +318,15 @@ class EditScheduler:
             return None
         ready_at = max(
             self._budget.ready_at(method, now, urgency, live, paces),
-            self._post_at(live, call, now),
+            self._post_at(call, now),
             live.not_before,
             live.placeholder_not_before,
         )
         return Due(live, call, urgency, ready_at)
 
-    def _post_at(self, live: ScheduledReply, call: Call, now: float) -> float:
-        """Returns when a call may go as far as its channel is concerned.
-
-        A new message that isn't needed leaves room for placeholders, unless it is itself the reply's first message.
-        """
-        channel_id, kept = call.question.thread.channel_id, 0
-        if _could_be_edited(live, call):
-            others = (other for other in self._live if other.needs_placeholder)
-            kept = 1 + sum(other.reply.job.question.thread.channel_id == channel_id for other in others)
-        return self._budget.post_at(METHODS[type(call)], channel_id, now, kept)
+    def _post_at(self, call: Call, now: float) -> float:
+        """Returns when a call may go as far as its channel is concerned."""
+        return self._budget.post_at(METHODS[type(call)], call.question.thread.channel_id, now)
 
     def _is_given_up(self, due: Due, now: float) -> bool:
         """Gives an end up that would come too late; returns whether it did.
@@ -452,7 +448,7 @@ class EditScheduler:
         question's placeholder needs no record of its own.
         """
         live.reply.leaves(call)
-        may_go_unrecorded = not call.is_optional
+        may_go_unrecorded = not call.must_be_on_record
         if live.answer is None or (may_go_unrecorded and self._clock.monotonic() < self._unrecorded_until):
             return True
         try:
@@ -502,8 +498,3 @@ class EditScheduler:
         if live.answer is not None:
             self._budget.closed(live)
         live.done.set()
-
-
-def _could_be_edited(live: ScheduledReply, call: Call) -> bool:
-    """Returns whether a call makes a message for a page whose placeholder is there."""
-    return isinstance(call, Begin) and call.is_optional and bool(live.reply.page_ts)

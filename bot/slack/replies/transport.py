@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from bot.core.conversation import Job, Question
-from bot.core.reply.edits import Post, Update
+from bot.core.reply.edits import Post, PostStopButton, Update
 from bot.core.reply.messages import Call, Delete, Shown, Upload
 from bot.core.reply.reply import Reply
 from bot.core.reply.streams import AppendStream, StartStream, StopStream
@@ -17,6 +17,7 @@ from bot.errors import Refused
 
 METHODS: Mapping[type[Call], str] = {
     Post: "chat.postMessage",
+    PostStopButton: "chat.postMessage",
     Update: "chat.update",
     Upload: "files.completeUploadExternal",
     Delete: "chat.delete",
