@@ -1,6 +1,6 @@
 """Measures how long one step of a hostile answer holds the event loop.
 
-While a step runs, nothing else runs in the process: no heartbeat, no /health, no other answer. An answer of the longest
+While a step runs, nothing else runs in the process: no heartbeat, no probe, no other answer. An answer of the longest
 length grows, arrives in one piece, is refused by Slack in its form, continues an earlier attempt's text, or has no
 file for what doesn't fit. Each step that runs without a pause is measured, in the thread's CPU time, which other work
 on the machine changes little. One line a shape: its longest step.

@@ -1,6 +1,6 @@
 """Runs the bot from the start to the last answer, and ends it within bounds.
 
-`run` serves /health, has the bot built (bot/wiring.py), connects, runs its loops, and drains on a signal.
+`run` serves /healthz and /readyz, has the bot built (bot/wiring.py), connects, runs its loops, and drains on a signal.
 
 Every step of the end has a bound of its own, and steps that don't need each other run side by side: with Slack and
 PostgreSQL frozen, bounds in a row added up to 16 s. BOT_DRAIN_S + 5 s is promised.
@@ -52,15 +52,15 @@ async def run(
     wrap_models: WrapModels = _as_they_are,
     tools: Tools | None = None,
 ) -> None:
-    """Runs the bot until `shutdown`. /health is served from the start and says what startup is waiting for.
+    """Runs the bot until `shutdown`. /readyz is served from the start and says what startup is waiting for.
 
     `wrap_models` returns what answers in place of the settings' models. The sandbox adds its scripted model.
     `tools`: what models may ask for, in place of the tools of BOT_MCP_CONFIG.
     """
-    probes = Probes()
+    probes = Probes(stopping=shutdown.requested.is_set)
     async with AsyncExitStack() as stack:
         if settings.health_port is not None:
-            await stack.enter_async_context(serving(settings.health_port, probes))
+            await stack.enter_async_context(serving(settings.health_host, settings.health_port, probes))
         bot = await _built_unless_stopped(built(settings, probes, clock, wrap_models, tools), stack, shutdown.requested)
         if bot is not None:
             await _run(bot, shutdown, ready)

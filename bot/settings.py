@@ -6,6 +6,7 @@ the variable's name: "must be a whole number from 1 to 10".
 
 import difflib
 import importlib.util
+import ipaddress
 import os
 import re
 import shlex
@@ -119,6 +120,13 @@ def _one_of(*choices: str) -> Callable[[str], str]:
         return value.lower()
 
     return parse
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError("must be an IP address of this machine, or 0.0.0.0 or :: for all of them") from None
 
 
 def _on_off(value: str) -> bool:
@@ -238,6 +246,7 @@ class Settings:
     max_concurrent: int = _setting("BOT_MAX_CONCURRENT", _whole(1, 10_000), 200)
     max_concurrent_per_user: int = _setting("BOT_MAX_CONCURRENT_PER_USER", _whole(1, 10_000), 3)
     drain_s: int = _setting("BOT_DRAIN_S", _whole(0, 3_600), 25)
+    health_host: str = _setting("BOT_HEALTH_HOST", _address, "127.0.0.1")
     health_port: int | None = _setting("BOT_HEALTH_PORT", _whole(1, 65_535), None)
     log_level: str = _setting("BOT_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info")
 

@@ -104,7 +104,7 @@ class _Parts:
 async def built(
     settings: Settings, probes: Probes, clock: Clock, wrap: WrapModels, tools: Tools | None
 ) -> AsyncIterator[Bot]:
-    """Yields the bot, connected to its database and Slack's Web API only. Sets the probes of /health."""
+    """Yields the bot, connected to its database and Slack's Web API only. Sets the probes of /readyz."""
     async with AsyncExitStack() as stack:
         # First, so that it closes last: by then, the processes that the bot's end has told to end are gone.
         mcp_servers = await stack.enter_async_context(_mcp_servers(settings, clock))

@@ -43,6 +43,7 @@ PROBLEMS = {
     "a number out of range": ({"BOT_STALL_TIMEOUT_S": "0"}, ["from 1 to 3,600"]),
     "an edit budget below what Slack guarantees": ({"BOT_EDIT_BUDGET": "49"}, ["BOT_EDIT_BUDGET", "from 50 to 1,200"]),
     "a port out of range": ({"BOT_HEALTH_PORT": "65536"}, ["BOT_HEALTH_PORT must be a whole number", "to 65,535"]),
+    "a host that is no address": ({"BOT_HEALTH_HOST": "localhost"}, ["BOT_HEALTH_HOST must be an IP address"]),
     "not one of the choices": ({"BOT_OPENAI_API": "rest"}, ["BOT_OPENAI_API must be one of auto, responses, chat"]),
     "neither on nor off": (
         {"BOT_STREAMING": "yes"},

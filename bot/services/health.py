@@ -1,4 +1,8 @@
-"""Health: serves GET /health, and asks another process on this machine for its health."""
+"""Health: serves GET /healthz and GET /readyz, and asks another process on this machine whether it is ready.
+
+/healthz answers as long as the event loop runs; a process that doesn't answer is to be restarted. /readyz says whether
+new questions are answered: a restart repairs neither Slack nor the database, so it is for alerts and deployments.
+"""
 
 import asyncio
 import http.client
@@ -14,8 +18,9 @@ from bot.errors import SettingsError, TypistError
 if TYPE_CHECKING:
     from aiohttp import web
 
-HOST = "127.0.0.1"
-"""Only this machine can connect: `typist health` runs in the same container."""
+ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only what BOT_HEALTH_HOST may say
+"""Where a process on the same machine asks, by an address that stands for all of them."""
+STOPPING = "Typist is shutting down."
 DATABASE_TIMEOUT_S = 3.0
 ASK_TIMEOUT_S = 5.0
 MAX_BYTES = 10_000
@@ -32,7 +37,7 @@ async def _none_up() -> int:
 
 @dataclass(slots=True)
 class Probes:
-    """The probes behind /health. The app sets each when it is ready; the defaults say that Typist is starting."""
+    """The probes behind /readyz. The app sets each when it is ready; the defaults say that Typist is starting."""
 
     database: Callable[[], Awaitable[None]] = _not_open
     """Checks the database. Raises TypistError if it doesn't answer."""
@@ -44,14 +49,16 @@ class Probes:
     """The problem between Typist and Slack as a sentence; "" if there is none."""
     token_refused: Callable[[], bool] = lambda: False
     """Whether Slack refuses our bot token. Connections may still be up, but no call succeeds."""
+    stopping: Callable[[], bool] = lambda: False
+    """Whether Typist has been told to stop: it answers nothing new, although connections may still be up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The body of the response."""
+    """The body of /readyz."""
 
     ok: bool
-    """Whether the database answers, a connection to Slack is up, and Slack accepts our bot token."""
+    """Whether the database answers, a connection is up, Slack accepts our bot token, and Typist isn't stopping."""
     database: str
     """"ok", or a sentence that says what is wrong."""
     slack: int
@@ -59,7 +66,7 @@ class Health:
     live: int
     """Answers under way."""
     problem: str
-    """The problem between Typist and Slack as a sentence; left out of the body if there is none."""
+    """Why Typist takes no questions from Slack, as a sentence; left out of the body if it does."""
     version: str = __version__
 
 
@@ -67,8 +74,10 @@ async def examined(probes: Probes) -> Health:
     """Returns the health by asking all probes; a probe that fails is part of it."""
     database = await _database(probes.database)
     slack = await probes.connections()
-    ok = database == "ok" and slack > 0 and not probes.token_refused()
-    return Health(ok=ok, database=database, slack=slack, live=probes.live(), problem=probes.problem())
+    stopping = probes.stopping()
+    ok = database == "ok" and slack > 0 and not probes.token_refused() and not stopping
+    problem = STOPPING if stopping else probes.problem()
+    return Health(ok=ok, database=database, slack=slack, live=probes.live(), problem=problem)
 
 
 async def _database(probe: Callable[[], Awaitable[None]]) -> str:
@@ -83,50 +92,57 @@ async def _database(probe: Callable[[], Awaitable[None]]) -> str:
 
 
 @asynccontextmanager
-async def serving(port: int, probes: Probes) -> AsyncIterator[int]:
-    """Serves /health while the context lasts; yields the port. Raises SettingsError if the port is taken."""
+async def serving(host: str, port: int, probes: Probes) -> AsyncIterator[int]:
+    """Serves both paths while the context lasts; yields the port. Raises SettingsError if it can't listen there."""
     # Imported here, because neither a bot without the port nor `typist health` needs aiohttp's server.
     from aiohttp import web
 
-    async def answer(_: web.Request) -> web.Response:
+    async def alive(_: web.Request) -> web.Response:
+        return web.json_response({"ok": True, "version": __version__})
+
+    async def ready(_: web.Request) -> web.Response:
         health = await examined(probes)
         body = {name: value for name, value in asdict(health).items() if name != "problem" or value}
         return web.json_response(body, status=200 if health.ok else 503)
 
     app = web.Application()
-    app.router.add_get("/health", answer)
+    app.router.add_get("/healthz", alive)
+    app.router.add_get("/readyz", ready)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
     await runner.setup()
     try:
-        await _listen(web.TCPSite(runner, HOST, port), port)
+        await _listen(web.TCPSite(runner, host, port), host, port)
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
 
 
-async def _listen(site: "web.TCPSite", port: int) -> None:
+async def _listen(site: "web.TCPSite", host: str, port: int) -> None:
     try:
         await site.start()
     except OSError as error:
         reason = os.strerror(error.errno or 0)
-        raise SettingsError([f"Can't listen on BOT_HEALTH_PORT {port}: {reason}. Choose another port."]) from error
+        raise SettingsError(
+            [f"Can't listen on port {port} of {host}: {reason}. Change BOT_HEALTH_PORT or BOT_HEALTH_HOST."]
+        ) from error
 
 
-def ask(port: int) -> tuple[bool, str]:
-    """Returns whether the process at this port is healthy, and its response. Raises TypistError if there is none.
+def ask(host: str, port: int) -> tuple[bool, str]:
+    """Returns whether the process that listens there is ready, and its response. Raises TypistError if there is none.
 
     Containers ask often: this imports no more than it has to.
     """
-    connection = http.client.HTTPConnection(HOST, port, timeout=ASK_TIMEOUT_S)
+    host = ANY_HOST.get(host, host)
+    connection = http.client.HTTPConnection(host, port, timeout=ASK_TIMEOUT_S)
     try:
-        connection.request("GET", "/health")
+        connection.request("GET", "/readyz")
         response = connection.getresponse()
-        is_healthy = response.status == http.HTTPStatus.OK
+        is_ready = response.status == http.HTTPStatus.OK
         body = response.read(MAX_BYTES).decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
-        raise TypistError(f"Nothing answers on {HOST}:{port} ({error}). Is Typist running?") from error
+        raise TypistError(f"Nothing answers on {host}:{port} ({error}). Is Typist running?") from error
     finally:
         connection.close()
     if '"ok"' not in body:
-        raise TypistError(f"Something other than Typist answers on {HOST}:{port}. Check BOT_HEALTH_PORT.")
-    return is_healthy, body
+        raise TypistError(f"Something other than Typist answers on {host}:{port}. Check BOT_HEALTH_PORT.")
+    return is_ready, body

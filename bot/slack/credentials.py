@@ -102,7 +102,7 @@ class Credential:
         return await Retrying(CONNECTION, self.clock, "not connected yet").call(lambda: self.used(call))
 
     async def watch(self, call: Callable[[], Awaitable[object]]) -> None:
-        """Checks the token every minute until canceled, so that the log and /health report a revoked token.
+        """Checks the token every minute until canceled, so that the log and /readyz report a revoked token.
 
         After `call_refused`, it checks within CONFIRM_S.
         """

@@ -1,7 +1,7 @@
 """Socket Mode: keeps two connections to Slack open, so that refreshing one leaves no gap.
 
 Slack can end each connection right after its hello: too many processes, or Socket Mode is off. So a connection counts
-as a success only after STEADY_S. Until then each further try waits longer, up to a minute, and /health says why.
+as a success only after STEADY_S. Until then each further try waits longer, up to a minute, and /readyz says why.
 
 The SDK takes up to ten seconds to notice a lost connection, and its own loop may retry an expired ticket forever. So
 Typist watches the connections itself, and each try asks for a new ticket.
@@ -220,7 +220,7 @@ class Sockets:
             try:
                 await self._credential.insist(connection.renew)
             except SlackSetupError as error:
-                # Only an admin can end this, so a try a minute is enough; /health says so, too.
+                # Only an admin can end this, so a try a minute is enough; /readyz says so, too.
                 log.error("%s", error)
                 await asyncio.sleep(LOOK_S)
 

@@ -67,7 +67,7 @@ def heartbeats(database: Path) -> int:
 
 
 async def is_healthy(port: int) -> bool:
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/health") as response:
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/readyz") as response:
         return response.status == 200 and bool((await response.json())["ok"])
 
 

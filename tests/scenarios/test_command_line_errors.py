@@ -76,6 +76,8 @@ class FailureCase:
     before: Callable[[], None] = obey_permissions
 
 
+TAKEN = "Can't listen on port {taken} of 127.0.0.1: Address already in use. Change BOT_HEALTH_PORT or BOT_HEALTH_HOST."
+
 CASES = {
     "a port in use": FailureCase(
         (*SCRIPTED, "--port", "{taken}"),
@@ -88,13 +90,13 @@ CASES = {
     "the sandbox's health on a port in use": FailureCase(
         SCRIPTED,
         2,
-        ("Can't listen on BOT_HEALTH_PORT {taken}: Address already in use. Choose another port.",),
+        (TAKEN,),
         {"BOT_HEALTH_PORT": "{taken}"},
     ),
     "health on a port in use": FailureCase(
         ("run",),
         2,
-        ("Can't listen on BOT_HEALTH_PORT {taken}: Address already in use. Choose another port.",),
+        (TAKEN,),
         {**RUN, "BOT_HEALTH_PORT": "{taken}"},
     ),
     "no local model": FailureCase(

@@ -183,7 +183,7 @@ def test_invalid_thread_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(("probes", "code"), [(WELL, 0), (replace(WELL, connections=none), 1)])
 async def test_health_prints_the_running_bots_answer(tmp_path: Path, probes: Probes, code: int) -> None:
-    async with serving(0, probes) as port:
+    async with serving("127.0.0.1", 0, probes) as port:
         exited, out, err = await forked_command(tmp_path, "health", env={"BOT_HEALTH_PORT": str(port)})
     assert (exited, err) == (code, "")
     assert json.loads(out)["ok"] is (code == 0)

@@ -26,9 +26,10 @@ from bot.slack.socket import CONNECTIONS, STEADY_S, WATCH_S
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox, find_port
 from sandbox.setup import Setup
+from tests.clocks import WITHIN_S
 from tests.forked import forked_bot, forked_command
 from tests.processes import wait_for_line
-from tests.scenarios.conftest import Stage, connected, running, settings_of
+from tests.scenarios.conftest import Stage, connected, grows, running, settings_of, shown
 from tests.slack_process import TOKENS, SlackProcess
 from tests.streams.server import VendorServer
 
@@ -200,8 +201,30 @@ async def test_start_without_any_response_ends_at_once_on_sigterm(tmp_path: Path
     assert b"Unclosed" not in err
 
 
-async def _health(port: int) -> tuple[int, dict[str, object]]:
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/health") as response:
+async def test_draining_process_is_alive_but_not_ready(tmp_path: Path, sandbox: Sandbox, vendor: VendorServer) -> None:
+    port = find_port(23_000)
+    stage = Stage(sandbox, vendor)
+    vendor.script(grows("word " * 60, gates={100: asyncio.Event().wait}))
+    env = {**connected(sandbox, vendor), "BOT_HEALTH_PORT": str(port), "BOT_DRAIN_S": "600"}
+    async with forked_bot(tmp_path, "run", env=env) as process:
+        await wait_for_line(process.stdout, "is connected to Slack")
+        assert (await _health(port))[0] == 200
+        asked = await stage.mention()
+        await sandbox.wait_for(
+            lambda: [message for message in stage.bots("general", asked) if "word" in shown(message)]
+        )
+        process.send_signal(signal.SIGTERM)
+        await wait_for_line(process.stderr, "stopping: live=1")
+        status, health = await _health(port)
+        assert (status, health["live"], health["problem"]) == (503, 1, "Typist is shutting down.")
+        assert (await _health(port, "/healthz"))[0] == 200
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(WITHIN_S):
+            assert await process.wait() == 0
+
+
+async def _health(port: int, path: str = "/readyz") -> tuple[int, dict[str, object]]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as response:
         return response.status, json.loads(await response.text())
 
 

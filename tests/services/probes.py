@@ -1,4 +1,4 @@
-"""What /health looks at, all well."""
+"""What /readyz looks at, all well."""
 
 from bot.services.health import Probes
 

@@ -1,4 +1,4 @@
-"""GET /health over real HTTP: the body and the status."""
+"""GET /healthz and GET /readyz over real HTTP: the body and the status."""
 
 import asyncio
 from dataclasses import replace
@@ -12,6 +12,7 @@ from bot.services import health
 from bot.services.health import Probes, serving
 from tests.services.probes import WELL, none
 
+LOCAL = "127.0.0.1"
 DOWN = "The database can't be used: no route."
 
 
@@ -23,18 +24,23 @@ async def hangs() -> None:
     await asyncio.Event().wait()
 
 
-async def get_health(probes: Probes) -> tuple[int, dict[str, object]]:
+async def get(path: str, probes: Probes) -> tuple[int, dict[str, object]]:
     async with (
-        serving(0, probes) as port,
+        serving(LOCAL, 0, probes) as port,
         aiohttp.ClientSession() as session,
-        session.get(f"http://127.0.0.1:{port}/health") as response,
+        session.get(f"http://{LOCAL}:{port}{path}") as response,
     ):
         return response.status, await response.json()
 
 
-async def test_working_process_is_healthy() -> None:
+async def test_working_process_is_ready() -> None:
     body = {"ok": True, "database": "ok", "slack": 2, "live": 7, "version": __version__}
-    assert await get_health(WELL) == (200, body)
+    assert await get("/readyz", WELL) == (200, body)
+
+
+@pytest.mark.parametrize("probes", [WELL, Probes()], ids=["working", "starting"])
+async def test_process_whose_loop_runs_is_alive(probes: Probes) -> None:
+    assert await get("/healthz", probes) == (200, {"ok": True, "version": __version__})
 
 
 @pytest.mark.parametrize(
@@ -47,30 +53,47 @@ async def test_working_process_is_healthy() -> None:
             replace(WELL, token_refused=lambda: True, problem=lambda: "Reinstall."),
             {"slack": 2, "problem": "Reinstall."},
         ),
+        (replace(WELL, stopping=lambda: True), {"slack": 2, "live": 7, "problem": "Typist is shutting down."}),
         (Probes(), {"database": "Typist is starting: the database is not open yet.", "slack": 0, "live": 0}),
     ],
-    ids=["no database", "a database that hangs", "no connection to Slack", "a refused token", "starting"],
+    ids=["no database", "a database that hangs", "no connection to Slack", "a refused token", "stopping", "starting"],
 )
-async def test_unhealthy_process_reports_the_problem(
+async def test_process_that_is_not_ready_reports_the_problem(
     probes: Probes, fields: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "DATABASE_TIMEOUT_S", 0.05)
-    status, body = await get_health(probes)
+    status, body = await get("/readyz", probes)
     assert status == 503
     assert body == {**body, "ok": False, **fields}
 
 
 async def test_no_other_path_is_served() -> None:
     async with (
-        serving(0, WELL) as port,
+        serving(LOCAL, 0, WELL) as port,
         aiohttp.ClientSession() as session,
-        session.get(f"http://127.0.0.1:{port}/") as response,
+        session.get(f"http://{LOCAL}:{port}/") as response,
     ):
         assert response.status == 404
 
 
 async def test_taken_port_is_reported_as_a_settings_error() -> None:
-    async with serving(0, WELL) as port:
-        with pytest.raises(SettingsError, match=r"Can't listen on BOT_HEALTH_PORT \d+: Address already in use"):
-            async with serving(port, WELL):
+    async with serving(LOCAL, 0, WELL) as port:
+        with pytest.raises(SettingsError, match=rf"Can't listen on port \d+ of {LOCAL}: Address already in use"):
+            async with serving(LOCAL, port, WELL):
                 pass
+
+
+@pytest.mark.parametrize(("host", "reached"), [("127.0.0.2", "127.0.0.2"), ("0.0.0.0", "127.0.0.3")])
+async def test_port_is_open_on_the_chosen_address(host: str, reached: str) -> None:
+    async with serving(host, 0, WELL) as port:
+        is_ready, _ = await asyncio.to_thread(health.ask, host, port)
+        _, writer = await asyncio.open_connection(reached, port)
+        writer.close()
+        await writer.wait_closed()
+    assert is_ready
+
+
+async def test_port_is_closed_on_other_addresses() -> None:
+    async with serving(LOCAL, 0, WELL) as port:
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.2", port)
