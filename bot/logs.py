@@ -1,4 +1,8 @@
-"""The log: no question, no answer and no token is written to it, whichever library logs the record.
+"""The log, as text or JSON: no question, no answer and no token is written to it, whichever library logs the record.
+
+A record that is written for a job has its id. `of_job` sets it for what runs inside, and for the tasks that begin
+there. A task that serves many jobs is begun in a context of its own (contextvars.Context), or it would carry the id of
+the job that happened to begin it.
 
 Two rules apply to every record, including those of libraries that nobody has reviewed:
 
@@ -7,11 +11,15 @@ Two rules apply to every record, including those of libraries that nobody has re
 - An exception is logged by its type and traceback. Only exceptions in KEPT keep their message.
 """
 
+import json
 import logging
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import TextIO
 
@@ -23,15 +31,33 @@ BOLT = "slack_bolt"
 KEPT = (TypistError, OSError)
 """Exceptions whose messages contain no text of users: our own and the operating system's."""
 _VALUES = re.compile(r"""[:({\[<="'`\n]""")
+_BARE = re.compile(r"[\w./:@+-]+", re.ASCII)
+_job_id: ContextVar[int | None] = ContextVar("job_id", default=None)
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
-def set_up(level: str, stream: TextIO = sys.stderr) -> None:
-    """Sets up logging to the stream, of our records from this level on."""
+@contextmanager
+def of_job(job_id: int) -> Iterator[None]:
+    """Gives this job's id to the records that are logged inside it, and by tasks that begin inside it."""
+    token = _job_id.set(job_id)
+    try:
+        yield
+    finally:
+        _job_id.reset(token)
+
+
+def fields(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Returns the `extra` of a log call that gives a record fields. Those that are None are left out."""
+    return {"fields": {name: value for name, value in values.items() if value is not None}}
+
+
+def set_up(level: str, log_format: str = "text", stream: TextIO = sys.stderr) -> None:
+    """Sets up logging to the stream, of our records from this level on, as "text" or "json"."""
     ours = getattr(logging, level.upper())
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(PrivateFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    text = PrivateFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(JsonFormatter() if log_format == "json" else text)
     handler.addFilter(lambda record: record.levelno >= _threshold(record.name, ours))
     logging.basicConfig(level=max(logging.WARNING, ours), handlers=[handler], force=True)
     for name in OURS:
@@ -48,6 +74,15 @@ class PrivateFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns the record's line and its exception's traceback."""
+        private = self._private(record)
+        job_id = _job_id.get()
+        job = "" if job_id is None else f"job {job_id}: "
+        pairs = " ".join(f"{name}={_value(str(value))}" for name, value in _fields(record).items())
+        private.msg = f"{job}{private.getMessage()}{': ' if pairs else ''}{pairs}"
+        private.args = None
+        return super().format(private)
+
+    def _private(self, record: logging.LogRecord) -> logging.LogRecord:
         private = logging.makeLogRecord(record.__dict__)
         library = record.name.partition(".")[0]
         if library not in OURS:
@@ -60,11 +95,35 @@ class PrivateFormatter(logging.Formatter):
             private.exc_info = None
         # Another handler may have cached its own text of the exception in the record.
         private.exc_text = None
-        return super().format(private)
+        return private
 
     def formatException(self, ei: ExcInfo) -> str:  # noqa: N802
         """Returns the tracebacks of the exception and its causes, the first cause first."""
         return "\n".join(_places(error) for error in reversed(list(_chain(ei[1]))))
+
+
+class JsonFormatter(PrivateFormatter):
+    """Formats a record as one JSON object in one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns the record's time in UTC, level, logger, job, message and fields, and its exception's traceback."""
+        private = self._private(record)
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        entry: dict[str, object] = {"time": at, "level": record.levelname, "logger": record.name}
+        if (job_id := _job_id.get()) is not None:
+            entry["job"] = job_id
+        entry |= {"message": private.getMessage(), **_fields(record)}
+        if private.exc_info:
+            entry["exception"] = self.formatException(private.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def _fields(record: logging.LogRecord) -> Mapping[str, object]:
+    return getattr(record, "fields", {})
+
+
+def _value(text: str) -> str:
+    return text if _BARE.fullmatch(text) else json.dumps(text)
 
 
 def _named(error: BaseException) -> str:

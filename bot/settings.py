@@ -249,6 +249,7 @@ class Settings:
     health_host: str = _setting("BOT_HEALTH_HOST", _address, "127.0.0.1")
     health_port: int | None = _setting("BOT_HEALTH_PORT", _whole(1, 65_535), None)
     log_level: str = _setting("BOT_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info")
+    log_format: str = _setting("BOT_LOG_FORMAT", _one_of("text", "json"), "text")
 
     def with_vendor(self, name: str, vendor: VendorSettings) -> "Settings":
         """Returns these settings with another key, address or API of one vendor."""

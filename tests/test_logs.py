@@ -2,29 +2,34 @@
 
 import ast
 import io
+import json
 import logging
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot import logs
 from bot.errors import StoreError
 
+PAIRS = re.compile(r'ended: model=("(?:[^"\\]|\\.)*"|[^\s"=]+) calls=9')
 COUNTED = re.compile(r"%[\d.]*[df] (?:[a-z]+ )?[a-z]{2,}s\b")
 """A number before a plural, which is wrong for 1."""
 
 
 @pytest.fixture
-def written() -> Iterator[io.StringIO]:
+def written(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
     """Yields everything that is logged during the test at BOT_LOG_LEVEL=debug, with all loggers at DEBUG."""
     root, before = logging.getLogger(), (logging.getLogger().level, logging.getLogger().handlers[:])
     levels = {name: logging.getLogger(name).level for name in (*logs.OURS, "foreign.library", "slack_bolt", "asyncio")}
     for handler in before[1]:
         root.removeHandler(handler)
     stream = io.StringIO()
-    logs.set_up("debug", stream)
+    logs.set_up("debug", getattr(request, "param", "text"), stream)
     for name in levels:
         logging.getLogger(name).setLevel(logging.DEBUG)
     yield stream
@@ -41,8 +46,48 @@ def fails(error: Exception) -> Exception:
 
 
 def test_own_record_is_written_unchanged(written: io.StringIO) -> None:
-    logging.getLogger("bot.services.worker").debug("job %d: canceled: %s", 7, "handover")
-    assert written.getvalue().endswith("DEBUG bot.services.worker: job 7: canceled: handover\n")
+    logging.getLogger("bot.services.worker").debug("attempt canceled: %s", "handover")
+    assert written.getvalue().endswith("DEBUG bot.services.worker: attempt canceled: handover\n")
+
+
+def test_record_has_the_job_that_it_is_written_for(written: io.StringIO) -> None:
+    log = logging.getLogger("bot.services.worker")
+    with logs.of_job(7):
+        log.info("attempt canceled: %s", "handover")
+        with logs.of_job(8):
+            logging.getLogger("foreign.library").warning("slow")
+    log.info("waiting")
+    lines = [line.partition(": ")[2] for line in written.getvalue().splitlines()]
+    assert lines == ["job 7: attempt canceled: handover", "job 8: slow", "waiting"]
+
+
+@given(value=st.text(min_size=1))
+def test_any_value_of_a_field_is_read_back_from_one_line(value: str) -> None:
+    record = logging.makeLogRecord({"name": "bot.tests", "msg": "ended", **logs.fields({"model": value, "calls": 9})})
+    line = logs.PrivateFormatter().format(record)
+    pairs = PAIRS.fullmatch(line)
+    assert len(line.splitlines()) == 1
+    assert pairs is not None
+    assert (json.loads(pairs[1]) if pairs[1].startswith('"') else pairs[1]) == value
+
+
+@pytest.mark.parametrize("written", ["json"], indirect=True)
+def test_json_record_is_one_object_with_its_job_and_fields(written: io.StringIO) -> None:
+    with logs.of_job(7):
+        logging.getLogger("bot.services.metrics").info("attempt ended", extra=logs.fields({"calls": 9, "model": None}))
+    logging.getLogger("foreign.library").error("Failed: secret", exc_info=fails(KeyError("secret\nsecret")))
+    ours, foreign = (json.loads(line) for line in written.getvalue().splitlines())
+    assert datetime.fromisoformat(ours.pop("time")).utcoffset() == timedelta(0)
+    assert ours == {
+        "level": "INFO",
+        "logger": "bot.services.metrics",
+        "job": 7,
+        "message": "attempt ended",
+        "calls": 9,
+    }
+    assert (foreign["message"], foreign["exception"].splitlines()[-1]) == ("Failed", "KeyError")
+    assert "job" not in foreign
+    assert "secret" not in written.getvalue()
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
@@ -76,7 +121,7 @@ def test_exception_is_written_as_type_and_place(written: io.StringIO) -> None:
         except KeyError as error:
             raise ValueError("of secret words") from error
     except ValueError:
-        logging.getLogger("bot.services.answering").exception("job %d broke", 7)
+        logging.getLogger("bot.services.answering").exception("an answer broke")
         logging.getLogger("asyncio").exception("Task exception was never retrieved")
     log = written.getvalue()
     assert log.count("\nKeyError\n") == log.count("\nValueError\n") == 2

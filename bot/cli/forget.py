@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Deletes what the options name and returns the exit code. Raises StoreError, SettingsError."""
     ours = settings.read(env)
-    logs.set_up(ours.log_level)
+    logs.set_up(ours.log_level, ours.log_format)
     target = parse_target(options.user, options.thread)
     if not options.yes and not _confirmed(target):
         print("Nothing was deleted.", file=sys.stderr)

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Migrates the database and returns the exit code. Raises StoreError."""
     ours = settings.read(env)
-    logs.set_up(ours.log_level)
+    logs.set_up(ours.log_level, ours.log_format)
     revision = asyncio.run(_migrate(ours.database_url))
     print(f"The database schema is at revision {revision}.")
     return 0

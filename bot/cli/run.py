@@ -32,7 +32,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env, needs_slack=True, needs_model=True)
     from bot import app
 
-    logs.set_up(ours.log_level)
+    logs.set_up(ours.log_level, ours.log_format)
 
     def ready(bot: "Bot") -> None:
         models = ", then ".join(settings.models_in_use(ours))

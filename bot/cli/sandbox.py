@@ -115,7 +115,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         return emulator.run(None if port is None else parse_port(port), manifest, tokens, strict_posts=strict_posts)
     ours = settings.read(env)
     port = None if port is None else parse_port(port)
-    logs.set_up(ours.log_level)
+    logs.set_up(ours.log_level, ours.log_format)
     if "DATABASE_URL" not in env:
         ours = replace(ours, database_url="sqlite://")
 

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Prints the report and returns the exit code. Raises StoreError, SettingsError."""
     ours = settings.read(env)
-    logs.set_up(ours.log_level)
+    logs.set_up(ours.log_level, ours.log_format)
     since = parse_since(options.since)
     report, nothing = asyncio.run(_report(ours.database_url, GroupBy(options.by), since))
     if options.csv:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from contextvars import Context
 from dataclasses import replace
 from typing import Any
 
@@ -151,7 +152,8 @@ class McpServer:
         if self._closed or self._clock.monotonic() < self._next_try_at:
             raise ServerDown(self._last_reason)
         connection = self._connection = ServerConnection(self._config, self._clock, self._plan_next_try)
-        keeper = asyncio.create_task(connection.keep())
+        # In a context of its own: it serves later jobs, too.
+        keeper = asyncio.create_task(connection.keep(), context=Context())
         self._keepers[keeper] = connection
         keeper.add_done_callback(self._keepers.pop)
         return connection

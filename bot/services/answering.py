@@ -190,15 +190,15 @@ class Answering:
         except _NeedsApproval:
             await self._wait_for_decision(attempt, reply)
         except NotOurs:
-            log.info("job %d: stopped or edited during tool calls", attempt.job.id)
+            log.info("answer stopped or question edited during tool calls")
             attempt.cancellation = Cancellation.RESTART
             await self._leave(attempt, reply)
         except _TokenRefused:
-            log.warning("job %d: queued again because Slack refuses the bot token", attempt.job.id)
+            log.warning("job queued again because Slack refuses the bot token")
             attempt.cancellation = Cancellation.TOKEN_REFUSED
             await self._leave(attempt, reply)
         except Exception as error:
-            log.error("job %d: unexpected error, ending it: %s", attempt.job.id, trace_of(error))
+            log.error("unexpected error, ending the job: %s", trace_of(error))
             await self._end_with_internal_error(attempt, reply)
         finally:
             self.pane.end(attempt.job.question, asks=attempt.cancellation is Cancellation.AWAITING_APPROVAL)
@@ -262,7 +262,7 @@ class Answering:
                 raise
             return _stopped(attempt, reply)
         except Exception as error:
-            log.error("job %d: unexpected error, ending it: %s", attempt.job.id, trace_of(error))
+            log.error("unexpected error, ending the job: %s", trace_of(error))
             return End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR)
         finally:
             attempt.phase = Phase.ENDING
@@ -406,7 +406,7 @@ class Answering:
             try:
                 is_alone = not (await self.participants.at_message(thread, question.user_id, question.ts)).others
             except StoreError as error:
-                log.warning("job %d: participants not read, the answer won't be streamed: %s", job.id, error)
+                log.warning("participants not read, the answer won't be streamed: %s", error)
         if may_be_streamed(question, is_alone=is_alone):
             self.replies.allow_stream(job)
 
@@ -424,7 +424,7 @@ class Answering:
         await self.tool_calls.insist(lambda: self._record_messages(attempt.job, reply))
         if await self.tool_calls.insist(lambda: records.wait(attempt.job, piece, mention_at)):
             attempt.cancellation = Cancellation.AWAITING_APPROVAL
-            log.info("job %d: awaiting approval", attempt.job.id)
+            log.info("awaiting approval")
         else:
             await self._release(attempt, reply)
 
@@ -464,7 +464,7 @@ class Answering:
             ping = end.reason.is_answer and 0 < self.done_ping_s < waited_s
             return await self.jobs.finish(job, end, text, ping=ping, for_outbox=for_outbox)
 
-        return await insist(record, self.clock, f"job {job.id}: end not recorded", Exception)
+        return await insist(record, self.clock, "end not recorded", Exception)
 
     async def _record_messages(self, job: Job, reply: LiveReply | None) -> None:
         if reply is not None and reply.messages:
@@ -480,7 +480,7 @@ class Answering:
                     await self._record_messages(attempt.job, reply)
                     await self.jobs.release(attempt.job, attempt.answer.piece())
                 except StoreError as error:
-                    log.error("job %d: not released, another process takes it over later: %s", attempt.job.id, error)
+                    log.error("job not released, another process takes it over later: %s", error)
             case Cancellation.RESTART | Cancellation.TOKEN_REFUSED:
                 await self._release(attempt, reply)
 
@@ -492,7 +492,7 @@ class Answering:
             await self._record_messages(job, reply)
             return await self.jobs.release(job, attempt.answer.piece())
 
-        await insist(release, self.clock, f"job {job.id}: not released")
+        await insist(release, self.clock, "job not released")
 
 
 def _completed(answer: Answer, step: StepUnderWay) -> End:

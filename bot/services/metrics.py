@@ -1,8 +1,6 @@
 """Metrics: ids, times and counts of each attempt that ended, for the log. They never contain text."""
 
-import json
 import logging
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,10 +8,9 @@ from bot.core.conversation import Job, ThreadKey
 from bot.core.job import End
 from bot.core.stream import Usage
 from bot.errors import EndReason
+from bot.logs import fields
 
 log = logging.getLogger(__name__)
-
-_BARE = re.compile(r"[\w./:@+-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,32 +74,22 @@ Metrics = Callable[[JobLife], None]
 
 
 def logged(life: JobLife) -> None:
-    """Writes one line to the log. This is the default."""
-    log.info("%s", line(life))
-
-
-def line(life: JobLife) -> str:
-    """Returns the life as logfmt: key=value pairs, quoted as in JSON if necessary. Unknown values have no key."""
-    usage, times, cost = life.usage, life.times, life.cost_usd
-    pairs: dict[str, object] = {
-        "job": life.job_id,
-        "thread": life.thread,
+    """Writes one line to the log. Unknown values are left out."""
+    usage, times = life.usage, life.times
+    values = {
+        "thread": str(life.thread),
         "question": life.question_ts,
         "attempt": life.attempt,
-        "end": life.end_reason,
+        "end": life.end_reason.value,
         "model": life.model,
-        "waited_s": f"{times.waited_s:.2f}",
-        "first_token_s": None if times.first_token_s is None else f"{times.first_token_s:.2f}",
-        "total_s": f"{times.total_s:.2f}",
+        "waited_s": round(times.waited_s, 2),
+        "first_token_s": None if times.first_token_s is None else round(times.first_token_s, 2),
+        "total_s": round(times.total_s, 2),
         "input_tokens": usage and usage.input_tokens,
         "output_tokens": usage and usage.output_tokens,
         "cached_input_tokens": usage and usage.cached_input_tokens,
         "web_searches": (usage and usage.web_searches) or None,
-        "cost_usd": None if cost is None else f"{cost:.6f}",
+        "cost_usd": None if life.cost_usd is None else round(life.cost_usd, 6),
         "calls": life.calls,
     }
-    return " ".join(f"{key}={_value(str(value))}" for key, value in pairs.items() if value is not None)
-
-
-def _value(text: str) -> str:
-    return text if _BARE.fullmatch(text) else json.dumps(text)
+    log.info("attempt ended", extra=fields(values))

@@ -149,7 +149,7 @@ class PromptBuilder:
             try:
                 await self.questions.edit(question, message.edited_ts)
             except StoreError as error:
-                log.error("job %d: edit of its question not recorded: %s", job.id, error)
+                log.error("edit of the question not recorded: %s", error)
                 return
         if edited:
             await self.clock.sleep(RESTART_WITHIN_S)

@@ -103,8 +103,7 @@ class Quota:
         return UsageToDate({period: spent[window] for period, window in windows.items()}, caps)
 
     async def _check_caps(self, job: Job, most: Amount) -> CapCheck:
-        what = f"job {job.id}: quota not reserved"
-        return await insist(lambda: self.usage.reserve(job, most, self.caps), self.clock, what)
+        return await insist(lambda: self.usage.reserve(job, most, self.caps), self.clock, "quota not reserved")
 
     def _most(self, input_tokens: int, web_searches: int) -> Amount:
         """Returns the most that an answer may use: with the most expensive model, which caches the whole prompt."""

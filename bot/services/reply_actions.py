@@ -20,6 +20,7 @@ from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction, 
 from bot.core.reply.approvals import ApprovalPlace, ask_of, call_named, deciders, details_of
 from bot.core.tool_calls import CallState, Decision, RecordedCall
 from bot.errors import RateLimited, Refused, StoreError
+from bot.logs import of_job
 from bot.services.access_control import AccessControl
 from bot.services.worker import Worker
 from bot.slack.surfaces import Surfaces
@@ -101,7 +102,8 @@ class ReplyActions:
         if sentence is not None or answer is None:
             log.info("action %s by user %s refused: %s", press.action, press.user_id, sentence)
             return ActionResponse(sentence or texts.ANSWER_UNKNOWN)
-        log.info("job %d: action %s by user %s", answer.job_id, press.action, press.user_id)
+        with of_job(answer.job_id):
+            log.info("action %s by user %s", press.action, press.user_id)
         match press.action:
             case ReplyAction.STOP:
                 return await self._stop(answer)
@@ -152,7 +154,8 @@ class ReplyActions:
         answer = await self.answers.written_in(thread, message)
         if answer is None or refusal(ReplyAction.STOP, answer, user_id, self.admins) is not None:
             return False
-        log.info("job %d: stopped by a message of user %s", answer.job_id, user_id)
+        with of_job(answer.job_id):
+            log.info("stopped by a message of user %s", user_id)
         await self._stop(answer)
         await self.answers.event_handled(message)
         return True
@@ -204,7 +207,8 @@ class ReplyActions:
             answer.job_id, answer.version, call, decision, press.user_id
         ):
             return ActionResponse(texts.NOTHING_TO_DECIDE)
-        log.info("job %d: %s %s by user %s", answer.job_id, call.tool, decision, press.user_id)
+        with of_job(answer.job_id):
+            log.info("%s %s by user %s", call.tool, decision, press.user_id)
         if press.action is ReplyAction.ALLOW_ALWAYS:
             await self.approvals.allow_always(answer.question.thread, call, press.user_id)
         self.worker.wake()

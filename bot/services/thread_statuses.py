@@ -15,6 +15,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Coroutine
+from contextvars import Context
 from dataclasses import dataclass, field
 
 from bot.clock import Clock
@@ -247,6 +248,7 @@ class ThreadStatuses:
         return self.clock.monotonic() < self._refused_until.get(thread.channel_id, -math.inf)
 
     def _start(self, call: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(call)
+        # In a context of its own: a status lasts longer than the job for which it was first shown.
+        task = asyncio.create_task(call, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -185,17 +185,17 @@ class ToolCalls:
     async def _call(self, job: Job, call: RecordedCall) -> CallResult:
         """Makes a call; one that isn't answered in time, or fails unexpectedly, may have been made."""
         assert self.tools is not None
-        log.info("job %d: calling %s", job.id, call.tool)
+        log.info("calling %s", call.tool)
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 return await self.tools.call(
                     job.question, call.tool, call.definition_hash, call.arguments, timeout_s=CALL_TIMEOUT_S
                 )
         except TimeoutError:
-            log.warning("job %d: %s did not answer in time", job.id, call.tool)
+            log.warning("%s did not answer in time", call.tool)
             return CallResult(CallOutcome.UNKNOWN, "The tool did not answer in time.", is_error=True)
         except Exception as error:
-            log.error("job %d: call of %s failed: %s", job.id, call.tool, trace_of(error))
+            log.error("call of %s failed: %s", call.tool, trace_of(error))
             return CallResult(CallOutcome.UNKNOWN, "The tool failed.", is_error=True)
 
     async def _end(self, job: Job, call: RecordedCall) -> bool:

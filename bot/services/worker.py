@@ -40,13 +40,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 from bot.clock import Clock
 from bot.core.answer import Answer
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.lease import Lease
 from bot.errors import StoreError, trace_of
+from bot.logs import of_job
 from bot.services.answer_attempt import AnswerAttempt, Cancellation, Phase
 from bot.services.replies import Replies
 from bot.store.queue.producers import QuestionQueue
@@ -126,9 +126,10 @@ class Worker:
 
     def post_placeholder(self, job: Job) -> None:
         """Posts a queued job's placeholder in the background. The job is claimed once that is on record."""
-        task = asyncio.create_task(self._post_placeholder(job))
-        self._placeholders.add(task)
-        task.add_done_callback(partial(self._placeholder_ended, job.id))
+        with of_job(job.id):
+            task = asyncio.create_task(self._post_placeholder(job))
+            self._placeholders.add(task)
+            task.add_done_callback(self._placeholder_ended)
 
     async def run(self) -> None:
         """Claims jobs and starts their attempts until `stop`; live attempts go on, and `drain` waits for them."""
@@ -196,11 +197,12 @@ class Worker:
             await self.clock.sleep(CLAIM_RETRY_S)
             return
         for job in jobs:
-            if job.earlier:
-                log.info("job %d: also answers earlier questions: %d", job.id, len(job.earlier))
             attempt = AnswerAttempt(Answer(job), self.clock.monotonic())
             _, earlier = self._live.get(job.id, (None, None))
-            self._live[job.id] = (attempt, asyncio.create_task(self._run_attempt(attempt, earlier)))
+            with of_job(job.id):
+                self._live[job.id] = (attempt, asyncio.create_task(self._run_attempt(attempt, earlier)))
+                if job.earlier:
+                    log.info("also answers earlier questions: %d", len(job.earlier))
 
     def _must_pause(self) -> bool:
         """Returns whether Slack refuses the bot token; the log says when that begins and ends."""
@@ -222,7 +224,7 @@ class Worker:
                 await asyncio.wait((earlier,))
             await self.answer(attempt)
         except Exception as error:
-            log.error("job %d: attempt failed: %s", attempt.job.id, trace_of(error))
+            log.error("attempt failed: %s", trace_of(error))
         finally:
             if self._live[attempt.job.id][0] is attempt:
                 del self._live[attempt.job.id]
@@ -265,7 +267,8 @@ class Worker:
             if attempt.phase is Phase.OPENING:
                 attempt.phase = Phase.STOP_ASKED
             return
-        log.info("job %d: canceled: %s", job_id, reason.name.lower())
+        with of_job(job_id):
+            log.info("attempt canceled: %s", reason.name.lower())
         attempt.cancellation = reason
         task.cancel()
 
@@ -286,10 +289,10 @@ class Worker:
                 return
             await self.clock.sleep(PLACEHOLDER_RETRY_S)
 
-    def _placeholder_ended(self, job_id: int, task: asyncio.Task[None]) -> None:
+    def _placeholder_ended(self, task: asyncio.Task[None]) -> None:
         self._placeholders.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             # The database closes under placeholders that are still to be posted when the process ends.
             level = logging.ERROR if self._stopped_at is None else logging.INFO
-            log.log(level, "job %d: placeholder for queued question not posted: %s", job_id, error)
+            log.log(level, "placeholder for queued question not posted: %s", error)
         self.wake()

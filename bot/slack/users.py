@@ -18,6 +18,7 @@ import logging
 import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -186,7 +187,8 @@ class Users:
         """Waits for the lookup that is going on, or for the one that `ask` begins, which outlives a canceled one."""
         lookup = self._lookups.get(id_)
         if lookup is None:
-            lookup = self._lookups[id_] = _Lookup(asyncio.create_task(self._run(id_, ask)))
+            # In a context of its own: it answers other jobs, too.
+            lookup = self._lookups[id_] = _Lookup(asyncio.create_task(self._run(id_, ask), context=Context()))
         lookup.waiting += 1
         try:
             return await asyncio.shield(lookup.task)

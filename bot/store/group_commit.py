@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -30,7 +31,8 @@ class GroupCommit(Generic[Item, Result]):
         result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, result))
         if self._writing is None:
-            self._writing = asyncio.create_task(self._write_all())
+            # In a context of its own: it writes for other jobs, too.
+            self._writing = asyncio.create_task(self._write_all(), context=Context())
         return await result
 
     async def _write_all(self) -> None:

@@ -7,7 +7,10 @@ import asyncio
 import json
 import logging
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+
+import pytest
 
 from bot.core.reply.actions import ReplyAction
 from sandbox.files import UploadedFile
@@ -84,14 +87,22 @@ async def talk(stage: Stage) -> None:
     await stage.answers("general", await stage.mention(f"{LOST}?"))
 
 
+def ended_in_json(written: str) -> list[Mapping[str, object]]:
+    """Returns the records of ended attempts. All lines have to be records."""
+    records: list[Mapping[str, object]] = [json.loads(line) for line in written.splitlines()]
+    return [record for record in records if record["message"] == "attempt ended"]
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
 async def test_no_user_text_is_logged(
-    tmp_path: Path, sandbox: Sandbox, vendor: VendorServer, database_url: str
+    tmp_path: Path, sandbox: Sandbox, vendor: VendorServer, database_url: str, log_format: str
 ) -> None:
     env = {
         **connected(sandbox, vendor),
         "OPENAI_API_KEY": KEY,
         "OPENAI_LOG": "debug",
         "BOT_LOG_LEVEL": "debug",
+        "BOT_LOG_FORMAT": log_format,
         "DATABASE_URL": database_url,
     }
     async with (
@@ -104,8 +115,14 @@ async def test_no_user_text_is_logged(
         process.send_signal(signal.SIGTERM)
         await process.wait()
     written = log.result().decode()
-    assert "DEBUG bot." in written
-    assert "input_tokens=" in written
+    if log_format == "json":
+        ended = ended_in_json(written)
+        assert any("input_tokens" in record for record in ended)
+        assert all("job" in record for record in ended)
+        assert '"level": "DEBUG"' in written
+    else:
+        assert "DEBUG bot." in written
+        assert "input_tokens=" in written
     secrets = [KEY, KEY[-8:], sandbox.bot_token, sandbox.app_token]
     texts = [QUESTION, ANSWER, UPLOAD, NAME, RULES, FOLLOW_UP, EDIT, DIRECT, LOST]
     lines = written.lower().splitlines()

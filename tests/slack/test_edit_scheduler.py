@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from bot.core.reply.approvals import Ask
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.messages import Call, Delete, Shown, Upload
 from bot.errors import EndReason, RateLimited, Refusal, Refused
+from bot.logs import PrivateFormatter, of_job
 from bot.services.replies import LiveReply
 from bot.slack.rate_budget import CALLS_PER_MINUTE
 from bot.slack.replies.scheduler import (
@@ -261,6 +263,27 @@ async def test_reply_that_slack_refuses_for_minutes_is_given_up() -> None:
     times = [sent.at for sent in schedule.transport.sent]
     assert REPLY_CALLS.within_s <= times[-1] - times[0] <= REPLY_CALLS.within_s + REPLY_CALLS.backoff.max_s
     assert schedule.transport.cleaned_up == []
+
+
+@simulated
+async def test_log_lines_of_a_reply_have_its_job_whichever_job_woke_the_scheduler(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuses(call: Call) -> Refused:
+        return Refused("chat.postMessage", f"fatal_error_of_{call.question.ts}", Refusal.TRANSIENT)
+
+    caplog.handler.setFormatter(PrivateFormatter("%(message)s"))
+    async with scheduling(SimulatedTransport(error_of=refuses)) as schedule:
+        replies = []
+        for job_id in (1, 2):
+            with of_job(job_id):
+                replies.append(await schedule.open(job_id))
+        await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in replies))
+    lines = caplog.text.splitlines()
+    assert {line.partition(": ")[0] for line in lines if "Slack doesn't accept" in line} == {"job 1", "job 2"}
+    assert all("fatal_error_of_1.0" in line for line in lines if line.startswith("job 1: ") and "fatal" in line)
+    assert all("fatal_error_of_2.0" in line for line in lines if line.startswith("job 2: ") and "fatal" in line)
+    assert all(re.match("job [12]: ", line) for line in lines)
 
 
 @simulated

@@ -96,8 +96,7 @@ class MessageDelivery:
             self._failed_searches += 1
             if error.reason.may_pass and self._failed_searches < POST_SEARCHES:
                 raise
-            job_id = self._reply.job.id
-            log.warning("job %d: lost stream not deleted, it may show twice until the end: %s", job_id, error)
+            log.warning("lost stream not deleted, it may show twice until the end: %s", error)
         self.lost.discard(MessageRole.STARTING)
         self._failed_searches = 0
 
@@ -115,7 +114,6 @@ class MessageDelivery:
 
     async def clean_up(self) -> bool:
         reply = self._reply
-        job_id = reply.job.id
         if not reply.of(*UNANSWERED):
             return True
         try:
@@ -126,11 +124,11 @@ class MessageDelivery:
                 if reply.of(MessageRole.STARTING):
                     await self._remove_streams()
         except (Refused, RateLimited, TimeoutError) as error:
-            log.warning("job %d: late messages not deleted: %s", job_id, str(error) or "it took too long")
+            log.warning("late messages not deleted: %s", str(error) or "it took too long")
             may_pass = not isinstance(error, Refused) or error.reason.may_pass
             return not may_pass
         except Exception as error:
-            log.error("job %d: late messages not deleted: %s", job_id, trace_of(error))
+            log.error("late messages not deleted: %s", trace_of(error))
         return True
 
     async def _post(self, call: Post) -> None:
@@ -157,7 +155,7 @@ class MessageDelivery:
                 raise
             if error.reason.may_pass and self._failed_searches < POST_SEARCHES:
                 raise
-            log.warning("job %d: posting a page again, may be a duplicate: %s", self._reply.job.id, error)
+            log.warning("posting a page again, may be a duplicate: %s", error)
             return None
 
     async def _upload(self, call: Upload, may_send: Callable[[], bool]) -> None:

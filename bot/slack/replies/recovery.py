@@ -43,17 +43,14 @@ class MessageTransport:
     async def recover(self, job: Job, *, has_stop: bool = False) -> Shown:
         try:
             async with asyncio.timeout(RECOVERY_TIMEOUT_S):
-                retrying = Retrying(RECOVERY, self._clock, f"job {job.id}: what Slack shows is not known")
+                retrying = Retrying(RECOVERY, self._clock, "what Slack shows is not known")
                 shown = await retrying.call(lambda: self._shown(job, keeps_stop=has_stop))
                 return await self._without_replaced(job, shown, keeps_stop=has_stop)
         except (Refused, TimeoutError) as error:
-            log.warning(
-                "job %d: messages not read from Slack, using the database's record: %s",
-                job.id,
-                str(error) or "it took too long",
-            )
+            problem = str(error) or "it took too long"
+            log.warning("messages not read from Slack, using the database's record: %s", problem)
         except Exception as error:
-            log.error("job %d: messages not read from Slack, using the database's record: %s", job.id, trace_of(error))
+            log.error("messages not read from Slack, using the database's record: %s", trace_of(error))
         return shown_on_record(job)
 
     async def _shown(self, job: Job, *, keeps_stop: bool) -> Shown:
@@ -69,7 +66,7 @@ class MessageTransport:
         except Refused as error:
             if error.reason.may_pass:
                 raise
-            log.warning("job %d: earlier stream not stopped: %s", job.id, error)
+            log.warning("earlier stream not stopped: %s", error)
         return shown
 
     async def _without_replaced(self, job: Job, shown: Shown, *, keeps_stop: bool) -> Shown:
@@ -78,7 +75,7 @@ class MessageTransport:
             try:
                 await self.senders.files.delete_paced(Delete(job.question, ts, keeps_stop=keeps_stop))
             except (RateLimited, Refused) as error:
-                log.warning("job %d: replaced message not deleted: %s", job.id, error)
+                log.warning("replaced message not deleted: %s", error)
                 return shown
         return replace(shown, replaced_ts=())
 

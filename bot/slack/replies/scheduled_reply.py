@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from bot.core.reply.life import Turn
 from bot.core.reply.messages import Call, Shown
 from bot.core.reply.reply import Reply
 from bot.errors import RateLimited, Refused, trace_of
+from bot.logs import of_job
 from bot.slack.replies.transport import ReplyDelivery
 from bot.slack.retry_policy import NO_FAILURES, REPLY_CALLS, Failures
 
@@ -41,6 +43,8 @@ class ScheduledReply:
     """The reply's messages on record."""
     until: float = math.inf
     """No call is sent after this."""
+    context: Context = field(default_factory=copy_context)
+    """That of the attempt, in which the scheduler's loop has the calls made: their log lines have its job."""
     has_changed: bool = True
     """Whether the reply may have a next call."""
     in_flight: bool = False
@@ -169,6 +173,7 @@ class ScheduledReply:
         try:
             return lay_out()
         except Exception as error:
-            log.error("job %d: reply not laid out: %s", self.reply.job.id, trace_of(error))
+            with of_job(self.reply.job.id):
+                log.error("reply not laid out: %s", trace_of(error))
             self.reply.happened(Turn.GIVE_UP)
             return None

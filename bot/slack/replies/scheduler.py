@@ -56,6 +56,7 @@ from bot.core.reply.life import Life, Turn
 from bot.core.reply.messages import Begin, Call, Change, Shown
 from bot.core.reply.reply import Reply
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
+from bot.logs import of_job
 from bot.slack.rate_budget import Paces, RateBudget
 from bot.slack.replies.scheduled_reply import ScheduledReply
 from bot.slack.replies.streams import chosen_carrier
@@ -305,7 +306,8 @@ class EditScheduler:
             if post_at > now:
                 look_again_at = min(look_again_at, post_at)
             else:
-                log.info("job %d: edit budget used up, posting the final text as a new message", live.reply.job.id)
+                with of_job(live.reply.job.id):
+                    log.info("edit budget used up, posting the final text as a new message")
                 live.reply.post_again(call.page)
                 calls[live] = live.next_call() or call
         return look_again_at
@@ -347,7 +349,7 @@ class EditScheduler:
         live.in_flight = True
         self._in_flight[method] += 1
         self._budget.sent(method, now, live, call.question.thread.channel_id)
-        task = asyncio.create_task(self._send(live, call))
+        task = asyncio.create_task(self._send(live, call), context=live.context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -366,7 +368,7 @@ class EditScheduler:
             if is_done:
                 await self._record_messages(live)
         except Exception as error:
-            log.error("job %d: call for the reply failed: %s", live.reply.job.id, trace_of(error))
+            log.error("call for the reply failed: %s", trace_of(error))
             live.reply.happened(Turn.GIVE_UP)
         finally:
             live.in_flight = False
@@ -402,7 +404,7 @@ class EditScheduler:
         except TimeoutError:
             self._refused(live, call, Refused(method, "TimeoutError", Refusal.TRANSIENT))
         except Exception as error:
-            log.error("job %d: %s failed: %s", live.reply.job.id, method, trace_of(error))
+            log.error("%s failed: %s", method, trace_of(error))
             self._refused(live, call, Refused(method, type(error).__name__, Refusal.UNKNOWN))
         finally:
             self._in_flight[method] -= 1
@@ -432,7 +434,7 @@ class EditScheduler:
             if is_ours:
                 answer.recorded(piece)
             elif live.reply.life is not Life.LEFT:
-                log.warning("job %d: not shown further, because another attempt answers it", live.reply.job.id)
+                log.warning("not shown further, because another attempt answers it")
                 live.reply.happened(Turn.LEAVE)
         except (StoreError, TimeoutError) as error:
             log.warning(
@@ -457,7 +459,7 @@ class EditScheduler:
             live.recorded = live.messages
             return True
         except (StoreError, TimeoutError) as error:
-            log.warning("job %d: the database doesn't record a new message: %s", live.reply.job.id, error)
+            log.warning("the database doesn't record a new message: %s", error)
             return may_go_unrecorded
 
     async def _record_messages(self, live: ScheduledReply) -> None:
@@ -469,24 +471,25 @@ class EditScheduler:
             await self._records.record_messages(live.reply.job.id, messages)
             live.recorded = messages
         except StoreError as error:
-            log.error("job %d: reply messages not recorded: %s", live.reply.job.id, error)
+            log.error("reply messages not recorded: %s", error)
         except Exception as error:
-            log.error("job %d: reply messages not recorded: %s", live.reply.job.id, trace_of(error))
+            log.error("reply messages not recorded: %s", trace_of(error))
 
     def _refused(self, live: ScheduledReply, call: Call, error: Refused) -> None:
         live.delivery.refused(call, error)
         if error.reason.may_pass:
             self._failed(live, error)
         else:
-            log.warning("job %d: %s", live.reply.job.id, error)
+            log.warning("%s", error)
 
     def _failed(self, live: ScheduledReply, error: RateLimited | Refused) -> None:
-        log.warning("job %d: %s", live.reply.job.id, error)
+        log.warning("%s", error)
         if not live.failed(error, self._clock.monotonic()):
             self._give_up(live)
 
     def _give_up(self, live: ScheduledReply) -> None:
-        log.error("job %d: Slack doesn't accept the reply; the outbox tries again later", live.reply.job.id)
+        with of_job(live.reply.job.id):
+            log.error("Slack doesn't accept the reply; the outbox tries again later")
         live.give_up()
         self.touch(live)
 
