@@ -26,7 +26,8 @@ from benchmarks import holds
 from benchmarks.hostile_texts import SHAPES, forget_renderings, text_of
 from bot.core.conversation import Message
 from bot.core.inbound import mentions
-from bot.core.inbound.triage import Identity, Participants, triage
+from bot.core.inbound.engagement import Participants
+from bot.core.inbound.triage import Identity, triage
 from bot.core.job import End
 from bot.core.reply import approvals, attachments, preview, resuming
 from bot.core.reply.joins import TextEnd

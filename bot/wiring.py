@@ -21,6 +21,7 @@ from bot.core import texts
 from bot.core.carriers import CarrierSetting
 from bot.core.conversation import WebSearch
 from bot.core.inbound.channel_settings import DefaultSettings
+from bot.core.inbound.engagement import Engagement
 from bot.core.inbound.tokens import TokenEstimate, room_for_results
 from bot.core.inbound.triage import Identity, TriageRules
 from bot.core.lease import Lease
@@ -288,7 +289,9 @@ def _reply_actions(parts: _Parts, worker: Worker) -> ReplyActions:
 
 def _intake(parts: _Parts, actions: ReplyActions, worker: Worker) -> Intake:
     settings, stores = parts.settings, parts.stores
-    rules = TriageRules(settings.mention_only, parts.access.may_allow_bots)
+    rules = TriageRules(
+        Engagement.MENTIONS if settings.mention_only else Engagement.FOLLOW_UPS, parts.access.may_allow_bots
+    )
     tokens = SharedTokens(parts.workspace.search, stores.process_messages) if settings.slack_search else None
     return Intake(
         stores.queue,

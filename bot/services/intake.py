@@ -4,11 +4,11 @@ import logging
 from dataclasses import replace
 
 from bot.core.conversation import Job, Message, Question, ThreadKey
+from bot.core.inbound.engagement import Engagement, Participants
 from bot.core.inbound.triage import (
     ANSWERED_SUBTYPES,
     Identity,
     Ignore,
-    Participants,
     TriageRules,
     by_person,
     stop_in,
@@ -62,8 +62,10 @@ class Intake:
         participants = await self._participants_at(message)
         question = triage(message, self._me, participants, await self._rules_for(message, participants))
         if isinstance(question, Ignore):
+            await self._record_line(message, participants)
             self._ignore(message, question)
         elif denial := self._access_control.denial_at_once(question):
+            await self._record_line(message, participants)
             self._access_control.tell(question, denial)
         elif await self._access_control.too_many(question):
             log.warning("message %s ignored: bot %s asks too often", message.ts, question.user_id)
@@ -78,6 +80,12 @@ class Intake:
         if ignored.is_missed_follow_up and message.thread_ts is not None:
             thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
             self._access_control.tell_mention_needed(Question(thread, message.ts, message.user_id or "", ""))
+
+    async def _record_line(self, message: Message, participants: Participants) -> None:
+        """Records who wrote a message that is not a question, where that decides about later messages."""
+        if participants.others and message.thread_ts is not None:
+            thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
+            await self._participants.record_line(thread, message.user_id or "", message.ts)
 
     async def enqueue(self, event_id: str, question: Question) -> None:
         """Queues a question whose asker has access. Raises StoreError."""
@@ -105,4 +113,4 @@ class Intake:
         channel = await self._channel_settings.read(message.team_id, message.channel_id)
         if channel.mention_only is None:
             return self._rules
-        return replace(self._rules, mention_only=channel.mention_only)
+        return replace(self._rules, engagement=Engagement.MENTIONS if channel.mention_only else Engagement.FOLLOW_UPS)

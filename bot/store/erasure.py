@@ -21,6 +21,7 @@ from bot.store.schema import (
     notices,
     pane_contexts,
     seen_events,
+    thread_lines,
     tool_calls,
     usage_totals,
 )
@@ -70,8 +71,9 @@ async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: 
     others = sa.delete(jobs).where(*where, ~is_running())
     count = (await connection.execute(running)).rowcount + (await connection.execute(others)).rowcount
     if user_id is None:
-        of_thread = sa.true() if thread is None else in_thread(thread, group_threads)
-        await connection.execute(sa.delete(group_threads).where(of_thread))
+        for table in (group_threads, thread_lines):
+            of_thread = sa.true() if thread is None else in_thread(thread, table)
+            await connection.execute(sa.delete(table).where(of_thread))
     if not where:
         # An event's id names neither people nor threads, so only "all" can mean it.
         await connection.execute(sa.delete(seen_events))
@@ -95,7 +97,7 @@ async def _erase_message_questions(connection: AsyncConnection, user_id: str | N
 async def _erase_person(connection: AsyncConnection, user_id: str | None) -> None:
     """Removes other data of a person (or of everybody) than their questions; sums without a name stay.
 
-    What a person decided about others' calls stays, without their name.
+    What a person decided about others' calls stays, without their name, and so does that somebody wrote in a thread.
     """
     for column in (usage_totals.c.scope_id, notices.c.user_id, pane_contexts.c.user_id, feedback.c.user_id):
         this = column == user_id if user_id else sa.true()
@@ -103,6 +105,6 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Non
     # A direct message's channel is as good as a name.
     direct = sa.select(jobs.c.channel_id).where(jobs.c.user_id == user_id, jobs.c.channel_id.startswith("D"))
     await connection.execute(sa.delete(usage_totals).where(usage_totals.c.scope_id.in_(direct)))
-    for column in (tool_calls.c.decided_by, allowed_tools.c.allowed_by):
+    for column in (tool_calls.c.decided_by, allowed_tools.c.allowed_by, thread_lines.c.user_id):
         this = column == user_id if user_id else column != ""
         await connection.execute(sa.update(column.table).where(this).values({column: ""}))

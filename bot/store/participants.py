@@ -1,14 +1,17 @@
-"""Participants: whether Typist takes part in a thread, and whether more than one person does."""
+"""Participants: whether Typist takes part in a thread, whether more than one person does, and who wrote last."""
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import ThreadKey
-from bot.core.inbound.triage import Participants
+from bot.core.inbound.engagement import MAX_LINES, Line, Participants
 from bot.store.database import Operations, completes, writes
 from bot.store.predicates import in_thread, is_denied, thread_values
 from bot.store.rows import insert_into
-from bot.store.schema import group_threads, jobs
+from bot.store.schema import group_threads, jobs, thread_lines
+
+LINES_KEPT = 3 * MAX_LINES
+"""For each thread: Slack may deliver a message again when later ones are on record."""
 
 
 class ThreadParticipants(Operations):
@@ -30,11 +33,12 @@ class ThreadParticipants(Operations):
         )
         async with self._database.begin_read() as connection:
             takes_part, other_asked, asked, since_ts = (await connection.execute(facts)).one()
-        is_group = since_ts is not None and since_ts <= ts
-        others = takes_part and (other_asked or is_group)
+            is_group = since_ts is not None and since_ts <= ts
+            others = takes_part and (other_asked or is_group)
+            lines = await _lines_before(connection, thread, ts) if others else ()
         if others and not is_group:
             await self.mark_group(thread, ts)
-        return Participants(takes_part, others, asked_alone=asked and not other_asked)
+        return Participants(takes_part, others, asked_alone=asked and not other_asked, lines=lines)
 
     @writes
     async def mark_group(self, connection: AsyncConnection, thread: ThreadKey, ts: str) -> None:
@@ -44,3 +48,27 @@ class ThreadParticipants(Operations):
             index_elements=list(group_threads.primary_key), set_={"since_ts": ts}, where=group_threads.c.since_ts > ts
         )
         await connection.execute(earlier)
+
+    @writes
+    async def record_line(self, connection: AsyncConnection, thread: ThreadKey, user_id: str, ts: str) -> None:
+        """Records a person's message that is not a question. Questions are lines by their jobs."""
+        row = insert_into(connection, thread_lines).values(**thread_values(thread), ts=ts, user_id=user_id)
+        await connection.execute(row.on_conflict_do_nothing())
+        of_thread = in_thread(thread, thread_lines)
+        newest = sa.select(thread_lines.c.ts).where(of_thread).order_by(thread_lines.c.ts.desc())
+        too_old = thread_lines.c.ts <= newest.offset(LINES_KEPT).limit(1).scalar_subquery()
+        await connection.execute(sa.delete(thread_lines).where(of_thread, too_old))
+
+
+async def _lines_before(connection: AsyncConnection, thread: ThreadKey, ts: str) -> tuple[Line, ...]:
+    """Returns the last lines before a message. An answer stands right below its question, as in Slack."""
+    written = sa.select(thread_lines.c.ts, thread_lines.c.user_id).where(
+        in_thread(thread, thread_lines), thread_lines.c.ts < ts
+    )
+    asked = sa.select(jobs.c.ts, jobs.c.user_id, is_denied()).where(in_thread(thread), jobs.c.ts < ts)
+    by_ts = {}
+    for row in await connection.execute(written.order_by(thread_lines.c.ts.desc()).limit(MAX_LINES)):
+        by_ts[row.ts] = [Line(row.user_id)]
+    for asked_ts, user_id, denied in await connection.execute(asked.order_by(jobs.c.ts.desc()).limit(MAX_LINES)):
+        by_ts[asked_ts] = [Line(user_id)] if denied else [Line(user_id), Line("", asker=user_id)]
+    return tuple(line for _, lines in sorted(by_ts.items()) for line in lines)[-MAX_LINES:]

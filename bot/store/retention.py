@@ -31,6 +31,7 @@ from bot.store.schema import (
     seen_events,
     slack_calls,
     steps,
+    thread_lines,
     tool_calls,
     turns,
     usage_totals,
@@ -138,10 +139,10 @@ async def _remove(connection: AsyncConnection, rule: Rule, keys: Sequence[sa.Row
         return (await connection.execute(statement)).rowcount
     threads = await _threads(connection, these) if rule.table is jobs else []
     removed = (await connection.execute(sa.delete(rule.table).where(these, *rule.which))).rowcount
-    if threads:
-        of_threads = sa.tuple_(*(group_threads.c[name] for name in THREAD)).in_(threads)
-        is_empty = ~sa.exists().where(same_thread(jobs, group_threads))
-        await connection.execute(sa.delete(group_threads).where(of_threads, is_empty))
+    for table in (group_threads, thread_lines) if threads else ():
+        of_threads = sa.tuple_(*(table.c[name] for name in THREAD)).in_(threads)
+        is_empty = ~sa.exists().where(same_thread(jobs, table))
+        await connection.execute(sa.delete(table).where(of_threads, is_empty))
     return removed
 
 

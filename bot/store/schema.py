@@ -298,6 +298,18 @@ group_threads = sa.Table(
     sa.Column("since_ts", sa.Text, nullable=False),
 )
 
+# The last messages of people in those threads that are not questions (core/inbound/engagement.py).
+thread_lines = sa.Table(
+    "thread_lines",
+    metadata,
+    sa.Column("team_id", sa.Text, primary_key=True),
+    sa.Column("channel_id", sa.Text, primary_key=True),
+    sa.Column("thread_ts", sa.Text, primary_key=True),
+    sa.Column("ts", sa.Text, primary_key=True),
+    # '' once the writer is erased: somebody wrote here.
+    sa.Column("user_id", sa.Text, nullable=False),
+)
+
 # Calls to Slack that remain after a job has ended, for any process (bot/store/outbox.py).
 outbox_entries = sa.Table(
     "outbox_entries",

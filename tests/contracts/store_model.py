@@ -6,7 +6,7 @@ from itertools import takewhile
 
 from bot.clock import Clock
 from bot.core.conversation import POSTING, FollowUp, Job, Question, ThreadKey
-from bot.core.inbound.triage import Participants
+from bot.core.inbound.engagement import MAX_LINES, Line, Participants
 from bot.core.job import Checkpoint, End, Piece, Pulse, State, Status, state_of
 from bot.core.outbox import ABOUT_APPROVALS, EDITS_REPLY, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.tool_calls import APPROVAL_S, CallState, Decision
@@ -534,7 +534,16 @@ class StoreModel:
         others = takes_part and (others_asked or (thread in self.shared and self.shared[thread] <= ts))
         if others:
             self.shared[thread] = min(ts, self.shared.get(thread, ts))
-        return Participants(takes_part, others)
+        return Participants(takes_part, others, lines=self._lines_before(thread, ts) if others else ())
+
+    def _lines_before(self, thread: ThreadKey, ts: str) -> tuple[Line, ...]:
+        """The last questions before a message, each above its answer; a denied one has none."""
+        lines: list[Line] = []
+        for job in self.of(thread).values():
+            asker = job.question.user_id
+            if job.question.ts < ts:
+                lines += [Line(asker)] if job.state is State.DENIED else [Line(asker), Line("", asker)]
+        return tuple(lines[-MAX_LINES:])
 
     def _change(self, job_id: int, **values: object) -> None:
         self.jobs[job_id] = replace(self.jobs[job_id], **values)  # type: ignore[arg-type]

@@ -32,6 +32,7 @@ NAMES_A_PERSON = {
     "feedback.user_id",
     "pane_contexts.user_id",
     "message_questions.user_id",
+    "thread_lines.user_id",
 }
 CODES = {
     # Names and numbers that Typist, Slack or a vendor makes, which say nothing of what was written.
@@ -41,7 +42,13 @@ CODES = {
     *("tool_calls.state", "tool_calls.decision", "workers.worker", "workers.usage_so_far", "slack_calls.method"),
     *("slack_calls.worker", "outbox_entries.kind", "notices.notice", "seen_events.event_id", "usage_totals.scope"),
     *("message_questions.view_id", "message_questions.posted_ts", "message_questions.posted_channel_id"),
-    *("group_threads.since_ts", "pane_contexts.channel_id", "allowed_tools.tool", "allowed_tools.definition_hash"),
+    *(
+        "group_threads.since_ts",
+        "thread_lines.ts",
+        "pane_contexts.channel_id",
+        "allowed_tools.tool",
+        "allowed_tools.definition_hash",
+    ),
     *("tool_pins.tool", "tool_pins.definition_hash", "channel_settings.model", "channel_settings.mcp_servers"),
     "learned_budgets.budget",
 }

@@ -2,11 +2,15 @@
 
 from dataclasses import replace
 
+import sqlalchemy as sa
+
 from bot.core.conversation import ThreadKey
-from bot.core.inbound.triage import Participants
+from bot.core.inbound.engagement import MAX_LINES, Line, Participants
 from bot.core.job import End
 from bot.errors import EndReason
 from bot.store import Stores
+from bot.store.participants import LINES_KEPT
+from bot.store.schema import thread_lines
 from tests.contracts.stores import OTHER_THREAD, THREAD, Workers, asked, enqueued
 
 BEFORE, LATER = "1600000000.000000", "1800000000.000000"
@@ -25,10 +29,8 @@ class TestThread:
 
     async def test_thread_is_shared_for_everyone_once_someone_else_writes(self, store: Stores) -> None:
         await enqueued(store, asked(1))
-        assert await store.participants.at_message(THREAD, "U2", asked(2).ts) == Participants(
-            takes_part=True, others=True
-        )
-        assert await store.participants.at_message(THREAD, "U1", LATER) == Participants(takes_part=True, others=True)
+        assert (await store.participants.at_message(THREAD, "U2", asked(2).ts)).others
+        assert (await store.participants.at_message(THREAD, "U1", LATER)).others
 
     async def test_only_the_one_asker_asked_alone(self, store: Stores) -> None:
         await enqueued(store, asked(1))
@@ -42,7 +44,7 @@ class TestThread:
         await store.participants.mark_group(THREAD, BEFORE)
         assert await store.participants.at_message(THREAD, "U1", LATER) == Participants()
         await enqueued(store, asked(1))
-        assert await store.participants.at_message(THREAD, "U1", LATER) == Participants(takes_part=True, others=True)
+        assert (await store.participants.at_message(THREAD, "U1", LATER)).others
         assert await store.erasure.erase(thread=THREAD) == 1
         await store.queue.enqueue("Ev2", asked(2))
         assert await store.participants.at_message(THREAD, "U1", LATER) == Participants(takes_part=True)
@@ -51,11 +53,11 @@ class TestThread:
         before, between, after = (asked(number).ts for number in (1, 3, 5))
         await enqueued(store, asked(1))
         await enqueued(store, replace(asked(4), user_id="U2"))
-        assert await store.participants.at_message(THREAD, "U2", after) == Participants(takes_part=True, others=True)
+        assert (await store.participants.at_message(THREAD, "U2", after)).others
         assert await store.participants.at_message(THREAD, "U1", between) == Participants(takes_part=True)
-        assert await store.participants.at_message(THREAD, "U1", after) == Participants(takes_part=True, others=True)
+        assert (await store.participants.at_message(THREAD, "U1", after)).others
         await store.participants.mark_group(THREAD, before)
-        assert await store.participants.at_message(THREAD, "U1", between) == Participants(takes_part=True, others=True)
+        assert (await store.participants.at_message(THREAD, "U1", between)).others
 
     async def test_redelivered_message_finds_the_thread_shared_after_the_other_person_was_erased(
         self, store: Stores
@@ -63,10 +65,42 @@ class TestThread:
         before, again = asked(2).ts, asked(3).ts
         await enqueued(store, asked(1))
         await enqueued(store, replace(asked(2), user_id="U2"))
-        assert await store.participants.at_message(THREAD, "U1", again) == Participants(takes_part=True, others=True)
+        assert (await store.participants.at_message(THREAD, "U1", again)).others
         assert await store.erasure.erase(user_id="U2") == 1
-        assert await store.participants.at_message(THREAD, "U1", again) == Participants(takes_part=True, others=True)
+        assert (await store.participants.at_message(THREAD, "U1", again)).others
         assert await store.participants.at_message(THREAD, "U1", before) == Participants(takes_part=True)
+
+
+class TestLines:
+    async def test_lines_are_the_messages_and_the_answers_below_questions_in_order(self, store: Stores) -> None:
+        """Messages that come later don't count, and a redelivered one is the same line."""
+        await enqueued(store, asked(1))
+        for user_id, number in (("U3", 5), ("U2", 2), ("U2", 2)):
+            await store.participants.record_line(THREAD, user_id, asked(number).ts)
+        await enqueued(store, replace(asked(4), user_id="U2"))
+        found = await store.participants.at_message(THREAD, "U1", asked(5).ts)
+        assert found.lines == (Line("U1"), Line("", "U1"), Line("U2"), Line("U2"), Line("", "U2"))
+        assert (await store.participants.at_message(OTHER_THREAD, "U1", LATER)).lines == ()
+
+    async def test_only_the_last_lines_are_kept(self, store: Stores) -> None:
+        await enqueued(store, asked(1))
+        for number in range(2, 100):
+            await store.participants.record_line(THREAD, f"U{number}", asked(number).ts)
+        found = await store.participants.at_message(THREAD, "U2", LATER)
+        assert found.lines == tuple(Line(f"U{number}") for number in range(100 - MAX_LINES, 100))
+        async with store.database.engine.connect() as connection:
+            assert await connection.scalar(sa.select(sa.func.count()).select_from(thread_lines)) == LINES_KEPT
+
+    async def test_erased_writer_stays_somebody_else(self, store: Stores) -> None:
+        await enqueued(store, asked(1))
+        await enqueued(store, replace(asked(2), user_id="U2"))
+        await store.participants.record_line(THREAD, "U3", asked(3).ts)
+        await store.erasure.erase(user_id="U3")
+        assert (await store.participants.at_message(THREAD, "U1", LATER)).lines[-1] == Line("")
+        await store.erasure.erase(thread=THREAD)
+        await enqueued(store, asked(4))
+        await store.participants.mark_group(THREAD, BEFORE)
+        assert (await store.participants.at_message(THREAD, "U1", LATER)).lines == (Line("U1"), Line("", "U1"))
 
 
 class TestBots:

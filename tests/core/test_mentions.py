@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bot.core.entities import escape
 from bot.core.inbound.mentions import (
-    begins_with_mention,
+    addresses_another,
     ids_to_name,
     mentioned_users,
     with_names,
@@ -46,10 +46,20 @@ def test_escaped_text_mentions_nobody_and_is_read_unchanged(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "begins"), [("<@U1> hi", True), (" \n<@U1|ada>", True), ("hi <@U1>", False), ("<#C1>", False), ("", False)]
+    ("text", "addresses"),
+    [
+        ("<@U1> hi", True),
+        (" \n<@U1|ada>", True),
+        ("@here anybody?", True),
+        ("@team-infra look", True),
+        ("@Typist, and why?", False),
+        ("hi <@U1>", False),
+        ("<#C1>", False),
+        ("", False),
+    ],
 )
-def test_text_that_begins_with_a_persons_mention_is_recognized(text: str, begins: bool) -> None:
-    assert begins_with_mention(text) is begins
+def test_text_that_begins_with_a_mention_addresses_somebody_else(text: str, addresses: bool) -> None:
+    assert addresses_another(text, "typist") is addresses
 
 
 def test_mentions_of_people_are_removed_and_those_of_channels_stay() -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.inbound.triage import Ignore, Participants, TriageRules, second_person_since, triage
+from bot.core.inbound.engagement import Engagement, Participants
+from bot.core.inbound.triage import Ignore, TriageRules, second_person_since, triage
 from tests.core.conversations import ME, message
 
 MENTION = "<@UBOT> why?"
@@ -84,7 +85,7 @@ def test_other_messages_are_ignored_with_a_reason(given: Message, participants: 
     ],
 )
 def test_mention_only_applies_in_channels(given: Message, answered: bool) -> None:
-    assert isinstance(triage(given, ME, ALONE, TriageRules(mention_only=True)), Question) is answered
+    assert isinstance(triage(given, ME, ALONE, TriageRules(Engagement.MENTIONS)), Question) is answered
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_thread_is_a_groups_since_its_second_person(
         ("and then?", Participants(takes_part=True, others=True, asked_alone=True), TriageRules(), True),
         ("and then?", SHARED, TriageRules(), False),
         ("<@UGRACE> and you?", Participants(takes_part=True, others=True, asked_alone=True), TriageRules(), False),
-        ("and?", Participants(takes_part=True, others=True, asked_alone=True), TriageRules(mention_only=True), False),
+        ("and?", Participants(takes_part=True, others=True, asked_alone=True), TriageRules(Engagement.MENTIONS), False),
     ],
     ids=["the asker's", "another person's", "to somebody else", "where every question needs a mention"],
 )

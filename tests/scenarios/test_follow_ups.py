@@ -35,14 +35,19 @@ async def unanswered(stage: Stage, user: str, text: str, thread: str) -> None:
     assert len(stage.bots("general", thread)) == before
 
 
-async def test_questions_need_a_mention_once_someone_else_writes_in_the_thread(stage: Stage) -> None:
+async def test_once_someone_else_writes_only_the_person_answered_last_needs_no_mention(stage: Stage) -> None:
     asked = await stage.mention("what is it?")
     await stage.answers("general", asked)
     await unanswered(stage, "grace", "I think so, too", asked)
     await unanswered(stage, "ada", "and why?", asked)
     await stage.sandbox.say("ada", "general", "@typist and why?", asked)
     await stage.answers("general", asked, count=2)
-    await unanswered(stage, "ada", "thanks", asked)
+    await unanswered(stage, "grace", "and for me?", asked)
+    await unanswered(stage, "ada", "for all, I think", asked)
+    await stage.sandbox.say("ada", "general", "@typist or not?", asked)
+    await stage.answers("general", asked, count=3)
+    await stage.sandbox.say("ada", "general", "and tomorrow?", asked)
+    await stage.answers("general", asked, count=4)
 
 
 async def test_asker_is_told_once_and_privately_that_a_mention_is_needed_now(
@@ -81,11 +86,15 @@ async def test_two_askers_in_a_thread_need_mentions(stage: Stage) -> None:
         await unanswered(stage, user, "and why?", asked)
 
 
-async def test_questions_in_other_peoples_thread_need_mentions(stage: Stage) -> None:
+async def test_in_other_peoples_thread_only_the_asker_needs_no_mention(stage: Stage) -> None:
     root = await stage.sandbox.say("grace", "general", "The build is red.")
     await stage.sandbox.say("ada", "general", "@typist any idea?", root)
     await stage.answers("general", root)
-    await unanswered(stage, "ada", "so I thought", root)
+    await unanswered(stage, "grace", "so I thought", root)
+    await stage.sandbox.say("ada", "general", "@typist really?", root)
+    await stage.answers("general", root, count=2)
+    await stage.sandbox.say("ada", "general", "and now?", root)
+    await stage.answers("general", root, count=3)
 
 
 async def test_thread_below_another_bots_message_belongs_to_the_asker_and_the_bot(stage: Stage) -> None:

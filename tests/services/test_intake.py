@@ -68,6 +68,12 @@ async def queued(stores: Stores) -> int:
         return await connection.scalar(sa.select(sa.func.count()).select_from(jobs)) or 0
 
 
+async def asked_ts(stores: Stores) -> set[str]:
+    """Returns the ts of all questions."""
+    async with stores.database.engine.connect() as connection:
+        return set(await connection.scalars(sa.select(jobs.c.ts)))
+
+
 @pytest.fixture
 async def stage() -> AsyncIterator[IntakeStage]:
     stores = await Stores.open("sqlite://", "w1", InstantClock())

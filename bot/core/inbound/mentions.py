@@ -30,9 +30,15 @@ def mentioned(text: str) -> list[str]:
     return [mention["id"] for mention in _MENTION.finditer(text)]
 
 
-def begins_with_mention(text: str) -> bool:
-    """Whether the text begins with a person's mention."""
-    return _USER.match(text.lstrip()) is not None
+def addresses_another(text: str, bot_name: str) -> bool:
+    """Whether a text that doesn't mention the bot begins with a mention: of a person, a group, or @here.
+
+    Only people's mentions have ids. The bot's own name may have been typed, without becoming a mention.
+    """
+    words = text.lstrip()
+    if words.startswith("@"):
+        return not words[1:].casefold().startswith(bot_name.casefold())
+    return _USER.match(words) is not None
 
 
 def ids_to_name(text: str) -> list[str]:

@@ -1,17 +1,18 @@
 """Decides which messages the bot answers.
 
-A message is answered if it is a direct message, mentions the bot, or follows up in a thread between the bot and one
-person. Everything else is ignored, for a reason that the log names.
+A message is answered if it is a direct message, mentions the bot, or is one that the channel's rules take without a
+mention (engagement.py). Everything else is ignored, for a reason that the log names.
 
 A message with an app's ID and without a client's counts as an app's, though a person may have authorized it: a bot that
 answers another one by mistake may never stop. Forwarded or quoted text doesn't count as a mention.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.inbound.mentions import begins_with_mention, mentioned_users, without_address
+from bot.core.inbound.engagement import Engagement, Participants, reason_to_ignore
+from bot.core.inbound.mentions import mentioned_users, without_address
 
 ANSWERED_SUBTYPES = {None, "file_share", "thread_broadcast"}
 
@@ -40,26 +41,14 @@ class Ignore:
 
     reason: str
     is_missed_follow_up: bool = False
-    """Whether its writer may wait for an answer: it would have been one before a second person joined the thread."""
-
-
-@dataclass(frozen=True, slots=True)
-class Participants:
-    """The recorded participants of a message's thread."""
-
-    takes_part: bool = False
-    """Whether the bot was asked something in it before."""
-    others: bool = False
-    """Whether somebody other than the message's writer wrote in it."""
-    asked_alone: bool = field(default=False, compare=False)
-    """Whether the message's writer asked something in it before, and nobody else did."""
+    """Whether its writer may wait for an answer: it would be one if nobody else had joined the thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class TriageRules:
     """The settings that triage depends on."""
 
-    mention_only: bool = False
+    engagement: Engagement = Engagement.FOLLOW_UPS
     bots: bool = False
     """Whether other bots may ask, if they mention the bot."""
 
@@ -70,10 +59,12 @@ def triage(
     """Returns the question that a message is, and in which thread. Direct messages never need a mention."""
     if message.bot_id is not None and rules.bots:
         return _triage_bot(message, me)
-    return _triage_person(message, me, participants, rules.mention_only)
+    return _triage_person(message, me, participants, rules.engagement)
 
 
-def _triage_person(message: Message, me: Identity, participants: Participants, mention_only: bool) -> Question | Ignore:
+def _triage_person(
+    message: Message, me: Identity, participants: Participants, engagement: Engagement
+) -> Question | Ignore:
     if message.subtype not in ANSWERED_SUBTYPES:
         return Ignore(f"subtype {message.subtype}")
     if not by_person(message, me):
@@ -82,25 +73,12 @@ def _triage_person(message: Message, me: Identity, participants: Participants, m
         return _question(message, message.thread_ts or (message.ts if me.has_pane else None))
     if me.user_id in mentioned_users(message.text):
         return _question(message, message.thread_ts or message.ts)
-    reason = _reason_to_ignore(message, me, participants, mention_only)
+    reason = reason_to_ignore(message, me.user_id, me.name, participants, engagement)
     if not reason:
         return _question(message, message.thread_ts)
     alone = replace(participants, others=False)
-    is_missed = participants.asked_alone and not _reason_to_ignore(message, me, alone, mention_only)
+    is_missed = participants.asked_alone and not reason_to_ignore(message, me.user_id, me.name, alone, engagement)
     return Ignore(reason, is_missed)
-
-
-def _reason_to_ignore(message: Message, me: Identity, participants: Participants, mention_only: bool) -> str:
-    """Returns why a channel's message without a mention of the bot is ignored, "" if it is answered."""
-    if message.thread_ts is None:
-        return "not addressed to us"
-    if not participants.takes_part and message.parent_user_id != me.user_id:
-        return "a thread without us"
-    if mention_only or participants.others:
-        return "no mention in a thread of several people" if participants.others else "no mention"
-    if begins_with_mention(message.text) and mentioned_users(message.text)[0] != me.user_id:
-        return "addressed to somebody else"
-    return ""
 
 
 def by_person(message: Message, me: Identity) -> bool:

@@ -34,6 +34,7 @@ def upgrade() -> None:
     _create_slack_calls()
     _create_learned_budgets()
     _create_group_threads()
+    _create_thread_lines()
     _create_usage_totals()
     _create_notices()
     _create_feedback()
@@ -273,6 +274,18 @@ def _create_group_threads() -> None:
         sa.Column("thread_ts", sa.Text, nullable=False),
         sa.Column("since_ts", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("team_id", "channel_id", "thread_ts", name="pk_group_threads"),
+    )
+
+
+def _create_thread_lines() -> None:
+    op.create_table(
+        "thread_lines",
+        sa.Column("team_id", sa.Text, nullable=False),
+        sa.Column("channel_id", sa.Text, nullable=False),
+        sa.Column("thread_ts", sa.Text, nullable=False),
+        sa.Column("ts", sa.Text, nullable=False),
+        sa.Column("user_id", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("team_id", "channel_id", "thread_ts", "ts", name="pk_thread_lines"),
     )
 
 

@@ -1,0 +1,150 @@
+"""Measures which messages the rules for speaking without a mention take, on labelled conversations.
+
+    python -m benchmarks.engagement FILE [--json]
+
+FILE has one conversation a line: `{"lines": [{"by", "text", "to_bot"?}, ...]}`. `by` is BOT or a person, who is
+written `@P2` where a text names them. Lines with `to_bot` are judged: it is true where people say that the bot was
+spoken to. Each person's line goes through `triage`, which decides in production, with the participants that the store
+would have on record: below each question that it takes, the bot has spoken.
+
+Figures are percentages from 0 to 100. *Precision*: how many of the taken lines were spoken to the bot; 100 if none is
+taken, because none is wrong. *Recall*: how many of the lines spoken to the bot are taken. `--json` prints one line:
+`{"mentions": {"precision": 100.0, "recall": 0.0}, "follow-ups": ..., "everyone": ..., "two people": ...}`. *Two people*
+is the rule before these: only who is alone with the bot needs no mention.
+
+Exits with 1 if the default is below its target.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bot.core.conversation import Message, Question
+from bot.core.inbound.engagement import MAX_LINES, Engagement, Line, Participants
+from bot.core.inbound.triage import Identity, TriageRules, triage
+
+TARGET_PRECISION, TARGET_RECALL = 88.0, 66.0
+TWO_PEOPLE = "two people"
+BOT = "BOT"
+ME = Identity("T1", BOT, "BBOT", "typist")
+
+_NAME = re.compile(r"@([A-Z][A-Z0-9]*)\b")
+_ADDRESSED = re.compile(r"\s*@([A-Z][A-Z0-9]*)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A line of a conversation."""
+
+    by: str
+    text: str
+    to_bot: bool | None
+    """Whether it was spoken to the bot; None if it isn't judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How a rule's decisions compare with people's, in percent."""
+
+    precision: float
+    recall: float
+
+
+def read(lines: Iterable[str]) -> list[list[Spoken]]:
+    """Returns the conversations in a file's lines. Raises ValueError, which names the line."""
+    conversations = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            spoken = json.loads(line)["lines"]
+            conversations.append([Spoken(str(one["by"]), str(one["text"]), one.get("to_bot")) for one in spoken])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"line {number} is no conversation: {type(error).__name__}") from error
+    return conversations
+
+
+def score(conversations: Iterable[Sequence[Spoken]], rules: TriageRules, *, lines_known: bool = True) -> Score:
+    """Returns how the rules do. `lines_known`: whether they know who wrote last, not only who ever did."""
+    judged = [pair for lines in conversations for pair in zip(lines, taken(lines, rules, lines_known), strict=True)]
+    decisions = [(is_taken, spoken.to_bot) for spoken, is_taken in judged if spoken.to_bot is not None]
+    right = decisions.count((True, True))
+    all_taken, all_spoken = right + decisions.count((True, False)), right + decisions.count((False, True))
+    return Score(_percent(right, all_taken), _percent(right, all_spoken))
+
+
+def taken(spoken: Sequence[Spoken], rules: TriageRules, lines_known: bool = True) -> list[bool]:
+    """Returns for each line of a thread whether it is a question to the bot."""
+    verdicts: list[bool] = []
+    people: set[str] = set()
+    lines: list[Line] = []
+    takes_part = False
+    for number, line in enumerate(spoken):
+        if line.by == BOT:
+            answer = Line("", asker=_asker(line.text, lines))
+            # It is the answer below a question that was taken, if there is one.
+            lines += [answer] if lines[-1:] != [answer] else []
+            takes_part = True
+            verdicts.append(False)
+            continue
+        others = takes_part and bool(people - {line.by})
+        known = tuple(lines[-MAX_LINES:]) if others and lines_known else ()
+        verdict = triage(_message(number, line), ME, Participants(takes_part, others, lines=known), rules)
+        is_taken = isinstance(verdict, Question)
+        verdicts.append(is_taken)
+        people.add(line.by)
+        lines += [Line(line.by), Line("", asker=line.by)] if is_taken else [Line(line.by)]
+        takes_part = takes_part or is_taken
+    return verdicts
+
+
+def _message(number: int, line: Spoken) -> Message:
+    text = _NAME.sub(r"<@\1>", line.text.replace("<", "&lt;"))
+    return Message("T1", "C1", f"{number + 1}.0", text, thread_ts="1.0" if number else None, user_id=line.by)
+
+
+def _asker(text: str, lines: Sequence[Line]) -> str:
+    """Returns whom the bot answers: the person that its line names first, or else the last one who wrote."""
+    if addressed := _ADDRESSED.match(text):
+        return addressed[1]
+    return next((line.writer for line in reversed(lines) if line.writer), "")
+
+
+def _percent(part: int, whole: int) -> float:
+    return round(100 * part / whole, 1) if whole else 100.0
+
+
+def scores(conversations: Sequence[Sequence[Spoken]]) -> dict[str, Score]:
+    """Returns how each mode does, and the rule before these."""
+    by_mode = {str(mode): score(conversations, TriageRules(mode)) for mode in Engagement}
+    return {**by_mode, TWO_PEOPLE: score(conversations, TriageRules(), lines_known=False)}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the figures; returns 1 if the default is below its target."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, metavar="FILE", help="labelled conversations, one JSON object a line")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    options = parser.parse_args(arguments)
+    try:
+        with options.file.open(encoding="utf-8") as file:
+            conversations = read(file)
+    except (OSError, ValueError) as error:
+        parser.error(f"can't read {options.file}: {error}")
+    by_mode = scores(conversations)
+    if options.json:
+        figures: dict[str, Any] = {mode: {"precision": s.precision, "recall": s.recall} for mode, s in by_mode.items()}
+        print(json.dumps(figures))
+    else:
+        print(f"{'mode':12} precision  recall")
+        for mode, result in by_mode.items():
+            print(f"{mode:12} {result.precision:9.1f} {result.recall:7.1f}")
+    default = by_mode[Engagement.FOLLOW_UPS]
+    return 0 if default.precision >= TARGET_PRECISION and default.recall >= TARGET_RECALL else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

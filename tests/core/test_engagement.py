@@ -1,0 +1,75 @@
+"""Which messages without a mention are taken in a channel."""
+
+from typing import Any
+
+import pytest
+
+from bot.core.conversation import File, Question
+from bot.core.inbound.engagement import MAX_LINES, Engagement, Line, Participants
+from bot.core.inbound.triage import TriageRules, triage
+from tests.core.conversations import ME, message
+
+ADA, GRACE, TO_ADA, TO_GRACE, SOMEBODY = Line("UADA"), Line("UGRACE"), Line("", "UADA"), Line("", "UGRACE"), Line("")
+TO_ADAS = [ADA, TO_ADA] * (MAX_LINES // 2)
+MODES = [Engagement.MENTIONS, Engagement.FOLLOW_UPS, Engagement.EVERYONE]
+SCREENSHOT = File("F1", "screenshot.png")
+
+
+def taken_by(participants: Participants, text: str = "and why?", **changes: Any) -> str:
+    """Returns the modes in which Ada's message in a thread is a question."""
+    given = message(text, thread_ts="9.0", **changes)
+    return " ".join(mode for mode in MODES if isinstance(triage(given, ME, participants, TriageRules(mode)), Question))
+
+
+@pytest.mark.parametrize(
+    ("lines", "taken"),
+    [
+        ([GRACE, TO_GRACE, ADA, TO_ADA], True),
+        ([ADA, TO_ADA, GRACE], False),
+        ([GRACE, TO_GRACE], False),
+        ([ADA, TO_ADA, ADA], False),
+        ([], False),
+        ([*TO_ADAS[1:], ADA], True),
+        ([*TO_ADAS[2:], ADA], False),
+        ([GRACE, *TO_ADAS[2:], ADA], False),
+        ([SOMEBODY, *TO_ADAS[2:], ADA], False),
+        ([TO_GRACE, *TO_ADAS[2:], ADA], False),
+    ],
+    ids=[
+        "the bot answered her last",
+        "somebody wrote since",
+        "the bot answered somebody else last",
+        "she wrote to somebody else since",
+        "nothing is on record",
+        "nobody else in the last lines",
+        "nobody else, in too few lines",
+        "somebody else in the last lines",
+        "an erased person in the last lines",
+        "an answer to somebody else in the last lines",
+    ],
+)
+def test_among_several_people_a_follow_up_is_one_from_whom_the_bot_talks_with(lines: list[Line], taken: bool) -> None:
+    found = taken_by(Participants(takes_part=True, others=True, lines=tuple(lines)))
+    assert found == ("follow-ups everyone" if taken else "everyone")
+
+
+@pytest.mark.parametrize(
+    ("participants", "text", "changes", "modes"),
+    [
+        (Participants(takes_part=True), "and why?", {}, "follow-ups everyone"),
+        (Participants(), "and why?", {}, ""),
+        (Participants(), "and why?", {"parent_user_id": "UBOT"}, "follow-ups everyone"),
+        (Participants(takes_part=True), "<@UGRACE> and why?", {}, ""),
+        (Participants(takes_part=True), "@here and why?", {}, ""),
+        (Participants(takes_part=True), "@Typist and why?", {}, "follow-ups everyone"),
+        (Participants(takes_part=True), "what would <@UGRACE> say?", {}, "follow-ups everyone"),
+        (Participants(takes_part=True), "see", {"files": (SCREENSHOT,)}, "follow-ups everyone"),
+        (Participants(True, True, lines=(ADA, TO_ADA)), "see", {"files": (SCREENSHOT,)}, ""),
+        (Participants(True, True), "<@UBOT> and why?", {"files": (SCREENSHOT,)}, "mentions follow-ups everyone"),
+        (Participants(takes_part=True), "and why?", {"bot_id": "BOTHER"}, ""),
+    ],
+)
+def test_message_in_a_thread_is_taken_in_these_modes(
+    participants: Participants, text: str, changes: dict[str, Any], modes: str
+) -> None:
+    assert taken_by(participants, text, **changes) == modes
