@@ -63,7 +63,7 @@ class Post(Begin):
 
 @dataclass(frozen=True, slots=True)
 class PostStopButton(Post):
-    """Posts the Stop button of a page whose carrier has no buttons, below it: so nothing moves when it is deleted."""
+    """Posts the Stop button of a page whose carrier has no buttons, below it: the page's own buttons take its place."""
 
 
 @dataclass(frozen=True, slots=True)
