@@ -36,6 +36,7 @@ from bot.services.answering import Answering
 from bot.services.app_home import AppHome
 from bot.services.approval_expiry import expire_approvals
 from bot.services.assistant_pane import AssistantPane
+from bot.services.cap_notices import CapNotices
 from bot.services.health import Probes
 from bot.services.intake import Intake
 from bot.services.message_edits import MessageEdits
@@ -120,7 +121,9 @@ async def built(
         _warn_of_web_search(settings)
         me = installation.identity
         prices = model_prices(settings)
-        stores = await Stores.open(settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user, prices)
+        stores = await Stores.open(
+            settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user, prices, settings.caps
+        )
         stack.push_async_callback(stores.close)
         parts = _parts(settings, stores.clock, me, client, stores, prices, lambda: bot_token.refused)
         toolbox = _toolbox(parts, tools or _mcp_tools(settings, mcp_servers, stores))
@@ -326,13 +329,19 @@ def _app_home(parts: _Parts, quota: Quota) -> AppHome:
     return AppHome(usage, surfaces, quota, parts.access, parts.clock, parts.me, defaults, settings.admins, for_admins)
 
 
+def _outbox(parts: _Parts) -> Outbox:
+    stores, workspace, admins = parts.stores, parts.workspace, parts.settings.admins
+    notices = CapNotices(stores.notices, workspace.outbox_sender, parts.clock, admins)
+    return Outbox(stores.outbox, workspace.outbox_sender, workspace.scheduler, parts.clock, admins, notices)
+
+
 def _loops(parts: _Parts, worker: Worker, shortcut: MessageShortcut, client: SlackClient) -> tuple[Loop, ...]:
     settings, clock, stores, workspace = parts.settings, parts.clock, parts.stores, parts.workspace
     return (
         workspace.scheduler.run,
         workspace.budget.watch,
         worker.stay_alive,
-        Outbox(stores.outbox, workspace.outbox_sender, workspace.scheduler, clock, settings.admins).run,
+        _outbox(parts).run,
         shortcut.run,
         partial(expire_texts, stores.erasure, clock, client.time_s, settings.retention_days),
         partial(expire_approvals, stores.approvals, clock),
@@ -423,4 +432,5 @@ def quota_of(
     """Builds the quota from the settings' caps."""
     models = models_in_use(settings)
     max_tokens = max_output_tokens(model_setup(settings))
-    return Quota(settings.caps, models, max_tokens, prices, stores.usage, stores.notices, ephemeral, clock)
+    ledger = stores.usage
+    return Quota(settings.caps, models, max_tokens, prices, ledger, stores.caps, stores.notices, ephemeral, clock)

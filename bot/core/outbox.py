@@ -46,10 +46,14 @@ class OutboxKind(StrEnum):
     """A call has waited for an approval for some time: mention the asker once, while it still waits."""
     SHOW_DECISION = "show_decision"
     """A person decided about one of several calls: show that in the reply, which still asks about the others."""
+    TELL_ADMINS = "tell_admins"
+    """The job's usage has passed a mark of a cap: tell the Typist admins once."""
 
 
 ABOUT_APPROVALS = (OutboxKind.ASK_APPROVAL, OutboxKind.SHOW_DECISION)
 """Due only while the job waits."""
+ABOUT_NO_REPLY = (OutboxKind.TELL_ADMINS,)
+"""Due at any time, also while the job is live."""
 EDITS_REPLY = (OutboxKind.SHOW_END, OutboxKind.SHOW_DECISION)
 """While a process holds such an entry, nobody claims its job."""
 
@@ -72,3 +76,5 @@ class OutboxEntry:
     """The messages of the job's reply."""
     waits_until: float | None = None
     """Until when the job waits for an approval, which tells its approvals apart; None if it waits for none."""
+    about: str = ""
+    """The CapNotice that admins are told."""

@@ -338,6 +338,9 @@ def naming_admins(sentence: str, mentions: Sequence[str]) -> str:
 # Quotas and usage
 
 NO_QUOTAS = "Your usage isn't limited."
+ASK_FOR_QUOTA = "Need more before then? Ask your Typist admin."
+QUOTAS_ARE_SET_IN_HOME = "To change quotas, open my Home tab."
+"""Stands below a notice to Typist admins."""
 _OWNERS = {"user": "your", "channel": "this channel's", "workspace": "this workspace's"}
 _OWNERS_FOR_ADMINS = {"user": "Each person's", "channel": "Each channel's", "workspace": "The workspace's"}
 _PERIODS = {"day": "Today (UTC)", "month": "This month (UTC)"}
@@ -363,8 +366,28 @@ def quota_for_admins(scope: str, limit: str, period: str) -> str:
     return f"{_OWNERS_FOR_ADMINS[scope]} quota of {limit} per {period}"
 
 
+def quota_of(scope: str, owner_id: str, limit: str, period: str) -> str:
+    """For example "<@U1>'s quota of $20 per month", in mrkdwn; `owner_id` is a person's, channel's or workspace's."""
+    return f"{quota_owner(scope, owner_id)}'s quota of {limit} per {period}"
+
+
+def quota_owner(scope: str, owner_id: str) -> str:
+    """Names a person, a channel or the workspace, in mrkdwn."""
+    return {"user": f"<@{owner_id}>", "channel": f"<#{owner_id}>", "workspace": "the workspace"}[scope]
+
+
+def quota_not_a_number(in_dollars: bool) -> str:
+    """Stands below a field that holds no limit."""
+    return f"Please enter {'an amount from 0.01' if in_dollars else 'a whole number from 1'}, or leave this empty."
+
+
+def quota_needs_prices(models: Sequence[str]) -> str:
+    """Stands below a quota in dollars."""
+    return f"I don't know the price of {', '.join(models)}. Please cap tokens instead, or set BOT_PRICES."
+
+
 def quota_used_up(quota: str, resets: date) -> str:
-    """Takes the place of an answer."""
+    """Takes the place of an answer, with ASK_FOR_QUOTA; Typist admins read it, too."""
     return f"{_sentence_case(quota)} is used up. {_resets(resets)}"
 
 

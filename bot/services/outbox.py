@@ -11,6 +11,7 @@ from bot.core.conversation import Job
 from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.reply.approvals import Ask, asks_of
 from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
+from bot.services.cap_notices import CapNotices
 from bot.services.replies import Replies
 from bot.slack.outbox_sender import OutboxSender
 from bot.store.outbox_entries import OutboxEntries
@@ -37,6 +38,7 @@ class Outbox:
     clock: Clock
     admins: Collection[str]
     """Ids of the Typist admins, who may always allow a tool."""
+    cap_notices: CapNotices
     _running: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def run(self) -> None:
@@ -125,6 +127,8 @@ class Outbox:
                 await self.sender.ask_approval(entry, lambda: self.clock.monotonic() < until)
             case OutboxKind.SHOW_DECISION:
                 await self._show_decisions(entry)
+            case OutboxKind.TELL_ADMINS:
+                await self.cap_notices.send(entry, lambda: self.clock.monotonic() < until)
         return None
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:

@@ -25,6 +25,7 @@ from bot.errors import CapReached, StoreError, trace_of
 from bot.prices import ModelPrices
 from bot.services.insisting import insist
 from bot.slack.ephemeral_messages import EphemeralMessages
+from bot.store.caps import CapStore
 from bot.store.notices import Notices
 from bot.store.usage_ledger import UsageLedger
 
@@ -40,10 +41,12 @@ class Quota:
     """Reserves usage below the caps, and reports the remaining quota. `models`: all that may answer."""
 
     caps: tuple[Cap, ...]
+    """The caps of the settings, which hold where admins have set no others."""
     models: tuple[str, ...]
     max_output_tokens: int
     prices: ModelPrices
     usage: UsageLedger
+    own_caps: CapStore
     notices: Notices
     ephemeral: EphemeralMessages
     clock: Clock
@@ -56,8 +59,6 @@ class Quota:
 
         If the rest is reserved for answers under way, it waits until they leave some.
         """
-        if not self.caps:
-            return
         most = self._most(input_tokens, web_searches)
         check = await self._check_caps(job, most)
         if check.reserved is not None:
@@ -75,17 +76,17 @@ class Quota:
 
         As a part of the answer's attempt it would be canceled by the next heartbeat, because the job has ended.
         """
-        if self.caps:
-            task = asyncio.create_task(self._warn(question))
-            self._warnings.add(task)
-            task.add_done_callback(self._warnings.discard)
+        task = asyncio.create_task(self._warn(question))
+        self._warnings.add(task)
+        task.add_done_callback(self._warnings.discard)
 
     async def _warn(self, question: Question) -> None:
         scope_ids = _scope_ids(question)
         now = self.clock.now()
         try:
-            spent = await self.usage.used(scope_ids, {cap.window for cap in self.caps})
-            for cap in self.caps:
+            caps = await self.own_caps.in_force(scope_ids, self.caps)
+            spent = await self.usage.used(scope_ids, {cap.window for cap in caps}) if caps else {}
+            for cap in caps:
                 sentence = warning(cap, spent[cap.window], now)
                 to = question.user_id if cap.window.scope is Scope.USER else ""
                 if sentence and await self.notices.claim(scope_ids.team_id, to, warning_key(cap, scope_ids, now)):
@@ -98,8 +99,10 @@ class Quota:
     async def personal_use(self, team_id: str, user_id: str) -> UsageToDate:
         """Returns a person's usage today and this month. Raises StoreError."""
         windows = {period: CapWindow(Scope.USER, period) for period in Period}
-        spent = await self.usage.used(ScopeIds(team_id, user_id, ""), windows.values())
-        caps = tuple(cap for cap in self.caps if cap.window.scope is Scope.USER)
+        person = ScopeIds(team_id, user_id, "")
+        spent = await self.usage.used(person, windows.values())
+        in_force = await self.own_caps.in_force(person, self.caps)
+        caps = tuple(cap for cap in in_force if cap.window.scope is Scope.USER)
         return UsageToDate({period: spent[window] for period, window in windows.items()}, caps)
 
     async def _check_caps(self, job: Job, most: Amount) -> CapCheck:

@@ -1,4 +1,4 @@
-"""Does the outbox's work in Slack: deletes replies, offers a new answer, and mentions the asker.
+"""Does the outbox's work in Slack: deletes replies, offers a new answer, mentions the asker, and tells admins.
 
 A mention is posted once: a second try looks in Slack for the message of the first, which is known by its metadata.
 """
@@ -14,6 +14,7 @@ from bot.errors import Refused
 from bot.slack.client import only_while
 from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.format import reply_blocks
+from bot.slack.format.home import cap_notice_blocks
 from bot.slack.replies.posted import PostedReplies
 from bot.slack.replies.recovery import MessageTransport
 from bot.slack.thread_poster import ThreadPoster
@@ -101,6 +102,11 @@ class OutboxSender:
             sentence = texts.approval_asked(_mention(entry))
             blocks = reply_blocks.remark(sentence)
             await self._post(entry, still, text=sentence, blocks=blocks, metadata=metadata)
+
+    async def tell_admin(self, user_id: str, sentence: str, still: Callable[[], bool]) -> None:
+        """Sends a notice about a cap, in mrkdwn, to an admin's direct message."""
+        with only_while(still):
+            await self._threads.post(user_id, None, text=sentence, blocks=cap_notice_blocks(sentence))
 
     async def _earlier(self, entry: OutboxEntry, metadata: Json) -> str | None:
         """Returns the ts of the message that an earlier try has posted."""

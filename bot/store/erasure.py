@@ -8,12 +8,14 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import ThreadKey
+from bot.core.limits.caps import Scope
 from bot.store import retention
 from bot.store.database import completes
 from bot.store.liveness.workers import WorkerOperations
 from bot.store.predicates import in_thread, is_running
 from bot.store.schema import (
     allowed_tools,
+    caps,
     feedback,
     group_threads,
     jobs,
@@ -102,9 +104,18 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Non
     for column in (usage_totals.c.scope_id, notices.c.user_id, pane_contexts.c.user_id, feedback.c.user_id):
         this = column == user_id if user_id else sa.true()
         await connection.execute(sa.delete(column.table).where(this))
+    of_person = caps.c.scope == Scope.USER.value
+    await connection.execute(sa.delete(caps).where(of_person, caps.c.scope_id == user_id if user_id else sa.true()))
     # A direct message's channel is as good as a name.
     direct = sa.select(jobs.c.channel_id).where(jobs.c.user_id == user_id, jobs.c.channel_id.startswith("D"))
     await connection.execute(sa.delete(usage_totals).where(usage_totals.c.scope_id.in_(direct)))
+    if user_id:
+        # Notices about a cap name its owner.
+        named = sa.or_(
+            notices.c.notice.contains(f" {user_id} ", autoescape=True),
+            sa.exists(direct.where(notices.c.notice.contains(" " + jobs.c.channel_id + " ")).correlate(notices)),
+        )
+        await connection.execute(sa.delete(notices).where(named))
     for column in (tool_calls.c.decided_by, allowed_tools.c.allowed_by, thread_lines.c.user_id):
         this = column == user_id if user_id else column != ""
         await connection.execute(sa.update(column.table).where(this).values({column: ""}))

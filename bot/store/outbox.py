@@ -18,13 +18,15 @@ from bot.store.schema import outbox_entries
 _EDITING = outbox_entries.alias()
 
 
-async def add(connection: AsyncConnection, kind: OutboxKind, job_ids: Collection[int], due_at: float) -> None:
+async def add(
+    connection: AsyncConnection, kind: OutboxKind, job_ids: Collection[int], due_at: float, about: str = ""
+) -> None:
     """Adds an entry for each job, or renews one of its kind, so that a process that holds it leaves it there."""
     if not job_ids:
         return
     new = insert_into(connection, outbox_entries)
-    again = new.on_conflict_do_update(index_elements=["job_id", "kind"], set_={"due_at": due_at, "tries": 0})
-    values = [{"job_id": job_id, "kind": kind.value, "due_at": due_at} for job_id in sorted(job_ids)]
+    again = new.on_conflict_do_update(index_elements=["job_id", "kind", "about"], set_={"due_at": due_at, "tries": 0})
+    values = [{"job_id": job_id, "kind": kind.value, "about": about, "due_at": due_at} for job_id in sorted(job_ids)]
     await connection.execute(again, values)
 
 

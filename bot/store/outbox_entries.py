@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job, RecordedMessage, page_ts
-from bot.core.outbox import ABOUT_APPROVALS, BACKOFF, OUTBOX_HOLD_S, OutboxEntry, OutboxKind
+from bot.core.outbox import ABOUT_APPROVALS, ABOUT_NO_REPLY, BACKOFF, OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.tool_calls import APPROVAL_S
 from bot.store import checkpoints, outbox, recorded_answers, recorded_steps
 from bot.store.database import Operations, completes, reads, writes
@@ -101,13 +101,14 @@ class OutboxEntries(Operations):
 def _due(now: float) -> sa.Select[tuple[int]]:
     """Selects the entries that are due: of jobs that have ended, and whose reply nobody is editing.
 
-    An entry about approvals is due only while the job waits for them.
+    An entry about approvals is due only while the job waits for them; one that isn't about the reply at any time.
     """
     of_entry = jobs.c.id == outbox_entries.c.job_id
     is_about_approvals = outbox_entries.c.kind.in_(ABOUT_APPROVALS)
     in_state = sa.or_(
         sa.and_(is_about_approvals, sa.exists().where(of_entry, is_awaiting_approval())),
         sa.and_(~is_about_approvals, ~sa.exists().where(of_entry, is_live())),
+        outbox_entries.c.kind.in_(ABOUT_NO_REPLY),
     )
     longest_s = sa.case((is_about_approvals, APPROVAL_S), else_=BACKOFF.max_s)
     is_due = has_come(outbox_entries.c.due_at, now, longest_s)
@@ -130,6 +131,7 @@ async def _take(connection: AsyncConnection, limit: int, now: float) -> list[Out
     entries = sa.select(
         outbox_entries.c.id.label("entry_id"),
         outbox_entries.c.kind,
+        outbox_entries.c.about,
         outbox_entries.c.due_at,
         outbox_entries.c.tries,
         jobs,
@@ -149,6 +151,7 @@ def _entry(row: sa.Row[Any]) -> OutboxEntry:
         question=question_of(row),
         page_ts=page_ts(messages_of(row)),
         waits_until=row.waits_until,
+        about=row.about,
     )
 
 

@@ -1,7 +1,7 @@
 """Calls: each is committed as begun before it is made, so that none is made twice (core/tool_calls.py)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import FollowUp, Job, ThreadKey
 from bot.core.job import End, Piece, Status
+from bot.core.limits.caps import Cap
 from bot.core.outbox import OutboxKind
 from bot.core.tool_calls import APPROVAL_S, CallState, RecordedCall, Step
 from bot.prices import ModelPrices
@@ -24,9 +25,12 @@ from bot.store.schema import allowed_tools, jobs, steps, tool_calls
 class RecordedCalls(WorkerOperations):
     """Records an attempt's steps. A worker that lost the job, or whose version is outdated, writes nothing."""
 
-    def __init__(self, database: Database, worker: WorkerLiveness, prices: ModelPrices | None) -> None:
+    def __init__(
+        self, database: Database, worker: WorkerLiveness, prices: ModelPrices | None, caps: Sequence[Cap] = ()
+    ) -> None:
         super().__init__(database, worker)
         self._prices = prices
+        self._caps = caps
 
     @writes
     async def record(self, connection: AsyncConnection, job: Job, step: Step, end: End, piece: Piece | None) -> bool:
@@ -49,7 +53,7 @@ class RecordedCalls(WorkerOperations):
             await checkpoints.append(connection, held.worker, {job: piece})
         if step.calls:
             await connection.execute(sa.insert(tool_calls), [_values(job, call, now) for call in step.calls])
-        await record_turn(connection, job, turn_values(job.id, end, "", now, self._prices), now)
+        await record_turn(connection, job, turn_values(job.id, end, "", now, self._prices), now, self._caps)
         return True
 
     @writes

@@ -317,9 +317,11 @@ outbox_entries = sa.Table(
     sa.Column("id", RowId, primary_key=True),
     sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
+    # What the entry is about, where the job doesn't say it: the CapNotice that admins are told.
+    sa.Column("about", sa.Text, nullable=False, server_default=""),
     sa.Column("due_at", sa.Double, nullable=False),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
-    sa.UniqueConstraint("job_id", "kind"),
+    sa.UniqueConstraint("job_id", "kind", "about"),
     sqlite_autoincrement=True,
 )
 
@@ -339,6 +341,21 @@ usage_totals = sa.Table(
 )
 
 sa.Index("ix_usage_totals_day", usage_totals.c.day)
+
+# Caps that Typist admins have set for the workspace, a channel or a person, in place of those in BOT_CAPS.
+caps = sa.Table(
+    "caps",
+    metadata,
+    sa.Column("team_id", sa.Text, primary_key=True),
+    # As in usage_totals.
+    sa.Column("scope", sa.Text, primary_key=True),
+    sa.Column("scope_id", sa.Text, primary_key=True),
+    # A Period.
+    sa.Column("period", sa.Text, primary_key=True),
+    # In dollars, or else in tokens.
+    sa.Column("in_dollars", sa.Boolean, primary_key=True),
+    sa.Column("amount", sa.Double, nullable=False),
+)
 
 # Notices that people received, so that nobody gets one too often (bot/store/notices.py).
 notices = sa.Table(

@@ -1,13 +1,16 @@
 """All stores of one process, over one database."""
 
 import logging
+from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.clock import Clock
+from bot.core.limits.caps import Cap
 from bot.errors import StoreError
 from bot.prices import ModelPrices
 from bot.store.approvals import Approvals
+from bot.store.caps import CapStore
 from bot.store.channel_settings import ChannelSettingsStore
 from bot.store.database import Database
 from bot.store.engine import answered_within, create_engine, database_errors, time_of
@@ -46,6 +49,7 @@ class Stores:
         clock: Clock,
         max_per_user: int = NO_LIMIT,
         prices: ModelPrices | None = None,
+        caps: Sequence[Cap] = (),
     ) -> None:
         """Builds stores on an engine that others may use as well.
 
@@ -53,20 +57,22 @@ class Stores:
         lock: others detect the worker's death only by its silence.
         `max_per_user`: how many answers one person may have under way at once, over all processes.
         `prices`: for the usage of answers; None if no job is ended here.
+        `caps`: those of the settings, which hold where admins have set no others.
         """
         self.clock = clock
         """The time of stored times: on a server it is the server's, the same for all processes."""
         self.database = database = Database(engine, clock)
         self._worker = WorkerLiveness(database, worker, clock)
         self.queue = QuestionQueue(database, self._worker, max_per_user)
-        self.worker_queue = WorkerQueue(database, self._worker, max_per_user, prices)
+        self.worker_queue = WorkerQueue(database, self._worker, max_per_user, prices, caps)
         self.recorded_answers = RecordedAnswers(database)
         self.message_questions = MessageQuestions(database)
-        self.recorded_calls = RecordedCalls(database, self._worker, prices)
+        self.recorded_calls = RecordedCalls(database, self._worker, prices, caps)
         self.approvals = Approvals(database, self._worker)
         self.process_messages = ProcessMessages(database, self._worker)
         self.outbox = OutboxEntries(database)
         self.usage = UsageLedger(database, self._worker)
+        self.caps = CapStore(database)
         self.rate_ledger = RateLedger(database, self._worker)
         self.participants = ThreadParticipants(database)
         self.notices = Notices(database)
@@ -84,6 +90,7 @@ class Stores:
         clock: Clock,
         max_per_user: int = NO_LIMIT,
         prices: ModelPrices | None = None,
+        caps: Sequence[Cap] = (),
     ) -> "Stores":
         """Connects, migrates, and shows the other workers that this one lives. Raises StoreError."""
         engine = create_engine(database_url)
@@ -94,7 +101,7 @@ class Stores:
         except BaseException:
             await engine.dispose()
             raise
-        stores = cls(engine, worker, clock, max_per_user, prices)
+        stores = cls(engine, worker, clock, max_per_user, prices, caps)
         try:
             with database_errors():
                 await stores._worker.register()

@@ -1,16 +1,23 @@
-"""Usage totals by day."""
+"""Usage totals by day. What is counted here may use up a cap, which Typist admins are told of."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.limits.caps import (
     Amount,
+    Cap,
+    CapWindow,
     Scope,
     ScopeIds,
     day_of,
+    first_day,
+    passed_marks,
 )
+from bot.core.outbox import OutboxKind
+from bot.store import caps, notices, outbox
 from bot.store.rows import insert_into
 from bot.store.schema import usage_totals
 
@@ -18,17 +25,63 @@ DAYS_KEPT = 62
 """The longest period is a month."""
 
 
-async def count(connection: AsyncConnection, turns: Iterable[tuple[ScopeIds, Mapping[str, Any]]], now: float) -> None:
-    """Adds the usage of turns to the totals, in the same order in all processes, which prevents deadlocks."""
+Counted = tuple[ScopeIds, Mapping[str, Any]]
+"""A turn's row, and whom it counts for."""
+
+
+async def count(connection: AsyncConnection, turns: Sequence[Counted], now: float, defaults: Sequence[Cap]) -> None:
+    """Adds the usage of turns to the totals, and has the outbox tell Typist admins of marks that it has passed.
+
+    `defaults`: the caps that hold where admins have set no others.
+    """
+    with_tokens = [(scope_ids, turn) for scope_ids, turn in turns if _tokens(turn)]
+    if not with_tokens:
+        return
+    await _add(connection, with_tokens, now)
+    for scope_ids, job_id in {scope_ids: turn["job_id"] for scope_ids, turn in with_tokens}.items():
+        await _tell_admins(connection, scope_ids, job_id, now, defaults)
+
+
+async def used(
+    connection: AsyncConnection, scope_ids: ScopeIds, windows: Collection[CapWindow], now: float
+) -> dict[CapWindow, Amount]:
+    """Returns the usage in each window until now."""
+    amounts = {}
+    for window in windows:
+        where = (
+            usage_totals.c.team_id == scope_ids.team_id,
+            usage_totals.c.scope == window.scope.value,
+            usage_totals.c.scope_id == scope_ids.id_of(window.scope),
+            usage_totals.c.day >= first_day(window.period, now),
+        )
+        amounts[window] = await added_up(connection, usage_totals.c.tokens, usage_totals.c.cost_usd, where)
+    return amounts
+
+
+async def added_up(
+    connection: AsyncConnection,
+    tokens: sa.Column[int],
+    cost_usd: sa.Column[float],
+    where: Sequence[sa.ColumnElement[bool]],
+) -> Amount:
+    """Returns the sum of two columns."""
+    total = sa.select(sa.func.sum(tokens), sa.func.sum(cost_usd)).where(*where)
+    summed = (await connection.execute(total)).one()
+    return Amount(int(summed[0] or 0), float(summed[1] or 0.0))
+
+
+def _tokens(turn: Mapping[str, Any]) -> int:
+    return (turn["input_tokens"] or 0) + (turn["output_tokens"] or 0)
+
+
+async def _add(connection: AsyncConnection, turns: Iterable[Counted], now: float) -> None:
+    """Adds to the totals, in the same order in all processes, which prevents deadlocks."""
     sums: dict[tuple[str, str, str], Amount] = {}
     for scope_ids, turn in turns:
-        tokens = (turn["input_tokens"] or 0) + (turn["output_tokens"] or 0)
-        for scope in Scope if tokens else ():
+        for scope in Scope:
             key = (scope_ids.team_id, scope.value, scope_ids.id_of(scope))
             before = sums.get(key, Amount())
-            sums[key] = Amount(before.tokens + tokens, before.cost_usd + (turn["cost_usd"] or 0.0))
-    if not sums:
-        return
+            sums[key] = Amount(before.tokens + _tokens(turn), before.cost_usd + (turn["cost_usd"] or 0.0))
     names = ("team_id", "scope", "scope_id")
     rows = [
         {
@@ -42,3 +95,20 @@ async def count(connection: AsyncConnection, turns: Iterable[tuple[ScopeIds, Map
     add = insert_into(connection, usage_totals)
     more = {name: usage_totals.c[name] + add.excluded[name] for name in ("tokens", "cost_usd")}
     await connection.execute(add.on_conflict_do_update(index_elements=list(usage_totals.primary_key), set_=more), rows)
+
+
+async def _tell_admins(
+    connection: AsyncConnection, scope_ids: ScopeIds, job_id: int, now: float, defaults: Sequence[Cap]
+) -> None:
+    """Adds an outbox entry for each cap whose usage has passed a mark, once over all processes.
+
+    The totals that were just written stay locked until this transaction ends, so no other one passes the same mark.
+    """
+    in_force = await caps.in_force(connection, scope_ids, defaults)
+    amounts = await used(connection, scope_ids, {cap.window for cap in in_force}, now)
+    for cap in in_force:
+        passed = passed_marks(cap, amounts[cap.window], scope_ids.id_of(cap.window.scope), now)
+        new = [notice for notice in passed if await notices.claim(connection, scope_ids.team_id, "", str(notice), now)]
+        if new:
+            # At 100%, nobody needs to hear of 80%.
+            await outbox.add(connection, OutboxKind.TELL_ADMINS, [job_id], now, str(new[-1]))

@@ -28,6 +28,7 @@ NAMES_A_PERSON = {
     "tool_calls.decided_by",
     "allowed_tools.allowed_by",
     "usage_totals.scope_id",
+    "caps.scope_id",
     "notices.user_id",
     "feedback.user_id",
     "pane_contexts.user_id",
@@ -50,7 +51,7 @@ CODES = {
         "allowed_tools.definition_hash",
     ),
     *("tool_pins.tool", "tool_pins.definition_hash", "channel_settings.model", "channel_settings.mcp_servers"),
-    "learned_budgets.budget",
+    *("learned_budgets.budget", "outbox_entries.about", "caps.scope", "caps.period"),
 }
 PLACES = {"team_id", "channel_id", "thread_ts"}
 ADMINS_SETTINGS = {"channel_settings.system_prompt", "tool_pins.definition"}
@@ -114,6 +115,7 @@ FIXED: Mapping[str, Any] = {
         "answered_with": None,
     },
     "usage_totals": lambda owner, number: {"scope": "user", "day": number},
+    "caps": lambda owner, number: {"scope": "user"},
     "tool_calls": lambda owner, number: {"index": 0},
     "message_questions": lambda owner, number: {"user_id": PERSON if owner == "theirs" else OTHER},
 }

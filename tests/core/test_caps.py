@@ -8,20 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.core import texts
 from bot.core.limits.caps import (
     Amount,
     Cap,
     CapCheck,
+    CapNotice,
     CapWindow,
     Period,
     Scope,
     ScopeIds,
     cap_reached_text,
+    caps_in_force,
     check_caps,
     day_of,
     first_day,
     format_day,
+    notice_text,
     parse_caps,
+    passed_marks,
     warning,
     warning_key,
 )
@@ -132,8 +137,8 @@ def test_days_and_months_are_in_utc() -> None:
         ),
     ],
 )
-def test_cap_that_is_used_up_says_when_it_resets(cap: Cap, now: float, sentence: str) -> None:
-    assert cap_reached_text(cap, now) == sentence
+def test_cap_that_is_used_up_says_when_it_resets_and_whom_to_ask(cap: Cap, now: float, sentence: str) -> None:
+    assert cap_reached_text(cap, now) == f"{sentence} {texts.ASK_FOR_QUOTA}"
 
 
 @pytest.mark.parametrize(("tokens", "part"), [(0, None), (799, None), (800, "80%"), (999, "99%"), (1_500, "100%")])
@@ -150,3 +155,43 @@ def test_each_cap_and_period_has_its_own_warning_key() -> None:
         len({warning_key(TOKENS, ADA, NOON), warning_key(dollars, ADA, NOON), warning_key(TOKENS, ADA, tomorrow)}) == 3
     )
     assert warning_key(TOKENS, ADA, NOON) == warning_key(TOKENS, ADA, NOON + 3_600)
+
+
+def test_own_cap_replaces_the_default_of_its_window_and_unit() -> None:
+    defaults = parse_caps("user/day=1000tokens,user/day=1usd,workspace/month=500usd")
+    own = parse_caps("user/day=5000tokens,channel/day=2usd")
+    expected = parse_caps("user/day=5000tokens,user/day=1usd,workspace/month=500usd,channel/day=2usd")
+    assert caps_in_force(defaults, own) == expected
+
+
+@pytest.mark.parametrize(
+    ("tokens", "marks"), [(0, []), (799, []), (800, [80]), (999, [80]), (1_000, [80, 100]), (9_000, [80, 100])]
+)
+def test_marks_are_80_and_100_percent(tokens: int, marks: list[int]) -> None:
+    passed = passed_marks(TOKENS, Amount(tokens), "UADA", NOON)
+    assert [notice.percent for notice in passed] == marks
+    assert {notice.month for notice in passed} <= {"2026-11"}
+
+
+@given(
+    limit=st.floats(0.000001, 1e12) | st.integers(1, 10**12).map(float),
+    in_dollars=st.booleans(),
+    scope=st.sampled_from(Scope),
+    period=st.sampled_from(Period),
+)
+def test_notice_is_read_back_from_its_text(limit: float, in_dollars: bool, scope: Scope, period: Period) -> None:
+    notice = CapNotice(Cap(CapWindow(scope, period), limit, in_dollars), "U0ADA", 80, "2026-11")
+    assert CapNotice.parse(str(notice)) == notice
+
+
+@pytest.mark.parametrize(
+    ("cap", "owner", "percent", "sentence"),
+    [
+        ("user/day=1000tokens", "U1", 80, "80% of <@U1>'s quota of 1,000 tokens per day is used. It resets on Nov"),
+        ("channel/month=20usd", "C1", 100, "<#C1>'s quota of $20 per month is used up. It resets on December 1 at"),
+        ("workspace/month=20usd", "T1", 100, "The workspace's quota of $20 per month is used up. It resets on"),
+    ],
+)
+def test_admins_read_whose_quota_is_used(cap: str, owner: str, percent: int, sentence: str) -> None:
+    [parsed] = parse_caps(cap)
+    assert notice_text(CapNotice(parsed, owner, percent, "2026-11"), NOON).startswith(sentence)

@@ -21,6 +21,8 @@ SENTENCES = {
     **{name: text for name, text in CONSTANTS.items() if text.endswith(".")},
     **{f"failure {failure}": texts.model_failure(failure, "openai/test") for failure in texts.MODEL_FAILURES},
     **{f"denial {denial.name}": denial.value for denial in Denial},
+    "quota not a number": texts.quota_not_a_number(in_dollars=True),
+    "quota needs prices": texts.quota_needs_prices(["own/model"]),
     "quota used up": texts.quota_used_up(texts.quota("user", texts.tokens(1_000), "day"), date(2026, 11, 21)),
     "prompt too long": texts.prompt_too_long(2_001, 2_000),
 }

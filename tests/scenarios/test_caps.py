@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from itertools import cycle, islice
 
 import pytest
@@ -40,7 +41,7 @@ async def test_person_is_warned_once_and_then_told_when_the_cap_resets(stage: St
         for _ in range(2):
             (sentence,) = await stage.answers("general", await stage.mention())
             assert sentence.startswith(f"Your quota of {limit:,} tokens per day is used up. It resets on ")
-            assert sentence.endswith(" at 00:00 UTC.")
+            assert sentence.endswith(f" at 00:00 UTC. {texts.ASK_FOR_QUOTA}")
         assert await stage.answers("general", await stage.mention(user="grace")) == [WORDS.rstrip()]
     assert [(user, text.partition(". ")[0]) for user, text in ephemerals(stage)] == [
         ("U0ADA", f"100% of your quota of {limit:,} tokens per day is used")
@@ -92,6 +93,29 @@ async def test_dollars_are_capped_too(stage: Stage, settings: Settings) -> None:
         await stage.answers("general", await stage.mention())
         (sentence,) = await stage.answers("general", await stage.mention())
     assert sentence.startswith("Your quota of $0.001 per day is used up.")
+
+
+async def test_each_admin_is_told_once_at_80_and_once_at_100_percent(stage: Stage, settings: Settings) -> None:
+    limit = USED_TOKENS * 6 // 5
+    caps, admins = parse_caps(f"workspace/month={limit}tokens"), frozenset({"U0GRACE", "U0ALAN"})
+    # Slack doesn't take the first message to one of them at once.
+    stage.sandbox.faults.start("internal_error", method="chat.postMessage", containing="U0ALAN", times=1)
+
+    def told(name: str) -> list[str]:
+        return [message.text for message in stage.bots(stage.sandbox.dm(name))]
+
+    def all_told(times: int) -> bool:
+        return len(told("grace")) == len(told("alan")) == times
+
+    async with running(replace(settings, caps=caps, admins=admins)):
+        for times in (1, 2, 2):
+            await stage.answers("general", await stage.mention())
+            await stage.sandbox.wait_for(partial(all_told, times), 120)
+    for name in ("grace", "alan"):
+        nearly, up = told(name)
+        assert nearly.startswith(f"80% of the workspace's quota of {limit:,} tokens per month is used. It resets on ")
+        assert up.startswith(f"The workspace's quota of {limit:,} tokens per month is used up. It resets on ")
+    assert not stage.bots(stage.sandbox.dm("ada"))
 
 
 BROKEN_OFF = {

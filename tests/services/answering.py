@@ -295,7 +295,9 @@ class AnsweringStage:
                 AccessRules(), self.accounts, self.accounts, stores.notices, stores.bot_questions
             ),
             token_refused=lambda: self.accounts.token_refused,
-            quota=Quota((), (MODEL,), 1_000, ModelPrices(), stores.usage, stores.notices, self.accounts, self.clock),
+            quota=Quota(
+                (), (MODEL,), 1_000, ModelPrices(), stores.usage, stores.caps, stores.notices, self.accounts, self.clock
+            ),
             pane=AssistantPane(
                 stores.notices,
                 stores.pane_context,

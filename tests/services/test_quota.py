@@ -48,7 +48,10 @@ async def used(stores: Stores, question: Question, tokens: int) -> None:
 def quota_of(stores: Stores, caps: str, accounts: Accounts, models: tuple[str, ...] = (MODEL,)) -> Quota:
     ledger = stores.usage
     clock = stores.database.clock
-    return Quota(parse_caps(caps), models, MAX_OUTPUT_TOKENS, ModelPrices(), ledger, stores.notices, accounts, clock)
+    own = stores.caps
+    return Quota(
+        parse_caps(caps), models, MAX_OUTPUT_TOKENS, ModelPrices(), ledger, own, stores.notices, accounts, clock
+    )
 
 
 async def warned(quota: Quota, question: Question) -> None:

@@ -8,12 +8,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 
 from bot.core import texts
 
 WARN_AT = 0.8
 """The part of a cap from which on Typist warns the person."""
+MARKS = (80, 100)
+"""The percentages of a cap that Typist admins are told of."""
 
 _CAP = re.compile(r"(user|channel|workspace)/(day|month)=(\d+(?:\.\d+)?) ?(tokens|usd)")
 _FORM = "must list caps such as user/day=200000tokens or channel/month=20usd (user, channel or workspace; day or month)"
@@ -80,6 +83,12 @@ class Cap:
         return min(100, int(100 * self.used_by(amount) / self.limit))
 
     @property
+    def setting(self) -> str:
+        """The cap as BOT_CAPS writes it, such as "user/day=200000tokens"."""
+        limit = format(Decimal(str(self.limit)).normalize(), "f")
+        return f"{self.window.scope}/{self.window.period}={limit}{'usd' if self.in_dollars else 'tokens'}"
+
+    @property
     def limit_text(self) -> str:
         """The limit with its unit, for people."""
         return texts.dollars(self.limit) if self.in_dollars else texts.tokens(self.limit)
@@ -87,6 +96,45 @@ class Cap:
     def __str__(self) -> str:
         """Names the cap for the person it limits: "your quota of 200,000 tokens per day"."""
         return texts.quota(self.window.scope, self.limit_text, self.window.period)
+
+
+@dataclass(frozen=True, slots=True)
+class CapOwner:
+    """The workspace, a channel or a person that has caps of its own; the ID of a workspace is its team's."""
+
+    scope: Scope
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCap:
+    """A cap that Typist admins have set, with what is used of it."""
+
+    owner: CapOwner
+    cap: Cap
+    used: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class CapNotice:
+    """What Typist admins are told once: that a cap is used up to a mark. A cap with another limit is another cap."""
+
+    cap: Cap
+    owner_id: str
+    percent: int
+    """One of MARKS."""
+    month: str
+    """Such as "2026-11". A daily cap is mentioned once a month, too: many people reach theirs each day."""
+
+    def __str__(self) -> str:
+        return f"{self.percent}% {self.cap.setting} {self.owner_id} {self.month}"
+
+    @classmethod
+    def parse(cls, text: str) -> "CapNotice":
+        """Returns the notice that `str` gave. Raises ValueError."""
+        percent, setting, owner_id, month = text.split(" ")
+        [cap] = parse_caps(setting)
+        return cls(cap, owner_id, int(percent.removesuffix("%")), month)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +168,21 @@ def parse_caps(text: str) -> tuple[Cap, ...]:
     return tuple(caps.values())
 
 
+def caps_in_force(defaults: Sequence[Cap], own: Sequence[Cap]) -> tuple[Cap, ...]:
+    """Returns the caps on an answer: each one that its person, channel or workspace has of its own replaces a default.
+
+    All of them count, so the one that leaves least decides.
+    """
+    return tuple({(cap.window, cap.in_dollars): cap for cap in (*defaults, *own)}.values())
+
+
+def passed_marks(cap: Cap, used: Amount, owner_id: str, now: float) -> list[CapNotice]:
+    """Returns a notice for each mark that the usage has passed."""
+    month = format_day(first_day(Period.MONTH, now)).rpartition("-")[0]
+    part = 100 * cap.used_by(used) / cap.limit
+    return [CapNotice(cap, owner_id, percent, month) for percent in MARKS if part >= percent]
+
+
 def check_caps(caps: Sequence[Cap], used: Mapping[CapWindow, Amount], reserved: Mapping[Scope, Amount]) -> CapCheck:
     """Returns whether an answer may begin, by what is used and reserved."""
     fully_reserved = None
@@ -145,7 +208,7 @@ def first_day(period: Period, now: float) -> int:
 
 def cap_reached_text(cap: Cap, now: float) -> str:
     """Returns the sentence that the asker reads in place of an answer."""
-    return texts.quota_used_up(str(cap), _next_reset(cap, now))
+    return f"{texts.quota_used_up(str(cap), _next_reset(cap, now))} {texts.ASK_FOR_QUOTA}"
 
 
 def warning(cap: Cap, used: Amount, now: float) -> str | None:
@@ -160,6 +223,16 @@ def warning_key(cap: Cap, scope_ids: ScopeIds, now: float) -> str:
     scope, period = cap.window.scope, cap.window.period
     unit = "usd" if cap.in_dollars else "tokens"
     return f"cap {scope}/{period} {unit} {scope_ids.id_of(scope)} {_date(first_day(period, now))}"
+
+
+def notice_text(notice: CapNotice, now: float) -> str:
+    """Returns the sentence that Typist admins read, in mrkdwn."""
+    cap = notice.cap
+    quota = texts.quota_of(cap.window.scope, notice.owner_id, cap.limit_text, cap.window.period)
+    resets = _next_reset(cap, now)
+    if notice.percent == MARKS[-1]:
+        return texts.quota_used_up(quota, resets)
+    return texts.quota_nearly_used(quota, notice.percent, resets)
 
 
 def _next_reset(cap: Cap, now: float) -> date:

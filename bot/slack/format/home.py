@@ -29,6 +29,11 @@ def home_view(view: HomeView) -> Json:
     return home(blocks + (_admin_blocks(view.workspace) if view.workspace else []))
 
 
+def cap_notice_blocks(sentence: str) -> list[Json]:
+    """Returns the blocks of a notice to Typist admins, in mrkdwn."""
+    return [section(mrkdwn(sentence)), context(plain_text(texts.QUOTAS_ARE_SET_IN_HOME))]
+
+
 def denied_view(denial: Denial) -> Json:
     """Returns the view of a person without access."""
     return home([header("Typist"), section(plain_text(denial))])

@@ -30,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
 from bot.core.job import Spent, Status
+from bot.core.limits.caps import Cap
 from bot.prices import ModelPrices
 from bot.store import checkpoints, outbox, recorded_answers, recorded_steps, usage_totals
 from bot.store.liveness.failure_detector import Observation
@@ -138,6 +139,7 @@ async def take_over(
     limit: int,
     now: float,
     prices: ModelPrices | None,
+    caps: Sequence[Cap] = (),
 ) -> list[Job]:
     """Claims the oldest jobs of dead workers, as long as these have not sent a heartbeat since they were observed."""
     spent = await _spent_by(connection, dead)
@@ -158,7 +160,7 @@ async def take_over(
         .returning(jobs)
     )
     claimed = _oldest_first((await connection.execute(taken)).all())
-    await _record_interrupted(connection, claimed, spent, now, prices)
+    await _record_interrupted(connection, claimed, spent, now, prices, caps)
     await _remove_idle(connection, list(spent))
     return await _with_records(connection, claimed)
 
@@ -186,7 +188,12 @@ async def _spent_by(connection: AsyncConnection, dead: Mapping[str, Observation]
 
 
 async def _record_interrupted(
-    connection: AsyncConnection, claimed: Sequence[Job], spent: Tokens, now: float, prices: ModelPrices | None
+    connection: AsyncConnection,
+    claimed: Sequence[Job],
+    spent: Tokens,
+    now: float,
+    prices: ModelPrices | None,
+    caps: Sequence[Cap],
 ) -> None:
     """Records a turn for each interrupted attempt, with its usage."""
     used = {
@@ -202,9 +209,8 @@ async def _record_interrupted(
     }
     if interrupted:
         await connection.execute(sa.insert(turns), list(interrupted.values()))
-        await usage_totals.count(
-            connection, [(scope_ids_of(job.question), turn) for job, turn in interrupted.items()], now
-        )
+        counted_turns = [(scope_ids_of(job.question), turn) for job, turn in interrupted.items()]
+        await usage_totals.count(connection, counted_turns, now, caps)
 
 
 def spent_values(claimed: Mapping[Job, Spent]) -> dict[str, Any]:

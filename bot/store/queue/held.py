@@ -1,6 +1,6 @@
 """A job that a worker holds, and the fence around all that the worker writes about it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
+from bot.core.limits.caps import Cap
 from bot.store import usage_totals
 from bot.store.predicates import is_running
 from bot.store.rows import scope_ids_of
@@ -37,7 +38,9 @@ class Held:
         return sa.update(jobs).where(*self.is_ours)
 
 
-async def record_turn(connection: AsyncConnection, job: Job, turn: Mapping[str, Any], now: float) -> None:
-    """Adds an attempt's or a step's turn, and counts its usage."""
+async def record_turn(
+    connection: AsyncConnection, job: Job, turn: Mapping[str, Any], now: float, caps: Sequence[Cap]
+) -> None:
+    """Adds an attempt's or a step's turn, and counts its usage. `caps`: as in usage_totals.count."""
     await connection.execute(sa.insert(turns), turn)
-    await usage_totals.count(connection, [(scope_ids_of(job.question), turn)], now)
+    await usage_totals.count(connection, [(scope_ids_of(job.question), turn)], now, caps)

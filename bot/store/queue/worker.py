@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job, RecordedMessage
 from bot.core.job import End, Piece, Pulse, Spent, Status
+from bot.core.limits.caps import Cap
 from bot.core.outbox import ABOUT_APPROVALS, OutboxKind, wait_s
 from bot.prices import ModelPrices
 from bot.store import checkpoints, outbox, recorded_answers, recorded_steps
@@ -38,12 +39,18 @@ class WorkerQueue(WorkerOperations):
     """
 
     def __init__(
-        self, database: Database, worker: WorkerLiveness, max_per_user: int, prices: ModelPrices | None
+        self,
+        database: Database,
+        worker: WorkerLiveness,
+        max_per_user: int,
+        prices: ModelPrices | None,
+        caps: Sequence[Cap],
     ) -> None:
         """`max_per_user`: how many answers one person may have under way at once, over all processes."""
         super().__init__(database, worker)
         self._max_per_user = max_per_user
         self._prices = prices
+        self._caps = caps
         self._spent: Mapping[Job, Spent] = {}
         self._claiming = asyncio.Lock()
         self._handed_out: set[tuple[int, int]] = set()
@@ -172,7 +179,7 @@ class WorkerQueue(WorkerOperations):
             is_released = (await connection.execute(released)).rowcount > 0
             if is_released and spent != Spent() and not await recorded_steps.counted(connection, {job.id: spent}):
                 turn = interrupted_values(job.id, spent, self._now(), self._prices)
-                await record_turn(connection, job, turn, self._now())
+                await record_turn(connection, job, turn, self._now(), self._caps)
             if is_released:
                 await self._worker.wake_others(connection)
         self._handed_out.discard((job.id, job.attempts))
@@ -192,7 +199,9 @@ class WorkerQueue(WorkerOperations):
         if not dead:
             return []
         async with self._database.begin_write() as connection:
-            return await claim.take_over(connection, self._worker.name, dead, limit, self._now(), self._prices)
+            return await claim.take_over(
+                connection, self._worker.name, dead, limit, self._now(), self._prices, self._caps
+            )
 
     async def _claim_ready(self, limit: int) -> list[Job]:
         if limit <= 0:
@@ -233,7 +242,7 @@ class WorkerQueue(WorkerOperations):
                 await recorded_answers.join(connection, job)
             if row.answer_deleted:
                 end, text = replace(end, sources=()), ""
-            await record_turn(connection, job, turn_values(job.id, end, text, now, self._prices), now)
+            await record_turn(connection, job, turn_values(job.id, end, text, now, self._prices), now, self._caps)
         return row
 
     async def _leave(

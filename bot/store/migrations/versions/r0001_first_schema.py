@@ -36,6 +36,7 @@ def upgrade() -> None:
     _create_group_threads()
     _create_thread_lines()
     _create_usage_totals()
+    _create_caps()
     _create_notices()
     _create_feedback()
     _create_channel_settings()
@@ -233,11 +234,12 @@ def _create_outbox_entries() -> None:
         sa.Column("id", _ROW_ID, nullable=False),
         sa.Column("job_id", _ROW_ID, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("about", sa.Text, nullable=False, server_default=""),
         sa.Column("due_at", sa.Double, nullable=False),
         sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("id", name="pk_outbox_entries"),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_outbox_entries_job_id", ondelete="CASCADE"),
-        sa.UniqueConstraint("job_id", "kind", name="uq_outbox_entries_job_id_kind"),
+        sa.UniqueConstraint("job_id", "kind", "about", name="uq_outbox_entries_job_id_kind_about"),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_outbox_entries_due_at", "outbox_entries", ["due_at"])
@@ -301,6 +303,19 @@ def _create_usage_totals() -> None:
         sa.PrimaryKeyConstraint("team_id", "scope", "scope_id", "day", name="pk_usage_totals"),
     )
     op.create_index("ix_usage_totals_day", "usage_totals", ["day"])
+
+
+def _create_caps() -> None:
+    op.create_table(
+        "caps",
+        sa.Column("team_id", sa.Text, nullable=False),
+        sa.Column("scope", sa.Text, nullable=False),
+        sa.Column("scope_id", sa.Text, nullable=False),
+        sa.Column("period", sa.Text, nullable=False),
+        sa.Column("in_dollars", sa.Boolean, nullable=False),
+        sa.Column("amount", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("team_id", "scope", "scope_id", "period", "in_dollars", name="pk_caps"),
+    )
 
 
 def _create_notices() -> None:
