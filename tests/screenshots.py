@@ -95,6 +95,7 @@ ISSUE = {
     "body": "The job ends with exit code 137.\n\n- Since: Tuesday, 02:00 UTC\n- Log: OOMKilled",
     "labels": ["bug"],
 }
+CREATE_ISSUE = tool("create_issue", "Creates an issue in a repository.", title="Create an issue")
 ASKED = "We could give every service its own database."
 EDITED = "a database for each service, what would that bring?"
 SHORT_ANSWER = (
@@ -126,7 +127,7 @@ async def main() -> None:
             await take_home(browser, sandbox)
         with tempfile.TemporaryDirectory() as folder:
             server = RawServer(Path(folder) / "issues.json")
-            server.script([tool("create_issue")], {"create_issue": text_result("Created #212.")})
+            server.script([CREATE_ISSUE], {"create_issue": text_result("Created #212.")})
             mcp = McpSetup((server.config("issues"),), in_direct_messages=("issues",))
             async with bot_in(manifest(), calls(FILING, ("issues__create_issue", ISSUE)), mcp=mcp) as sandbox:
                 await take_approval(browser, sandbox)

@@ -150,5 +150,6 @@ def _confirmed(name: str, tool: SeenTool) -> bool:
 
 def _pretty(definition: str) -> str:
     """Returns a definition on several lines, in ASCII: what a terminal would hide or obey shows as an escape."""
-    name, description, parameters = json.loads(definition)
-    return json.dumps({"name": name, "description": description, "parameters": parameters}, indent=2)
+    name, description, parameters, title = json.loads(definition)
+    shown = {"name": name, "title": title, "description": description, "parameters": parameters}
+    return json.dumps(shown, indent=2)

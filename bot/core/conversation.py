@@ -319,7 +319,7 @@ class ToolDefinition:
     parameters: Mapping[str, Any] = field(repr=False)
     """The JSON Schema of its arguments."""
     definition_hash: str = ""
-    """Identifies what an admin has agreed to: name, description and parameters."""
+    """Identifies what an admin has agreed to: name, title, description and parameters."""
     origins: Origins = field(default=TOOL, compare=False)
     """OURS if it is our own, or if an admin has read it and agreed to it."""
     rule: ToolRule = field(default=ToolRule(Permission.ASK), compare=False)

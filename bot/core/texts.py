@@ -14,7 +14,7 @@ The lines of `typist check` are in `core/check_texts.py`. Other messages for ope
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 
 from bot.errors import EndReason, NotShown, ProviderError, TypistError
 
@@ -60,14 +60,35 @@ def running(tool: str) -> str:
     return f"Running {tool}…"
 
 
-def asking_for(tool: str) -> str:
-    """Names the tool whose call a person has to decide about."""
-    return f"Run {tool}?"
+ASKING_FOR = "Run "
+"""Stands before the title of a tool whose call a person has to decide about."""
+NO_ARGUMENTS = "No arguments."
+
+
+def described_by(server: str) -> str:
+    """Stands before what a server says about its tool, which are its own words."""
+    return f"{server} says: "
 
 
 def arguments_cut(shown: int, chars: int) -> str:
     """Says that arguments are longer than what is shown of them, in characters."""
     return f"This shows {shown:,} of {chars:,} characters. Press Show all to read them and to approve."
+
+
+def acts_as(server: str) -> str:
+    """Says whose credentials a tool acts with: those in the file of BOT_MCP_CONFIG, the same for all askers."""
+    return f"{server} acts with the credentials that a Typist admin gave it, not with yours. "
+
+
+WAITS_UNTIL = "You can decide until "
+"""Stands before a time and a period."""
+TIME_FORMAT = "{date_short_pretty} at {time}"
+"""Slack puts in the time in the reader's language and time zone."""
+
+
+def time_in_utc(time: datetime) -> str:
+    """Stands in place of a time that Slack can't show in the reader's time zone."""
+    return f"{time:%B} {time.day} at {time:%H:%M} UTC"
 
 
 def mixed_scripts(words: Sequence[str]) -> str:
@@ -147,6 +168,7 @@ APPROVE = "Approve"
 DENY = "Deny"
 ALLOW_ALWAYS = "Always allow"
 SHOW_ALL = "Show all"
+SHOW_JSON = "Show JSON"
 DETAILS = "Details"
 ARGUMENTS_TITLE = "Arguments"
 CLOSE_DETAILS = "Close"

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from bot.core.tools import NO_CLAIMS, Claims
 from bot.core.trust import UNKNOWN, Origins
 
 Item = Mapping[str, Any]
@@ -83,6 +84,8 @@ class RecordedCall:
     decision: Decision | None = None
     decided_by: str = ""
     """The person who decided; "" if nobody was asked, or nobody decided."""
+    claims: Claims = field(default=NO_CLAIMS, compare=False)
+    """What the server says about the tool, in the definition that an approval is for."""
 
     @property
     def key(self) -> tuple[int, int]:

@@ -4,6 +4,8 @@ What a tool returns is untrusted. It reaches the model as data between two marks
 can't know, and without characters that hide or reorder text.
 """
 
+import json
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -14,6 +16,9 @@ SEPARATOR = "__"
 MAX_RESULT_CHARS = 20_000
 """About 5,000 tokens. Each later step of the answer pays for them again."""
 MAX_LABEL_CHARS = 100
+MAX_TITLE_CHARS = 80
+MAX_CLAIM_CHARS = 200
+"""How much of a description's first line people are shown."""
 SLACK = "slack"
 """The owner of Typist's own tools, as an MCP server is of its tools."""
 NOT_KEPT = "What this call returned may not be kept. Make the call again if you need it."
@@ -46,9 +51,22 @@ class Pin:
 
     definition_hash: str
     definition: str = field(repr=False)
-    """As JSON: what the server said when it was agreed to."""
+    """As JSON: what the server said when it was agreed to. A list of name, description, parameters and title."""
     by_admin: bool = False
     """Whether an admin has read it; else its server's first list had it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a server says about its tool to people. It may be wrong or hostile: show it as the server's words only."""
+
+    title: str = field(default="", repr=False)
+    """One line; "" if the server gives none."""
+    description: str = field(default="", repr=False)
+    """The first line of its description; "" if there is none."""
+
+
+NO_CLAIMS = Claims()
 
 
 class CallOutcome(StrEnum):
@@ -96,6 +114,25 @@ def label_of(name: str) -> str:
     return label if len(label) <= MAX_LABEL_CHARS else f"{label[:MAX_LABEL_CHARS]}…"
 
 
+def title_of(name: str) -> str:
+    """Returns a tool's name as words, for a tool whose server gives it no title: notes__add_item becomes Add item."""
+    words = _BETWEEN_WORDS.sub(" ", label_of(name).partition(".")[2]).strip()
+    return words[:1].upper() + words[1:] or label_of(name)
+
+
+def claims_in(definition: str) -> Claims:
+    """Returns what a pinned definition says to people, each in one line that hides nothing."""
+    _, description, _, title = json.loads(definition)
+    lines = filter(None, map(str.strip, description.splitlines()))
+    return Claims(_in_line(title, MAX_TITLE_CHARS), _in_line(next(lines, ""), MAX_CLAIM_CHARS))
+
+
+def _in_line(text: str, limit: int) -> str:
+    line = escaped(" ".join(text.split()))
+    return line if len(line) <= limit else f"{line[:limit]}…"
+
+
+_BETWEEN_WORDS = re.compile(r"[_-]+|(?<=[a-z0-9])(?=[A-Z])")
 _NOT_IN_NAMES = regex.compile("[^A-Za-z0-9._-]")
 _HIDDEN = regex.compile(
     r"[[\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\ufff9-\ufffb]"

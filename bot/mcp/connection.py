@@ -16,7 +16,7 @@ import httpx2
 from mcp import Client, MCPError
 from mcp.client import Transport
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import CONNECTION_CLOSED
+from mcp_types import CONNECTION_CLOSED, Tool
 
 from bot.clock import Clock
 from bot.core import check_texts
@@ -201,7 +201,7 @@ async def _list(client: Client) -> tuple[ListedTool, ...]:
         page = await client.list_tools(cursor=cursor)
         if len(tools) + len(page.tools) > MAX_LISTED_TOOLS:
             raise TooManyTools
-        listed = [ListedTool(tool.name, tool.description or "", tool.input_schema) for tool in page.tools]
+        listed = [ListedTool(tool.name, tool.description or "", tool.input_schema, _title(tool)) for tool in page.tools]
         tools += listed
         chars += sum(len(tool.canonical) for tool in listed)
         if chars > MAX_MESSAGE_BYTES:
@@ -210,6 +210,10 @@ async def _list(client: Client) -> tuple[ListedTool, ...]:
         if cursor is None:
             break
     return tuple(tools)
+
+
+def _title(tool: Tool) -> str:
+    return tool.title or (tool.annotations.title if tool.annotations else None) or ""
 
 
 def _first_of(error: BaseException) -> BaseException:

@@ -1,7 +1,8 @@
 """Tools as their servers describe them, and as a model may be offered them: named, hashed, capped, and visible.
 
-A description is text by somebody else that the model reads as part of its instructions. So an admin agrees to it: the
-hash of all that the server said is pinned (bot/store/tool_pins.py), and what has changed since isn't offered.
+A description is text by somebody else that the model reads as part of its instructions, and a title is read by people
+who approve calls. So an admin agrees to them: the hash of all that the server said is pinned (bot/store/tool_pins.py),
+and what has changed since isn't offered.
 """
 
 import hashlib
@@ -31,11 +32,14 @@ class ListedTool:
     name: str
     description: str = field(repr=False)
     parameters: Mapping[str, Any] = field(repr=False)
+    title: str = field(default="", repr=False)
+    """For people who approve its calls; "" if the server gives none."""
 
     @property
     def canonical(self) -> str:
         """All that an admin agrees to, as JSON that doesn't depend on the order of keys."""
-        return json.dumps([self.name, self.description, self.parameters], sort_keys=True, separators=(",", ":"))
+        whole = [self.name, self.description, self.parameters, self.title]
+        return json.dumps(whole, sort_keys=True, separators=(",", ":"))
 
     @property
     def hash(self) -> str:

@@ -64,7 +64,7 @@ from bot.core.reply.messages import NOTHING_SHOWN
 from bot.core.reply.resuming import Seam
 from bot.core.step_turns import items_of, with_room, with_steps
 from bot.core.stream import MAX_SEARCHES, Completion, FinishReason, Searching
-from bot.core.tool_calls import Step
+from bot.core.tool_calls import APPROVAL_S, Step
 from bot.errors import CapReached, EndReason, NotShown, ProviderError, StoreError, TypistError, trace_of
 from bot.prices import ModelPrices
 from bot.providers.models import Models, Provider
@@ -319,7 +319,7 @@ class Answering:
             return
         step = answer.steps[-1]
         calls = await self.tool_calls.make(job, step.step_no, offer, partial(self._show_tool, attempt, reply))
-        if asks := asks_of(calls, job.version, self.admins):
+        if asks := asks_of(calls, job.version, self.admins, self.clock.now() + APPROVAL_S):
             await reply.ask(asks)
             if reply.unshown:
                 raise NotShown

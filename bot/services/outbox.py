@@ -160,7 +160,7 @@ class Outbox:
             return
         reply = await self.replies.open(Answer(before), until=until)
         try:
-            while job and self.clock.monotonic() < until and (asks := self._asks(job)) != shown:
+            while job and self.clock.monotonic() < until and (asks := self._asks(job, entry)) != shown:
                 await reply.ask(asks)
                 shown = asks
                 job = await self.entries.job_awaiting_approval(entry)
@@ -169,5 +169,5 @@ class Outbox:
         if reply.messages != before.messages:
             await self.entries.record_messages(entry, reply.messages)
 
-    def _asks(self, job: Job) -> tuple[Ask, ...]:
-        return asks_of(job.steps[-1].calls, job.version, self.admins)
+    def _asks(self, job: Job, entry: OutboxEntry) -> tuple[Ask, ...]:
+        return asks_of(job.steps[-1].calls, job.version, self.admins, entry.waits_until)

@@ -17,7 +17,7 @@ from bot.core import texts
 from bot.core.conversation import Job, ThreadKey
 from bot.core.reply import actions
 from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction, Vote, refusal
-from bot.core.reply.approvals import ApprovalPlace, ask_of, call_named, deciders, details_of
+from bot.core.reply.approvals import ApprovalPlace, Ask, ask_of, call_named, deciders, details_of
 from bot.core.tool_calls import CallState, Decision, RecordedCall
 from bot.errors import RateLimited, Refused, StoreError
 from bot.logs import of_job
@@ -39,8 +39,11 @@ LOOKS_FOR_END = 8
 CHECKED_WITHIN_S = 2.0
 """How long a press waits for Slack to say who presses: a modal must open within three seconds."""
 _ALLOWS = (ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS)
-_ABOUT_CALLS = (ReplyAction.DETAILS, ReplyAction.ARGUMENTS, *_ALLOWS)
+_SHOWS_ARGUMENTS = (ReplyAction.ARGUMENTS, ReplyAction.ARGUMENTS_JSON)
+_ABOUT_CALLS = (ReplyAction.DETAILS, *_SHOWS_ARGUMENTS, *_ALLOWS)
 """Actions that show or allow calls of tools."""
+_ABOUT_ONE_CALL = (ReplyAction.DENY, *_SHOWS_ARGUMENTS, *_ALLOWS)
+"""Actions whose button names a call."""
 _JOB_ID = re.compile("[0-9]{1,18}")
 """Digits that fit into a database's integer."""
 
@@ -98,7 +101,7 @@ class ReplyActions:
 
     async def press(self, press: Press) -> ActionResponse | None:  # noqa: PLR0911
         """Performs the action. Returns the response to the presser, None if the reply shows it. Raises StoreError."""
-        answer, sentence = await self._judged(press)
+        answer, call, sentence = await self._judged(press)
         if sentence is not None or answer is None:
             log.info("action %s by user %s refused: %s", press.action, press.user_id, sentence)
             return ActionResponse(sentence or texts.ANSWER_UNKNOWN)
@@ -117,9 +120,9 @@ class ReplyActions:
                 await self.answers.delete(answer.job_id)
                 await self._request_stop(answer)
             case ReplyAction.APPROVE | ReplyAction.DENY | ReplyAction.ALLOW_ALWAYS:
-                return await self._decide(answer, press)
-            case ReplyAction.ARGUMENTS:
-                return await self._show_arguments(answer, press)
+                return await self._decide(answer, press, call)
+            case ReplyAction.ARGUMENTS | ReplyAction.ARGUMENTS_JSON:
+                return await self._show_arguments(answer, press, call)
             case ReplyAction.DETAILS:
                 return await self._details(answer)
         return None
@@ -160,8 +163,8 @@ class ReplyActions:
         await self.answers.event_handled(message)
         return True
 
-    async def _judged(self, press: Press) -> tuple[RecordedAnswer | None, str | None]:
-        """Returns the answer, and the sentence that refuses the press.
+    async def _judged(self, press: Press) -> tuple[RecordedAnswer | None, RecordedCall | None, str | None]:
+        """Returns the answer, the call that the button names, and the sentence that refuses the press.
 
         An answer's last buttons are shown a moment before its end is on record, so that is waited for.
         """
@@ -171,9 +174,10 @@ class ReplyActions:
             if sentence != texts.ANSWER_UNFINISHED or look + 1 == LOOKS_FOR_END:
                 break
             await self.clock.sleep(LOOK_FOR_END_S)
-        if answer is not None and sentence is None and press.action in _ABOUT_CALLS:
-            return answer, await self._denial(answer, press)
-        return answer, sentence
+        if answer is None or sentence is not None:
+            return answer, None, sentence
+        call = await self._call_of(answer, press)
+        return answer, call, await self._denial(answer, press, call)
 
     async def _answer_of(self, press: Press) -> RecordedAnswer | None:
         if not press.private:
@@ -196,11 +200,9 @@ class ReplyActions:
             self.worker.stop_answer(answer.job_id)
         return is_live
 
-    async def _decide(self, answer: RecordedAnswer, press: Press) -> ActionResponse | None:
+    async def _decide(self, answer: RecordedAnswer, press: Press, call: RecordedCall | None) -> ActionResponse | None:
         """Approves or denies the call that a button was shown for. The database says whether it still waits."""
-        call = await self._call_of(answer, press)
-        allows = press.action is not ReplyAction.DENY
-        if call is not None and allows and not press.in_modal and ask_of(call, answer.version, self.admins).is_cut:
+        if call is not None and press.action in _ALLOWS and not press.in_modal and self._ask_of(call, answer).is_cut:
             return ActionResponse(texts.SHOW_ALL_FIRST)
         decision = Decision.DENIED if press.action is ReplyAction.DENY else Decision.APPROVED
         if call is None or not await self.approvals.decide(
@@ -218,24 +220,33 @@ class ReplyActions:
             sentences.append(texts.others_to_decide(undecided))
         return ActionResponse(" ".join(sentences)) if sentences else None
 
-    async def _denial(self, answer: RecordedAnswer, press: Press) -> str | None:
+    async def _denial(self, answer: RecordedAnswer, press: Press, call: RecordedCall | None) -> str | None:
         """Returns why the presser may not see or decide about calls: they need access themselves, as of now."""
+        if press.action not in _ABOUT_CALLS:
+            return None
         as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)
-        call = await self._call_of(answer, press) if press.action in _ALLOWS else None
         may_write = press.action in _ALLOWS and not (call and call.read_only)
         return await self.access_control.denial(as_theirs, now_within_s=CHECKED_WITHIN_S, members_only=may_write)
 
-    async def _show_arguments(self, answer: RecordedAnswer, press: Press) -> ActionResponse | None:
-        call = await self._call_of(answer, press)
+    async def _show_arguments(
+        self, answer: RecordedAnswer, press: Press, call: RecordedCall | None
+    ) -> ActionResponse | None:
         if call is None:
             return ActionResponse(texts.NOTHING_TO_DECIDE)
         may_approve = call.state is CallState.ASKED and not refusal(
             ReplyAction.APPROVE, answer, press.user_id, self.admins
         )
         place = ApprovalPlace(press.thread.channel_id, press.thread.thread_ts, press.message_ts, press.value)
-        ask = ask_of(call, answer.version, self.admins)
-        await self.surfaces.open_arguments_modal(press.trigger_id, ask, place if may_approve else None)
+        await self.surfaces.open_arguments_modal(
+            press.trigger_id,
+            self._ask_of(call, answer),
+            place if may_approve else None,
+            as_json=press.action is ReplyAction.ARGUMENTS_JSON,
+        )
         return None
+
+    def _ask_of(self, call: RecordedCall, answer: RecordedAnswer) -> Ask:
+        return ask_of(call, answer.version, self.admins, answer.waits_until)
 
     async def _details(self, answer: RecordedAnswer) -> ActionResponse:
         calls = await self.approvals.shown(answer.job_id)
@@ -245,6 +256,9 @@ class ReplyActions:
         return ActionResponse(texts.TOOLS_USED, details_of(calls, names))
 
     async def _call_of(self, answer: RecordedAnswer, press: Press) -> RecordedCall | None:
+        """Returns the call that the pressed button names, None if it names none."""
+        if press.action not in _ABOUT_ONE_CALL:
+            return None
         return call_named(press.value, answer.version, await self.approvals.shown(answer.job_id))
 
     async def _regenerate(self, answer: RecordedAnswer, *, continues: bool) -> ActionResponse | None:

@@ -55,9 +55,11 @@ class Surfaces:
         """Asks a person what they want to know about a message, which `writer_id` wrote."""
         await self._open_modal(trigger_id, modals.question_modal(about, writer_id))
 
-    async def open_arguments_modal(self, trigger_id: str, ask: Ask, place: ApprovalPlace | None) -> None:
+    async def open_arguments_modal(
+        self, trigger_id: str, ask: Ask, place: ApprovalPlace | None, *, as_json: bool
+    ) -> None:
         """Shows all arguments of a call. With a place, the person may approve the call there."""
-        await self._open_modal(trigger_id, modals.arguments_modal(ask, place))
+        await self._open_modal(trigger_id, modals.arguments_modal(ask, place, as_json=as_json))
 
     async def _open_modal(self, trigger_id: str, view: Json) -> None:
         """Opens a modal without waiting for a budget: its trigger expires after three seconds."""

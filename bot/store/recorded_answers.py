@@ -148,6 +148,7 @@ async def _newest_answer(
         model=last.model if last else None,
         end_reason=EndReason(last.end_reason) if last else None,
         prompt_version=last.prompt_version if last else None,
+        waits_until=row.waits_until,
     )
 
 

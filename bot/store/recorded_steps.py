@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import Job
 from bot.core.job import Spent
 from bot.core.tool_calls import CallState, Decision, RecordedCall, Step
+from bot.core.tools import NO_CLAIMS, claims_in
 from bot.core.trust import of_record
-from bot.store.schema import jobs, steps, tool_calls
+from bot.store.schema import jobs, steps, tool_calls, tool_pins
 
 
 async def with_steps(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
@@ -28,7 +29,7 @@ async def with_steps(connection: AsyncConnection, claimed: Sequence[Job]) -> lis
     recorded = (await connection.execute(of_resumed)).all()
     if not recorded:
         return list(claimed)
-    of_steps = sa.select(tool_calls).where(tool_calls.c.job_id.in_(resumed)).order_by(tool_calls.c.index)
+    of_steps = _with_definitions().where(tool_calls.c.job_id.in_(resumed)).order_by(tool_calls.c.index)
     recorded_calls = (await connection.execute(of_steps)).all()
 
     def of(job: Job) -> tuple[Step, ...]:
@@ -44,8 +45,17 @@ def _step_of(row: sa.Row[Any], recorded_calls: Collection[sa.Row[Any]]) -> Step:
     return Step(row.step_no, row.text, items, row.model, tuple(map(call_of, recorded_calls)), of_record(row.origins))
 
 
+def _with_definitions() -> sa.Select[Any]:
+    """Selects calls with the definitions that they were asked for, where these are still the pinned ones."""
+    is_pinned = sa.and_(
+        tool_pins.c.tool == tool_calls.c.tool, tool_pins.c.definition_hash == tool_calls.c.definition_hash
+    )
+    return sa.select(tool_calls, tool_pins.c.definition).outerjoin(tool_pins, is_pinned)
+
+
 def call_of(row: sa.Row[Any]) -> RecordedCall:
     """Returns a recorded call; one whose texts have expired has no arguments."""
+    definition = row._mapping.get("definition")
     return RecordedCall(
         step_no=row.step_no,
         # A row is a tuple, and has a method of that name.
@@ -60,6 +70,7 @@ def call_of(row: sa.Row[Any]) -> RecordedCall:
         result_is_error=row.result_is_error,
         decision=Decision(row.decision) if row.decision else None,
         decided_by=row.decided_by,
+        claims=claims_in(definition) if definition else NO_CLAIMS,
     )
 
 
@@ -67,7 +78,7 @@ async def calls(
     connection: AsyncConnection, job_id: int, version: int | sa.ScalarSelect[int], *which: sa.ColumnElement[bool]
 ) -> tuple[RecordedCall, ...]:
     """Returns calls of a version of an answer, in their order."""
-    of_version = sa.select(tool_calls).where(tool_calls.c.job_id == job_id, tool_calls.c.version == version, *which)
+    of_version = _with_definitions().where(tool_calls.c.job_id == job_id, tool_calls.c.version == version, *which)
     in_order = of_version.order_by(tool_calls.c.step_no, tool_calls.c.index)
     return tuple(map(call_of, (await connection.execute(in_order)).all()))
 

@@ -11,6 +11,7 @@ from typing import Any
 VERSION = "2025-11-25"
 TOOL = {
     "name": "add_note",
+    "title": "Add a note",
     "description": "Adds a note to the sandbox's notes.",
     "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
 }

@@ -1,16 +1,32 @@
 """What a person is asked to approve: nothing in it is invisible, cut, or passes for something else."""
 
 import json
+import re
 import unicodedata
+from dataclasses import replace
 
 import pytest
 import regex
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.core.reply.approvals import SHOWN_ARGUMENT_CHARS, ask_of, details_of, mixed_words, readable
+from bot.core import texts
+from bot.core.reply.approvals import (
+    SHOWN_ARGUMENT_CHARS,
+    ArgumentField,
+    ask_of,
+    details_of,
+    fields_of,
+    mixed_words,
+    readable,
+)
+from bot.core.reply.markdown.escaping import JOINER
+from bot.core.reply.messages import PageView
 from bot.core.tool_calls import CallState, Decision, RecordedCall
-from bot.core.tools import label_of, visible
+from bot.core.tools import MAX_CLAIM_CHARS, MAX_TITLE_CHARS, Claims, claims_in, label_of, title_of, visible
+from bot.mcp.definitions import ListedTool
+from bot.slack.format import reply_blocks
+from sandbox.blocks.rules import check_blocks
 
 UNSEEN = regex.compile(r"[\p{Default_Ignorable_Code_Point}\p{C}\p{Z}\u2800]")
 SPACES = [char for char in map(chr, range(0x1_0000)) if unicodedata.category(char) in ("Zs", "Zl", "Zp")]
@@ -63,13 +79,128 @@ def test_what_is_shown_is_what_is_sent(arguments: dict[str, str]) -> None:
 )
 def test_words_that_mix_scripts_are_named(text: str, words: tuple[str, ...]) -> None:
     assert mixed_words(text) == words
-    assert bool(ask_of(call(text=text), 0, ()).warning) is bool(words)
+    assert bool(ask_of(call(text=text), 0, (), None).warning) is bool(words)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def meant(shown: str) -> object:
+    """Reads a shown value back: as JSON if it is JSON, else as text with escapes."""
+
+    def no_json(constant: str) -> object:
+        raise ValueError(constant)
+
+    try:
+        return json.loads(shown, parse_constant=no_json)
+    except ValueError:
+        return re.sub(r"(?:\\u[0-9a-f]{4})+", lambda escapes: json.loads(f'"{escapes[0]}"'), shown)
+
+
+@given(st.dictionaries(st.text(max_size=5), JSON, max_size=3))
+@example({"text": "\\u200b"})
+@example({"text": "\\\u200b"})
+@example({"path": "C:\\new\\users", "code": "5", "on": "true", "said": '"hi"', "none": "", "padded": " x\n"})
+def test_fields_show_what_is_sent_and_hide_nothing(arguments: dict[str, object]) -> None:
+    fields = fields_of(arguments)
+    assert not any(UNSEEN.search(re.sub("[ \n]", "", field.name + field.value)) for field in fields)
+    assert {meant(field.name): meant(field.value) for field in fields} == json.loads(json.dumps(arguments))
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("Nightly export fails", "Nightly export fails"),
+        ("one\n\ntwo", "one\n\ntwo"),
+        ("C:\\temp", "C:\\temp"),
+        ("2026-11-22", "2026-11-22"),
+        ("12", '"12"'),
+        (12, "12"),
+        ("true", '"true"'),
+        (True, "true"),
+        (None, "null"),
+        ("", '""'),
+        (["bug", "urgent"], '["bug", "urgent"]'),
+        ({"deep": ["x" * 120]}, '{\n  "deep": [\n    "' + "x" * 120 + '"\n  ]\n}'),
+    ],
+)
+def test_field_reads_as_a_colleague_would_write_it(value: object, shown: str) -> None:
+    assert fields_of({"due_date": value}) == (ArgumentField("due_date", shown),)
+
+
+@pytest.mark.parametrize("name", ["a b", "x\n• amount", "amount:", "p\u0430y", ":wave:", "example.com", ""])
+def test_field_whose_name_is_no_plain_one_is_a_json_string(name: str) -> None:
+    [field] = fields_of({name: 1})
+    assert (field.name[0], json.loads(field.name)) == ('"', name)
+
+
+def test_fields_that_a_reply_has_no_room_for_are_cut_in_their_order() -> None:
+    ask = ask_of(call(first="x" * 400, second="y" * 900, third="z"), 0, (), None)
+    first, second = ask.shown_fields
+    assert first == ask.fields[0]
+    assert (second.name, second.value[:5], second.value[-1]) == ("second", "yyyyy", "…")
+    assert sum(field.chars for field in ask.shown_fields) <= SHOWN_ARGUMENT_CHARS + 3
+
+
+def pinned(description: str, title: str = "") -> Claims:
+    return claims_in(ListedTool("add", description, {}, title).canonical)
+
+
+@pytest.mark.parametrize(
+    ("description", "line"),
+    [
+        ("Adds a note.", "Adds a note."),
+        ("\n  Adds\ta note.  \n\nArgs:\n  text: the note", "Adds a note."),
+        ("Adds\u202e a\u200b note", "Adds\\u202e a\\u200b note"),
+        ("x" * 500, "x" * MAX_CLAIM_CHARS + "…"),
+        ("", ""),
+    ],
+)
+def test_description_is_one_line_in_which_nothing_hides(description: str, line: str) -> None:
+    assert pinned(description).description == line
+
+
+def test_title_is_one_line_in_which_nothing_hides() -> None:
+    assert pinned("", "Add\n a\u202e note").title == "Add a\\u202e note"
+    assert len(pinned("", "x" * 5_000).title) == MAX_TITLE_CHARS + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("notes__add_item", "Add item"),
+        ("notes__add-item", "Add item"),
+        ("notes__addItem", "Add Item"),
+        ("notes___", "notes._"),
+        ("notes__a b\u202e", "A\\u0020b\\u202e"),
+    ],
+)
+def test_tool_without_a_title_is_named_by_its_words(name: str, title: str) -> None:
+    assert title_of(name) == title
+
+
+def test_servers_words_stand_beside_its_name_and_the_tools_real_name() -> None:
+    claimed = replace(call(text="Milk"), claims=Claims("Read the weather", "Only reads. See evil.example"))
+    blocks = reply_blocks.message(PageView("", growing=True, asks=(ask_of(claimed, 0, (), 0.0),)))["blocks"]
+    parts = next(block["elements"] for block in blocks if block.get("block_id", "").endswith("ask-0"))
+    heading, quote, *_, terms = [
+        "".join(e.get("text", "@") for e in part["elements"]) for part in parts if part["type"] != "rich_text_list"
+    ]
+    assert heading == "Run Read the weather? notes.add"
+    assert quote.replace(JOINER, "") == "notes says: Only reads. See evil.example"
+    assert "evil.example" not in quote, "Slack makes no link of it"
+    assert (parts[1]["type"], terms) == ("rich_text_quote", f"{texts.acts_as('notes')}{texts.WAITS_UNTIL}@.")
+    assert check_blocks(blocks)
 
 
 def test_long_arguments_are_cut() -> None:
-    assert not ask_of(call(text="x" * (SHOWN_ARGUMENT_CHARS - 20)), 0, ()).is_cut
-    assert ask_of(call(text="x" * SHOWN_ARGUMENT_CHARS), 0, ()).is_cut
-    assert ask_of(call(text="\u200b" * 200), 0, ()).is_cut, "the escapes count"
+    assert not ask_of(call(text="x" * (SHOWN_ARGUMENT_CHARS - 20)), 0, (), None).is_cut
+    assert ask_of(call(text="x" * SHOWN_ARGUMENT_CHARS), 0, (), None).is_cut
+    assert ask_of(call(text="\u200b" * 200), 0, (), None).is_cut, "the escapes count"
 
 
 @pytest.mark.parametrize("name", ["a`: done\n\n`pay__send", "x\u202eknil", "a__b\r- c", "[x](https://evil.example)"])

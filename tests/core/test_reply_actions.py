@@ -8,7 +8,7 @@ import pytest
 from bot.core import texts
 from bot.core.job import End
 from bot.core.reply.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
-from bot.core.reply.approvals import Ask, asks_of, deciders, details_of
+from bot.core.reply.approvals import ArgumentField, Ask, asks_of, deciders, details_of
 from bot.core.reply.markdown.escaping import JOINER
 from bot.core.reply.messages import PageView
 from bot.core.tool_calls import CallState, Decision, RecordedCall
@@ -87,17 +87,19 @@ def test_others_may_only_see_the_previous_version_and_give_feedback(
     action: ReplyAction, answer: RecordedAnswer
 ) -> None:
     sentence = refusal(action, answer, "U5", ADMINS)
-    if action in (ReplyAction.PREVIOUS, ReplyAction.FEEDBACK, ReplyAction.DETAILS, ReplyAction.ARGUMENTS):
+    if action in (ReplyAction.PREVIOUS, ReplyAction.FEEDBACK, ReplyAction.DETAILS, *SHOWS_ARGUMENTS):
         assert sentence == refusal(action, answer, "UADA", ADMINS)
     else:
         assert sentence is not None
         assert sentence.startswith(("Only the person who asked, or a Typist admin, can", "Only a Typist admin can"))
 
 
+SHOWS_ARGUMENTS = (ReplyAction.ARGUMENTS, ReplyAction.ARGUMENTS_JSON)
 ASK = Ask("notes.add", '{"text": "Milk"}', "0.0.0.hash")
 ADMIN_ASK = replace(ASK, may_allow_always=True)
-CUT_ASK = Ask("notes.add", "long " * 1_000, "0.0.0.hash", may_allow_always=True)
+CUT_ASK = replace(ADMIN_ASK, fields=(ArgumentField("text", "long " * 1_000),))
 STOP, REGENERATE, CONTINUE, PREVIOUS = "stop", "regenerate", "continue", "previous"
+JSON = "arguments_json"
 FEEDBACK_AND_DELETE = ["feedback", "delete"]
 SHOWN: list[tuple[PageView, list[str]]] = [
     (PageView("", growing=True), [STOP]),
@@ -115,10 +117,13 @@ SHOWN: list[tuple[PageView, list[str]]] = [
     (PageView("", end=End(EndReason.STOPPED, "Stopped.")), [REGENERATE, "delete"]),
     (PageView("", end=End(EndReason.CUT, "It failed.")), [REGENERATE, "delete"]),
     (PageView("", end=End(EndReason.WHOLE, "Ask me anything.")), []),
-    (PageView("", growing=True, asks=(ASK,)), ["approve", "deny", STOP]),
-    (PageView("", growing=True, asks=(replace(ADMIN_ASK, decision=Decision.DENIED), ASK)), ["approve", "deny", STOP]),
-    (PageView("I'll do it.", growing=True, asks=(ADMIN_ASK,)), ["approve", "deny", "allow_always", STOP]),
-    (PageView("", growing=True, asks=(CUT_ASK,)), ["arguments", "deny", STOP]),
+    (PageView("", growing=True, asks=(ASK,)), ["approve", "deny", JSON, STOP]),
+    (
+        PageView("", growing=True, asks=(replace(ADMIN_ASK, decision=Decision.DENIED), ASK)),
+        ["approve", "deny", JSON, STOP],
+    ),
+    (PageView("I'll do it.", growing=True, asks=(ADMIN_ASK,)), ["approve", "deny", "allow_always", JSON, STOP]),
+    (PageView("", growing=True, asks=(CUT_ASK,)), ["arguments", "deny", JSON, STOP]),
     (PageView("All of it", end=End(EndReason.WHOLE, has_details=True)), [REGENERATE, "details", *FEEDBACK_AND_DELETE]),
 ]
 
@@ -147,9 +152,9 @@ def test_details_say_what_became_of_a_call_and_who_decided(call: RecordedCall, h
 def test_decided_calls_keep_their_places_while_others_wait() -> None:
     waiting, denied = decided(CallState.ASKED, None), decided(CallState.DENIED, Decision.DENIED, "U1")
     refused, unasked = decided(CallState.DENIED, None), decided(CallState.DONE, None)
-    asks = asks_of([denied, refused, waiting, unasked], 0, ())
+    asks = asks_of([denied, refused, waiting, unasked], 0, (), None)
     assert [ask.decision for ask in asks] == [Decision.DENIED, None]
-    assert asks_of([denied, refused, unasked], 0, ()) == ()
+    assert asks_of([denied, refused, unasked], 0, (), None) == ()
 
 
 def test_plain_page_names_the_calls_that_it_has_no_buttons_for() -> None:

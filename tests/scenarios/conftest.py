@@ -84,9 +84,16 @@ def footer(message: Message) -> str:
 
 def _lines(rich_text: dict[str, Any]) -> list[str]:
     """Returns the lines of a rich_text block without the invisible joiners that keep names from becoming links."""
-    items = [item for element in rich_text["elements"] for item in element["elements"]]
-    leaves = [item["elements"][0] if "elements" in item else item for item in items]
-    return [leaf["text"].replace(JOINER, "") for leaf in leaves]
+    lines = [line for part in rich_text["elements"] for line in (part["elements"] if _is_list(part) else [part])]
+    return ["".join(map(_words, line["elements"])).replace(JOINER, "") for line in lines]
+
+
+def _is_list(part: dict[str, Any]) -> bool:
+    return bool(part["type"] == "rich_text_list")
+
+
+def _words(element: dict[str, Any]) -> str:
+    return str(element.get("text") or element.get("fallback"))
 
 
 def buttons(message: Message) -> list[str]:

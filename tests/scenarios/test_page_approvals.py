@@ -1,5 +1,6 @@
 """An approval in a real browser: what people see of it, and what becomes of it."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +21,9 @@ from tests.streams.server import VendorServer
 __all__ = ["browser", "visit"]
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
-ISSUE = {"title": "Nightly export fails", "body": "Since Tuesday. " * 20}
-LONG = {"body": "Since Tuesday. " * 200}
+ISSUE = {"title": "Nightly export fails", "body": "Since Tuesday:\n\n- exit code 137\n- out of memory"}
+LONG = {"body": "Since Tuesday. " * 200 + "All."}
+CREATE = tool("create", "Creates an issue in acme/export.\n\nUse it for bugs.", title="Create an issue")
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,7 @@ class ApprovalPage:
 @pytest_asyncio.fixture(loop_scope="module")
 async def view(visit: Visit, tmp_path: Path) -> AsyncIterator[ApprovalPage]:
     raw = RawServer(tmp_path / "raw.json")
-    raw.script(
-        [tool("create"), tool("search")], {"create": text_result("Created #212."), "search": text_result("None.")}
-    )
+    raw.script([CREATE, tool("search")], {"create": text_result("Created #212."), "search": text_result("None.")})
     mcp = McpSetup((raw.config("issues"),), in_direct_messages=("issues",))
     async with Sandbox() as sandbox, VendorServer() as vendor:
         vendor.script(calls("To the issues:", ("issues__create", ISSUE), ("issues__search", LONG)), says("Filed."))
@@ -56,18 +56,44 @@ async def view(visit: Visit, tmp_path: Path) -> AsyncIterator[ApprovalPage]:
             yield ApprovalPage(page, raw)
 
 
-async def test_approval_shows_tools_and_arguments_in_full_and_goes_when_all_is_decided(view: ApprovalPage) -> None:
+async def test_colleague_reads_what_would_be_done_by_whom_and_until_when(view: ApprovalPage) -> None:
     await expect(view.button("Always allow")).to_have_count(1)
-    for shown in (texts.ASKING, "Run issues.create?", '"title": "Nightly export fails"', "Run issues.search?"):
-        await expect(view.reply).to_contain_text(shown)
-    arguments = view.reply.locator("pre").first
-    await expect(arguments).to_contain_text(ISSUE["body"].rstrip())
+    headings = view.reply.locator("p").filter(has_text="Run ")
+    assert await headings.all_inner_texts() == ["Run Create an issue? issues.create", "Run Search? issues.search"]
+    await expect(view.reply.locator("blockquote").first).to_have_text("issues says: Creates an issue in acme/export.")
+    await expect(view.reply.locator("li").first).to_have_text("title: Nightly export fails")
+    await expect(view.reply.locator("pre").first).to_have_text(ISSUE["body"])
+    await expect(view.reply.get_by_text(texts.acts_as("issues").rstrip())).to_have_count(2)
+    await expect(view.reply.locator(".date").first).to_contain_text("UTC")
+    primary = view.page.locator("#main .button.primary")
+    assert await primary.all_inner_texts() == ["Approve", "Show all"]
+    await view.button("Show JSON").first.click()
+    modal = view.page.get_by_role("dialog", name=texts.ARGUMENTS_TITLE)
+    assert json.loads(await modal.locator("pre").inner_text()) == ISSUE
+    await modal.get_by_role("button", name="Approve", exact=True).click()
+    await expect(view.reply).to_contain_text("Approved.")
+    await view.button("Deny").click()
+    await expect(view.reply).to_contain_text("openai/test · 1 tool")
+    assert view.raw.calls == [["create", ISSUE]]
+
+
+async def test_long_arguments_are_approved_where_they_are_shown_whole(view: ApprovalPage) -> None:
+    arguments = view.reply.locator("pre").last
+    await expect(arguments).to_contain_text("Since Tuesday.")
     assert await arguments.evaluate("pre => pre.scrollWidth <= pre.clientWidth"), "no argument is out of sight"
     await view.button("Show all").click()
     modal = view.page.get_by_role("dialog", name=texts.ARGUMENTS_TITLE)
-    await expect(modal).to_contain_text("Run issues.search?")
-    await expect(modal.get_by_role("button", name="Approve", exact=True)).to_be_visible()
-    await modal.get_by_role("button", name=texts.CLOSE_DETAILS, exact=True).last.click()
+    await expect(modal.locator("pre")).to_have_count(2)
+    assert "".join(await modal.locator("pre").all_inner_texts()) == LONG["body"]
+    await modal.get_by_role("button", name="Approve", exact=True).click()
+    await expect(view.reply).to_contain_text("Approved.")
+    await view.button("Deny").click()
+    await expect(view.reply).to_contain_text("openai/test · 1 tool")
+    assert view.raw.calls == [["search", LONG]]
+
+
+async def test_approval_goes_when_all_is_decided(view: ApprovalPage) -> None:
+    await expect(view.button("Deny")).to_have_count(2)
     await view.button("Deny").nth(1).click()
     await expect(view.page.locator("#main")).to_contain_text(texts.others_to_decide(1))
     await view.button("Approve").first.focus()

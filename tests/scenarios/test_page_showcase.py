@@ -181,7 +181,7 @@ async def test_tool_runs_only_when_it_is_approved(
     messages = page.locator("#main .message")
     await expect(page.locator("#members")).to_have_text("Direct message")
     await expect(messages.last).to_contain_text("Scripted answer: shows a tool call with an approval.")
-    await expect(messages.last).to_contain_text("Run notes.add_note?")
+    await expect(messages.last).to_contain_text("Run Add a note? notes.add_note")
     await expect(messages.last).to_contain_text("it runs only if you approve it")
     await expect(messages.last).not_to_contain_text("Note 1")
     await page.get_by_role("button", name="Deny", exact=True).click()

@@ -104,7 +104,7 @@ async def test_long_arguments_are_shown_in_full_in_a_modal(stage: Stage) -> None
     stage.vendor.script(by_results(calls("", ("notes__add", {"text": f"{long}\u202e"})), says("Noted.")))
     asked = await stage.mention("note much")
     message = await asking(stage, asked)
-    assert buttons(message) == [ReplyAction.ARGUMENTS, ReplyAction.DENY, ReplyAction.STOP]
+    assert buttons(message) == [ReplyAction.ARGUMENTS, ReplyAction.DENY, ReplyAction.ARGUMENTS_JSON, ReplyAction.STOP]
     value = values_of(message, ReplyAction.DENY)[0]
     for action in (ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS):
         assert await press(stage, message, action, "grace", value=value) == texts.SHOW_ALL_FIRST
@@ -115,7 +115,8 @@ async def test_long_arguments_are_shown_in_full_in_a_modal(stage: Stage) -> None
     await press(stage, message, ReplyAction.ARGUMENTS)
     modal = stage.sandbox.client("ada").modal
     assert modal is not None
-    pieces = [block["elements"][0]["elements"][0]["text"] for block in modal.blocks if block["type"] == "rich_text"]
+    parts = [part for block in modal.blocks for part in block["elements"]]
+    pieces = [part["elements"][0]["text"] for part in parts if part["type"] == "rich_text_preformatted"]
     assert long in "".join(pieces)
     assert "\\u202e" in "".join(pieces), "characters that reorder text are escaped"
     await stage.sandbox.client("ada").submit({})

@@ -18,7 +18,13 @@ from tests.streams import speech
 from tests.streams.server import VendorRequest, VendorResponse
 
 RULES = {"notes__list": ToolRule(Permission.ALLOW, read_only=True), "notes__add": ToolRule(Permission.ASK)}
-DECISIONS = [ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.ALLOW_ALWAYS, ReplyAction.STOP]
+DECISIONS = [
+    ReplyAction.APPROVE,
+    ReplyAction.DENY,
+    ReplyAction.ALLOW_ALWAYS,
+    ReplyAction.ARGUMENTS_JSON,
+    ReplyAction.STOP,
+]
 
 
 @dataclass

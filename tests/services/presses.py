@@ -29,7 +29,9 @@ class MemorySurfaces(Surfaces):
         self.deleted.append(response_url)
         self._fail()
 
-    async def open_arguments_modal(self, trigger_id: str, ask: Ask, place: ApprovalPlace | None) -> None:
+    async def open_arguments_modal(
+        self, trigger_id: str, ask: Ask, place: ApprovalPlace | None, *, as_json: bool
+    ) -> None:
         self.modals.append(place)
         self._fail()
 

@@ -23,6 +23,7 @@ class ReplyAction(StrEnum):
     DENY = "deny"
     ALLOW_ALWAYS = "allow_always"
     ARGUMENTS = "arguments"
+    ARGUMENTS_JSON = "arguments_json"
     DETAILS = "details"
 
 
@@ -62,6 +63,8 @@ class RecordedAnswer:
     end_reason: EndReason | None = None
     """Why its newest attempt ended; None if no attempt has ended."""
     prompt_version: str | None = None
+    waits_until: float | None = None
+    """Until when it waits for an approval; None if it waits for none."""
 
     @property
     def is_expired(self) -> bool:
@@ -112,7 +115,13 @@ def _not_now(action: ReplyAction, answer: RecordedAnswer) -> str | None:  # noqa
             return None if live else _finished(answer)
         case ReplyAction.PREVIOUS:
             return None if answer.previous else texts.NO_PREVIOUS_VERSION
-        case ReplyAction.APPROVE | ReplyAction.DENY | ReplyAction.ALLOW_ALWAYS | ReplyAction.ARGUMENTS:
+        case (
+            ReplyAction.APPROVE
+            | ReplyAction.DENY
+            | ReplyAction.ALLOW_ALWAYS
+            | ReplyAction.ARGUMENTS
+            | ReplyAction.ARGUMENTS_JSON
+        ):
             return None if answer.state is AnswerState.GROWING else texts.NOTHING_TO_DECIDE
         case ReplyAction.FEEDBACK:
             if live:

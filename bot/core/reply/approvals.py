@@ -17,7 +17,7 @@ from bot.core import texts
 from bot.core.reply.markdown.escaping import fenced
 from bot.core.reply.markdown.lookalikes import OTHER_ALPHABET, mixes_scripts
 from bot.core.tool_calls import CallState, Decision, RecordedCall
-from bot.core.tools import escaped, label_of
+from bot.core.tools import escaped, label_of, title_of
 
 MAX_ARGUMENT_CHARS = 12_000
 """Nobody is asked about longer arguments, because not even a modal might show them in full.
@@ -27,9 +27,38 @@ modal isn't known.
 """
 SHOWN_ARGUMENT_CHARS = 1_000
 """How much of a call's arguments a reply shows. A modal shows longer ones whole, and only there they are approved."""
+INLINE_CHARS = 120
+"""A longer value is a block of its own."""
 _MIXED_WORDS_NAMED = 3
 _MAX_WORD_CHARS = 80
 _WORD = regex.compile(r"[\w\p{M}.@-]+")
+_PLAIN_NAME = re.compile("[A-Za-z0-9_-]+")
+_READS_AS_JSON = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[\"\[{].*", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentField:
+    """One argument of a call, in which nothing is invisible."""
+
+    name: str = field(repr=False)
+    """As it is, or as a JSON string if it isn't a plain name."""
+    value: str = field(repr=False)
+    """Text as it is, unless it would read as something else; then, and for all other values, JSON."""
+
+    @property
+    def has_plain_name(self) -> bool:
+        """Whether the name is shown as it is."""
+        return not self.name.startswith('"')
+
+    @property
+    def is_block(self) -> bool:
+        """Whether the value needs lines of its own."""
+        return "\n" in self.value or len(self.value) > INLINE_CHARS
+
+    @property
+    def chars(self) -> int:
+        """The length of what is shown."""
+        return len(self.name) + len(self.value) + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +70,46 @@ class Ask:
     """All of them, as JSON in which nothing is invisible."""
     value: str
     """What the buttons carry."""
+    fields: tuple[ArgumentField, ...] = ()
+    """All of them, as a person reads them."""
+    title: str = field(default="", repr=False)
+    """The tool's title, by its server or else by its name."""
+    description: str = field(default="", repr=False)
+    """What the tool does, in one line of the server's own words; "" if it says nothing."""
+    until: float | None = None
+    """When the call expires, in seconds since the epoch."""
     may_allow_always: bool = False
     """Whether there are admins who could always allow the tool."""
     decision: Decision | None = None
     """What a person decided, while other calls still wait; None if the call waits itself."""
 
     @property
+    def server(self) -> str:
+        """The server whose tool it is."""
+        return self.tool.partition(".")[0]
+
+    @property
+    def chars(self) -> int:
+        """The length of all arguments, as a person reads them."""
+        return sum(argument.chars for argument in self.fields)
+
+    @property
     def is_cut(self) -> bool:
-        """Whether a reply has no room for all arguments: then the call is approved in the modal that shows them."""
-        return len(self.arguments) > SHOWN_ARGUMENT_CHARS
+        """Whether a reply has no room for all arguments: then the call is approved in a modal that shows them."""
+        return self.chars > SHOWN_ARGUMENT_CHARS
+
+    @property
+    def shown_fields(self) -> tuple[ArgumentField, ...]:
+        """The arguments as far as a reply has room for them."""
+        shown: list[ArgumentField] = []
+        room = SHOWN_ARGUMENT_CHARS
+        for argument in self.fields:
+            if room < argument.chars:
+                name = argument.name[:room]
+                return (*shown, ArgumentField(name, f"{argument.value[: room - len(name)]}…"))
+            shown.append(argument)
+            room -= argument.chars
+        return tuple(shown)
 
     @property
     def warning(self) -> str:
@@ -69,19 +129,59 @@ class ApprovalPlace:
     """What the reply's buttons carry."""
 
 
-def asks_of(calls: Sequence[RecordedCall], version: int, admins: Collection[str]) -> tuple[Ask, ...]:
+def asks_of(
+    calls: Sequence[RecordedCall], version: int, admins: Collection[str], until: float | None
+) -> tuple[Ask, ...]:
     """Returns the calls of a step that a person is asked about; none if no call waits any more.
 
     A decided call keeps its place: a second press would otherwise meet the next call's button.
     """
     if not any(call.state is CallState.ASKED for call in calls):
         return ()
-    return tuple(ask_of(call, version, admins) for call in calls if call.state is CallState.ASKED or call.decision)
+    asked = (call for call in calls if call.state is CallState.ASKED or call.decision)
+    return tuple(ask_of(call, version, admins, until) for call in asked)
 
 
-def ask_of(call: RecordedCall, version: int, admins: Collection[str]) -> Ask:
-    """Returns a call as a person is asked about it."""
-    return Ask(label_of(call.tool), readable(call.arguments), value_of(call, version), bool(admins), call.decision)
+def ask_of(call: RecordedCall, version: int, admins: Collection[str], until: float | None) -> Ask:
+    """Returns a call as a person is asked about it, who has time `until` then."""
+    return Ask(
+        label_of(call.tool),
+        readable(call.arguments),
+        value_of(call, version),
+        fields_of(call.arguments),
+        call.claims.title or title_of(call.tool),
+        call.claims.description,
+        until,
+        bool(admins),
+        call.decision,
+    )
+
+
+def fields_of(arguments: Mapping[str, Any]) -> tuple[ArgumentField, ...]:
+    """Returns arguments as a person reads them. Different arguments never read the same."""
+    return tuple(ArgumentField(_name(name), _value(value)) for name, value in arguments.items())
+
+
+def _name(name: str) -> str:
+    return name if _PLAIN_NAME.fullmatch(name) else _on_a_line(name)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, str):
+        return escaped(value) if _reads_as_written(value) else _on_a_line(value)
+    on_a_line = _on_a_line(value)
+    return on_a_line if len(on_a_line) <= INLINE_CHARS else readable(value)
+
+
+def _reads_as_written(text: str) -> bool:
+    """Whether a text is told from other values, and its own characters from escapes, without the marks of JSON."""
+    if not text or text != text.strip(" \n") or _READS_AS_JSON.fullmatch(text):
+        return False
+    return "\\" not in text or ("\\u" not in text and escaped(text) == text)
+
+
+def _on_a_line(value: Any) -> str:
+    return escaped(json.dumps(value, ensure_ascii=False))
 
 
 def deciders(calls: Sequence[RecordedCall]) -> list[str]:
@@ -114,7 +214,7 @@ def call_named(value: str, version: int, calls: Sequence[RecordedCall]) -> Recor
     return next((call for call in calls if value_of(call, version) == value), None)
 
 
-def readable(arguments: Mapping[str, Any]) -> str:
+def readable(arguments: Any) -> str:
     """Returns arguments as indented JSON in which every character that a person can't see is escaped."""
     return escaped(json.dumps(arguments, ensure_ascii=False, indent=2))
 

@@ -47,31 +47,61 @@ def markdown(text: str) -> Json:
 
 def rich_text_line(text: str, block_id: str) -> Json:
     """One line in italics, in which nothing is markup."""
-    element = {"type": "text", "text": text, "style": {"italic": True}}
-    return _rich_text("rich_text_section", element, block_id)
+    return rich_text([line(words(text, "italic"))], block_id)
 
 
 def rich_text_links(heading: str, links: Sequence[tuple[str, str]], block_id: str) -> Json:
     """A heading, and a numbered list of links as (URL, label)."""
-    title = {"type": "text", "text": heading, "style": {"bold": True}}
-    items = [
-        {"type": "rich_text_section", "elements": [{"type": "link", "url": url, "text": label}]} for url, label in links
-    ]
-    elements = [
-        {"type": "rich_text_section", "elements": [title]},
-        {"type": "rich_text_list", "style": "ordered", "indent": 0, "elements": items},
-    ]
-    return {"type": "rich_text", "block_id": block_id, "elements": elements}
+    items = [line({"type": "link", "url": url, "text": label}) for url, label in links]
+    numbered = {"type": "rich_text_list", "style": "ordered", "indent": 0, "elements": items}
+    return rich_text([line(words(heading, "bold")), numbered], block_id)
 
 
 def rich_text_quote(text: str, block_id: str) -> Json:
     """A quote, in which nothing is markup."""
-    return _rich_text("rich_text_quote", {"type": "text", "text": text}, block_id)
+    return rich_text([part("rich_text_quote", words(text))], block_id)
 
 
 def rich_text_preformatted(text: str, block_id: str = "") -> Json:
     """A block of code, in which nothing is markup."""
-    return _rich_text("rich_text_preformatted", {"type": "text", "text": text}, block_id)
+    return rich_text([code_block(text)], block_id)
+
+
+def rich_text(parts: Sequence[Json], block_id: str = "") -> Json:
+    """Lines, quotes and code."""
+    return _with_block_id({"type": "rich_text", "elements": list(parts)}, block_id)
+
+
+def part(kind: str, *elements: Json) -> Json:
+    """A part of a rich_text: rich_text_section is a line, rich_text_quote a quote."""
+    return {"type": kind, "elements": list(elements)}
+
+
+def line(*elements: Json) -> Json:
+    """A line of a rich_text."""
+    return part("rich_text_section", *elements)
+
+
+def bullets(lines: Sequence[Json]) -> Json:
+    """A list of lines in a rich_text."""
+    return {"type": "rich_text_list", "style": "bullet", "indent": 0, "elements": list(lines)}
+
+
+def code_block(text: str) -> Json:
+    """Code in a rich_text, in which nothing is markup."""
+    return part("rich_text_preformatted", words(text))
+
+
+def words(text: str, *styles: str) -> Json:
+    """Words in a part of a rich_text, in which nothing is markup. `styles`: bold, italic, code."""
+    element: Json = {"type": "text", "text": text}
+    return {**element, "style": dict.fromkeys(styles, True)} if styles else element
+
+
+def moment(at: float, form: str, fallback: str, *styles: str) -> Json:
+    """A time in the reader's time zone, in a part of a rich_text. `at`: seconds since the epoch."""
+    element: Json = {"type": "date", "timestamp": int(at), "format": form, "fallback": fallback}
+    return {**element, "style": dict.fromkeys(styles, True)} if styles else element
 
 
 def actions(buttons: Sequence[Json]) -> Json:
@@ -84,9 +114,11 @@ def context_actions(buttons: Sequence[Json]) -> Json:
     return {"type": "context_actions", "elements": list(buttons)}
 
 
-def button(action_id: str, label: str, value: str = "") -> Json:
-    element = {"type": "button", "action_id": action_id, "text": plain_text(label)}
-    return {**element, "value": value} if value else element
+def button(action_id: str, label: str, value: str = "", *, primary: bool = False) -> Json:
+    element: Json = {"type": "button", "action_id": action_id, "text": plain_text(label)}
+    if value:
+        element["value"] = value
+    return {**element, "style": "primary"} if primary else element
 
 
 def icon_button(action_id: str, icon: str, label: str, confirm: Json) -> Json:
@@ -194,11 +226,6 @@ def _choice(kind: str, action_id: str, labels: Mapping[str, str], chosen: str, f
 
 def _options(labels: Mapping[str, str]) -> dict[str, Json]:
     return {value: {"text": plain_text(label[:OPTION_CHARS]), "value": value} for value, label in labels.items()}
-
-
-def _rich_text(kind: str, element: Json, block_id: str) -> Json:
-    block = {"type": "rich_text", "elements": [{"type": kind, "elements": [element]}]}
-    return _with_block_id(block, block_id)
 
 
 def _with_block_id(block: Json, block_id: str) -> Json:

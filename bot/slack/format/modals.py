@@ -11,6 +11,7 @@ from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, 
 from bot.core.message_question import QuotedMessage
 from bot.core.reply.approvals import ApprovalPlace, Ask
 from bot.core.reply.preview import beginning
+from bot.slack.format import approval_blocks
 from bot.slack.format.blockkit import (
     Json,
     checkboxes,
@@ -21,14 +22,10 @@ from bot.slack.format.blockkit import (
     mrkdwn,
     plain_text,
     radio_buttons,
-    rich_text_preformatted,
     section,
     static_select,
     text_area,
 )
-
-ARGUMENTS_PIECE_CHARS = 2_500
-"""Slack takes 3,000 characters of text in a block."""
 
 SETTINGS = "settings"
 ASK_ABOUT = "ask_about"
@@ -186,14 +183,9 @@ def _values(view: Mapping[str, Any]) -> dict[str, str]:
     return values
 
 
-def arguments_modal(ask: Ask, place: ApprovalPlace | None) -> Json:
+def arguments_modal(ask: Ask, place: ApprovalPlace | None, *, as_json: bool) -> Json:
     """Returns the modal with all arguments of a call, and with a button that approves it if there is a place."""
-    pieces = [
-        ask.arguments[at : at + ARGUMENTS_PIECE_CHARS] for at in range(0, len(ask.arguments), ARGUMENTS_PIECE_CHARS)
-    ]
-    blocks = [section(plain_text(texts.asking_for(ask.tool))), *map(rich_text_preformatted, pieces)]
-    if ask.warning:
-        blocks.append(context(plain_text(ask.warning)))
+    blocks = approval_blocks.in_modal(ask, as_json=as_json)
     if place is None:
         return modal_to_read(texts.ARGUMENTS_TITLE, blocks, close=texts.CLOSE_DETAILS)
     return modal(

@@ -11,7 +11,6 @@ from typing import Any
 from bot.core import texts
 from bot.core.job import End
 from bot.core.reply.actions import ActionResponse, ReplyAction, Vote
-from bot.core.reply.approvals import SHOWN_ARGUMENT_CHARS, Ask
 from bot.core.reply.markdown.bare_urls import with_ascii_hosts
 from bot.core.reply.markdown.escaping import mrkdwn, unlinked
 from bot.core.reply.markdown.extent import has_paragraph
@@ -21,9 +20,8 @@ from bot.core.reply.pages import Pages
 from bot.core.reply.preview import beginning, first_words
 from bot.core.reply.sources import plain_list, shown_sources
 from bot.core.stream import Citation
-from bot.core.tool_calls import Decision
 from bot.errors import EndReason
-from bot.slack.format import blockkit
+from bot.slack.format import approval_blocks, blockkit
 from bot.slack.format.blockkit import Json
 
 _NOT_ANSWER = ("actions", "context_actions", "context")
@@ -148,34 +146,12 @@ def remark(sentence: str) -> list[Json]:
 
 
 def _asks(view: PageView) -> list[Json]:
-    """Returns each call that a person decides about: its tool, its arguments as code, and its buttons or decision."""
-    return [block for number, ask in enumerate(view.asks) for block in _ask(ask, f"{_NOTE_LINE}ask-{number}")]
-
-
-def _ask(ask: Ask, block_id: str) -> list[Json]:
+    """Returns each call that a person decides about: the tool, its arguments, and its buttons or decision."""
     return [
-        blockkit.rich_text_line(texts.asking_for(ask.tool), f"{block_id}-tool"),
-        blockkit.rich_text_preformatted(ask.arguments[:SHOWN_ARGUMENT_CHARS], f"{block_id}-arguments"),
-        *([blockkit.rich_text_line(ask.warning, f"{block_id}-warning")] if ask.warning else []),
-        *(_ask_buttons(ask, block_id) if ask.decision is None else _ask_decision(ask.decision, block_id)),
+        block
+        for number, ask in enumerate(view.asks)
+        for block in approval_blocks.in_reply(ask, f"{_NOTE_LINE}ask-{number}")
     ]
-
-
-def _ask_decision(decision: Decision, block_id: str) -> list[Json]:
-    return [blockkit.rich_text_line(texts.DECISIONS[decision], f"{block_id}-decision")]
-
-
-def _ask_buttons(ask: Ask, block_id: str) -> list[Json]:
-    """Returns the buttons of a call. Nobody approves here what is not shown here in full: the modal has a button."""
-    deny = blockkit.button(ReplyAction.DENY, texts.DENY, ask.value)
-    if ask.is_cut:
-        cut = texts.arguments_cut(SHOWN_ARGUMENT_CHARS, len(ask.arguments))
-        buttons = [blockkit.button(ReplyAction.ARGUMENTS, texts.SHOW_ALL, ask.value), deny]
-        return [blockkit.rich_text_line(cut, f"{block_id}-cut"), blockkit.actions(buttons)]
-    buttons = [blockkit.button(ReplyAction.APPROVE, texts.APPROVE, ask.value), deny]
-    if ask.may_allow_always:
-        buttons.append(blockkit.button(ReplyAction.ALLOW_ALWAYS, texts.ALLOW_ALWAYS, ask.value))
-    return [blockkit.actions(buttons)]
 
 
 def _feedback() -> Json:

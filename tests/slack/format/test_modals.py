@@ -1,5 +1,7 @@
 """Modals: the views that Slack accepts, and the values that people submit."""
 
+import json
+import re
 from bisect import bisect
 from dataclasses import replace
 from typing import Any
@@ -9,7 +11,8 @@ import pytest
 from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
 from bot.core.message_question import QuotedMessage
-from bot.core.reply.approvals import MAX_ARGUMENT_CHARS, Ask, can_be_read, readable
+from bot.core.reply.approvals import MAX_ARGUMENT_CHARS, ask_of, can_be_read, readable
+from bot.core.tool_calls import CallState, RecordedCall
 from bot.mcp.config import MAX_SERVER_NAME_CHARS, MAX_SERVERS
 from bot.settings import MAX_MODELS
 from bot.slack.format import modals
@@ -134,12 +137,34 @@ def test_longest_quote_leaves_room_for_its_escapes() -> None:
         assert len(modals.question_modal(about, None)["private_metadata"]) <= 3_000
 
 
-@pytest.mark.parametrize("character", ["x", "&", "\U0001f600", "\u200b"])
-def test_longest_arguments_that_are_asked_about_fit_into_a_modal(character: str) -> None:
-    def arguments_of(count: int) -> str:
-        return readable({"text": character * count})
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize("character", ["x", "&", "\U0001f600", "\u200b", "\n"])
+def test_longest_arguments_that_are_asked_about_fit_into_a_modal_and_are_shown_whole(
+    character: str, *, as_json: bool
+) -> None:
+    def arguments_of(count: int) -> dict[str, str]:
+        return {"text": f"x{character * count}x", "more": "y"}
 
     counts = range(MAX_ARGUMENT_CHARS + 1)
-    too_long = bisect(counts, False, key=lambda count: not can_be_read(arguments_of(count)))
+    too_long = bisect(counts, False, key=lambda count: not can_be_read(readable(arguments_of(count))))
     longest = arguments_of(too_long - 1)
-    check_view(modals.arguments_modal(Ask("notes.add", longest, "1:1:1"), None), "modal")
+    call = RecordedCall(0, 0, "", "notes__add", longest, "hash", CallState.ASKED)
+    ask = ask_of(call, 0, (), 0.0)
+    view = modals.arguments_modal(ask, None, as_json=as_json)
+    check_view(view, "modal")
+    code = "".join(
+        part["elements"][0]["text"]
+        for block in view["blocks"]
+        for part in block["elements"]
+        if part["type"] == "rich_text_preformatted"
+    )
+    assert code == (ask.arguments if as_json else ask.fields[0].value)
+
+
+def test_modal_shows_many_arguments_in_their_order() -> None:
+    arguments = {f"name_{number}": "x" * (number % 200) for number in range(80)}
+    call = RecordedCall(0, 0, "", "notes__add", arguments, "hash", CallState.ASKED)
+    view = modals.arguments_modal(ask_of(call, 0, (), None), None, as_json=False)
+    check_view(view, "modal")
+    shown = re.findall(r"name_\d+:", json.dumps(view))
+    assert shown == [f"{name}:" for name in arguments]
