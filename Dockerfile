@@ -1,21 +1,35 @@
 # Python 3.11.17 on Debian 13. The digest names the index of all platforms, so the tag is for readers only.
-FROM python:3.11-slim@sha256:45037981b62b34b44602584fccbc4d884d5f7dc92c7ee86bb38a698a79fe1e51
+FROM python:3.11-slim@sha256:45037981b62b34b44602584fccbc4d884d5f7dc92c7ee86bb38a698a79fe1e51 AS base
 
+FROM base AS packages
+COPY requirements.txt .
+RUN python3 -m venv /venv \
+    && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements.txt \
+    && /venv/bin/pip uninstall --yes pip setuptools
+
+FROM base
 # An init passes SIGTERM on and buries what is left behind.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends tini \
     && rm -rf /var/lib/apt/lists/*
-RUN useradd --system --uid 10001 typist && install -d -o typist /data
+RUN groupadd --gid 10001 typist \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data typist \
+    && install -d -o 10001 -g 10001 /data
 
+COPY --from=packages /venv /venv
+ENV PATH=/venv/bin:$PATH BOT_HEALTH_PORT=8080 DATABASE_URL=sqlite:////data/typist.db
 WORKDIR /app
-COPY requirements.txt .
-RUN pip install --no-cache-dir --require-hashes -r requirements.txt
 COPY bot bot
 COPY handlers handlers
+COPY deploy/sbom.py deploy/sbom.py
+COPY requirements.txt .
+# The root may be read-only, so Python could not keep what it compiles.
+RUN python -m compileall -q bot handlers \
+    && python -m deploy.sbom requirements.txt > sbom.cdx.json
 
-ENV BOT_HEALTH_PORT=8080 DATABASE_URL=sqlite:////data/typist.db
 VOLUME /data
-USER typist
+# A number, so that Kubernetes can tell that it isn't root.
+USER 10001:10001
 HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD ["python", "-m", "bot", "health"]
 ENTRYPOINT ["tini", "--"]
 CMD ["python", "-m", "bot", "run"]

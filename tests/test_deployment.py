@@ -1,0 +1,174 @@
+"""The files with which Typist is deployed: by their schemas, and beside what the code and each other say."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from configparser import ConfigParser
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packaging.utils import canonicalize_name
+from ruamel.yaml import YAML
+
+from bot.cli.run import END_WITHIN_S
+from bot.services.health import serving
+from bot.settings import Settings, variables
+from tests.services.probes import WELL
+from tests.test_packaging import ROOT, pinned
+
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+OLDEST, NEWEST = "1.30", "1.37"
+MAX_EXPOSURE = 30
+"""In tenths, as systemd-analyze counts."""
+
+
+def read_yaml(path: Path) -> Any:
+    return YAML(typ="safe").load(path)
+
+
+def unit() -> Mapping[str, str]:
+    parser = ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(ROOT / "deploy" / "typist.service")
+    return parser["Service"]
+
+
+def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def pod() -> Any:
+    return read_yaml(KUBERNETES / "deployment.yaml")["spec"]["template"]["spec"]
+
+
+def container_env() -> dict[str, str]:
+    (container,) = pod()["containers"]
+    return {entry["name"]: entry.get("value", "") for entry in container["env"]}
+
+
+def dockerfile() -> str:
+    return (ROOT / "Dockerfile").read_text()
+
+
+class TestKubernetes:
+    @pytest.mark.parametrize("version", [OLDEST, NEWEST])
+    def test_manifests_follow_the_schemas(self, version: str) -> None:
+        manifests = sorted(map(str, KUBERNETES.glob("*.yaml")))
+        manifests.remove(str(KUBERNETES / "kustomization.yaml"))
+        ended = run(sys.executable, "-m", "kubernetes_validate", "--strict", "-k", version, *manifests)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert ended.stdout.count("passed") == len(manifests)
+
+    def test_kustomization_has_all_manifests(self) -> None:
+        files = {path.name for path in KUBERNETES.glob("*.yaml")} - {"kustomization.yaml"}
+        assert set(read_yaml(KUBERNETES / "kustomization.yaml")["resources"]) == files
+
+    async def test_probes_ask_what_typist_serves_on_an_address_that_a_node_reaches(self) -> None:
+        (container,) = pod()["containers"]
+        probes = [container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")]
+        ports = {port["name"]: str(port["containerPort"]) for port in container["ports"]}
+        env = container_env()
+        assert {ports[probe["port"]] for probe in probes} == {env["BOT_HEALTH_PORT"]}
+        async with serving(env["BOT_HEALTH_HOST"], 0, WELL) as port, aiohttp.ClientSession() as session:
+            for probe in probes:
+                async with session.get(f"http://127.0.0.2:{port}{probe['path']}") as response:
+                    assert response.status == 200
+
+    def test_all_selectors_match_the_pods(self) -> None:
+        deployment = read_yaml(KUBERNETES / "deployment.yaml")["spec"]
+        labels = deployment["template"]["metadata"]["labels"]
+        budget, policy = (
+            read_yaml(KUBERNETES / name)["spec"] for name in ("disruption-budget.yaml", "network-policy.yaml")
+        )
+        selectors = [deployment["selector"], budget["selector"], policy["podSelector"]]
+        assert [selector["matchLabels"] for selector in selectors] == [labels] * 3
+
+    def test_user_is_that_of_the_image(self) -> None:
+        context = pod()["securityContext"]
+        assert f"USER {context['runAsUser']}:{context['runAsGroup']}\n" in dockerfile()
+
+
+def test_compose_file_follows_the_schema() -> None:
+    schema = ("--builtin-schema", "vendor.compose-spec")
+    ended = run(sys.executable, "-m", "check_jsonschema", *schema, "compose.yaml")
+    assert ended.returncode == 0, ended.stdout
+
+
+def test_deployments_set_only_settings_that_exist() -> None:
+    compose = read_yaml(ROOT / "compose.yaml")["services"]["typist"]["environment"]
+    of_image = re.findall(r"([A-Z_]+)=\S+", "".join(re.findall(r"^ENV (.*)$", dockerfile(), re.MULTILINE)))
+    of_unit = unit()["Environment"].partition("=")[0]
+    named = {*compose, *container_env(), *of_image, of_unit} - {"PATH"}
+    assert named <= set(variables())
+    assert len(named) > 2
+
+
+def test_each_deployment_waits_until_typist_has_ended() -> None:
+    compose = read_yaml(ROOT / "compose.yaml")["services"]["typist"]["stop_grace_period"]
+    waits = [pod()["terminationGracePeriodSeconds"], int(compose.removesuffix("s")), int(unit()["TimeoutStopSec"])]
+    assert min(waits) > Settings().drain_s + END_WITHIN_S
+
+
+def test_all_deployments_run_the_same_command() -> None:
+    image = re.search(r"^CMD (\[.*\])$", dockerfile(), re.MULTILINE)
+    assert image is not None
+    _, *arguments = json.loads(image[1])
+    platform = (ROOT / "Procfile").read_text().removeprefix("worker: python ").split()
+    assert platform == unit()["ExecStart"].split()[1:] == arguments == ["-m", "bot", "run"]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze isn't installed (Debian: systemd)")
+class TestUnit:
+    def test_exposure_is_below_3(self) -> None:
+        command = ("systemd-analyze", "security", "--offline=yes", f"--threshold={MAX_EXPOSURE - 1}", "--no-pager")
+        ended = run(*command, "deploy/typist.service")
+        assert ended.returncode == 0, ended.stdout
+        assert re.search(r"Overall exposure level for typist.service: [0-2]\.\d", ended.stdout)
+
+    def test_systemd_understands_all_of_it(self, tmp_path: Path) -> None:
+        # The interpreter is on the machine that it is for.
+        text = (ROOT / "deploy/typist.service").read_text().replace("/opt/typist/.venv/bin/python", "/bin/true")
+        (tmp_path / "typist.service").write_text(text)
+        ended = run("systemd-analyze", "verify", str(tmp_path / "typist.service"))
+        assert "typist" not in ended.stderr
+        assert ended.returncode == 0, ended.stderr
+
+
+class TestSbom:
+    """python -m deploy.sbom, as the image's build runs it."""
+
+    async def test_sbom_follows_the_schema_and_has_each_installed_package_of_the_lock(self) -> None:
+        ended = run(sys.executable, "-m", "deploy.sbom", "requirements.txt")
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(ended.stdout) is None
+        components = json.loads(ended.stdout)["components"]
+        assert all(component["hashes"] and component["licenses"] for component in components)
+        purls = {f"pkg:pypi/{name}@{version}" for name, version in pinned("requirements.txt").items()}
+        listed = {component["purl"] for component in components}
+        assert listed <= purls
+        assert {"pkg:pypi/pywin32", "pkg:pypi/httpx2-jsfetch"} >= {purl.partition("@")[0] for purl in purls - listed}
+
+    async def test_hashes_are_those_of_the_lock(self, tmp_path: Path) -> None:
+        version = pinned("requirements.txt")[canonicalize_name("aiohttp")]
+        digests = ["a" * 64, "b" * 64]
+        lock = tmp_path / "lock.txt"
+        lock.write_text(
+            f"aiohttp=={version}" + "".join(f" \\\n    --hash=sha256:{digest}" for digest in digests) + "\n"
+        )
+        ended = run(sys.executable, "-m", "deploy.sbom", str(lock))
+        (component,) = json.loads(ended.stdout)["components"]
+        assert [entry["content"] for entry in component["hashes"]] == digests
+
+    async def test_another_version_than_the_locks_is_refused(self, tmp_path: Path) -> None:
+        lock = tmp_path / "lock.txt"
+        lock.write_text(f"aiohttp==0.0.1 \\\n    --hash=sha256:{'a' * 64}\n")
+        ended = run(sys.executable, "-m", "deploy.sbom", str(lock))
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert "is installed, and the lock has 0.0.1" in ended.stderr
