@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from bot.core.conversation import Message, Question
-from bot.core.inbound.engagement import MAX_LINES, Engagement, Line, Participants
-from bot.core.inbound.triage import Identity, TriageRules, triage
+from bot.core.inbound.engagement import MAX_LINES, Engagement, Line, Participants, TriageRules
+from bot.core.inbound.triage import Identity, triage
 
 TARGET_PRECISION, TARGET_RECALL = 88.0, 66.0
 TWO_PEOPLE = "two people"

@@ -26,7 +26,7 @@ from benchmarks import holds
 from benchmarks.hostile_texts import SHAPES, forget_renderings, text_of
 from bot.core.conversation import Message
 from bot.core.inbound import mentions
-from bot.core.inbound.engagement import Participants
+from bot.core.inbound.engagement import Participants, TriageRules
 from bot.core.inbound.triage import Identity, triage
 from bot.core.job import End
 from bot.core.reply import approvals, attachments, preview, resuming
@@ -74,7 +74,8 @@ def _resumed(text: str) -> None:
 
 def _triaged(text: str) -> object:
     me = Identity("T1", "U1", "B1", "typist")
-    return triage(Message("T1", "C1", "1.0", text, thread_ts="0.5", user_id="U2"), me, Participants(takes_part=True))
+    given = Message("T1", "C1", "1.0", text, thread_ts="0.5", user_id="U2")
+    return triage(given, me, Participants(takes_part=True), TriageRules())
 
 
 def _rich_text(text: str) -> Json:

@@ -22,6 +22,7 @@ from dotenv.parser import Binding, parse_stream
 
 from bot.core.assistant_pane import DEFAULT_SUGGESTIONS, Suggestion, parse_suggestions
 from bot.core.carriers import CarrierSetting
+from bot.core.inbound.engagement import Engagement
 from bot.core.inbound.prompt import DEFAULT_SYSTEM_PROMPT
 from bot.core.limits.access import UserKind
 from bot.core.limits.caps import Cap, parse_caps
@@ -224,7 +225,7 @@ class Settings:
     edit_budget: int = _setting("BOT_EDIT_BUDGET", _whole(50, 1_200), 50)
     carrier: str = _setting("BOT_CARRIER", _one_of(*CarrierSetting), CarrierSetting.AUTO.value)
     done_ping_s: int = _setting("BOT_DONE_PING_S", _whole(0, 86_400), 60)
-    mention_only: bool = _setting("BOT_MENTION_ONLY", _on_off, False)
+    engagement: str = _setting("BOT_ENGAGEMENT", _one_of(*Engagement), Engagement.FOLLOW_UPS.value)
     web_search: bool = _setting("BOT_WEB_SEARCH", _on_off, False)
     web_search_domains: tuple[str, ...] = _setting("BOT_WEB_SEARCH_DOMAINS", parse_domains, ())
     suggested_prompts: tuple[Suggestion, ...] = _setting(

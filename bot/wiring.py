@@ -21,9 +21,9 @@ from bot.core import texts
 from bot.core.carriers import CarrierSetting
 from bot.core.conversation import WebSearch
 from bot.core.inbound.channel_settings import DefaultSettings
-from bot.core.inbound.engagement import Engagement
+from bot.core.inbound.engagement import Engagement, TriageRules
 from bot.core.inbound.tokens import TokenEstimate, room_for_results
-from bot.core.inbound.triage import Identity, TriageRules
+from bot.core.inbound.triage import Identity
 from bot.core.lease import Lease
 from bot.core.limits.access import AccessRules
 from bot.core.tools import SLACK
@@ -292,9 +292,7 @@ def _reply_actions(parts: _Parts, worker: Worker) -> ReplyActions:
 
 def _intake(parts: _Parts, actions: ReplyActions, worker: Worker) -> Intake:
     settings, stores = parts.settings, parts.stores
-    rules = TriageRules(
-        Engagement.MENTIONS if settings.mention_only else Engagement.FOLLOW_UPS, parts.access.may_allow_bots
-    )
+    rules = TriageRules(Engagement(settings.engagement), bots=parts.access.may_allow_bots)
     tokens = SharedTokens(parts.workspace.search, stores.process_messages) if settings.slack_search else None
     return Intake(
         stores.queue,
@@ -382,7 +380,7 @@ def default_settings_of(settings: Settings) -> DefaultSettings:
     return DefaultSettings(
         models_in_use(settings),
         system_prompt_in_use(settings),
-        settings.mention_only,
+        Engagement(settings.engagement),
         web_search_of(settings) is not None,
         settings.mcp.names,
     )

@@ -80,7 +80,8 @@ def test_readme_names_what_a_channels_settings_have_and_nothing_else() -> None:
     labels = [
         texts.MODEL_LABEL,
         texts.SYSTEM_PROMPT_LABEL,
-        texts.MENTIONS_LABEL,
+        texts.ENGAGEMENT_LABEL,
+        texts.NEW_POSTS_LABEL,
         texts.WEB_SEARCH_LABEL,
         texts.MCP_SERVERS_LABEL,
     ]

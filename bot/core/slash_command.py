@@ -9,7 +9,7 @@ HELP, USAGE = "help", "usage"
 SETTINGS_FIELDS = {
     "model": SettingsField.MODEL,
     "prompt": SettingsField.SYSTEM_PROMPT,
-    "mention-only": SettingsField.MENTION_ONLY,
+    "mentions": SettingsField.ENGAGEMENT,
 }
 """The field with which the settings open, by subcommand."""
 

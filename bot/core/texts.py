@@ -459,7 +459,7 @@ COMMAND_FAILED = "That didn't work. I can't reach Slack or my database right now
 def commands(command: str) -> str:
     """Lists the subcommands, in mrkdwn; `command` is the slash command's name, such as "/typist"."""
     return (
-        f"`{command} model`, `{command} prompt` and `{command} mention-only` open the settings of the channel you're "
+        f"`{command} model`, `{command} prompt` and `{command} mentions` open the settings of the channel you're "
         f"in. `{command} usage` shows your usage and your quotas."
     )
 
@@ -469,15 +469,24 @@ def unknown_command(command: str, subcommand: str) -> str:
     return f"I don't know `{command} {subcommand}`. "
 
 
-def settings_here(model: str, own_prompt: str | None, mention_only: bool | None, web_search: bool | None) -> str:
-    """Sums up a channel's settings; `own_prompt` is its beginning, `mention_only` None in a direct message.
+def answered_here(engagement: str, new_posts: bool) -> str:
+    """Sums up what is answered without a mention in a channel; `engagement` is a key of ENGAGEMENTS."""
+    summaries = {
+        "mentions": "every question needs a mention",
+        "follow-ups": "follow-ups need no mention",
+        "everyone": "nobody in my threads needs a mention",
+    }
+    return summaries[engagement] + (" · new posts are questions" if new_posts else "")
+
+
+def settings_here(model: str, own_prompt: str | None, answered: str, web_search: bool | None) -> str:
+    """Sums up a channel's settings; `own_prompt` is its beginning, `answered` "" in a direct message.
 
     `web_search` is None if BOT_WEB_SEARCH is off.
     """
     prompt = "default prompt" if own_prompt is None else f"custom prompt (“{own_prompt}”)"
-    mentions = {None: None, True: "every question needs a mention", False: "follow-ups need no mention"}[mention_only]
     search = {None: None, True: "web search on", False: "web search off"}[web_search]
-    return " · ".join(filter(None, (f"Settings here: {model}", prompt, mentions, search)))
+    return " · ".join(filter(None, (f"Settings here: {model}", prompt, answered, search)))
 
 
 # Settings modal
@@ -490,9 +499,19 @@ MODEL_LABEL = "Model"
 MODEL_HINT = "I ask this model first, and the others if it fails."
 SYSTEM_PROMPT_LABEL = "System prompt"
 SYSTEM_PROMPT_HINT = "Instructions for the model. Leave this empty for the default prompt."
-MENTIONS_LABEL = "Mentions"
-MENTIONS_REQUIRED = "Every question needs a mention"
-MENTIONS_OPTIONAL = "Follow-ups from one person need no mention"
+ENGAGEMENT_LABEL = "Mentions"
+ENGAGEMENT_HINT = (
+    "Without a mention, I never answer a message that begins with someone else's name, "
+    "or a file in a thread of several people."
+)
+ENGAGEMENTS = {
+    "mentions": "Every question needs a mention",
+    "follow-ups": "Follow-ups of the person I'm talking with need none",
+    "everyone": "Nobody needs one in a thread where I was mentioned",
+}
+"""The options, by Engagement."""
+NEW_POSTS_LABEL = "New posts"
+NEW_POSTS_OPTION = "Answer each new post in its thread"
 WEB_SEARCH_LABEL = "Web search"
 WEB_SEARCH_HINT = "I look things up when an answer needs it, and list the sources below it."
 WEB_SEARCH_ON = "On"
@@ -511,9 +530,9 @@ def default_model(model: str) -> str:
     return f"Default ({model})"
 
 
-def default_mentions(mention_only: bool) -> str:
-    """The option that leaves the choice to BOT_MENTION_ONLY."""
-    return f"Default ({'every question' if mention_only else 'no mention for follow-ups'})"
+def default_engagement(engagement: str) -> str:
+    """The option that leaves the choice to BOT_ENGAGEMENT."""
+    return f"Default ({engagement})"
 
 
 def choose_a_model(models: Sequence[str]) -> str:
@@ -562,14 +581,18 @@ def asks_about_message_in(asker: str, channel: str) -> str:
 # App home
 
 COMMANDS_IN_HOME = (
-    "In a channel, my slash command with `model`, `prompt` or `mention-only` opens the channel's settings. "
+    "In a channel, my slash command with `model`, `prompt` or `mentions` opens the channel's settings. "
     "With `usage` it shows your usage and your quotas."
 )
 USAGE_HEADING = "Your usage"
 DEFAULTS_HEADING = "Default settings"
 CHANNELS_DIFFER = "Channels can have their own settings. To change them, use my slash command in the channel."
-MENTIONS_FOR_EVERY_QUESTION = "needed for every question"
-MENTIONS_TO_START = "needed to start; follow-ups from one person need none"
+MENTIONS_NEEDED = {
+    "mentions": "needed for every question",
+    "follow-ups": "needed to start; follow-ups of the person I'm talking with need none",
+    "everyone": "needed to start; nobody in the thread needs one then",
+}
+"""By Engagement."""
 WORKSPACE_HEADING = "This workspace"
 BY_MODEL = "*By model, this month*"
 NO_USAGE = "Nothing yet."

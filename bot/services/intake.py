@@ -4,12 +4,11 @@ import logging
 from dataclasses import replace
 
 from bot.core.conversation import Job, Message, Question, ThreadKey
-from bot.core.inbound.engagement import Engagement, Participants
+from bot.core.inbound.engagement import Participants, TriageRules
 from bot.core.inbound.triage import (
     ANSWERED_SUBTYPES,
     Identity,
     Ignore,
-    TriageRules,
     by_person,
     stop_in,
     triage,
@@ -99,18 +98,22 @@ class Intake:
 
     async def _participants_at(self, message: Message) -> Participants:
         """Returns the thread's participants. A second person is on record before Slack's envelope is acknowledged."""
-        if message.thread_ts is None or message.channel_type == "im":
-            return Participants()
-        if message.subtype not in ANSWERED_SUBTYPES or not by_person(message, self._me):
+        if message.thread_ts is None or not self._is_persons_in_channel(message):
             return Participants()
         thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
         return await self._participants.at_message(thread, message.user_id or "", message.ts)
 
     async def _rules_for(self, message: Message, participants: Participants) -> TriageRules:
-        """Returns the rules with the channel's own need for mentions, which matters only in threads that we are in."""
-        if not participants.takes_part:
+        """Returns the rules with the channel's own, which matter for its posts and in threads that we are in."""
+        matters = message.thread_ts is None or participants.takes_part or message.parent_user_id == self._me.user_id
+        if not matters or not self._is_persons_in_channel(message):
             return self._rules
         channel = await self._channel_settings.read(message.team_id, message.channel_id)
-        if channel.mention_only is None:
-            return self._rules
-        return replace(self._rules, engagement=Engagement.MENTIONS if channel.mention_only else Engagement.FOLLOW_UPS)
+        return replace(
+            self._rules, engagement=channel.engagement or self._rules.engagement, new_posts=channel.new_posts
+        )
+
+    def _is_persons_in_channel(self, message: Message) -> bool:
+        """Whether a person wrote a message in a channel, so that it may be a question without a mention."""
+        is_written = message.subtype in ANSWERED_SUBTYPES and by_person(message, self._me)
+        return is_written and message.channel_type != "im"

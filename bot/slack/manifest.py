@@ -117,7 +117,7 @@ def app_manifest(
             {
                 "command": command,
                 "description": "Help, your usage, and this channel's settings",
-                "usage_hint": "help, usage, model, prompt or mention-only",
+                "usage_hint": "help, usage, model, prompt or mentions",
                 "should_escape": False,
             }
         ],

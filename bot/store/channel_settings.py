@@ -1,4 +1,4 @@
-"""Channel settings: a channel's own model, system prompt, need for mentions, web search and MCP servers."""
+"""Channel settings: a channel's own model, system prompt, rules for answering, web search and MCP servers."""
 
 from dataclasses import asdict, fields
 
@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.inbound.engagement import Engagement
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import put
 from bot.store.schema import channel_settings
@@ -22,7 +23,8 @@ class ChannelSettingsStore(Operations):
         row = (await connection.execute(of_channel)).one_or_none()
         if row is None:
             return ChannelSettings()
-        return ChannelSettings(**{**row._mapping, "mcp_servers": tuple(row.mcp_servers)})
+        engagement = Engagement(row.engagement) if row.engagement else None
+        return ChannelSettings(**{**row._mapping, "engagement": engagement, "mcp_servers": tuple(row.mcp_servers)})
 
     @writes
     async def write(

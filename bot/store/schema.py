@@ -387,7 +387,9 @@ channel_settings = sa.Table(
     sa.Column("channel_id", sa.Text, primary_key=True),
     sa.Column("model", sa.Text),
     sa.Column("system_prompt", SafeText, nullable=False),
-    sa.Column("mention_only", sa.Boolean),
+    # An Engagement; NULL: the default.
+    sa.Column("engagement", sa.Text),
+    sa.Column("new_posts", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("web_search", sa.Boolean),
     # The names of servers in BOT_MCP_CONFIG.
     sa.Column("mcp_servers", sa.JSON, nullable=False, server_default="[]"),

@@ -51,7 +51,7 @@ CODES = {
         "allowed_tools.definition_hash",
     ),
     *("tool_pins.tool", "tool_pins.definition_hash", "channel_settings.model", "channel_settings.mcp_servers"),
-    *("learned_budgets.budget", "outbox_entries.about", "caps.scope", "caps.period"),
+    *("learned_budgets.budget", "outbox_entries.about", "caps.scope", "caps.period", "channel_settings.engagement"),
 }
 PLACES = {"team_id", "channel_id", "thread_ts"}
 ADMINS_SETTINGS = {"channel_settings.system_prompt", "tool_pins.definition"}

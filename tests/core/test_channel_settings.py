@@ -3,6 +3,7 @@
 import pytest
 
 from bot.core.inbound.channel_settings import ChannelSettings, problems, prompt_version
+from bot.core.inbound.engagement import Engagement
 
 MODELS = ("openai/one", "anthropic/two")
 
@@ -11,7 +12,7 @@ MODELS = ("openai/one", "anthropic/two")
     ("settings", "fields"),
     [
         (ChannelSettings(), []),
-        (ChannelSettings("anthropic/two", "Be brief.", True), []),
+        (ChannelSettings("anthropic/two", "Be brief.", Engagement.EVERYONE), []),
         (ChannelSettings("openai/other"), ["model"]),
         (ChannelSettings("", "x" * 2_001), ["model", "system_prompt"]),
     ],

@@ -5,14 +5,40 @@ from typing import Any
 import pytest
 
 from bot.core.conversation import File, Question
-from bot.core.inbound.engagement import MAX_LINES, Engagement, Line, Participants
-from bot.core.inbound.triage import TriageRules, triage
+from bot.core.inbound.engagement import MAX_LINES, Engagement, Line, Participants, TriageRules
+from bot.core.inbound.triage import Ignore, triage
 from tests.core.conversations import ME, message
 
 ADA, GRACE, TO_ADA, TO_GRACE, SOMEBODY = Line("UADA"), Line("UGRACE"), Line("", "UADA"), Line("", "UGRACE"), Line("")
 TO_ADAS = [ADA, TO_ADA] * (MAX_LINES // 2)
 MODES = [Engagement.MENTIONS, Engagement.FOLLOW_UPS, Engagement.EVERYONE]
 SCREENSHOT = File("F1", "screenshot.png")
+
+
+POSTS = [TriageRules(mode, new_posts=True) for mode in MODES]
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "taken"),
+    [
+        ("How do I reset my password?", {}, True),
+        ("It fails", {"files": (SCREENSHOT,), "subtype": "file_share"}, True),
+        ("", {"files": (SCREENSHOT,), "subtype": "file_share"}, False),
+        ("<@UGRACE> lunch?", {}, False),
+        ("@channel lunch!", {}, False),
+        ("", {"attached": "A forwarded message"}, False),
+        ("Built.", {"bot_id": "BCI"}, False),
+        ("joined", {"subtype": "channel_join"}, False),
+    ],
+)
+def test_new_post_is_a_question_where_a_channel_chose_that(text: str, changes: dict[str, Any], taken: bool) -> None:
+    verdicts = [triage(message(text, **changes), ME, Participants(), rules) for rules in (*POSTS, TriageRules())]
+    assert [isinstance(verdict, Question) for verdict in verdicts] == [taken] * 3 + [False]
+    assert {verdict.thread.thread_ts for verdict in verdicts if isinstance(verdict, Question)} <= {"10.0"}
+
+
+def test_new_posts_are_none_of_a_thread_without_us() -> None:
+    assert isinstance(triage(message("so?", thread_ts="9.0"), ME, Participants(), POSTS[2]), Ignore)
 
 
 def taken_by(participants: Participants, text: str = "and why?", **changes: Any) -> str:

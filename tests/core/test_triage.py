@@ -3,8 +3,8 @@
 import pytest
 
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.inbound.engagement import Engagement, Participants
-from bot.core.inbound.triage import Ignore, TriageRules, second_person_since, triage
+from bot.core.inbound.engagement import Engagement, Participants, TriageRules
+from bot.core.inbound.triage import Ignore, second_person_since, triage
 from tests.core.conversations import ME, message
 
 MENTION = "<@UBOT> why?"
@@ -63,7 +63,7 @@ IGNORED = {
 def test_message_to_the_bot_is_answered_in_its_thread(
     given: Message, participants: Participants, thread_ts: str | None
 ) -> None:
-    verdict = triage(given, ME, participants)
+    verdict = triage(given, ME, participants, TriageRules())
     assert isinstance(verdict, Question)
     assert verdict.thread.thread_ts == thread_ts
     assert (verdict.ts, verdict.user_id) == ("10.0", "UADA")
@@ -71,7 +71,7 @@ def test_message_to_the_bot_is_answered_in_its_thread(
 
 @pytest.mark.parametrize(("given", "participants"), IGNORED.values(), ids=IGNORED.keys())
 def test_other_messages_are_ignored_with_a_reason(given: Message, participants: Participants) -> None:
-    verdict = triage(given, ME, participants)
+    verdict = triage(given, ME, participants, TriageRules())
     assert isinstance(verdict, Ignore)
     assert verdict.reason
 
@@ -84,7 +84,7 @@ def test_other_messages_are_ignored_with_a_reason(given: Message, participants: 
         (message("and then?", channel_type="im", thread_ts="9.0"), True),
     ],
 )
-def test_mention_only_applies_in_channels(given: Message, answered: bool) -> None:
+def test_need_for_mentions_applies_in_channels(given: Message, answered: bool) -> None:
     assert isinstance(triage(given, ME, ALONE, TriageRules(Engagement.MENTIONS)), Question) is answered
 
 

@@ -1,4 +1,4 @@
-"""Channel settings (model, system prompt, need for mentions) apply from the next question on."""
+"""Channel settings (model, system prompt, what is answered) apply from the next question on."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.inbound.engagement import Engagement
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.server import Sandbox
@@ -50,10 +51,29 @@ async def test_channel_setting_decides_whether_questions_need_a_mention(
 ) -> None:
     asked = await two_models.mention()
     await two_models.answers("general", asked)
-    await configure(two_models, another_process, ChannelSettings(mention_only=True))
+    await configure(two_models, another_process, ChannelSettings(engagement=Engagement.MENTIONS))
     await two_models.sandbox.say("ada", "general", "and this?", asked)
     await two_models.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in two_models.sandbox.deliveries))
-    await configure(two_models, another_process, ChannelSettings(mention_only=False))
+    await configure(two_models, another_process, ChannelSettings(engagement=Engagement.FOLLOW_UPS))
     await two_models.sandbox.say("ada", "general", "and that?", asked)
     await two_models.answers("general", asked, count=2)
     assert len(two_models.vendor.requests) == 2
+
+
+async def test_new_posts_are_answered_in_their_threads_where_a_channel_chose_that(
+    two_models: Stage, another_process: Stores
+) -> None:
+    rules = ChannelSettings(engagement=Engagement.EVERYONE, new_posts=True)
+    await configure(two_models, another_process, rules)
+    sandbox = two_models.sandbox
+    await sandbox.say("ada", "random", "not here?")
+    posted = await sandbox.say("ada", "general", "how do I log in?")
+    await two_models.answers("general", posted)
+    await sandbox.say("grace", "general", "and I?", posted)
+    await two_models.answers("general", posted, count=2)
+    await configure(two_models, another_process, replace(rules, engagement=Engagement.MENTIONS))
+    await sandbox.say("grace", "general", "and tomorrow?", posted)
+    await sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in sandbox.deliveries))
+    asked = await two_models.mention("last?", channel="random")
+    await two_models.answers("random", asked)
+    assert len(two_models.vendor.requests) == 3

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.skips_waits
 
 
 @pytest.fixture
-async def mention_only(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
-    async with running(replace(settings, mention_only=True)):
+async def mentions_only(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
+    async with running(replace(settings, engagement="mentions")):
         yield Stage(sandbox, vendor)
 
 
@@ -105,8 +105,8 @@ async def test_thread_below_another_bots_message_belongs_to_the_asker_and_the_bo
     await stage.answers("general", root, count=2)
 
 
-async def test_mention_only_applies_to_channels_and_not_to_dms(mention_only: Stage) -> None:
-    stage = mention_only
+async def test_need_for_mentions_applies_to_channels_and_not_to_dms(mentions_only: Stage) -> None:
+    stage = mentions_only
     asked = await stage.mention("what is it?")
     await stage.answers("general", asked)
     await unanswered(stage, "ada", "and why?", asked)

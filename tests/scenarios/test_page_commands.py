@@ -134,7 +134,7 @@ async def test_settings_changed_by_clicks_apply_to_the_next_question(stack: Asyn
     await page.locator("#main").get_by_role("button", name="Send").click()
     modal = page.get_by_role("dialog", name="Settings")
     await modal.get_by_role("combobox", name="Model").select_option("openai/other")
-    await modal.get_by_role("radio", name=texts.MENTIONS_REQUIRED).click()
+    await modal.get_by_role("radio", name=texts.ENGAGEMENTS["mentions"]).click()
     await modal.get_by_role("button", name="Save").click()
     await expect(message(page, texts.SETTINGS_SAVED)).to_contain_text("openai/other · default prompt")
     await page.locator("#main-box").fill("@typist why?")

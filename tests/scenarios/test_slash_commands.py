@@ -9,6 +9,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.inbound.engagement import Engagement
 from bot.mcp.config import McpSetup, ServerConfig, StdioTransport
 from bot.settings import Settings
 from bot.slack.manifest import app_manifest
@@ -23,7 +24,7 @@ from tests.streams.server import VendorServer
 
 GENERAL = "C0GENERAL"
 """The channel that Ada created."""
-ALL = {"model": "openai/other", "system_prompt": "Answer in rhymes.", "mention_only": "on"}
+ALL = {"model": "openai/other", "system_prompt": "Answer in rhymes.", "engagement": "mentions"}
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ async def test_command_has_the_name_that_the_manifest_gives_it(vendor: VendorSer
         assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
 
 
-@pytest.mark.parametrize("subcommand", ["model", "prompt", "mention-only"])
+@pytest.mark.parametrize("subcommand", ["model", "prompt", "mentions"])
 async def test_channel_creator_sets_everything_in_one_modal(
     stage: Stage, another_process: Stores, subcommand: str
 ) -> None:
@@ -78,7 +79,7 @@ async def test_channel_creator_sets_everything_in_one_modal(
     assert await ada.submit(ALL) == {}
     assert ada.modal is None
     assert await another_process.channel_settings.read(TEAM_ID, GENERAL) == ChannelSettings(
-        "openai/other", "Answer in rhymes.", True
+        "openai/other", "Answer in rhymes.", Engagement.MENTIONS
     )
     response = last_notice(stage)
     assert texts.SETTINGS_SAVED in response
@@ -94,9 +95,9 @@ async def test_settings_of_another_process_are_in_the_modal_and_in_force(stage: 
     await another_process.channel_settings.write(TEAM_ID, GENERAL, ChannelSettings("openai/other", "Be brief."))
     assert "openai/other · custom prompt (“Be brief.”)" in await response_to(stage, "alan", "/typist help")
     ada = await opened(stage, "ada", "/typist prompt")
-    assert await ada.submit({"mention_only": "off"}) == {}
+    assert await ada.submit({"engagement": "everyone"}) == {}
     stored = await another_process.channel_settings.read(TEAM_ID, GENERAL)
-    assert stored == ChannelSettings("openai/other", "Be brief.", False)
+    assert stored == ChannelSettings("openai/other", "Be brief.", Engagement.EVERYONE)
 
 
 async def test_invalid_settings_are_reported_in_place(stage: Stage, another_process: Stores) -> None:

@@ -8,8 +8,7 @@ import pytest
 
 from benchmarks.engagement import ME, Spoken, main, read, taken
 from bot.core.conversation import Message
-from bot.core.inbound.engagement import Engagement
-from bot.core.inbound.triage import TriageRules
+from bot.core.inbound.engagement import Engagement, TriageRules
 from tests.services.test_intake import IntakeStage, asked_ts, stage
 
 __all__ = ["stage"]

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import Message, Question
-from bot.core.inbound.triage import TriageRules
+from bot.core.inbound.engagement import TriageRules
 from bot.core.limits.access import UserKind
 from bot.services.intake import Intake
 from bot.services.message_edits import MessageEdits

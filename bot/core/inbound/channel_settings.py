@@ -1,4 +1,4 @@
-"""A channel's own settings: a model, a system prompt, the need for mentions, web search, and MCP servers."""
+"""A channel's own settings: a model, a system prompt, what is answered without a mention, web search, MCP servers."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from bot.core import texts
 from bot.core.conversation import is_direct
+from bot.core.inbound.engagement import Engagement
 from bot.core.reply.preview import beginning
 
 MAX_PROMPT_CHARS = 2_000
@@ -19,7 +20,8 @@ class SettingsField(StrEnum):
 
     MODEL = "model"
     SYSTEM_PROMPT = "system_prompt"
-    MENTION_ONLY = "mention_only"
+    ENGAGEMENT = "engagement"
+    NEW_POSTS = "new_posts"
     WEB_SEARCH = "web_search"
     MCP_SERVERS = "mcp_servers"
 
@@ -40,8 +42,10 @@ class ChannelSettings:
     """The first model to ask in this channel; the other models are its fallbacks."""
     system_prompt: str = ""
     """Empty for the default."""
-    mention_only: bool | None = None
-    """Whether each question needs a mention; None for the default."""
+    engagement: Engagement | None = None
+    """What is answered without a mention in threads; None for the default."""
+    new_posts: bool = False
+    """Whether each new post of the channel is a question."""
     web_search: bool | None = None
     """False: the model doesn't search the web. None or True: it does if BOT_WEB_SEARCH is on."""
     mcp_servers: tuple[str, ...] = ()
@@ -71,7 +75,7 @@ class DefaultSettings:
     models: tuple[str, ...]
     """The models in use, in the order in which they are asked."""
     system_prompt: str
-    mention_only: bool = False
+    engagement: Engagement = Engagement.FOLLOW_UPS
     web_search: bool = False
     """Whether models may search the web in channels that don't turn it off."""
     mcp_servers: tuple[str, ...] = ()
@@ -85,7 +89,8 @@ class EffectiveSettings:
     model: str
     system_prompt: str
     has_own_prompt: bool
-    mention_only: bool
+    engagement: Engagement
+    new_posts: bool
     web_search: bool | None
     """None if BOT_WEB_SEARCH is off."""
 
@@ -97,7 +102,8 @@ def effective_settings(settings: ChannelSettings, defaults: DefaultSettings) -> 
         settings.model if settings.model in defaults.models else first,
         settings.system_prompt or defaults.system_prompt,
         bool(settings.system_prompt),
-        defaults.mention_only if settings.mention_only is None else settings.mention_only,
+        settings.engagement or defaults.engagement,
+        settings.new_posts,
         settings.web_search is not False if defaults.web_search else None,
     )
 
@@ -105,5 +111,5 @@ def effective_settings(settings: ChannelSettings, defaults: DefaultSettings) -> 
 def settings_line(settings: EffectiveSettings, channel_id: str) -> str:
     """Returns the settings as one line of plain text."""
     own_prompt = beginning(settings.system_prompt, DISPLAYED_PROMPT_CHARS) if settings.has_own_prompt else None
-    mention_only = None if is_direct(channel_id) else settings.mention_only
-    return texts.settings_here(settings.model, own_prompt, mention_only, settings.web_search)
+    engagement = "" if is_direct(channel_id) else texts.answered_here(settings.engagement, settings.new_posts)
+    return texts.settings_here(settings.model, own_prompt, engagement, settings.web_search)

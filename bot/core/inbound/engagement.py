@@ -1,8 +1,9 @@
 """When the bot speaks in a channel without being mentioned. Pure.
 
-In a thread, the rules look at who wrote, not at the words: question marks and politeness say little, and whose turn it
-is says much. A message that begins with another person's name, or that shares a file among people, is never taken.
-`python -m benchmarks.engagement` measures the rules on labelled conversations.
+A channel may have each new post answered. In a thread, the rules look at who wrote, not at the words: question marks
+and politeness say little, and whose turn it is says much. A message that begins with another person's name, or that
+shares a file among people, is never taken. `python -m benchmarks.engagement` measures the rules on labelled
+conversations.
 """
 
 from collections.abc import Sequence
@@ -51,21 +52,34 @@ class Participants:
     """The last lines before the message, oldest first: at most MAX_LINES, and none if there are no others."""
 
 
+@dataclass(frozen=True, slots=True)
+class TriageRules:
+    """The settings that triage depends on."""
+
+    engagement: Engagement = Engagement.FOLLOW_UPS
+    new_posts: bool = False
+    """Whether each new post of the channel is a question."""
+    bots: bool = False
+    """Whether other bots may ask, if they mention the bot."""
+
+
 def reason_to_ignore(
-    message: Message, bot_user_id: str, bot_name: str, participants: Participants, engagement: Engagement
+    message: Message, bot_user_id: str, bot_name: str, participants: Participants, rules: TriageRules
 ) -> str:
     """Returns why a person's message in a channel, without a mention of the bot, is ignored; "" if it is answered."""
-    if message.thread_ts is None:
+    if message.thread_ts is None and not rules.new_posts:
         return "not addressed to us"
-    if not participants.takes_part and message.parent_user_id != bot_user_id:
-        return "a thread without us"
-    if engagement is Engagement.MENTIONS:
-        return "no mention"
     if addresses_another(message.text, bot_name):
         return "addressed to somebody else"
+    if message.thread_ts is None:
+        return "" if message.text.strip() else "a post without words"
+    if not participants.takes_part and message.parent_user_id != bot_user_id:
+        return "a thread without us"
+    if rules.engagement is Engagement.MENTIONS:
+        return "no mention"
     if participants.others and message.files:
         return "a file among several people"
-    if engagement is Engagement.EVERYONE or _is_follow_up(message.user_id or "", participants):
+    if rules.engagement is Engagement.EVERYONE or _is_follow_up(message.user_id or "", participants):
         return ""
     return "no mention in a thread of several people"
 

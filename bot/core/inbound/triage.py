@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.inbound.engagement import Engagement, Participants, reason_to_ignore
+from bot.core.inbound.engagement import Participants, TriageRules, reason_to_ignore
 from bot.core.inbound.mentions import mentioned_users, without_address
 
 ANSWERED_SUBTYPES = {None, "file_share", "thread_broadcast"}
@@ -44,27 +44,14 @@ class Ignore:
     """Whether its writer may wait for an answer: it would be one if nobody else had joined the thread."""
 
 
-@dataclass(frozen=True, slots=True)
-class TriageRules:
-    """The settings that triage depends on."""
-
-    engagement: Engagement = Engagement.FOLLOW_UPS
-    bots: bool = False
-    """Whether other bots may ask, if they mention the bot."""
-
-
-def triage(
-    message: Message, me: Identity, participants: Participants, rules: TriageRules = TriageRules()
-) -> Question | Ignore:
+def triage(message: Message, me: Identity, participants: Participants, rules: TriageRules) -> Question | Ignore:
     """Returns the question that a message is, and in which thread. Direct messages never need a mention."""
     if message.bot_id is not None and rules.bots:
         return _triage_bot(message, me)
-    return _triage_person(message, me, participants, rules.engagement)
+    return _triage_person(message, me, participants, rules)
 
 
-def _triage_person(
-    message: Message, me: Identity, participants: Participants, engagement: Engagement
-) -> Question | Ignore:
+def _triage_person(message: Message, me: Identity, participants: Participants, rules: TriageRules) -> Question | Ignore:
     if message.subtype not in ANSWERED_SUBTYPES:
         return Ignore(f"subtype {message.subtype}")
     if not by_person(message, me):
@@ -73,11 +60,11 @@ def _triage_person(
         return _question(message, message.thread_ts or (message.ts if me.has_pane else None))
     if me.user_id in mentioned_users(message.text):
         return _question(message, message.thread_ts or message.ts)
-    reason = reason_to_ignore(message, me.user_id, me.name, participants, engagement)
+    reason = reason_to_ignore(message, me.user_id, me.name, participants, rules)
     if not reason:
-        return _question(message, message.thread_ts)
+        return _question(message, message.thread_ts or message.ts)
     alone = replace(participants, others=False)
-    is_missed = participants.asked_alone and not reason_to_ignore(message, me.user_id, me.name, alone, engagement)
+    is_missed = participants.asked_alone and not reason_to_ignore(message, me.user_id, me.name, alone, rules)
     return Ignore(reason, is_missed)
 
 

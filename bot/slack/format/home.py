@@ -40,7 +40,7 @@ def denied_view(denial: Denial) -> Json:
 
 
 def _defaults_text(defaults: EffectiveSettings) -> str:
-    mentions = texts.MENTIONS_FOR_EVERY_QUESTION if defaults.mention_only else texts.MENTIONS_TO_START
+    mentions = texts.MENTIONS_NEEDED[defaults.engagement]
     prompt = escape(beginning(defaults.system_prompt, PROMPT_CHARS))
     return texts.defaults(escape(defaults.model), mentions, prompt)
 

@@ -8,6 +8,7 @@ from typing import Any
 from bot.core import texts
 from bot.core.conversation import is_direct
 from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
+from bot.core.inbound.engagement import Engagement
 from bot.core.message_question import QuotedMessage
 from bot.core.reply.approvals import ApprovalPlace, Ask
 from bot.core.reply.preview import beginning
@@ -37,7 +38,6 @@ DEFAULT = "default"
 _PLACEHOLDER_CHARS = 150
 _QUOTE_CHARS = 2_500
 _DISPLAYED_QUOTE_CHARS = 300
-_MENTION_ONLY_VALUES = {DEFAULT: None, "on": True, "off": False}
 _WEB_SEARCH_VALUES = {"on": None, "off": False}
 
 
@@ -55,7 +55,7 @@ def settings_modal(
         _system_prompt_field(settings, defaults, focus),
     ]
     if not is_direct(place.channel_id):
-        blocks.append(_mentions_field(settings, defaults, focus))
+        blocks += [_engagement_field(settings, defaults, focus), _new_posts_field(settings, focus)]
         if defaults.mcp_servers:
             blocks.append(_mcp_servers_field(settings, defaults, focus))
     if defaults.web_search:
@@ -105,7 +105,8 @@ def submitted_settings(view: Mapping[str, Any]) -> tuple[SettingsPlace, ChannelS
     settings = ChannelSettings(
         None if model == DEFAULT else model,
         values.get(SettingsField.SYSTEM_PROMPT, "").strip(),
-        _MENTION_ONLY_VALUES.get(values.get(SettingsField.MENTION_ONLY, DEFAULT)),
+        next((mode for mode in Engagement if mode == values.get(SettingsField.ENGAGEMENT)), None),
+        SettingsField.NEW_POSTS in _checked(view, SettingsField.NEW_POSTS),
         _WEB_SEARCH_VALUES.get(values.get(SettingsField.WEB_SEARCH, "on")),
         _checked(view, SettingsField.MCP_SERVERS),
     )
@@ -139,16 +140,19 @@ def _system_prompt_field(settings: ChannelSettings, defaults: DefaultSettings, f
     return input_field(name, texts.SYSTEM_PROMPT_LABEL, text, hint=texts.SYSTEM_PROMPT_HINT, optional=True)
 
 
-def _mentions_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
-    name = SettingsField.MENTION_ONLY
-    labels = {
-        DEFAULT: texts.default_mentions(defaults.mention_only),
-        "on": texts.MENTIONS_REQUIRED,
-        "off": texts.MENTIONS_OPTIONAL,
-    }
-    chosen = next(value for value, setting in _MENTION_ONLY_VALUES.items() if setting is settings.mention_only)
-    buttons = radio_buttons(name, labels, chosen=chosen, focus=focus is name)
-    return input_field(name, texts.MENTIONS_LABEL, buttons, optional=False)
+def _engagement_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
+    name = SettingsField.ENGAGEMENT
+    labels = {DEFAULT: texts.default_engagement(defaults.engagement), **texts.ENGAGEMENTS}
+    buttons = radio_buttons(name, labels, chosen=settings.engagement or DEFAULT, focus=focus is name)
+    return input_field(name, texts.ENGAGEMENT_LABEL, buttons, hint=texts.ENGAGEMENT_HINT, optional=False)
+
+
+def _new_posts_field(settings: ChannelSettings, focus: SettingsField) -> Json:
+    name = SettingsField.NEW_POSTS
+    boxes = checkboxes(
+        name, {name: texts.NEW_POSTS_OPTION}, chosen=(name,) if settings.new_posts else (), focus=focus is name
+    )
+    return input_field(name, texts.NEW_POSTS_LABEL, boxes, optional=True)
 
 
 def _web_search_field(settings: ChannelSettings, focus: SettingsField) -> Json:

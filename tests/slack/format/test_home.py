@@ -12,6 +12,7 @@ from bot.core.inbound.channel_settings import (
     effective_settings,
     settings_line,
 )
+from bot.core.inbound.engagement import Engagement
 from bot.core.limits.caps import Amount, Period, UsageToDate, parse_caps
 from bot.core.slash_command import TypedCommand
 from bot.slack.format.blockkit import Json
@@ -66,13 +67,22 @@ def test_home_of_many_models_and_long_settings_is_accepted() -> None:
     ("settings", "defaults", "line"),
     [
         (ChannelSettings(), DEFAULTS, "openai/one · default prompt · follow-ups need no mention"),
-        (ChannelSettings("anthropic/two", mention_only=True), DEFAULTS, "anthropic/two · default prompt · every"),
+        (
+            ChannelSettings("anthropic/two", engagement=Engagement.MENTIONS),
+            DEFAULTS,
+            "anthropic/two · default prompt · every",
+        ),
         (ChannelSettings("openai/gone"), DEFAULTS, "openai/one · "),
         (ChannelSettings(system_prompt="Be\nbrief."), DEFAULTS, "custom prompt (“Be brief.”)"),
         (
-            ChannelSettings(mention_only=False),
-            DefaultSettings(("m",), "", mention_only=True),
+            ChannelSettings(engagement=Engagement.FOLLOW_UPS),
+            DefaultSettings(("m",), "", engagement=Engagement.MENTIONS),
             "follow-ups need no mention",
+        ),
+        (
+            ChannelSettings(engagement=Engagement.EVERYONE, new_posts=True),
+            DEFAULTS,
+            "nobody in my threads needs a mention · new posts are questions",
         ),
         (ChannelSettings(), replace(DEFAULTS, web_search=True), " · web search on"),
         (ChannelSettings(web_search=False), replace(DEFAULTS, web_search=True), " · web search off"),

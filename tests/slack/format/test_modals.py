@@ -10,6 +10,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
+from bot.core.inbound.engagement import Engagement
 from bot.core.message_question import QuotedMessage
 from bot.core.reply.approvals import MAX_ARGUMENT_CHARS, ask_of, can_be_read, readable
 from bot.core.tool_calls import CallState, RecordedCall
@@ -45,8 +46,8 @@ def submitted(view: Json, **changes: str | None) -> Json:
     "settings",
     [
         ChannelSettings(),
-        ChannelSettings("anthropic/two", "Be <brief> & “kind”.", True),
-        ChannelSettings(system_prompt="x" * 2_000, mention_only=False),
+        ChannelSettings("anthropic/two", "Be <brief> & “kind”.", Engagement.MENTIONS),
+        ChannelSettings(system_prompt="x" * 2_000, engagement=Engagement.EVERYONE, new_posts=True),
         ChannelSettings(web_search=False),
     ],
 )
@@ -58,9 +59,9 @@ def test_untouched_settings_stay_unchanged(settings: ChannelSettings) -> None:
 
 def test_emptied_field_returns_to_its_default() -> None:
     view = modals.settings_modal(
-        CHANNEL, ChannelSettings("openai/one", "Be brief.", True), DEFAULTS, SettingsField.MODEL
+        CHANNEL, ChannelSettings("openai/one", "Be brief.", Engagement.MENTIONS), DEFAULTS, SettingsField.MODEL
     )
-    submission = submitted(view, model=modals.DEFAULT, system_prompt=None, mention_only=modals.DEFAULT)
+    submission = submitted(view, model=modals.DEFAULT, system_prompt=None, engagement=modals.DEFAULT)
     assert modals.submitted_settings(submission)[1] == ChannelSettings()
 
 
@@ -76,7 +77,7 @@ def test_modal_has_web_search_only_if_it_is_on_for_all() -> None:
         assert (SettingsField.WEB_SEARCH in [block.get("block_id") for block in view["blocks"]]) is web_search
 
 
-def test_modal_of_a_direct_message_has_no_mention_field() -> None:
+def test_modal_of_a_direct_message_has_no_rules_for_answering() -> None:
     defaults = replace(DEFAULTS, web_search=False)
     view = modals.settings_modal(DIRECT, ChannelSettings(), defaults, SettingsField.SYSTEM_PROMPT)
     assert [block.get("block_id") for block in view["blocks"]] == [
@@ -102,7 +103,7 @@ def test_modal_of_a_direct_message_has_no_servers() -> None:
     assert SettingsField.MCP_SERVERS not in [block.get("block_id") for block in view["blocks"]]
 
 
-@pytest.mark.parametrize("focus", [SettingsField.MODEL, SettingsField.SYSTEM_PROMPT, SettingsField.MENTION_ONLY])
+@pytest.mark.parametrize("focus", [SettingsField.MODEL, SettingsField.SYSTEM_PROMPT, SettingsField.ENGAGEMENT])
 def test_cursor_is_in_the_field_of_the_subcommand(focus: SettingsField) -> None:
     view = modals.settings_modal(CHANNEL, ChannelSettings(), DEFAULTS, focus)
     inputs = [block for block in view["blocks"] if block["type"] == "input"]
