@@ -117,7 +117,7 @@ class ReplyActions:
             case ReplyAction.FEEDBACK:
                 return await self._vote(answer, press)
             case ReplyAction.DELETE:
-                await self.answers.delete(answer.job_id)
+                await self.answers.delete(answer.job_id, press.user_id)
                 await self._request_stop(answer)
             case ReplyAction.APPROVE | ReplyAction.DENY | ReplyAction.ALLOW_ALWAYS:
                 return await self._decide(answer, press, call)

@@ -73,7 +73,7 @@ class SlashCommands:
             # A server acts with the bot's credentials, so only an admin hands it to a channel.
             before = await self.channel_settings.read(self.me.team_id, place.channel_id)
             settings = replace(settings, mcp_servers=before.mcp_servers)
-        await self.channel_settings.write(self.me.team_id, place.channel_id, settings)
+        await self.channel_settings.write(self.me.team_id, place.channel_id, settings, user_id)
         log.info("user %s changed the settings of channel %s", user_id, place.channel_id)
         await self.tell(place.response_url, await self._response(place.channel_id, texts.SETTINGS_SAVED))
         return {}

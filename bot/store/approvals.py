@@ -10,11 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.audit import Kind, arguments_hash, call_facts
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Status
 from bot.core.outbox import OutboxKind
 from bot.core.tool_calls import CallState, Decision, RecordedCall
-from bot.store import outbox, recorded_steps
+from bot.store import audit, outbox, recorded_steps
 from bot.store.database import reads, writes
 from bot.store.liveness.workers import WorkerOperations
 from bot.store.predicates import in_thread, is_awaiting_approval, is_running
@@ -53,13 +54,14 @@ class Approvals(WorkerOperations):
         """
         now = self._now()
         in_time = sa.and_(is_awaiting_approval(), jobs.c.waits_until > now)
-        job = sa.select(jobs.c.id).where(
+        job = sa.select(*audit.ASKED).where(
             jobs.c.id == job_id,
             jobs.c.version == version,
             ~jobs.c.stop_requested,
             sa.or_(in_time, is_running()),
         )
-        if (await connection.execute(job.with_for_update())).one_or_none() is None:
+        asked = (await connection.execute(job.with_for_update())).one_or_none()
+        if asked is None:
             return False
         this = (
             _is_asked(job_id, version),
@@ -67,9 +69,9 @@ class Approvals(WorkerOperations):
             tool_calls.c.index == call.index,
             tool_calls.c.binding == call.binding,
         )
-        decided = await connection.execute(sa.update(tool_calls).where(*this).values(_decided(decision, user_id)))
+        is_decided = await _decide(connection, asked, decision, user_id, now, *this)
         await _release(connection, job_id, version, user_id, now)
-        if decided.rowcount == 0:
+        if not is_decided:
             return False
         # Shows the decision if the job waits for others, too. A process that shows an earlier one looks for this one.
         is_to_show = jobs.c.id == job_id, is_awaiting_approval(), ~outbox.is_reply_being_edited(now, jobs.c.id)
@@ -83,22 +85,25 @@ class Approvals(WorkerOperations):
         self, connection: AsyncConnection, thread: ThreadKey, call: RecordedCall, user_id: str
     ) -> None:
         """Records that a tool, as it is defined now, needs no approval in a thread's channel."""
-        values = {"definition_hash": call.definition_hash, "allowed_by": user_id, "allowed_at": self._now()}
-        key = {"team_id": thread.team_id, "channel_id": thread.channel_id, "tool": call.tool}
-        await put(connection, allowed_tools, key, values)
+        now = self._now()
+        values = {"definition_hash": call.definition_hash, "allowed_by": user_id, "allowed_at": now}
+        channel = {"team_id": thread.team_id, "channel_id": thread.channel_id}
+        await put(connection, allowed_tools, {**channel, "tool": call.tool}, values)
+        facts = {"tool": call.tool, "definition": call.definition_hash}
+        await audit.setting_changed(connection, now, "always_allowed", facts, by=user_id, **channel)
 
     @writes
     async def expire(self, connection: AsyncConnection) -> int:
         """Denies the calls that nobody decided about in time; returns how many jobs go on now."""
         now = self._now()
-        late = (
-            sa.select(jobs.c.id, jobs.c.version)
+        late: sa.Select[Any] = (
+            sa.select(*audit.ASKED, jobs.c.version)
             .where(is_awaiting_approval(), jobs.c.waits_until <= now)
             .order_by(jobs.c.id)
         )
         rows = (await connection.execute(late.with_for_update(skip_locked=True))).all()
         for row in rows:
-            await _deny_all(connection, row.id, row.version, Decision.EXPIRED, "", now)
+            await _deny_all(connection, row, Decision.EXPIRED, "", now)
         if rows:
             await self._worker.wake_all(connection)
         return len(rows)
@@ -111,9 +116,11 @@ async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Questio
     denied = False
     for question in questions:
         of_asker = in_thread(question.thread), jobs.c.user_id == question.user_id
-        waiting = sa.select(jobs.c.id, jobs.c.version).where(*of_asker, is_awaiting_approval(), jobs.c.ts < question.ts)
+        waiting: sa.Select[Any] = sa.select(*audit.ASKED, jobs.c.version).where(
+            *of_asker, is_awaiting_approval(), jobs.c.ts < question.ts
+        )
         for row in (await connection.execute(waiting.with_for_update())).all():
-            await _deny_all(connection, row.id, row.version, Decision.REPLIED, question.user_id, now)
+            await _deny_all(connection, row, Decision.REPLIED, question.user_id, now)
             denied = True
     return denied
 
@@ -124,11 +131,36 @@ async def is_any_asked(connection: AsyncConnection, job_id: int, version: int) -
 
 
 async def _deny_all(
-    connection: AsyncConnection, job_id: int, version: int, decision: Decision, user_id: str, now: float
+    connection: AsyncConnection, job: sa.Row[Any], decision: Decision, user_id: str, now: float
 ) -> None:
-    asked = sa.update(tool_calls).where(_is_asked(job_id, version))
-    await connection.execute(asked.values(_decided(decision, user_id)))
-    await _release(connection, job_id, version, user_id, now)
+    """Denies all calls that wait. `job` has its version, too."""
+    await _decide(connection, job, decision, user_id, now, _is_asked(job.id, job.version))
+    await _release(connection, job.id, job.version, user_id, now)
+
+
+async def _decide(
+    connection: AsyncConnection,
+    job: sa.Row[Any],
+    decision: Decision,
+    user_id: str,
+    now: float,
+    *which: sa.ColumnElement[bool],
+) -> bool:
+    """Records a decision about calls of a job, of which `job` has the columns audit.ASKED; returns if there are any."""
+    decided = sa.update(tool_calls).where(*which).values(_decided(decision, user_id)).returning(tool_calls)
+    calls = [(row.version, recorded_steps.call_of(row)) for row in await connection.execute(decided)]
+    entries = [
+        audit.entry_of(
+            job,
+            Kind.DECISION,
+            {"decision": decision.value, **call_facts(call.tool, version, *call.key)},
+            arguments_hash(call.arguments),
+            by=user_id,
+        )
+        for version, call in calls
+    ]
+    await audit.append(connection, now, entries)
+    return bool(calls)
 
 
 async def _release(connection: AsyncConnection, job_id: int, version: int, user_id: str, now: float) -> None:

@@ -5,8 +5,9 @@ from dataclasses import asdict, fields
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.inbound.channel_settings import ChannelSettings, prompt_version
 from bot.core.inbound.engagement import Engagement
+from bot.store import audit
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import put
 from bot.store.schema import channel_settings
@@ -28,7 +29,14 @@ class ChannelSettingsStore(Operations):
 
     @writes
     async def write(
-        self, connection: AsyncConnection, team_id: str, channel_id: str, settings: ChannelSettings
+        self, connection: AsyncConnection, team_id: str, channel_id: str, settings: ChannelSettings, by: str = ""
     ) -> None:
-        """Replaces a channel's settings, from the next question on and in all processes."""
-        await put(connection, channel_settings, {"team_id": team_id, "channel_id": channel_id}, asdict(settings))
+        """Replaces a channel's settings, from the next question on and in all processes.
+
+        `by` is the person who changed them, for the audit.
+        """
+        channel = {"team_id": team_id, "channel_id": channel_id}
+        await put(connection, channel_settings, channel, asdict(settings))
+        prompt = settings.system_prompt
+        facts = asdict(settings) | {"system_prompt": prompt_version(prompt) if prompt else ""}
+        await audit.setting_changed(connection, self._now(), "channel", facts, by=by, **channel)

@@ -7,14 +7,16 @@ stop, and the job's end removes the row (queue/worker.py). Rows that refer to a 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.audit import Entry, Kind
 from bot.core.conversation import ThreadKey
 from bot.core.limits.caps import Scope
-from bot.store import retention
+from bot.store import audit, retention
 from bot.store.database import completes
 from bot.store.liveness.workers import WorkerOperations
 from bot.store.predicates import in_thread, is_running
 from bot.store.schema import (
     allowed_tools,
+    audit_entries,
     caps,
     feedback,
     group_threads,
@@ -44,6 +46,7 @@ class Erasure(WorkerOperations):
         async with self._database.begin_write() as connection:
             count = await _erase_jobs(connection, user_id, thread)
             await _erase_message_questions(connection, user_id, thread)
+            await _erase_from_audit(connection, user_id, thread, count, self._now())
             await self._worker.wake_others(connection)
         await self._database.overwrite_deleted()
         return count
@@ -94,6 +97,19 @@ async def _erase_message_questions(connection: AsyncConnection, user_id: str | N
             about["thread_ts"] == (thread.thread_ts or ""),
         )
     await connection.execute(sa.delete(message_questions).where(of_person, of_thread))
+
+
+async def _erase_from_audit(
+    connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None, count: int, now: float
+) -> None:
+    """Makes the audit forget a person or who asked in a thread, and records the erasure without a name."""
+    if thread is None:
+        await audit.erase_person(connection, user_id)
+    else:
+        by_them = audit_entries.c.user_id == user_id if user_id else sa.true()
+        await audit.erase_subjects(connection, in_thread(thread, audit_entries), by_them)
+    erased = "thread" if thread else "person" if user_id else "everything"
+    await audit.append(connection, now, [Entry(Kind.ERASURE, {"erased": erased, "questions": count})])
 
 
 async def _erase_person(connection: AsyncConnection, user_id: str | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.audit import Kind
 from bot.core.conversation import Job, RecordedReply, ThreadKey, page_ts
 from bot.core.job import State, state_of
 from bot.core.outbox import OutboxKind
@@ -14,11 +15,11 @@ from bot.core.reply.actions import AnswerState, RecordedAnswer, Vote
 from bot.core.reply.resuming import continued
 from bot.core.trust import of_record
 from bot.errors import EndReason
-from bot.store import checkpoints, outbox, recorded_steps
+from bot.store import audit, checkpoints, outbox, recorded_steps
 from bot.store.database import Operations, reads, writes
 from bot.store.predicates import in_thread, is_begun
-from bot.store.rows import insert_into, messages_of, put, question_of, sources_of
-from bot.store.schema import feedback, jobs, seen_events, tool_calls, turns
+from bot.store.rows import insert_into, messages_of, put, question_of, sources_of, thread_of
+from bot.store.schema import audit_entries, feedback, jobs, seen_events, tool_calls, turns
 
 REPLIES_READ = 500
 """The most jobs of a thread whose replies are read: a direct message may go on for years."""
@@ -57,17 +58,20 @@ class RecordedAnswers(Operations):
         await connection.execute(row.on_conflict_do_nothing())
 
     @writes
-    async def delete(self, connection: AsyncConnection, job_id: int) -> None:
+    async def delete(self, connection: AsyncConnection, job_id: int, by: str) -> None:
         """Empties the texts of an answer at once, and has the outbox delete its messages; its usage stays.
 
-        The messages go once no worker writes them.
+        The messages go once no worker writes them. `by` is the person who wants it.
         """
-        await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(answer_deleted=True))
+        this = sa.update(jobs).where(jobs.c.id == job_id)
+        deleted = (await connection.execute(this.values(answer_deleted=True).returning(*audit.ASKED))).one_or_none()
         await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(answer="", sources=None))
         await checkpoints.drop(connection, jobs.c.id == job_id)
         await recorded_steps.drop(connection, jobs.c.id == job_id)
         await recorded_steps.empty(connection, tool_calls.c.job_id == job_id)
         await outbox.add(connection, OutboxKind.DELETE_REPLY, [job_id], self._now())
+        if deleted:
+            await _audit_deleted(connection, deleted, by, self._now())
 
     @writes
     async def vote(self, connection: AsyncConnection, about: RecordedAnswer, user_id: str, value: Vote) -> None:
@@ -114,6 +118,13 @@ class RecordedAnswers(Operations):
                 found |= dict.fromkeys(shown[:1], reply)
             found |= {row.mention_ts: RecordedReply("")} if row.mention_ts else {}
         return found
+
+
+async def _audit_deleted(connection: AsyncConnection, row: sa.Row[Any], by: str, now: float) -> None:
+    """Records that an answer was deleted. A hash of short arguments can be guessed, so it goes, too."""
+    await audit.append(connection, now, [audit.entry_of(row, Kind.ERASURE, {"erased": "answer"}, by=by)])
+    of_calls = audit_entries.c.job_id == row.id, audit_entries.c.arguments_hash != ""
+    await audit.erase_subjects(connection, in_thread(thread_of(row), audit_entries), *of_calls)
 
 
 def _is_handled(event_id: str) -> sa.Select[tuple[bool]]:

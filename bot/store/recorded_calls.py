@@ -2,18 +2,20 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.audit import call_entry
 from bot.core.conversation import FollowUp, Job, ThreadKey
 from bot.core.job import End, Piece, Status
 from bot.core.limits.caps import Cap
 from bot.core.outbox import OutboxKind
 from bot.core.tool_calls import APPROVAL_S, CallState, RecordedCall, Step
 from bot.prices import ModelPrices
-from bot.store import approvals, checkpoints, outbox, recorded_steps
+from bot.store import approvals, audit, checkpoints, outbox, recorded_steps
 from bot.store.database import Database, reads, writes
 from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.queue import batch
@@ -53,6 +55,7 @@ class RecordedCalls(WorkerOperations):
             await checkpoints.append(connection, held.worker, {job: piece})
         if step.calls:
             await connection.execute(sa.insert(tool_calls), [_values(job, call, now) for call in step.calls])
+            await audit.append(connection, now, [call_entry(job, call) for call in step.calls])
         await record_turn(connection, job, turn_values(job.id, end, "", now, self._prices), now, self._caps)
         return True
 
@@ -67,8 +70,12 @@ class RecordedCalls(WorkerOperations):
         may_begin = tool_calls.c.state == CallState.READY.value
         again = sa.and_(tool_calls.c.state == CallState.BEGUN.value, tool_calls.c.read_only)
         this = (*_this(job, call), tool_calls.c.binding == call.binding, sa.or_(may_begin, again))
-        begun = sa.update(tool_calls).where(*this).values(state=CallState.BEGUN.value, begun_at=self._now())
-        return (await connection.execute(begun)).rowcount > 0
+        now = self._now()
+        begun = sa.update(tool_calls).where(*this).values(state=CallState.BEGUN.value, begun_at=now)
+        if (await connection.execute(begun)).rowcount == 0:
+            return False
+        await audit.append(connection, now, [call_entry(job, replace(call, state=CallState.BEGUN))])
+        return True
 
     @writes
     async def end(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
@@ -76,14 +83,18 @@ class RecordedCalls(WorkerOperations):
         is_ours = (jobs.c.worker == self._worker.name, jobs.c.attempts == job.attempts)
         ours = sa.exists().where(jobs.c.id == job.id, *is_ours)
         under_way = tool_calls.c.state.in_([CallState.READY.value, CallState.BEGUN.value])
+        now = self._now()
         values = {
             "state": call.state.value,
             "result": call.result,
             "result_is_error": call.result_is_error,
-            "ended_at": self._now(),
+            "ended_at": now,
         }
         ended = sa.update(tool_calls).where(*_this(job, call), under_way, ours).values(values)
-        return (await connection.execute(ended)).rowcount > 0
+        if (await connection.execute(ended)).rowcount == 0:
+            return False
+        await audit.append(connection, now, [call_entry(job, call)])
+        return True
 
     @reads
     async def calls(self, connection: AsyncConnection, job: Job, step_no: int) -> tuple[RecordedCall, ...]:

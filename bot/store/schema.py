@@ -443,3 +443,40 @@ message_questions = sa.Table(
 )
 
 sa.Index("ix_message_questions_due_at", message_questions.c.due_at)
+
+# What happened, for auditors (bot/store/audit.py). Entries outlive their jobs, so nothing refers to those.
+audit_entries = sa.Table(
+    "audit_entries",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    # A Kind.
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("team_id", sa.Text, nullable=False),
+    sa.Column("job_id", RowId),
+    # Canonical JSON that names nobody and repeats no text.
+    sa.Column("facts", sa.Text, nullable=False),
+    # The subject (core/audit.py): '' once it is erased, and so is its salt. The digest stays.
+    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("channel_id", sa.Text, nullable=False),
+    sa.Column("thread_ts", sa.Text, nullable=False),
+    sa.Column("ts", sa.Text, nullable=False),
+    sa.Column("arguments_hash", sa.Text, nullable=False),
+    sa.Column("user_salt", sa.Text, nullable=False),
+    sa.Column("user_digest", sa.Text, nullable=False),
+    # The person who acted, in the same way.
+    sa.Column("by_id", sa.Text, nullable=False),
+    sa.Column("by_salt", sa.Text, nullable=False),
+    sa.Column("by_digest", sa.Text, nullable=False),
+    # The place in the chain; NULL until the entry is sealed.
+    sa.Column("no", sa.BigInteger, unique=True),
+    sa.Column("previous", sa.Text),
+    sa.Column("hash", sa.Text),
+    sqlite_autoincrement=True,
+)
+
+sa.Index("ix_audit_entries_unsealed", audit_entries.c.id, **_where("no IS NULL"))
+# For erasure.
+sa.Index("ix_audit_entries_thread", audit_entries.c.channel_id, audit_entries.c.thread_ts)
+sa.Index("ix_audit_entries_user_id", audit_entries.c.user_id, **_where("user_id <> ''"))
+sa.Index("ix_audit_entries_by_id", audit_entries.c.by_id, **_where("by_id <> ''"))

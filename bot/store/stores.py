@@ -10,6 +10,7 @@ from bot.core.limits.caps import Cap
 from bot.errors import StoreError
 from bot.prices import ModelPrices
 from bot.store.approvals import Approvals
+from bot.store.audit import Audit
 from bot.store.caps import CapStore
 from bot.store.channel_settings import ChannelSettingsStore
 from bot.store.database import Database
@@ -81,6 +82,7 @@ class Stores:
         self.pane_context = PaneContexts(database)
         self.tool_pins = ToolPins(database)
         self.erasure = Erasure(database, self._worker)
+        self.audit = Audit(database)
 
     @classmethod
     async def open(

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.tools import Pin, full_name, owner_of
+from bot.store import audit
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import insert_into, put
 from bot.store.schema import tool_pins
@@ -47,6 +48,8 @@ class ToolPins(Operations):
     async def agree(self, connection: AsyncConnection, tool: str, definition: Pin) -> None:
         """Replaces a tool's definition with one that an admin has read."""
         await put(connection, tool_pins, {"tool": tool}, {**_values(definition), "by_admin": True})
+        facts = {"tool": tool, "definition": definition.definition_hash}
+        await audit.setting_changed(connection, self._now(), "definition", facts, by="")
 
     @writes
     async def _record_first_list(self, connection: AsyncConnection, marker: str, seen: Mapping[str, Pin]) -> None:

@@ -34,6 +34,8 @@ NAMES_A_PERSON = {
     "pane_contexts.user_id",
     "message_questions.user_id",
     "thread_lines.user_id",
+    "audit_entries.user_id",
+    "audit_entries.by_id",
 }
 CODES = {
     # Names and numbers that Typist, Slack or a vendor makes, which say nothing of what was written.
@@ -52,6 +54,9 @@ CODES = {
     ),
     *("tool_pins.tool", "tool_pins.definition_hash", "channel_settings.model", "channel_settings.mcp_servers"),
     *("learned_budgets.budget", "outbox_entries.about", "caps.scope", "caps.period", "channel_settings.engagement"),
+    *("audit_entries.kind", "audit_entries.facts", "audit_entries.previous", "audit_entries.hash", "audit_entries.ts"),
+    *("audit_entries.arguments_hash", "audit_entries.user_salt", "audit_entries.user_digest"),
+    *("audit_entries.by_salt", "audit_entries.by_digest"),
 }
 PLACES = {"team_id", "channel_id", "thread_ts"}
 ADMINS_SETTINGS = {"channel_settings.system_prompt", "tool_pins.definition"}
@@ -117,6 +122,8 @@ FIXED: Mapping[str, Any] = {
     "usage_totals": lambda owner, number: {"scope": "user", "day": number},
     "caps": lambda owner, number: {"scope": "user"},
     "tool_calls": lambda owner, number: {"index": 0},
+    # PostgreSQL counts only the ids that it chooses itself.
+    "audit_entries": lambda owner, number: {"id": 1_000 + number},
     "message_questions": lambda owner, number: {"user_id": PERSON if owner == "theirs" else OTHER},
 }
 

@@ -438,7 +438,7 @@ async def test_texts_of_steps_go_with_the_answer(database_url: str) -> None:
 async def test_deleted_answer_keeps_no_text_of_its_steps(store: Stores) -> None:
     job = await recorded(store, replace(LISTING, state=CallState.DONE, result="a secret"))
     await store.worker_queue.finish(job, DONE, YES)
-    await store.recorded_answers.delete(job.id)
+    await store.recorded_answers.delete(job.id, "U1")
     async with store.database.engine.connect() as connection:
         rows = (await connection.execute(sa.select(tool_calls.c.arguments, tool_calls.c.result))).all()
     assert [tuple(row) for row in rows] == [("", "")]

@@ -154,7 +154,7 @@ async def test_deleted_answer_is_not_shown_and_its_reply_is_deleted_later(databa
     store = await Stores.open(database_url, "w1", clock)
     job = await unshown(store)
     entry = await taken(store, clock)
-    await store.recorded_answers.delete(job.id)
+    await store.recorded_answers.delete(job.id, "U1")
     assert await store.outbox.unshown_end(entry) is None
     assert await store.outbox.take(10) == [], "another process may be showing it at this moment"
     await store.outbox.complete(entry)

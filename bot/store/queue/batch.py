@@ -25,11 +25,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.audit import Kind
 from bot.core.conversation import FollowUp, Job
 from bot.core.job import End, Status
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
-from bot.store import outbox
+from bot.store import audit, outbox
 from bot.store.predicates import THREAD, in_thread, is_batched_with, is_queued
 from bot.store.rows import question_of, turn_values
 from bot.store.schema import jobs, turns
@@ -38,6 +39,8 @@ LATE_POST_S = 20.0
 """How long an unrecorded placeholder may still appear in Slack: calls are given up by then."""
 
 _THREAD = (jobs.c.team_id, jobs.c.channel_id, jobs.c.thread_ts)
+ENDED_COLUMNS = (*audit.ASKED, jobs.c.messages, jobs.c.placeholder_due_since)
+"""What is needed of a job that ends in the queue."""
 
 
 async def followers(
@@ -80,13 +83,12 @@ async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequenc
             batched = {"status": Status.ENDED.value, "end_reason": EndReason.BATCHED.value}
             update = sa.update(jobs).where(jobs.c.id.in_(earlier), is_queued())
             update = update.values(**batched, answered_with=job_id)
-            placeholder = update.returning(jobs.c.id, jobs.c.messages, jobs.c.placeholder_due_since)
-            ended += (await connection.execute(placeholder)).all()
+            ended += (await connection.execute(update.returning(*ENDED_COLUMNS))).all()
     if ended:
         await connection.execute(
             sa.insert(turns), [turn_values(row.id, End(EndReason.BATCHED), "", now, None) for row in ended]
         )
-        await clear_placeholders(connection, ended, now)
+        await ended_in_queue(connection, ended, EndReason.BATCHED, now)
 
 
 async def unbatch(connection: AsyncConnection, job_id: int) -> None:
@@ -112,6 +114,15 @@ async def keep_placeholders(connection: AsyncConnection, job_ids: Sequence[int])
     untouched = await outbox.cancel(connection, OutboxKind.CLEAR_PLACEHOLDER, job_ids)
     cleared = jobs.c.id.in_(set(job_ids) - set(untouched)), jobs.c.attempts == 0
     await connection.execute(sa.update(jobs).where(*cleared).values(messages=[]))
+
+
+async def ended_in_queue(
+    connection: AsyncConnection, rows: Sequence[sa.Row[Any]], reason: EndReason, now: float
+) -> None:
+    """Records why jobs ended in the queue, and has their placeholders cleared. `rows` have ENDED_COLUMNS."""
+    ended = {"end": reason.value}
+    await audit.append(connection, now, [audit.entry_of(row, Kind.ANSWER, ended) for row in rows])
+    await clear_placeholders(connection, rows, now)
 
 
 async def clear_placeholders(connection: AsyncConnection, rows: Sequence[sa.Row[Any]], now: float) -> None:

@@ -28,11 +28,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.audit import answer_entry
 from bot.core.conversation import Job
 from bot.core.job import Spent, Status
 from bot.core.limits.caps import Cap
 from bot.prices import ModelPrices
-from bot.store import checkpoints, outbox, recorded_answers, recorded_steps, usage_totals
+from bot.store import audit, checkpoints, outbox, recorded_answers, recorded_steps, usage_totals
 from bot.store.liveness.failure_detector import Observation
 from bot.store.postgresql import one_at_a_time
 from bot.store.predicates import has_come, has_jobs, is_queued, is_running, same_thread
@@ -209,6 +210,8 @@ async def _record_interrupted(
     }
     if interrupted:
         await connection.execute(sa.insert(turns), list(interrupted.values()))
+        entries = [answer_entry(job.question, job.id, turn) for job, turn in interrupted.items()]
+        await audit.append(connection, now, entries)
         counted_turns = [(scope_ids_of(job.question), turn) for job, turn in interrupted.items()]
         await usage_totals.count(connection, counted_turns, now, caps)
 

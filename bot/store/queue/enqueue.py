@@ -15,8 +15,10 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.audit import question_entry
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Enqueued, Status
+from bot.store import audit
 from bot.store.predicates import THREAD, is_ahead, is_queued, is_running, thread_values
 from bot.store.rows import file_values, insert_into, thread_of
 from bot.store.schema import jobs, seen_events
@@ -46,6 +48,8 @@ async def write_arrivals(
         return [None] * len(batch)
     queue = await _queue_before(connection, first_messages.values(), max_per_user)
     ids = await _add_jobs(connection, first_messages.values(), now)
+    asked = [(ids[message], arrival.question) for message, arrival in first_messages.items() if message in ids]
+    await audit.append(connection, now, [question_entry(question, job_id) for job_id, question in asked])
     taken: dict[str, Enqueued] = {}
     for message, arrival in first_messages.items():
         if message in ids:

@@ -7,9 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.audit import answer_entry
 from bot.core.conversation import Job
 from bot.core.limits.caps import Cap
-from bot.store import usage_totals
+from bot.store import audit, usage_totals
 from bot.store.predicates import is_running
 from bot.store.rows import scope_ids_of
 from bot.store.schema import jobs, turns
@@ -43,4 +44,5 @@ async def record_turn(
 ) -> None:
     """Adds an attempt's or a step's turn, and counts its usage. `caps`: as in usage_totals.count."""
     await connection.execute(sa.insert(turns), turn)
+    await audit.append(connection, now, [answer_entry(job.question, job.id, turn)])
     await usage_totals.count(connection, [(scope_ids_of(job.question), turn)], now, caps)

@@ -11,11 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.audit import Kind, question_entry
 from bot.core.conversation import Question, QueuedThreads, page_ts
 from bot.core.job import Enqueued, State, Status, state_of
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
-from bot.store import checkpoints, outbox, recorded_steps
+from bot.store import audit, checkpoints, outbox, recorded_steps
 from bot.store.approvals import RELEASED, deny_by_reply
 from bot.store.database import Database, completes, reads, writes
 from bot.store.group_commit import GroupCommit
@@ -89,9 +90,8 @@ class QuestionQueue(WorkerOperations):
         this = sa.update(jobs).where(jobs.c.id == job_id)
         queued = this.where(is_queued(), jobs.c.attempts == 0).values(_ended_unbegun(EndReason.STOPPED))
         live = this.where(is_live()).values(stop_requested=True, **RELEASED)
-        placeholder = (jobs.c.id, jobs.c.messages, jobs.c.placeholder_due_since)
-        stopped = (await connection.execute(queued.returning(*placeholder))).all()
-        await batch.clear_placeholders(connection, stopped, now)
+        stopped = (await connection.execute(queued.returning(*batch.ENDED_COLUMNS))).all()
+        await batch.ended_in_queue(connection, stopped, EndReason.STOPPED, now)
         changed = bool(stopped) or (await connection.execute(live)).rowcount > 0
         if changed:
             await self._worker.wake_all(connection)
@@ -153,6 +153,7 @@ class QuestionQueue(WorkerOperations):
         if (row.text, row.files) == (question.text, file_values(question)):
             return True
         now, answered_by = self._now(), row.answered_with or row.id
+        await audit.append(connection, now, [question_entry(question, row.id, edited=True)])
         starts_over = await _start_over(connection, answered_by, now)
         if not starts_over and not _state(row).is_live and await _is_last(connection, answered_by):
             await outbox.add(connection, OutboxKind.OFFER_REGENERATE, [row.id], now)
@@ -171,6 +172,7 @@ class QuestionQueue(WorkerOperations):
         now = self._now()
         this = sa.update(jobs).where(jobs.c.id == row.id)
         await connection.execute(this.values(text="", files=[]))
+        await audit.append(connection, now, [audit.entry_of(row, Kind.ERASURE, {"erased": "question"})])
         await outbox.cancel(connection, OutboxKind.OFFER_REGENERATE, [row.id])
         state = _state(row)
         if row.answered_with is not None:
@@ -178,7 +180,7 @@ class QuestionQueue(WorkerOperations):
             await _start_over(connection, row.answered_with, now)
         elif state is State.QUEUED:
             await connection.execute(this.values(_ended_unbegun(EndReason.QUESTION_DELETED)))
-            await batch.clear_placeholders(connection, [row], now)
+            await batch.ended_in_queue(connection, [row], EndReason.QUESTION_DELETED, now)
         elif state.is_live:
             await connection.execute(this.values(stop_requested=True, **RELEASED))
             await batch.unbatch(connection, row.id)

@@ -9,19 +9,20 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.audit import Entry, Kind, answer_facts
 from bot.core.conversation import Job, RecordedMessage
 from bot.core.job import End, Piece, Pulse, Spent, Status
 from bot.core.limits.caps import Cap
 from bot.core.outbox import ABOUT_APPROVALS, OutboxKind, wait_s
 from bot.prices import ModelPrices
-from bot.store import checkpoints, outbox, recorded_answers, recorded_steps
+from bot.store import audit, checkpoints, outbox, recorded_answers, recorded_steps
 from bot.store.database import Database, completes, writes_unsynced
 from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.predicates import in_thread, is_queued, is_running
 from bot.store.queue import batch, claim
 from bot.store.queue.held import Held, record_turn
 from bot.store.rows import interrupted_values, message_values, turn_values
-from bot.store.schema import jobs
+from bot.store.schema import audit_entries, jobs
 
 MAX_HANDED_OUT = 1_000
 """More than these are compared with the jobs that are still this worker's."""
@@ -235,14 +236,16 @@ class WorkerQueue(WorkerOperations):
         row = (await connection.execute(returning)).one_or_none()
         if row is None:
             return None
+        turn = turn_values(job.id, end, text, now, self._prices)
         if row.erase_requested:
             await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
+            await _erase_from_audit(connection, job, turn, now)
         else:
             if job.so_far and row.status == Status.ENDED:
                 await recorded_answers.join(connection, job)
             if row.answer_deleted:
-                end, text = replace(end, sources=()), ""
-            await record_turn(connection, job, turn_values(job.id, end, text, now, self._prices), now, self._caps)
+                turn = {**turn, "answer": "", "sources": None}
+            await record_turn(connection, job, turn, now, self._caps)
         return row
 
     async def _leave(
@@ -274,6 +277,14 @@ async def _counted_once(connection: AsyncConnection, job: Job, end: End) -> End:
         return end
     spent = Spent(version=job.version, step_no=end.estimated_step)
     return replace(end, usage=None) if await recorded_steps.counted(connection, {job.id: spent}) else end
+
+
+async def _erase_from_audit(connection: AsyncConnection, job: Job, turn: Mapping[str, Any], now: float) -> None:
+    """Makes the audit forget who asked an erased question, and records its end without them."""
+    end = Entry(Kind.ANSWER, answer_facts(turn), job.question.thread.team_id, job.id)
+    await audit.append(connection, now, [end])
+    of_job = in_thread(job.question.thread, audit_entries), audit_entries.c.job_id == job.id
+    await audit.erase_subjects(connection, *of_job)
 
 
 async def _cancel_entries(connection: AsyncConnection, job: Job) -> None:

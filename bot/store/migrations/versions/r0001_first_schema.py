@@ -43,6 +43,7 @@ def upgrade() -> None:
     _create_pane_contexts()
     _create_message_questions()
     _create_tool_pins()
+    _create_audit_entries()
 
 
 def _create_seen_events() -> None:
@@ -398,3 +399,27 @@ def _create_tool_pins() -> None:
         sa.Column("by_admin", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.PrimaryKeyConstraint("tool", name="pk_tool_pins"),
     )
+
+
+def _create_audit_entries() -> None:
+    subject = ("user_id", "channel_id", "thread_ts", "ts", "arguments_hash", "user_salt", "user_digest")
+    op.create_table(
+        "audit_entries",
+        sa.Column("id", _ROW_ID, nullable=False),
+        sa.Column("at", sa.Double, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("team_id", sa.Text, nullable=False),
+        sa.Column("job_id", _ROW_ID),
+        sa.Column("facts", sa.Text, nullable=False),
+        *(sa.Column(name, sa.Text, nullable=False) for name in (*subject, "by_id", "by_salt", "by_digest")),
+        sa.Column("no", sa.BigInteger),
+        sa.Column("previous", sa.Text),
+        sa.Column("hash", sa.Text),
+        sa.PrimaryKeyConstraint("id", name="pk_audit_entries"),
+        sa.UniqueConstraint("no", name="uq_audit_entries_no"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_audit_entries_unsealed", "audit_entries", ["id"], **_where("no IS NULL"))
+    op.create_index("ix_audit_entries_thread", "audit_entries", ["channel_id", "thread_ts"])
+    op.create_index("ix_audit_entries_user_id", "audit_entries", ["user_id"], **_where("user_id <> ''"))
+    op.create_index("ix_audit_entries_by_id", "audit_entries", ["by_id"], **_where("by_id <> ''"))

@@ -1,0 +1,379 @@
+"""The audit: an entry in the transaction of each event, one chain over all processes, and what erasure leaves."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bot.clock import SystemClock
+from bot.core.audit import Verified, arguments_hash, verify, written
+from bot.core.conversation import Job, ThreadKey
+from bot.core.inbound.channel_settings import ChannelSettings, prompt_version
+from bot.core.job import End, Piece, Spent
+from bot.core.stream import Usage
+from bot.core.tool_calls import CallState, Decision, RecordedCall
+from bot.core.tools import Pin
+from bot.errors import EndReason
+from bot.store import Stores
+from bot.store.audit import MAX_DROPPED, MAX_SEALED
+from bot.store.schema import audit_entries
+from tests.clocks import ManualClock
+from tests.contracts.stores import (
+    CALL,
+    DIRECT,
+    DONE,
+    OTHER_THREAD,
+    STEPPED,
+    THREAD,
+    YES,
+    Workers,
+    answered,
+    asked,
+    asking_step,
+    count,
+    enqueued,
+    one,
+    taken_over,
+)
+
+SECRET = "a secret of mine"
+HASH = arguments_hash(CALL.arguments)
+
+
+async def lines(store: Stores) -> list[dict[str, Any]]:
+    """Seals the entries and returns all."""
+    await store.audit.seal()
+    return await store.audit.page(1, 100_000)
+
+
+async def said(store: Stores, *names: str) -> list[dict[str, Any]]:
+    """Returns these fields of all entries, in the order in which they were written; without names, all facts."""
+    chain = {"no", "at", "user_salt", "user_digest", "by_salt", "by_digest", "previous", "hash"}
+    return [
+        {name: value for name, value in line.items() if (name in names if names else name not in chain)}
+        for line in await lines(store)
+    ]
+
+
+def verified(exported: Sequence[dict[str, Any]]) -> Verified:
+    return verify(map(written, exported))
+
+
+async def with_call(store: Stores, *calls: RecordedCall) -> Job:
+    """Returns a running job with a recorded step."""
+    await enqueued(store, asked(1, text=SECRET))
+    job = await one(store)
+    assert await store.recorded_calls.record(job, asking_step(*calls), STEPPED, Piece(0, "I'll note it. "))
+    return job
+
+
+# What is recorded.
+
+
+async def test_question_and_answer_are_recorded_without_their_texts(store: Stores) -> None:
+    await enqueued(store, asked(1, text=SECRET))
+    job = await one(store)
+    end = End(EndReason.WHOLE, model="openai/gpt-4o-mini", usage=Usage(1_000_000, 20, 5), prompt_version="p1")
+    assert await store.worker_queue.finish(job, end, YES)
+    about = {"team": "T1", "job": job.id, "user": "U1", "channel": "C1", "thread": THREAD.thread_ts, "ts": asked(1).ts}
+    used = {"input_tokens": 1_000_000, "output_tokens": 20, "cached_input_tokens": 5, "web_searches": 0}
+    answer = {"kind": "answer", "end": "whole", "model": "openai/gpt-4o-mini", "prompt_version": "p1", **used}
+    first, second = await said(store)
+    cost_usd = second.pop("cost_usd")
+    assert [first, second] == [{"kind": "question", **about}, {**answer, **about}]
+    assert 0.1 < cost_usd < 0.2
+    assert SECRET not in json.dumps(await lines(store))
+
+
+async def test_each_question_of_a_batch_ends_in_the_audit(store: Stores) -> None:
+    for number in (1, 2):
+        await enqueued(store, asked(number))
+    await store.worker_queue.finish(await one(store), DONE, YES)
+    assert await said(store, "kind", "ts", "end") == [
+        {"kind": "question", "ts": asked(1).ts},
+        {"kind": "question", "ts": asked(2).ts},
+        {"kind": "answer", "ts": asked(1).ts, "end": "batched"},
+        {"kind": "answer", "ts": asked(2).ts, "end": "whole"},
+    ]
+
+
+async def test_event_that_slack_delivers_twice_is_one_question(store: Stores) -> None:
+    for event_id in ("Ev1", "Ev1", "Ev2"):
+        await store.queue.enqueue(event_id, asked(1))
+    assert await said(store, "kind") == [{"kind": "question"}]
+
+
+async def test_edited_and_deleted_questions_and_stops_in_the_queue_are_recorded(store: Stores) -> None:
+    first, second = [await enqueued(store, asked(number)) for number in (1, 2)]
+    await store.queue.edit(replace(asked(1), text=SECRET), "1700000009.0")
+    await store.queue.edit(replace(asked(1), text=SECRET), "1700000010.0")
+    assert await store.queue.request_stop(first)
+    assert await store.queue.delete("T1", "C1", asked(2).ts)
+    assert (await said(store, "kind", "job", "edited", "end", "erased"))[2:] == [
+        {"kind": "question", "job": first, "edited": True},
+        {"kind": "answer", "job": first, "end": "stopped"},
+        {"kind": "erasure", "job": second, "erased": "question"},
+        {"kind": "answer", "job": second, "end": "question_deleted"},
+    ]
+
+
+async def test_what_interrupted_attempts_used_is_recorded(worker: Workers) -> None:
+    store = await worker("w1")
+    await enqueued(store, asked(1))
+    job = await one(store)
+    await store.worker_queue.heartbeat({job: Spent(900, 30, "scripted/echo")})
+    [again] = await taken_over(store, 1)
+    other = await worker("w2")
+    await other.worker_queue.heartbeat({again: Spent(70, 7, "scripted/echo")})
+    assert await other.worker_queue.release(again)
+    assert (await said(store, "end", "input_tokens"))[1:] == [
+        {"end": "interrupted", "input_tokens": 900},
+        {"end": "interrupted", "input_tokens": 70},
+    ]
+
+
+async def test_call_is_recorded_when_it_is_asked_for_decided_begun_and_over(store: Stores) -> None:
+    job = await with_call(store, CALL)
+    assert await store.recorded_calls.wait(job, None, None)
+    assert await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U2")
+    assert not await store.approvals.decide(job.id, 0, CALL, Decision.DENIED, "U3"), "it works once"
+    job = await one(store)
+    ready = replace(CALL, state=CallState.READY)
+    assert await store.recorded_calls.begin(job, ready)
+    assert not await store.recorded_calls.begin(job, ready), "it isn't made twice"
+    done = replace(CALL, state=CallState.DONE, result=SECRET)
+    assert [await store.recorded_calls.end(job, done) for _ in range(2)] == [True, False]
+    call = {"tool": "notes__add", "version": 0, "step": 0, "index": 0, "user": "U1", "arguments_sha256": HASH}
+    names = ("state", "decision", "by", *call)
+    assert [line for line in await said(store, *names) if "tool" in line] == [
+        {"state": "asked", **call},
+        {"decision": "approved", "by": "U2", **call},
+        {"state": "begun", **call},
+        {"state": "done", **call},
+    ]
+
+
+@pytest.mark.parametrize("replied", [False, True])
+async def test_call_that_nobody_approved_is_denied_by_its_time_or_a_reply(database_url: str, replied: bool) -> None:
+    clock = ManualClock()
+    store = await Stores.open(database_url, "w1", clock)
+    job = await with_call(store, CALL, replace(CALL, index=1))
+    assert await store.recorded_calls.wait(job, None, None)
+    if replied:
+        await enqueued(store, asked(2))
+    else:
+        clock.now_s += 86_400
+        assert await store.approvals.expire() == 1
+    decided = [line for line in await said(store, "decision", "index", "by", "arguments_sha256") if "decision" in line]
+    how = {"decision": "replied", "by": "U1"} if replied else {"decision": "expired"}
+    assert decided == [{**how, "index": index, "arguments_sha256": HASH} for index in (0, 1)]
+    await store.close()
+
+
+async def test_changed_settings_are_recorded_without_the_system_prompt(store: Stores) -> None:
+    settings = ChannelSettings("openai/test", SECRET, new_posts=True, mcp_servers=("notes",))
+    await store.channel_settings.write("T1", "C1", settings, "U1")
+    await store.channel_settings.write("T1", "D1", ChannelSettings(), "U1")
+    await store.approvals.allow_always(THREAD, CALL, "U2")
+    await store.tool_pins.agree("notes__add", Pin("hash", SECRET))
+    exported = await said(store)
+    assert SECRET not in json.dumps(exported)
+    prompt = {"system_prompt": prompt_version(SECRET), "new_posts": True, "mcp_servers": ["notes"]}
+    setting = {"kind": "setting", "team": "T1"}
+    assert exported == [
+        {**setting, "setting": "channel", "model": "openai/test", **prompt, "channel": "C1", "by": "U1"},
+        {**setting, "setting": "channel", "system_prompt": "", "new_posts": False, "mcp_servers": []}
+        | {"channel": "D1", "by": "U1", "user": "U1"},
+        {**setting, "setting": "always_allowed", "tool": "notes__add", "definition": "hash", "channel": "C1"}
+        | {"by": "U2"},
+        {"kind": "setting", "setting": "definition", "tool": "notes__add", "definition": "hash"},
+    ]
+
+
+async def test_entry_is_not_there_if_what_it_records_is_not(store: Stores) -> None:
+    await enqueued(store, asked(1))
+    job = await one(store)
+    engine = store.database.engine.sync_engine
+    sa.event.listen(engine, "commit", _fail)
+    with pytest.raises(Exception, match="died before the commit"):
+        await store.worker_queue.finish(job, DONE, YES)
+    sa.event.remove(engine, "commit", _fail)
+    assert await said(store, "kind") == [{"kind": "question"}]
+    assert await store.worker_queue.finish(job, DONE, YES)
+    assert await said(store, "kind") == [{"kind": "question"}, {"kind": "answer"}]
+
+
+def _fail(_connection: sa.Connection) -> None:
+    raise RuntimeError("died before the commit")
+
+
+# The chain.
+
+
+async def test_entries_of_all_processes_are_one_chain(shared_url: str) -> None:
+    stores = [await Stores.open(shared_url, f"w{number}", SystemClock()) for number in range(3)]
+
+    async def work(at: int, store: Stores) -> None:
+        for number in range(20):
+            question = asked(number, ThreadKey("T1", f"C{at}{number}", None))
+            await store.queue.enqueue(f"Ev{at}-{number}", question)
+            await store.audit.seal()
+
+    await asyncio.gather(*(work(at, store) for at, store in enumerate(stores)))
+    exported = await lines(stores[0])
+    chain = verified(exported)
+    assert (chain.entries, chain.first["no"], chain.last["no"], chain.erased) == (60, 1, 60, 0)
+    assert await stores[1].audit.newest() == (60, exported[-1]["hash"])
+    for store in stores:
+        await store.close()
+
+
+async def test_more_entries_than_one_transaction_seals_are_sealed_at_once(store: Stores) -> None:
+    await enqueued(store, asked(1))
+    async with store.database.engine.begin() as connection:
+        for _ in range(MAX_SEALED + 5):
+            await connection.execute(sa.insert(audit_entries).from_select(*_copy_of_first()))
+    assert await store.audit.seal() == MAX_SEALED + 6
+    assert await store.audit.seal() == 0
+    assert verified(await lines(store)).entries == MAX_SEALED + 6
+
+
+async def test_entries_are_sealed_while_others_are_written_and_erased(postgresql_url: str) -> None:
+    store = await Stores.open(postgresql_url, "w1", SystemClock())
+    for number in (1, 2, 3):
+        await store.queue.enqueue(f"Ev{number}", asked(number))
+    async with store.database.engine.begin() as connection:
+        held = sa.update(audit_entries).where(audit_entries.c.ts == asked(1).ts)
+        await connection.execute(held.values(user_salt="", user_id=""))
+        await connection.execute(sa.insert(audit_entries).from_select(*_copy_of_first()))
+        assert await store.audit.seal() == 2
+    assert await store.audit.seal() == 2
+    assert [line["no"] for line in await lines(store)] == [1, 2, 3, 4]
+    await store.close()
+
+
+def _copy_of_first() -> tuple[list[str], sa.Select[Any]]:
+    columns = [column for column in audit_entries.columns if column.name != "id"]
+    return [column.name for column in columns], sa.select(*columns).where(audit_entries.c.id == 1)
+
+
+# Erasure.
+
+
+async def test_erased_person_is_gone_and_the_chain_unbroken(store: Stores) -> None:
+    job = await with_call(store, CALL)
+    assert await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U2")
+    assert await store.worker_queue.finish(job, DONE, YES)
+    before = await lines(store)
+    await store.erasure.erase(user_id="U1")
+    after = await lines(store)
+    assert [line["hash"] for line in after[:-1]] == [line["hash"] for line in before]
+    assert verified(after).erased == len(before)
+    assert all(not {"user", "channel", "thread", "ts", "arguments_sha256", "user_salt"} & line.keys() for line in after)
+    assert [line["by"] for line in after if "by" in line] == ["U2"], "who approved stays"
+    await store.erasure.erase(user_id="U2")
+    assert [line for line in await lines(store) if "by" in line or "by_salt" in line] == []
+    assert verified(await lines(store)).erased == len(before)
+    assert await said(store, "kind", "erased", "questions") == [
+        *({"kind": line["kind"]} for line in before),
+        {"kind": "erasure", "erased": "person", "questions": 1},
+        {"kind": "erasure", "erased": "person", "questions": 0},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("erased", "left"),
+    [
+        ({"thread": THREAD}, ["D1", "C1"]),
+        ({"thread": DIRECT}, ["C1", "C1"]),
+        ({"user_id": "U1", "thread": THREAD}, ["D1", "C1"]),
+        ({"user_id": "U2", "thread": THREAD}, ["C1", "D1", "C1"]),
+        ({}, []),
+    ],
+    ids=str,
+)
+async def test_erased_thread_is_gone_and_others_stay(store: Stores, erased: dict[str, Any], left: list[str]) -> None:
+    for number, thread in enumerate((THREAD, DIRECT, OTHER_THREAD)):
+        await enqueued(store, asked(number, thread))
+    await store.erasure.erase(**erased)
+    exported = await lines(store)
+    assert [line["channel"] for line in exported if "channel" in line] == left
+    assert verified(exported).erased == 3 - len(left)
+
+
+async def test_answer_under_way_is_recorded_without_its_asker_once_it_was_erased(store: Stores) -> None:
+    job = await with_call(store, replace(CALL, state=CallState.READY))
+    assert await store.recorded_calls.begin(job, replace(CALL, state=CallState.READY))
+    await store.erasure.erase(user_id="U1")
+    assert await store.recorded_calls.end(job, replace(CALL, state=CallState.DONE))
+    assert await store.worker_queue.finish(job, DONE, YES)
+    exported = await lines(store)
+    assert [line["end"] for line in exported if "end" in line] == ["stepped", "whole"]
+    assert all("user" not in line and "arguments_sha256" not in line for line in exported)
+    verified(exported)
+
+
+async def test_deleted_answer_takes_the_hashes_of_its_arguments_along(store: Stores) -> None:
+    job = await with_call(store, CALL)
+    assert await store.worker_queue.finish(job, DONE, YES)
+    await store.recorded_answers.delete(job.id, "U1")
+    exported = await lines(store)
+    assert [(line["kind"], line.get("user"), line.get("by")) for line in exported] == [
+        ("question", "U1", None),
+        ("call", None, None),
+        ("answer", "U1", None),
+        ("answer", "U1", None),
+        ("erasure", "U1", "U1"),
+    ]
+    assert HASH not in json.dumps(exported)
+    assert verified(exported).erased == 1
+
+
+async def test_entry_that_is_erased_before_it_is_sealed_says_so(store: Stores) -> None:
+    await enqueued(store, asked(1))
+    await store.erasure.erase(user_id="U1")
+    assert verified(await lines(store)).erased == 1
+
+
+# Retention.
+
+
+async def test_oldest_entries_go_and_the_rest_is_a_chain(database_url: str) -> None:
+    clock = ManualClock()
+    store = await Stores.open(database_url, "w1", clock)
+    for number in (1, 2, 3):
+        await answered(store, number)
+        clock.now_s += 10
+    before = await lines(store)
+    assert await store.audit.expire(clock.now_s - 20) == 2
+    exported = await lines(store)
+    assert exported == before[2:]
+    assert verified(exported).first["previous"] == before[1]["hash"]
+    assert await store.audit.first_since(clock.now_s - 20) == 3
+    assert await store.audit.expire(clock.now_s - 20) == 0
+    assert await store.audit.expire(clock.now_s) == 3, "the newest stays"
+    await answered(store, 4)
+    assert [line["no"] for line in await lines(store)] == [6, 7, 8]
+    verified(await lines(store))
+    await store.close()
+
+
+async def test_many_old_entries_go_in_several_transactions(database_url: str) -> None:
+    clock = ManualClock()
+    store = await Stores.open(database_url, "w1", clock)
+    for number in range(MAX_DROPPED + 10):
+        await store.queue.enqueue(f"Ev{number}", asked(number))
+    await store.audit.seal()
+    assert await store.audit.expire(clock.now_s + 1) == MAX_DROPPED + 9
+    assert await count(store, audit_entries) == 1
+    await store.close()
+
+
+async def test_entries_that_are_not_sealed_do_not_expire(store: Stores) -> None:
+    await enqueued(store, asked(1))
+    assert await store.audit.expire(SystemClock().now() + 1) == 0
+    assert await count(store, audit_entries) == 1
