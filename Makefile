@@ -72,7 +72,7 @@ requirements:
 	rm -f requirements.txt requirements-local.txt requirements-dev.txt
 	$(COMPILE) --extra mcp --extra sandbox --output-file requirements.txt pyproject.toml
 	$(COMPILE) --constraint requirements.txt $(PINNED_THERE) --extra local --output-file requirements-local.txt pyproject.toml
-	$(COMPILE) --constraint requirements.txt $(PINNED_THERE) --extra dev --output-file requirements-dev.txt pyproject.toml
+	$(COMPILE) --constraint requirements.txt $(PINNED_THERE) --extra dev --extra bedrock --extra vertex --extra azure --output-file requirements-dev.txt pyproject.toml
 	rm -rf $(VENV)/requirements
 
 clean:

@@ -33,13 +33,14 @@ from bot.errors import SettingsError
 from bot.mcp.config import McpSetup, read_setup
 from bot.prices import ModelPrices
 from bot.providers.model_setup import ModelSetup, RequestOptions, VendorSettings
-from bot.providers.registry import VENDORS
+from bot.providers.registry import VENDORS, Cloud, VendorEntry
 
 _MASK = "***"
 _URL = re.compile(
     r"(?P<scheme>[\w+]+)://(?P<user>[^@/?#]*@)?(?P<rest>(?:[\w.,-]|:\d+(?=[/,?]|$)|\[[0-9a-fA-F:]+\])*(?:/[^@?#]*)?)(?:\?[^@]*)?"
 )
 
+_CLOUD_NAME = re.compile(r"[a-z0-9][a-z0-9.:-]*")
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]+")
 MAX_DOMAINS = 100
 """OpenAI takes no more."""
@@ -50,7 +51,7 @@ WHERE = {
     "SLACK_BOT_TOKEN": "api.slack.com/apps → your app → OAuth & Permissions → Bot User OAuth Token (xoxb-…)",
     "SLACK_APP_TOKEN": "api.slack.com/apps → your app → Basic Information → App-Level Tokens, "
     "with the scope connections:write (xapp-…)",
-    **{vendor.api_key_variable: vendor.api_key_page for vendor in VENDORS.values()},
+    **{vendor.api_key_variable: vendor.api_key_page for vendor in VENDORS.values() if not vendor.cloud},
 }
 
 
@@ -75,6 +76,13 @@ def _url(value: str) -> str:
         is_url = False
     if not is_url:
         raise ValueError("must be a URL such as https://host/path or http://127.0.0.1:8000/v1")
+    return value
+
+
+def _cloud_name(value: str) -> str:
+    """A region or a project becomes a part of an address."""
+    if not _CLOUD_NAME.fullmatch(value):
+        raise ValueError("must be a name of small letters, digits and hyphens, as the cloud's console shows it")
     return value
 
 
@@ -299,7 +307,7 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
             values[setting.name] = value
     mcp = _mcp(values.get("mcp_config"), env, problems)
     settings = Settings(**values, vendors=_vendors(env, problems), mcp=mcp)
-    problems += [*missing_keys(settings), *_contradictions(settings), *_unpriced(settings)]
+    problems += [*missing_access(settings), *_contradictions(settings), *_unpriced(settings)]
     if needs_slack:
         problems += _missing_tokens(env)
     if needs_model and not env.get("BOT_MODELS", "").strip() and not models_in_use(settings):
@@ -317,9 +325,19 @@ def variables() -> list[str]:
     of_vendors = [
         variable
         for vendor in VENDORS.values()
-        for variable in (vendor.api_key_variable, vendor.base_url_variable, vendor.api_variable)
+        for variable in (
+            vendor.api_key_variable,
+            vendor.base_url_variable,
+            vendor.api_variable,
+            *_place_variables(vendor.cloud),
+        )
     ]
     return [setting.metadata["variable"] for setting in _fields()] + list(filter(None, of_vendors))
+
+
+def _place_variables(cloud: Cloud | None) -> tuple[str, str]:
+    """Returns the variables of a cloud's region and project, "" for those that it doesn't have."""
+    return (cloud.region_variable, cloud.project_variable) if cloud else ("", "")
 
 
 def _fields() -> list[Field[Any]]:
@@ -331,10 +349,13 @@ def _vendors(env: Mapping[str, str], problems: list[str]) -> dict[str, VendorSet
     """Returns the vendors that have a variable set; adds to `problems`."""
     vendors = {}
     for name, vendor in VENDORS.items():
+        region, project = _place_variables(vendor.cloud)
         settings = VendorSettings(
             api_key=_parsed(env, vendor.api_key_variable, _secret, problems) or "",
             base_url=_parsed(env, vendor.base_url_variable, _url, problems) or "",
             api=_parsed(env, vendor.api_variable, _one_of(*vendor.apis), problems) or "",
+            region=_parsed(env, region, _cloud_name, problems) or "",
+            project=_parsed(env, project, _cloud_name, problems) or "",
         )
         if settings != VendorSettings():
             vendors[name] = settings
@@ -345,13 +366,21 @@ def _mcp(path: str | None, env: Mapping[str, str], problems: list[str]) -> McpSe
     """Returns the MCP servers of a file, none without a file; adds to `problems`."""
     if path is None:
         return McpSetup()
-    if importlib.util.find_spec("mcp") is None:
+    if not _is_installed("mcp"):
         problems.append(f"BOT_MCP_CONFIG needs the extra mcp. Install it: {install_command('mcp')}")
     try:
         return read_setup(Path(path), env)
     except SettingsError as error:
         problems += error.problems
         return McpSetup()
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        # The package around it.
+        return False
 
 
 def install_command(extra: str) -> str:
@@ -422,6 +451,9 @@ def in_force(settings: Settings) -> dict[str, str]:
             shown[entry.base_url_variable] = _without_secrets(vendor.base_url)
         if vendor.api:
             shown[entry.api_variable] = vendor.api
+        for variable, place in zip(_place_variables(entry.cloud), (vendor.region, vendor.project), strict=True):
+            if place:
+                shown[variable] = place
     return shown
 
 
@@ -469,8 +501,8 @@ def _unknown(env: Mapping[str, str]) -> list[str]:
     return problems
 
 
-def missing_keys(settings: Settings) -> list[str]:
-    """Returns a sentence for each vendor in BOT_MODELS whose API key isn't set."""
+def missing_access(settings: Settings) -> list[str]:
+    """Returns a sentence for each thing that a vendor in BOT_MODELS needs and that isn't there."""
     problems = []
     for name, model in {model.split("/")[0]: model for model in reversed(settings.models)}.items():
         vendor = VENDORS[name]
@@ -478,6 +510,22 @@ def missing_keys(settings: Settings) -> list[str]:
         if not ours.api_key and vendor.needs_key(ours):
             variable = vendor.api_key_variable
             problems.append(f"{variable} is not set, and {model} needs it. Get a key at {vendor.api_key_page}.")
+        if vendor.cloud:
+            problems += _missing_for_cloud(vendor, vendor.cloud, ours, model)
+    return problems
+
+
+def _missing_for_cloud(vendor: VendorEntry, cloud: Cloud, ours: VendorSettings, model: str) -> list[str]:
+    needed = {cloud.region_variable: ours.region, cloud.project_variable: ours.project}
+    if not cloud.region_variable:
+        needed = {vendor.base_url_variable: ours.base_url}
+    problems = [
+        f"{variable} is not set, and {model} needs it. See docs/clouds.md."
+        for variable, value in needed.items()
+        if variable and not value
+    ]
+    if not _is_installed(cloud.module):
+        problems.append(f"{model} needs the extra {cloud.extra}. Install it: {install_command(cloud.extra)}")
     return problems
 
 

@@ -16,7 +16,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 INSTALLED_FROM = {
     "requirements.txt": [*PROJECT["dependencies"], *EXTRAS["mcp"], *EXTRAS["sandbox"]],
     "requirements-local.txt": EXTRAS["local"],
-    "requirements-dev.txt": EXTRAS["dev"],
+    "requirements-dev.txt": [*EXTRAS["dev"], *EXTRAS["bedrock"], *EXTRAS["vertex"], *EXTRAS["azure"]],
 }
 """What each file pins, with all that it needs. The last two leave out what the first one has for all systems."""
 

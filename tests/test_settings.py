@@ -1,5 +1,6 @@
 """Settings are validated: every problem is reported, and no secret is shown."""
 
+import importlib.util
 import json
 import shlex
 import tomllib
@@ -63,6 +64,22 @@ PROBLEMS = {
     "a missing API key": (
         {"BOT_MODELS": "anthropic/claude-haiku-5-5"},
         ["ANTHROPIC_API_KEY is not set, and anthropic/claude-haiku-5-5 needs it. Get a key at platform.claude.com"],
+    ),
+    "a cloud without its region": (
+        {"BOT_MODELS": "bedrock/us.anthropic.claude-haiku-5-5"},
+        ["AWS_REGION is not set, and bedrock/us.anthropic.claude-haiku-5-5 needs it. See docs/clouds.md."],
+    ),
+    "a cloud without its project": (
+        {"BOT_MODELS": "vertex/claude-haiku-5-5", "GOOGLE_CLOUD_LOCATION": "eu"},
+        ["GOOGLE_CLOUD_PROJECT is not set, and vertex/claude-haiku-5-5 needs it."],
+    ),
+    "a cloud without its address": (
+        {"BOT_MODELS": "azure/ours,azure/other"},
+        ["AZURE_OPENAI_BASE_URL is not set, and azure/ours needs it."],
+    ),
+    "a region that is none": (
+        {"AWS_REGION": "us-east-1.example.com/"},
+        ["AWS_REGION must be a name of small letters, digits and hyphens"],
     ),
     "a URL without a scheme": (
         {"OPENAI_BASE_URL": "localhost:1"},
@@ -246,6 +263,44 @@ def test_example_lists_every_setting_with_its_default() -> None:
     for name, vendor in ours.vendors.items():
         entry = VENDORS[name]
         assert vendor == VendorSettings(base_url=entry.base_url, api=entry.apis[0] if entry.apis else "")
+
+
+CLOUDS = {
+    "BOT_MODELS": "bedrock/us.anthropic.claude-haiku-5-5, vertex/claude-haiku-5-5, foundry/claude-haiku-5-5, "
+    "azure/gpt-6-luna",
+    "AWS_REGION": "us-east-1",
+    "GOOGLE_CLOUD_PROJECT": "example.com:ours",
+    "GOOGLE_CLOUD_LOCATION": "global",
+    "ANTHROPIC_FOUNDRY_BASE_URL": "https://ours.services.ai.azure.com/anthropic",
+    "AZURE_OPENAI_BASE_URL": "https://ours.openai.azure.com/openai/v1/",
+}
+
+
+def test_places_of_clouds_are_shown_and_their_models_have_prices() -> None:
+    ours = settings.read({**CLOUDS, "BOT_CAPS": "user/day=20usd"})
+    assert settings.in_force(ours).items() >= (CLOUDS.items() - {("BOT_MODELS", CLOUDS["BOT_MODELS"])})
+    costs = [settings.model_prices(ours).cost_usd(model, Usage(1_000_000), 1.79e9) for model in ours.models]
+    assert all(cost is not None and cost > 0 for cost in costs)
+
+
+@pytest.mark.parametrize(
+    ("module", "model", "command"),
+    [
+        ("boto3", "bedrock/us.anthropic.claude-haiku-5-5", "pip install 'boto3<2,>=1.44'"),
+        ("google.auth", "vertex/claude-haiku-5-5", "pip install 'google-auth[requests]<3,>=2.62'"),
+        ("azure.identity.aio", "foundry/claude-haiku-5-5", "pip install 'azure-identity<2,>=1.27'"),
+        ("azure.identity.aio", "azure/gpt-6-luna", "pip install 'azure-identity<2,>=1.27'"),
+    ],
+)
+def test_missing_extra_of_a_cloud_is_one_sentence_with_its_command(
+    monkeypatch: pytest.MonkeyPatch, module: str, model: str, command: str
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == module else find(name))
+    with pytest.raises(SettingsError) as caught:
+        settings.read({**CLOUDS, "BOT_MODELS": model})
+    extra = {"boto3": "bedrock", "google.auth": "vertex"}.get(module, "azure")
+    assert caught.value.problems == [f"{model} needs the extra {extra}. Install it: {command}"]
 
 
 PRICE = {"input": 1, "output": 2}

@@ -26,7 +26,7 @@ from bot.errors import SettingsError
 from bot.mcp.config import MAX_SERVERS, McpSetup, ServerConfig, StdioTransport
 from bot.providers.model_setup import VendorSettings
 from bot.providers.registry import open_models
-from bot.settings import Settings, install_command, missing_keys, model_setup, models_in_use, parse_model_option
+from bot.settings import Settings, install_command, missing_access, model_setup, models_in_use, parse_model_option
 from bot.slack.manifest import app_manifest
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ def _served(settings: Settings, running: "RunningServer") -> ModelChoice:
 
 def _with_models(settings: Settings, models: str) -> Settings:
     changed = replace(settings, models=parse_model_option(models))
-    if problems := missing_keys(changed):
+    if problems := missing_access(changed):
         raise SettingsError(problems)
     return changed
 

@@ -307,6 +307,41 @@ def model_failed(model: str, reason: str) -> str:
     return f"{model}: the model can't be checked right now ({reason})."
 
 
+def model_in_cloud(model: str) -> str:
+    """Says that the cloud lets this identity use the model."""
+    return f"{model}: the cloud gives this identity access to the model."
+
+
+def access_refused(model: str, reason: str) -> str:
+    """Says that the cloud refuses the identity of the process; `reason` has the permission and the cloud's words."""
+    return f"{model}: the cloud gives this identity no access ({reason})."
+
+
+def access_fix(access: str) -> str:
+    """Says what to grant; `access` is a role or permission."""
+    return f"Grant {access} to the identity that Typist runs as."
+
+
+def no_identity(model: str, reason: str) -> str:
+    """Says that the cloud's library finds no credentials; `reason` is its error."""
+    return f"{model}: this process has no credentials for the cloud ({reason})."
+
+
+def no_identity_fix(identity: str, access: str) -> str:
+    """Says where credentials come from, and what to grant."""
+    return f"Run Typist with {identity}, which .env can't set. The identity needs {access}."
+
+
+def model_missing_in_cloud(model: str, reason: str) -> str:
+    """Says that the cloud doesn't serve the model here; `reason` has the cloud's words."""
+    return f"{model} does not exist in this region or resource ({reason})."
+
+
+def model_in_cloud_fix(model: str, variable: str) -> str:
+    """Says which settings name the model and the place."""
+    return f"Enable {model} in the cloud's console, choose another one in BOT_MODELS, or check {variable}."
+
+
 # MCP servers, also in the log
 
 MCP_NO_ANSWER = "no answer in time"

@@ -265,7 +265,7 @@ def approval_asked(mention: str) -> str:
 # Failures of a model, shown in place of the rest of an answer
 
 MODEL_FAILURES: Mapping[EndReason, str] = {
-    EndReason.BAD_KEY: "The API key for {model} doesn't work. Ask your Typist admin to check it.",
+    EndReason.BAD_KEY: "I don't have access to {model}. Ask your Typist admin to check it.",
     EndReason.UNKNOWN_MODEL: "The model {model} doesn't exist, or my API key has no access to it. "
     "Ask your Typist admin to check BOT_MODELS.",
     EndReason.OUT_OF_CREDIT: "The account for {model} is out of credit. Ask your Typist admin to check its billing.",

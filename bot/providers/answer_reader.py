@@ -18,9 +18,6 @@ Delta = str | Thinking | Searching | Citation
 class AnswerReader(ABC):
     """Reads one answer. Events are plain dicts, because typed ones cost eight times as much CPU."""
 
-    vendor: str
-    """The name in opaque items."""
-
     def __init__(self, attempt: RequestAttempt) -> None:
         self.finish_reason: FinishReason | None = None
         """Set by the vendor's terminal marker. None: the answer is not whole."""
@@ -70,7 +67,7 @@ class AnswerReader(ABC):
 
     def opaque_items(self) -> list[Opaque]:
         """Returns what must be sent back if the answer goes on in another request."""
-        return [Opaque(self.vendor, paired_json(item)) for item in self._items]
+        return [Opaque(self._attempt.vendor, paired_json(item)) for item in self._items]
 
     def go_on(self) -> None:  # noqa: B027 - only Anthropic pauses
         """Prepares for the rest of a paused answer, which comes with the response to another request."""

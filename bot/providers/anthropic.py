@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from anthropic import AsyncAnthropic, DefaultAioHttpClient
+from anthropic import AsyncAnthropic, AsyncAnthropicBedrock, AsyncAnthropicVertex, DefaultAioHttpClient
 
 from bot.core.conversation import Media, Prompt, TextPart, ToolResult, Turn, TurnPart, WebSearch
 from bot.core.inbound.files import PDF
@@ -21,9 +22,10 @@ from bot.providers.optional_parameters import WEB, OptionalParameter
 from bot.providers.tool_calls import tool_call
 from bot.providers.vendor_model import LIMITS, TIMEOUT, Api, VendorModel, content_of, parts_for, tls
 
-VENDOR = "anthropic"
+Sdk = AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicVertex
 FETCHED_TOKENS = 10_000
 """How much of a page the model reads."""
+_CACHED = {"type": "ephemeral"}
 _FINISH_REASONS = {
     **dict.fromkeys(("end_turn", "stop_sequence", "tool_use", "stop"), FinishReason.STOP),
     "max_tokens": FinishReason.LENGTH,
@@ -35,11 +37,27 @@ _FAILURES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A place that serves Claude, and what it takes."""
+
+    vendor: str
+    max_media_bytes: int
+    """Of base64, in one request."""
+    caches_requests: bool
+    """Whether it takes cache_control for a whole request. Everywhere it takes it for a block."""
+    web: frozenset[OptionalParameter]
+    """Its tools that look at the web."""
+
+
+# A request may hold 32 MB in all.
+ANTHROPIC = Host("anthropic", max_media_bytes=30_000_000, caches_requests=True, web=WEB)
+
+
 def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
     """Returns Anthropic's models, which are called anthropic/NAME."""
     sdk = open_sdk(settings)
-    model = partial(VendorModel, VENDOR, MessagesApi(sdk, options), settings.api_key)
-    return Vendor(model, sdk.close)
+    return Vendor(partial(VendorModel, MessagesApi(sdk, options), settings.api_key), sdk.close)
 
 
 def open_sdk(settings: VendorSettings) -> AsyncAnthropic:
@@ -47,11 +65,18 @@ def open_sdk(settings: VendorSettings) -> AsyncAnthropic:
     return AsyncAnthropic(
         api_key=settings.api_key,
         base_url=settings.base_url,
-        # The SDK would wait for any Retry-After, however long. retry.py retries instead.
-        max_retries=0,
-        timeout=TIMEOUT,
-        http_client=DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls()),
+        **connection(),
     )
+
+
+def connection() -> dict[str, Any]:
+    """Returns the arguments that every client of the SDK gets, with a connection pool of its own."""
+    return {
+        # The SDK would wait for any Retry-After, however long. retry.py retries instead.
+        "max_retries": 0,
+        "timeout": TIMEOUT,
+        "http_client": DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls()),
+    }
 
 
 async def look_up_model(settings: VendorSettings, name: str) -> Lookup:
@@ -75,24 +100,27 @@ class MessagesApi(Api):
     model takes them.
     """
 
-    # A request may hold 32 MB in all.
-    max_media_bytes = 30_000_000
-    # Most Claude models think by default. Summaries aren't requested: that would turn thinking on in the others. Pings
-    # come throughout.
-    optional_parameters = frozenset({OptionalParameter.ROOM_TO_THINK, *WEB})
-
-    def __init__(self, sdk: AsyncAnthropic, options: RequestOptions) -> None:
-        super().__init__(lambda **body: sdk.messages.with_raw_response.create(**body), options)
+    def __init__(self, sdk: Sdk, options: RequestOptions, host: Host = ANTHROPIC) -> None:
+        super().__init__(lambda **body: sdk.messages.with_raw_response.create(**body), options, host.vendor)
+        self._host = host
+        self.max_media_bytes = host.max_media_bytes
+        # Most Claude models think by default. Summaries aren't requested: that would turn thinking on in the others.
+        # Pings come throughout.
+        self.optional_parameters = frozenset({OptionalParameter.ROOM_TO_THINK, *host.web})
 
     def request(self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, Any]:
         # No temperature, top_p or top_k: the current models refuse them.
+        messages = [{"role": turn.role, "content": _content(turn, self.vendor)} for turn in prompt.turns]
         body: dict[str, Any] = {
             "model": model,
             "max_tokens": self._options.output_tokens(parameters),
-            "messages": [{"role": turn.role, "content": _content(turn)} for turn in prompt.turns],
-            "cache_control": {"type": "ephemeral"},
+            "messages": messages,
             "stream": self._options.streaming,
         }
+        if self._host.caches_requests:
+            body["cache_control"] = _CACHED
+        else:
+            body["messages"] = _cached_to_the_question(messages)
         if prompt.system:
             body["system"] = prompt.system
         tools = [
@@ -117,8 +145,6 @@ class MessagesReader(AnswerReader):
     An answer consists of content blocks. Deltas add to a block's fields, and it must be sent back whole. Text with
     sources comes in many blocks, one for each passage, even within a sentence.
     """
-
-    vendor = VENDOR
 
     def __init__(self, attempt: RequestAttempt, keeps_blocks: bool) -> None:
         """`keeps_blocks`: the answer may go on in another request, which has to repeat its blocks."""
@@ -278,10 +304,22 @@ def _web_tools(search: WebSearch, parameters: Collection[OptionalParameter]) -> 
     return [tool | limits for parameter, tool in tools.items() if parameter in parameters]
 
 
-def _content(turn: Turn) -> str | Sequence[Mapping[str, Any]]:
+def _cached_to_the_question(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Returns the messages with cache_control on the last block of the user's last one."""
+    last = max((number for number, message in enumerate(messages) if message["role"] == "user"), default=None)
+    return [_cached(message) if number == last else message for number, message in enumerate(messages)]
+
+
+def _cached(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    content = message["content"]
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    return {**message, "content": [*blocks[:-1], {**blocks[-1], "cache_control": _CACHED}]}
+
+
+def _content(turn: Turn, vendor: str) -> str | Sequence[Mapping[str, Any]]:
     if not turn.parts:
         return content_of(turn, _block)
-    parts = parts_for(turn, lambda opaque: opaque.vendor == VENDOR)
+    parts = parts_for(turn, lambda opaque: opaque.vendor == vendor)
     # All results come first, or the request is refused.
     return [_part_block(part) for part in sorted(parts, key=lambda part: not isinstance(part, ToolResult))]
 

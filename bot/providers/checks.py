@@ -12,7 +12,7 @@ from bot.core.stream import Completion, Feature, ToolCall
 from bot.errors import EndReason, ProviderError
 from bot.providers.lookup import Lookup, LookupOutcome
 from bot.providers.model_setup import ModelSetup
-from bot.providers.registry import VENDORS, VendorEntry, open_models, resolved
+from bot.providers.registry import VENDORS, Cloud, VendorEntry, open_models, resolved
 
 
 def check_id(model: str) -> str:
@@ -67,6 +67,8 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Check:
         return warn(line, check_texts.model_unlisted(model), check_texts.model_unlisted_fix(model))
     if lookup.outcome is not LookupOutcome.MODEL:
         return fail(line, *_problems(model, lookup, entry)[lookup.outcome])
+    if entry.cloud:
+        return ok(line, check_texts.model_in_cloud(model))
     if retires:
         return warn(line, check_texts.model(model, retires), check_texts.model_fix(model, entry.api_key_variable))
     return ok(line, check_texts.model(model) if entry.needs_key(settings) else check_texts.model_served(model))
@@ -74,6 +76,8 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Check:
 
 def _problems(model: str, lookup: Lookup, entry: VendorEntry) -> Mapping[LookupOutcome, tuple[str, str]]:
     """Returns the message and the remedy for each finding that must be fixed."""
+    if entry.cloud:
+        return _cloud_problems(model, lookup, entry.cloud, entry.base_url_variable)
     choose = check_texts.model_fix(model, entry.api_key_variable)
     return {
         LookupOutcome.RETIRED: (check_texts.model_retired(model, _day(lookup)), choose),
@@ -89,6 +93,31 @@ def _problems(model: str, lookup: Lookup, entry: VendorEntry) -> Mapping[LookupO
         LookupOutcome.UNREACHABLE: (
             check_texts.model_unreachable(model, lookup.detail),
             check_texts.model_unreachable_fix(entry.base_url_variable),
+        ),
+        LookupOutcome.FAILED: (check_texts.model_failed(model, lookup.detail), check_texts.MODEL_FAILED_FIX),
+    }
+
+
+def _cloud_problems(
+    model: str, lookup: Lookup, cloud: Cloud, base_url_variable: str
+) -> Mapping[LookupOutcome, tuple[str, str]]:
+    place = cloud.region_variable or base_url_variable
+    return {
+        LookupOutcome.NO_MODEL: (
+            check_texts.model_missing_in_cloud(model, lookup.detail),
+            check_texts.model_in_cloud_fix(model, place),
+        ),
+        LookupOutcome.KEY_REFUSED: (
+            check_texts.access_refused(model, lookup.detail),
+            check_texts.access_fix(cloud.access),
+        ),
+        LookupOutcome.NO_IDENTITY: (
+            check_texts.no_identity(model, lookup.detail),
+            check_texts.no_identity_fix(cloud.identity, cloud.access),
+        ),
+        LookupOutcome.UNREACHABLE: (
+            check_texts.model_unreachable(model, lookup.detail),
+            check_texts.model_unreachable_fix(place),
         ),
         LookupOutcome.FAILED: (check_texts.model_failed(model, lookup.detail), check_texts.MODEL_FAILED_FIX),
     }

@@ -50,8 +50,14 @@ _BY_CODE = {
     "too_many_prompt_tokens": EndReason.CONTEXT_TOO_LONG,
     "content_filter": EndReason.REFUSED,
     "invalid_prompt": EndReason.REFUSED,
+    "moderation_blocked": EndReason.REFUSED,
+    "cyber_policy": EndReason.REFUSED,
     "bio_policy": EndReason.REFUSED,
     "misalignment_policy_violation": EndReason.REFUSED,
+    # Amazon Bedrock's, in mid-stream: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html
+    "throttlingException": EndReason.RATE_LIMITED,
+    "serviceUnavailableException": EndReason.OVERLOADED,
+    "modelTimeoutException": EndReason.UNREACHABLE,
 }
 # Anthropic, vLLM, llama.cpp and Ollama have no code for these; nor has OpenAI where one request is over a minute's
 # limit. xAI says 400 of a bad key.
@@ -66,6 +72,10 @@ _BY_PHRASE = {
     "request too large": EndReason.CONTEXT_TOO_LONG,
     "credit balance is too low": EndReason.OUT_OF_CREDIT,
     "exceeded your current quota": EndReason.OUT_OF_CREDIT,
+    # Amazon Bedrock says 400 of these.
+    "input is too long": EndReason.CONTEXT_TOO_LONG,
+    "model identifier is invalid": EndReason.UNKNOWN_MODEL,
+    "on-demand throughput": EndReason.UNKNOWN_MODEL,
 }
 _BY_STATUS = {
     401: EndReason.BAD_KEY,
@@ -79,9 +89,11 @@ _BY_STATUS = {
     504: EndReason.UNREACHABLE,
     529: EndReason.OVERLOADED,
 }
+_CREDENTIAL_MODULES = ("botocore.exceptions", "google.auth.", "azure.")
 _TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
-# Vendors show a wrong key in part, with stars in it: sk-proj-****abcd.
-_KEY_SHAPED = re.compile(r"\b(?:sk|xai|gsk|AIza)[-_][\w*.-]{4,}")
+# Vendors show a wrong key in part, with stars in it: sk-proj-****abcd. AWS quotes a request that is signed wrong, with
+# its session's token.
+_KEY_SHAPED = re.compile(r"\b(?:sk|xai|gsk|AIza)[-_][\w*.-]{4,}|(?<=security-token:)\S+|\beyJ[\w-]{8,}(?:\.[\w-]+)*")
 _DETAIL_CHARACTERS = 300
 _MAX_PROBLEMS = 5
 # Groq: the model wrote a call that can't be parsed. It seldom does so twice.
@@ -113,10 +125,13 @@ def error_response(error: Exception) -> ErrorResponse | None:
 class RequestAttempt:
     """The context of one request to a vendor: it turns every exception raised inside into a ProviderError."""
 
-    def __init__(self, model: str, api_key: str, prompt_texts: Sequence[str] = ()) -> None:
+    def __init__(self, model: str, api_key: str, prompt_texts: Sequence[str] = (), access: str = "") -> None:
+        """`access`: the role or permission that the vendor asks for, if no key opens its doors."""
         self.model = model
+        self.vendor = model.partition("/")[0]
         self.connected = False
         """The response has begun, so a connection that breaks now cuts the answer."""
+        self._access = access
         self._prompt_texts = prompt_texts
         self._answer_utf8 = bytearray()
         """Vendors quote both the question and the answer in errors. A list of deltas takes seven times the memory."""
@@ -147,9 +162,16 @@ class RequestAttempt:
     ) -> ProviderError:
         """Returns the error to raise for an error that the vendor reported, in a response or as an event."""
         codes, message = _codes_and_message(body)
-        detail = " ".join(str(part) for part in (status, *codes, self._unquoted(message)) if part)
+        failure = _failure(codes, message, status)
+        needed = self._needed if failure is EndReason.BAD_KEY else ""
+        detail = " ".join(str(part) for part in (needed, status, *codes, self._unquoted(message)) if part)
         retry_after_s = 0.0 if _PASSING_CODES.intersection(codes) else _retry_after_s(headers or {})
-        return self.failed(_failure(codes, message, status), detail, retry_after_s)
+        return self.failed(failure, detail, retry_after_s)
+
+    @property
+    def _needed(self) -> str:
+        """What an operator has to grant, "" where a key is all."""
+        return f"needs {self._access}:" if self._access else ""
 
     def _unquoted(self, message: str) -> str:
         """Returns a vendor's sentence without the words that it shares with the question or the answer."""
@@ -160,6 +182,9 @@ class RequestAttempt:
     def _translated(self, error: Exception) -> ProviderError:
         if response := error_response(error):
             return self.reported(response.body, response.status, response.headers)
+        if is_without_identity(error):
+            lacking = f"no usable credentials ({type(error).__name__})"
+            return self.failed(EndReason.BAD_KEY, f"{self._needed} {lacking}".strip())
         # The SDKs wrap most of the transport's errors.
         transport = next((e for e in (error, error.__cause__) if isinstance(e, _TRANSPORT_ERRORS)), None)
         if transport is not None:
@@ -171,6 +196,16 @@ class RequestAttempt:
             return self.failed(EndReason.UNEXPECTED, "the response is not JSON")
         # The error's message may quote the text that it stumbled over.
         return self.failed(EndReason.UNEXPECTED, type(error).__name__)
+
+
+def is_without_identity(error: Exception) -> bool:
+    """Returns whether a cloud's library found no credentials, or its token service refused them.
+
+    The libraries are extras, so their classes are recognized by their modules.
+    """
+    # Anthropic's SDK asks the library of AWS, which may return nothing.
+    is_sdks = isinstance(error, RuntimeError) and str(error).startswith("Could not resolve AWS credentials")
+    return is_sdks or type(error).__module__.startswith(_CREDENTIAL_MODULES)
 
 
 def _codes_and_message(body: object) -> tuple[list[str], str]:
@@ -186,7 +221,8 @@ def _codes_and_message(body: object) -> tuple[list[str], str]:
     details: Any = error.get("details")
     exact = details.get("error_code") if isinstance(details, dict) else None
     codes = [str(code) for code in (exact, error.get("code"), error.get("type")) if code]
-    message = error.get("message")
+    # AWS writes it with a capital where the request got no further than its front door.
+    message = error.get("message") or error.get("Message")
     # Mistral's details may be the message.
     reason = message if isinstance(message, dict) else error
     sentences = [message if isinstance(message, str) else "", _mistrals_detail(reason.get("detail"))]

@@ -35,6 +35,8 @@ class LookupOutcome(Enum):
     NO_LIST = auto()
     """The server knows neither request, and may have the model."""
     KEY_REFUSED = auto()
+    NO_IDENTITY = auto()
+    """The cloud's library found no credentials, or they got no token."""
     NOT_THE_API = auto()
     UNREACHABLE = auto()
     FAILED = auto()

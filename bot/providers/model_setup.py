@@ -19,6 +19,9 @@ class VendorSettings:
     """Empty: the vendor's own."""
     api: str = ""
     """Which of the vendor's APIs to use, by its name in the registry. Empty: the vendor's module decides."""
+    region: str = ""
+    """The cloud's region, and in project its project, for a vendor that needs them."""
+    project: str = ""
 
 
 @dataclass(frozen=True, slots=True)

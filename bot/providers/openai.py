@@ -35,7 +35,7 @@ def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
     use_responses = speaks_responses_api(settings.api, settings.base_url)
     sdk = open_sdk(settings)
     api: Api = ResponsesApi(sdk, options) if use_responses else ChatApi(sdk, options, at_openai)
-    return Vendor(partial(VendorModel, VENDOR, api, settings.api_key), sdk.close)
+    return Vendor(partial(VendorModel, api, settings.api_key), sdk.close)
 
 
 def open_sdk(settings: VendorSettings) -> AsyncOpenAI:
@@ -44,11 +44,18 @@ def open_sdk(settings: VendorSettings) -> AsyncOpenAI:
         # Servers that need no key get a made-up one, because an empty key makes an invalid header.
         api_key=settings.api_key or "none",
         base_url=settings.base_url,
-        # The SDK would wait for a Retry-After of up to two minutes. retry.py retries instead.
-        max_retries=0,
-        timeout=TIMEOUT,
-        http_client=DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls()),
+        **connection(),
     )
+
+
+def connection() -> dict[str, Any]:
+    """Returns the arguments that every client of the SDK gets, with a connection pool of its own."""
+    return {
+        # The SDK would wait for a Retry-After of up to two minutes. retry.py retries instead.
+        "max_retries": 0,
+        "timeout": TIMEOUT,
+        "http_client": DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls()),
+    }
 
 
 async def look_up_model(settings: VendorSettings, name: str, today: date) -> Lookup:
@@ -72,13 +79,13 @@ class ResponsesApi(Api):
         OptionalParameter.WEB_FETCH,
     }
 
-    def __init__(self, sdk: AsyncOpenAI, options: RequestOptions) -> None:
-        super().__init__(lambda **body: sdk.responses.with_raw_response.create(**body), options)
+    def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str = VENDOR) -> None:
+        super().__init__(lambda **body: sdk.responses.with_raw_response.create(**body), options, vendor)
 
     def request(self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": model,
-            "input": [item for turn in prompt.turns for item in _responses_items(turn)],
+            "input": [item for turn in prompt.turns for item in _responses_items(turn, self.vendor)],
             "max_output_tokens": self._options.output_tokens(parameters),
             "store": False,
             "stream": self._options.streaming,
@@ -112,8 +119,6 @@ class ResponsesReader(TaggedAnswerReader):
     Each output item comes whole in its response.output_item.done, and once more in the response at the end. Some
     servers send only one of the two.
     """
-
-    vendor = VENDOR
 
     def __init__(self, attempt: RequestAttempt, offers_tools: bool, max_output_tokens: int) -> None:
         """`max_output_tokens`: the limit in the request."""
@@ -223,7 +228,7 @@ class ChatApi(Api):
     max_media_bytes = MAX_MEDIA_BYTES
 
     def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, at_openai: bool) -> None:
-        super().__init__(lambda **body: sdk.chat.completions.with_raw_response.create(**body), options)
+        super().__init__(lambda **body: sdk.chat.completions.with_raw_response.create(**body), options, VENDOR)
         self._at_openai = at_openai
         # The models of other servers may not think, and would use the extra tokens for text. Such servers may
         # also refuse unknown parameters in words that no pattern matches.
@@ -270,7 +275,6 @@ class ChatReader(TaggedAnswerReader):
     servers end them with the finish_reason "stop".
     """
 
-    vendor = VENDOR
     is_complete = False
     """Usage may follow until [DONE]."""
 
@@ -376,14 +380,14 @@ def _web_search(search: WebSearch) -> dict[str, Any]:
     return tool | ({"filters": {"allowed_domains": search.allowed_domains}} if search.allowed_domains else {})
 
 
-def _responses_items(turn: Turn) -> list[Mapping[str, Any]]:
+def _responses_items(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:
     if not turn.parts:
         return [{"role": turn.role, "content": content_of(turn, _responses_part, "input_text")}]
     items: list[Mapping[str, Any]] = []
-    own = [part.item for part in turn.parts if isinstance(part, Opaque) and part.vendor == VENDOR]
+    own = [part.item for part in turn.parts if isinstance(part, Opaque) and part.vendor == vendor]
     # A bare one is refused, and so is an item that names one. Then the text and the calls go back without ids.
     complete = not any(_is_bare_reasoning(item) for item in own)
-    for part in parts_for(turn, lambda opaque: opaque.vendor == VENDOR and "type" in opaque.item and complete):
+    for part in parts_for(turn, lambda opaque: opaque.vendor == vendor and "type" in opaque.item and complete):
         match part:
             case Opaque():
                 items.append(part.item)

@@ -2,7 +2,7 @@
 
 To add a vendor, write one module in this package with a function that returns a `Vendor`, and add one entry to
 `VENDORS`. The settings, their validation and the command line take the vendor's name, variables and default model from
-that entry. Prices are in bot/prices.py.
+that entry. Prices are in bot/prices.py. A cloud that serves a vendor's models is one more client in clouds.py.
 """
 
 import asyncio
@@ -25,6 +25,8 @@ from bot.providers.retry import Retry
 from bot.providers.stall import Stall, silence_s
 
 CLOSE_WITHIN_S = 0.5
+ENTRA = "a managed identity, a service principal or az login"
+"""Where the library of Microsoft Entra ID finds credentials."""
 
 
 Connect = Callable[[VendorSettings, RequestOptions], Vendor]
@@ -32,20 +34,40 @@ LookUp = Callable[[VendorSettings, str, date], Awaitable[Lookup]]
 
 
 @dataclass(frozen=True)
+class Cloud:
+    """What a cloud needs, to which requests prove the identity of the process instead of a key."""
+
+    extra: str
+    """The extra that installs the library for the identity."""
+    module: str
+    """A module of that library."""
+    identity: str
+    """Where the library finds credentials."""
+    access: str
+    """The role or permission that the identity needs."""
+    region_variable: str = ""
+    project_variable: str = ""
+
+
+@dataclass(frozen=True)
 class VendorEntry:
     """A vendor's entry: everything that Typist needs before it connects."""
 
     connect: Connect
-    """Imports the vendor's module and returns its connections; the settings' base URL is never empty."""
+    """Imports the vendor's module and returns its connections; the settings' base URL is never empty if the entry has
+    one."""
     look_up: LookUp
     """Asks the vendor, free of charge, whether the key is good and a model exists."""
-    default_model: str
-    """The model in use if only the vendor's key is set."""
-    api_key_variable: str
-    api_key_page: str
-    """Where an operator finds the key."""
     base_url_variable: str
-    base_url: str
+    base_url: str = ""
+    """Empty: the client makes it of the region; without one, base_url_variable has to be set."""
+    default_model: str = ""
+    """The model in use if only the vendor's key is set."""
+    api_key_variable: str = ""
+    api_key_page: str = ""
+    """Where an operator finds the key."""
+    cloud: Cloud | None = None
+    """None: a key opens the door."""
     serves_keyless: bool = False
     """Compatible servers at other addresses may need no key."""
     api_variable: str = ""
@@ -58,6 +80,8 @@ class VendorEntry:
 
     def needs_key(self, settings: VendorSettings) -> bool:
         """Returns whether no request would be answered without a key."""
+        if self.cloud:
+            return False
         own_host = urlsplit(self.base_url).hostname or ""
         return not self.serves_keyless or own_host in (settings.base_url or self.base_url)
 
@@ -84,6 +108,31 @@ async def _look_up_at_anthropic(settings: VendorSettings, name: str, today: date
     anthropic = await _imported("bot.providers.anthropic")
     lookup: Lookup = await anthropic.look_up_model(settings, name)
     return lookup
+
+
+def _cloud(vendor: str, base_url_variable: str, cloud: Cloud, *, api: str, searches: bool) -> VendorEntry:
+    """Returns the entry of a cloud that serves the API of the vendor `api`."""
+
+    def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
+        from bot.providers import clouds
+
+        return clouds.connect(vendor, settings, options, cloud.access)
+
+    async def look_up(settings: VendorSettings, name: str, today: date) -> Lookup:
+        await _imported(f"bot.providers.{api}")
+        await _imported(cloud.module)
+        clouds = await _imported("bot.providers.clouds")
+        lookup: Lookup = await clouds.look_up_model(vendor, settings, name)
+        return lookup
+
+    return VendorEntry(
+        connect,
+        look_up,
+        base_url_variable,
+        cloud=cloud,
+        thinks=lambda settings: True,
+        searches=lambda settings: searches,
+    )
 
 
 async def _imported(module: str) -> Any:
@@ -116,6 +165,47 @@ VENDORS: Mapping[str, VendorEntry] = {
         base_url="https://api.anthropic.com",
         thinks=lambda settings: True,
         searches=lambda settings: True,
+    ),
+    "bedrock": _cloud(
+        "bedrock",
+        "ANTHROPIC_BEDROCK_BASE_URL",
+        Cloud(
+            "bedrock",
+            "boto3",
+            "an IAM role or a profile of the AWS CLI",
+            "the IAM actions bedrock:InvokeModel and bedrock:InvokeModelWithResponseStream",
+            region_variable="AWS_REGION",
+        ),
+        api="anthropic",
+        searches=False,
+    ),
+    "vertex": _cloud(
+        "vertex",
+        "ANTHROPIC_VERTEX_BASE_URL",
+        Cloud(
+            "vertex",
+            "google.auth",
+            "a service account or gcloud auth application-default login",
+            "the IAM permission aiplatform.endpoints.predict (it is in roles/aiplatform.user)",
+            region_variable="GOOGLE_CLOUD_LOCATION",
+            project_variable="GOOGLE_CLOUD_PROJECT",
+        ),
+        api="anthropic",
+        searches=True,
+    ),
+    "foundry": _cloud(
+        "foundry",
+        "ANTHROPIC_FOUNDRY_BASE_URL",
+        Cloud("azure", "azure.identity.aio", ENTRA, "the role Cognitive Services User on the Foundry resource"),
+        api="anthropic",
+        searches=True,
+    ),
+    "azure": _cloud(
+        "azure",
+        "AZURE_OPENAI_BASE_URL",
+        Cloud("azure", "azure.identity.aio", ENTRA, "the role Cognitive Services OpenAI User on the resource"),
+        api="openai",
+        searches=True,
     ),
 }
 

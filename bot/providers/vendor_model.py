@@ -29,6 +29,7 @@ from bot.core.stream import SIGNS_OF_WORK, Completion, Feature, FinishReason, Op
 from bot.core.surrogates import Pairing
 from bot.errors import EndReason, ProviderError
 from bot.providers.answer_reader import AnswerReader, Delta
+from bot.providers.aws_event_stream import AWS_EVENTS, read_aws_events
 from bot.providers.event_stream import MAX_EVENT_BYTES, EventTooLongError, Mark, read_events
 from bot.providers.failures import RequestAttempt
 from bot.providers.model_setup import RequestOptions
@@ -69,11 +70,13 @@ class Api(ABC):
     other: "Api | None" = None
     """An API of the same server that takes tools where this one refuses them."""
 
-    def __init__(self, create: Callable[..., Awaitable[Any]], options: RequestOptions) -> None:
+    def __init__(self, create: Callable[..., Awaitable[Any]], options: RequestOptions, vendor: str) -> None:
         """`create` sends a request by the SDK's method and returns the raw response.
 
         It is asked for that method with the first request: the SDK's part for an API takes long to import.
         """
+        self.vendor = vendor
+        """Only its own opaque items are sent back: another vendor's may be encrypted for that one."""
         self._create = create
         self._options = options
 
@@ -114,9 +117,11 @@ class _Answered:
 class VendorModel:
     """The Provider for one model of an API."""
 
-    def __init__(self, vendor: str, api: Api, api_key: str, name: str) -> None:
-        self.model = f"{vendor}/{name}"
+    def __init__(self, api: Api, api_key: str, name: str, access: str = "") -> None:
+        """`access`: the role or permission that the vendor asks for in place of a key."""
+        self.model = f"{api.vendor}/{name}"
         self._name = name
+        self._access = access
         self._api = api
         self._api_key = api_key
         """Kept so that errors don't quote it."""
@@ -154,7 +159,7 @@ class VendorModel:
 
         An answer without a word and without a tool call fails as EMPTY or ONLY_THOUGHT.
         """
-        with RequestAttempt(self.model, self._api_key, _private_texts(prompt)) as attempt:
+        with RequestAttempt(self.model, self._api_key, _private_texts(prompt), self._access) as attempt:
             answered = await self._send(prompt)
             reader = answered.api.reader(attempt, prompt, answered.parameters)
             has_text = False
@@ -285,22 +290,23 @@ async def _read(
                 yield delta
             return
         body = _joined(beginning, body)
+    events = read_aws_events(body) if media_type == AWS_EVENTS else read_events(body)
     has_events = False
-    async with aclosing(_read_stream(body, reader)) as deltas:
+    async with aclosing(_read_stream(events, reader)) as deltas:
         async for delta in deltas:
             has_events = True
             if delta:
                 yield delta
     if text := reader.withheld_text():
         yield text
-    if not has_events and media_type != "text/event-stream":
+    if not has_events and media_type not in ("text/event-stream", AWS_EVENTS):
         raise attempt.failed(EndReason.UNEXPECTED, f"no stream of events but {media_type or 'no content type'}")
 
 
-async def _read_stream(body: AsyncIterator[bytes], reader: AnswerReader) -> AsyncGenerator[Delta, None]:
+async def _read_stream(stream: AsyncGenerator[Any, None], reader: AnswerReader) -> AsyncGenerator[Delta, None]:
     """Yields what each event says, "" for most."""
     try:
-        async with aclosing(read_events(body)) as events:
+        async with aclosing(stream) as events:
             async for event in events:
                 for delta in _deltas(reader, event):
                     yield delta

@@ -73,7 +73,7 @@ async def test_anthropic_gets_base64_sources(vendor: VendorServer) -> None:
 async def test_openai_chat_gets_images_and_pdfs(vendor: VendorServer) -> None:
     vendor.script(CHAT.streamed("A plan."))
     sdk = open_sdk(VendorSettings(KEY, f"{vendor.url}/v1"))
-    received = await collect(VendorModel("openai", ChatApi(sdk, options(), at_openai=True), KEY, "m"), PROMPT)
+    received = await collect(VendorModel(ChatApi(sdk, options(), at_openai=True), KEY, "m"), PROMPT)
     await sdk.close()
     assert asked(vendor) == [
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,aW1n"}},

@@ -44,6 +44,7 @@ from tests.mcp.servers import RawServer, tool
 from tests.processes import bot_process, output
 from tests.scenarios.conftest import ROOT
 from tests.streams import speech, steps
+from tests.streams.clouds import AZURE, BEDROCK, FOUNDRY, VERTEX, CloudApi, identities, no_identity
 from tests.streams.server import VendorResponse, VendorServer
 
 PAGE = Path(__file__).with_name("check_report.md")
@@ -300,6 +301,13 @@ async def slack_report(case: SlackCase) -> CheckReport:
 
 
 @dataclass(frozen=True)
+class CloudCase(FaultCase):
+    api: CloudApi = BEDROCK
+    answer: VendorResponse = BEDROCK.denied
+    has_identity: bool = True
+
+
+@dataclass(frozen=True)
 class ModelCase(FaultCase):
     answers: tuple[VendorResponse, ...] = ()
     """What the server answers, one after the other."""
@@ -414,6 +422,42 @@ async def model_report(case: ModelCase) -> CheckReport:
         }
         with patient(case.never):
             return await checked(read(connected(sandbox), env), probe_models=case.probes)
+
+
+def cloud(api: CloudApi, answer: VendorResponse, **more: Any) -> CloudCase:
+    return CloudCase(f"model.{api.model}", FAIL, api=api, answer=answer, **more)
+
+
+NO_QUESTION = error(400, type="invalid_request_error", message="messages: at least one message is required")
+CLOUDS: Mapping[str, CloudCase] = {
+    "Amazon Bedrock: an identity without the permission (403)": cloud(BEDROCK, BEDROCK.denied),
+    "Amazon Bedrock: a model that isn't there (400)": cloud(
+        BEDROCK, as_json({"message": "The provided model identifier is invalid."}, 400)
+    ),
+    "Amazon Bedrock: a process without credentials": cloud(BEDROCK, NO_QUESTION, has_identity=False),
+    "Google Vertex AI: an identity without the permission (403)": cloud(VERTEX, VERTEX.denied),
+    "Google Vertex AI: a process without credentials": cloud(VERTEX, NO_QUESTION, has_identity=False),
+    "Microsoft Foundry: an identity without the role (401)": cloud(FOUNDRY, FOUNDRY.denied),
+    "Azure OpenAI: an identity without the role (401)": cloud(AZURE, AZURE.denied),
+    "Azure OpenAI: no such deployment (404)": cloud(
+        AZURE,
+        as_json({"error": {"code": "DeploymentNotFound", "message": "The API deployment does not exist."}}, 404),
+    ),
+    "Azure OpenAI: a process without credentials": cloud(AZURE, NO_QUESTION, has_identity=False),
+}
+
+
+async def cloud_report(case: CloudCase, folder: Path) -> CheckReport:
+    async with Sandbox(manifest=app_manifest()) as sandbox, VendorServer() as server, AsyncExitStack() as stack:
+        server.script(case.answer)
+        if case.has_identity:
+            await stack.enter_async_context(identities(folder))
+        else:
+            stack.enter_context(no_identity(folder))
+        # The SDK keeps credentials by region.
+        places = {} if case.has_identity or case.api is not BEDROCK else {"AWS_REGION": "eu-north-1"}
+        with patient(never=False):
+            return await checked(read({**connected(sandbox), **case.api.env(server.url), **places}))
 
 
 # Databases
@@ -611,6 +655,20 @@ async def test_a_fault_of_a_model_is_named_with_its_remedy(name: str, case: Mode
     assert row(name, fault_line(await model_report(case), case)) in page
 
 
+@pytest.mark.parametrize(("name", "case"), CLOUDS.items(), ids=CLOUDS.keys())
+async def test_a_fault_of_a_cloud_is_named_with_its_remedy(
+    name: str, case: CloudCase, page: str, tmp_path: Path
+) -> None:
+    assert row(name, fault_line(await cloud_report(case, tmp_path), case)) in page
+
+
+@pytest.mark.parametrize("api", [BEDROCK, VERTEX, FOUNDRY, AZURE], ids=str)
+async def test_a_model_of_a_cloud_is_found_by_a_request_without_a_question(api: CloudApi, tmp_path: Path) -> None:
+    report = await cloud_report(cloud(api, NO_QUESTION), tmp_path)
+    assert not_passed(report) == {}
+    assert f"{api.model}: the cloud gives this identity access to the model." in [c.message for c in report.checks]
+
+
 @pytest.mark.parametrize(("name", "case"), DATABASES.items(), ids=DATABASES.keys())
 async def test_a_fault_of_a_database_is_named_with_its_remedy(
     name: str, case: DatabaseCase, page: str, tmp_path: Path, postgresql_server_url: str
@@ -804,6 +862,9 @@ async def rows() -> AsyncIterator[str]:
     yield f"\n## Models\n\n{head}"
     for name, model_case in MODELS.items():
         yield row(name, fault_line(await model_report(model_case), model_case))
+    for name, cloud_case in CLOUDS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            yield row(name, fault_line(await cloud_report(cloud_case, Path(folder)), cloud_case))
     yield f"\n## MCP servers\n\n{head}"
     for name, mcp_case in MCP.items():
         with tempfile.TemporaryDirectory() as folder:
@@ -817,13 +878,16 @@ async def rows() -> AsyncIterator[str]:
 
 def test_the_page_has_a_row_for_each_fault_and_no_other(page: str) -> None:
     rows_there = re.findall(r"^\| (.+?) \| [✔✘⚠–] \|", page, re.MULTILINE)
-    assert rows_there == [*SLACK, *MODELS, *MCP, *DATABASES]
+    assert rows_there == [*SLACK, *MODELS, *CLOUDS, *MCP, *DATABASES]
 
 
 def test_docs_explain_every_check_that_finds_a_fault() -> None:
     explained = set(re.findall(r"^\| `(\S+)` \|", (ROOT / "docs/check.md").read_text(), re.MULTILINE))
-    cases = [*SLACK.values(), *MODELS.values(), *MCP.values(), *DATABASES.values()]
-    ids = {re.sub(r"(openai|anthropic)/test", "MODEL", case.line).replace("mcp.it", "mcp.SERVER") for case in cases}
+    cases = [*SLACK.values(), *MODELS.values(), *CLOUDS.values(), *MCP.values(), *DATABASES.values()]
+    ids = {
+        re.sub(r"^model\.\w+/[^/]+?(?=\.tools$|$)", "model.MODEL", case.line).replace("mcp.it", "mcp.SERVER")
+        for case in cases
+    }
     assert ids - explained == set()
 
 

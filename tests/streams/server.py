@@ -64,6 +64,11 @@ class VendorRequest:
     body: Any
     connection: tuple[str, int]
     """The client's address, which requests of one connection share."""
+    method: str
+    target: str
+    """The path and the query, as they were sent."""
+    content: bytes
+    """The body, as it was sent."""
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
     """Set if the client went away before the end of the response."""
 
@@ -109,7 +114,10 @@ class VendorServer:
         assert request.transport is not None
         client = request.transport.get_extra_info("peername")
         body = await request.json() if request.can_read_body else None
-        received = VendorRequest(request.path, request.headers.copy(), body, client)
+        content = await request.read()
+        received = VendorRequest(
+            request.path, request.headers.copy(), body, client, request.method, request.raw_path, content
+        )
         self.requests.append(received)
         async with self._arrival:
             self._arrival.notify_all()

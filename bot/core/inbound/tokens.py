@@ -7,7 +7,7 @@ from bot.core.conversation import Media, Prompt, ToolDefinition, Turn
 from bot.core.inbound.files import PDF
 from bot.core.stream import Opaque, ToolCall, Usage
 
-BYTES_PER_TOKEN = {"openai": 3.0, "anthropic": 2.0}
+BYTES_PER_TOKEN = {"openai": 3.0, "azure": 3.0, "anthropic": 2.0}
 """Bytes per token by vendor: cautious first guesses, which reported usage corrects."""
 TURN_TOKENS = 4
 """The tokens that a vendor adds for each turn."""

@@ -1,0 +1,170 @@
+"""The clouds that serve the vendors' models: Amazon Bedrock, Google Vertex AI, Microsoft Foundry and Azure OpenAI.
+
+A cloud is another way to the same APIs. The conversation is that of anthropic.py or openai.py, and the client is the
+one that the vendor's SDK has for this cloud. Requests carry the identity of the process instead of a key: the cloud's
+own library finds it (a role, a service account, a managed identity, variables of the process) and renews its tokens.
+
+The modules of the two vendors are imported only for a cloud that needs them, because their SDKs take much memory.
+
+No cloud tells for free which models it serves to whom. So `typist check` sends a request without a question: the cloud
+looks at the identity and the model before it refuses that, and a refused request costs nothing.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from bot.core.conversation import Prompt
+from bot.errors import EndReason, ProviderError
+from bot.providers.failures import RequestAttempt, error_response, is_without_identity
+from bot.providers.lookup import Lookup, LookupOutcome
+from bot.providers.model_setup import RequestOptions, VendorSettings
+from bot.providers.models import Vendor
+from bot.providers.optional_parameters import WEB, OptionalParameter
+from bot.providers.vendor_model import Api, VendorModel
+
+ENTRA_SCOPE = "https://ai.azure.com/.default"
+TOKEN_WITHIN_S = 20.0
+"""The longest wait for a token of Entra, whose library would try for minutes."""
+_ABOUT_THE_QUESTION = re.compile(r"4(?:00|22)\b.*(?:messages|input|prompt)", re.IGNORECASE | re.DOTALL)
+# Streaming is a permission of its own at Amazon Bedrock.
+_SMALLEST = RequestOptions(streaming=True, max_output_tokens=16)
+_OUTCOMES = {
+    EndReason.BAD_KEY: LookupOutcome.KEY_REFUSED,
+    EndReason.UNKNOWN_MODEL: LookupOutcome.NO_MODEL,
+    EndReason.UNREACHABLE: LookupOutcome.UNREACHABLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """A client of an SDK, with the API that it is for."""
+
+    api: Api
+    aclose: Callable[[], Awaitable[None]]
+
+
+def connect(vendor: str, settings: VendorSettings, options: RequestOptions, access: str) -> Vendor:
+    """Returns a cloud's models, which are called VENDOR/NAME; `access` is the permission that they need."""
+    client = _CLIENTS[vendor](settings, options)
+    return Vendor(partial(VendorModel, client.api, "", access=access), client.aclose)
+
+
+async def look_up_model(vendor: str, settings: VendorSettings, name: str) -> Lookup:
+    """Returns what a cloud answers to a request without a question."""
+    client = _CLIENTS[vendor](settings, _SMALLEST)
+    try:
+        with RequestAttempt(f"{vendor}/{name}", "") as attempt:
+            try:
+                response = await client.api.post(client.api.request(name, Prompt("", ()), ()))
+            except Exception as error:
+                if is_without_identity(error):
+                    return Lookup(LookupOutcome.NO_IDENTITY, type(error).__name__)
+                if (refused := error_response(error)) is None:
+                    raise
+                raise attempt.reported(refused.body, refused.status, refused.headers) from None
+            await response.aclose()
+            return Lookup(LookupOutcome.MODEL)
+    except ProviderError as error:
+        return _lookup_of(error)
+    finally:
+        await client.aclose()
+
+
+def _lookup_of(error: ProviderError) -> Lookup:
+    if error.reason is EndReason.UNEXPECTED and _ABOUT_THE_QUESTION.match(error.detail):
+        return Lookup(LookupOutcome.MODEL)
+    return Lookup(_OUTCOMES.get(error.reason, LookupOutcome.FAILED), error.detail)
+
+
+# Sizes of requests: https://platform.claude.com/docs/en/api/errors; caching of whole requests: .../prompt-caching.
+
+
+def _bedrock(settings: VendorSettings, options: RequestOptions) -> _Client:
+    """Claude by InvokeModel: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-messages-api.html"""
+    from anthropic import AsyncAnthropicBedrock
+
+    from bot.providers import anthropic
+
+    host = anthropic.Host("bedrock", max_media_bytes=18_000_000, caches_requests=False, web=frozenset())
+    sdk = AsyncAnthropicBedrock(
+        aws_region=settings.region, base_url=settings.base_url or None, **anthropic.connection()
+    )
+    return _Client(anthropic.MessagesApi(sdk, options, host), sdk.close)
+
+
+def _vertex(settings: VendorSettings, options: RequestOptions) -> _Client:
+    """Claude by rawPredict: https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai"""
+    from anthropic import AsyncAnthropicVertex
+
+    from bot.providers import anthropic
+
+    web = frozenset({OptionalParameter.WEB_SEARCH})
+    host = anthropic.Host("vertex", max_media_bytes=28_000_000, caches_requests=False, web=web)
+    sdk = AsyncAnthropicVertex(
+        region=settings.region,
+        project_id=settings.project,
+        base_url=settings.base_url or None,
+        **anthropic.connection(),
+    )
+    return _Client(anthropic.MessagesApi(sdk, options, host), sdk.close)
+
+
+def _foundry(settings: VendorSettings, options: RequestOptions) -> _Client:
+    """Claude: https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry"""
+    from anthropic import AsyncAnthropicFoundry
+
+    from bot.providers import anthropic
+
+    host = anthropic.Host("foundry", max_media_bytes=30_000_000, caches_requests=True, web=WEB)
+    entra = _Entra()
+    sdk = AsyncAnthropicFoundry(
+        base_url=settings.base_url, azure_ad_token_provider=entra.token, **anthropic.connection()
+    )
+    return _Client(anthropic.MessagesApi(sdk, options, host), partial(_close_both, sdk.close, entra.aclose))
+
+
+def _azure(settings: VendorSettings, options: RequestOptions) -> _Client:
+    """OpenAI's models: https://learn.microsoft.com/en-us/azure/foundry/openai/api-version-lifecycle"""
+    from openai import AsyncOpenAI
+
+    from bot.providers import openai
+
+    entra = _Entra()
+    sdk = AsyncOpenAI(api_key=entra.token, base_url=settings.base_url, **openai.connection())
+    return _Client(openai.ResponsesApi(sdk, options, "azure"), partial(_close_both, sdk.close, entra.aclose))
+
+
+_CLIENTS: Mapping[str, Callable[[VendorSettings, RequestOptions], _Client]] = {
+    "bedrock": _bedrock,
+    "vertex": _vertex,
+    "foundry": _foundry,
+    "azure": _azure,
+}
+
+
+class _Entra:
+    """The identity of this process at Microsoft Entra ID."""
+
+    def __init__(self) -> None:
+        # Of the extra azure.
+        from azure.identity.aio import DefaultAzureCredential, get_bearer_token_provider
+
+        self._credential = DefaultAzureCredential()
+        self._provide = get_bearer_token_provider(self._credential, ENTRA_SCOPE)
+
+    async def token(self) -> str:
+        """Returns a token, which the library keeps until it expires."""
+        async with asyncio.timeout(TOKEN_WITHIN_S):
+            return await self._provide()
+
+    async def aclose(self) -> None:
+        """Closes the connections for tokens."""
+        await self._credential.close()
+
+
+async def _close_both(first: Callable[[], Awaitable[None]], second: Callable[[], Awaitable[None]]) -> None:
+    await first()
+    await second()

@@ -1,0 +1,308 @@
+"""Models of Amazon Bedrock, Google Vertex AI, Microsoft Foundry and Azure OpenAI, by the identity of the process.
+
+The servers verify it: AWS's signatures are computed again, and tokens count only if the token service gave them.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot import settings
+from bot.core import texts
+from bot.core.conversation import Prompt, ToolDefinition, ToolResult, Turn, WebSearch
+from bot.core.stream import Opaque, ToolCall, Usage
+from bot.errors import EndReason
+from bot.providers.fallback import Fallback
+from bot.providers.registry import VENDORS, open_models
+from bot.settings import model_setup
+from tests.contracts.notifications import PROMPT, Received, collect
+from tests.streams import speech, steps
+from tests.streams.clouds import (
+    AWS_KEYS,
+    AWS_REGION,
+    AZURE,
+    BEDROCK,
+    FOUNDRY,
+    VERTEX,
+    WORDS,
+    AwsKeys,
+    CloudApi,
+    TokenServices,
+    aws_exception,
+    aws_message,
+    aws_stream,
+    guarded,
+    identities,
+    no_identity,
+)
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
+
+TEXT = "".join(WORDS)
+ARN = "arn:aws:bedrock:eu-west-1:111122223333:application-inference-profile/abc123"
+
+
+CLOUDS = [BEDROCK, VERTEX, FOUNDRY, AZURE]
+ALL_CLOUDS = pytest.mark.parametrize("cloud", CLOUDS, ids=str)
+WITH_TOKENS = pytest.mark.parametrize("cloud", [VERTEX, FOUNDRY, AZURE], ids=str)
+CLAUDES = pytest.mark.parametrize("cloud", [BEDROCK, VERTEX, FOUNDRY], ids=str)
+
+
+@pytest.fixture
+async def tokens(tmp_path: Path) -> AsyncIterator[TokenServices]:
+    async with identities(tmp_path) as services:
+        yield services
+
+
+def proves(cloud: CloudApi, tokens: TokenServices, keys: AwsKeys = AWS_KEYS) -> Callable[[VendorRequest], bool]:
+    """Returns whether a request proves an identity that the cloud knows."""
+    if cloud is BEDROCK:
+        return lambda request: keys.is_signature_good(request, AWS_REGION, "bedrock")
+    return tokens.has_given
+
+
+async def asked(cloud: CloudApi, server: VendorServer, prompt: Prompt = PROMPT, **changes: str) -> Received:
+    ours = settings.read({**cloud.env(server.url), **changes})
+    async with open_models(model_setup(ours)) as models:
+        return await collect(models, prompt)
+
+
+class TestAnIdentity:
+    """A request carries what the cloud verifies, and no key."""
+
+    @ALL_CLOUDS
+    async def test_answer_streams_to_an_identity_that_is_proved(
+        self, vendor: VendorServer, tokens: TokenServices, cloud: CloudApi
+    ) -> None:
+        vendor.script(guarded(proves(cloud, tokens), cloud.denied, cloud.answer))
+        received = await asked(cloud, vendor)
+        assert (received.text, received.error) == (TEXT, None)
+        assert received.deltas == WORDS
+        assert received.completions[0].model == cloud.model
+        assert received.completions[0].usage == Usage(speech.INPUT_TOKENS, len(speech.tokens(TEXT)))
+        assert [request.target for request in vendor.requests] == [cloud.target]
+
+    @ALL_CLOUDS
+    async def test_answer_comes_whole_without_streaming(
+        self, vendor: VendorServer, tokens: TokenServices, cloud: CloudApi
+    ) -> None:
+        whole = VendorResponse([cloud.speak_whole(TEXT)], content_type="application/json")
+        vendor.script(guarded(proves(cloud, tokens), cloud.denied, whole))
+        received = await asked(cloud, vendor, BOT_STREAMING="off")
+        assert (received.text, received.error) == (TEXT, None)
+        assert [request.target for request in vendor.requests] == [cloud.target_whole]
+
+    async def test_request_signed_with_another_secret_is_refused(
+        self, vendor: VendorServer, tokens: TokenServices
+    ) -> None:
+        said = "The request signature we calculated does not match the signature you provided.\n\nThe Canonical String"
+        mismatch = refusal(
+            403, {"message": f"{said} should have been\n'POST\nx-amz-security-token:{AWS_KEYS.token}\n'"}
+        )
+        vendor.script(guarded(proves(BEDROCK, tokens, replace(AWS_KEYS, secret="other")), mismatch, BEDROCK.answer))
+        received = await asked(BEDROCK, vendor)
+        assert received.failure is EndReason.BAD_KEY
+        assert received.error is not None
+        assert "does not match the signature" in received.error.detail
+        assert AWS_KEYS.token not in received.error.detail
+
+    @pytest.mark.parametrize("name", [ARN, "anthropic.claude-haiku-5-5"])
+    async def test_any_name_of_a_bedrock_model_is_signed_as_it_is_sent(
+        self, vendor: VendorServer, tokens: TokenServices, name: str
+    ) -> None:
+        vendor.script(guarded(proves(BEDROCK, tokens), BEDROCK.denied, BEDROCK.answer))
+        received = await asked(BEDROCK, vendor, BOT_MODELS=f"bedrock/{name}")
+        assert (received.text, received.error) == (TEXT, None)
+
+    @WITH_TOKENS
+    async def test_a_token_serves_many_requests(
+        self, vendor: VendorServer, tokens: TokenServices, cloud: CloudApi
+    ) -> None:
+        vendor.script(guarded(tokens.has_given, cloud.denied, cloud.answer))
+        async with open_models(model_setup(settings.read(cloud.env(vendor.url)))) as models:
+            for _ in range(3):
+                assert (await collect(models)).text == TEXT
+        assert len(tokens.given) == 1
+
+    @WITH_TOKENS
+    async def test_a_token_of_somebody_else_is_refused(
+        self, vendor: VendorServer, tokens: TokenServices, cloud: CloudApi
+    ) -> None:
+        vendor.script(guarded(lambda request: False, cloud.denied, cloud.answer))
+        assert (await asked(cloud, vendor)).failure is EndReason.BAD_KEY
+
+
+class TestAMissingPermission:
+    """The log names the role or permission; Slack doesn't."""
+
+    @ALL_CLOUDS
+    async def test_permission_is_named_to_the_operator_and_not_in_slack(
+        self, vendor: VendorServer, tokens: TokenServices, cloud: CloudApi
+    ) -> None:
+        vendor.script(cloud.denied)
+        received = await asked(cloud, vendor)
+        assert received.failure is EndReason.BAD_KEY
+        assert received.error is not None
+        known = VENDORS[cloud.vendor].cloud
+        assert known is not None
+        assert received.error.detail.startswith(f"needs {known.access}: ")
+        assert cloud.named in received.error.detail
+        shown = texts.model_failure(received.failure, cloud.model)
+        assert shown == f"I don't have access to {cloud.model}. Ask your Typist admin to check it."
+
+    @ALL_CLOUDS
+    async def test_process_without_credentials_says_what_it_needs(
+        self, vendor: VendorServer, tmp_path: Path, cloud: CloudApi
+    ) -> None:
+        # The SDK keeps credentials by region.
+        elsewhere = {"AWS_REGION": "eu-north-1"} if cloud is BEDROCK else {}
+        vendor.script(cloud.answer)
+        with no_identity(tmp_path):
+            received = await asked(cloud, vendor, PROMPT, **elsewhere)
+        assert received.failure is EndReason.BAD_KEY
+        assert received.error is not None
+        assert "needs the " in received.error.detail
+        assert "no usable credentials" in received.error.detail
+        assert vendor.requests == []
+
+    @WITH_TOKENS
+    async def test_refusal_of_the_token_service_is_a_refused_identity(
+        self, vendor: VendorServer, tokens: TokenServices, cloud: CloudApi
+    ) -> None:
+        tokens.refuses = True
+        vendor.script(cloud.answer)
+        assert (await asked(cloud, vendor)).failure is EndReason.BAD_KEY
+        assert vendor.requests == []
+
+
+class TestRequests:
+    """A cloud gets the API's own request, without what it doesn't take."""
+
+    @pytest.mark.parametrize("cloud", [BEDROCK, VERTEX], ids=str)
+    async def test_clouds_that_cache_no_requests_get_the_last_block_to_cache(
+        self, vendor: VendorServer, tokens: TokenServices, cloud: CloudApi
+    ) -> None:
+        vendor.script(cloud.answer)
+        await asked(cloud, vendor)
+        [request] = vendor.requests
+        *before, last = PROMPT.turns
+        block = {"type": "text", "text": last.text, "cache_control": {"type": "ephemeral"}}
+        assert "cache_control" not in request.body
+        assert request.body["messages"] == [
+            *({"role": turn.role, "content": turn.text} for turn in before),
+            {"role": "user", "content": [block]},
+        ]
+        assert request.body["anthropic_version"]
+
+    @CLAUDES
+    @pytest.mark.parametrize(
+        ("prompt", "tools"),
+        [
+            (replace(PROMPT, web_search=WebSearch()), {"bedrock": [], "vertex": ["web_search"]}),
+            (PROMPT, {}),
+        ],
+        ids=["web search", "none"],
+    )
+    async def test_web_tools_are_offered_where_the_cloud_has_them(
+        self,
+        vendor: VendorServer,
+        tokens: TokenServices,
+        cloud: CloudApi,
+        prompt: Prompt,
+        tools: Mapping[str, list[str]],
+    ) -> None:
+        vendor.script(cloud.answer)
+        await asked(cloud, vendor, prompt)
+        [request] = vendor.requests
+        usual = ["web_search", "web_fetch"] if prompt.web_search else []
+        assert [tool["name"] for tool in request.body.get("tools", [])] == tools.get(cloud.vendor, usual)
+
+    @ALL_CLOUDS
+    async def test_step_goes_on_with_what_the_same_cloud_gave(
+        self, vendor: VendorServer, tokens: TokenServices, cloud: CloudApi
+    ) -> None:
+        call = steps.responses(steps.REASONING, steps.function_call("c1", "look", "{}"))
+        blocks = [{"type": "thinking", "thinking": "", "signature": "s1"}, steps.tool_use("c1", "look", {})]
+        claude = steps.messages(*blocks, stop_reason="tool_use")
+        vendor.script(cloud.stream(call if cloud is AZURE else claude), cloud.answer)
+        tool = ToolDefinition("look", "Looks.", {"type": "object", "properties": {}})
+        prompt = Prompt("", (Turn("user", "Look."),), tools=(tool,))
+        ours = settings.read(cloud.env(vendor.url))
+        async with open_models(model_setup(ours)) as models:
+            assert isinstance(models, Fallback)
+            step = await collect(models, prompt)
+            opaque = [part for part in step.others if isinstance(part, Opaque)]
+            calls = [part for part in step.others if isinstance(part, ToolCall)]
+            assert {part.vendor for part in opaque} == {cloud.vendor}
+            made = Turn("assistant", "", parts=(*opaque, *calls))
+            result = Turn("user", "", parts=(ToolResult(calls[0].call_id, "look", "Found."),))
+            go_on = replace(prompt, turns=(*prompt.turns, made, result))
+            assert (await collect(models, go_on)).text == TEXT
+        second = str(vendor.requests[1].body)
+        assert ("gAAAAABqk1Zz" if cloud is AZURE else "'signature': 's1'") in second
+
+
+class TestBedrocksStream:
+    """Messages with checksums; failures are messages of their own."""
+
+    @pytest.mark.parametrize(
+        ("name", "said", "failure"),
+        [
+            ("throttlingException", "Too many requests.", EndReason.RATE_LIMITED),
+            ("serviceUnavailableException", "Try again.", EndReason.OVERLOADED),
+            ("modelTimeoutException", "Too slow.", EndReason.UNREACHABLE),
+            ("internalServerException", "No.", EndReason.UNEXPECTED),
+            ("validationException", "Input is too long for requested model.", EndReason.CONTEXT_TOO_LONG),
+        ],
+    )
+    async def test_exception_in_mid_stream_has_its_reason(
+        self, vendor: VendorServer, tokens: TokenServices, name: str, said: str, failure: EndReason
+    ) -> None:
+        begun = aws_stream(speech.messages(WORDS)[:3])
+        vendor.script(replace(begun, chunks=[*begun.chunks, aws_exception(name, said)]))
+        received = await asked(BEDROCK, vendor)
+        assert (received.text, received.failure) == (WORDS[0], failure)
+        assert received.error is not None
+        assert name in received.error.detail
+
+    async def test_stream_without_its_end_is_cut(self, vendor: VendorServer, tokens: TokenServices) -> None:
+        vendor.script(aws_stream(speech.messages(WORDS)[:-1]))
+        received = await asked(BEDROCK, vendor)
+        assert (received.text, received.failure) == (TEXT, EndReason.CUT)
+
+    async def test_message_may_be_split_anywhere(self, vendor: VendorServer, tokens: TokenServices) -> None:
+        whole = b"".join(BEDROCK.answer.chunks)
+        vendor.script(replace(BEDROCK.answer, chunks=speech.split(whole, 7)))
+        received = await asked(BEDROCK, vendor)
+        assert (received.text, received.error) == (TEXT, None)
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            aws_message(b'{"bytes": "e30="}', event_type="chunk", message_type="event")[:-1] + b"\0",
+            aws_message(b"{", event_type="chunk", message_type="event"),
+            aws_message(b'{"bytes": "?"}', event_type="chunk", message_type="event"),
+            aws_message(b"{}", event_type="chunk", message_type="event"),
+        ],
+        ids=["checksum", "no JSON", "no base64", "no bytes"],
+    )
+    async def test_message_that_is_none_fails_the_answer(
+        self, vendor: VendorServer, tokens: TokenServices, wrong: bytes
+    ) -> None:
+        vendor.script(replace(BEDROCK.answer, chunks=[wrong, *BEDROCK.answer.chunks]))
+        assert (await asked(BEDROCK, vendor)).failure is EndReason.UNEXPECTED
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "The provided model identifier is invalid.",
+            "Invocation of model ID anthropic.claude-haiku-5-5 with on-demand throughput isn't supported. Retry your "
+            "request with the ID or ARN of an inference profile that contains this model.",
+        ],
+    )
+    async def test_name_that_bedrock_does_not_know_is_an_unknown_model(
+        self, vendor: VendorServer, tokens: TokenServices, said: str
+    ) -> None:
+        vendor.script(refusal(400, {"message": said}, x_amzn_ErrorType="ValidationException"))
+        assert (await asked(BEDROCK, vendor)).failure is EndReason.UNKNOWN_MODEL
