@@ -1,7 +1,7 @@
 """The outbox: calls to Slack beside a reply's own, each made at least once by any process.
 
 Most of them remain after a job has ended, and wait for that. Those in ABOUT_APPROVALS are for a job that waits for a
-person.
+person, and CLEAR_ASK for one that no longer does.
 """
 
 from dataclasses import dataclass
@@ -44,6 +44,8 @@ class OutboxKind(StrEnum):
     """An answer took long: mention its asker once."""
     ASK_APPROVAL = "ask_approval"
     """A call has waited for an approval for some time: mention the asker once, while it still waits."""
+    CLEAR_ASK = "clear_ask"
+    """The approval that a mention asked for is no longer needed: delete the mention."""
     SHOW_DECISION = "show_decision"
     """A person decided about one of several calls: show that in the reply, which still asks about the others."""
     TELL_ADMINS = "tell_admins"
@@ -76,5 +78,7 @@ class OutboxEntry:
     """The messages of the job's reply."""
     waits_until: float | None = None
     """Until when the job waits for an approval, which tells its approvals apart; None if it waits for none."""
+    ask_ts: str | None = None
+    """The message that asks for an approval and isn't deleted yet."""
     about: str = ""
     """The CapNotice that admins are told."""

@@ -258,7 +258,7 @@ def answer_ready(mention: str) -> str:
 
 
 def approval_asked(mention: str) -> str:
-    """Tells the asker, who is given as a mention, that a call waits. It stays when they have decided."""
+    """Tells the asker, who is given as a mention, that a call waits. It goes when it is decided."""
     return f"{mention} {APPROVAL_ASKED}"
 
 

@@ -106,7 +106,7 @@ class Outbox:
             log.error("%s: failed, retrying later: %s", about, trace_of(error))
         return wait_s(entry.tries, had_no_turn=had_no_turn), None
 
-    async def _do(self, entry: OutboxEntry) -> str | None:
+    async def _do(self, entry: OutboxEntry) -> str | None:  # noqa: C901
         """Makes an entry's calls; returns the ts of a message that it posted."""
         until = self.clock.monotonic() + WITHIN_S
         match entry.kind:
@@ -124,7 +124,9 @@ class Outbox:
                 # A process that was paused meanwhile sends nothing, because another one has made the call.
                 return await self.sender.ping(entry, lambda: self.clock.monotonic() < until)
             case OutboxKind.ASK_APPROVAL:
-                await self.sender.ask_approval(entry, lambda: self.clock.monotonic() < until)
+                return await self.sender.ask_approval(entry, lambda: self.clock.monotonic() < until)
+            case OutboxKind.CLEAR_ASK:
+                await self.sender.clear_ask(entry)
             case OutboxKind.SHOW_DECISION:
                 await self._show_decisions(entry)
             case OutboxKind.TELL_ADMINS:

@@ -92,16 +92,24 @@ class OutboxSender:
             return ts
         return await self._post(entry, still, text=texts.answer_ready(_mention(entry)), metadata=metadata)
 
-    async def ask_approval(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
-        """Mentions the asker because a call waits for their approval.
+    async def ask_approval(self, entry: OutboxEntry, still: Callable[[], bool]) -> str:
+        """Mentions the asker because a call waits for their approval; returns the ts of the message.
 
-        Sends nothing if an earlier try has done so for the same approval, or once `still()` is False.
+        Sends nothing if an earlier try has done so for the same approval, or once `still()` is False. A mention that
+        asked for an earlier approval goes first.
         """
         metadata = _metadata(ASK_EVENT, entry, waits_until=str(entry.waits_until))
-        if not await self._earlier(entry, metadata):
-            sentence = texts.approval_asked(_mention(entry))
-            blocks = reply_blocks.remark(sentence)
-            await self._post(entry, still, text=sentence, blocks=blocks, metadata=metadata)
+        if ts := await self._earlier(entry, metadata):
+            return ts
+        await self.clear_ask(entry)
+        sentence = texts.approval_asked(_mention(entry))
+        blocks = reply_blocks.remark(sentence)
+        return await self._post(entry, still, text=sentence, blocks=blocks, metadata=metadata)
+
+    async def clear_ask(self, entry: OutboxEntry) -> None:
+        """Deletes the message that mentioned the asker because of an approval."""
+        if entry.ask_ts is not None:
+            await self._delete([Delete(entry.question, entry.ask_ts)])
 
     async def tell_admin(self, user_id: str, sentence: str, still: Callable[[], bool]) -> None:
         """Sends a notice about a cap, in mrkdwn, to an admin's direct message."""

@@ -42,11 +42,17 @@ class OutboxEntries(Operations):
     async def complete(self, connection: AsyncConnection, entry: OutboxEntry, posted_ts: str | None = None) -> None:
         """Removes an entry, unless there was a new reason for it meanwhile, or another process has taken it.
 
-        `posted_ts` is a message that it posted: it is remembered, because it is no answer. Once an end is shown, its
-        checkpoints go.
+        `posted_ts` is a message that it posted: it is remembered, because it is no answer, or because it has to be
+        deleted once the approval that it asks for is no longer needed. Once an end is shown, its checkpoints go.
         """
-        if posted_ts is not None:
-            await connection.execute(sa.update(jobs).where(jobs.c.id == entry.job_id).values(mention_ts=posted_ts))
+        this = sa.update(jobs).where(jobs.c.id == entry.job_id)
+        if posted_ts is not None and entry.kind is OutboxKind.ASK_APPROVAL:
+            if (await connection.execute(this.values(ask_ts=posted_ts))).rowcount > 0:
+                await outbox.add(connection, OutboxKind.CLEAR_ASK, [entry.job_id], self._now())
+        elif posted_ts is not None:
+            await connection.execute(this.values(mention_ts=posted_ts))
+        elif entry.kind is OutboxKind.CLEAR_ASK:
+            await connection.execute(this.where(jobs.c.ask_ts == entry.ask_ts).values(ask_ts=None))
         removed = await connection.execute(sa.delete(outbox_entries).where(*_as_taken(entry)))
         if removed.rowcount > 0 and entry.kind is OutboxKind.SHOW_END:
             await checkpoints.drop(connection, jobs.c.id == entry.job_id, has_ended())
@@ -101,14 +107,17 @@ class OutboxEntries(Operations):
 def _due(now: float) -> sa.Select[tuple[int]]:
     """Selects the entries that are due: of jobs that have ended, and whose reply nobody is editing.
 
-    An entry about approvals is due only while the job waits for them; one that isn't about the reply at any time.
+    An entry about approvals is due only while the job waits for them, and CLEAR_ASK while it doesn't; one that isn't
+    about the reply at any time.
     """
     of_entry = jobs.c.id == outbox_entries.c.job_id
     is_about_approvals = outbox_entries.c.kind.in_(ABOUT_APPROVALS)
-    in_state = sa.or_(
-        sa.and_(is_about_approvals, sa.exists().where(of_entry, is_awaiting_approval())),
-        sa.and_(~is_about_approvals, ~sa.exists().where(of_entry, is_live())),
-        outbox_entries.c.kind.in_(ABOUT_NO_REPLY),
+    is_waiting = sa.exists().where(of_entry, is_awaiting_approval())
+    in_state = sa.case(
+        (is_about_approvals, is_waiting),
+        (outbox_entries.c.kind == OutboxKind.CLEAR_ASK.value, ~is_waiting),
+        (outbox_entries.c.kind.in_(ABOUT_NO_REPLY), sa.true()),
+        else_=~sa.exists().where(of_entry, is_live()),
     )
     longest_s = sa.case((is_about_approvals, APPROVAL_S), else_=BACKOFF.max_s)
     is_due = has_come(outbox_entries.c.due_at, now, longest_s)
@@ -151,6 +160,7 @@ def _entry(row: sa.Row[Any]) -> OutboxEntry:
         question=question_of(row),
         page_ts=page_ts(messages_of(row)),
         waits_until=row.waits_until,
+        ask_ts=row.ask_ts,
         about=row.about,
     )
 

@@ -93,6 +93,8 @@ jobs = sa.Table(
     sa.Column("waits_until", sa.Double),
     # The message that mentioned the askers when the answer was ready.
     sa.Column("mention_ts", sa.Text),
+    # The message that mentioned the asker because a call waits; deleted once the call is decided.
+    sa.Column("ask_ts", sa.Text),
     # Reserved for the running attempt; counts only while the job is running.
     sa.Column("reserved_tokens", sa.Integer, nullable=False, server_default="0"),
     sa.Column("reserved_usd", sa.Double, nullable=False, server_default="0"),

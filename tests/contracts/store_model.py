@@ -38,6 +38,7 @@ class Expected:
     answered_with: int | None = None
     edited_ts: str = ""
     mention_ts: str | None = None
+    ask_ts: str | None = None
     joined_step: int | None = None
     waits_until: float | None = None
     steps: int = 0
@@ -473,7 +474,10 @@ class StoreModel:
 
     def _is_time_for(self, job_id: int, kind: OutboxKind) -> bool:
         job = self.jobs[job_id]
-        return job.state is State.AWAITING_APPROVAL if kind in ABOUT_APPROVALS else not job.live
+        waits = job.state is State.AWAITING_APPROVAL
+        if kind in ABOUT_APPROVALS:
+            return waits
+        return not waits if kind is OutboxKind.CLEAR_ASK else not job.live
 
     def _entry(self, job_id: int, kind: OutboxKind) -> OutboxEntry:
         job, due = self.jobs[job_id], self.entries[job_id, kind]
@@ -487,12 +491,20 @@ class StoreModel:
             question=job.question,
             page_ts=job.page_ts,
             waits_until=job.waits_until,
+            ask_ts=job.ask_ts,
         )
 
     def complete_outbox_entry(self, entry: OutboxEntry, posted_ts: str | None) -> None:
         """An entry that was renewed since stays, and so does the text that it is to show."""
         if posted_ts is not None and entry.job_id in self.jobs:
-            self._change(entry.job_id, mention_ts=posted_ts)
+            if entry.kind is OutboxKind.ASK_APPROVAL:
+                self._change(entry.job_id, ask_ts=posted_ts)
+                self._add(entry.job_id, OutboxKind.CLEAR_ASK)
+            else:
+                self._change(entry.job_id, mention_ts=posted_ts)
+        elif entry.kind is OutboxKind.CLEAR_ASK and entry.job_id in self.jobs:
+            is_same = self.jobs[entry.job_id].ask_ts == entry.ask_ts
+            self._change(entry.job_id, **({"ask_ts": None} if is_same else {}))
         for key in self._as_taken(entry):
             del self.entries[key]
             if entry.kind is OutboxKind.SHOW_END and not self.jobs[entry.job_id].live:

@@ -269,6 +269,38 @@ async def test_mention_is_due_only_while_the_job_waits_and_once_for_each_approva
     await store.close()
 
 
+async def test_mention_is_to_be_cleared_once_the_job_waits_no_longer(store: Stores) -> None:
+    job = await recorded(store, CALL)
+    assert await store.recorded_calls.wait(job, None, 0.0)
+    [entry] = await store.outbox.take(9)
+    await store.outbox.complete(entry, "7.1")
+    assert await store.outbox.take(9) == [], "the call still waits"
+    assert await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
+    [clear] = await store.outbox.take(9)
+    assert (clear.kind, clear.ask_ts) == (OutboxKind.CLEAR_ASK, "7.1")
+    await store.outbox.complete(clear)
+    assert await count(store, outbox_entries) == 0
+
+
+async def test_mention_that_is_posted_after_the_decision_is_cleared_too(store: Stores) -> None:
+    job = await recorded(store, CALL)
+    assert await store.recorded_calls.wait(job, None, 0.0)
+    [entry] = await store.outbox.take(9)
+    assert await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
+    assert await store.worker_queue.finish(await one(store), DONE, YES)
+    await store.outbox.complete(entry, "7.1")
+    assert [(clear.kind, clear.ask_ts) for clear in await store.outbox.take(9)] == [(OutboxKind.CLEAR_ASK, "7.1")]
+
+
+async def test_mention_of_an_erased_job_leaves_nothing_to_clear(store: Stores) -> None:
+    job = await recorded(store, CALL)
+    assert await store.recorded_calls.wait(job, None, 0.0)
+    [entry] = await store.outbox.take(9)
+    await store.erasure.erase(user_id="U1")
+    await store.outbox.complete(entry, "7.1")
+    assert await count(store, outbox_entries) == 0
+
+
 BOTH = CALL, replace(CALL, index=1)
 
 

@@ -46,6 +46,7 @@ ENDS = [EndReason.WHOLE, EndReason.CUT, EndReason.STOPPED, EndReason.DENIED, End
 DELTAS = ["One ", "two, three. ", "A long part. " * 40]
 """An attempt goes on from where a long text ended, and begins a short one again."""
 CALL_STATES = [CallState.READY, CallState.ASKED]
+POSTS = (OutboxKind.MENTION_ASKERS, OutboxKind.ASK_APPROVAL)
 MAX_ROUNDS = 40
 """Rounds within which all questions must end. An edited or unbatched job takes another round."""
 
@@ -450,7 +451,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(entry=taken, worker=workers)
     def complete_outbox_entry(self, entry: OutboxEntry, worker: str) -> None:
-        posted_ts = f"1900000000.{next(self.posts):06d}" if entry.kind is OutboxKind.MENTION_ASKERS else None
+        posted_ts = f"1900000000.{next(self.posts):06d}" if entry.kind in POSTS else None
         self.runner.run(self.stores[worker].outbox.complete(entry, posted_ts))
         self.model.complete_outbox_entry(entry, posted_ts)
 

@@ -99,9 +99,13 @@ class Sender:
         self.still = still
         return "999999.000000"
 
-    async def ask_approval(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
+    async def ask_approval(self, entry: OutboxEntry, still: Callable[[], bool]) -> str:
         self.made.append("ask_approval")
         self.still = still
+        return "999999.000000"
+
+    async def clear_ask(self, entry: OutboxEntry) -> None:
+        self.made.append("clear_ask")
 
 
 @dataclass
@@ -160,7 +164,8 @@ async def test_failed_entry_is_tried_again_unless_that_is_no_use(
         (OutboxKind.RETRACT_REPLY, "remove", None),
         (OutboxKind.OFFER_REGENERATE, "offer", None),
         (OutboxKind.MENTION_ASKERS, "ping", "999999.000000"),
-        (OutboxKind.ASK_APPROVAL, "ask_approval", None),
+        (OutboxKind.ASK_APPROVAL, "ask_approval", "999999.000000"),
+        (OutboxKind.CLEAR_ASK, "clear_ask", None),
     ],
 )
 async def test_each_kind_has_its_call(kind: OutboxKind, call: str, became: str | None) -> None:

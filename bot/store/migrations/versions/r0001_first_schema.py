@@ -89,6 +89,7 @@ def _create_jobs() -> None:
         sa.Column("answer_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("waits_until", sa.Double),
         sa.Column("mention_ts", sa.Text),
+        sa.Column("ask_ts", sa.Text),
         sa.Column("reserved_tokens", sa.Integer, nullable=False, server_default="0"),
         sa.Column("reserved_usd", sa.Double, nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("id", name="pk_jobs"),
