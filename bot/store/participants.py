@@ -26,7 +26,7 @@ class ThreadParticipants(Operations):
         the same result.
         """
         facts = sa.select(
-            sa.exists().where(in_thread(thread), ~is_denied()),
+            sa.exists().where(in_thread(thread), jobs.c.ts <= ts, ~is_denied()),
             sa.exists().where(in_thread(thread), jobs.c.user_id != user_id, jobs.c.ts < ts),
             sa.exists().where(in_thread(thread), jobs.c.user_id == user_id, jobs.c.ts < ts, ~is_denied()),
             sa.select(group_threads.c.since_ts).where(in_thread(thread, group_threads)).scalar_subquery(),

@@ -27,6 +27,11 @@ class TestThread:
             == Participants()
         )
 
+    async def test_bot_takes_no_part_before_it_was_asked_however_late_a_message_arrives(self, store: Stores) -> None:
+        await enqueued(store, asked(2))
+        for user_id in ("U1", "U2"):
+            assert await store.participants.at_message(THREAD, user_id, asked(1).ts) == Participants()
+
     async def test_thread_is_shared_for_everyone_once_someone_else_writes(self, store: Stores) -> None:
         await enqueued(store, asked(1))
         assert (await store.participants.at_message(THREAD, "U2", asked(2).ts)).others

@@ -50,6 +50,17 @@ async def test_once_someone_else_writes_only_the_person_answered_last_needs_no_m
     await stage.answers("general", asked, count=4)
 
 
+async def test_message_from_before_the_mention_is_no_follow_up_however_late_slack_delivers_it(stage: Stage) -> None:
+    root = await stage.sandbox.say("ada", "general", "We plan a trip.")
+    await stage.sandbox.say("ada", "general", "Somewhere warm.", root)
+    [delivery] = [d for d in stage.sandbox.deliveries if "Somewhere warm." in str(d.payload)]
+    await stage.sandbox.say("ada", "general", "@typist where to?", root)
+    await stage.answers("general", root)
+    stage.sandbox.redeliver(delivery.event_id)
+    await unanswered(stage, "grace", "Somewhere cold.", root)
+    assert len(stage.bots("general", root)) == 1
+
+
 async def test_asker_is_told_once_and_privately_that_a_mention_is_needed_now(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, tmp_path: Path
 ) -> None:
