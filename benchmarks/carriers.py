@@ -59,7 +59,7 @@ def least_marginal_staleness(prospect: Prospect) -> CarrierKind:
 
 
 def edits_while_fresh(prospect: Prospect) -> CarrierKind:
-    """The bot's rule elsewhere: its Stop button needs a message above a stream."""
+    """The bot's rule elsewhere: its Stop button needs a message below a stream."""
     return _chosen(prospect, has_stop=False)
 
 
@@ -78,13 +78,13 @@ class CarrierBudgets:
         posts_first_words: bool = False,
         unless_fresh: bool = False,
         streamed_of: int = 1,
-        points_below: bool = False,
+        stop_below: bool = False,
     ) -> None:
         self._rule = rule
         self._streamed_of = streamed_of
         """Of so many replies, one may be streamed: a stream shows its growth to one person only."""
-        self._points_below = points_below
-        """The message above a stream is edited once, if an edit may go."""
+        self._stop_below = stop_below
+        """Slack shows no Stop: a stream is a reply's first message, and another one below it has the button."""
         self._posts_first_words = posts_first_words
         """A thread's status stands for the placeholder, so first words are a post and no edit."""
         self._unless_fresh = unless_fresh
@@ -116,10 +116,11 @@ class CarrierBudgets:
             self._starts.spare(now),
             self._stops.spare(now),
         )
-        if key % self._streamed_of == 0 and self._rule(prospect) is CarrierKind.STREAM:
+        may_be_streamed = key % self._streamed_of == 0 and not (self._stop_below and has_placeholder)
+        if may_be_streamed and self._rule(prospect) is CarrierKind.STREAM:
             self._streams.add(key)
             for pacer in (self._appends, self._starts, self._stops):
-                pacer.opened(key, now)
+                pacer.joined(key, now, now)
         else:
             self._live_edits += 1
             self._edits.opened(key, now, posts_first_words=not has_placeholder)
@@ -151,9 +152,8 @@ class CarrierBudgets:
         if self._starts in pacers:
             self._started.add(key)
             self._starts.closed(key, now)
-            if self._points_below and self._edits.ready_at(now, Urgency.FIRST, key) <= now:
-                self._edits.sent(now, key)
-                self._edits.answered(now)
+            if self._stop_below:
+                self._post(key, now)
         if self._posts in pacers:
             self._post(key, now)
         self._waiting.pop(key, None)

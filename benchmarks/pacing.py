@@ -319,14 +319,13 @@ CARRIERS: dict[str, Callable[[], Rule]] = {
     "streams, 4 appends each": lambda: CarrierBudgets(streams_with_four_appends_each),
     "shorter gap": lambda: CarrierBudgets(shorter_gap),
     "least marginal": lambda: CarrierBudgets(least_marginal_staleness),
-    "edits while fresh": lambda: CarrierBudgets(edits_while_fresh, points_below=True),
-    "+ a status when scarce": lambda: CarrierBudgets(
-        edits_while_fresh, posts_first_words=True, unless_fresh=True, points_below=True
+    "edits while fresh": lambda: CarrierBudgets(
+        edits_while_fresh, posts_first_words=True, unless_fresh=True, stop_below=True
     ),
     "+ first words posted too": lambda: CarrierBudgets(least_marginal_staleness, posts_first_words=True),
     "+ every second streamed": lambda: CarrierBudgets(least_marginal_staleness, posts_first_words=True, streamed_of=2),
 }
-CHOSEN = "+ a status when scarce"
+CHOSEN = "edits while fresh"
 MINUTES_3 = [named(f"20 a minute for 3, seed {seed}", a_minute(20, seed, minutes=3)) for seed in range(1, 7)]
 TARGETS = {
     "8 at once, 15 s": PacingResult(1.2, 0.5, NEVER_S),

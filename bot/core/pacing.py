@@ -418,12 +418,19 @@ class Pacer:
 
     def closed(self, key: Hashable, now: float) -> None:
         """Notes that a reply's final edit is shown, or that the reply was given up."""
-        self._lives_s.append(now - self._opened_at.pop(key))
-        del self._edited_at[key]
+        self.lived(now - self._opened_at[key])
+        self.left(key)
+
+    def lived(self, life_s: float) -> None:
+        """Notes how long a reply has lived, whatever methods it used in the end."""
+        self._lives_s.append(life_s)
 
     def joined(self, key: Hashable, since: float, now: float) -> None:
         """Notes that a reply which began with calls of another method goes on with this one's."""
         self._opened_at[key], self._edited_at[key] = since, now
+        if not self._holds_back:
+            # Replies only ever join this method, so this is how it learns how many people ask.
+            self._learn_of_a_question(now)
 
     def left(self, key: Hashable) -> None:
         """Notes that a reply goes on with calls of another method."""

@@ -101,9 +101,13 @@ class RateBudget:
 
     def closed(self, key: Hashable) -> None:
         """Notes that a reply needs no more calls."""
-        _, methods = self._live.pop(key)
+        since, methods = self._live.pop(key)
+        now = self._clock.monotonic()
         for method in methods:
-            self._pacers[method].closed(key, self._clock.monotonic())
+            self._pacers[method].closed(key, now)
+        if APPENDS not in methods:
+            # A stream is over before its reply is.
+            self._pacers[APPENDS].lived(now - since)
 
     def uses(self, key: Hashable, methods: Sequence[str]) -> None:
         """Notes which methods a live reply still uses: a call of each is held back for it, if it needs one."""

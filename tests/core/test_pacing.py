@@ -922,7 +922,7 @@ def test_channels_without_posts_in_the_last_minute_are_forgotten() -> None:
 
 @pytest.mark.parametrize(
     ("holds_back", "gaps_s"),
-    [(True, [0.6, 0.6, 1.22, 2.24, 4.29, 8.37]), (False, [0.6, 0.6, 1.13, 1.98, 3.47, 5.82])],
+    [(True, [0.6, 0.6, 1.22, 2.24, 4.29, 8.37]), (False, [0.6, 0.62, 1.34, 2.17, 3.63, 5.94])],
     ids=["edits", "appends"],
 )
 def test_newcomer_may_expect_the_gap_that_it_gets_beside_so_many_others(holds_back: bool, gaps_s: list[float]) -> None:
@@ -936,6 +936,30 @@ def test_newcomer_may_expect_the_gap_that_it_gets_beside_so_many_others(holds_ba
         received.append(max(OWN_GAP_S, pacer._gap_s("newcomer", 50.0, pacer.pace(50.0))))
     assert expected == pytest.approx(received)
     assert expected == pytest.approx(gaps_s, abs=0.01)
+
+
+def test_method_that_replies_only_join_expects_as_many_more_as_have_joined() -> None:
+    gaps_s = []
+    for joined in (1, 6):
+        pacer = Pacer(100, holds_back=False)
+        for key in range(joined):
+            pacer.joined(key, since=0.0, now=float(key))
+            pacer.left(key)
+        gaps_s.append(pacer.newcomers_gap_s(10.0))
+    assert gaps_s[0] == OWN_GAP_S
+    assert gaps_s[1] > 2 * OWN_GAP_S
+
+
+def test_lives_of_replies_that_use_a_method_no_longer_count_for_it() -> None:
+    gaps_s = []
+    for life_s in (5.0, 100.0):
+        pacer = Pacer(20, holds_back=False)
+        for key in range(REMEMBERED):
+            pacer.joined(key, since=0.0, now=0.0)
+            pacer.left(key)
+            pacer.lived(life_s)
+        gaps_s.append(pacer.newcomers_gap_s(0.0))
+    assert gaps_s[0] < gaps_s[1]
 
 
 def test_spare_calls_are_those_beyond_one_for_each_live_reply() -> None:

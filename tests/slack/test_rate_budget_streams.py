@@ -62,6 +62,35 @@ def test_calls_are_held_back_for_what_a_reply_still_needs(budget: RateBudget, us
     assert set(live_by_method(budget).values()) == {0}
 
 
+def gap_beside_streams_s(budget: RateBudget, clock: ManualClock, *, life_s: float, every_s: float) -> float:
+    """Returns the gap that a stream may expect after ten streamed answers, one after the other."""
+    for key in range(10):
+        budget.opened(key)
+        budget.uses(key, OPEN)
+        clock.now_s += life_s
+        budget.uses(key, EDITED)
+        budget.closed(key)
+        clock.now_s += every_s - life_s
+    budget.opened("a")
+    return budget.room(APPENDS, "a").gap_s
+
+
+@pytest.mark.parametrize(
+    ("shorter", "longer"),
+    [
+        ({"life_s": 5.0, "every_s": 60.0}, {"life_s": 60.0, "every_s": 60.0}),
+        ({"life_s": 5.0, "every_s": 60.0}, {"life_s": 5.0, "every_s": 5.0}),
+    ],
+    ids=["long answers", "many questions"],
+)
+def test_appends_are_spread_over_the_answers_to_expect(shorter: dict[str, float], longer: dict[str, float]) -> None:
+    gaps_s = []
+    for load in (shorter, longer):
+        clock = ManualClock(NOW)
+        gaps_s.append(gap_beside_streams_s(RateBudget(LoneLedger(), clock), clock, **load))
+    assert gaps_s[0] < gaps_s[1]
+
+
 def test_start_in_flight_counts_once(budget: RateBudget) -> None:
     for key in range(10):
         budget.opened(key)
