@@ -22,7 +22,7 @@ async def migrate(engine: AsyncEngine) -> str:
     """Applies all missing migrations in one transaction; returns the schema's revision.
 
     On PostgreSQL others wait at an advisory lock, which its transaction releases and poolers let through;
-    on SQLite they wait at BEGIN IMMEDIATE.
+    on SQLite they wait at BEGIN IMMEDIATE, for as long as for any writer.
     """
     async with engine.begin() as connection:
         if engine.dialect.name == "postgresql":

@@ -42,6 +42,8 @@ class PostgresqlServer:
     def __init__(self, server: Any) -> None:
         self._server = server
         self.url: str = server.get_uri()
+        self.programs: Path = server.bin_path
+        """Where pg_dump and the others are."""
 
     def restart(self) -> None:
         """Restarts the server, as an upgrade does: all connections are cut and all locks are lost."""
