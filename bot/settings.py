@@ -32,8 +32,8 @@ from bot.core.tools import SLACK
 from bot.errors import SettingsError
 from bot.mcp.config import McpSetup, read_setup
 from bot.prices import ModelPrices
-from bot.providers.model_setup import ModelSetup, RequestOptions, VendorSettings
-from bot.providers.registry import VENDORS, Cloud, VendorEntry
+from bot.providers.model_setup import ModelSetup, Moderation, RequestOptions, VendorSettings
+from bot.providers.registry import VENDORS, Cloud, VendorEntry, unmoderated_models
 
 _MASK = "***"
 _URL = re.compile(
@@ -236,6 +236,7 @@ class Settings:
     engagement: str = _setting("BOT_ENGAGEMENT", _one_of(*Engagement), Engagement.FOLLOW_UPS.value)
     web_search: bool = _setting("BOT_WEB_SEARCH", _on_off, False)
     web_search_domains: tuple[str, ...] = _setting("BOT_WEB_SEARCH_DOMAINS", parse_domains, ())
+    moderation: str = _setting("BOT_MODERATION", _one_of(*Moderation), Moderation.OFF.value)
     suggested_prompts: tuple[Suggestion, ...] = _setting(
         "BOT_SUGGESTED_PROMPTS", parse_suggestions, DEFAULT_SUGGESTIONS
     )
@@ -307,7 +308,7 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
             values[setting.name] = value
     mcp = _mcp(values.get("mcp_config"), env, problems)
     settings = Settings(**values, vendors=_vendors(env, problems), mcp=mcp)
-    problems += [*missing_access(settings), *_contradictions(settings), *_unpriced(settings)]
+    problems += [*missing_access(settings), *_contradictions(settings), *_unmoderated(settings), *_unpriced(settings)]
     if needs_slack:
         problems += _missing_tokens(env)
     if needs_model and not env.get("BOT_MODELS", "").strip() and not models_in_use(settings):
@@ -426,7 +427,7 @@ def models_in_use(settings: Settings) -> tuple[str, ...]:
 
 def model_setup(settings: Settings) -> ModelSetup:
     """Returns the setup from which the models in use are built."""
-    options = RequestOptions(settings.streaming, settings.max_output_tokens)
+    options = RequestOptions(settings.streaming, settings.max_output_tokens, Moderation(settings.moderation))
     return ModelSetup(models_in_use(settings), settings.vendors, options, settings.stall_timeout_s)
 
 
@@ -545,6 +546,17 @@ def _contradictions(settings: Settings) -> list[str]:
             "Give it another name."
         )
     return problems
+
+
+def _unmoderated(settings: Settings) -> list[str]:
+    """A vendor that can't moderate would answer what BOT_MODERATION should block."""
+    if settings.moderation != Moderation.BLOCK:
+        return []
+    return [
+        f"BOT_MODERATION is block, and {model} would answer without moderation: only OpenAI itself moderates, by the "
+        "Responses API. Remove it from BOT_MODELS, or set BOT_MODERATION=score."
+        for model in unmoderated_models(model_setup(settings))
+    ]
 
 
 def _unpriced(settings: Settings) -> list[str]:

@@ -9,6 +9,11 @@ def speaks_responses(base_url: str) -> bool:
     return host.endswith((".openai.com", ".azure.com"))
 
 
+def is_azure(base_url: str) -> bool:
+    """Returns whether this is Azure's v1 endpoint."""
+    return (urlsplit(base_url).hostname or "").endswith(".azure.com")
+
+
 def speaks_responses_api(api: str, base_url: str) -> bool:
     """Returns whether requests go to the Responses API: by the setting of the API, or else by the server."""
     return api == "responses" or (api != "chat" and speaks_responses(base_url))

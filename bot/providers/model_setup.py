@@ -5,9 +5,21 @@ This module and the registry import no vendor's module and no SDK, so that readi
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from bot.core.stream import THINKING_TOKENS
 from bot.providers.optional_parameters import OptionalParameter
+
+
+class Moderation(StrEnum):
+    """What becomes of a question or an answer that the vendor's moderation flags."""
+
+    OFF = "off"
+    """Nothing is moderated."""
+    SCORE = "score"
+    """It is shown, and the log has a line."""
+    BLOCK = "block"
+    """The answer is not shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,7 @@ class RequestOptions:
     streaming: bool
     max_output_tokens: int
     """For the answer's text."""
+    moderation: Moderation = Moderation.OFF
 
     def output_tokens(self, parameters: Collection[OptionalParameter]) -> int:
         """Returns the limit to send to the vendor, which counts thinking as well as text."""

@@ -17,8 +17,9 @@ from bot.providers.answer_reader import AnswerReader, Delta, TaggedAnswerReader
 from bot.providers.failures import RequestAttempt
 from bot.providers.hosts import speaks_responses, speaks_responses_api
 from bot.providers.lookup import Lookup, LookupOutcome, day_of, look_up
-from bot.providers.model_setup import RequestOptions, VendorSettings
+from bot.providers.model_setup import Moderation, RequestOptions, VendorSettings
 from bot.providers.models import Vendor
+from bot.providers.moderation import judge, moderation_parameters
 from bot.providers.optional_parameters import OptionalParameter
 from bot.providers.text_parts import TextParts
 from bot.providers.tool_calls import ChatReasoning, ChatToolCalls, arguments_text, chat_message, tool_call
@@ -105,12 +106,13 @@ class ResponsesApi(Api):
             body["tools"] = tools
         if prompt.tools and OptionalParameter.ENCRYPTED_REASONING in parameters:
             body["include"] = ["reasoning.encrypted_content"]
-        return body
+        return body | moderation_parameters(self._options.moderation)
 
     def reader(
         self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
     ) -> AnswerReader:
-        return ResponsesReader(attempt, bool(prompt.tools), self._options.output_tokens(parameters))
+        limit = self._options.output_tokens(parameters)
+        return ResponsesReader(attempt, bool(prompt.tools), limit, self._options.moderation)
 
 
 class ResponsesReader(TaggedAnswerReader):
@@ -120,14 +122,35 @@ class ResponsesReader(TaggedAnswerReader):
     servers send only one of the two.
     """
 
-    def __init__(self, attempt: RequestAttempt, offers_tools: bool, max_output_tokens: int) -> None:
+    def __init__(
+        self,
+        attempt: RequestAttempt,
+        offers_tools: bool,
+        max_output_tokens: int,
+        moderation: Moderation = Moderation.OFF,
+    ) -> None:
         """`max_output_tokens`: the limit in the request."""
         super().__init__(attempt)
+        self._moderation = moderation
+        self._held: list[str] = []
+        """Text that waits for the verdicts of the moderation, and its sources."""
+        self._held_annotations: list[Mapping[str, Any]] = []
         self._offers_tools = offers_tools
         self._max_output_tokens = max_output_tokens
         self._web_searches = 0
         self._place: tuple[object, object] | None = None
         """The part of the last delta: not all servers announce a part."""
+
+    @property
+    def _holds(self) -> bool:
+        """Whether nothing that the model says is shown before the response's end."""
+        return self._moderation is Moderation.BLOCK
+
+    def withheld_text(self) -> str:
+        # A response that was cut has no verdict.
+        if self._holds and self.finish_reason is None:
+            return ""
+        return "".join(self._held) + super().withheld_text()
 
     def read_event(self, event: Any) -> Delta:
         match event.get("type"):
@@ -184,12 +207,15 @@ class ResponsesReader(TaggedAnswerReader):
                 charged = action.get("type", "search") == "search" and item.get("status") != "failed"
                 self._web_searches += charged
                 words = action.get("query") or " ".join(action.get("queries") or ()) or action.get("url")
-                return Searching(paired(words or ""), done=True)
+                return Searching("" if self._holds else paired(words or ""), done=True)
         return ""
 
     def _read_annotation(self, annotation: Any) -> None:
         if annotation and annotation.get("type") == "url_citation":
-            self._cite(annotation.get("url"), annotation.get("title"))
+            if self._holds and self.finish_reason is None:
+                self._held_annotations.append(annotation)
+            else:
+                self._cite(annotation.get("url"), annotation.get("title"))
 
     def _read_text(self, event: Any) -> str | Thinking:
         place = event.get("output_index"), event.get("content_index")
@@ -197,6 +223,10 @@ class ResponsesReader(TaggedAnswerReader):
             self._place = place
             self._parts.start_part()
         delta = self._tags.add(self._parts.add(str(event["delta"])))
+        if self._holds and isinstance(delta, str):
+            self._attempt.received(delta)
+            self._held.append(delta)
+            delta = Thinking(len(delta))
         self.at_work = isinstance(delta, Thinking)
         return delta
 
@@ -210,15 +240,18 @@ class ResponsesReader(TaggedAnswerReader):
         usage = response.get("usage")
         self.usage = usage and replace(_usage(usage, "input", "output"), web_searches=self._web_searches)
         status = response.get("status")
+        # Some servers give no details.
+        if status == "incomplete" and (response.get("incomplete_details") or {}).get("reason") == "content_filter":
+            raise self._attempt.failed(EndReason.REFUSED, "content_filter")
+        judge(self._moderation, response, self._attempt)
+        for annotation in self._held_annotations:
+            self._cite(annotation.get("url"), annotation.get("title"))
         if status == "completed":
             # llama.cpp says "completed" at the limit as well.
             written = self.usage.output_tokens if self.usage else 0
             is_cut = written >= self._max_output_tokens
             self.finish_reason = FinishReason.LENGTH if is_cut else FinishReason.STOP
         elif status == "incomplete":
-            # Some servers give no details.
-            if (response.get("incomplete_details") or {}).get("reason") == "content_filter":
-                raise self._attempt.failed(EndReason.REFUSED, "content_filter")
             self.finish_reason = FinishReason.LENGTH
 
 

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 from bot.clock import SystemClock
 from bot.core.stream import THINKING_TOKENS
 from bot.providers.fallback import Fallback
-from bot.providers.hosts import speaks_responses, speaks_responses_api
+from bot.providers.hosts import is_azure, speaks_responses, speaks_responses_api
 from bot.providers.lookup import Lookup
-from bot.providers.model_setup import ModelSetup, RequestOptions, VendorSettings
+from bot.providers.model_setup import ModelSetup, Moderation, RequestOptions, VendorSettings
 from bot.providers.models import Vendor
 from bot.providers.retry import Retry
 from bot.providers.stall import Stall, silence_s
@@ -77,6 +77,8 @@ class VendorEntry:
     """Whether requests leave room to think beyond the answer's text, which is billed as output too."""
     searches: Callable[[VendorSettings], bool] = lambda settings: False
     """Whether the vendor searches the web for its models."""
+    moderates: Callable[[VendorSettings], bool] = lambda settings: False
+    """Whether the vendor moderates questions and answers on request."""
 
     def needs_key(self, settings: VendorSettings) -> bool:
         """Returns whether no request would be answered without a key."""
@@ -154,6 +156,10 @@ VENDORS: Mapping[str, VendorEntry] = {
         apis=("auto", "responses", "chat"),
         thinks=lambda settings: settings.api == "responses" or speaks_responses(settings.base_url),
         searches=lambda settings: speaks_responses_api(settings.api, settings.base_url),
+        # Azure moderates by the deployment's own settings.
+        moderates=lambda settings: (
+            speaks_responses_api(settings.api, settings.base_url) and not is_azure(settings.base_url)
+        ),
     ),
     "anthropic": VendorEntry(
         connect=_anthropic,
@@ -222,7 +228,10 @@ async def open_models(setup: ModelSetup) -> AsyncIterator[Fallback]:
         for model in setup.models:
             vendor, _, name = model.partition("/")
             if vendor not in vendors:
-                vendors[vendor] = VENDORS[vendor].connect(resolved(vendor, setup), setup.options)
+                settings = resolved(vendor, setup)
+                moderation = setup.options.moderation if VENDORS[vendor].moderates(settings) else Moderation.OFF
+                options = replace(setup.options, moderation=moderation)
+                vendors[vendor] = VENDORS[vendor].connect(settings, options)
                 stack.push_async_callback(_close, vendors[vendor])
             providers.append(Stall(Retry(vendors[vendor].model(name), clock), stall_timeout_s))
         yield Fallback(providers)
@@ -239,6 +248,12 @@ def models_that_search(setup: ModelSetup) -> frozenset[str]:
     """Returns the models in use whose vendor searches the web for them."""
     vendors = {model: model.partition("/")[0] for model in setup.models}
     return frozenset(model for model, vendor in vendors.items() if VENDORS[vendor].searches(resolved(vendor, setup)))
+
+
+def unmoderated_models(setup: ModelSetup) -> list[str]:
+    """Returns the models in use whose questions and answers no vendor moderates."""
+    vendors = {model: model.partition("/")[0] for model in setup.models}
+    return [model for model, vendor in vendors.items() if not VENDORS[vendor].moderates(resolved(vendor, setup))]
 
 
 def resolved(vendor: str, setup: ModelSetup) -> VendorSettings:
