@@ -36,6 +36,7 @@ from bot.services.answering import Answering
 from bot.services.app_home import AppHome
 from bot.services.approval_expiry import expire_approvals
 from bot.services.assistant_pane import AssistantPane
+from bot.services.audit import seal_entries
 from bot.services.cap_notices import CapNotices
 from bot.services.health import Probes
 from bot.services.intake import Intake
@@ -45,7 +46,7 @@ from bot.services.outbox import Outbox
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.quota import Quota
 from bot.services.reply_actions import ReplyActions
-from bot.services.retention import expire_texts
+from bot.services.retention import Kept, expire_old
 from bot.services.shared_tokens import SharedTokens
 from bot.services.slash_commands import SlashCommands
 from bot.services.thread_statuses import ThreadStatuses
@@ -334,15 +335,24 @@ def _outbox(parts: _Parts) -> Outbox:
 
 
 def _loops(parts: _Parts, worker: Worker, shortcut: MessageShortcut, client: SlackClient) -> tuple[Loop, ...]:
-    settings, clock, stores, workspace = parts.settings, parts.clock, parts.stores, parts.workspace
+    clock, stores, workspace = parts.clock, parts.stores, parts.workspace
     return (
         workspace.scheduler.run,
         workspace.budget.watch,
         worker.stay_alive,
         _outbox(parts).run,
         shortcut.run,
-        partial(expire_texts, stores.erasure, clock, client.time_s, settings.retention_days),
+        partial(expire_old, _kept(parts), clock, client.time_s),
         partial(expire_approvals, stores.approvals, clock),
+        partial(seal_entries, stores.audit, clock),
+    )
+
+
+def _kept(parts: _Parts) -> tuple[Kept, ...]:
+    stores, settings = parts.stores, parts.settings
+    return (
+        Kept("texts", stores.erasure.expire, settings.retention_days),
+        Kept("audit entries", stores.audit.expire, settings.audit_days),
     )
 
 

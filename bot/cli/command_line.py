@@ -15,7 +15,21 @@ from contextlib import suppress
 from pathlib import Path
 
 from bot import __version__, settings
-from bot.cli import EXIT_INVALID, Subcommand, ask, check, forget, health, manifest, mcp, migrate, run, sandbox, usage
+from bot.cli import (
+    EXIT_INVALID,
+    Subcommand,
+    ask,
+    audit,
+    check,
+    forget,
+    health,
+    manifest,
+    mcp,
+    migrate,
+    run,
+    sandbox,
+    usage,
+)
 from bot.core import texts
 from bot.errors import SettingsError, TypistError, trace_of
 
@@ -31,6 +45,7 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "migrate": migrate,
     "forget": forget,
     "usage": usage,
+    "audit": audit,
     "health": health,
 }
 

@@ -107,8 +107,9 @@ def answer_entry(question: Question, job_id: int, turn: Mapping[str, Any]) -> En
 def answer_facts(turn: Mapping[str, Any]) -> dict[str, Any]:
     """Returns how an answer ended, with its model and usage, from its row in `turns`."""
     names = ("model", "prompt_version", "input_tokens", "output_tokens", "cached_input_tokens", "web_searches")
-    used = {name: turn[name] for name in (*names, "cost_usd") if turn[name] is not None}
-    return {"end": turn["end_reason"], **used}
+    used = {name: turn[name] for name in names if turn[name]}
+    cost = {} if turn["cost_usd"] is None else {"cost_usd": turn["cost_usd"]}
+    return {"end": turn["end_reason"], **used, **cost}
 
 
 def call_entry(job: Job, call: RecordedCall) -> Entry:

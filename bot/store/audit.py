@@ -19,8 +19,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core import audit
-from bot.core.audit import NO_HASH, Entry, Kind, Subject
+from bot.core.audit import NO_HASH, TEXTS, Entry, Kind, Subject
 from bot.core.conversation import is_direct
+from bot.store.audit_texts import texts_of
 from bot.store.database import Operations, reads, writes
 from bot.store.postgresql import one_at_a_time
 from bot.store.schema import audit_entries, jobs
@@ -120,10 +121,17 @@ class Audit(Operations):
         return await connection.scalar(numbers.order_by(audit_entries.c.no).limit(1))
 
     @reads
-    async def page(self, connection: AsyncConnection, first: int, limit: int) -> list[dict[str, Any]]:
-        """Returns sealed entries from a number on, as they are exported."""
+    async def page(
+        self, connection: AsyncConnection, first: int, limit: int, *, texts: bool = False
+    ) -> list[dict[str, Any]]:
+        """Returns sealed entries from a number on, as they are exported; with the `texts` that are still stored."""
         sealed = sa.select(audit_entries).where(audit_entries.c.no >= first).order_by(audit_entries.c.no).limit(limit)
-        return [_line(row, row.no, row.previous) | {"hash": row.hash} for row in await connection.execute(sealed)]
+        rows = (await connection.execute(sealed)).all()
+        lines = [_line(row, row.no, row.previous) | {"hash": row.hash} for row in rows]
+        if not texts:
+            return lines
+        said = await texts_of(connection, rows)
+        return [line | {TEXTS: these} if these else line for line, these in zip(lines, said, strict=True)]
 
     async def expire(self, before: float) -> int:
         """Removes sealed entries older than `before` (seconds since the epoch), oldest first; returns how many."""

@@ -80,7 +80,7 @@ async def test_question_and_answer_are_recorded_without_their_texts(store: Store
     end = End(EndReason.WHOLE, model="openai/gpt-4o-mini", usage=Usage(1_000_000, 20, 5), prompt_version="p1")
     assert await store.worker_queue.finish(job, end, YES)
     about = {"team": "T1", "job": job.id, "user": "U1", "channel": "C1", "thread": THREAD.thread_ts, "ts": asked(1).ts}
-    used = {"input_tokens": 1_000_000, "output_tokens": 20, "cached_input_tokens": 5, "web_searches": 0}
+    used = {"input_tokens": 1_000_000, "output_tokens": 20, "cached_input_tokens": 5}
     answer = {"kind": "answer", "end": "whole", "model": "openai/gpt-4o-mini", "prompt_version": "p1", **used}
     first, second = await said(store)
     cost_usd = second.pop("cost_usd")

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End
 from bot.errors import EndReason
-from bot.services.retention import CLOCKS_AGREE_S, DAY_S, EVERY_S, SlackTime, expire_texts
+from bot.services.retention import CLOCKS_AGREE_S, DAY_S, EVERY_S, Kept, SlackTime, expire_old
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import WITHIN_S, SteppedClock
@@ -35,6 +35,10 @@ def right(clock: SteppedClock) -> SlackTime:
     return slack_time
 
 
+def kept(store: Stores) -> list[Kept]:
+    return [Kept("texts", store.erasure.expire, DAYS)]
+
+
 async def texts(store: Stores) -> list[str]:
     async with store.database.engine.begin() as connection:
         return list((await connection.scalars(sa.select(jobs.c.text))).all())
@@ -44,7 +48,7 @@ async def test_text_is_emptied_within_an_hour_of_its_retention_time(tmp_path: Pa
     clock = SteppedClock(ASKED_AT)
     store = await ended_question(tmp_path / "typist.db", clock)
     clock.now_s = ASKED_AT + DAYS * DAY_S
-    retention = asyncio.create_task(expire_texts(store.erasure, clock, right(clock), DAYS))
+    retention = asyncio.create_task(expire_old(kept(store), clock, right(clock)))
     assert await asyncio.wait_for(clock.slept.get(), WITHIN_S) == EVERY_S
     assert await texts(store) == ["why?"]
     clock.advance(EVERY_S)
@@ -62,7 +66,7 @@ async def test_retention_is_retried_in_an_hour_after_a_database_failure(
     clock.now_s = ASKED_AT + (DAYS + 1) * DAY_S
     async with store.database.engine.begin() as connection:
         await connection.execute(sa.text("ALTER TABLE jobs RENAME TO away"))
-    retention = asyncio.create_task(expire_texts(store.erasure, clock, right(clock), DAYS))
+    retention = asyncio.create_task(expire_old(kept(store), clock, right(clock)))
     await asyncio.wait_for(clock.slept.get(), WITHIN_S)
     assert "retrying in an hour" in caplog.text
     async with store.database.engine.begin() as connection:
@@ -87,7 +91,7 @@ async def test_nothing_is_erased_until_our_clock_agrees_with_slacks(
         ahead = by_s.pop(0)
         return None if ahead is None else clock.now() - ahead
 
-    retention = asyncio.create_task(expire_texts(store.erasure, clock, slack_time, DAYS))
+    retention = asyncio.create_task(expire_old(kept(store), clock, slack_time))
     await asyncio.wait_for(clock.slept.get(), WITHIN_S)
     assert await texts(store) == ["why?"]
     assert "this clock and Slack's differ" in caplog.text

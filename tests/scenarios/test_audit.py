@@ -1,0 +1,186 @@
+"""`python -m bot audit`: exports the entries, without texts unless asked for, and verifies an export offline."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.core.inbound.channel_settings import ChannelSettings, prompt_version
+from bot.core.job import End, Piece
+from bot.core.stream import Usage
+from bot.core.tool_calls import CallState, Decision
+from bot.errors import EndReason
+from bot.prices import ModelPrices
+from bot.store import Stores
+from tests.clocks import ManualClock
+from tests.contracts.stores import CALL, DIRECT, STEPPED, asked, asking_step, enqueued, one
+from tests.forked import forked_command
+
+QUESTION, ANSWER, RESULT = "a secret question", "a secret answer", "a secret result"
+FIRST_DAY = 1_800_000_000.0
+"""2027-01-15 08:00 UTC."""
+END = End(EndReason.WHOLE, model="openai/gpt-4o-mini", usage=Usage(1_000, 200))
+
+
+@pytest.fixture(params=["sqlite_url", pytest.param("postgresql_url", marks=pytest.mark.long)])
+async def used(request: pytest.FixtureRequest) -> str:
+    """Returns a database with an approved call, an answer, and on the next day a setting and another question."""
+    url: str = request.getfixturevalue(request.param)
+    clock = ManualClock()
+    clock.now_s = FIRST_DAY
+    store = await Stores.open(url, "w1", clock, prices=ModelPrices())
+    await enqueued(store, asked(1, text=QUESTION))
+    job = await one(store)
+    await store.recorded_calls.record(job, asking_step(), STEPPED, Piece(0, "I'll note it. "))
+    await store.recorded_calls.wait(job, None, None)
+    await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U2")
+    job = await one(store)
+    assert await store.recorded_calls.begin(job, replace(CALL, state=CallState.READY))
+    assert await store.recorded_calls.end(job, replace(CALL, state=CallState.DONE, result=RESULT))
+    assert await store.worker_queue.finish(job, END, ANSWER)
+    clock.now_s += 86_400
+    await store.channel_settings.write("T1", "C1", ChannelSettings(system_prompt="Rhyme."), "U3")
+    await enqueued(store, asked(2, DIRECT))
+    await store.close()
+    return url
+
+
+def _call(state: str) -> str:
+    return _CALL.replace("step", f"state={state} step")
+
+
+async def export(folder: Path, url: str, *options: str) -> list[dict[str, Any]]:
+    """Returns the lines of an export as JSON."""
+    code, out, err = await forked_command(folder, "audit", "export", "--json", *options, env={"DATABASE_URL": url})
+    assert code == 0, err
+    (folder / "audit.jsonl").write_text(out)
+    return [json.loads(line) for line in out.splitlines()]
+
+
+async def test_export_names_asker_approver_channel_model_cost_and_end_and_no_text(tmp_path: Path, used: str) -> None:
+    code, out, err = await forked_command(tmp_path, "audit", "export", env={"DATABASE_URL": used})
+    heading, *rows = out.splitlines()
+    assert heading.split() == ["entry", "time", "(UTC)", "kind", "user", "channel", "by", "details"]
+    assert [row.split(maxsplit=7) for row in rows] == [
+        ["1", "2027-01-15", "08:00:00", "question", "U1", "C1", "-"],
+        ["2", "2027-01-15", "08:00:00", "call", "U1", "C1", "-", _call("asked")],
+        ["3", "2027-01-15", "08:00:00", "answer", "U1", "C1", "-", _STEP],
+        ["4", "2027-01-15", "08:00:00", "decision", "U1", "C1", "U2", f"decision=approved {_CALL}"],
+        ["5", "2027-01-15", "08:00:00", "call", "U1", "C1", "-", _call("begun")],
+        ["6", "2027-01-15", "08:00:00", "call", "U1", "C1", "-", _call("done")],
+        ["7", "2027-01-15", "08:00:00", "answer", "U1", "C1", "-", _ANSWER],
+        ["8", "2027-01-16", "08:00:00", "setting", "-", "C1", "U3", _SETTING],
+        ["9", "2027-01-16", "08:00:00", "question", "U1", "D1", "-"],
+    ]
+    newest = (await export(tmp_path, used))[-1]["hash"]
+    assert (code, f"Newest hash: {newest}" in err) == (0, True)
+    exported = (tmp_path / "audit.jsonl").read_text()
+    assert not [text for text in (QUESTION, ANSWER, RESULT, "Milk", "Rhyme", "note it") if text in out + exported]
+
+
+_CALL = "index=0 step=0 tool=notes__add version=0"
+_STEP = "end=stepped input_tokens=10 model=scripted/echo output_tokens=5"
+_ANSWER = "cost_usd=0.00027 end=whole input_tokens=1000 model=openai/gpt-4o-mini output_tokens=200"
+_SETTING = f"mcp_servers=[] new_posts=false setting=channel system_prompt={prompt_version('Rhyme.')}"
+
+
+async def test_texts_are_added_where_they_are_asked_for_and_still_stored(tmp_path: Path, used: str) -> None:
+    exported = await export(tmp_path, used, "--texts")
+    call = {"arguments": {"text": "Milk"}, "result": RESULT}
+    assert [line.get("texts") for line in exported] == [
+        {"question": QUESTION},
+        call,
+        None,
+        call,
+        call,
+        call,
+        {"answer": ANSWER},
+        None,
+        {"question": "Why?"},
+    ]
+    code, out, _ = await forked_command(tmp_path, "audit", "verify", "audit.jsonl", env={})
+    assert (code, out.startswith("9 entries, 1 to 9, ")) == (0, True)
+    await forked_command(tmp_path, "forget", "--user", "U1", "--yes", env={"DATABASE_URL": used})
+    assert not any("texts" in line for line in await export(tmp_path, used, "--texts"))
+
+
+@pytest.mark.parametrize(
+    ("since", "first"),
+    [
+        ("2027-01-15", 1),
+        ("2027-01-15T08:00", 1),
+        ("2027-01-15T08:00:01", 8),
+        ("2027-01-16T08:00:00Z", 8),
+        ("2027-01-16T10:00+02:00", 8),
+        ("2027-01-17", None),
+    ],
+)
+async def test_export_begins_at_a_day_or_a_time(tmp_path: Path, used: str, since: str, first: int | None) -> None:
+    exported = await export(tmp_path, used, "--since", since)
+    assert [line["no"] for line in exported] == (list(range(first, 10)) if first else [])
+    code, out, err = await forked_command(tmp_path, "audit", "verify", "audit.jsonl", env={})
+    if first is None:
+        assert (code, err) == (1, "typist: audit.jsonl has no entries.\n")
+    else:
+        assert code == 0
+        assert ("Entries before 8 are not in this export." in out) == (first == 8)
+
+
+async def test_export_is_the_same_each_time(tmp_path: Path, used: str) -> None:
+    assert await export(tmp_path, used) == await export(tmp_path, used)
+
+
+async def test_verify_needs_no_settings_and_names_the_changed_line(tmp_path: Path, used: str) -> None:
+    exported = await export(tmp_path, used)
+    newest = exported[-1]["hash"]
+    file, bad = tmp_path / "audit.jsonl", {"BOT_MODELS": "nobody/nothing"}
+    code, out, err = await forked_command(tmp_path, "audit", "verify", "audit.jsonl", "--hash", newest, env=bad)
+    assert (code, err) == (0, "")
+    assert out == (
+        "9 entries, 1 to 9, from 2027-01-15T08:00:00.000000Z to 2027-01-16T08:00:00.000000Z: nothing was changed, "
+        f"inserted or left out.\nNewest hash: {newest}\n"
+    )
+    file.write_text(file.read_text().replace('"decision":"approved"', '"decision":"denied"'))
+    code, out, err = await forked_command(tmp_path, "audit", "verify", "audit.jsonl", env={})
+    assert (code, out, err) == (1, "", "typist: Line 4: entry 4 was changed: its hash is another.\n")
+
+
+async def test_verify_tells_an_export_that_lost_its_end(tmp_path: Path, used: str) -> None:
+    exported = await export(tmp_path, used)
+    file = tmp_path / "audit.jsonl"
+    file.write_text("".join(line + "\n" for line in file.read_text().splitlines()[:5]))
+    newest = exported[-1]["hash"]
+    code, _, err = await forked_command(tmp_path, "audit", "verify", "audit.jsonl", "--hash", newest, env={})
+    assert (code, err.startswith(f"typist: No entry has the hash {newest}.")) == (1, True)
+
+
+async def test_export_after_an_erasure_is_unbroken_and_says_so(tmp_path: Path, used: str) -> None:
+    before = await export(tmp_path, used)
+    await forked_command(tmp_path, "forget", "--user", "U1", "--yes", env={"DATABASE_URL": used})
+    await export(tmp_path, used)
+    assert "U1" not in (tmp_path / "audit.jsonl").read_text()
+    kept = before[-1]["hash"]
+    code, out, _ = await forked_command(tmp_path, "audit", "verify", "audit.jsonl", "--hash", kept, env={})
+    assert (code, "Names were erased from 8 of them." in out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["export", "--since", "yesterday"], 2, "typist: --since must be a day such as 2026-11-20, or a time such as"),
+        (["export", "--texts"], 2, "typist: --texts needs --json.\n"),
+        (["verify", "missing.jsonl"], 2, "typist: missing.jsonl can't be read: No such file or directory.\n"),
+        (["verify", "."], 2, "typist: . can't be read: Is a directory.\n"),
+        ([], 2, "usage: "),
+        (["export"], 0, "Nothing is recorded yet: there is no database at "),
+    ],
+    ids=str,
+)
+async def test_what_cannot_be_done_is_said_in_a_sentence(
+    tmp_path: Path, arguments: list[str], code: int, sentence: str
+) -> None:
+    ended, out, err = await forked_command(tmp_path, "audit", *arguments, env={})
+    assert (ended, out) == (code, "")
+    assert err.startswith(sentence)
