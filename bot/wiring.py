@@ -312,6 +312,7 @@ def _slash_commands(parts: _Parts, quota: Quota) -> SlashCommands:
     surfaces = parts.workspace.surfaces
     return SlashCommands(
         channel_settings=parts.stores.channel_settings,
+        approvals=parts.stores.approvals,
         surfaces=surfaces,
         access_control=parts.access,
         quota=quota,

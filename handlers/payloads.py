@@ -19,7 +19,7 @@ from bot.services.reply_actions import Press
 from bot.services.slash_commands import Invocation
 from bot.slack.format.files import files_of
 from bot.slack.format.message_text import app_name, attached_to, body_of, is_by_app
-from bot.slack.format.modals import approval_in, submitted_question, submitted_settings
+from bot.slack.format.modals import approval_in, revoked_tools, submitted_question, submitted_settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -184,9 +184,10 @@ def message_of_shortcut(shortcut: Mapping[str, Any], team_id: str) -> Message:
 
 
 @parser
-def settings_in(body: Mapping[str, Any]) -> tuple[str, SettingsPlace, ChannelSettings]:
-    """Returns who submitted the settings modal, for which channel, and the settings."""
-    return _string(_object(body, "user"), "id"), *submitted_settings(_object(body, "view"))
+def settings_in(body: Mapping[str, Any]) -> tuple[str, SettingsPlace, ChannelSettings, tuple[str, ...]]:
+    """Returns who submitted the settings modal, for which channel, the settings, and the tools that ask again."""
+    view = _object(body, "view")
+    return _string(_object(body, "user"), "id"), *submitted_settings(view), revoked_tools(view)
 
 
 @parser

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bot import logs, settings
@@ -14,7 +15,7 @@ from bot.errors import SettingsError
 from bot.settings import Settings
 
 if TYPE_CHECKING:
-    from bot.core.tools import Pin
+    from bot.core.tools import AllowedTool, Pin
     from bot.mcp.definitions import ListedTool
     from bot.store import Stores
 
@@ -22,9 +23,10 @@ HELP = "list the tools of MCP servers, and agree to new and changed ones"
 DESCRIPTION = (
     "Connects to the servers in BOT_MCP_CONFIG and lists their tools. A tool that is new since a server's "
     "first list, or whose name, description or parameters have changed, is not offered to models until you agree: "
-    "typist mcp agree TOOL."
+    "typist mcp agree TOOL. It also lists the tools that admins always allow in a channel: their calls ask again after "
+    "typist mcp revoke TOOL."
 )
-LIST, AGREE = "list", "agree"
+LIST, AGREE, REVOKE = "list", "agree", "revoke"
 EXIT_DECLINED = 1
 WORKER = "mcp"
 """This process's name among the workers. It claims no jobs."""
@@ -52,8 +54,9 @@ class SeenTool:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what to do, and the tools to agree to."""
-    parser.add_argument("action", nargs="?", choices=[LIST, AGREE], default=LIST, help="default: list")
-    parser.add_argument("tools", nargs="*", metavar="TOOL", help="with agree: tools as the list names them, or srv__*")
+    parser.add_argument("action", nargs="?", choices=[LIST, AGREE, REVOKE], default=LIST, help="default: list")
+    tools = "with agree and revoke: tools as the list names them; with agree also srv__*"
+    parser.add_argument("tools", nargs="*", metavar="TOOL", help=tools)
     parser.add_argument("--yes", action="store_true", help="with agree: don't ask for confirmation")
 
 
@@ -63,9 +66,28 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     logs.set_up("error" if ours.log_level == "info" else ours.log_level, ours.log_format)
     if not ours.mcp.servers:
         raise SettingsError(["BOT_MCP_CONFIG is not set, so there are no MCP servers."])
-    if bool(options.tools) != (options.action == AGREE):
-        raise SettingsError(["Name the tools to agree to: typist mcp agree TOOL. `typist mcp` alone lists them."])
+    if bool(options.tools) != (options.action != LIST):
+        raise SettingsError(["Name the tools: typist mcp agree TOOL, or revoke TOOL. `typist mcp` alone lists them."])
+    if options.action == REVOKE:
+        return asyncio.run(_revoke(ours, options.tools))
     return asyncio.run(_run(ours, options.tools, yes=options.yes))
+
+
+async def _revoke(ours: Settings, names: Sequence[str]) -> int:
+    from bot.clock import SystemClock
+    from bot.store import Stores
+
+    stores = await Stores.open(ours.database_url, WORKER, SystemClock())
+    try:
+        allowed = {allowed.tool for allowed in await stores.approvals.allowed()}
+        if unknown := [name for name in names if name not in allowed]:
+            raise SettingsError([f"Not always allowed anywhere: {', '.join(unknown)}. `typist mcp` lists what is."])
+        for name in dict.fromkeys(names):
+            channels = await stores.approvals.revoke([name])
+            print(f"{name}: revoked in {channels} channel{'' if channels == 1 else 's'}. Its calls ask again.")
+    finally:
+        await stores.close()
+    return 0
 
 
 async def _run(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
@@ -78,6 +100,7 @@ async def _run(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
         seen, down = await _seen(ours, stores)
         if not names:
             _print_list(ours, seen, down)
+            _print_allowed(seen, await stores.approvals.allowed())
             return 0
         if unknown := [pattern for pattern in names if not _fitting(seen, pattern)]:
             why = "".join(f" {server} is down: {reason}." for server, reason in down.items())
@@ -129,6 +152,17 @@ def _print_list(ours: Settings, seen: Mapping[str, SeenTool], down: Mapping[str,
             "\nWhere these tools are offered, calls that may change something always ask, until you read and agree: "
             f"typist mcp agree {' '.join(unread)}"
         )
+
+
+def _print_allowed(seen: Mapping[str, SeenTool], allowed: "Sequence[AllowedTool]") -> None:
+    """Prints the tools that admins always allow: where, who said so, and whether it still has an effect."""
+    if allowed:
+        print("\nAlways allowed. To have their calls ask again: typist mcp revoke TOOL")
+    for one in allowed:
+        tool = seen.get(one.tool)
+        state = "" if tool and tool.listed.hash == one.definition_hash else ", for another definition than now"
+        since = datetime.fromtimestamp(one.at, UTC)
+        print(f"{one.channel_id:12} {one.tool} by {one.by or 'an erased admin'} on {since:%Y-%m-%d}{state}")
 
 
 def _fitting(seen: Mapping[str, SeenTool], pattern: str) -> list[str]:

@@ -166,7 +166,12 @@ PREVIOUS = "Previous"
 DELETE = "Delete"
 APPROVE = "Approve"
 DENY = "Deny"
-ALLOW_ALWAYS = "Always allow"
+ALLOW_ALWAYS = "Always allow here"
+ALLOW_ALWAYS_SCOPE = (
+    "In this channel or direct message, I'll run it for everyone without asking, until its definition changes. "
+    "I'll still ask if I've read more than the asker's words. "
+    "A Typist admin can revoke this in the settings here, or with typist mcp."
+)
 SHOW_ALL = "Show all"
 SHOW_JSON = "Show JSON"
 DETAILS = "Details"
@@ -184,9 +189,17 @@ ONLY_ASKER_DECIDES = "Only the person who asked, or a Typist admin, can approve 
 ONLY_MEMBERS_APPROVE = "Only members of this workspace can approve this. If you are one, please try again in a minute."
 ONLY_ADMIN_ALLOWS = "Only a Typist admin can always allow a tool."
 ALWAYS_ALLOWED = (
-    "Always allowed in this channel. I'll still ask if I've read more than the asker's words. "
+    "Always allowed here, until a Typist admin revokes it in the settings. "
+    "I'll still ask if I've read more than the asker's words. "
     "That includes tools that no admin has agreed to with `typist mcp agree`."
 )
+
+
+def allow_always(tool: str) -> str:
+    """Heads the question that ALLOW_ALWAYS_SCOPE explains."""
+    return f"Always allow {tool} here?"
+
+
 SHOW_ALL_FIRST = "This message doesn't show all arguments. Press Show all: you can approve the call there."
 NOTHING_TO_DECIDE = "There is nothing to approve or deny here anymore."
 
@@ -518,6 +531,10 @@ WEB_SEARCH_ON = "On"
 WEB_SEARCH_OFF = "Off"
 MCP_SERVERS_LABEL = "Tools"
 MCP_SERVERS_HINT = "MCP servers whose tools I may use here. Only Typist admins can change this."
+
+
+ALLOWED_TOOLS_LABEL = "Always allowed tools"
+ALLOWED_TOOLS_HINT = "Remove a tool, and I'll ask about its calls here again. Only Typist admins see this."
 
 
 def settings_apply_to(place: str) -> str:

@@ -69,6 +69,20 @@ class Claims:
 NO_CLAIMS = Claims()
 
 
+@dataclass(frozen=True, slots=True)
+class AllowedTool:
+    """A tool that an admin always allows in a channel."""
+
+    team_id: str
+    channel_id: str
+    tool: str
+    definition_hash: str
+    """Of the definition that it holds for."""
+    by: str
+    """The admin's id; "" once they are erased."""
+    at: float
+
+
 class CallOutcome(StrEnum):
     """Whether a call of a tool happened."""
 

@@ -1,6 +1,7 @@
 """Slash commands: answers them, saves channel settings, and opens the modal for questions about a message."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bot.core import texts
@@ -24,6 +25,7 @@ from bot.errors import RateLimited, Refused
 from bot.services.access_control import AccessControl
 from bot.services.quota import Quota
 from bot.slack.surfaces import Surfaces
+from bot.store.approvals import Approvals
 from bot.store.channel_settings import ChannelSettingsStore
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ class SlashCommands:
     """Answers commands and shortcuts. Each method but `tell` raises RateLimited, Refused and StoreError."""
 
     channel_settings: ChannelSettingsStore
+    approvals: Approvals
     surfaces: Surfaces
     access_control: AccessControl
     quota: Quota
@@ -63,8 +66,13 @@ class SlashCommands:
             return await self._response(invocation.channel_id, usage)
         return await self._response(invocation.channel_id, Help(typed.name, "" if subcommand == HELP else subcommand))
 
-    async def save(self, user_id: str, place: SettingsPlace, settings: ChannelSettings) -> dict[str, str]:
-        """Saves a channel's settings, or returns a sentence for each field that can't be saved, by SettingsField."""
+    async def save(
+        self, user_id: str, place: SettingsPlace, settings: ChannelSettings, revoked: Sequence[str]
+    ) -> dict[str, str]:
+        """Saves a channel's settings, or returns a sentence for each field that can't be saved, by SettingsField.
+
+        `revoked`: always allowed tools whose calls ask again from now on.
+        """
         if problems := channel_settings.problems(settings, self.defaults.models):
             return problems
         if not await self._may_change(user_id, place.channel_id):
@@ -73,6 +81,8 @@ class SlashCommands:
             # A server acts with the bot's credentials, so only an admin hands it to a channel.
             before = await self.channel_settings.read(self.me.team_id, place.channel_id)
             settings = replace(settings, mcp_servers=before.mcp_servers)
+        elif revoked:
+            await self.approvals.revoke(revoked, user_id, self.me.team_id, place.channel_id)
         await self.channel_settings.write(self.me.team_id, place.channel_id, settings, user_id)
         log.info("user %s changed the settings of channel %s", user_id, place.channel_id)
         await self.tell(place.response_url, await self._response(place.channel_id, texts.SETTINGS_SAVED))
@@ -100,8 +110,14 @@ class SlashCommands:
             return await self._response(invocation.channel_id, texts.NOT_YOUR_CHANNEL)
         settings = await self.channel_settings.read(self.me.team_id, invocation.channel_id)
         place = SettingsPlace(invocation.channel_id, invocation.response_url)
-        defaults = self.defaults if invocation.user_id in self.admins else replace(self.defaults, mcp_servers=())
-        await self.surfaces.open_settings_modal(invocation.trigger_id, place, settings, defaults, field)
+        if invocation.user_id in self.admins:
+            defaults = self.defaults
+            allowed = await self.approvals.allowed(self.me.team_id, invocation.channel_id)
+        else:
+            defaults = replace(self.defaults, mcp_servers=())
+            allowed = ()
+        tools = [allowed_tool.tool for allowed_tool in allowed]
+        await self.surfaces.open_settings_modal(invocation.trigger_id, place, settings, defaults, field, tools)
         return None
 
     async def _may_change(self, user_id: str, channel_id: str) -> bool:

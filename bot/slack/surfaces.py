@@ -1,7 +1,7 @@
 """Modals, App Home, responses to commands and buttons, and questions that the bot posts for people."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bot.core.app_home import HomeView
 from bot.core.conversation import ThreadKey
@@ -47,9 +47,11 @@ class Surfaces:
         settings: ChannelSettings,
         defaults: DefaultSettings,
         focus: SettingsField,
+        allowed_tools: Sequence[str],
     ) -> None:
-        """Shows a channel's settings, with the cursor in `focus`."""
-        await self._open_modal(trigger_id, modals.settings_modal(place, settings, defaults, focus))
+        """Shows a channel's settings, with the cursor in `focus`, and the always allowed tools that may be revoked."""
+        view = modals.settings_modal(place, settings, defaults, focus, allowed_tools)
+        await self._open_modal(trigger_id, view)
 
     async def open_question_modal(self, trigger_id: str, about: QuotedMessage, writer_id: str | None) -> None:
         """Asks a person what they want to know about a message, which `writer_id` wrote."""

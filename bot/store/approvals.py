@@ -4,7 +4,7 @@ Each operation locks the job's row before it reads the calls. A worker that give
 sees the decision, or the decision sees that the job waits.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Status
 from bot.core.outbox import OutboxKind
 from bot.core.tool_calls import CallState, Decision, RecordedCall
+from bot.core.tools import AllowedTool
 from bot.store import audit, outbox, recorded_steps
 from bot.store.database import reads, writes
 from bot.store.liveness.workers import WorkerOperations
@@ -27,6 +28,12 @@ RELEASED: dict[str, Any] = {
     "waits_until": None,
 }
 """The columns of a job that waits no longer; any other job keeps its status."""
+
+
+_ALLOWED = [
+    allowed_tools.c[name] for name in ("team_id", "channel_id", "tool", "definition_hash", "allowed_by", "allowed_at")
+]
+"""The columns of an AllowedTool."""
 
 
 class Approvals(WorkerOperations):
@@ -91,6 +98,36 @@ class Approvals(WorkerOperations):
         await put(connection, allowed_tools, {**channel, "tool": call.tool}, values)
         facts = {"tool": call.tool, "definition": call.definition_hash}
         await audit.setting_changed(connection, now, "always_allowed", facts, by=user_id, **channel)
+
+    @reads
+    async def allowed(
+        self, connection: AsyncConnection, team_id: str | None = None, channel_id: str | None = None
+    ) -> tuple[AllowedTool, ...]:
+        """Returns the tools that admins always allow: in a channel, or all of them."""
+        in_order = sa.select(*_ALLOWED).order_by(*_ALLOWED[:3])
+        rows = await connection.execute(in_order.where(*_in_channel(team_id, channel_id)))
+        return tuple(AllowedTool(*row) for row in rows)
+
+    @writes
+    async def revoke(
+        self,
+        connection: AsyncConnection,
+        tools: Collection[str],
+        by: str = "",
+        team_id: str | None = None,
+        channel_id: str | None = None,
+    ) -> int:
+        """Has calls of tools ask again, in a channel or in all; returns in how many they were always allowed.
+
+        `by` is the person who revokes, for the audit.
+        """
+        revoked = sa.delete(allowed_tools).where(allowed_tools.c.tool.in_(tools), *_in_channel(team_id, channel_id))
+        rows = (await connection.execute(revoked.returning(*_ALLOWED[:3]))).all()
+        for row in rows:
+            facts = {"tool": row.tool, "definition": ""}
+            channel = {"team_id": row.team_id, "channel_id": row.channel_id}
+            await audit.setting_changed(connection, self._now(), "always_allowed", facts, by=by, **channel)
+        return len(rows)
 
     @writes
     async def expire(self, connection: AsyncConnection) -> int:
@@ -169,6 +206,12 @@ async def _release(connection: AsyncConnection, job_id: int, version: int, user_
         asked_at = sa.case((jobs.c.user_id == user_id, now), else_=jobs.c.asked_at)
         released = sa.update(jobs).where(jobs.c.id == job_id, is_awaiting_approval())
         await connection.execute(released.values({**RELEASED, "asked_at": asked_at}))
+
+
+def _in_channel(team_id: str | None, channel_id: str | None) -> list[sa.ColumnElement[bool]]:
+    """Returns the conditions for a channel; none if it isn't named."""
+    wanted = ((allowed_tools.c.team_id, team_id), (allowed_tools.c.channel_id, channel_id))
+    return [column == value for column, value in wanted if value is not None]
 
 
 def _is_asked(job_id: int, version: int) -> sa.ColumnElement[bool]:

@@ -479,3 +479,17 @@ async def test_deleted_answer_keeps_no_text_of_its_steps(store: Stores) -> None:
 def test_reprs_show_no_arguments_and_no_results() -> None:
     call = replace(CALL, arguments={"text": "a secret"}, result="a secret")
     assert "secret" not in repr(Step(0, "a secret", ({"text": "a secret"},), "m", (call,)))
+
+
+async def test_revoked_tool_asks_again_where_it_was_revoked(store: Stores) -> None:
+    here, there = THREAD, replace(THREAD, channel_id="C2")
+    for thread in (here, there):
+        for tool in ("notes__add", "notes__drop"):
+            await store.approvals.allow_always(thread, replace(CALL, tool=tool), "U1")
+    assert await store.approvals.revoke(["notes__add", "notes__other"], "U1", "T1", here.channel_id) == 1
+    assert set(await store.recorded_calls.always_allowed(here)) == {"notes__drop"}
+    assert [allowed.tool for allowed in await store.approvals.allowed("T1", "C2")] == ["notes__add", "notes__drop"]
+    assert await store.approvals.revoke(["notes__drop"]) == 2
+    assert [(allowed.channel_id, allowed.tool, allowed.by) for allowed in await store.approvals.allowed()] == [
+        ("C2", "notes__add", "U1")
+    ]

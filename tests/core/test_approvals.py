@@ -108,7 +108,8 @@ def meant(shown: str) -> object:
 def test_fields_show_what_is_sent_and_hide_nothing(arguments: dict[str, object]) -> None:
     fields = fields_of(arguments)
     assert not any(UNSEEN.search(re.sub("[ \n]", "", field.name + field.value)) for field in fields)
-    assert {meant(field.name): meant(field.value) for field in fields} == json.loads(json.dumps(arguments))
+    names = [field.name if field.has_plain_name else json.loads(field.name) for field in fields]
+    assert dict(zip(names, (meant(field.value) for field in fields), strict=True)) == json.loads(json.dumps(arguments))
 
 
 @pytest.mark.parametrize(

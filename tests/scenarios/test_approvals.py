@@ -19,7 +19,7 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core import texts
-from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.inbound.channel_settings import ChannelSettings, SettingsField
 from bot.core.outbox import OUTBOX_HOLD_S
 from bot.core.reply.actions import ReplyAction
 from bot.core.tool_calls import APPROVAL_S
@@ -189,6 +189,28 @@ async def test_only_the_asker_or_an_admin_decides(stage: Stage, calls_made: Call
     await ended(stage, asked)
     await ended(stage, await stage.mention())
     assert calls_made() == 2, "the second call is always allowed"
+
+
+async def test_always_allowed_tool_is_listed_in_the_settings_and_asks_again_once_an_admin_removes_it(
+    stage: Stage, server: CalledServer, calls_made: Callable[[], int]
+) -> None:
+    tool_name = f"{server.config.name}__{server.tool}"
+    asked = await stage.mention()
+    await press(stage, await asking(stage, asked), ReplyAction.ALLOW_ALWAYS, "grace")
+    await ended(stage, asked)
+    ada, grace = stage.sandbox.client("ada"), stage.sandbox.client("grace")
+    await ada.command("general", "/typist model")
+    assert ada.modal is not None
+    assert SettingsField.ALLOWED_TOOLS not in str(ada.modal.blocks), "only admins revoke"
+    for kept, unasked in (([tool_name], True), ([], False)):
+        await grace.command("general", "/typist model")
+        assert await grace.submit({SettingsField.ALLOWED_TOOLS: kept}) == {}
+        asked = await stage.mention()
+        assert bool(await ended(stage, asked) if unasked else await asking(stage, asked))
+    assert calls_made() == 2
+    await grace.command("general", "/typist model")
+    assert grace.modal is not None
+    assert SettingsField.ALLOWED_TOOLS not in str(grace.modal.blocks), "none is left"
 
 
 async def test_forged_or_repeated_press_changes_nothing(stage: Stage, calls_made: Callable[[], int]) -> None:

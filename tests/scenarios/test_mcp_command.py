@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from bot.clock import SystemClock
+from bot.core.conversation import ThreadKey
+from bot.core.tool_calls import CallState, RecordedCall
 from bot.core.tools import Pin
+from bot.mcp.definitions import ListedTool
 from bot.store import Stores
+from tests.clocks import ManualClock
 from tests.forked import forked_command
 from tests.mcp.servers import RawServer, tool
 
@@ -114,9 +118,11 @@ async def test_agreed_tool_is_no_longer_listed_as_changed(tmp_path: Path, env: d
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["agree"], "Name the tools to agree to"),
-        (["list", "it__look"], "Name the tools to agree to"),
+        (["agree"], "Name the tools: typist mcp agree TOOL"),
+        (["list", "it__look"], "Name the tools: typist mcp agree TOOL"),
         (["agree", "it__drop", "--yes"], "No server lists it__drop. gone is down: its command was not found."),
+        (["revoke"], "Name the tools: typist mcp agree TOOL"),
+        (["revoke", "it__drop"], "Not always allowed anywhere: it__drop."),
         (["agree", "it__look"], "There is no terminal to confirm at. Use --yes"),
     ],
 )
@@ -127,6 +133,25 @@ async def test_nothing_is_agreed_to_if_the_arguments_are_unclear(
     assert (code, out) == (2, "")
     assert sentence in err
     assert await agreed(env) == {}
+
+
+async def test_always_allowed_tools_are_listed_and_revoked_in_all_channels(tmp_path: Path, env: dict[str, str]) -> None:
+    now = ListedTool("write", "Does it.", {"type": "object"}).hash
+    stores = await Stores.open(env["DATABASE_URL"], "w1", ManualClock())
+    for channel_id, definition_hash in (("C1", now), ("C2", "earlier")):
+        call = RecordedCall(0, 0, "", "it__write", {}, definition_hash, CallState.ASKED)
+        await stores.approvals.allow_always(ThreadKey("T1", channel_id, None), call, "U1")
+    await stores.close()
+    _, out, _ = await run(tmp_path, env=env)
+    assert out.splitlines()[-3:] == [
+        "Always allowed. To have their calls ask again: typist mcp revoke TOOL",
+        "C1           it__write by U1 on 2023-11-14",
+        "C2           it__write by U1 on 2023-11-14, for another definition than now",
+    ]
+    code, out, _ = await run(tmp_path, "revoke", "it__write", env=env)
+    assert (code, out) == (0, "it__write: revoked in 2 channels. Its calls ask again.\n")
+    _, out, _ = await run(tmp_path, env=env)
+    assert "Always allowed" not in out
 
 
 async def test_servers_are_needed(tmp_path: Path) -> None:

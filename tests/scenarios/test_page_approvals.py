@@ -14,7 +14,7 @@ from bot.mcp.config import McpSetup
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
 from tests.mcp.servers import RawServer, text_result, tool
-from tests.scenarios.conftest import running, says, settings_of
+from tests.scenarios.conftest import manifest, running, says, settings_of
 from tests.scenarios.tools import calls
 from tests.streams.server import VendorServer
 
@@ -46,7 +46,7 @@ async def view(visit: Visit, tmp_path: Path) -> AsyncIterator[ApprovalPage]:
     raw = RawServer(tmp_path / "raw.json")
     raw.script([CREATE, tool("search")], {"create": text_result("Created #212."), "search": text_result("None.")})
     mcp = McpSetup((raw.config("issues"),), in_direct_messages=("issues",))
-    async with Sandbox() as sandbox, VendorServer() as vendor:
+    async with Sandbox(manifest=manifest()) as sandbox, VendorServer() as vendor:
         vendor.script(calls("To the issues:", ("issues__create", ISSUE), ("issues__search", LONG)), says("Filed."))
         async with running(replace(settings_of(sandbox, vendor), mcp=mcp, admins=frozenset({"U0ADA"}))):
             page = await visit(sandbox.url, viewport={"width": 1280, "height": 1000})
@@ -57,7 +57,7 @@ async def view(visit: Visit, tmp_path: Path) -> AsyncIterator[ApprovalPage]:
 
 
 async def test_colleague_reads_what_would_be_done_by_whom_and_until_when(view: ApprovalPage) -> None:
-    await expect(view.button("Always allow")).to_have_count(1)
+    await expect(view.button(texts.ALLOW_ALWAYS)).to_have_count(1)
     headings = view.reply.locator("p").filter(has_text="Run ")
     assert await headings.all_inner_texts() == ["Run Create an issue? issues.create", "Run Search? issues.search"]
     await expect(view.reply.locator("blockquote").first).to_have_text("issues says: Creates an issue in acme/export.")
@@ -105,3 +105,28 @@ async def test_approval_goes_when_all_is_decided(view: ApprovalPage) -> None:
     details = view.page.locator("#main .message").filter(has_text=texts.TOOLS_USED)
     await expect(details).to_contain_text("issues.create: done, approved by ada")
     await expect(details).to_contain_text("issues.search: denied, by ada")
+
+
+async def test_always_allow_says_its_scope_and_asks_back_and_is_removed_in_the_settings(view: ApprovalPage) -> None:
+    page, dialog = view.page, view.page.get_by_role("dialog", name=texts.allow_always("issues.create"))
+    await view.button(texts.ALLOW_ALWAYS).click()
+    await expect(dialog).to_contain_text(texts.ALLOW_ALWAYS_SCOPE)
+    await dialog.get_by_role("button", name=texts.CANCEL).click()
+    await expect(view.button("Approve")).to_have_count(1)
+    await view.button(texts.ALLOW_ALWAYS).click()
+    await dialog.get_by_role("button", name=texts.ALLOW_ALWAYS).click()
+    await expect(page.locator("#main")).to_contain_text(texts.ALWAYS_ALLOWED.partition("`")[0])
+    await expect(view.reply).to_contain_text("Approved.")
+    await view.button("Deny").click()
+    await expect(view.reply).to_contain_text("openai/test · 1 tool")
+    settings = page.get_by_role("dialog", name=texts.SETTINGS_TITLE)
+    for is_listed in (True, False):
+        await page.locator("#main-box").fill("/typist model")
+        await page.locator("#main-box").press("Enter")
+        await expect(settings.get_by_role("button", name=texts.SAVE)).to_be_visible()
+        await expect(settings.get_by_text(texts.ALLOWED_TOOLS_LABEL)).to_have_count(int(is_listed))
+        if is_listed:
+            await settings.locator("summary").click()
+            await settings.get_by_role("checkbox", name="issues.create").uncheck()
+        await settings.get_by_role("button", name=texts.SAVE).click()
+        await expect(settings).to_be_hidden()

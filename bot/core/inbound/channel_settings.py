@@ -24,6 +24,7 @@ class SettingsField(StrEnum):
     NEW_POSTS = "new_posts"
     WEB_SEARCH = "web_search"
     MCP_SERVERS = "mcp_servers"
+    ALLOWED_TOOLS = "allowed_tools"
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,5 +114,10 @@ def _buttons(ask: Ask) -> list[Json]:
     if ask.is_cut:
         return [blockkit.button(ReplyAction.ARGUMENTS, texts.SHOW_ALL, ask.value, primary=True), deny, as_json]
     approve = blockkit.button(ReplyAction.APPROVE, texts.APPROVE, ask.value, primary=True)
-    always = blockkit.button(ReplyAction.ALLOW_ALWAYS, texts.ALLOW_ALWAYS, ask.value)
-    return [approve, deny, *([always] if ask.may_allow_always else []), as_json]
+    return [approve, deny, *([_always(ask)] if ask.may_allow_always else []), as_json]
+
+
+def _always(ask: Ask) -> Json:
+    scope = texts.allow_always(ask.tool), texts.ALLOW_ALWAYS_SCOPE
+    confirm = blockkit.confirm(*scope, yes=texts.ALLOW_ALWAYS, no=texts.CANCEL)
+    return blockkit.button(ReplyAction.ALLOW_ALWAYS, texts.ALLOW_ALWAYS, ask.value, confirm=confirm)

@@ -9,6 +9,7 @@ from typing import Any
 Json = dict[str, Any]
 
 OPTION_CHARS = 75
+CONFIRM_TITLE_CHARS = 100
 SECTION_CHARS = 3_000
 
 
@@ -114,10 +115,12 @@ def context_actions(buttons: Sequence[Json]) -> Json:
     return {"type": "context_actions", "elements": list(buttons)}
 
 
-def button(action_id: str, label: str, value: str = "", *, primary: bool = False) -> Json:
+def button(action_id: str, label: str, value: str = "", *, primary: bool = False, confirm: Json | None = None) -> Json:
     element: Json = {"type": "button", "action_id": action_id, "text": plain_text(label)}
     if value:
         element["value"] = value
+    if confirm:
+        element["confirm"] = confirm
     return {**element, "style": "primary"} if primary else element
 
 
@@ -126,9 +129,9 @@ def icon_button(action_id: str, icon: str, label: str, confirm: Json) -> Json:
 
 
 def confirm(title: str, text: str, *, yes: str, no: str) -> Json:
-    """A dialog that Slack shows before a button's action, which can't be undone."""
+    """A dialog that Slack shows before a button's action, which a person may regret."""
     return {
-        "title": plain_text(title),
+        "title": plain_text(title[:CONFIRM_TITLE_CHARS]),
         "text": plain_text(text),
         "confirm": plain_text(yes),
         "deny": plain_text(no),
@@ -182,6 +185,12 @@ def checkboxes(action_id: str, labels: Mapping[str, str], *, chosen: Collection[
     }
     initial = [option for value, option in options.items() if value in chosen]
     return {**element, "initial_options": initial} if initial else element
+
+
+def multi_static_select(action_id: str, labels: Mapping[str, str]) -> Json:
+    """A menu in which all options are chosen, so that people can remove some; `labels` by the options' values."""
+    options = list(_options(labels).values())
+    return {"type": "multi_static_select", "action_id": action_id, "options": options, "initial_options": options}
 
 
 def input_field(name: str, label: str, element: Json, *, hint: str = "", optional: bool) -> Json:

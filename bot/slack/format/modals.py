@@ -1,7 +1,7 @@
 """The modals as Block Kit, and the values that people submit. A field's block_id is its name."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from bot.core.inbound.engagement import Engagement
 from bot.core.message_question import QuotedMessage
 from bot.core.reply.approvals import ApprovalPlace, Ask
 from bot.core.reply.preview import beginning
+from bot.core.tools import label_of
 from bot.slack.format import approval_blocks
 from bot.slack.format.blockkit import (
     Json,
@@ -21,6 +22,7 @@ from bot.slack.format.blockkit import (
     modal,
     modal_to_read,
     mrkdwn,
+    multi_static_select,
     plain_text,
     radio_buttons,
     section,
@@ -38,15 +40,22 @@ DEFAULT = "default"
 _PLACEHOLDER_CHARS = 150
 _QUOTE_CHARS = 2_500
 _DISPLAYED_QUOTE_CHARS = 300
+MAX_REVOCABLE = 50
+"""Always allowed tools in the settings: more don't fit into a modal's text. `typist mcp` lists all."""
 _WEB_SEARCH_VALUES = {"on": None, "off": False}
 
 
 def settings_modal(
-    place: SettingsPlace, settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField
+    place: SettingsPlace,
+    settings: ChannelSettings,
+    defaults: DefaultSettings,
+    focus: SettingsField,
+    allowed_tools: Sequence[str] = (),
 ) -> Json:
     """Returns the modal with a channel's settings; `focus` is the field where the cursor is.
 
-    `defaults.mcp_servers` are those that the person may choose; without any, the modal has no such field.
+    `defaults.mcp_servers` are those that the person may choose, and `allowed_tools` the always allowed tools that they
+    may revoke; without any, the modal has no such field.
     """
     channel = texts.THIS_DIRECT_MESSAGE if is_direct(place.channel_id) else f"<#{place.channel_id}>"
     blocks = [
@@ -60,6 +69,8 @@ def settings_modal(
             blocks.append(_mcp_servers_field(settings, defaults, focus))
     if defaults.web_search:
         blocks.append(_web_search_field(settings, focus))
+    if allowed_tools:
+        blocks.append(_allowed_tools_field(allowed_tools))
     return modal(
         SETTINGS,
         texts.SETTINGS_TITLE,
@@ -170,8 +181,23 @@ def _mcp_servers_field(settings: ChannelSettings, defaults: DefaultSettings, foc
     return input_field(name, texts.MCP_SERVERS_LABEL, boxes, hint=texts.MCP_SERVERS_HINT, optional=True)
 
 
+def _allowed_tools_field(allowed_tools: Sequence[str]) -> Json:
+    name = SettingsField.ALLOWED_TOOLS
+    menu = multi_static_select(name, {tool: label_of(tool) for tool in allowed_tools[:MAX_REVOCABLE]})
+    return input_field(name, texts.ALLOWED_TOOLS_LABEL, menu, hint=texts.ALLOWED_TOOLS_HINT, optional=True)
+
+
+def revoked_tools(view: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the always allowed tools that a person has removed. One that the modal didn't list isn't removed."""
+    name = SettingsField.ALLOWED_TOOLS
+    fields = [block for block in view.get("blocks") or () if block.get("block_id") == name]
+    listed = [str(option["value"]) for block in fields for option in block["element"]["options"]]
+    kept = _checked(view, name)
+    return tuple(tool for tool in listed if tool not in kept)
+
+
 def _checked(view: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Returns the values of the boxes that are checked; none if the modal has no such field."""
+    """Returns the options of a field that are chosen; none if the modal has no such field."""
     elements = view["state"]["values"].get(name, {}).values()
     return tuple(str(option["value"]) for element in elements for option in element.get("selected_options") or ())
 

@@ -36,7 +36,7 @@ def submitted(view: Json, **changes: str | None) -> Json:
             state: dict[str, Any] = {"selected_option": {"value": value}}
             if element["type"] == "plain_text_input":
                 state = {"value": value}
-            elif element["type"] == "checkboxes":
+            elif element["type"] in ("checkboxes", "multi_static_select"):
                 state = {"selected_options": element.get("initial_options", [])}
             values[name] = {name: {"type": element["type"], **state}}
     return {"private_metadata": view["private_metadata"], "state": {"values": values}}
@@ -101,6 +101,17 @@ def test_modal_of_a_direct_message_has_no_servers() -> None:
     defaults = replace(DEFAULTS, mcp_servers=("time",))
     view = modals.settings_modal(DIRECT, ChannelSettings(), defaults, SettingsField.MODEL)
     assert SettingsField.MCP_SERVERS not in [block.get("block_id") for block in view["blocks"]]
+
+
+@pytest.mark.parametrize("tools", [["notes__add"], [f"notes__{number:058}" for number in range(120)]])
+def test_removed_tools_are_revoked_and_no_others(tools: list[str]) -> None:
+    view = modals.settings_modal(CHANNEL, ChannelSettings(), DEFAULTS, SettingsField.MODEL, tools)
+    check_view(view, "modal")
+    submission = {**submitted(view), "blocks": view["blocks"]}
+    assert modals.revoked_tools(submission) == ()
+    submission["state"]["values"][SettingsField.ALLOWED_TOOLS] = {"x": {"selected_options": []}}
+    assert modals.revoked_tools(submission) == tuple(tools[: modals.MAX_REVOCABLE])
+    assert modals.revoked_tools(submitted(view)) == (), "the modal didn't list any"
 
 
 @pytest.mark.parametrize("focus", [SettingsField.MODEL, SettingsField.SYSTEM_PROMPT, SettingsField.ENGAGEMENT])
