@@ -70,7 +70,7 @@ requirements:
 	$(PYTHON) -m venv --clear $(VENV)/requirements
 	$(VENV)/requirements/bin/python -m pip install --quiet --disable-pip-version-check uv
 	rm -f requirements.txt requirements-local.txt requirements-dev.txt
-	$(COMPILE) --extra mcp --extra sandbox --output-file requirements.txt pyproject.toml
+	$(COMPILE) --extra mcp --extra sandbox --extra telemetry --output-file requirements.txt pyproject.toml
 	$(COMPILE) --constraint requirements.txt $(PINNED_THERE) --extra local --output-file requirements-local.txt pyproject.toml
 	$(COMPILE) --constraint requirements.txt $(PINNED_THERE) --extra dev --extra bedrock --extra vertex --extra azure --output-file requirements-dev.txt pyproject.toml
 	rm -rf $(VENV)/requirements
@@ -94,5 +94,5 @@ $(VENV)/dev: $(VENV)/run requirements-dev.txt
 	@touch $@
 
 $(VENV)/mutants: $(VENV)/dev
-	$(PIP) --editable '.[sandbox,mcp,dev,mutants]'
+	$(PIP) --editable '.[sandbox,mcp,telemetry,dev,mutants]'
 	@touch $@

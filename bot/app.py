@@ -20,7 +20,7 @@ from bot.services.health import Probes, serving
 from bot.services.loops import kept_running
 from bot.services.toolbox import Tools
 from bot.settings import Settings
-from bot.wiring import Bot, WrapModels, built
+from bot.wiring import Bot, WrapModels, built, telemetry_of
 
 LAST_TASKS_S = 1.0
 """How long the other tasks get to end once live answers have ended or were handed over."""
@@ -59,9 +59,11 @@ async def run(
     """
     probes = Probes(stopping=shutdown.requested.is_set)
     async with AsyncExitStack() as stack:
+        telemetry = stack.enter_context(telemetry_of(settings))
         if settings.health_port is not None:
-            await stack.enter_async_context(serving(settings.health_host, settings.health_port, probes))
-        bot = await _built_unless_stopped(built(settings, probes, clock, wrap_models, tools), stack, shutdown.requested)
+            await stack.enter_async_context(serving(settings.health_host, settings.health_port, probes, telemetry))
+        building = built(settings, probes, clock, wrap_models, tools, telemetry)
+        bot = await _built_unless_stopped(building, stack, shutdown.requested)
         if bot is not None:
             await _run(bot, shutdown, ready)
 

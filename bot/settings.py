@@ -259,6 +259,8 @@ class Settings:
     drain_s: int = _setting("BOT_DRAIN_S", _whole(0, 3_600), 25)
     health_host: str = _setting("BOT_HEALTH_HOST", _address, "127.0.0.1")
     health_port: int | None = _setting("BOT_HEALTH_PORT", _whole(1, 65_535), None)
+    metrics: bool = _setting("BOT_METRICS", _on_off, False)
+    traces_url: str = _setting("BOT_TRACES_URL", _url)
     log_level: str = _setting("BOT_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info")
     log_format: str = _setting("BOT_LOG_FORMAT", _one_of("text", "json"), "text")
 
@@ -310,6 +312,7 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
     mcp = _mcp(values.get("mcp_config"), env, problems)
     settings = Settings(**values, vendors=_vendors(env, problems), mcp=mcp)
     problems += [*missing_access(settings), *_contradictions(settings), *_unmoderated(settings), *_unpriced(settings)]
+    problems += _untold(settings)
     if needs_slack:
         problems += _missing_tokens(env)
     if needs_model and not env.get("BOT_MODELS", "").strip() and not models_in_use(settings):
@@ -461,7 +464,7 @@ def in_force(settings: Settings) -> dict[str, str]:
 
 def _shown(variable: str, value: object) -> str:
     match value:
-        case str() if variable in ("DATABASE_URL", "BOT_SLACK_API_URL"):
+        case str() if variable in ("DATABASE_URL", "BOT_SLACK_API_URL", "BOT_TRACES_URL"):
             return _without_secrets(value)
         case str() if variable.endswith("_TOKEN"):
             return f"{value.partition('-')[0]}-{_MASK}"
@@ -558,6 +561,17 @@ def _unmoderated(settings: Settings) -> list[str]:
         "Responses API. Remove it from BOT_MODELS, or set BOT_MODERATION=score."
         for model in unmoderated_models(model_setup(settings))
     ]
+
+
+def _untold(settings: Settings) -> list[str]:
+    """Returns what is missing for metrics and traces."""
+    problems = []
+    if settings.metrics and settings.health_port is None:
+        problems.append("BOT_METRICS is on, and needs a port. Set BOT_HEALTH_PORT.")
+    variable = "BOT_METRICS" if settings.metrics else "BOT_TRACES_URL" if settings.traces_url else ""
+    if variable and importlib.util.find_spec("opentelemetry.sdk") is None:
+        problems.append(f"{variable} needs the extra telemetry. Install it: {install_command('telemetry')}")
+    return problems
 
 
 def _unpriced(settings: Settings) -> list[str]:

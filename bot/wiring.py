@@ -5,8 +5,8 @@ has what several services share. Each function below builds one service from it;
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -61,6 +61,7 @@ from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.socket import Sockets
 from bot.slack.workspace import Workspace
 from bot.store import Stores
+from bot.telemetry import OFF, Telemetry
 from handlers import app_home_and_pane, messages, reply_actions, slash_commands
 
 if TYPE_CHECKING:
@@ -101,20 +102,23 @@ class _Parts:
     access: AccessControl
     statuses: ThreadStatuses
     estimate: TokenEstimate
+    telemetry: Telemetry
 
 
 @asynccontextmanager
 async def built(
-    settings: Settings, probes: Probes, clock: Clock, wrap: WrapModels, tools: Tools | None
+    settings: Settings, probes: Probes, clock: Clock, wrap: WrapModels, tools: Tools | None, telemetry: Telemetry
 ) -> AsyncIterator[Bot]:
-    """Yields the bot, connected to its database and Slack's Web API only. Sets the probes of /readyz."""
+    """Yields the bot, connected to its database and Slack's Web API only. Sets the probes."""
     async with AsyncExitStack() as stack:
         # First, so that it closes last: by then, the processes that the bot's end has told to end are gone.
         mcp_servers = await stack.enter_async_context(_mcp_servers(settings, clock))
         session = await stack.enter_async_context(new_session())
         bot_token = bot_credential(clock)
         app_token = app_credential(clock)
-        client = SlackClient(settings.slack_bot_token, settings.slack_api_url, session, bot_token.call_refused)
+        client = SlackClient(
+            settings.slack_bot_token, settings.slack_api_url, session, bot_token.call_refused, telemetry
+        )
         probes.problem = lambda: bot_token.problem or app_token.problem
         probes.token_refused = lambda: bot_token.refused
         installation = await bot_token.insist(client.installation)
@@ -126,21 +130,35 @@ async def built(
             settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user, prices, settings.caps
         )
         stack.push_async_callback(stores.close)
-        parts = _parts(settings, stores.clock, me, client, stores, prices, lambda: bot_token.refused)
+        parts = _parts(settings, stores.clock, me, client, stores, prices, lambda: bot_token.refused, telemetry)
         toolbox = _toolbox(parts, tools or _mcp_tools(settings, mcp_servers, stores))
-        models = wrap(await stack.enter_async_context(open_models(model_setup(settings))))
+        models = wrap(await stack.enter_async_context(open_models(model_setup(settings), telemetry)))
         answering = _answering(parts, models, toolbox)
         worker = _worker(parts, answering)
         bolt = _bolt(settings, me)
         shortcut = _listen(bolt, parts, answering, worker)
-        app_web = SlackClient(settings.slack_app_token, settings.slack_api_url, session)
+        app_web = SlackClient(settings.slack_app_token, settings.slack_api_url, session, telemetry=telemetry)
         sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token, clock)
         probes.problem = lambda: bot_token.problem or app_token.problem or sockets.problem()
         probes.database = stores.database.ping
         probes.connections = sockets.up
         probes.live = lambda: worker.live
+        probes.waiting = stores.queue.count_waiting
         watch: Loop = partial(bot_token.watch, client.identity)
         yield Bot(me, worker, sockets, shortcut, (*_loops(parts, worker, shortcut, client), watch), mcp_servers)
+
+
+@contextmanager
+def telemetry_of(settings: Settings) -> Iterator[Telemetry]:
+    """Yields what records metrics and traces, if they are on."""
+    if not (settings.metrics or settings.traces_url):
+        yield OFF
+        return
+    # Only now: it imports OpenTelemetry's SDK.
+    from bot.telemetry_sdk import opened
+
+    with opened(with_metrics=settings.metrics, traces_url=settings.traces_url) as telemetry:
+        yield telemetry
 
 
 @asynccontextmanager
@@ -171,6 +189,7 @@ def _parts(
     stores: Stores,
     prices: ModelPrices,
     token_refused: Callable[[], bool],
+    telemetry: Telemetry,
 ) -> _Parts:
     lease = Lease()
     workspace = Workspace(
@@ -182,6 +201,7 @@ def _parts(
         clock=clock,
         edit_budget=settings.edit_budget,
         carrier=CarrierSetting(settings.carrier),
+        telemetry=telemetry,
     )
     access = AccessControl(
         access_rules_of(settings),
@@ -194,7 +214,9 @@ def _parts(
     statuses = ThreadStatuses(workspace.pane, stores.queue, clock, me.team_id)
     client.posted = statuses.posted
     estimate = TokenEstimate(models_in_use(settings))
-    return _Parts(settings, clock, me, token_refused, stores, prices, lease, workspace, access, statuses, estimate)
+    return _Parts(
+        settings, clock, me, token_refused, stores, prices, lease, workspace, access, statuses, estimate, telemetry
+    )
 
 
 def _toolbox(parts: _Parts, tools: Tools | None) -> Tools | None:
@@ -232,11 +254,11 @@ def _answering(parts: _Parts, models: Models, tools: Tools | None) -> Answering:
         clock=parts.clock,
         me=parts.me,
         estimate=parts.estimate,
-        metrics=metrics.logged,
+        metrics=partial(metrics.report, parts.telemetry),
         access_control=parts.access,
         participants=stores.participants,
         token_refused=parts.token_refused,
-        tool_calls=ToolCalls(tools, stores.recorded_calls, workspace.users, parts.clock),
+        tool_calls=ToolCalls(tools, stores.recorded_calls, workspace.users, parts.clock, parts.telemetry),
         max_steps=settings.max_steps,
         results_tokens=room_for_results(settings.history_tokens),
         admins=settings.admins,
@@ -261,6 +283,7 @@ def _worker(parts: _Parts, answering: Answering) -> Worker:
         allows=parts.access.allows,
         queued=answering.pane.queued,
         token_refused=parts.token_refused,
+        telemetry=parts.telemetry,
     )
 
 

@@ -97,6 +97,10 @@ PROBLEMS = {
         {"BOT_DENY_CHANNELS": "#general"},
         ["list of channel IDs such as C0123ABCD", "'#general' isn't one"],
     ),
+    "metrics without a port": (
+        {"BOT_METRICS": "on"},
+        ["BOT_METRICS is on, and needs a port. Set BOT_HEALTH_PORT."],
+    ),
     "a person both allowed and denied": (
         {"BOT_ALLOW_USERS": "U0ADA,U0ALAN", "BOT_DENY_USERS": "U0ADA"},
         ["BOT_ALLOW_USERS and BOT_DENY_USERS both contain U0ADA. Remove it"],
@@ -368,3 +372,18 @@ def test_command_for_an_extra_installs_its_packages_and_never_typist_again(extra
     declared = tomllib.loads(EXAMPLE.with_name("pyproject.toml").read_text())["project"]["optional-dependencies"][extra]
     assert [program, verb] == ["pip", "install"]
     assert {Requirement(package) for package in packages} == {Requirement(package) for package in declared}
+
+
+@pytest.mark.parametrize(
+    "env", [{"BOT_METRICS": "on", "BOT_HEALTH_PORT": "8080"}, {"BOT_TRACES_URL": "http://127.0.0.1:4318/v1/traces"}]
+)
+def test_metrics_and_traces_need_their_extra(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings.read(env)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=rf"{next(iter(env))} needs the extra telemetry. Install it: pip install "):
+        settings.read(env)
+
+
+def test_address_of_traces_is_shown_without_its_password() -> None:
+    ours = settings.read({"BOT_TRACES_URL": "https://user:secret@collector.example/v1/traces"})
+    assert settings.in_force(ours) == {"BOT_TRACES_URL": "https://***@collector.example/v1/traces"}

@@ -74,6 +74,8 @@ def connection() -> dict[str, Any]:
     return {
         # The SDK would wait for any Retry-After, however long. retry.py retries instead.
         "max_retries": 0,
+        # Typist measures requests itself, and vendors are not to get the id of a trace.
+        "open_telemetry": {"traces": False, "propagation": False},
         "timeout": TIMEOUT,
         "http_client": DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls()),
     }

@@ -19,10 +19,12 @@ from bot.core.stream import THINKING_TOKENS
 from bot.providers.fallback import Fallback
 from bot.providers.hosts import is_azure, speaks_responses, speaks_responses_api
 from bot.providers.lookup import Lookup
+from bot.providers.measured import Measured
 from bot.providers.model_setup import ModelSetup, Moderation, RequestOptions, VendorSettings
-from bot.providers.models import Vendor
+from bot.providers.models import Provider, Vendor
 from bot.providers.retry import Retry
 from bot.providers.stall import Stall, silence_s
+from bot.telemetry import OFF, Telemetry
 
 CLOSE_WITHIN_S = 0.5
 ENTRA = "a managed identity, a service principal or az login"
@@ -217,7 +219,7 @@ VENDORS: Mapping[str, VendorEntry] = {
 
 
 @asynccontextmanager
-async def open_models(setup: ModelSetup) -> AsyncIterator[Fallback]:
+async def open_models(setup: ModelSetup, telemetry: Telemetry = OFF) -> AsyncIterator[Fallback]:
     """Yields the models in use, each with retry and stall detection, and the next one as its fallback."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
@@ -233,7 +235,10 @@ async def open_models(setup: ModelSetup) -> AsyncIterator[Fallback]:
                 options = replace(setup.options, moderation=moderation)
                 vendors[vendor] = VENDORS[vendor].connect(settings, options)
                 stack.push_async_callback(_close, vendors[vendor])
-            providers.append(Stall(Retry(vendors[vendor].model(name), clock), stall_timeout_s))
+            provider: Provider = vendors[vendor].model(name)
+            if telemetry.is_on:
+                provider = Measured(provider, telemetry, clock)
+            providers.append(Stall(Retry(provider, clock), stall_timeout_s))
         yield Fallback(providers)
 
 

@@ -53,6 +53,7 @@ from bot.core import texts, trust
 from bot.core.answer import Answer, StepUnderWay
 from bot.core.carriers import may_be_streamed
 from bot.core.conversation import Job, Prompt
+from bot.core.freshness import Freshness
 from bot.core.inbound.mentions import without_address
 from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity
@@ -432,13 +433,19 @@ class Answering:
         """Records an end that Slack shows, reports its metrics, and warns the asker about a quota that runs out."""
         end = attempt.answer.end
         if await self._record(attempt, reply, reply.for_outbox) and end is not None:
-            total_s = self.clock.monotonic() - attempt.claimed_at
-            times = Times(waited_s(attempt.job, self.clock.now() - total_s), total_s, attempt.first_token_s)
-            used = attempt.used.plus(end.usage, self._cost_usd(end))
-            whole = replace(end, usage=used.usage) if end.usage else end
-            self.metrics(JobLife.of(attempt.job, whole, times, used.usd, reply.calls))
+            self._report(attempt, end, reply)
             if end.usage is not None:
                 self.quota.warn(attempt.job.question)
+
+    def _report(self, attempt: AnswerAttempt, end: End, reply: LiveReply | None) -> None:
+        """Reports the metrics of an attempt that ended its job."""
+        total_s = self.clock.monotonic() - attempt.claimed_at
+        times = Times(waited_s(attempt.job, self.clock.now() - total_s), total_s, attempt.first_token_s)
+        used = attempt.used.plus(end.usage, self._cost_usd(end))
+        whole = replace(end, usage=used.usage) if end.usage else end
+        is_shown = reply is not None and not (reply.gone or reply.unshown)
+        freshness = reply.freshness if reply is not None and is_shown else Freshness()
+        self.metrics(JobLife.of(attempt.job, whole, times, used.usd, reply.calls if reply else 0, freshness))
 
     def _cost_usd(self, end: End) -> float | None:
         return self.prices.cost_usd(end.model, end.usage, self.clock.now()) if end.model and end.usage else None
@@ -446,10 +453,11 @@ class Answering:
     async def _end_with_internal_error(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
         """Ends the job on record after an unexpected error, and has the outbox show that."""
         shown = reply.shown if reply else NOTHING_SHOWN
-        attempt.close(End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR), shown)
+        end = attempt.close(End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR), shown)
         if reply is not None:
             await reply.leave()
-        await self._record(attempt, reply, OutboxKind.SHOW_END)
+        if await self._record(attempt, reply, OutboxKind.SHOW_END):
+            self._report(attempt, end, reply)
 
     async def _record(
         self, attempt: AnswerAttempt, reply: LiveReply | None, for_outbox: OutboxKind | None = None

@@ -1,14 +1,15 @@
-"""Health: serves GET /healthz and GET /readyz, and asks another process on this machine whether it is ready.
+"""Health: serves GET /healthz, /readyz and /metrics, and asks another process on this machine whether it is ready.
 
 /healthz answers as long as the event loop runs; a process that doesn't answer is to be restarted. /readyz says whether
 new questions are answered: a restart repairs neither Slack nor the database, so it is for alerts and deployments.
+/metrics is for Prometheus, if BOT_METRICS is on.
 """
 
 import asyncio
 import http.client
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,15 @@ from bot.errors import SettingsError, TypistError
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from bot.telemetry import Gauges, Telemetry
+
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only what BOT_HEALTH_HOST may say
 """Where a process on the same machine asks, by an address that stands for all of them."""
 STOPPING = "Typist is shutting down."
 DATABASE_TIMEOUT_S = 3.0
 ASK_TIMEOUT_S = 5.0
+SCRAPE_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus' text format."""
 MAX_BYTES = 10_000
 """More than Typist's own response ever has."""
 
@@ -35,14 +40,20 @@ async def _none_up() -> int:
     return 0
 
 
+async def _not_counted() -> int:
+    raise TypistError("Typist is starting: the database is not open yet.")
+
+
 @dataclass(slots=True)
 class Probes:
-    """The probes behind /readyz. The app sets each when it is ready; the defaults say that Typist is starting."""
+    """The probes behind /readyz and /metrics. The app sets each when it is ready; by default, Typist is starting."""
 
     database: Callable[[], Awaitable[None]] = _not_open
     """Checks the database. Raises TypistError if it doesn't answer."""
     connections: Callable[[], Awaitable[int]] = _none_up
     """How many connections to Slack are up and last."""
+    waiting: Callable[[], Awaitable[int]] = _not_counted
+    """How many questions wait for a worker. Raises TypistError if the database doesn't answer."""
     live: Callable[[], int] = lambda: 0
     """How many answers are under way."""
     problem: Callable[[], str] = lambda: ""
@@ -91,9 +102,23 @@ async def _database(probe: Callable[[], Awaitable[None]]) -> str:
     return "ok"
 
 
+async def _gauges(probes: Probes) -> "Gauges":
+    """Returns what /metrics says of this moment; what the database doesn't say in time is not known."""
+    from bot.telemetry import Gauges
+
+    waiting = None
+    with suppress(TimeoutError, TypistError):
+        async with asyncio.timeout(DATABASE_TIMEOUT_S):
+            waiting = await probes.waiting()
+    return Gauges(probes.live(), waiting, await probes.connections())
+
+
 @asynccontextmanager
-async def serving(host: str, port: int, probes: Probes) -> AsyncIterator[int]:
-    """Serves both paths while the context lasts; yields the port. Raises SettingsError if it can't listen there."""
+async def serving(host: str, port: int, probes: Probes, telemetry: "Telemetry | None" = None) -> AsyncIterator[int]:
+    """Serves all paths while the context lasts; yields the port. Raises SettingsError if it can't listen there.
+
+    /metrics is served if `telemetry` has anything to scrape.
+    """
     # Imported here, because neither a bot without the port nor `typist health` needs aiohttp's server.
     from aiohttp import web
 
@@ -105,9 +130,17 @@ async def serving(host: str, port: int, probes: Probes) -> AsyncIterator[int]:
         body = {name: value for name, value in asdict(health).items() if name != "problem" or value}
         return web.json_response(body, status=200 if health.ok else 503)
 
+    async def metrics(_: web.Request) -> web.Response:
+        assert telemetry is not None
+        assert telemetry.scrape is not None
+        telemetry.gauges = await _gauges(probes)
+        return web.Response(body=telemetry.scrape(), headers={"Content-Type": SCRAPE_TYPE})
+
     app = web.Application()
     app.router.add_get("/healthz", alive)
     app.router.add_get("/readyz", ready)
+    if telemetry is not None and telemetry.scrape is not None:
+        app.router.add_get("/metrics", metrics)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
     await runner.setup()
     try:

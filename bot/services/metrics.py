@@ -1,14 +1,16 @@
-"""Metrics: ids, times and counts of each attempt that ended, for the log. They never contain text."""
+"""Metrics: ids, times and counts of each attempt that ended, for the log and telemetry. They never contain text."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bot.core.conversation import Job, ThreadKey
+from bot.core.freshness import Freshness
 from bot.core.job import End
 from bot.core.stream import Usage
 from bot.errors import EndReason
 from bot.logs import fields
+from bot.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +43,12 @@ class JobLife:
     """The vendor's charge; None if the tokens or the model's price are unknown."""
     calls: int
     """Calls to Slack that showed the attempt: posts, edits, and starts, appends and stops of streams."""
+    freshness: Freshness
 
     @classmethod
-    def of(cls, job: Job, end: End, times: Times, cost_usd: float | None, calls: int) -> "JobLife":
+    def of(
+        cls, job: Job, end: End, times: Times, cost_usd: float | None, calls: int, freshness: Freshness
+    ) -> "JobLife":
         """Returns the life of an attempt that ended its job."""
         return cls(
             job_id=job.id,
@@ -56,6 +61,7 @@ class JobLife:
             times=times,
             cost_usd=cost_usd,
             calls=calls,
+            freshness=freshness,
         )
 
 
@@ -73,23 +79,35 @@ Metrics = Callable[[JobLife], None]
 """Called with each attempt that ended, on the event loop: it must not block."""
 
 
-def logged(life: JobLife) -> None:
-    """Writes one line to the log. Unknown values are left out."""
-    usage, times = life.usage, life.times
-    values = {
+def report(telemetry: Telemetry, life: JobLife) -> None:
+    """Writes one line to the log, and records the same in telemetry."""
+    log.info("attempt ended", extra=fields(_values(life)))
+    telemetry.answer_ended(life.end_reason, life.model, life.cost_usd, life.calls, life.freshness)
+
+
+def _values(life: JobLife) -> Mapping[str, object]:
+    """Returns what the log says of a life; None: not known."""
+    usage, times, freshness = life.usage, life.times, life.freshness
+    return {
         "thread": str(life.thread),
         "question": life.question_ts,
         "attempt": life.attempt,
         "end": life.end_reason.value,
         "model": life.model,
         "waited_s": round(times.waited_s, 2),
-        "first_token_s": None if times.first_token_s is None else round(times.first_token_s, 2),
+        "first_token_s": _rounded(times.first_token_s, 2),
+        "first_word_delay_s": _rounded(freshness.first_word_delay_s, 2),
+        "staleness_s": _rounded(freshness.staleness_s, 2),
+        "final_lag_s": _rounded(freshness.final_lag_s, 2),
         "total_s": round(times.total_s, 2),
         "input_tokens": usage and usage.input_tokens,
         "output_tokens": usage and usage.output_tokens,
         "cached_input_tokens": usage and usage.cached_input_tokens,
         "web_searches": (usage and usage.web_searches) or None,
-        "cost_usd": None if life.cost_usd is None else round(life.cost_usd, 6),
+        "cost_usd": _rounded(life.cost_usd, 6),
         "calls": life.calls,
     }
-    log.info("attempt ended", extra=fields(values))
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

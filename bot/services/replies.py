@@ -6,6 +6,7 @@ from typing import Protocol
 from bot.core.answer import Answer
 from bot.core.assistant_pane import Sign
 from bot.core.conversation import Job, RecordedMessage
+from bot.core.freshness import Freshness
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import Ask
@@ -28,6 +29,11 @@ class LiveReply(Protocol):
     @property
     def calls(self) -> int:
         """How many calls Slack took to show the reply: posts, edits, and those of streams."""
+        ...
+
+    @property
+    def freshness(self) -> Freshness:
+        """How far what Slack shows is behind what the model has written."""
         ...
 
     @property

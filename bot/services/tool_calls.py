@@ -36,6 +36,7 @@ from bot.services.insisting import insist
 from bot.services.toolbox import Tools
 from bot.slack.users import Users
 from bot.store.recorded_calls import RecordedCalls
+from bot.telemetry import OFF, Telemetry
 
 CALL_TIMEOUT_S = 60.0
 ANSWER_WITHIN_S = CALL_TIMEOUT_S + 5.0
@@ -84,6 +85,7 @@ class ToolCalls:
     records: RecordedCalls
     users: Users
     clock: Clock
+    telemetry: Telemetry = OFF
 
     async def offer(self, job: Job) -> Offer:
         """Returns the tools that the question's channel and asker may use."""
@@ -187,10 +189,11 @@ class ToolCalls:
         assert self.tools is not None
         log.info("calling %s", call.tool)
         try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                return await self.tools.call(
-                    job.question, call.tool, call.definition_hash, call.arguments, timeout_s=CALL_TIMEOUT_S
-                )
+            with self.telemetry.tool_call(call.tool):
+                async with asyncio.timeout(ANSWER_WITHIN_S):
+                    return await self.tools.call(
+                        job.question, call.tool, call.definition_hash, call.arguments, timeout_s=CALL_TIMEOUT_S
+                    )
         except TimeoutError:
             log.warning("%s did not answer in time", call.tool)
             return CallResult(CallOutcome.UNKNOWN, "The tool did not answer in time.", is_error=True)

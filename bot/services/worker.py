@@ -51,6 +51,7 @@ from bot.services.answer_attempt import AnswerAttempt, Cancellation, Phase
 from bot.services.replies import Replies
 from bot.store.queue.producers import QuestionQueue
 from bot.store.queue.worker import WorkerQueue
+from bot.telemetry import OFF, Telemetry
 
 HEARTBEAT_S = 1.0
 BEAT_TIMEOUT_S = 2.0
@@ -98,6 +99,7 @@ class Worker:
     allows: Callable[[Question], Awaitable[bool]]
     queued: Callable[[ThreadKey], None]
     token_refused: Callable[[], bool]
+    telemetry: Telemetry = OFF
     _live: dict[int, tuple[AnswerAttempt, asyncio.Task[None]]] = field(default_factory=dict, init=False)
     _placeholders: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -222,7 +224,8 @@ class Worker:
         try:
             if earlier is not None:
                 await asyncio.wait((earlier,))
-            await self.answer(attempt)
+            with self.telemetry.attempt(attempt.job):
+                await self.answer(attempt)
         except Exception as error:
             log.error("attempt failed: %s", trace_of(error))
         finally:

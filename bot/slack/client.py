@@ -22,6 +22,7 @@ from bot.core.surrogates import paired_json
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.manifest import AGENT_SCOPE
 from bot.slack.refusals import RATE_LIMITED, error_name, reason_of
+from bot.telemetry import OFF, Telemetry
 
 CALL_TIMEOUT_S = 15
 DEFAULT_RETRY_AFTER_S = 30.0
@@ -84,11 +85,13 @@ class SlackClient:
         api_url: str,
         session: aiohttp.ClientSession,
         token_refused: Callable[[Refused], None] = lambda _: None,
+        telemetry: Telemetry = OFF,
     ) -> None:
         self.token = token
         self.api_url = api_url
         self.session = session
         self._token_refused = token_refused
+        self._telemetry = telemetry
         self.posted: Callable[[str, str], None] = lambda channel_id, thread_ts: None
         # No retry handlers: a retried post could appear twice, so each caller decides by its retry policy.
         self.sdk_client = AsyncWebClient(
@@ -146,16 +149,17 @@ class SlackClient:
     async def _answer(self, method: str, arguments: dict[str, Any]) -> AsyncSlackResponse:
         # As a form: the one encoding that every method takes.
         form = _form(arguments)
-        try:
-            response = await self.sdk_client.api_call(method, data=form)
-        except SlackApiError as error:
-            raise _refused(method, error) from error
-        except Exception as error:
-            # The SDK takes a body that is a text or a list for a dict, so an AttributeError is among them.
-            raise Refused(method, type(error).__name__, Refusal.TRANSIENT) from error
-        if not isinstance(response.data, dict):
-            raise Refused(method, NO_OBJECT, Refusal.TRANSIENT)
-        return response
+        with self._telemetry.slack_call(method):
+            try:
+                response = await self.sdk_client.api_call(method, data=form)
+            except SlackApiError as error:
+                raise _refused(method, error) from error
+            except Exception as error:
+                # The SDK takes a body that is a text or a list for a dict, so an AttributeError is among them.
+                raise Refused(method, type(error).__name__, Refusal.TRANSIENT) from error
+            if not isinstance(response.data, dict):
+                raise Refused(method, NO_OBJECT, Refusal.TRANSIENT)
+            return response
 
     async def respond(self, response_url: str, message: Mapping[str, Any]) -> None:
         """Answers a command, a shortcut or a press by its response_url, which needs no token."""

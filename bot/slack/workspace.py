@@ -26,6 +26,7 @@ from bot.slack.thread_poster import ThreadPoster
 from bot.slack.users import Users
 from bot.store.queue.worker import WorkerQueue
 from bot.store.rate_ledger import RateLedger
+from bot.telemetry import OFF, Telemetry
 
 
 class Workspace:
@@ -45,13 +46,14 @@ class Workspace:
         clock: Clock,
         edit_budget: int = CALLS_PER_MINUTE[REPLIES],
         carrier: CarrierSetting = CarrierSetting.EDIT,
+        telemetry: Telemetry = OFF,
     ) -> None:
         self.budget = RateBudget(ledger, clock, edit_budget)
         paced = PacedClient(client, self.budget, clock)
         posted = PostedReplies(paced, identity.user_id)
         threads = ThreadPoster(paced)
         transport = MessageTransport(client, paced, posted)
-        self.scheduler = EditScheduler(transport, self.budget, lease, clock, records, carrier)
+        self.scheduler = EditScheduler(transport, self.budget, lease, clock, records, carrier, telemetry)
         self.users = Users(paced, identity.team_id)
         self.history = History(paced, identity.bot_id)
         self.files = Files(client)

@@ -49,6 +49,13 @@ class TestEnqueue:
         assert taken == Enqueued(job.id, needs_placeholder=False)
         assert job == Job(job.id, question, attempts=1)
 
+    async def test_waiting_questions_are_counted_over_all_teams(self, store: Stores) -> None:
+        for place in (ThreadKey("T1", "C1", None), ThreadKey("T2", "C1", None), ThreadKey("T2", "C2", None)):
+            await store.queue.enqueue(f"Ev {place}", asked(1, place))
+        assert await store.queue.count_waiting() == 3
+        assert len(await store.worker_queue.claim(1)) == 1
+        assert await store.queue.count_waiting() == 2
+
     async def test_event_is_taken_once(self, store: Stores) -> None:
         assert await store.queue.enqueue("Ev1", asked(1))
         assert await store.queue.enqueue("Ev1", asked(1)) is None

@@ -10,6 +10,7 @@ from bot.core.reply.reply import Reply
 from bot.errors import Refusal, Refused
 from bot.slack.replies.scheduled_reply import ScheduledReply
 from bot.slack.replies.transport import METHODS
+from tests.clocks import ManualClock
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class SimulatedScheduler:
 
     def __post_init__(self) -> None:
         self.delivery = UnreliableDelivery(self.reply, self.slack)
-        self.scheduled = ScheduledReply(self.reply, self.delivery)
+        self.scheduled = ScheduledReply(self.reply, self.delivery, ManualClock())
 
     def step(self) -> bool:
         """Sends the next call at its time; returns False if there is none."""
@@ -138,4 +139,4 @@ class SimulatedScheduler:
             if error.reason.may_pass and not self.scheduled.failed(error, self.now):
                 self.scheduled.give_up()
         else:
-            self.scheduled.succeeded()
+            self.scheduled.succeeded(call, self.now)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from bot.core.answer import Answer
 from bot.core.assistant_pane import Sign
 from bot.core.conversation import File, Job, Message, MessageRole, Prompt, Question, RecordedMessage, ThreadKey
+from bot.core.freshness import Freshness
 from bot.core.inbound.files import OpenedFile, Unread
 from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity
@@ -95,6 +96,7 @@ class MemoryReply:
     shown: Shown = field(default_factory=Shown)
     messages: tuple[RecordedMessage, ...] = PAGES
     calls: int = 3
+    freshness: Freshness = field(default_factory=Freshness)
     gone: bool = False
     unshown: bool = False
     for_outbox: OutboxKind | None = None

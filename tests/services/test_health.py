@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import NoReturn
 
 import aiohttp
 import pytest
@@ -10,18 +11,20 @@ from bot import __version__
 from bot.errors import SettingsError, StoreError
 from bot.services import health
 from bot.services.health import Probes, serving
+from bot.telemetry_sdk import opened
 from tests.services.probes import WELL, none
 
 LOCAL = "127.0.0.1"
 DOWN = "The database can't be used: no route."
 
 
-async def refuses() -> None:
+async def refuses() -> NoReturn:
     raise StoreError(DOWN)
 
 
-async def hangs() -> None:
+async def hangs() -> NoReturn:
     await asyncio.Event().wait()
+    raise AssertionError("nothing sets the event")
 
 
 async def get(path: str, probes: Probes) -> tuple[int, dict[str, object]]:
@@ -65,6 +68,36 @@ async def test_process_that_is_not_ready_reports_the_problem(
     status, body = await get("/readyz", probes)
     assert status == 503
     assert body == {**body, "ok": False, **fields}
+
+
+async def scrape(probes: Probes) -> str:
+    """Returns what /metrics says."""
+    with opened(with_metrics=True, traces_url="") as telemetry:
+        async with (
+            serving("127.0.0.1", 0, probes, telemetry) as port,
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{port}/metrics") as response,
+        ):
+            assert response.content_type == "text/plain"
+            return await response.text()
+
+
+async def counted() -> int:
+    return 4
+
+
+async def test_scrape_reads_the_state_of_the_process() -> None:
+    text = await scrape(replace(WELL, waiting=counted))
+    for line in ("typist_answers_live 7.0", "typist_jobs_waiting 4.0", "typist_slack_connections 2.0"):
+        assert f"{line}\n" in text
+
+
+async def test_scrape_leaves_out_what_the_database_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "DATABASE_TIMEOUT_S", 0.05)
+    for waiting in (refuses, hangs):
+        text = await scrape(replace(WELL, waiting=waiting))
+        assert "typist_answers_live 7.0\n" in text
+        assert "typist_jobs_waiting " not in text
 
 
 async def test_no_other_path_is_served() -> None:

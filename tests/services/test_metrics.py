@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.freshness import Freshness
 from bot.core.job import End
 from bot.core.stream import Usage
 from bot.errors import EndReason
-from bot.services.metrics import JobLife, Times, logged, waited_s
+from bot.services.metrics import JobLife, Times, report, waited_s
+from bot.telemetry import OFF
 
 QUESTION = Question(ThreadKey("T1", "C1", "1.000100"), "2.000200", "U1", "a private question")
 JOB = Job(7, QUESTION, attempts=2)
@@ -17,15 +19,24 @@ DONE = End(EndReason.WHOLE, "a private notice", model="openai/gpt-6-luna", usage
 TIMES = Times(waited_s=0.031, total_s=12.345, first_token_s=0.789)
 
 
-def life(end: End = DONE, times: Times = TIMES, cost_usd: float | None = 0.000164) -> JobLife:
-    return JobLife.of(JOB, end, times, cost_usd, calls=9)
+FRESHNESS = Freshness()
+FRESHNESS.wrote(5, 10.0)
+FRESHNESS.ends(10.6)
+FRESHNESS.shows(5, 10.8)
+FRESHNESS.shows_end(10.8)
+
+
+def life(
+    end: End = DONE, times: Times = TIMES, cost_usd: float | None = 0.000164, freshness: Freshness = FRESHNESS
+) -> JobLife:
+    return JobLife.of(JOB, end, times, cost_usd, 9, freshness)
 
 
 def fields_of(life: JobLife, caplog: pytest.LogCaptureFixture) -> dict[str, object]:
     """Returns the fields of the one record that the log has of a life."""
     caplog.clear()
     with caplog.at_level(logging.INFO, "bot.services.metrics"):
-        logged(life)
+        report(OFF, life)
     [record] = caplog.records
     assert record.getMessage() == "attempt ended"
     return dict(getattr(record, "fields", {}))
@@ -40,6 +51,9 @@ def test_ended_attempt_is_one_record_with_fields(caplog: pytest.LogCaptureFixtur
         "model": "openai/gpt-6-luna",
         "waited_s": 0.03,
         "first_token_s": 0.79,
+        "first_word_delay_s": 0.8,
+        "staleness_s": 0.4,
+        "final_lag_s": 0.2,
         "total_s": 12.35,
         "input_tokens": 1000,
         "output_tokens": 200,
@@ -60,7 +74,7 @@ def test_wait_is_that_of_the_attempt_and_not_the_questions_age(attempts: int, ve
 
 
 def test_unknown_values_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    fields = fields_of(life(End(EndReason.CUT), Times(waited_s=0, total_s=1), None), caplog)
+    fields = fields_of(life(End(EndReason.CUT), Times(waited_s=0, total_s=1), None, Freshness()), caplog)
     assert set(fields) == {"thread", "question", "attempt", "end", "waited_s", "total_s", "calls"}
 
 

@@ -8,13 +8,15 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from bot.clock import Clock
 from bot.core.answer import Answer
 from bot.core.conversation import RecordedMessage
+from bot.core.freshness import Freshness
 from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import Ask
 from bot.core.reply.life import Turn
-from bot.core.reply.messages import Call, Shown
+from bot.core.reply.messages import Begin, Call, Change, Delete, Shown
 from bot.core.reply.reply import Reply
 from bot.errors import RateLimited, Refused, trace_of
 from bot.logs import of_job
@@ -35,6 +37,7 @@ class ScheduledReply:
 
     reply: Reply
     delivery: ReplyDelivery
+    clock: Clock
     answer: Answer | None = None
     """The answer's text; None while the question is queued."""
     changed: Callable[["ScheduledReply"], None] = lambda live: None
@@ -49,6 +52,8 @@ class ScheduledReply:
     """Whether the reply may have a next call."""
     in_flight: bool = False
     opened_at: float = -math.inf
+    asked_at: float | None = None
+    """When the question was asked, in seconds since the epoch; None once people see a sign of the reply."""
     last_sent: float = -math.inf
     not_before: float = -math.inf
     """The retry policy's next try."""
@@ -59,6 +64,7 @@ class ScheduledReply:
     failures: Failures = NO_FAILURES
     calls: int = 0
     """The number of calls that Slack did."""
+    freshness: Freshness = field(default_factory=Freshness)
     may_stream: bool = False
     """Whether another carrier than edits may have the reply's pages."""
     all_shown: asyncio.Event = field(default_factory=asyncio.Event)
@@ -87,6 +93,7 @@ class ScheduledReply:
         return self.reply.recorded
 
     def append(self, delta: str) -> None:
+        self.freshness.wrote(len(delta), self.clock.monotonic())
         # Text needs a message of its own, so it ends the wait for a pane's status: the loop may sleep until then. Nor
         # does it wait for a Stop button.
         is_asleep = self.placeholder_not_before > -math.inf or self.reply.next_stop_button() is not None
@@ -113,6 +120,7 @@ class ScheduledReply:
     async def finish(self, end: End) -> None:
         # The end waits for no status, and for no next try.
         self.placeholder_not_before = self.not_before = -math.inf
+        self.freshness.ends(self.clock.monotonic())
         self._laid_out(lambda: self.reply.finish(end))
         self.touch()
         await self.done.wait()
@@ -137,10 +145,16 @@ class ScheduledReply:
         filled = self._laid_out(lambda: self.reply.filled(call))
         if filled is None:
             self.not_before = now + HELD_BACK_S
+        else:
+            self.freshness.leaves()
         return filled
 
-    def succeeded(self) -> None:
+    def succeeded(self, call: Call, now: float) -> None:
         """Records that Slack did a call."""
+        if isinstance(call, Begin | Change) and call.view is not None:
+            self.freshness.shows(call.view.end_chars, now)
+        if not isinstance(call, Delete):
+            self.freshness.shows_end(now)
         self.final_waits_since = math.inf
         self.failures = NO_FAILURES
         self.calls += 1

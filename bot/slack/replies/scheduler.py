@@ -63,6 +63,7 @@ from bot.slack.replies.streams import chosen_carrier
 from bot.slack.replies.transport import METHODS, ReplyTransport
 from bot.slack.retry_policy import REPLY_CALLS
 from bot.store.queue.worker import WorkerQueue
+from bot.telemetry import OFF, Telemetry
 
 MAX_IN_FLIGHT = 12
 """The most calls of one method at once."""
@@ -116,7 +117,9 @@ class EditScheduler:
         clock: Clock,
         records: WorkerQueue,
         carrier: CarrierSetting = CarrierSetting.EDIT,
+        telemetry: Telemetry = OFF,
     ) -> None:
+        self._telemetry = telemetry
         self._carrier = carrier
         self._transport = transport
         self._budget = budget
@@ -145,6 +148,9 @@ class EditScheduler:
         reply = Reply(job, shown, has_stop=has_stop)
         reply.append(answer.text)
         live = self._schedule(reply, answer, until)
+        live.freshness.chars = len(answer.text)
+        if not shown.page_ts and sign is not Sign.SEEN:
+            live.asked_at = _asked_at(job)
         delay_s = -math.inf if shown.page_ts else self._placeholder_delay_s(live, sign)
         live.placeholder_not_before = self._clock.monotonic() + delay_s
         self._budget.opened(live, posts_first_words=delay_s > 0)
@@ -175,7 +181,10 @@ class EditScheduler:
         self._queued_since = {thread: at for thread, at in self._queued_since.items() if at > now - QUEUED_WITHIN_S}
         self._queued_since[job.question.thread] = now
         reply = Reply(job, Shown(job.page_ts, outdated=True), queued=True)
-        await self._schedule(reply, None, until).done.wait()
+        live = self._schedule(reply, None, until)
+        if not job.page_ts:
+            live.asked_at = _asked_at(job)
+        await live.done.wait()
 
     def abandon(self, job_id: int) -> None:
         """Sends nothing more for a job's reply: another process has the job now."""
@@ -213,7 +222,9 @@ class EditScheduler:
 
     def _schedule(self, reply: Reply, answer: Answer | None, until: float) -> ScheduledReply:
         delivery = self._transport.delivery(reply)
-        live = ScheduledReply(reply, delivery, answer, self.touch, recorded=reply.job.messages, until=until)
+        live = ScheduledReply(
+            reply, delivery, self._clock, answer, self.touch, recorded=reply.job.messages, until=until
+        )
         live.opened_at = self._clock.monotonic()
         self._live.append(live)
         self.touch(live)
@@ -389,7 +400,8 @@ class EditScheduler:
                 async with asyncio.timeout(CALL_TIMEOUT_S):
                     await live.delivery.send(call, lambda: self._may_send(live))
                 is_lost = False
-                live.succeeded()
+                live.succeeded(call, self._clock.monotonic())
+                self._note_first_message(live)
                 return True
         except RateLimited as error:
             is_lost = False
@@ -416,6 +428,12 @@ class EditScheduler:
             else:
                 self._budget.withdrawn(method, channel_id)
         return False
+
+    def _note_first_message(self, live: ScheduledReply) -> None:
+        """Records how long the question had no reply, once it has one."""
+        if live.asked_at is not None and live.reply.page_ts:
+            self._telemetry.placeholder_shown(max(0.0, self._clock.now() - live.asked_at))
+            live.asked_at = None
 
     def _may_send(self, live: ScheduledReply) -> bool:
         """Whether the job is still this process's; checked last, right before a call leaves."""
@@ -501,3 +519,8 @@ class EditScheduler:
         if live.answer is not None:
             self._budget.closed(live)
         live.done.set()
+
+
+def _asked_at(job: Job) -> float:
+    """Returns when somebody asked for the answer, in seconds since the epoch: by Slack's clock for a question."""
+    return job.asked_at if job.version else float(job.question.ts)

@@ -83,6 +83,12 @@ class QuestionQueue(WorkerOperations):
         places = tuple(thread for thread in queued if thread not in running)
         return QueuedThreads(places, frozenset(running), frozenset(waiting))
 
+    @reads
+    async def count_waiting(self, connection: AsyncConnection) -> int:
+        """Returns how many jobs wait for a worker, of all workspaces."""
+        count = await connection.scalar(sa.select(sa.func.count()).select_from(jobs).where(is_queued()))
+        return int(count or 0)
+
     @writes
     async def request_stop(self, connection: AsyncConnection, job_id: int) -> bool:
         """Asks the job's worker to stop; ends a job that was never begun. Returns False if the job has ended."""

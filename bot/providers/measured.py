@@ -1,0 +1,39 @@
+"""Measures the requests to a model: their times, tokens and failures, and a span for each (bot/telemetry.py).
+
+It stands inside the retry, so each request of a retry or fallback counts.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from bot.clock import Clock
+from bot.core.conversation import Prompt
+from bot.core.stream import StreamEvent
+from bot.errors import EndReason, ProviderError
+from bot.providers.models import Provider
+from bot.telemetry import Telemetry
+
+
+class Measured:
+    """A model whose requests are measured."""
+
+    def __init__(self, provider: Provider, telemetry: Telemetry, clock: Clock) -> None:
+        self.model = provider.model
+        self._provider = provider
+        self._telemetry = telemetry
+        self._clock = clock
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+        """Yields the events of a request."""
+        request = self._telemetry.model_request(self.model, self._clock.monotonic())
+        failure: EndReason | None = None
+        try:
+            async with aclosing(self._provider.stream(prompt)) as events:
+                async for event in events:
+                    request.received(event, self._clock.monotonic())
+                    yield event
+        except ProviderError as error:
+            failure = error.reason
+            raise
+        finally:
+            request.ended(failure, self._clock.monotonic())

@@ -1,0 +1,238 @@
+"""What Typist measures, by OpenTelemetry's API: metrics and spans. Without a provider, all of it does nothing.
+
+Nothing is registered globally. Providers are passed in (telemetry_sdk.py), so libraries' own instrumentation stays off.
+The current span is kept here, too: MCP's SDK would send the id of OpenTelemetry's current span to each server.
+
+No label and no attribute holds text, a person or a channel. Labels have few values: a method of Slack's, a model of
+BOT_MODELS, its vendor, an end reason. Spans name their job, as log lines do.
+
+Names with `gen_ai.` follow OpenTelemetry's conventions for models. docs/metrics.md lists all metrics as Prometheus
+shows them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from opentelemetry.context import Context
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, NoOpMeter, Observation
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, Tracer, set_span_in_context
+
+from bot.core.conversation import Job
+from bot.core.freshness import Freshness
+from bot.core.stream import Completion, StreamEvent, Usage
+from bot.errors import EndReason, RateLimited, Refused
+
+DELAYS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0)
+"""The objectives of docs/metrics.md are among them."""
+DURATIONS_S = tuple(0.01 * 2**power for power in range(14))
+TOKENS = tuple(float(4**power) for power in range(14))
+ERROR_TYPE = "error.type"
+METHOD = "slack.method"
+_current: ContextVar[Span] = ContextVar("span", default=INVALID_SPAN)
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """The state of a process; None: not known."""
+
+    live: int | None = None
+    """Answers under way."""
+    waiting: int | None = None
+    """Questions that wait for a worker, of all processes."""
+    connections: int | None = None
+    """Connections to Slack that are up and last."""
+
+
+class Telemetry:
+    """Records what happens in one process.
+
+    `scrape` returns all metrics in Prometheus' text format; None if nothing is to be scraped. `gauges` is set before.
+    """
+
+    def __init__(
+        self, meter: Meter | None = None, tracer: Tracer | None = None, scrape: Callable[[], bytes] | None = None
+    ) -> None:
+        self.is_on = meter is not None or tracer is not None
+        self.scrape = scrape
+        self.gauges = Gauges()
+        self._tracer = tracer
+        meter = meter or NoOpMeter("typist")
+
+        def seconds(name: str, what: str, buckets: tuple[float, ...] = DELAYS_S) -> Histogram:
+            return meter.create_histogram(name, "s", what, explicit_bucket_boundaries_advisory=buckets)
+
+        self._placeholder_delay = seconds("typist.placeholder.delay", "From a question to the reply's first message.")
+        self._first_word_delay = seconds(
+            "typist.first_word.delay", "From the model's first word to the first one that Slack shows."
+        )
+        self._staleness = seconds(
+            "typist.staleness", "Mean age of the oldest word that an answer's reader can't see yet, by answer."
+        )
+        self._final_lag = seconds("typist.final.lag", "From an answer's end to the last call that shows it.")
+        self._answers = meter.create_counter("typist.answers", description="Answers that ended, however they did.")
+        self._failures = meter.create_counter("typist.failures", description="Answers that failed.")
+        self._edits = meter.create_counter("typist.edits", description="Calls that showed answers.")
+        self._cost = meter.create_counter("typist.cost", "usd", "The vendors' charges for answers.")
+        self._slack_calls = meter.create_counter("typist.slack.calls", description="Calls of Slack's Web API.")
+        self._rate_limited = meter.create_counter("typist.slack.rate_limited", description="Calls answered with 429.")
+        self.durations = seconds("gen_ai.client.operation.duration", "Requests to models.", DURATIONS_S)
+        self.first_chunks = seconds(
+            "gen_ai.client.operation.time_to_first_chunk", "From a request to its first event.", DURATIONS_S
+        )
+        self.tokens = meter.create_histogram(
+            "gen_ai.client.token.usage",
+            "{token}",
+            "Tokens of requests as vendors report them.",
+            explicit_bucket_boundaries_advisory=TOKENS,
+        )
+
+        def gauge(name: str, what: str, read: Callable[[Gauges], int | None]) -> None:
+            def observe(_: CallbackOptions) -> Iterable[Observation]:
+                value = read(self.gauges)
+                return () if value is None else (Observation(value),)
+
+            meter.create_observable_gauge(name, [observe], description=what)
+
+        # From 0 on: rate() doesn't see a first increase.
+        self._answers.add(0)
+        for reason in EndReason:
+            if reason.is_failure:
+                self._failures.add(0, {"reason": reason.value})
+        gauge("typist.answers.live", "Answers under way in this process.", lambda gauges: gauges.live)
+        gauge("typist.jobs.waiting", "Questions of all processes that wait.", lambda gauges: gauges.waiting)
+        gauge("typist.slack.connections", "Connections to Slack.", lambda gauges: gauges.connections)
+
+    def placeholder_shown(self, delay_s: float) -> None:
+        """Records how long a question had no visible reply."""
+        self._placeholder_delay.record(delay_s)
+
+    def answer_ended(
+        self, reason: EndReason, model: str | None, cost_usd: float | None, calls: int, freshness: Freshness
+    ) -> None:
+        """Records an answer that ended, and how in its span. `calls`: those that showed it."""
+        self._answers.add(1)
+        if reason.is_failure:
+            self._failures.add(1, {"reason": reason.value})
+        self._edits.add(calls)
+        if model is not None and cost_usd is not None:
+            self._cost.add(cost_usd, _of_model(model))
+        for histogram, delay_s in (
+            (self._first_word_delay, freshness.first_word_delay_s),
+            (self._staleness, freshness.staleness_s),
+            (self._final_lag, freshness.final_lag_s),
+        ):
+            if delay_s is not None:
+                histogram.record(delay_s)
+        span = _current.get()
+        span.set_attribute("typist.end", reason.value)
+        if reason.is_failure:
+            span.set_status(StatusCode.ERROR)
+
+    @contextmanager
+    def attempt(self, job: Job) -> Iterator[None]:
+        """Makes the current span that of an attempt at a job."""
+        ids = {"typist.job": job.id, "typist.attempt": job.attempts, "typist.version": job.version}
+        with self._span("answer", SpanKind.CONSUMER, ids):
+            yield
+
+    @contextmanager
+    def tool_call(self, tool: str) -> Iterator[None]:
+        """Makes the current span that of a call of a tool."""
+        attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool}
+        with self._span(f"execute_tool {tool}", SpanKind.CLIENT, attributes):
+            yield
+
+    @contextmanager
+    def slack_call(self, method: str) -> Iterator[None]:
+        """Records a call of Slack's Web API, and how it failed."""
+        labels = {METHOD: method}
+        failure = ""
+        with self._span(method, SpanKind.CLIENT, labels) as span:
+            try:
+                yield
+            except RateLimited:
+                failure = "rate_limited"
+                raise
+            except Refused as error:
+                failure = error.reason.name.lower()
+                raise
+            finally:
+                if failure:
+                    _failed(span, failure)
+                self._slack_calls.add(1, labels | ({ERROR_TYPE: failure} if failure else {}))
+                self._rate_limited.add(int(failure == "rate_limited"), labels)
+
+    def model_request(self, model: str, now: float) -> "ModelRequest":
+        """Begins to record a request to a model. `now` is by the monotonic clock."""
+        labels = _of_model(model)
+        name = f"chat {labels['gen_ai.request.model']}"
+        # Not the current span: a generator that is closed late would leave another task's context.
+        span = INVALID_SPAN if self._tracer is None else self._begin(self._tracer, name, SpanKind.CLIENT, labels)
+        return ModelRequest(self, labels, span, now)
+
+    @contextmanager
+    def _span(self, name: str, kind: SpanKind, attributes: Mapping[str, str | int]) -> Iterator[Span]:
+        if self._tracer is None:
+            yield INVALID_SPAN
+            return
+        span = self._begin(self._tracer, name, kind, attributes)
+        token = _current.set(span)
+        try:
+            yield span
+        finally:
+            _current.reset(token)
+            span.end()
+
+    def _begin(self, tracer: Tracer, name: str, kind: SpanKind, attributes: Mapping[str, str | int]) -> Span:
+        within = set_span_in_context(_current.get(), Context())
+        return tracer.start_span(name, within, kind, attributes)
+
+
+OFF = Telemetry()
+"""Records nothing."""
+
+
+@dataclass
+class ModelRequest:
+    """One request to a model. Times are by the monotonic clock."""
+
+    telemetry: Telemetry
+    labels: Mapping[str, str]
+    span: Span
+    began_at: float
+    has_begun: bool = False
+    """Whether an event came."""
+
+    def received(self, event: StreamEvent, now: float) -> None:
+        """Notes an event of the model's stream."""
+        if not self.has_begun:
+            self.has_begun = True
+            self.telemetry.first_chunks.record(now - self.began_at, self.labels)
+        if isinstance(event, Completion) and event.usage is not None:
+            self._used(event.usage)
+
+    def _used(self, usage: Usage) -> None:
+        for kind, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens)):
+            self.telemetry.tokens.record(tokens, {**self.labels, "gen_ai.token.type": kind})
+            self.span.set_attribute(f"gen_ai.usage.{kind}_tokens", tokens)
+
+    def ended(self, failure: EndReason | None, now: float) -> None:
+        """Notes the end. `failure`: why the request failed; None if it didn't, or if nobody waits for it anymore."""
+        labels = self.labels
+        if failure is not None:
+            _failed(self.span, failure.value)
+            labels = {**labels, ERROR_TYPE: failure.value}
+        self.telemetry.durations.record(now - self.began_at, labels)
+        self.span.end()
+
+
+def _of_model(model: str) -> dict[str, str]:
+    vendor, _, name = model.partition("/")
+    return {"gen_ai.operation.name": "chat", "gen_ai.provider.name": vendor, "gen_ai.request.model": name}
+
+
+def _failed(span: Span, failure: str) -> None:
+    span.set_attribute(ERROR_TYPE, failure)
+    span.set_status(StatusCode.ERROR)

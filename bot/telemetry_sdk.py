@@ -1,0 +1,59 @@
+"""OpenTelemetry's SDK behind telemetry.py, imported only if it is on: metrics for GET /metrics, spans by OTLP/HTTP.
+
+The SDK also reads variables of its own: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_HEADERS,
+OTEL_TRACES_SAMPLER and others. A collector that doesn't answer costs spans, and nothing else: they leave in a thread,
+from a bounded queue.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from threading import Thread
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import Meter
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
+from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Tracer
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+
+from bot import __version__
+from bot.telemetry import Telemetry
+
+NAME = "typist"
+LAST_SPANS_S = 0.3
+"""How long the last spans may take to leave when the process ends."""
+
+
+@contextmanager
+def opened(*, with_metrics: bool, traces_url: str) -> Iterator[Telemetry]:
+    """Yields what records metrics, spans or both. `traces_url`: where spans are sent; "": nowhere."""
+    own = Resource({SERVICE_NAME: NAME, SERVICE_VERSION: __version__})
+    resource = own.merge(OTELResourceDetector().detect())
+    registry = CollectorRegistry()
+    with ExitStack() as stack:
+        meter = stack.enter_context(_meter(registry, resource)) if with_metrics else None
+        tracer = stack.enter_context(_tracer(traces_url, resource)) if traces_url else None
+        yield Telemetry(meter, tracer, (lambda: generate_latest(registry)) if with_metrics else None)
+
+
+@contextmanager
+def _meter(registry: CollectorRegistry, resource: Resource) -> Iterator[Meter]:
+    ProcessCollector(registry=registry)
+    reader = PrometheusMetricReader(registry=registry, scope_info_enabled=False)
+    provider = MeterProvider([reader], resource, AlwaysOffExemplarFilter(), shutdown_on_exit=False)
+    yield provider.get_meter(NAME, __version__)
+    provider.shutdown()
+
+
+@contextmanager
+def _tracer(url: str, resource: Resource) -> Iterator[Tracer]:
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(url)))
+    yield provider.get_tracer(NAME, __version__)
+    # In a thread that the process doesn't wait for: without a collector, it would take many seconds.
+    last_spans = Thread(target=provider.shutdown, daemon=True)
+    last_spans.start()
+    last_spans.join(LAST_SPANS_S)
