@@ -1,0 +1,136 @@
+"""The image, as its Dockerfile builds it: run in a read-only root, as its user, with the sandbox as Slack."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.server import Sandbox, find_port
+from tests.processes import output, wait_for_line
+from tests.scenarios.conftest import Stage, connected
+from tests.streams.server import VendorServer
+
+IMAGE = "localhost/typist-test"
+RUN = """
+set -e
+mount --bind "$ROOT" "$ROOT"
+for folder in dev proc; do mount --rbind "/$folder" "$ROOT/$folder"; done
+mount --bind "$DATA" "$ROOT/data"
+mount -o remount,bind,ro "$ROOT"
+exec chroot --userspec="$CHROOT_USER" "$ROOT" env --ignore-environment --chdir="$FOLDER" "$@"
+"""
+
+
+def buildah(*arguments: str) -> str:
+    return subprocess.run(("buildah", *arguments), check=True, capture_output=True, text=True).stdout.strip()
+
+
+def is_built() -> bool:
+    if shutil.which("buildah") is None or os.geteuid() != 0:
+        return False
+    return subprocess.run(("buildah", "inspect", IMAGE), check=False, capture_output=True).returncode == 0
+
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not is_built(), reason="needs root, buildah, and the image that .ci/image builds"),
+]
+
+
+@dataclass(frozen=True)
+class Container:
+    """The image's files, mounted here, and its configuration."""
+
+    root: Path
+    data: Path
+    config: Mapping[str, Any]
+
+    @asynccontextmanager
+    async def running(
+        self, *command: str, env: Mapping[str, str] | None = None
+    ) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Runs a command with the image's user, folder and environment; its root is read-only but for /data."""
+        variables = [*self.config["Env"], *(f"{name}={value}" for name, value in (env or {}).items())]
+        process = await asyncio.create_subprocess_exec(
+            *("unshare", "--mount", "--propagation", "private", "sh", "-c", RUN, "sh", *variables, *command),
+            env={
+                "PATH": os.environ["PATH"],
+                "ROOT": str(self.root),
+                "DATA": str(self.data),
+                "CHROOT_USER": self.config["User"],
+                "FOLDER": self.config["WorkingDir"],
+            },
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.communicate()
+
+    async def output(self, *command: str, env: Mapping[str, str] | None = None) -> tuple[int | None, str, str]:
+        async with self.running(*command, env=env) as process:
+            out, err = await output(process)
+        return process.returncode, out, err
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Iterator[Container]:
+    config = json.loads(buildah("inspect", "--type", "image", IMAGE))["Docker"]["config"]
+    user = int(config["User"].partition(":")[0])
+    tmp_path.joinpath("data").mkdir()
+    os.chown(tmp_path / "data", user, user)
+    name = buildah("from", "--pull-never", IMAGE)
+    try:
+        yield Container(Path(buildah("mount", name)), tmp_path / "data", config)
+    finally:
+        buildah("rm", name)
+
+
+async def test_image_answers_as_a_number_in_a_read_only_root(
+    container: Container, sandbox: Sandbox, vendor: VendorServer
+) -> None:
+    stage = Stage(sandbox, vendor)
+    # Here, the init isn't the first process.
+    env = {**connected(sandbox, vendor), "BOT_HEALTH_PORT": str(find_port(24_000)), "TINI_SUBREAPER": "1"}
+    command = (*container.config["Entrypoint"], *container.config["Cmd"])
+    async with container.running(*command, env=env) as process:
+        await wait_for_line(process.stdout, "is connected to Slack")
+        assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
+        assert (container.data / "typist.db").stat().st_uid == 10001
+        code, out, _ = await container.output(*container.config["Healthcheck"]["Test"][1:], env=env)
+        assert (code, json.loads(out)["ok"]) == (0, True)
+        process.send_signal(signal.SIGTERM)
+        _, err = await output(process)
+        assert process.returncode == 0, err
+
+
+async def test_nothing_but_data_can_be_written(container: Container) -> None:
+    for path, succeeds in (("/app/bot/x", False), ("/venv/x", False), ("/tmp/x", False), ("/data/x", True)):
+        code, _, err = await container.output("touch", path)
+        assert (code == 0) == succeeds, (path, err)
+
+
+async def test_sbom_lists_exactly_what_is_installed(container: Container) -> None:
+    listing = "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions()))"
+    _, out, err = await container.output("python", "-c", listing)
+    assert err == ""
+    components = json.loads((container.root / "app/sbom.cdx.json").read_text())["components"]
+    listed = {f"{component['name']}=={component['version']}" for component in components}
+    assert {name.lower().replace("_", "-") for name in out.split()} == listed
+
+
+async def test_image_has_the_code_and_nothing_else_of_the_repository(container: Container) -> None:
+    files = {path.name for path in (container.root / "app").iterdir()}
+    assert files == {"bot", "handlers", "deploy", "requirements.txt", "sbom.cdx.json"}
