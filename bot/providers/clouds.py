@@ -10,7 +10,6 @@ No cloud tells for free which models it serves to whom. So `typist check` sends 
 looks at the identity and the model before it refuses that, and a refused request costs nothing.
 """
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from functools import partial
 
 from bot.core.conversation import Prompt
 from bot.errors import EndReason, ProviderError
+from bot.providers import cloud_identity
 from bot.providers.failures import RequestAttempt, error_response, is_without_identity
 from bot.providers.lookup import Lookup, LookupOutcome
 from bot.providers.model_setup import RequestOptions, VendorSettings
@@ -25,9 +25,6 @@ from bot.providers.models import Vendor
 from bot.providers.optional_parameters import WEB, OptionalParameter
 from bot.providers.vendor_model import Api, VendorModel
 
-ENTRA_SCOPE = "https://ai.azure.com/.default"
-TOKEN_WITHIN_S = 20.0
-"""The longest wait for a token of Entra, whose library would try for minutes."""
 _ABOUT_THE_QUESTION = re.compile(r"4(?:00|22)\b.*(?:messages|input|prompt)", re.IGNORECASE | re.DOTALL)
 # Streaming is a permission of its own at Amazon Bedrock.
 _SMALLEST = RequestOptions(streaming=True, max_output_tokens=16)
@@ -89,10 +86,13 @@ def _bedrock(settings: VendorSettings, options: RequestOptions) -> _Client:
     from bot.providers import anthropic
 
     host = anthropic.Host("bedrock", max_media_bytes=18_000_000, caches_requests=False, web=frozenset())
+    identity = cloud_identity.aws()
     sdk = AsyncAnthropicBedrock(
         aws_region=settings.region, base_url=settings.base_url or None, **anthropic.connection()
     )
-    return _Client(anthropic.MessagesApi(sdk, options, host), sdk.close)
+    api = anthropic.MessagesApi(sdk, options, host)
+    api.prepare = identity.find
+    return _Client(api, sdk.close)
 
 
 def _vertex(settings: VendorSettings, options: RequestOptions) -> _Client:
@@ -101,6 +101,7 @@ def _vertex(settings: VendorSettings, options: RequestOptions) -> _Client:
 
     from bot.providers import anthropic
 
+    identity = cloud_identity.google()
     web = frozenset({OptionalParameter.WEB_SEARCH})
     host = anthropic.Host("vertex", max_media_bytes=28_000_000, caches_requests=False, web=web)
     sdk = AsyncAnthropicVertex(
@@ -109,7 +110,13 @@ def _vertex(settings: VendorSettings, options: RequestOptions) -> _Client:
         base_url=settings.base_url or None,
         **anthropic.connection(),
     )
-    return _Client(anthropic.MessagesApi(sdk, options, host), sdk.close)
+
+    async def prepare() -> None:
+        sdk.credentials = await identity.find()
+
+    api = anthropic.MessagesApi(sdk, options, host)
+    api.prepare = prepare
+    return _Client(api, sdk.close)
 
 
 def _foundry(settings: VendorSettings, options: RequestOptions) -> _Client:
@@ -119,7 +126,7 @@ def _foundry(settings: VendorSettings, options: RequestOptions) -> _Client:
     from bot.providers import anthropic
 
     host = anthropic.Host("foundry", max_media_bytes=30_000_000, caches_requests=True, web=WEB)
-    entra = _Entra()
+    entra = cloud_identity.Entra()
     sdk = AsyncAnthropicFoundry(
         base_url=settings.base_url, azure_ad_token_provider=entra.token, **anthropic.connection()
     )
@@ -132,7 +139,7 @@ def _azure(settings: VendorSettings, options: RequestOptions) -> _Client:
 
     from bot.providers import openai
 
-    entra = _Entra()
+    entra = cloud_identity.Entra()
     sdk = AsyncOpenAI(api_key=entra.token, base_url=settings.base_url, **openai.connection())
     return _Client(openai.ResponsesApi(sdk, options, "azure"), partial(_close_both, sdk.close, entra.aclose))
 
@@ -143,26 +150,6 @@ _CLIENTS: Mapping[str, Callable[[VendorSettings, RequestOptions], _Client]] = {
     "foundry": _foundry,
     "azure": _azure,
 }
-
-
-class _Entra:
-    """The identity of this process at Microsoft Entra ID."""
-
-    def __init__(self) -> None:
-        # Of the extra azure.
-        from azure.identity.aio import DefaultAzureCredential, get_bearer_token_provider
-
-        self._credential = DefaultAzureCredential()
-        self._provide = get_bearer_token_provider(self._credential, ENTRA_SCOPE)
-
-    async def token(self) -> str:
-        """Returns a token, which the library keeps until it expires."""
-        async with asyncio.timeout(TOKEN_WITHIN_S):
-            return await self._provide()
-
-    async def aclose(self) -> None:
-        """Closes the connections for tokens."""
-        await self._credential.close()
 
 
 async def _close_both(first: Callable[[], Awaitable[None]], second: Callable[[], Awaitable[None]]) -> None:

@@ -60,6 +60,10 @@ def tls() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
+async def _nothing() -> None:
+    pass
+
+
 class Api(ABC):
     """One API of a server: what differs between vendors."""
 
@@ -77,6 +81,8 @@ class Api(ABC):
         """
         self.vendor = vendor
         """Only its own opaque items are sent back: another vendor's may be encrypted for that one."""
+        self.prepare: Callable[[], Awaitable[object]] = _nothing
+        """What has to be done before each request."""
         self._create = create
         self._options = options
 
@@ -90,6 +96,7 @@ class Api(ABC):
 
     async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
         """Returns the response to a request, for a stream as soon as its headers are here. Raises the SDK's errors."""
+        await self.prepare()
         response: httpx2.Response = (await self._create(**body)).http_response
         return response
 

@@ -3,8 +3,10 @@
 The servers verify it: AWS's signatures are computed again, and tokens count only if the token service gave them.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from bot.core import texts
 from bot.core.conversation import Prompt, ToolDefinition, ToolResult, Turn, WebSearch
 from bot.core.stream import Opaque, ToolCall, Usage
 from bot.errors import EndReason
+from bot.providers import cloud_identity
 from bot.providers.fallback import Fallback
 from bot.providers.registry import VENDORS, open_models
 from bot.settings import model_setup
@@ -62,6 +65,14 @@ def proves(cloud: CloudApi, tokens: TokenServices, keys: AwsKeys = AWS_KEYS) -> 
     return tokens.has_given
 
 
+def as_container(monkeypatch: pytest.MonkeyPatch, tokens: TokenServices) -> None:
+    """Leaves this process the credentials of a container at AWS."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name)
+    for name, value in tokens.aws_environment().items():
+        monkeypatch.setenv(name, value)
+
+
 async def asked(cloud: CloudApi, server: VendorServer, prompt: Prompt = PROMPT, **changes: str) -> Received:
     ours = settings.read({**cloud.env(server.url), **changes})
     async with open_models(model_setup(ours)) as models:
@@ -92,6 +103,17 @@ class TestAnIdentity:
         received = await asked(cloud, vendor, BOT_STREAMING="off")
         assert (received.text, received.error) == (TEXT, None)
         assert [request.target for request in vendor.requests] == [cloud.target_whole]
+
+    async def test_role_of_a_container_signs(
+        self, vendor: VendorServer, tokens: TokenServices, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        as_container(monkeypatch, tokens)
+        elsewhere = "eu-west-3"
+        signed = partial(AWS_KEYS.is_signature_good, region=elsewhere, service="bedrock")
+        vendor.script(guarded(signed, BEDROCK.denied, BEDROCK.answer))
+        received = await asked(BEDROCK, vendor, PROMPT, AWS_REGION=elsewhere)
+        assert (received.text, received.error) == (TEXT, None)
+        assert tokens.given
 
     async def test_request_signed_with_another_secret_is_refused(
         self, vendor: VendorServer, tokens: TokenServices
@@ -131,6 +153,27 @@ class TestAnIdentity:
     ) -> None:
         vendor.script(guarded(lambda request: False, cloud.denied, cloud.answer))
         assert (await asked(cloud, vendor)).failure is EndReason.BAD_KEY
+
+
+@ALL_CLOUDS
+async def test_service_of_credentials_that_hangs_holds_up_nothing_else(
+    vendor: VendorServer, tokens: TokenServices, monkeypatch: pytest.MonkeyPatch, cloud: CloudApi
+) -> None:
+    monkeypatch.setattr(cloud_identity, "WITHIN_S", 0.5)
+    as_container(monkeypatch, tokens)
+    tokens.answering.clear()
+    vendor.script(cloud.answer)
+    elsewhere = {"AWS_REGION": "eu-south-1"} if cloud is BEDROCK else {}
+    async with open_models(model_setup(settings.read({**cloud.env(vendor.url), **elsewhere}))) as models:
+        asking = [asyncio.create_task(collect(models)) for _ in range(40)]
+        # Threads that the whole process shares.
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(asyncio.to_thread(int) for _ in range(8)))
+        assert {(await received).failure for received in asking} == {EndReason.UNREACHABLE}
+        tokens.answering.set()
+        monkeypatch.setattr(cloud_identity, "WITHIN_S", 30.0)
+        received = await collect(models)
+        assert (received.text, received.error) == (TEXT, None)
 
 
 class TestAMissingPermission:

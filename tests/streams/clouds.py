@@ -3,6 +3,7 @@
 Both follow the documentation and share no code with the clouds' libraries, which make the requests.
 """
 
+import asyncio
 import binascii
 import hashlib
 import hmac
@@ -21,6 +22,7 @@ from urllib.parse import quote
 
 import pytest
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
@@ -123,12 +125,17 @@ class TokenServices:
         """The tokens, in the order in which they were given."""
         self.refuses = False
         """Whether no identity is good enough."""
+        self.answering = asyncio.Event()
+        """Set if requests for tokens and credentials get an answer."""
+        self.answering.set()
         self._key = _google_key()
         self._header = "an-identity-header"
         app = web.Application()
         app.router.add_post("/google/token", self._google)
         app.router.add_get("/entra/token", self._entra)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        app.router.add_get("/aws/credentials", self._aws)
+        app.middlewares.append(self._hang)
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
 
     def google_environment(self, folder: Path) -> Mapping[str, str]:
         """Returns the variables by which Google's library finds a service account's key, written to `folder`."""
@@ -151,6 +158,13 @@ class TokenServices:
         """Returns the variables by which a managed identity of Azure's App Service is found."""
         only = {"AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential"}
         return {"IDENTITY_ENDPOINT": f"{self.url}/entra/token", "IDENTITY_HEADER": self._header, **only}
+
+    def aws_environment(self) -> Mapping[str, str]:
+        """Returns the variables by which a container of AWS finds the credentials of its role."""
+        return {
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{self.url}/aws/credentials",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN": self._header,
+        }
 
     def has_given(self, request: VendorRequest) -> bool:
         """Returns whether a request carries a token from here."""
@@ -190,6 +204,19 @@ class TokenServices:
         expires = str(int(time.time()) + 3600)
         answer = {"access_token": self._token(), "expires_on": expires, "resource": "https://ai.azure.com"}
         return web.json_response({**answer, "token_type": "Bearer"})
+
+    async def _aws(self, request: web.Request) -> web.Response:
+        """https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html"""
+        assert request.headers["Authorization"] == self._header
+        expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+        keys = {"AccessKeyId": AWS_KEYS.key_id, "SecretAccessKey": AWS_KEYS.secret, "Token": AWS_KEYS.token}
+        self.given.append(AWS_KEYS.key_id)
+        return web.json_response({**keys, "Expiration": expires})
+
+    @web.middleware
+    async def _hang(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        await self.answering.wait()
+        return await handler(request)
 
     def _token(self) -> str:
         self.given.append(f"token-{len(self.given)}")
