@@ -43,7 +43,9 @@ from bot.services.intake import Intake
 from bot.services.message_edits import MessageEdits
 from bot.services.message_shortcut import MessageShortcut
 from bot.services.outbox import Outbox
+from bot.services.private_notices import PrivateNotices
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
+from bot.services.quiet_threads import QuietThreads
 from bot.services.quota import Quota
 from bot.services.reply_actions import ReplyActions
 from bot.services.retention import Kept, expire_old
@@ -206,8 +208,7 @@ def _parts(
     access = AccessControl(
         access_rules_of(settings),
         workspace.users,
-        workspace.ephemeral,
-        stores.notices,
+        PrivateNotices(workspace.ephemeral, stores.notices),
         stores.bot_questions,
         settings.admins,
     )
@@ -291,8 +292,10 @@ def _listen(bolt: AsyncApp, parts: _Parts, answering: Answering, worker: Worker)
     """Registers all listeners. Returns the message shortcut, which has a loop and an end of its own."""
     stores, surfaces, me = parts.stores, parts.workspace.surfaces, parts.me
     actions = _reply_actions(parts, worker)
-    reply_actions.register(bolt, actions, me.team_id)
-    intake = _intake(parts, actions, worker)
+    private_notices = PrivateNotices(parts.workspace.ephemeral, stores.notices)
+    quiet_threads = QuietThreads(stores.participants, private_notices, surfaces, parts.settings.admins, me)
+    reply_actions.register(bolt, actions, quiet_threads, me.team_id)
+    intake = _intake(parts, actions, quiet_threads, worker)
     shortcut = MessageShortcut(stores.message_questions, surfaces, intake, parts.clock, me)
     slash_commands.register(bolt, _slash_commands(parts, answering.quota), shortcut)
     app_home_and_pane.register(bolt, _app_home(parts, answering.quota), answering.pane)
@@ -314,7 +317,7 @@ def _reply_actions(parts: _Parts, worker: Worker) -> ReplyActions:
     )
 
 
-def _intake(parts: _Parts, actions: ReplyActions, worker: Worker) -> Intake:
+def _intake(parts: _Parts, actions: ReplyActions, quiet_threads: QuietThreads, worker: Worker) -> Intake:
     settings, stores = parts.settings, parts.stores
     rules = TriageRules(Engagement(settings.engagement), bots=parts.access.may_allow_bots)
     tokens = SharedTokens(parts.workspace.search, stores.process_messages) if settings.slack_search else None
@@ -325,6 +328,7 @@ def _intake(parts: _Parts, actions: ReplyActions, worker: Worker) -> Intake:
         worker,
         parts.access,
         actions,
+        quiet_threads,
         parts.me,
         rules,
         tokens,

@@ -15,6 +15,7 @@ from bot.core.message_question import QuotedMessage
 from bot.core.reply.actions import ReplyAction
 from bot.core.slash_command import TypedCommand
 from bot.errors import PayloadError
+from bot.services.quiet_threads import QuietPress
 from bot.services.reply_actions import Press
 from bot.services.slash_commands import Invocation
 from bot.slack.format.files import files_of
@@ -239,6 +240,15 @@ def press_of(body: Mapping[str, Any], team_id: str) -> Press:
         response_url=_string_or_none(body, "response_url") or "",
         trigger_id=_string_or_none(body, "trigger_id") or "",
     )
+
+
+@parser
+def quiet_press_of(body: Mapping[str, Any], team_id: str) -> QuietPress:
+    """Returns the press of the button that quiets a thread. Ephemeral messages name their thread in the container."""
+    container = _object(body, "container")
+    thread = ThreadKey(team_id, _string(container, "channel_id"), _ts(container, "thread_ts"))
+    user_id = _string(_object(body, "user"), "id")
+    return QuietPress(thread, user_id, _ts(body["actions"][0], "action_ts"), _string(body, "response_url"))
 
 
 @parser

@@ -1,21 +1,26 @@
-"""Listeners for the buttons below replies, and for Slack's own Stop button."""
+"""Listeners for the buttons below replies, for the one that quiets a thread, and for Slack's own Stop button."""
 
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.core.reply.actions import ReplyAction
+from bot.services.quiet_threads import STAY_QUIET, QuietThreads
 from bot.services.reply_actions import ReplyActions
 from bot.slack.format.modals import ARGUMENTS
-from handlers.payloads import approval_of, press_of, stop_of
+from handlers.payloads import approval_of, press_of, quiet_press_of, stop_of
 
 
-def register(app: AsyncApp, actions: ReplyActions, team_id: str) -> None:
+def register(app: AsyncApp, actions: ReplyActions, quiet_threads: QuietThreads, team_id: str) -> None:
     """Registers the listeners. Call it before messages.register: Bolt calls the first listener that matches."""
 
     async def on_press(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
         await actions.pressed(press_of(body, team_id))
+
+    async def on_quiet(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        await quiet_threads.pressed(quiet_press_of(body, team_id))
 
     async def on_stop(body: dict[str, Any]) -> None:
         await actions.stop_session(*stop_of(body, team_id))
@@ -27,4 +32,5 @@ def register(app: AsyncApp, actions: ReplyActions, team_id: str) -> None:
     app.view(ARGUMENTS)(on_approval)
     for action in ReplyAction:
         app.action(action.value)(on_press)
+    app.action(STAY_QUIET)(on_quiet)
     app.event("agent_session_stopped")(on_stop)

@@ -360,7 +360,14 @@ DENIED_EXTERNAL = "People from other organizations don't have access to this bot
 DENIED_BOT = "Other bots don't have access to this bot. Ask your Typist admin."
 DENIED_UNKNOWN = "I can't check your access right now. Please ask again in a few minutes."
 
-MENTION_NEEDED = "Someone else has joined this thread. Please mention me when you ask me something here."
+SOMEBODY_JOINED = {
+    "follow-ups": "Someone else has joined this thread. Without a mention, I only answer the person I answered last.",
+    "everyone": "Someone else has joined this thread. I answer everyone here, also without a mention.",
+}
+"""By Engagement."""
+STAY_QUIET = "Stay quiet here"
+QUIET_NOW = "OK. In this thread I answer only mentions now. When you mention me, I go back to answering follow-ups."
+NOT_YOUR_THREAD = "Only the person who started this thread and Typist admins can quiet me here."
 
 _ASK_AN_ADMIN = "Ask your Typist admin."
 

@@ -4,19 +4,16 @@ The worker asks Slack for an asker's kind of account, because users.info takes 0
 for the acknowledgment.
 """
 
-import asyncio
 import logging
-import math
 from collections.abc import Iterable
 
 from bot.core import texts
 from bot.core.conversation import Question
 from bot.core.limits import access
-from bot.core.limits.access import AccessRules, Denial, DenialNotice, UserKind
-from bot.errors import StoreError
-from bot.slack.ephemeral_messages import EphemeralMessages
+from bot.core.limits.access import AccessRules, Denial, UserKind
+from bot.services.private_notices import PrivateNotices
 from bot.slack.users import Users
-from bot.store.notices import BotQuestionCounts, Notices
+from bot.store.notices import BotQuestionCounts
 
 MAX_ADMINS_NAMED = 3
 
@@ -30,8 +27,7 @@ class AccessControl:
         self,
         rules: AccessRules,
         users: Users,
-        ephemeral: EphemeralMessages,
-        notices: Notices,
+        private_notices: PrivateNotices,
         bot_questions: BotQuestionCounts,
         admins: Iterable[str] = (),
     ) -> None:
@@ -39,10 +35,8 @@ class AccessControl:
         self._admins = [f"<@{admin}>" for admin in sorted(admins)[:MAX_ADMINS_NAMED]]
         self._rules = rules
         self._users = users
-        self._ephemeral = ephemeral
-        self._notices = notices
+        self._private_notices = private_notices
         self._bot_questions = bot_questions
-        self._telling: set[asyncio.Task[None]] = set()
 
     @property
     def may_allow_bots(self) -> bool:
@@ -84,27 +78,8 @@ class AccessControl:
         log.info("user %s is denied: %s", question.user_id, denial.name.lower())
         if not question.from_bot:
             sentence = texts.naming_admins(denial, self._admins)
-            self._tell_in_background(question, sentence, access.denial_notice(question, denial))
-
-    def tell_mention_needed(self, follow_up: Question) -> None:
-        """Says in the background, once in a thread, that questions need a mention since a second person joined it."""
-        thread = follow_up.thread
-        notice = DenialNotice(f"mention_needed {thread.channel_id}/{thread.thread_ts}", math.inf)
-        self._tell_in_background(follow_up, texts.MENTION_NEEDED, notice)
-
-    def _tell_in_background(self, question: Question, sentence: str, notice: DenialNotice) -> None:
-        task = asyncio.create_task(self._tell(question, sentence, notice))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
-
-    async def _tell(self, question: Question, sentence: str, notice: DenialNotice) -> None:
-        try:
-            due = await self._notices.claim(question.thread.team_id, question.user_id, notice.name, notice.every_s)
-        except StoreError as error:
-            log.error("notice not sent: user=%s notice=%s: %s", question.user_id, notice.name, error)
-            return
-        if due:
-            await self._ephemeral.tell(question, sentence)
+            notice = access.denial_notice(question, denial)
+            self._private_notices.send(question, sentence, notice.name, notice.every_s)
 
     def _must_ask(self, question: Question) -> bool:
         return access.depends_on_kind(self._rules, question)

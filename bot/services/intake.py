@@ -14,6 +14,7 @@ from bot.core.inbound.triage import (
     triage,
 )
 from bot.services.access_control import AccessControl
+from bot.services.quiet_threads import QuietThreads
 from bot.services.reply_actions import ReplyActions
 from bot.services.shared_tokens import SharedTokens
 from bot.services.worker import Worker
@@ -35,6 +36,7 @@ class Intake:
         worker: Worker,
         access_control: AccessControl,
         reply_actions: ReplyActions,
+        quiet_threads: QuietThreads,
         me: Identity,
         rules: TriageRules,
         action_tokens: SharedTokens | None,
@@ -46,12 +48,13 @@ class Intake:
         self._worker = worker
         self._access_control = access_control
         self._reply_actions = reply_actions
+        self._quiet_threads = quiet_threads
         self._me = me
         self._rules = rules
         self._action_tokens = action_tokens
 
     async def take(self, event_id: str, message: Message, action_token: str = "") -> None:
-        """Records the message's question, if it is one; "stop" stops the thread's answer. Raises StoreError.
+        """Records the message's question, if it is one; "stop" and "stay quiet" are commands. Raises StoreError.
 
         `action_token` comes with events that let us search Slack; of a mention's two events, perhaps one has it.
         """
@@ -59,26 +62,25 @@ class Intake:
         if stop and await self._reply_actions.stop_by_message(stop, message.user_id or "", message.ts):
             return
         participants = await self._participants_at(message)
-        question = triage(message, self._me, participants, await self._rules_for(message, participants))
+        if await self._quiet_threads.take(message, participants):
+            return
+        rules = await self._rules_for(message, participants)
+        if participants.joined and not participants.quiet:
+            self._quiet_threads.joined(message, participants.starter, rules.engagement)
+        question = triage(message, self._me, participants, rules)
         if isinstance(question, Ignore):
+            log.debug("message %s ignored: %s", message.ts, question.reason)
             await self._record_line(message, participants)
-            self._ignore(message, question)
         elif denial := self._access_control.denial_at_once(question):
             await self._record_line(message, participants)
             self._access_control.tell(question, denial)
         elif await self._access_control.too_many(question):
             log.warning("message %s ignored: bot %s asks too often", message.ts, question.user_id)
         else:
+            await self._quiet_threads.mentioned(message, participants)
             if action_token and self._action_tokens is not None:
                 await self._action_tokens.keep(question, action_token)
             await self.enqueue(event_id, question)
-
-    def _ignore(self, message: Message, ignored: Ignore) -> None:
-        """Answers nothing, but tells the writer if they may wait for an answer."""
-        log.debug("message %s ignored: %s", message.ts, ignored.reason)
-        if ignored.is_missed_follow_up and message.thread_ts is not None:
-            thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
-            self._access_control.tell_mention_needed(Question(thread, message.ts, message.user_id or "", ""))
 
     async def _record_line(self, message: Message, participants: Participants) -> None:
         """Records who wrote a message that is not a question, where that decides about later messages."""

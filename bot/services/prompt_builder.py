@@ -174,10 +174,13 @@ class PromptBuilder:
         return shared_files.truncate_files({**read, **unread}, self.estimate.tokens, room_tokens // 2)
 
     async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:
-        """Records a thread in which several people wrote before the first question: its follow-ups need a mention."""
-        if since_ts := second_person_since(question, [message for message in messages if by_person(message, self.me)]):
+        """Records a thread in which several people wrote before the first question, and who began it."""
+        by_people = [message for message in messages if by_person(message, self.me)]
+        if since_ts := second_person_since(question, by_people):
+            first_ts = question.thread.thread_ts
+            starter = next((message.user_id for message in by_people if message.ts == first_ts), None)
             try:
-                await self.group_threads.mark_group(question.thread, since_ts)
+                await self.group_threads.mark_group(question.thread, since_ts, starter)
             except StoreError as error:
                 log.error("participants of a thread not recorded: %s", error)
 

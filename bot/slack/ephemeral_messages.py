@@ -5,6 +5,7 @@ from typing import Any
 
 from bot.core.conversation import Question, ThreadKey
 from bot.errors import RateLimited, Refused, trace_of
+from bot.slack.format.blockkit import Json
 from bot.slack.paced_client import PacedClient
 from bot.slack.retry_policy import EPHEMERAL
 from bot.slack.retrying import Retrying
@@ -27,7 +28,7 @@ class EphemeralMessages:
             "chat.postEphemeral", channel=thread.channel_id, thread_ts=thread.thread_ts, user=user_id, **message
         )
 
-    async def tell(self, question: Question, sentence: str) -> None:
+    async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
         """Shows the question's asker a sentence where the question was written, and logs it if Slack never takes it.
 
         Slack may lose it. If the question isn't in a thread yet, the sentence appears at the channel's root, because a
@@ -36,9 +37,10 @@ class EphemeralMessages:
         thread = question.thread
         if thread.thread_ts == question.ts:
             thread = ThreadKey(thread.team_id, thread.channel_id, None)
+        message: Json = {"text": sentence} if blocks is None else {"text": sentence, "blocks": blocks}
         retrying = Retrying(EPHEMERAL, self._client.clock, f"user {question.user_id} is not told yet")
         try:
-            await retrying.call(lambda: self.post(thread, question.user_id, text=sentence))
+            await retrying.call(lambda: self.post(thread, question.user_id, **message))
         except (RateLimited, Refused) as error:
             log.warning("user %s is not told: %s", question.user_id, error)
         except Exception as error:

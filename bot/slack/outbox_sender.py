@@ -9,6 +9,7 @@ from typing import Any
 from bot.core import texts
 from bot.core.inbound.triage import ANSWERED_SUBTYPES
 from bot.core.outbox import OutboxEntry
+from bot.core.reply.actions import ReplyAction
 from bot.core.reply.messages import Delete
 from bot.errors import Refused
 from bot.slack.client import only_while
@@ -79,7 +80,9 @@ class OutboxSender:
             entry.question.thread,
             entry.question.user_id,
             text=texts.QUESTION_EDITED,
-            blocks=reply_blocks.offer(texts.QUESTION_EDITED, texts.REGENERATE, str(entry.job_id)),
+            blocks=reply_blocks.offer(
+                texts.QUESTION_EDITED, texts.REGENERATE, ReplyAction.REGENERATE, str(entry.job_id)
+            ),
         )
 
     async def ping(self, entry: OutboxEntry, still: Callable[[], bool]) -> str | None:

@@ -15,11 +15,11 @@ from bot.store.database import completes
 from bot.store.liveness.workers import WorkerOperations
 from bot.store.predicates import in_thread, is_running
 from bot.store.schema import (
+    OF_THREADS,
     allowed_tools,
     audit_entries,
     caps,
     feedback,
-    group_threads,
     jobs,
     message_questions,
     notices,
@@ -76,7 +76,7 @@ async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: 
     others = sa.delete(jobs).where(*where, ~is_running())
     count = (await connection.execute(running)).rowcount + (await connection.execute(others)).rowcount
     if user_id is None:
-        for table in (group_threads, thread_lines):
+        for table in OF_THREADS:
             of_thread = sa.true() if thread is None else in_thread(thread, table)
             await connection.execute(sa.delete(table).where(of_thread))
     if not where:

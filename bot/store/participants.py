@@ -1,14 +1,16 @@
 """Participants: whether Typist takes part in a thread, whether more than one person does, and who wrote last."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import ThreadKey
 from bot.core.inbound.engagement import MAX_LINES, Line, Participants
-from bot.store.database import Operations, completes, writes
+from bot.store.database import Operations, completes, reads, writes
 from bot.store.predicates import in_thread, is_denied, thread_values
 from bot.store.rows import insert_into
-from bot.store.schema import group_threads, jobs, thread_lines
+from bot.store.schema import group_threads, jobs, quiet_threads, thread_lines
 
 LINES_KEPT = 3 * MAX_LINES
 """For each thread: Slack may deliver a message again when later ones are on record."""
@@ -28,21 +30,32 @@ class ThreadParticipants(Operations):
         facts = sa.select(
             sa.exists().where(in_thread(thread), jobs.c.ts <= ts, ~is_denied()),
             sa.exists().where(in_thread(thread), jobs.c.user_id != user_id, jobs.c.ts < ts),
-            sa.exists().where(in_thread(thread), jobs.c.user_id == user_id, jobs.c.ts < ts, ~is_denied()),
+            _starter(thread),
+            sa.select(quiet_threads.c.quiet)
+            .where(in_thread(thread, quiet_threads), quiet_threads.c.switched_ts < ts)
+            .scalar_subquery(),
             sa.select(group_threads.c.since_ts).where(in_thread(thread, group_threads)).scalar_subquery(),
         )
         async with self._database.begin_read() as connection:
-            takes_part, other_asked, asked, since_ts = (await connection.execute(facts)).one()
+            takes_part, other_asked, starter, quiet, since_ts = (await connection.execute(facts)).one()
             is_group = since_ts is not None and since_ts <= ts
             others = takes_part and (other_asked or is_group)
             lines = await _lines_before(connection, thread, ts) if others else ()
-        if others and not is_group:
+        joined = others and not is_group
+        if joined:
             await self.mark_group(thread, ts)
-        return Participants(takes_part, others, asked_alone=asked and not other_asked, lines=lines)
+        return Participants(takes_part, others, joined, starter or "", bool(quiet), lines)
 
     @writes
-    async def mark_group(self, connection: AsyncConnection, thread: ThreadKey, ts: str) -> None:
-        """Records that several people write in a thread since the message `ts`, or since an earlier one on record."""
+    async def mark_group(
+        self, connection: AsyncConnection, thread: ThreadKey, ts: str, starter: str | None = None
+    ) -> None:
+        """Records that several people write in a thread since the message `ts`, or since an earlier one on record.
+
+        `starter`: who wrote its first message, if that is a person and no question.
+        """
+        if starter is not None:
+            await _add_line(connection, thread, starter, thread.thread_ts or "")
         row = insert_into(connection, group_threads).values(**thread_values(thread), since_ts=ts)
         earlier = row.on_conflict_do_update(
             index_elements=list(group_threads.primary_key), set_={"since_ts": ts}, where=group_threads.c.since_ts > ts
@@ -52,12 +65,43 @@ class ThreadParticipants(Operations):
     @writes
     async def record_line(self, connection: AsyncConnection, thread: ThreadKey, user_id: str, ts: str) -> None:
         """Records a person's message that is not a question. Questions are lines by their jobs."""
-        row = insert_into(connection, thread_lines).values(**thread_values(thread), ts=ts, user_id=user_id)
-        await connection.execute(row.on_conflict_do_nothing())
+        await _add_line(connection, thread, user_id, ts)
         of_thread = in_thread(thread, thread_lines)
         newest = sa.select(thread_lines.c.ts).where(of_thread).order_by(thread_lines.c.ts.desc())
         too_old = thread_lines.c.ts <= newest.offset(LINES_KEPT).limit(1).scalar_subquery()
-        await connection.execute(sa.delete(thread_lines).where(of_thread, too_old))
+        is_first = thread_lines.c.ts == thread_lines.c.thread_ts
+        await connection.execute(sa.delete(thread_lines).where(of_thread, too_old, ~is_first))
+
+    @reads
+    async def starter(self, connection: AsyncConnection, thread: ThreadKey) -> str:
+        """Returns a thread's starter, as Participants has it."""
+        return await connection.scalar(sa.select(_starter(thread))) or ""
+
+    @writes
+    async def switch(self, connection: AsyncConnection, thread: ThreadKey, *, quiet: bool, ts: str) -> bool:
+        """Records that we were asked to stay quiet in a thread, or to speak again, by the message or press `ts`.
+
+        Returns False if a later one is on record, or this one.
+        """
+        values = {"quiet": quiet, "switched_ts": ts}
+        row = insert_into(connection, quiet_threads).values(**thread_values(thread), **values)
+        newer = row.on_conflict_do_update(
+            index_elements=list(quiet_threads.primary_key), set_=values, where=quiet_threads.c.switched_ts < ts
+        )
+        return await connection.scalar(newer.returning(quiet_threads.c.quiet)) is not None
+
+
+async def _add_line(connection: AsyncConnection, thread: ThreadKey, user_id: str, ts: str) -> None:
+    row = insert_into(connection, thread_lines).values(**thread_values(thread), ts=ts, user_id=user_id)
+    await connection.execute(row.on_conflict_do_nothing())
+
+
+def _starter(thread: ThreadKey) -> sa.ColumnElement[Any]:
+    is_first = thread_lines.c.ts == thread_lines.c.thread_ts
+    wrote = sa.select(thread_lines.c.user_id).where(in_thread(thread, thread_lines), is_first)
+    asked = sa.select(jobs.c.user_id).where(in_thread(thread), ~is_denied(), ~jobs.c.from_bot)
+    first_asker = asked.order_by(jobs.c.ts).limit(1).scalar_subquery()
+    return sa.func.coalesce(sa.func.nullif(wrote.scalar_subquery(), ""), first_asker)
 
 
 async def _lines_before(connection: AsyncConnection, thread: ThreadKey, ts: str) -> tuple[Line, ...]:

@@ -21,9 +21,9 @@ from bot.store.predicates import THREAD, has_ended, same_thread
 from bot.store.schema import (
     CALL_HAS_CONTENT,
     JOB_HAS_CONTENT,
+    OF_THREADS,
     TURN_HAS_CONTENT,
     checkpoints,
-    group_threads,
     jobs,
     message_questions,
     notices,
@@ -31,7 +31,6 @@ from bot.store.schema import (
     seen_events,
     slack_calls,
     steps,
-    thread_lines,
     tool_calls,
     turns,
     usage_totals,
@@ -139,7 +138,7 @@ async def _remove(connection: AsyncConnection, rule: Rule, keys: Sequence[sa.Row
         return (await connection.execute(statement)).rowcount
     threads = await _threads(connection, these) if rule.table is jobs else []
     removed = (await connection.execute(sa.delete(rule.table).where(these, *rule.which))).rowcount
-    for table in (group_threads, thread_lines) if threads else ():
+    for table in OF_THREADS if threads else ():
         of_threads = sa.tuple_(*(table.c[name] for name in THREAD)).in_(threads)
         is_empty = ~sa.exists().where(same_thread(jobs, table))
         await connection.execute(sa.delete(table).where(of_threads, is_empty))

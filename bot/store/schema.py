@@ -312,6 +312,21 @@ thread_lines = sa.Table(
     sa.Column("user_id", sa.Text, nullable=False),
 )
 
+# Threads in which a person asked us to answer only mentions, or to speak again.
+quiet_threads = sa.Table(
+    "quiet_threads",
+    metadata,
+    sa.Column("team_id", sa.Text, primary_key=True),
+    sa.Column("channel_id", sa.Text, primary_key=True),
+    sa.Column("thread_ts", sa.Text, primary_key=True),
+    sa.Column("quiet", sa.Boolean, nullable=False),
+    # The message or the press that said so.
+    sa.Column("switched_ts", sa.Text, nullable=False),
+)
+
+OF_THREADS = (group_threads, thread_lines, quiet_threads)
+"""The tables of facts about threads. Their rows go with the last job of their thread."""
+
 # Calls to Slack that remain after a job has ended, for any process (bot/store/outbox.py).
 outbox_entries = sa.Table(
     "outbox_entries",

@@ -49,6 +49,7 @@ CODES = {
     *(
         "group_threads.since_ts",
         "thread_lines.ts",
+        "quiet_threads.switched_ts",
         "pane_contexts.channel_id",
         "allowed_tools.tool",
         "allowed_tools.definition_hash",

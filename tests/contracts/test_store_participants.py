@@ -37,12 +37,28 @@ class TestThread:
         assert (await store.participants.at_message(THREAD, "U2", asked(2).ts)).others
         assert (await store.participants.at_message(THREAD, "U1", LATER)).others
 
-    async def test_only_the_one_asker_asked_alone(self, store: Stores) -> None:
+    async def test_starter_is_the_first_asker_unless_somebody_else_wrote_the_first_message(self, store: Stores) -> None:
+        assert await store.participants.starter(THREAD) == ""
+        await enqueued(store, replace(asked(1), user_id="U0", from_bot=True))
+        assert await store.participants.starter(THREAD) == ""
+        await enqueued(store, asked(3))
+        await enqueued(store, replace(asked(2), user_id="U2"))
+        assert await store.participants.starter(THREAD) == "U2"
+        await store.participants.mark_group(THREAD, asked(1).ts, "U4")
+        for number in range(10, 50):
+            await store.participants.record_line(THREAD, "U1", asked(number).ts)
+        assert await store.participants.starter(THREAD) == "U4"
+        assert (await store.participants.at_message(THREAD, "U3", LATER)).starter == "U4"
+        await store.erasure.erase(user_id="U4")
+        assert await store.participants.starter(THREAD) == "U2"
+
+    async def test_first_message_by_somebody_else_is_the_one_that_joins(self, store: Stores) -> None:
         await enqueued(store, asked(1))
-        alone = [(await store.participants.at_message(THREAD, user, LATER)).asked_alone for user in ("U1", "U2")]
-        await enqueued(store, replace(asked(4), user_id="U2"))
-        both = [(await store.participants.at_message(THREAD, user, LATER)).asked_alone for user in ("U1", "U2")]
-        assert (alone, both) == ([True, False], [False, False])
+        joined = [
+            (await store.participants.at_message(THREAD, user, asked(number).ts)).joined
+            for number, user in enumerate(("U1", "U2", "U2", "U3"), start=2)
+        ]
+        assert joined == [False, True, False, False]
 
     async def test_earlier_participants_may_be_recorded_before_the_first_question(self, store: Stores) -> None:
         await store.participants.mark_group(THREAD, BEFORE)
@@ -106,6 +122,22 @@ class TestLines:
         await enqueued(store, asked(4))
         await store.participants.mark_group(THREAD, BEFORE)
         assert (await store.participants.at_message(THREAD, "U1", LATER)).lines == (Line("U1"), Line("", "U1"))
+
+
+class TestQuiet:
+    async def test_newest_switch_counts_for_the_messages_after_it(self, store: Stores) -> None:
+        async def quiet(number: int) -> bool:
+            return (await store.participants.at_message(THREAD, "U1", asked(number).ts)).quiet
+
+        await enqueued(store, asked(1))
+        assert await store.participants.switch(THREAD, quiet=True, ts=asked(3).ts)
+        assert [await quiet(number) for number in (2, 3, 4)] == [False, False, True]
+        assert not await store.participants.switch(THREAD, quiet=False, ts=asked(2).ts), "Slack delivered it late"
+        assert not await store.participants.switch(THREAD, quiet=True, ts=asked(3).ts), "Slack delivered it again"
+        assert await quiet(4)
+        assert await store.participants.switch(THREAD, quiet=False, ts=asked(5).ts)
+        assert not await quiet(6)
+        assert not (await store.participants.at_message(OTHER_THREAD, "U1", LATER)).quiet
 
 
 class TestBots:

@@ -11,7 +11,7 @@ from bot.core.reply.actions import Vote
 from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.retention import RECORDS_KEPT_S, rules
-from bot.store.schema import feedback, group_threads, jobs, metadata, thread_lines, turns
+from bot.store.schema import OF_THREADS, feedback, jobs, metadata, turns
 from tests.clocks import ManualClock
 from tests.contracts.stores import DIRECT, DONE, THREAD, YES, apart, asked, count, enqueued, one
 
@@ -75,6 +75,7 @@ async def test_records_without_texts_are_removed_after_400_days(database_url: st
         await store.worker_queue.finish(await one(store), DONE, YES)
     await store.participants.mark_group(THREAD, "1.0")
     await store.participants.record_line(THREAD, "U2", "2.0")
+    await store.participants.switch(THREAD, quiet=True, ts="2.0")
     answer = await store.recorded_answers.of_job(THREAD, 1)
     assert answer
     await store.recorded_answers.vote(answer, "U1", Vote.UP)
@@ -85,13 +86,7 @@ async def test_records_without_texts_are_removed_after_400_days(database_url: st
     assert await count(store, jobs) == 3
     clock.now_s += 2 * DAY_S
     await store.erasure.expire(clock.now_s - 30 * DAY_S)
-    assert [await count(store, table) for table in (jobs, turns, feedback, group_threads, thread_lines)] == [
-        1,
-        1,
-        0,
-        0,
-        0,
-    ]
+    assert [await count(store, table) for table in (jobs, turns, feedback, *OF_THREADS)] == [1, 1, 0, 0, 0, 0]
     await store.close()
 
 
@@ -118,7 +113,8 @@ async def test_jobs_that_were_lost_are_forgotten(database_url: str, monkeypatch:
 
 def test_every_table_has_a_rule_or_is_bounded_otherwise() -> None:
     bounded = {
-        *("turns", "feedback", "outbox_entries", "group_threads", "thread_lines"),  # They go with their job.
+        *("turns", "feedback", "outbox_entries"),  # They go with their job.
+        *(table.name for table in OF_THREADS),  # They go with the last job of their thread.
         *("workers", "channel_settings", "tool_pins", "allowed_tools"),  # So many as processes, channels and tools.
         "caps",  # So many as admins set.
         "learned_budgets",  # As many as methods.

@@ -120,21 +120,3 @@ def test_thread_is_a_groups_since_its_second_person(
 ) -> None:
     question = Question(ThreadKey("T1", "C1", thread_ts), "5.0", "UADA", "why?")
     assert second_person_since(question, [message("so", ts, user_id) for ts, user_id in written]) == since_ts
-
-
-@pytest.mark.parametrize(
-    ("text", "participants", "rules", "is_missed"),
-    [
-        ("and then?", Participants(takes_part=True, others=True, asked_alone=True), TriageRules(), True),
-        ("and then?", SHARED, TriageRules(), False),
-        ("<@UGRACE> and you?", Participants(takes_part=True, others=True, asked_alone=True), TriageRules(), False),
-        ("and?", Participants(takes_part=True, others=True, asked_alone=True), TriageRules(Engagement.MENTIONS), False),
-    ],
-    ids=["the asker's", "another person's", "to somebody else", "where every question needs a mention"],
-)
-def test_follow_up_is_missed_only_if_a_second_person_is_the_reason(
-    text: str, participants: Participants, rules: TriageRules, is_missed: bool
-) -> None:
-    verdict = triage(message(text, thread_ts="9.0"), ME, participants, rules)
-    assert isinstance(verdict, Ignore)
-    assert verdict.is_missed_follow_up is is_missed

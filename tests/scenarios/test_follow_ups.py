@@ -61,7 +61,7 @@ async def test_message_from_before_the_mention_is_no_follow_up_however_late_slac
     assert len(stage.bots("general", root)) == 1
 
 
-async def test_asker_is_told_once_and_privately_that_a_mention_is_needed_now(
+async def test_starter_is_told_once_and_privately_how_the_bot_goes_on_when_somebody_joins(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, tmp_path: Path
 ) -> None:
     settings, stage = replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db"), Stage(sandbox, vendor)
@@ -86,7 +86,7 @@ async def test_asker_is_told_once_and_privately_that_a_mention_is_needed_now(
         await say("ada", "anybody?")
         await sandbox.say("ada", "general", "@typist and now?", asked)
         await stage.answers("general", asked, 2)
-    assert told() == [("U0ADA", asked, texts.MENTION_NEEDED)]
+    assert told() == [("U0ADA", asked, texts.SOMEBODY_JOINED["follow-ups"])]
 
 
 async def test_two_askers_in_a_thread_need_mentions(stage: Stage) -> None:

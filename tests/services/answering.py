@@ -29,6 +29,7 @@ from bot.services.answer_attempt import AnswerAttempt
 from bot.services.answering import Answering
 from bot.services.assistant_pane import AssistantPane, Signs
 from bot.services.metrics import JobLife
+from bot.services.private_notices import PrivateNotices
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.quota import Quota
 from bot.services.thread_statuses import ThreadStatuses
@@ -38,6 +39,7 @@ from bot.services.worker import Capacity, Worker
 from bot.slack.assistant_pane import Pane
 from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.files import Files
+from bot.slack.format.blockkit import Json
 from bot.slack.history import History
 from bot.slack.users import Users
 from bot.store import Stores
@@ -223,7 +225,7 @@ class Accounts(Users, EphemeralMessages):
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
         return {}
 
-    async def tell(self, question: Question, sentence: str) -> None:
+    async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
         self.sentences.append(sentence)
 
 
@@ -294,7 +296,7 @@ class AnsweringStage:
             metrics=self.lives.append,
             participants=stores.participants,
             access_control=AccessControl(
-                AccessRules(), self.accounts, self.accounts, stores.notices, stores.bot_questions
+                AccessRules(), self.accounts, PrivateNotices(self.accounts, stores.notices), stores.bot_questions
             ),
             token_refused=lambda: self.accounts.token_refused,
             quota=Quota(

@@ -7,16 +7,19 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bot.core.conversation import Message, Question
+from bot.core import texts
+from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.engagement import TriageRules
 from bot.core.limits.access import UserKind
 from bot.services.intake import Intake
 from bot.services.message_edits import MessageEdits
+from bot.services.private_notices import PrivateNotices
+from bot.services.quiet_threads import QuietPress, QuietThreads
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import InstantClock
 from tests.services.answering import ME, Accounts, AnsweringStage
-from tests.services.presses import actions_on
+from tests.services.presses import MemorySurfaces, actions_on
 
 MENTION = Message("T1", "C1", "1.000100", "<@UBOT> why?", user_id="U1")
 
@@ -48,6 +51,9 @@ class IntakeStage:
         stores, self.accounts, self.tokens = self.stores, KnownAccounts(), Tokens(self.stores)
         beside = AnsweringStage(stores, InstantClock(), accounts=self.accounts)
         tokens: Any = self.tokens
+        self.surfaces = MemorySurfaces()
+        private_notices = PrivateNotices(self.accounts, stores.notices)
+        self.quiet = QuietThreads(stores.participants, private_notices, self.surfaces, ("UADMIN",), ME)
         self.intake = Intake(
             queue=stores.queue,
             participants=stores.participants,
@@ -55,6 +61,7 @@ class IntakeStage:
             worker=beside.worker,
             access_control=beside.answering.access_control,
             reply_actions=actions_on(beside),
+            quiet_threads=self.quiet,
             me=ME,
             rules=TriageRules(),
             action_tokens=tokens,
@@ -124,3 +131,49 @@ async def test_only_what_people_write_makes_them_participants(
     await stage.intake.take("Ev2", other)
     await stage.intake.take("Ev3", replace(MENTION, ts="3.0", thread_ts="1.000100", text="and then?"))
     assert await queued(stage.stores) == (1 if needs_mention else 2)
+
+
+ASKED = "1.000100"
+
+
+@pytest.mark.parametrize(
+    ("user_id", "sentence", "quiet"),
+    [("U1", texts.QUIET_NOW, True), ("UADMIN", texts.QUIET_NOW, True), ("U2", texts.NOT_YOUR_THREAD, False)],
+)
+async def test_button_quiets_a_thread_for_its_starter_and_admins(
+    stage: IntakeStage, user_id: str, sentence: str, quiet: bool
+) -> None:
+    """Whoever the button was shown to: a press can be forged."""
+    await stage.intake.take("Ev1", MENTION)
+    thread = ThreadKey("T1", "C1", ASKED)
+    await stage.quiet.pressed(QuietPress(thread, user_id, "2.000000", "https://hooks.example/1"))
+    assert [response.sentence for response in stage.surfaces.responses] == [sentence]
+    assert (await stage.stores.participants.at_message(thread, "U1", "3.000000")).quiet is quiet
+
+
+async def test_press_is_answered_while_the_database_is_away(stage: IntakeStage) -> None:
+    await stage.stores.database.engine.dispose()
+    async with stage.stores.database.engine.begin() as connection:
+        await connection.execute(sa.text("DROP TABLE IF EXISTS quiet_threads"))
+        await connection.execute(sa.text("DROP TABLE IF EXISTS jobs"))
+    await stage.quiet.pressed(QuietPress(ThreadKey("T1", "C1", ASKED), "U1", "2.0", "https://hooks.example/1"))
+    assert [response.sentence for response in stage.surfaces.responses] == [texts.ACTION_FAILED]
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "asked"),
+    [
+        ("stay quiet", {}, 1),
+        ("<@UBOT> please stay quiet.", {}, 1),
+        ("<@UBOT> stay quiet about that", {}, 2),
+        ("Stay quiet!", {"user_id": "U2"}, 1),
+        ("<@UBOT> stay quiet", {"thread_ts": "0.5"}, 2),
+    ],
+    ids=["words", "mention", "other words", "another person, who means somebody else", "a thread without us"],
+)
+async def test_only_the_very_words_in_a_thread_of_ours_are_no_question(
+    stage: IntakeStage, text: str, changes: dict[str, Any], asked: int
+) -> None:
+    await stage.intake.take("Ev1", MENTION)
+    await stage.intake.take("Ev2", replace(MENTION, ts="3.000000", text=text, **{"thread_ts": ASKED, **changes}))
+    assert await queued(stage.stores) == asked

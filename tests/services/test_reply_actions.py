@@ -20,6 +20,7 @@ from bot.core.tool_calls import CallState, Decision, RecordedCall
 from bot.core.tools import Permission, ToolRule
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.services.access_control import AccessControl
+from bot.services.private_notices import PrivateNotices
 from bot.services.reply_actions import LOOK_AGAIN_S, LOOK_FOR_END_S, LOOKS_FOR_END, Press, ReplyActions
 from bot.store import Stores
 from bot.store.recorded_answers import RecordedAnswers
@@ -131,7 +132,7 @@ async def asked_about(
     async with staged(server, asking(*calls), ANSWER, question=replace(QUESTION, **question)) as stage:
         accounts, stores = stage.accounts, stage.stores
         if access:
-            control = AccessControl(access, accounts, accounts, stores.notices, stores.bot_questions)
+            control = AccessControl(access, accounts, PrivateNotices(accounts, stores.notices), stores.bot_questions)
             stage.answering = replace(stage.answering, access_control=control)
         await ended_or_waiting(stage)
         async with stores.database.engine.begin() as connection:

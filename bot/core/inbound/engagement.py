@@ -46,8 +46,12 @@ class Participants:
     """Whether the bot was asked something in it before."""
     others: bool = False
     """Whether somebody other than the message's writer wrote in it."""
-    asked_alone: bool = field(default=False, compare=False)
-    """Whether the message's writer asked something in it before, and nobody else did."""
+    joined: bool = field(default=False, compare=False)
+    """Whether the message is the first by somebody else."""
+    starter: str = field(default="", compare=False)
+    """The person who wrote its first message, or below an app's message, who asked the bot first; "" if nobody did."""
+    quiet: bool = False
+    """Whether the bot was asked to answer only mentions in it."""
     lines: Sequence[Line] = ()
     """The last lines before the message, oldest first: at most MAX_LINES, and none if there are no others."""
 
@@ -67,14 +71,20 @@ def reason_to_ignore(
     message: Message, bot_user_id: str, bot_name: str, participants: Participants, rules: TriageRules
 ) -> str:
     """Returns why a person's message in a channel, without a mention of the bot, is ignored; "" if it is answered."""
-    if message.thread_ts is None and not rules.new_posts:
-        return "not addressed to us"
     if addresses_another(message.text, bot_name):
         return "addressed to somebody else"
     if message.thread_ts is None:
+        if not rules.new_posts:
+            return "not addressed to us"
         return "" if message.text.strip() else "a post without words"
+    return _reason_to_ignore_reply(message, bot_user_id, participants, rules)
+
+
+def _reason_to_ignore_reply(message: Message, bot_user_id: str, participants: Participants, rules: TriageRules) -> str:
     if not participants.takes_part and message.parent_user_id != bot_user_id:
         return "a thread without us"
+    if participants.quiet:
+        return "asked to stay quiet"
     if rules.engagement is Engagement.MENTIONS:
         return "no mention"
     if participants.others and message.files:

@@ -8,7 +8,7 @@ answers another one by mistake may never stop. Forwarded or quoted text doesn't 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.engagement import Participants, TriageRules, reason_to_ignore
@@ -17,6 +17,7 @@ from bot.core.inbound.mentions import mentioned_users, without_address
 ANSWERED_SUBTYPES = {None, "file_share", "thread_broadcast"}
 
 STOP_WORD = "stop"
+QUIET_WORDS = {"stay quiet", "please stay quiet", "stay quiet please", "stay quiet, please"}
 
 SLACKS_OWN = frozenset({"USLACK", "USLACKBOT"})
 """The users that write Slack's own notices. Slack doesn't mark them as bots."""
@@ -40,8 +41,6 @@ class Ignore:
     """The message is not answered."""
 
     reason: str
-    is_missed_follow_up: bool = False
-    """Whether its writer may wait for an answer: it would be one if nobody else had joined the thread."""
 
 
 def triage(message: Message, me: Identity, participants: Participants, rules: TriageRules) -> Question | Ignore:
@@ -61,11 +60,7 @@ def _triage_person(message: Message, me: Identity, participants: Participants, r
     if me.user_id in mentioned_users(message.text):
         return _question(message, message.thread_ts or message.ts)
     reason = reason_to_ignore(message, me.user_id, me.name, participants, rules)
-    if not reason:
-        return _question(message, message.thread_ts or message.ts)
-    alone = replace(participants, others=False)
-    is_missed = participants.asked_alone and not reason_to_ignore(message, me.user_id, me.name, alone, rules)
-    return Ignore(reason, is_missed)
+    return Ignore(reason) if reason else _question(message, message.thread_ts or message.ts)
 
 
 def by_person(message: Message, me: Identity) -> bool:
@@ -93,13 +88,24 @@ def stop_in(message: Message, me: Identity) -> ThreadKey | None:
     """
     if message.subtype is not None or message.files or not by_person(message, me):
         return None
-    if without_address(message.whole, me.user_id).strip(" .!\n").casefold() != STOP_WORD:
+    if _words(message, me) != STOP_WORD:
         return None
     if message.channel_type == "im":
         return ThreadKey(
             message.team_id, message.channel_id, message.thread_ts or (message.ts if me.has_pane else None)
         )
     return ThreadKey(message.team_id, message.channel_id, message.thread_ts) if message.thread_ts else None
+
+
+def asks_for_quiet(message: Message, me: Identity) -> bool:
+    """Whether a person wrote "stay quiet" in a channel's thread, and nothing else."""
+    if message.subtype not in ANSWERED_SUBTYPES or message.files or not by_person(message, me):
+        return False
+    return message.thread_ts is not None and message.channel_type != "im" and _words(message, me) in QUIET_WORDS
+
+
+def _words(message: Message, me: Identity) -> str:
+    return without_address(message.whole, me.user_id).strip(" .!\n").casefold()
 
 
 def second_person_since(question: Question, by_people: Iterable[Message]) -> str | None:

@@ -134,9 +134,9 @@ def _buttons(view: PageView) -> list[Json]:
     return [blockkit.actions(buttons), blockkit.context_actions(icons)]
 
 
-def offer(sentence: str, label: str, value: str) -> list[Json]:
-    """Returns a sentence, and a button that regenerates a question's answer; `value` is the id of its job."""
-    button = blockkit.button(ReplyAction.REGENERATE, label, value)
+def offer(sentence: str, label: str, action_id: str, value: str = "") -> list[Json]:
+    """Returns a sentence, and a button that does what the sentence is about."""
+    button = blockkit.button(action_id, label, value)
     return [blockkit.section(blockkit.mrkdwn(sentence)), blockkit.actions([button])]
 
 

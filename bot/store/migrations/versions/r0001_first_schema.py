@@ -35,6 +35,7 @@ def upgrade() -> None:
     _create_learned_budgets()
     _create_group_threads()
     _create_thread_lines()
+    _create_quiet_threads()
     _create_usage_totals()
     _create_caps()
     _create_notices()
@@ -290,6 +291,18 @@ def _create_thread_lines() -> None:
         sa.Column("ts", sa.Text, nullable=False),
         sa.Column("user_id", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("team_id", "channel_id", "thread_ts", "ts", name="pk_thread_lines"),
+    )
+
+
+def _create_quiet_threads() -> None:
+    op.create_table(
+        "quiet_threads",
+        sa.Column("team_id", sa.Text, nullable=False),
+        sa.Column("channel_id", sa.Text, nullable=False),
+        sa.Column("thread_ts", sa.Text, nullable=False),
+        sa.Column("quiet", sa.Boolean, nullable=False),
+        sa.Column("switched_ts", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("team_id", "channel_id", "thread_ts", name="pk_quiet_threads"),
     )
 
 

@@ -1,0 +1,104 @@
+""" "Stay quiet" in a thread, by words or by the button that its starter gets when somebody joins."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from bot.core import texts
+from bot.services.quiet_threads import STAY_QUIET
+from bot.settings import Settings
+from sandbox.server import Sandbox
+from tests.scenarios.conftest import Stage, running
+from tests.scenarios.surfaces import ephemerals
+from tests.streams.server import VendorServer
+
+pytestmark = pytest.mark.skips_waits
+
+JOINED = texts.SOMEBODY_JOINED["everyone"]
+
+
+@pytest.fixture
+async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
+    """Everyone in a thread is answered. Grace is a Typist admin."""
+    async with running(replace(settings, engagement="everyone", admins=frozenset({"U0GRACE"}))):
+        yield Stage(sandbox, vendor)
+
+
+async def says(stage: Stage, user: str, text: str, thread: str) -> None:
+    """Writes in a thread of #general, and waits until the bot has taken or ignored it."""
+    await stage.sandbox.say(user, "general", text, thread)
+    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
+
+
+async def told(stage: Stage, *expected: tuple[str, str]) -> None:
+    await stage.sandbox.wait_for(lambda: ephemerals(stage) == list(expected))
+
+
+async def test_thread_is_quieted_by_words_until_its_starter_mentions_the_bot(stage: Stage) -> None:
+    asked = await stage.mention("what is it?")
+    await stage.answers("general", asked)
+    await says(stage, "ada", "@typist stay quiet, please!", asked)
+    await told(stage, ("U0ADA", texts.QUIET_NOW))
+    await says(stage, "ada", "and why?", asked)
+    await says(stage, "alan", "@typist and for me?", asked)
+    await stage.answers("general", asked, count=2)
+    await says(stage, "alan", "and tomorrow?", asked)
+    await says(stage, "ada", "@typist and you?", asked)
+    await stage.answers("general", asked, count=3)
+    await says(stage, "alan", "and now?", asked)
+    await stage.answers("general", asked, count=4)
+    assert [message.text for message in stage.sandbox.workspace.ephemerals] == [texts.QUIET_NOW]
+
+
+async def test_other_people_cannot_quiet_a_thread_and_admins_can(stage: Stage) -> None:
+    asked = await stage.mention("what is it?")
+    await stage.answers("general", asked)
+    await says(stage, "alan", "@typist stay quiet", asked)
+    await told(stage, ("U0ALAN", texts.NOT_YOUR_THREAD))
+    await says(stage, "alan", "and why?", asked)
+    await stage.answers("general", asked, count=2)
+    await says(stage, "grace", "stay quiet", asked)
+    await told(stage, ("U0ALAN", texts.NOT_YOUR_THREAD), ("U0GRACE", texts.QUIET_NOW))
+    await says(stage, "ada", "and why?", asked)
+    still = await stage.mention("still there?", channel="random")
+    await stage.answers("random", still)
+    assert len(stage.bots("general", asked)) == 2
+
+
+async def test_person_who_asks_in_anothers_thread_cannot_quiet_it(stage: Stage) -> None:
+    root = await stage.sandbox.say("alan", "general", "The build is red.")
+    await says(stage, "ada", "@typist any idea?", root)
+    await stage.answers("general", root)
+    await says(stage, "ada", "@typist stay quiet", root)
+    await says(stage, "alan", "stay quiet", root)
+    await told(stage, ("U0ADA", texts.NOT_YOUR_THREAD), ("U0ALAN", texts.QUIET_NOW))
+
+
+async def test_button_quiets_the_thread_that_somebody_joined(stage: Stage) -> None:
+    asked = await stage.mention("what is it?")
+    await stage.answers("general", asked)
+    await says(stage, "alan", "and for me?", asked)
+    await stage.answers("general", asked, count=2)
+    await told(stage, ("U0ADA", JOINED))
+    [notice] = stage.sandbox.workspace.ephemerals
+    assert notice.thread_ts == asked
+    assert await stage.sandbox.client("ada").press("general", notice.ts, STAY_QUIET)
+    await told(stage, ("U0ADA", texts.QUIET_NOW))
+    before = len(stage.bots("general", asked))
+    await says(stage, "alan", "anybody?", asked)
+    still = await stage.mention("still there?", channel="random")
+    await stage.answers("random", still)
+    assert len(stage.bots("general", asked)) == before
+
+
+async def test_nobody_is_told_where_every_question_needs_a_mention(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    async with running(replace(settings, engagement="mentions")):
+        stage = Stage(sandbox, vendor)
+        asked = await stage.mention("what is it?")
+        await stage.answers("general", asked)
+        await says(stage, "alan", "I wonder.", asked)
+        await says(stage, "ada", "stay quiet", asked)
+        await told(stage, ("U0ADA", texts.QUIET_NOW))
