@@ -91,6 +91,9 @@ def time_in_utc(time: datetime) -> str:
     return f"{time:%B} {time.day} at {time:%H:%M} UTC"
 
 
+REPEATED_CALL = "Careful: I already made exactly this call for an earlier version of this answer, or may have."
+
+
 def mixed_scripts(words: Sequence[str]) -> str:
     """Warns of words in which a letter of another script may pass for the one that a reader expects."""
     return f"Careful: these words mix letters of different alphabets: {', '.join(words)}"

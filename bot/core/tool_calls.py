@@ -86,6 +86,8 @@ class RecordedCall:
     """The person who decided; "" if nobody was asked, or nobody decided."""
     claims: Claims = field(default=NO_CLAIMS, compare=False)
     """What the server says about the tool, in the definition that an approval is for."""
+    repeats: bool = field(default=False, compare=False)
+    """Whether the same call was made for an earlier version of the answer, or may have been."""
 
     @property
     def key(self) -> tuple[int, int]:

@@ -29,7 +29,7 @@ async def with_steps(connection: AsyncConnection, claimed: Sequence[Job]) -> lis
     recorded = (await connection.execute(of_resumed)).all()
     if not recorded:
         return list(claimed)
-    of_steps = _with_definitions().where(tool_calls.c.job_id.in_(resumed)).order_by(tool_calls.c.index)
+    of_steps = _as_asked().where(tool_calls.c.job_id.in_(resumed)).order_by(tool_calls.c.index)
     recorded_calls = (await connection.execute(of_steps)).all()
 
     def of(job: Job) -> tuple[Step, ...]:
@@ -45,12 +45,23 @@ def _step_of(row: sa.Row[Any], recorded_calls: Collection[sa.Row[Any]]) -> Step:
     return Step(row.step_no, row.text, items, row.model, tuple(map(call_of, recorded_calls)), of_record(row.origins))
 
 
-def _with_definitions() -> sa.Select[Any]:
-    """Selects calls with the definitions that they were asked for, where these are still the pinned ones."""
+def _as_asked() -> sa.Select[Any]:
+    """Selects calls with what a person who decides about them is told.
+
+    That is the definition that a call was asked for, where it is still the pinned one, and whether the call repeats one
+    of an earlier version.
+    """
+    earlier = tool_calls.alias()
+    repeats = sa.exists().where(
+        earlier.c.job_id == tool_calls.c.job_id,
+        earlier.c.version < tool_calls.c.version,
+        earlier.c.binding == tool_calls.c.binding,
+        earlier.c.begun_at.is_not(None),
+    )
     is_pinned = sa.and_(
         tool_pins.c.tool == tool_calls.c.tool, tool_pins.c.definition_hash == tool_calls.c.definition_hash
     )
-    return sa.select(tool_calls, tool_pins.c.definition).outerjoin(tool_pins, is_pinned)
+    return sa.select(tool_calls, tool_pins.c.definition, repeats.label("repeats")).outerjoin(tool_pins, is_pinned)
 
 
 def call_of(row: sa.Row[Any]) -> RecordedCall:
@@ -71,6 +82,7 @@ def call_of(row: sa.Row[Any]) -> RecordedCall:
         decision=Decision(row.decision) if row.decision else None,
         decided_by=row.decided_by,
         claims=claims_in(definition) if definition else NO_CLAIMS,
+        repeats=bool(row._mapping.get("repeats")),
     )
 
 
@@ -78,7 +90,7 @@ async def calls(
     connection: AsyncConnection, job_id: int, version: int | sa.ScalarSelect[int], *which: sa.ColumnElement[bool]
 ) -> tuple[RecordedCall, ...]:
     """Returns calls of a version of an answer, in their order."""
-    of_version = _with_definitions().where(tool_calls.c.job_id == job_id, tool_calls.c.version == version, *which)
+    of_version = _as_asked().where(tool_calls.c.job_id == job_id, tool_calls.c.version == version, *which)
     in_order = of_version.order_by(tool_calls.c.step_no, tool_calls.c.index)
     return tuple(map(call_of, (await connection.execute(in_order)).all()))
 

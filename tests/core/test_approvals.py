@@ -79,7 +79,7 @@ def test_what_is_shown_is_what_is_sent(arguments: dict[str, str]) -> None:
 )
 def test_words_that_mix_scripts_are_named(text: str, words: tuple[str, ...]) -> None:
     assert mixed_words(text) == words
-    assert bool(ask_of(call(text=text), 0, (), None).warning) is bool(words)
+    assert bool(ask_of(call(text=text), 0, (), None).warnings) is bool(words)
 
 
 JSON = st.recursive(

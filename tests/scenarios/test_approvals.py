@@ -213,6 +213,26 @@ async def test_always_allowed_tool_is_listed_in_the_settings_and_asks_again_once
     assert SettingsField.ALLOWED_TOOLS not in str(grace.modal.blocks), "none is left"
 
 
+async def test_identical_write_after_regenerate_asks_again_though_it_is_always_allowed(
+    stage: Stage, calls_made: Callable[[], int]
+) -> None:
+    asked = await stage.mention()
+    await press(stage, await asking(stage, asked), ReplyAction.ALLOW_ALWAYS, "grace")
+    await ended(stage, asked)
+    asked = await stage.mention()
+    message = await ended(stage, asked)
+    assert calls_made() == 2, "the second call is always allowed"
+    assert await press(stage, message, ReplyAction.REGENERATE) is None
+    message = await asking(stage, asked)
+    assert texts.REPEATED_CALL in shown(message)
+    await press(stage, message, ReplyAction.ARGUMENTS_JSON)
+    assert (modal := stage.sandbox.client("ada").modal) is not None
+    assert texts.REPEATED_CALL in str(modal.blocks)
+    await press(stage, message, ReplyAction.DENY)
+    await ended(stage, asked)
+    assert calls_made() == 2
+
+
 async def test_forged_or_repeated_press_changes_nothing(stage: Stage, calls_made: Callable[[], int]) -> None:
     asked = await stage.mention()
     message = await asking(stage, asked)

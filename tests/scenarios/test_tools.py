@@ -162,6 +162,17 @@ async def test_decisions_of_three_calls_within_a_second_are_all_made(stage: Stag
     assert notes.written == [{"text": word} for word in words]
 
 
+async def test_other_write_after_regenerate_asks_without_that_warning(stage: Stage, notes: Notes) -> None:
+    stage.vendor.script(ADD_MILK)
+    asked = await stage.mention("note milk")
+    await press(stage, await asking(stage, asked), ReplyAction.APPROVE)
+    message = await ended(stage, asked)
+    stage.vendor.script(by_results(calls("", ("notes__add", {"text": "Bread"})), says("Noted.")))
+    assert await press(stage, message, ReplyAction.REGENERATE) is None
+    message = await asking(stage, asked)
+    assert texts.REPEATED_CALL not in shown(message)
+
+
 async def test_word_stop_in_the_thread_stops_the_answer(stage: Stage, notes: Notes) -> None:
     asked = await stage.mention("note milk")
     await asking(stage, asked)

@@ -78,6 +78,8 @@ class Ask:
     """What the tool does, in one line of the server's own words; "" if it says nothing."""
     until: float | None = None
     """When the call expires, in seconds since the epoch."""
+    repeats: bool = False
+    """Whether the same call was made for an earlier version of the answer, or may have been."""
     may_allow_always: bool = False
     """Whether there are admins who could always allow the tool."""
     decision: Decision | None = None
@@ -112,10 +114,11 @@ class Ask:
         return tuple(shown)
 
     @property
-    def warning(self) -> str:
-        """A sentence about words that mix scripts, in which a letter may pass for another; "" if there is none."""
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about a call that repeats another, and about words in which a letter may pass for another."""
         words = mixed_words(self.arguments)
-        return texts.mixed_scripts(words) if words else ""
+        repeated = texts.REPEATED_CALL if self.repeats else ""
+        return tuple(filter(None, (repeated, texts.mixed_scripts(words) if words else "")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,7 @@ def ask_of(call: RecordedCall, version: int, admins: Collection[str], until: flo
         call.claims.title or title_of(call.tool),
         call.claims.description,
         until,
+        call.repeats and not call.read_only,
         bool(admins),
         call.decision,
     )

@@ -20,10 +20,9 @@ MODAL_PIECE_CHARS = 2_500
 
 def in_reply(ask: Ask, block_id: str) -> list[Json]:
     """Returns a call in a reply: what would be done, by whom and until when, and its buttons or decision."""
-    notes = [ask.warning] if ask.warning else []
+    parts = [*_heading(ask), *_arguments(ask.shown_fields), *_warnings(ask)]
     if ask.is_cut:
-        notes.append(texts.arguments_cut(SHOWN_ARGUMENT_CHARS, ask.chars))
-    parts = [*_heading(ask), *_arguments(ask.shown_fields), *(line(words(unlinked(note), "italic")) for note in notes)]
+        parts.append(line(words(texts.arguments_cut(SHOWN_ARGUMENT_CHARS, ask.chars), "italic")))
     if ask.decision is not None:
         decided = line(words(texts.DECISIONS[ask.decision], "italic"))
         return [blockkit.rich_text([*parts, decided], block_id)]
@@ -33,14 +32,17 @@ def in_reply(ask: Ask, block_id: str) -> list[Json]:
 def in_modal(ask: Ask, *, as_json: bool) -> list[Json]:
     """Returns a call for a modal, with all of its arguments: as a person reads them, or as they are sent."""
     blocks = [blockkit.rich_text(_heading(ask)), *(_json(ask) if as_json else _fields(ask))]
-    notes = [line(words(unlinked(ask.warning), "italic"))] if ask.warning else []
-    return [*blocks, blockkit.rich_text([*notes, _terms(ask)])]
+    return [*blocks, blockkit.rich_text([*_warnings(ask), _terms(ask)])]
 
 
 def _heading(ask: Ask) -> list[Json]:
     title = words(texts.ASKING_FOR), words(unlinked(ask.title), "bold"), words("? "), words(ask.tool, "code")
     said = words(texts.described_by(ask.server), "italic"), words(unlinked(ask.description))
     return [line(*title), *([blockkit.part("rich_text_quote", *said)] if ask.description else [])]
+
+
+def _warnings(ask: Ask) -> list[Json]:
+    return [line(words(unlinked(warning), "bold")) for warning in ask.warnings]
 
 
 def _arguments(fields: Sequence[ArgumentField]) -> list[Json]:
