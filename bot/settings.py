@@ -578,14 +578,18 @@ def _unpriced(settings: Settings) -> list[str]:
     """A cap in dollars has no effect on a model whose price is unknown."""
     if not any(cap.in_dollars for cap in settings.caps):
         return []
-    prices = model_prices(settings)
     return [
         f"A dollar cap requires a price for every model in BOT_MODELS, and {model} has none. "
         "Add its price to the file of BOT_PRICES, or cap tokens in BOT_CAPS."
-        for model in models_in_use(settings)
-        # A price may change with the time, but is there at any time.
-        if prices.cost_usd(model, Usage(), 0.0) is None
+        for model in unpriced_models(settings)
     ]
+
+
+def unpriced_models(settings: Settings) -> tuple[str, ...]:
+    """Returns the models in use whose price is unknown."""
+    prices = model_prices(settings)
+    # A price may change with the time, but is there at any time.
+    return tuple(model for model in models_in_use(settings) if prices.cost_usd(model, Usage(), 0.0) is None)
 
 
 def _missing_tokens(env: Mapping[str, str]) -> list[str]:

@@ -38,6 +38,7 @@ from bot.services.approval_expiry import expire_approvals
 from bot.services.assistant_pane import AssistantPane
 from bot.services.audit import seal_entries
 from bot.services.cap_notices import CapNotices
+from bot.services.cap_settings import CapSettings
 from bot.services.health import Probes
 from bot.services.intake import Intake
 from bot.services.message_edits import MessageEdits
@@ -55,7 +56,7 @@ from bot.services.thread_statuses import ThreadStatuses
 from bot.services.tool_calls import ToolCalls
 from bot.services.toolbox import Toolbox, Tools
 from bot.services.worker import Capacity, Worker
-from bot.settings import Settings, model_prices, model_setup, models_in_use, system_prompt_in_use
+from bot.settings import Settings, model_prices, model_setup, models_in_use, system_prompt_in_use, unpriced_models
 from bot.slack.checks import warn_of_setup
 from bot.slack.client import SlackClient, new_session
 from bot.slack.credentials import app_credential, bot_credential
@@ -64,7 +65,7 @@ from bot.slack.socket import Sockets
 from bot.slack.workspace import Workspace
 from bot.store import Stores
 from bot.telemetry import OFF, Telemetry
-from handlers import app_home_and_pane, messages, reply_actions, slash_commands
+from handlers import app_home_and_pane, caps, messages, reply_actions, slash_commands
 
 if TYPE_CHECKING:
     from bot.mcp.server import McpServers
@@ -297,8 +298,11 @@ def _listen(bolt: AsyncApp, parts: _Parts, answering: Answering, worker: Worker)
     reply_actions.register(bolt, actions, quiet_threads, me.team_id)
     intake = _intake(parts, actions, quiet_threads, worker)
     shortcut = MessageShortcut(stores.message_questions, surfaces, intake, parts.clock, me)
-    slash_commands.register(bolt, _slash_commands(parts, answering.quota), shortcut)
-    app_home_and_pane.register(bolt, _app_home(parts, answering.quota), answering.pane)
+    cap_settings = _cap_settings(parts)
+    slash_commands.register(bolt, _slash_commands(parts, answering.quota, cap_settings), shortcut)
+    home = _app_home(parts, answering.quota, cap_settings)
+    app_home_and_pane.register(bolt, home, answering.pane)
+    caps.register(bolt, cap_settings, home, me.team_id)
     messages.register(bolt, intake, MessageEdits(stores.queue, worker, intake, me), shortcut)
     return shortcut
 
@@ -335,7 +339,14 @@ def _intake(parts: _Parts, actions: ReplyActions, quiet_threads: QuietThreads, w
     )
 
 
-def _slash_commands(parts: _Parts, quota: Quota) -> SlashCommands:
+def _cap_settings(parts: _Parts) -> CapSettings:
+    settings, stores = parts.settings, parts.stores
+    unpriced = unpriced_models(settings)
+    surfaces, admins = parts.workspace.surfaces, settings.admins
+    return CapSettings(stores.caps, stores.usage, surfaces, parts.me, settings.caps, unpriced, admins)
+
+
+def _slash_commands(parts: _Parts, quota: Quota, cap_settings: CapSettings) -> SlashCommands:
     surfaces = parts.workspace.surfaces
     return SlashCommands(
         channel_settings=parts.stores.channel_settings,
@@ -343,17 +354,27 @@ def _slash_commands(parts: _Parts, quota: Quota) -> SlashCommands:
         surfaces=surfaces,
         access_control=parts.access,
         quota=quota,
+        caps=cap_settings,
         me=parts.me,
         defaults=default_settings_of(parts.settings),
         admins=parts.settings.admins,
     )
 
 
-def _app_home(parts: _Parts, quota: Quota) -> AppHome:
-    settings, usage, surfaces = parts.settings, parts.stores.usage, parts.workspace.surfaces
-    defaults = default_settings_of(settings)
-    for_admins = shown_to_admins(settings)
-    return AppHome(usage, surfaces, quota, parts.access, parts.clock, parts.me, defaults, settings.admins, for_admins)
+def _app_home(parts: _Parts, quota: Quota, cap_settings: CapSettings) -> AppHome:
+    settings = parts.settings
+    return AppHome(
+        usage=parts.stores.usage,
+        tab=parts.workspace.surfaces,
+        quota=quota,
+        caps=cap_settings,
+        access_control=parts.access,
+        clock=parts.clock,
+        me=parts.me,
+        defaults=default_settings_of(settings),
+        admins=settings.admins,
+        settings=shown_to_admins(settings),
+    )
 
 
 def _outbox(parts: _Parts) -> Outbox:

@@ -11,6 +11,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from bot.core.conversation import Message, ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings, SettingsPlace
+from bot.core.limits.cap_fields import Entered
+from bot.core.limits.caps import CapOwner, Scope
 from bot.core.message_question import QuotedMessage
 from bot.core.reply.actions import ReplyAction
 from bot.core.slash_command import TypedCommand
@@ -18,6 +20,8 @@ from bot.errors import PayloadError
 from bot.services.quiet_threads import QuietPress
 from bot.services.reply_actions import Press
 from bot.services.slash_commands import Invocation
+from bot.slack.format import home
+from bot.slack.format.cap_modals import entered_caps, submitted_caps
 from bot.slack.format.files import files_of
 from bot.slack.format.message_text import app_name, attached_to, body_of, is_by_app
 from bot.slack.format.modals import approval_in, revoked_tools, submitted_question, submitted_settings
@@ -185,10 +189,31 @@ def message_of_shortcut(shortcut: Mapping[str, Any], team_id: str) -> Message:
 
 
 @parser
-def settings_in(body: Mapping[str, Any]) -> tuple[str, SettingsPlace, ChannelSettings, tuple[str, ...]]:
-    """Returns who submitted the settings modal, for which channel, the settings, and the tools that ask again."""
+def settings_in(body: Mapping[str, Any]) -> tuple[str, SettingsPlace, ChannelSettings, tuple[str, ...], Entered]:
+    """Returns who submitted the settings modal, for which channel, the settings, tools that ask again, and caps."""
     view = _object(body, "view")
-    return _string(_object(body, "user"), "id"), *submitted_settings(view), revoked_tools(view)
+    user_id = _string(_object(body, "user"), "id")
+    return user_id, *submitted_settings(view), revoked_tools(view), entered_caps(view)
+
+
+@parser
+def caps_in(body: Mapping[str, Any]) -> tuple[str, CapOwner, Entered]:
+    """Returns who submitted the modal with caps, whose they are, and what was entered."""
+    return _string(_object(body, "user"), "id"), *submitted_caps(_object(body, "view"))
+
+
+@parser
+def caps_press_of(body: Mapping[str, Any], team_id: str) -> tuple[str, str, CapOwner]:
+    """Returns who wants to see caps in App Home, the trigger of a modal, and whose caps."""
+    action = body["actions"][0]
+    match action["action_id"]:
+        case home.SET_PERSON_CAPS:
+            owner = CapOwner(Scope.USER, _string(action, "selected_user"))
+        case home.SET_CHANNEL_CAPS:
+            owner = CapOwner(Scope.CHANNEL, _string(action, "selected_conversation"))
+        case _:
+            owner = CapOwner(Scope.WORKSPACE, team_id)
+    return _string(_object(body, "user"), "id"), _string(body, "trigger_id"), owner
 
 
 @parser

@@ -464,6 +464,30 @@ def _sentence_case(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}"
 
 
+# Quotas: the modal, and a channel's settings
+
+QUOTAS_TITLE = "Quotas"
+CHANNEL_QUOTAS = "Quotas of this channel"
+NO_QUOTA = "No limit"
+QUOTA_LABELS = {
+    "dollars_a_month": "Dollars per month",
+    "dollars_a_day": "Dollars per day",
+    "tokens_a_month": "Tokens per month",
+    "tokens_a_day": "Tokens per day",
+}
+ONLY_ADMINS_SET_QUOTAS = "Only Typist admins can set quotas. Ask your Typist admin."
+
+
+def quotas_apply_to(owner: str) -> str:
+    """Heads the modal, in mrkdwn."""
+    return f"Quotas of {owner}, from the next answer on. An empty field leaves the default."
+
+
+def default_quota(limit: str) -> str:
+    """Stands in an empty field."""
+    return f"Default: {limit}"
+
+
 # Slash command
 
 WHAT_I_DO = (
@@ -621,12 +645,52 @@ MENTIONS_NEEDED = {
 }
 """By Engagement."""
 WORKSPACE_HEADING = "This workspace"
-BY_MODEL = "*By model, this month*"
+PEOPLE = "People"
+CHANNELS = "Channels"
+MODELS = "Models"
+TOOLS = "Tools"
+DIRECT_MESSAGES = "Direct messages"
+QUOTAS_HEADING = "Quotas"
+NO_QUOTAS_SET = "There are none: usage isn't limited."
+SET_WORKSPACE_QUOTAS = "Set the workspace's quotas"
+SET_PERSON_QUOTAS = "Set a person's quotas"
+SET_CHANNEL_QUOTAS = "Set a channel's quotas"
 NO_USAGE = "Nothing yet."
 SETTINGS_HEADING = "Settings"
 WHY_ADMINS_SEE_THIS = (
-    "You see this because you're listed in BOT_ADMINS. Change these settings where Typist is deployed."
+    "You see this because you're listed in BOT_ADMINS. Change these settings, and the default quotas (BOT_CAPS), where "
+    "Typist is deployed."
 )
+
+
+def usage_last_month(amount: str) -> str:
+    """One line of the workspace's usage, in mrkdwn."""
+    return f"*Last month*: {amount}"
+
+
+def this_and_last_month(this_month: str, last_month: str) -> str:
+    """What a person, channel, model or tool used in two months; `last_month` is "" if it was nothing."""
+    return f"{this_month} (last month: {last_month})" if last_month else this_month
+
+
+def calls_made(number: int) -> str:
+    """For example "1,234 calls"."""
+    return "1 call" if number == 1 else f"{number:,} calls"
+
+
+def others(number: int, used: str) -> str:
+    """Sums up those that a list leaves out."""
+    return f"{number:,} {'other' if number == 1 else 'others'}: {used}"
+
+
+def more_quotas(number: int) -> str:
+    """Ends a list of quotas that is too long."""
+    return f"… and {number:,} more that are used less."
+
+
+def quotas_leave_out(models: Sequence[str]) -> str:
+    """Says which models a quota in dollars doesn't count."""
+    return f"Quotas in dollars don't count {', '.join(models)}: I don't know the price."
 
 
 def defaults(model: str, mentions: str, system_prompt: str) -> str:

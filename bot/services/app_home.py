@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bot.clock import Clock
-from bot.core.app_home import HomeView, WorkspaceUsage
+from bot.core.app_home import HomeView, Quotas, WorkspaceUsage
 from bot.core.conversation import Question, ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, effective_settings
 from bot.core.inbound.triage import Identity
 from bot.core.limits.access import Denial
-from bot.core.limits.caps import CapWindow, Period, Scope, ScopeIds, UsageToDate, first_day
+from bot.core.limits.caps import CapWindow, Period, Scope, ScopeIds, days_of_last_month
 from bot.errors import RateLimited, Refused, StoreError, trace_of
 from bot.services.access_control import AccessControl
+from bot.services.cap_settings import CapSettings
 from bot.services.quota import Quota
 from bot.slack.surfaces import Surfaces
 from bot.store.usage_ledger import UsageLedger
@@ -21,7 +22,6 @@ from bot.store.usage_ledger import UsageLedger
 MAX_BUILDING = 50
 WITHIN_S = 10.0
 """How long to try: later, the person has left the tab or opens it again."""
-DAY_S = 86_400
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ class AppHome:
     usage: UsageLedger
     tab: Surfaces
     quota: Quota
+    caps: CapSettings
     access_control: AccessControl
     clock: Clock
     me: Identity
@@ -70,7 +71,13 @@ class AppHome:
     async def _workspace(self) -> WorkspaceUsage:
         windows = {period: CapWindow(Scope.WORKSPACE, period) for period in Period}
         spent = await self.usage.used(ScopeIds(self.me.team_id, "", ""), windows.values())
-        month = first_day(Period.MONTH, self.clock.now()) * DAY_S
-        by_model = await self.usage.used_by_model(self.me.team_id, month)
-        total = UsageToDate({period: spent[window] for period, window in windows.items()}, self.quota.caps)
-        return WorkspaceUsage(total, by_model, self.settings)
+        now = self.clock.now()
+        last_month, this_month = days_of_last_month(now)
+        return WorkspaceUsage(
+            {period: spent[window] for period, window in windows.items()},
+            await self.usage.month(self.me.team_id, this_month, this_month + 31),
+            await self.usage.month(self.me.team_id, last_month, this_month),
+            Quotas(self.caps.defaults, await self.caps.store.all(self.me.team_id), self.caps.unpriced),
+            self.settings,
+            now,
+        )

@@ -18,11 +18,13 @@ from bot.core.inbound.channel_settings import (
 from bot.core.inbound.mentions import with_names
 from bot.core.inbound.triage import Identity
 from bot.core.limits.access import Denial
-from bot.core.limits.caps import UsageToDate
+from bot.core.limits.cap_fields import Entered
+from bot.core.limits.caps import CapOwner, Scope, UsageToDate
 from bot.core.message_question import QuotedMessage
 from bot.core.slash_command import HELP, SETTINGS_FIELDS, USAGE, CommandResponse, Help, TypedCommand
 from bot.errors import RateLimited, Refused
 from bot.services.access_control import AccessControl
+from bot.services.cap_settings import CapSettings
 from bot.services.quota import Quota
 from bot.slack.surfaces import Surfaces
 from bot.store.approvals import Approvals
@@ -50,6 +52,7 @@ class SlashCommands:
     surfaces: Surfaces
     access_control: AccessControl
     quota: Quota
+    caps: CapSettings
     me: Identity
     defaults: DefaultSettings
     admins: frozenset[str]
@@ -67,13 +70,15 @@ class SlashCommands:
         return await self._response(invocation.channel_id, Help(typed.name, "" if subcommand == HELP else subcommand))
 
     async def save(
-        self, user_id: str, place: SettingsPlace, settings: ChannelSettings, revoked: Sequence[str]
+        self, user_id: str, place: SettingsPlace, settings: ChannelSettings, revoked: Sequence[str], caps: Entered
     ) -> dict[str, str]:
-        """Saves a channel's settings, or returns a sentence for each field that can't be saved, by SettingsField.
+        """Saves a channel's settings and caps, or returns a sentence for each field that can't be saved.
 
-        `revoked`: always allowed tools whose calls ask again from now on.
+        `revoked`: always allowed tools whose calls ask again from now on. `caps` is empty where the modal showed none.
+        The fields are those of SettingsField and CapField.
         """
-        if problems := channel_settings.problems(settings, self.defaults.models):
+        problems = channel_settings.problems(settings, self.defaults.models) | self.caps.problems(user_id, caps)
+        if problems:
             return problems
         if not await self._may_change(user_id, place.channel_id):
             return {SettingsField.MODEL: texts.NOT_YOUR_CHANNEL}
@@ -84,6 +89,7 @@ class SlashCommands:
         elif revoked:
             await self.approvals.revoke(revoked, user_id, self.me.team_id, place.channel_id)
         await self.channel_settings.write(self.me.team_id, place.channel_id, settings, user_id)
+        await self.caps.save(user_id, CapOwner(Scope.CHANNEL, place.channel_id), caps)
         log.info("user %s changed the settings of channel %s", user_id, place.channel_id)
         await self.tell(place.response_url, await self._response(place.channel_id, texts.SETTINGS_SAVED))
         return {}
@@ -110,14 +116,14 @@ class SlashCommands:
             return await self._response(invocation.channel_id, texts.NOT_YOUR_CHANNEL)
         settings = await self.channel_settings.read(self.me.team_id, invocation.channel_id)
         place = SettingsPlace(invocation.channel_id, invocation.response_url)
-        if invocation.user_id in self.admins:
-            defaults = self.defaults
-            allowed = await self.approvals.allowed(self.me.team_id, invocation.channel_id)
-        else:
-            defaults = replace(self.defaults, mcp_servers=())
-            allowed = ()
+        is_admin = invocation.user_id in self.admins
+        defaults = self.defaults if is_admin else replace(self.defaults, mcp_servers=())
+        allowed = await self.approvals.allowed(self.me.team_id, invocation.channel_id) if is_admin else ()
         tools = [allowed_tool.tool for allowed_tool in allowed]
-        await self.surfaces.open_settings_modal(invocation.trigger_id, place, settings, defaults, field, tools)
+        # In a direct message, the person's own caps hold.
+        with_caps = is_admin and not is_direct(invocation.channel_id)
+        caps = await self.caps.of(CapOwner(Scope.CHANNEL, invocation.channel_id)) if with_caps else None
+        await self.surfaces.open_settings_modal(invocation.trigger_id, place, settings, defaults, field, tools, caps)
         return None
 
     async def _may_change(self, user_id: str, channel_id: str) -> bool:

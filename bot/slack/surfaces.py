@@ -7,6 +7,7 @@ from bot.core.app_home import HomeView
 from bot.core.conversation import ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
 from bot.core.limits.access import Denial
+from bot.core.limits.cap_fields import OwnerCaps
 from bot.core.message_question import MessageQuestion, QuotedMessage
 from bot.core.reply.actions import ActionResponse
 from bot.core.reply.approvals import ApprovalPlace, Ask
@@ -14,7 +15,7 @@ from bot.core.slash_command import CommandResponse
 from bot.errors import RateLimited, Refused
 from bot.slack.client import SlackClient, only_while
 from bot.slack.ephemeral_messages import EphemeralMessages
-from bot.slack.format import modals, reply_blocks
+from bot.slack.format import cap_modals, modals, reply_blocks
 from bot.slack.format.blockkit import Json
 from bot.slack.format.command_responses import command_message
 from bot.slack.format.home import denied_view, home_view
@@ -48,10 +49,22 @@ class Surfaces:
         defaults: DefaultSettings,
         focus: SettingsField,
         allowed_tools: Sequence[str],
+        caps: OwnerCaps | None,
     ) -> None:
-        """Shows a channel's settings, with the cursor in `focus`, and the always allowed tools that may be revoked."""
-        view = modals.settings_modal(place, settings, defaults, focus, allowed_tools)
+        """Shows a channel's settings, with the cursor in `focus`.
+
+        An admin sees the always allowed tools, which may be revoked, and the channel's caps.
+        """
+        view = modals.settings_modal(place, settings, defaults, focus, allowed_tools, caps)
         await self._open_modal(trigger_id, view)
+
+    async def open_caps_modal(self, trigger_id: str, caps: OwnerCaps) -> None:
+        """Shows the caps of the workspace, a channel or a person."""
+        await self._open_modal(trigger_id, cap_modals.caps_modal(caps))
+
+    async def open_sentence(self, trigger_id: str, sentence: str) -> None:
+        """Tells a person something in a modal: a press in App Home has no channel and no response_url."""
+        await self._open_modal(trigger_id, cap_modals.sentence_modal(sentence))
 
     async def open_question_modal(self, trigger_id: str, about: QuotedMessage, writer_id: str | None) -> None:
         """Asks a person what they want to know about a message, which `writer_id` wrote."""

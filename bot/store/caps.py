@@ -19,6 +19,7 @@ from bot.core.limits.caps import (
     caps_in_force,
     first_day,
 )
+from bot.store import audit
 from bot.store.database import Operations, reads, writes
 from bot.store.postgresql import one_at_a_time
 from bot.store.rows import put
@@ -56,10 +57,12 @@ class CapStore(Operations):
         ]
 
     @writes
-    async def change(self, connection: AsyncConnection, team_id: str, owner: CapOwner, limits: Limits) -> bool:
+    async def change(
+        self, connection: AsyncConnection, team_id: str, owner: CapOwner, limits: Limits, *, by: str
+    ) -> bool:
         """Sets and removes caps of one owner, from the next answer on and in all processes.
 
-        Returns whether that changed anything.
+        `by` is the admin. Returns whether that changed anything.
         """
         # Neither a reservation nor another change comes between what is read here and what is written.
         await one_at_a_time(connection, f"caps {team_id}")
@@ -78,6 +81,11 @@ class CapStore(Operations):
                 await connection.execute(sa.delete(caps).where(*this))
             else:
                 await put(connection, caps, key, {"amount": limit})
+        if changed:
+            about = {f"{owner.scope}_id": owner.id} if owner.scope is not Scope.WORKSPACE else {}
+            now_are = {field.value: "default" if limit is None else limit for field, limit in changed.items()}
+            facts = {"scope": owner.scope.value, **now_are}
+            await audit.setting_changed(connection, self._now(), "caps", facts, by=by, team_id=team_id, **about)
         return bool(changed)
 
 

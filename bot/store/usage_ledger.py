@@ -6,16 +6,17 @@ from collections.abc import Collection, Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.app_home import MonthUsage
 from bot.core.conversation import Job
 from bot.core.limits.caps import Amount, Cap, CapCheck, CapWindow, Scope, ScopeIds, check_caps
-from bot.store import caps, usage_totals
+from bot.store import caps, usage_report, usage_totals
 from bot.store.database import Database, completes, reads
 from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.postgresql import one_at_a_time
 from bot.store.predicates import is_running
 from bot.store.queue.held import Held
 from bot.store.rows import scope_ids_of
-from bot.store.schema import jobs, turns
+from bot.store.schema import jobs
 
 
 class UsageLedger(WorkerOperations):
@@ -64,18 +65,9 @@ class UsageLedger(WorkerOperations):
         return await usage_totals.used(connection, scope_ids, windows, self._now())
 
     @reads
-    async def used_by_model(self, connection: AsyncConnection, team_id: str, since: float) -> Mapping[str, Amount]:
-        """Returns a workspace's usage by model, of answers that ended since then (seconds since the epoch)."""
-        # Added up in the database, because App Home is opened more often than a report is run.
-        tokens = sa.func.sum(sa.func.coalesce(turns.c.input_tokens, 0) + sa.func.coalesce(turns.c.output_tokens, 0))
-        summed = (
-            sa.select(turns.c.model, tokens.label("tokens"), sa.func.sum(turns.c.cost_usd).label("cost_usd"))
-            .join_from(turns, jobs, turns.c.job_id == jobs.c.id)
-            .where(jobs.c.team_id == team_id, turns.c.created_at >= since, turns.c.model.is_not(None))
-            .group_by(turns.c.model)
-        )
-        rows = await connection.execute(summed)
-        return {row.model: Amount(int(row.tokens or 0), float(row.cost_usd or 0.0)) for row in rows}
+    async def month(self, connection: AsyncConnection, team_id: str, first: int, end: int) -> MonthUsage:
+        """Returns what a workspace used from one day until before another, counted from 1970-01-01."""
+        return await usage_report.month(connection, team_id, first, end)
 
 
 async def _reserved(connection: AsyncConnection, job: Job, scope: Scope) -> Amount:

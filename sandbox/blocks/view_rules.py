@@ -15,6 +15,8 @@ TITLE = 24
 PRIVATE_METADATA = 3_000
 BLOCKS = 100
 VIEW_BYTES = 250_000
+MESSAGE_BLOCKS = ("data_visualization",)
+"""Blocks that only messages take."""
 MISSING = "Please complete this required field."
 
 
@@ -54,6 +56,9 @@ def _problems(view: Json, kind: str) -> Iterator[str]:
     yield from length_problems(view, "private_metadata", PRIVATE_METADATA, "/view")
     yield from length_problems(view, "callback_id", IDENTIFIER, "/view")
     yield from length_problems(view, "external_id", IDENTIFIER, "/view")
+    for index, block in enumerate(view["blocks"]):
+        if isinstance(block, dict) and block.get("type") in MESSAGE_BLOCKS:
+            yield f"unsupported type: {block['type']} [json-pointer:/view/blocks/{index}/type]"
     if kind == "home":
         return
     yield from text_object_problems(view.get("title"), TITLE, "/view/title", plain=True)

@@ -149,7 +149,8 @@ class ElementRenderer:
     def _options(self, element: Json) -> list[tuple[str, str]]:
         kind = element["type"].removeprefix("multi_").removesuffix("_select")
         if kind in _PREFIXES:
-            return [(i, escape(name)) for i, name in self._names().items() if i.startswith(_PREFIXES[kind])]
+            prefixes = tuple(prefix for prefix in _PREFIXES[kind] if _is_included(element, prefix))
+            return [(i, escape(name)) for i, name in self._names().items() if i.startswith(prefixes)]
         if element["type"] in EXTERNAL_SELECTS:
             initial = element.get("initial_options") or [element.get("initial_option")]
             return [(o["value"], self._text(o["text"])) for o in initial if o]
@@ -179,6 +180,12 @@ def _boxes(kind: str, options: Sequence[tuple[str, str]], chosen: Sequence[str],
     )
     # Radio buttons of different forms are separate groups, although all have the same name.
     return f'<form role="group" {attributes}>{boxes}</form>'
+
+
+def _is_included(element: Json, prefix: str) -> bool:
+    """Returns whether a menu's filter lets it list direct messages, or channels; the workspace has no other kinds."""
+    include = (element.get("filter") or {}).get("include")
+    return include is None or ("im" in include if prefix == "D" else bool({"public", "private"} & {*include}))
 
 
 def _attributes(element: Json, block_id: str) -> str:

@@ -67,19 +67,19 @@ async def test_cap_of_ones_own_takes_the_place_of_the_default_until_it_is_remove
     await used(store, 1, 500)
     job = await begun(store, 2)
     assert await store.usage.reserve(job, MOST, DEFAULTS) == CapCheck()
-    assert await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 500.0})
+    assert await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 500.0}, by="UADMIN")
     lower = own_cap(ADA, Period.DAY, 500)
     assert await store.usage.reserve(job, MOST, DEFAULTS) == CapCheck(reached=lower)
     assert await store.caps.own("T1", ADA) == (lower,)
     assert await store.usage.reserve(await begun(store, 3, "U2"), MOST, DEFAULTS) == CapCheck()
-    await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: None})
+    await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: None}, by="UADMIN")
     assert await store.usage.reserve(job, MOST, DEFAULTS) == CapCheck()
     assert await store.caps.own("T1", ADA) == ()
 
 
 async def test_own_cap_may_be_higher_than_the_default(store: Stores) -> None:
     await used(store, 1, 1_500)
-    await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 2_000.0})
+    await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 2_000.0}, by="UADMIN")
     assert await store.usage.reserve(await begun(store, 2), MOST, DEFAULTS) == CapCheck()
 
 
@@ -88,9 +88,9 @@ async def test_cap_that_leaves_least_decides(store: Stores) -> None:
     channel = CapOwner(Scope.CHANNEL, question.thread.channel_id)
     await enqueued(store, question)
     await store.worker_queue.finish(await one(store), replace(DONE, usage=Usage(400, 0)), YES)
-    await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 9_000.0})
-    await store.caps.change("T1", channel, {CapField.TOKENS_A_MONTH: 400.0})
-    await store.caps.change("T1", CapOwner(Scope.WORKSPACE, "T1"), {CapField.TOKENS_A_MONTH: 8_000.0})
+    await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 9_000.0}, by="UADMIN")
+    await store.caps.change("T1", channel, {CapField.TOKENS_A_MONTH: 400.0}, by="UADMIN")
+    await store.caps.change("T1", CapOwner(Scope.WORKSPACE, "T1"), {CapField.TOKENS_A_MONTH: 8_000.0}, by="UADMIN")
     again = replace(question, ts="1700000009.000001")
     await enqueued(store, again)
     check = await store.usage.reserve(await one(store), MOST, ())
@@ -99,7 +99,7 @@ async def test_cap_that_leaves_least_decides(store: Stores) -> None:
 
 async def test_several_processes_pass_a_cap_that_an_admin_set_by_at_most_one_answer(shared_url: str) -> None:
     stores = [await Stores.open(shared_url, f"w{n}", SystemClock()) for n in range(2)]
-    await stores[0].caps.change("T1", CapOwner(Scope.WORKSPACE, "T1"), {CapField.TOKENS_A_DAY: 250.0})
+    await stores[0].caps.change("T1", CapOwner(Scope.WORKSPACE, "T1"), {CapField.TOKENS_A_DAY: 250.0}, by="UADMIN")
     for number in range(10):
         await enqueued(stores[0], by(f"U{number}", number))
     jobs = [(store, job) for store in stores for job in await store.worker_queue.claim(5)]
@@ -111,16 +111,35 @@ async def test_several_processes_pass_a_cap_that_an_admin_set_by_at_most_one_ans
 
 async def test_unchanged_caps_count_as_no_change(store: Stores) -> None:
     limits = {CapField.TOKENS_A_DAY: 500.0, CapField.DOLLARS_A_MONTH: 20.0, CapField.DOLLARS_A_DAY: None}
-    assert await store.caps.change("T1", ADA, limits)
-    assert not await store.caps.change("T1", ADA, limits)
-    assert await store.caps.change("T1", ADA, {CapField.DOLLARS_A_MONTH: 30.0})
+    assert await store.caps.change("T1", ADA, limits, by="UADMIN")
+    assert not await store.caps.change("T1", ADA, limits, by="UADMIN")
+    assert await store.caps.change("T1", ADA, {CapField.DOLLARS_A_MONTH: 30.0}, by="UADMIN")
     assert {cap.setting for cap in await store.caps.own("T1", ADA)} == {"user/day=500tokens", "user/month=30usd"}
+
+
+async def test_each_change_is_recorded_with_who_made_it(store: Stores) -> None:
+    limits = {CapField.TOKENS_A_DAY: 500.0, CapField.DOLLARS_A_MONTH: 20.0}
+    await store.caps.change("T1", ADA, limits, by="UADMIN")
+    await store.caps.change("T1", ADA, {**limits, CapField.TOKENS_A_DAY: None}, by="UOTHER")
+    await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: None}, by="UOTHER")
+    await store.caps.change("T1", CapOwner(Scope.CHANNEL, "C9"), {CapField.TOKENS_A_DAY: 5.0}, by="UADMIN")
+    await store.caps.change("T1", CapOwner(Scope.WORKSPACE, "T1"), {CapField.TOKENS_A_DAY: 6.0}, by="UADMIN")
+    await store.audit.seal()
+    kept = {"setting", "scope", "by", "user", "channel", *CapField}
+    lines = [{name: value for name, value in line.items() if name in kept} for line in await store.audit.page(1, 99)]
+    caps_of = {"setting": "caps", "scope": "user", "user": "U1"}
+    assert lines == [
+        {**caps_of, "by": "UADMIN", "tokens_a_day": 500.0, "dollars_a_month": 20.0},
+        {**caps_of, "by": "UOTHER", "tokens_a_day": "default"},
+        {"setting": "caps", "scope": "channel", "channel": "C9", "by": "UADMIN", "tokens_a_day": 5.0},
+        {"setting": "caps", "scope": "workspace", "by": "UADMIN", "tokens_a_day": 6.0},
+    ]
 
 
 async def test_list_of_caps_has_what_is_used_of_each(store: Stores) -> None:
     await used(store, 1, 300)
-    await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 500.0})
-    await store.caps.change("T1", CapOwner(Scope.CHANNEL, "C9"), {CapField.TOKENS_A_MONTH: 50.0})
+    await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 500.0}, by="UADMIN")
+    await store.caps.change("T1", CapOwner(Scope.CHANNEL, "C9"), {CapField.TOKENS_A_MONTH: 50.0}, by="UADMIN")
     assert sorted(await store.caps.all("T1"), key=lambda own: own.owner.scope) == [
         OwnCap(CapOwner(Scope.CHANNEL, "C9"), own_cap(CapOwner(Scope.CHANNEL, "C9"), Period.MONTH, 50), Amount()),
         OwnCap(ADA, own_cap(ADA, Period.DAY, 500), Amount(300)),
@@ -170,7 +189,7 @@ class TestMarks:
 
     async def test_raised_cap_is_another_one(self, store: Stores) -> None:
         await used(store, 1, 1_000)
-        await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 1_500.0})
+        await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 1_500.0}, by="UADMIN")
         await used(store, 2, 200)
         assert await short(store) == [(100, "user/day=1000tokens"), (80, "user/day=1500tokens")]
         await store.close()
@@ -211,8 +230,10 @@ async def test_erased_person_has_no_cap_and_is_in_no_notice(store: Stores) -> No
     for team_channel in ("80% user/day=1000tokens U1 2026-11", "80% channel/day=1000tokens D1 2026-11"):
         await store.notices.claim("T1", "UADMIN", team_channel)
     await store.notices.claim("T1", "UADMIN", "80% user/day=1000tokens U10 2026-11")
-    await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 500.0})
-    await store.caps.change("T1", CapOwner(Scope.CHANNEL, THREAD.channel_id), {CapField.TOKENS_A_DAY: 500.0})
+    await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 500.0}, by="UADMIN")
+    await store.caps.change(
+        "T1", CapOwner(Scope.CHANNEL, THREAD.channel_id), {CapField.TOKENS_A_DAY: 500.0}, by="UADMIN"
+    )
     await store.erasure.erase(user_id="U1")
     assert [own.owner.scope for own in await store.caps.all("T1")] == [Scope.CHANNEL]
     assert await count(store, notices) == 1

@@ -4,16 +4,19 @@ import asyncio
 from dataclasses import replace
 
 from bot.clock import SystemClock
-from bot.core.conversation import Job, Question
+from bot.core import texts
+from bot.core.app_home import DIRECT_MESSAGES, MonthUsage
+from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import End, Spent
-from bot.core.limits.caps import Amount, Cap, CapCheck, CapWindow, Period, Scope, ScopeIds
+from bot.core.limits.caps import Amount, Cap, CapCheck, CapWindow, Period, Scope, ScopeIds, day_of
 from bot.core.stream import Usage
+from bot.core.tool_calls import CallState
 from bot.errors import EndReason
 from bot.prices import ModelPrices
 from bot.store import Stores
 from bot.store.schema import usage_totals
 from tests.clocks import ManualClock
-from tests.contracts.stores import DONE, YES, apart, by, count, enqueued
+from tests.contracts.stores import CALL, DONE, STEPPED, YES, apart, asking_step, by, count, enqueued
 
 MODEL = "openai/gpt-6.1-sol"
 USAGE = Usage(1_000, 200)
@@ -167,17 +170,44 @@ class TestReserving:
         return check.reached is None
 
 
-async def test_usage_is_added_up_by_model_for_the_workspace(store: Stores) -> None:
-    for number, model in enumerate(("openai/gpt-6-luna", "openai/gpt-6-luna", "own/model")):
-        await enqueued(store, apart(number))
+class TestMonth:
+    async def test_month_is_added_up_by_person_channel_model_and_tool(self, store: Stores) -> None:
+        today = day_of(store.clock.now())
+        for number, model in enumerate(("openai/gpt-6-luna", "openai/gpt-6-luna", "own/model")):
+            await enqueued(store, by(f"U{number % 2}", number))
+            [job] = await store.worker_queue.claim(1)
+            usage = Usage(1_000_000, 0, web_searches=2)
+            await store.worker_queue.finish(job, replace(DONE, model=model, usage=usage), YES)
+        used = await store.usage.month("T1", today, today + 1)
+        assert used.total.tokens == 3_000_000
+        assert {person: amount.tokens for person, amount in used.people.items()} == {"U0": 2_000_000, "U1": 1_000_000}
+        assert len(used.channels) == 3
+        assert {model: amount.tokens for model, amount in used.models.items()} == {
+            "openai/gpt-6-luna": 2_000_000,
+            "own/model": 1_000_000,
+        }
+        assert used.models["own/model"] == Amount(1_000_000, 0.0)
+        assert used.models["openai/gpt-6-luna"].cost_usd > 0
+        assert used.calls == {texts.WEB_SEARCH_LABEL: 6}
+        nothing = MonthUsage(Amount(), {}, {}, {}, {})
+        assert await store.usage.month("T2", today, today + 1) == nothing
+        for first, end in ((today - 31, today), (today + 1, today + 2)):
+            assert await store.usage.month("T1", first, end) == nothing
+
+    async def test_direct_messages_are_one_sum(self, store: Stores) -> None:
+        for number in (1, 2):
+            await enqueued(store, replace(by(f"U{number}", number), thread=ThreadKey("T1", f"D{number}", None)))
+            [job] = await store.worker_queue.claim(1)
+            await store.worker_queue.finish(job, ANSWERED, YES)
+        today = day_of(store.clock.now())
+        used = await store.usage.month("T1", today, today + 1)
+        assert used.channels == {DIRECT_MESSAGES: Amount(2_400, 2 * COST_USD)}
+
+    async def test_only_calls_that_were_made_count(self, store: Stores) -> None:
+        await enqueued(store, apart(1))
         [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.finish(job, replace(DONE, model=model, usage=Usage(1_000_000, 0)), YES)
-    used = await store.usage.used_by_model("T1", 0.0)
-    assert {model: amount.tokens for model, amount in used.items()} == {
-        "openai/gpt-6-luna": 2_000_000,
-        "own/model": 1_000_000,
-    }
-    assert used["own/model"] == Amount(1_000_000, 0.0)
-    assert used["openai/gpt-6-luna"].cost_usd > 0
-    assert await store.usage.used_by_model("T2", 0.0) == {}
-    assert await store.usage.used_by_model("T1", 1e12) == {}
+        made, denied = (replace(CALL, index=index, call_id=f"call_{index}", state=CallState.READY) for index in (0, 1))
+        await store.recorded_calls.record(job, asking_step(made, denied), STEPPED, None)
+        assert await store.recorded_calls.begin(job, made)
+        today = day_of(store.clock.now())
+        assert (await store.usage.month("T1", today, today + 1)).calls == {CALL.tool: 1}

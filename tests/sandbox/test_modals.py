@@ -196,6 +196,7 @@ async def test_trigger_id_expires_after_one_use_or_three_seconds(modal_app: Moda
         view(callback_id="c" * 256),
         view(field("a", {"type": "plain_text_input", "action_id": "a", "max_length": 3_001})),
         view(field("a", {"type": "feedback_buttons", "action_id": "a"})),
+        view({"type": "data_visualization", "title": "Use", "chart": {"type": "pie", "segments": [{}]}}),
         {"type": "home", "blocks": []},
     ],
 )

@@ -10,7 +10,7 @@ from sandbox.page.render import Renderer
 from sandbox.text.composer import compose
 from sandbox.workspace import Json, Message
 
-RENDERER = Renderer(lambda: {"U0ADA": "ada", "C0GENERAL": "general"})
+RENDERER = Renderer(lambda: {"U0ADA": "ada", "C0GENERAL": "general", "D0ADA": "dm-ada"})
 ADA = '<span class="mention" data-user="U0ADA">@ada</span>'
 
 
@@ -137,3 +137,18 @@ ATTACHED = [
 def test_attachment_is_rendered_below_the_message(attachment: Json, html: str) -> None:
     message = Message("C0GENERAL", "1.000000", "U0ADA", "see", attachments=(attachment,))
     assert RENDERER.html(message) == f'see<div class="attachment">{html}</div>'
+
+
+@pytest.mark.parametrize(
+    ("more", "names"),
+    [
+        ({}, ["general", "dm-ada"]),
+        ({"filter": {"include": ["public", "private"]}}, ["general"]),
+        ({"filter": {"include": ["im"]}}, ["dm-ada"]),
+        ({"filter": {"exclude_bot_users": True}}, ["general", "dm-ada"]),
+    ],
+)
+def test_filter_says_which_conversations_a_menu_lists(more: Json, names: list[str]) -> None:
+    menu = {"type": "conversations_select", "action_id": "where", **more}
+    html = render_block({"type": "actions", "elements": [menu]})
+    assert [name for name in ("general", "dm-ada", "ada") if f">{name}</option>" in html] == names

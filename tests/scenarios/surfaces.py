@@ -28,7 +28,8 @@ async def home(stage: Stage, user: str) -> str:
 
 def text_of(client: Client) -> str:
     assert client.home
-    parts = [block.get("text") or (block.get("elements") or [None])[0] for block in client.home.blocks]
+    written = [block for block in client.home.blocks if block["type"] != "actions"]
+    parts = [block.get("text") or (block.get("elements") or [None])[0] for block in written]
     return "\n".join(part["text"] for part in parts if part)
 
 

@@ -95,16 +95,86 @@ async def test_any_message_is_asked_about_by_click(stack: AsyncExitStack, visit:
     await expect(thread).to_contain_text("The whole answer.")
 
 
-async def test_app_home_shows_usage_and_settings(stack: AsyncExitStack, visit: Visit) -> None:
-    page = await open_page(visit, await start(stack, manifest()))
+async def open_home(page: Page) -> None:
     await page.get_by_role("button", name="typist", exact=True).press("Enter")
     await page.get_by_role("tab", name="Messages").focus()
     await page.keyboard.press("ArrowLeft")
     await page.keyboard.press("Enter")
+
+
+async def test_app_home_shows_usage_and_settings(stack: AsyncExitStack, visit: Visit) -> None:
+    page = await open_page(visit, await start(stack, manifest()))
+    await open_home(page)
     home = page.get_by_role("tabpanel", name="Home")
     for heading in (texts.USAGE_HEADING, texts.DEFAULTS_HEADING, texts.WORKSPACE_HEADING, texts.SETTINGS_HEADING):
         await expect(home.get_by_role("heading", name=heading, exact=True)).to_be_visible()
     await expect(home).to_contain_text("Models: openai/test, then openai/other")
+
+
+async def test_quotas_are_set_in_app_home_by_keyboard_alone(stack: AsyncExitStack, visit: Visit) -> None:
+    page = await open_page(visit, await start(stack, manifest()))
+    await open_home(page)
+    home = page.get_by_role("tabpanel", name="Home")
+    await expect(home).to_contain_text(texts.NO_QUOTAS_SET)
+    person = home.get_by_role("combobox", name=texts.SET_PERSON_QUOTAS)
+    modal = page.get_by_role("dialog", name=texts.QUOTAS_TITLE)
+    tokens = modal.get_by_label("Tokens per day")
+    await person.focus()
+    await page.keyboard.press("g")
+    await expect(modal).to_contain_text("Quotas of @grace, from the next answer on.")
+    await tokens.focus()
+    await page.keyboard.type("0")
+    await page.keyboard.press("Enter")
+    sentence = texts.quota_not_a_number(in_dollars=False)
+    await expect(modal.get_by_role("alert").filter(has_text=sentence)).to_be_visible()
+    await expect(tokens).to_be_focused()
+    await page.keyboard.press("ControlOrMeta+a")
+    await page.keyboard.type("700")
+    await page.keyboard.press("Enter")
+    await expect(modal).to_be_hidden()
+    await expect(home).to_contain_text("@grace's quota of 700 tokens per day: 0% used")
+    # The same person can be chosen again, because a new Home has forgotten the choice.
+    await expect(person).to_have_value("")
+    await person.focus()
+    await page.keyboard.press("g")
+    await expect(tokens).to_have_value("700")
+
+
+async def test_admin_sees_who_used_what_and_is_told_when_a_quota_is_used_up(
+    stack: AsyncExitStack, visit: Visit
+) -> None:
+    sandbox = await start(stack, manifest())
+    page = await open_page(visit, sandbox)
+    await open_home(page)
+    home = page.get_by_role("tabpanel", name="Home")
+    await home.get_by_role("button", name=texts.SET_WORKSPACE_QUOTAS).click()
+    modal = page.get_by_role("dialog", name=texts.QUOTAS_TITLE)
+    await modal.get_by_label("Tokens per month").fill("5")
+    await modal.get_by_role("button", name="Save").click()
+    await expect(modal).to_be_hidden()
+    await sandbox.say("grace", "random", "@typist why?")
+    await page.get_by_role("tab", name="Messages").click()
+    told = message(page, "The workspace's quota of 5 tokens per month is used up.")
+    await expect(told).to_contain_text(texts.QUOTAS_ARE_SET_IN_HOME)
+    await page.get_by_role("tab", name="Home").click()
+    await expect(home).to_contain_text("████████ @grace")
+    await expect(home).to_contain_text("████████ #random")
+    await expect(home).to_contain_text("The workspace's quota of 5 tokens per month: 100% used")
+
+
+@pytest.mark.parametrize("width", [360, 1024])
+async def test_home_and_quotas_fit_any_window(stack: AsyncExitStack, visit: Visit, width: int) -> None:
+    sandbox = await start(stack, manifest())
+    page = await visit(sandbox.url, viewport={"width": width, "height": 640})
+    if width < 700:
+        await page.get_by_role("button", name="Conversations").click()
+    await open_home(page)
+    home = page.get_by_role("tabpanel", name="Home")
+    await home.get_by_role("button", name=texts.SET_WORKSPACE_QUOTAS).click()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    modal = page.get_by_role("dialog", name=texts.QUOTAS_TITLE)
+    await expect(modal.get_by_role("button", name="Save")).to_be_in_viewport()
+    assert await modal.evaluate("node => node.scrollWidth <= node.clientWidth")
 
 
 async def test_assistant_pane_suggests_prompts_and_shows_its_status(stack: AsyncExitStack, visit: Visit) -> None:

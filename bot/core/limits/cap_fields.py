@@ -1,10 +1,11 @@
 """The caps of one owner as fields of a form: what a field means, and what may be entered."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.core import texts
-from bot.core.limits.caps import Cap, CapWindow, Period, Scope
+from bot.core.limits.caps import Amount, Cap, CapOwner, CapWindow, Period, Scope
 
 MAX_LIMIT = 1e12
 MIN_DOLLARS = 0.01
@@ -35,10 +36,20 @@ class CapField(StrEnum):
         return Cap(CapWindow(scope, self.period), limit, self.in_dollars)
 
 
-Entered = Mapping[CapField, str]
+Entered = tuple[tuple[CapField, str], ...]
 """What a person entered in each field; "" leaves the cap to BOT_CAPS."""
 Limits = Mapping[CapField, float | None]
 """An owner's own caps by field; None leaves one to BOT_CAPS."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerCaps:
+    """The caps of one owner, as a form shows them."""
+
+    owner: CapOwner
+    own: Mapping[CapField, Cap]
+    defaults: Mapping[CapField, Cap]
+    spent: Mapping[Period, Amount]
 
 
 def by_field(caps: Sequence[Cap], scope: Scope) -> Mapping[CapField, Cap]:
@@ -48,13 +59,13 @@ def by_field(caps: Sequence[Cap], scope: Scope) -> Mapping[CapField, Cap]:
 
 def limits_of(entered: Entered) -> Limits:
     """Returns the limits that were entered. Call it where `problems` finds none."""
-    return {field: _number(field, text) if text else None for field, text in entered.items()}
+    return {field: _number(field, text) if text else None for field, text in entered}
 
 
 def problems(entered: Entered, unpriced: Sequence[str]) -> dict[str, str]:
     """Returns a sentence for each field that can't be saved. `unpriced`: the models in use that have no price."""
     found: dict[str, str] = {}
-    for field, text in entered.items():
+    for field, text in entered:
         if text and _number(field, text) is None:
             found[field] = texts.quota_not_a_number(field.in_dollars)
         elif text and field.in_dollars and unpriced:

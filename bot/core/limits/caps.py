@@ -21,6 +21,7 @@ MARKS = (80, 100)
 _CAP = re.compile(r"(user|channel|workspace)/(day|month)=(\d+(?:\.\d+)?) ?(tokens|usd)")
 _FORM = "must list caps such as user/day=200000tokens or channel/month=20usd (user, channel or workspace; day or month)"
 _EPOCH = date(1970, 1, 1)
+DAY_S = 86_400
 
 
 class Scope(StrEnum):
@@ -45,6 +46,12 @@ class Amount:
     tokens: int = 0
     """Input and output together."""
     cost_usd: float = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self.tokens or self.cost_usd)
+
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(self.tokens + other.tokens, self.cost_usd + other.cost_usd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +204,19 @@ def check_caps(caps: Sequence[Cap], used: Mapping[CapWindow, Amount], reserved: 
 
 def day_of(now: float) -> int:
     """Returns the day in UTC, counted from 1970-01-01."""
-    return int(now // 86_400)
+    return int(now // DAY_S)
 
 
 def first_day(period: Period, now: float) -> int:
     """Returns the first day of the current period, counted from 1970-01-01."""
     today = day_of(now)
     return today if period is Period.DAY else today - _date(today).day + 1
+
+
+def days_of_last_month(now: float) -> tuple[int, int]:
+    """Returns the first day of the last month and the first day of this one, counted from 1970-01-01."""
+    first = first_day(Period.MONTH, now)
+    return first_day(Period.MONTH, (first - 1) * DAY_S), first
 
 
 def cap_reached_text(cap: Cap, now: float) -> str:

@@ -105,9 +105,9 @@ def moment(at: float, form: str, fallback: str, *styles: str) -> Json:
     return {**element, "style": dict.fromkeys(styles, True)} if styles else element
 
 
-def actions(buttons: Sequence[Json]) -> Json:
-    """A row of buttons."""
-    return {"type": "actions", "elements": list(buttons)}
+def actions(elements: Sequence[Json], block_id: str = "") -> Json:
+    """A row of buttons and menus."""
+    return _with_block_id({"type": "actions", "elements": list(elements)}, block_id)
 
 
 def context_actions(buttons: Sequence[Json]) -> Json:
@@ -162,6 +162,32 @@ def text_area(action_id: str, *, placeholder: str, initial: str = "", focus: boo
         "placeholder": plain_text(placeholder),
     }
     return {**element, "initial_value": initial} if initial else element
+
+
+def number_input(action_id: str, *, placeholder: str, initial: str = "", decimals: bool) -> Json:
+    """A field for a number."""
+    element = {
+        "type": "number_input",
+        "action_id": action_id,
+        "is_decimal_allowed": decimals,
+        "placeholder": plain_text(placeholder),
+    }
+    return {**element, "initial_value": initial} if initial else element
+
+
+def users_select(action_id: str, placeholder: str) -> Json:
+    """A menu of people."""
+    return {"type": "users_select", "action_id": action_id, "placeholder": plain_text(placeholder)}
+
+
+def channel_select(action_id: str, placeholder: str) -> Json:
+    """A menu of the channels that the person is in, without direct messages."""
+    return {
+        "type": "conversations_select",
+        "action_id": action_id,
+        "placeholder": plain_text(placeholder),
+        "filter": {"include": ["public", "private"]},
+    }
 
 
 def static_select(action_id: str, labels: Mapping[str, str], *, chosen: str, focus: bool) -> Json:

@@ -1,17 +1,37 @@
 """App Home as Block Kit: Typist's features, a person's usage, the default settings, and the admins' part."""
 
+import math
+from collections.abc import Callable, Sequence
+
 from bot.core import texts
-from bot.core.app_home import HomeView, WorkspaceUsage
+from bot.core.app_home import DIRECT_MESSAGES, TOP, HomeView, MonthUsage, Ranking, Used, WorkspaceUsage, ranked
 from bot.core.entities import escape
 from bot.core.inbound.channel_settings import EffectiveSettings
 from bot.core.limits.access import Denial
-from bot.core.limits.caps import Period, Scope
+from bot.core.limits.caps import Amount, OwnCap, Period, Scope
 from bot.core.reply.preview import beginning
-from bot.slack.format.blockkit import Json, context, divider, header, home, mrkdwn, plain_text, section
+from bot.slack.format.blockkit import (
+    Json,
+    actions,
+    button,
+    channel_select,
+    context,
+    divider,
+    header,
+    home,
+    mrkdwn,
+    plain_text,
+    section,
+    users_select,
+)
 from bot.slack.format.command_responses import amount_text, usage_text
 
 PROMPT_CHARS = 400
-MAX_MODELS = 10
+NAME_CHARS = 40
+"""The longest name of a model or tool."""
+BAR_CHARS = 8
+SET_WORKSPACE_CAPS, SET_PERSON_CAPS, SET_CHANNEL_CAPS = "set_workspace_caps", "set_person_caps", "set_channel_caps"
+"""Action ids of the button and the menus that open the modal with caps."""
 
 
 def home_view(view: HomeView) -> Json:
@@ -50,26 +70,104 @@ def _admin_blocks(workspace: WorkspaceUsage) -> list[Json]:
     return [
         divider(),
         header(texts.WORKSPACE_HEADING),
-        section(mrkdwn(_workspace_usage_text(workspace))),
-        section(mrkdwn(f"{texts.BY_MODEL}\n{_models_text(workspace)}")),
+        section(mrkdwn(_totals_text(workspace))),
+        *_usage_blocks(workspace.this_month, workspace.last_month),
+        header(texts.QUOTAS_HEADING),
+        section(mrkdwn(_quotas_text(workspace))),
+        actions(
+            [
+                button(SET_WORKSPACE_CAPS, texts.SET_WORKSPACE_QUOTAS),
+                users_select(SET_PERSON_CAPS, texts.SET_PERSON_QUOTAS),
+                channel_select(SET_CHANNEL_CAPS, texts.SET_CHANNEL_QUOTAS),
+            ],
+            # With another name, the menus forget what was chosen: Slack tells of no choice that is made again.
+            block_id=f"caps {workspace.built_at}",
+        ),
         header(texts.SETTINGS_HEADING),
         section(mrkdwn(settings)),
         context(plain_text(texts.WHY_ADMINS_SEE_THIS)),
     ]
 
 
-def _workspace_usage_text(workspace: WorkspaceUsage) -> str:
-    spent = workspace.total.spent
-    lines = [texts.usage(period, amount_text(spent[period])) for period in Period]
-    for cap in workspace.total.caps:
+def _totals_text(workspace: WorkspaceUsage) -> str:
+    lines = [texts.usage(period, amount_text(workspace.spent[period])) for period in Period]
+    return "\n".join([*lines, texts.usage_last_month(amount_text(workspace.last_month.total))])
+
+
+def _usage_blocks(this_month: MonthUsage, last_month: MonthUsage) -> list[Json]:
+    """Returns who used what, as text: Slack takes charts in messages only."""
+    people = ranked(this_month.people, last_month.people, Amount())
+    channels = ranked(this_month.channels, last_month.channels, Amount())
+    models = ranked(this_month.models, last_month.models, Amount())
+    calls = ranked(this_month.calls, last_month.calls, 0)
+    return [
+        _ranking(texts.PEOPLE, people, lambda user_id: f"<@{user_id}>", amount_text),
+        _ranking(texts.CHANNELS, channels, _channel_name, amount_text),
+        _ranking(texts.MODELS, models, _short_name, amount_text),
+        _ranking(texts.TOOLS, calls, _short_name, texts.calls_made),
+    ]
+
+
+def _ranking(heading: str, ranking: Ranking[Used], name: Callable[[str], str], amount: Callable[[Used], str]) -> Json:
+    """Returns one list: a bar for this month, a name, and what was used in this month and the last."""
+    parts = _parts([this for _, this, _ in ranking.top])
+    lines: list[str] = []
+    for part, (key, this, last) in zip(parts, ranking.top, strict=True):
+        used = texts.this_and_last_month(amount(this), amount(last) if last else "")
+        lines.append(f"{_bar(part)} {name(key)}: {used}")
+    if ranking.others:
+        this, last = ranking.others_used
+        lines.append(
+            texts.others(ranking.others, texts.this_and_last_month(amount(this), amount(last) if last else ""))
+        )
+    return section(mrkdwn("\n".join([f"*{heading}*", *(lines or [texts.NO_USAGE])])))
+
+
+def _parts(used: Sequence[Amount | int]) -> list[float]:
+    """Returns each amount as a part of the largest: in dollars, or in tokens where nothing has a price."""
+    in_dollars = any(isinstance(amount, Amount) and amount.cost_usd > 0 for amount in used)
+    numbers = [
+        amount if isinstance(amount, int) else amount.cost_usd if in_dollars else amount.tokens for amount in used
+    ]
+    largest = max(numbers, default=0)
+    return [number / largest if largest else 0.0 for number in numbers]
+
+
+def _bar(part: float) -> str:
+    """Returns a bar of BAR_CHARS; what is more than nothing shows."""
+    filled = min(BAR_CHARS, math.ceil(part * BAR_CHARS))
+    return "█" * filled + "░" * (BAR_CHARS - filled)
+
+
+def _channel_name(channel_id: str) -> str:
+    return texts.DIRECT_MESSAGES if channel_id == DIRECT_MESSAGES else f"<#{channel_id}>"
+
+
+def _short_name(name: str) -> str:
+    return escape(beginning(name, NAME_CHARS))
+
+
+def _quotas_text(workspace: WorkspaceUsage) -> str:
+    """Returns the defaults, and the quotas that admins have set: first those of which most is used."""
+    quotas = workspace.quotas
+    replaced = {(own.cap.window, own.cap.in_dollars) for own in quotas.own if own.owner.scope is Scope.WORKSPACE}
+    lines: list[str] = []
+    for cap in quotas.defaults:
         name = texts.quota_for_admins(cap.window.scope, cap.limit_text, cap.window.period)
-        is_counted = cap.window.scope is Scope.WORKSPACE
-        lines.append(texts.quota_usage(name, cap.percent_used(spent[cap.window.period])) if is_counted else name)
-    return "\n".join(lines)
+        if cap.window.scope is not Scope.WORKSPACE:
+            lines.append(name)
+        elif (cap.window, cap.in_dollars) not in replaced:
+            lines.append(texts.quota_usage(name, cap.percent_used(workspace.spent[cap.window.period])))
+    by_use = sorted(quotas.own, key=lambda own: (-own.cap.used_by(own.used) / own.cap.limit, own.owner.id))
+    lines += map(_own_quota, by_use[:TOP])
+    if len(by_use) > TOP:
+        lines.append(texts.more_quotas(len(by_use) - TOP))
+    if quotas.unpriced and any(cap.in_dollars for cap in (*quotas.defaults, *(own.cap for own in quotas.own))):
+        lines.append(texts.quotas_leave_out([_short_name(model) for model in quotas.unpriced[:TOP]]))
+    return "\n".join(lines or [texts.NO_QUOTAS_SET])
 
 
-def _models_text(workspace: WorkspaceUsage) -> str:
-    """Returns the most expensive models, one per line."""
-    by_cost = sorted(workspace.by_model.items(), key=lambda item: (-item[1].cost_usd, -item[1].tokens))
-    lines = [f"{escape(model)}: {amount_text(amount)}" for model, amount in by_cost[:MAX_MODELS]]
-    return "\n".join(lines) or texts.NO_USAGE
+def _own_quota(own: OwnCap) -> str:
+    cap = own.cap
+    quota = texts.quota_of(cap.window.scope, own.owner.id, cap.limit_text, cap.window.period)
+    return texts.quota_usage(quota, cap.percent_used(own.used))

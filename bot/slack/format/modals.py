@@ -9,6 +9,7 @@ from bot.core import texts
 from bot.core.conversation import is_direct
 from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
 from bot.core.inbound.engagement import Engagement
+from bot.core.limits.cap_fields import OwnerCaps
 from bot.core.message_question import QuotedMessage
 from bot.core.reply.approvals import ApprovalPlace, Ask
 from bot.core.reply.preview import beginning
@@ -18,6 +19,7 @@ from bot.slack.format.blockkit import (
     Json,
     checkboxes,
     context,
+    header,
     input_field,
     modal,
     modal_to_read,
@@ -29,6 +31,7 @@ from bot.slack.format.blockkit import (
     static_select,
     text_area,
 )
+from bot.slack.format.cap_modals import caps_blocks
 
 SETTINGS = "settings"
 ASK_ABOUT = "ask_about"
@@ -51,11 +54,12 @@ def settings_modal(
     defaults: DefaultSettings,
     focus: SettingsField,
     allowed_tools: Sequence[str] = (),
+    caps: OwnerCaps | None = None,
 ) -> Json:
     """Returns the modal with a channel's settings; `focus` is the field where the cursor is.
 
     `defaults.mcp_servers` are those that the person may choose, and `allowed_tools` the always allowed tools that they
-    may revoke; without any, the modal has no such field.
+    may revoke; without any, the modal has no such field. `caps` are the channel's, for an admin.
     """
     channel = texts.THIS_DIRECT_MESSAGE if is_direct(place.channel_id) else f"<#{place.channel_id}>"
     blocks = [
@@ -71,6 +75,8 @@ def settings_modal(
         blocks.append(_web_search_field(settings, focus))
     if allowed_tools:
         blocks.append(_allowed_tools_field(allowed_tools))
+    if caps:
+        blocks += [header(texts.CHANNEL_QUOTAS), *caps_blocks(caps)]
     return modal(
         SETTINGS,
         texts.SETTINGS_TITLE,

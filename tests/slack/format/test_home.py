@@ -1,11 +1,13 @@
 """App Home for a person and for an admin, and the slash command's responses: blocks that Slack accepts."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 
 from bot.core import texts
-from bot.core.app_home import HomeView, WorkspaceUsage
+from bot.core.app_home import DIRECT_MESSAGES, HomeView, MonthUsage, Quotas, WorkspaceUsage
 from bot.core.inbound.channel_settings import (
     ChannelSettings,
     DefaultSettings,
@@ -13,7 +15,7 @@ from bot.core.inbound.channel_settings import (
     settings_line,
 )
 from bot.core.inbound.engagement import Engagement
-from bot.core.limits.caps import Amount, Period, UsageToDate, parse_caps
+from bot.core.limits.caps import Amount, CapOwner, OwnCap, Period, Scope, UsageToDate, parse_caps
 from bot.core.slash_command import TypedCommand
 from bot.slack.format.blockkit import Json
 from bot.slack.format.command_responses import usage_text
@@ -39,28 +41,103 @@ def test_person_sees_only_their_own_usage() -> None:
     assert "This workspace" not in shown
 
 
-def test_admin_sees_the_workspaces_most_expensive_models_first() -> None:
-    by_model = {"openai/one": Amount(9_000, 0.5), "anthropic/two": Amount(100, 2.0), "own": Amount(50_000)}
-    workspace = WorkspaceUsage(UsageToDate(SPENT, CAPS), by_model, {"Access": "members & guests"})
-    shown = view_text(home_view(HomeView(IN_EFFECT, UsageToDate(SPENT, CAPS[:2]), workspace)))
-    assert shown.index("anthropic/two: 100") < shown.index("openai/one: 9,000") < shown.index("own: 50,000")
-    assert "Each channel's quota of $5 per day" in shown
-    assert "The workspace's quota of $500 per month: 0% used" in shown
+NOTHING = MonthUsage(Amount(), {}, {}, {}, {})
+NO_CAPS = Quotas((), (), ())
+
+
+def admins_home(
+    this_month: MonthUsage = NOTHING,
+    last_month: MonthUsage = NOTHING,
+    quotas: Quotas = NO_CAPS,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Returns the text of an admin's Home, which Slack accepts."""
+    workspace = WorkspaceUsage(SPENT, this_month, last_month, quotas, settings or {"Access": "members & guests"}, 1.5)
+    return view_text(home_view(HomeView(IN_EFFECT, UsageToDate(SPENT, CAPS[:2]), workspace)))
+
+
+def own(cap: str, owner_id: str, used: Amount) -> OwnCap:
+    [parsed] = parse_caps(cap)
+    return OwnCap(CapOwner(parsed.window.scope, owner_id), parsed, used)
+
+
+def test_admin_sees_who_used_most_of_what_this_month_and_last() -> None:
+    shown = admins_home(
+        MonthUsage(
+            Amount(60_000, 2.5),
+            {"U1": Amount(9_000, 0.5), "U2": Amount(100, 2.0)},
+            {"C1": Amount(100, 2.0), DIRECT_MESSAGES: Amount(9_000, 0.5)},
+            {"openai/one": Amount(9_000, 0.5), "anthropic/two": Amount(100, 2.0), "own": Amount(50_000)},
+            {"github__create": 12, "wiki__read": 1},
+        ),
+        MonthUsage(Amount(5, 0.01), {"U3": Amount(5)}, {}, {}, {"github__create": 2}),
+    )
+    people = ["████████ <@U2>: 100 tokens, $2.00", "██░░░░░░ <@U1>: 9,000 tokens, $0.50"]
+    others = ["░░░░░░░░ <@U3>: 0 tokens (last month: 5 tokens)", "██░░░░░░ Direct messages: 9,000 tokens"]
+    models = ["anthropic/two: 100", "openai/one: 9,000", "own: 50,000"]
+    calls = ["████████ github__create: 12 calls (last month: 2 calls)", "wiki__read: 1 call"]
+    at = [shown.index(line) for line in (*people, *others, *models, *calls)]
+    assert at == sorted(at)
+    assert "*Last month*: 5 tokens, $0.01" in shown
     assert "members &amp; guests" in shown
 
 
-def test_home_of_many_models_and_long_settings_is_accepted() -> None:
-    by_model = {f"openai/{'x' * 200}{n}": Amount(n) for n in range(100)}
-    workspace = WorkspaceUsage(UsageToDate(SPENT, CAPS * 30), by_model, {"Models": "y" * 10_000})
-    view_text(
-        home_view(
-            HomeView(
-                effective_settings(ChannelSettings(system_prompt="z" * 9_000), DEFAULTS),
-                UsageToDate(SPENT, CAPS),
-                workspace,
-            )
-        )
+def test_bars_compare_tokens_where_nothing_has_a_price() -> None:
+    shown = admins_home(MonthUsage(Amount(30), {"U1": Amount(10), "U2": Amount(20)}, {}, {}, {}))
+    assert "████████ <@U2>: 20 tokens" in shown
+    assert "████░░░░ <@U1>: 10 tokens" in shown
+
+
+def test_ten_are_listed_and_the_rest_is_a_sum() -> None:
+    people = {f"U{number:02}": Amount(number, number / 100) for number in range(1, 16)}
+    shown = admins_home(MonthUsage(Amount(), people, {}, {}, {}), MonthUsage(Amount(), {"U01": Amount(50)}, {}, {}, {}))
+    assert "<@U06>" in shown
+    assert "<@U05>" not in shown
+    assert "5 others: 15 tokens, $0.15 (last month: 50 tokens)" in shown
+
+
+def test_admin_sees_defaults_and_quotas_of_their_own_by_use() -> None:
+    quotas = Quotas(
+        CAPS,
+        (
+            own("user/day=100tokens", "U1", Amount(10)),
+            own("channel/month=20usd", "C1", Amount(0, 15.0)),
+            own("workspace/month=1000usd", "T1", Amount(0, 3.5)),
+        ),
+        ("own/<model>",),
     )
+    shown = admins_home(quotas=quotas)
+    lines = [
+        "Each person's quota of 2,000 tokens per day",
+        "Each channel's quota of $5 per day",
+        "<#C1>'s quota of $20 per month: 75% used",
+        "<@U1>'s quota of 100 tokens per day: 10% used",
+        "The workspace's quota of $1,000 per month: 0% used",
+        "Quotas in dollars don't count own/&lt;model&gt;",
+    ]
+    at = [shown.index(line) for line in lines]
+    assert at == sorted(at)
+    assert "$500" not in shown
+
+
+def test_workspace_without_quotas_says_so() -> None:
+    assert texts.NO_QUOTAS_SET in admins_home()
+
+
+def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> None:
+    many = {f"openai/<{'x' * 200}{n}": Amount(n, n) for n in range(100)}
+    people = {f"U0{'X' * 20}{n}": Amount(10**12, 10**6) for n in range(5_000)}
+    channels = {f"C0{'X' * 20}{n}": Amount(10**12, 10**6) for n in range(5_000)}
+    month = MonthUsage(Amount(10**15, 10**9), people, channels, many, dict.fromkeys(many, 10**9))
+    owns = tuple(own("user/month=1000000000000tokens", user_id, Amount(5)) for user_id in people)
+    every = [f"{scope}/{period}=1{unit}" for scope in Scope for period in Period for unit in ("usd", "tokens")]
+    caps = parse_caps(",".join(every))
+    quotas = Quotas(caps, owns, tuple(many))
+    workspace = WorkspaceUsage(SPENT, month, month, quotas, {"Models": "y" * 10_000}, 1.5)
+    settings = effective_settings(ChannelSettings(system_prompt="z" * 9_000), DEFAULTS)
+    view = home_view(HomeView(settings, UsageToDate(SPENT, caps), workspace))
+    view_text(view)
+    assert len(view["blocks"]) < 30
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,223 @@
+"""Quotas that Typist admins set in App Home and in a channel's settings, and what they see of usage."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.core import texts
+from bot.core.limits.cap_fields import CapField
+from bot.core.limits.caps import CapOwner, Scope, parse_caps
+from bot.settings import Settings
+from bot.slack.format.home import SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS
+from bot.store import Stores
+from sandbox.client import Client
+from sandbox.server import Sandbox
+from sandbox.workspace import TEAM_ID
+from tests.scenarios.conftest import Stage, running, says
+from tests.scenarios.surfaces import home, text_of
+from tests.streams import speech
+from tests.streams.server import VendorServer
+
+GENERAL = CapOwner(Scope.CHANNEL, "C0GENERAL")
+"""The channel that Ada created. Grace is an admin."""
+ALAN = CapOwner(Scope.USER, "U0ALAN")
+WORKSPACE = CapOwner(Scope.WORKSPACE, TEAM_ID)
+MODEL = "openai/gpt-6.1-sol"
+WORDS = "word " * 100
+USED_TOKENS = speech.INPUT_TOKENS + len(speech.tokens(WORDS))
+"""Tokens that one answer uses, as the vendor reports it."""
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/typist.db"
+
+
+@pytest.fixture
+def settings(settings: Settings, database_url: str) -> Settings:
+    return replace(settings, models=(MODEL,), database_url=database_url, admins=frozenset({"U0GRACE"}))
+
+
+@pytest.fixture
+async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
+    vendor.script(says(WORDS))
+    async with running(replace(settings, caps=parse_caps("user/day=5000tokens"))):
+        yield Stage(sandbox, vendor)
+
+
+async def opened(stage: Stage, action_id: str, value: str | None = None, user: str = "grace") -> Client:
+    """Opens the modal with quotas from App Home."""
+    await home(stage, user)
+    client = stage.sandbox.client(user)
+    assert client.home
+    assert await client.press_in_view(client.home, action_id, value)
+    await stage.sandbox.wait_for(lambda: client.modal)
+    return client
+
+
+def fields(client: Client) -> dict[str, Any]:
+    """Returns the modal's quota fields by name, as their value or placeholder."""
+    assert client.modal
+    elements = {block["block_id"]: block["element"] for block in client.modal.blocks if block["type"] == "input"}
+    return {
+        name: element.get("initial_value") or element["placeholder"]["text"]
+        for name, element in elements.items()
+        if name in [*CapField]
+    }
+
+
+def said(client: Client) -> str:
+    assert client.modal
+    return str(client.modal.blocks[0]["text"]["text"])
+
+
+async def asked(stage: Stage, user: str = "alan") -> str:
+    [text] = await stage.answers("general", await stage.mention(user=user))
+    return text
+
+
+@pytest.mark.parametrize(
+    ("action_id", "chosen", "owner", "refused"),
+    [
+        (SET_WORKSPACE_CAPS, None, WORKSPACE, f"This workspace's quota of {USED_TOKENS} tokens per month is used up."),
+        (SET_PERSON_CAPS, "U0ALAN", ALAN, f"Your quota of {USED_TOKENS} tokens per month is used up."),
+        (SET_CHANNEL_CAPS, "C0GENERAL", GENERAL, f"This channel's quota of {USED_TOKENS} tokens per month is used up."),
+    ],
+)
+async def test_admin_sets_a_quota_in_app_home_and_it_holds_from_the_next_answer_on(
+    stage: Stage, another_process: Stores, action_id: str, chosen: str | None, owner: CapOwner, refused: str
+) -> None:
+    assert await asked(stage) == WORDS.rstrip()
+    grace = await opened(stage, action_id, chosen)
+    assert fields(grace)["tokens_a_month"] == texts.NO_QUOTA
+    assert await grace.submit({"tokens_a_month": str(USED_TOKENS)}) == {}
+    assert grace.modal is None
+    assert [cap.limit for cap in await another_process.caps.own(TEAM_ID, owner)] == [USED_TOKENS]
+    sentence = await asked(stage)
+    assert sentence.startswith(refused)
+    assert sentence.endswith(texts.ASK_FOR_QUOTA)
+    await stage.sandbox.wait_for(lambda: f"quota of {USED_TOKENS} tokens per month: 100% used" in text_of(grace))
+
+
+async def test_modal_shows_what_is_set_and_the_defaults_and_an_empty_field_restores_one(
+    stage: Stage, another_process: Stores
+) -> None:
+    grace = await opened(stage, SET_PERSON_CAPS, "U0ALAN")
+    assert fields(grace)["tokens_a_day"] == "Default: 5,000 tokens"
+    assert await grace.submit({"tokens_a_day": "70", "dollars_a_month": "2.50"}) == {}
+    grace = await opened(stage, SET_PERSON_CAPS, "U0ALAN")
+    assert fields(grace) == {
+        "dollars_a_month": "2.5",
+        "dollars_a_day": texts.NO_QUOTA,
+        "tokens_a_month": texts.NO_QUOTA,
+        "tokens_a_day": "70",
+    }
+    assert said(grace).startswith("Quotas of <@U0ALAN>, ")
+    assert await grace.submit({"tokens_a_day": None}) == {}
+    assert [cap.setting for cap in await another_process.caps.own(TEAM_ID, ALAN)] == ["user/month=2.5usd"]
+    assert fields(await opened(stage, SET_PERSON_CAPS, "U0ALAN"))["tokens_a_day"] == "Default: 5,000 tokens"
+
+
+async def test_bad_input_is_an_error_at_its_field_and_saves_nothing(stage: Stage, another_process: Stores) -> None:
+    grace = await opened(stage, SET_WORKSPACE_CAPS)
+    entered = {"dollars_a_month": "0.001", "tokens_a_day": "0", "tokens_a_month": "5000"}
+    assert await grace.submit(entered) == {
+        "dollars_a_month": texts.quota_not_a_number(in_dollars=True),
+        "tokens_a_day": texts.quota_not_a_number(in_dollars=False),
+    }
+    assert grace.modal
+    assert await another_process.caps.all(TEAM_ID) == []
+    assert await grace.submit({**entered, "dollars_a_month": "20", "tokens_a_day": "1000"}) == {}
+    assert len(await another_process.caps.all(TEAM_ID)) == 3
+
+
+async def test_dollars_need_a_price_for_each_model(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
+    async with running(replace(settings, models=("openai/test",))):
+        grace = await opened(Stage(sandbox, vendor), SET_WORKSPACE_CAPS)
+        entered = {"dollars_a_month": "20", "tokens_a_day": "1000"}
+        assert await grace.submit(entered) == {"dollars_a_month": texts.quota_needs_prices(["openai/test"])}
+        assert await grace.submit({**entered, "dollars_a_month": None}) == {}
+
+
+async def test_admin_sets_a_channels_quota_among_its_settings(stage: Stage, another_process: Stores) -> None:
+    grace = stage.sandbox.client("grace")
+    await grace.command("general", "/typist prompt")
+    assert fields(grace)["tokens_a_month"] == texts.NO_QUOTA
+    errors = await grace.submit({"system_prompt": "Be brief.", "tokens_a_month": "0"})
+    assert errors == {"tokens_a_month": texts.quota_not_a_number(in_dollars=False)}
+    assert (await another_process.channel_settings.read(TEAM_ID, GENERAL.id)).system_prompt == ""
+    assert await grace.submit({"system_prompt": "Be brief.", "tokens_a_month": "9000"}) == {}
+    assert (await another_process.channel_settings.read(TEAM_ID, GENERAL.id)).system_prompt == "Be brief."
+    assert [cap.setting for cap in await another_process.caps.own(TEAM_ID, GENERAL)] == ["channel/month=9000tokens"]
+
+
+async def test_channels_creator_who_is_no_admin_neither_sees_nor_changes_its_quotas(
+    stage: Stage, another_process: Stores
+) -> None:
+    await another_process.caps.change(TEAM_ID, GENERAL, {CapField.TOKENS_A_DAY: 7_000.0}, by="U0GRACE")
+    ada = stage.sandbox.client("ada")
+    await ada.command("general", "/typist prompt")
+    assert fields(ada) == {}
+    assert await ada.submit({"system_prompt": "Be brief."}) == {}
+    assert [cap.limit for cap in await another_process.caps.own(TEAM_ID, GENERAL)] == [7_000.0]
+
+
+async def test_direct_message_has_no_quotas_of_its_own(stage: Stage) -> None:
+    grace = stage.sandbox.client("grace")
+    await grace.command(stage.sandbox.dm("grace"), "/typist prompt")
+    assert grace.modal
+    assert fields(grace) == {}
+
+
+async def test_someone_who_is_no_admin_anymore_is_told_so_and_changes_nothing(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores
+) -> None:
+    stage = Stage(sandbox, vendor)
+    async with running(settings):
+        grace = await opened(stage, SET_WORKSPACE_CAPS)
+        before = grace.home
+    async with running(replace(settings, admins=frozenset({"U0ADA"}))):
+        assert await grace.submit({"tokens_a_day": "1"}) == {"dollars_a_month": texts.ONLY_ADMINS_SET_QUOTAS}
+        await grace.close()
+        assert before
+        assert await grace.press_in_view(before, SET_PERSON_CAPS, "U0ALAN")
+        await sandbox.wait_for(lambda: grace.modal)
+        assert said(grace) == texts.ONLY_ADMINS_SET_QUOTAS
+        assert fields(grace) == {}
+        # The Home that she presses in is replaced by one for everybody.
+        await sandbox.wait_for(lambda: texts.WORKSPACE_HEADING not in text_of(grace))
+    assert await another_process.caps.all(TEAM_ID) == []
+
+
+async def test_person_sees_their_own_quota_in_place_of_the_default(stage: Stage, another_process: Stores) -> None:
+    await another_process.caps.change(TEAM_ID, ALAN, {CapField.TOKENS_A_DAY: 777.0}, by="U0GRACE")
+    text = await home(stage, "alan")
+    assert "Your quota of 777 tokens per day: 0% used" in text
+    assert "5,000" not in text
+    assert "5,000 tokens per day: 0% used" in await home(stage, "ada")
+
+
+async def test_admin_sees_who_used_what(stage: Stage) -> None:
+    await asked(stage, "alan")
+    await asked(stage, "alan")
+    await stage.sandbox.say("ada", stage.sandbox.dm("ada"), "why?")
+    await stage.answers(stage.sandbox.dm("ada"), None)
+    grace = stage.sandbox.client("grace")
+
+    def opened_again() -> bool:
+        # Usage is recorded a moment after the answer is shown.
+        grace.open_tab("home")
+        return grace.home is not None and f"*This month (UTC)*: {3 * USED_TOKENS:,} tokens" in text_of(grace)
+
+    await stage.sandbox.wait_for(opened_again)
+    text = text_of(grace)
+    assert f"████████ <@U0ALAN>: {2 * USED_TOKENS} tokens" in text
+    assert f"████░░░░ <@U0ADA>: {USED_TOKENS} tokens" in text
+    assert f"<#C0GENERAL>: {2 * USED_TOKENS} tokens" in text
+    assert f"Direct messages: {USED_TOKENS} tokens" in text
+    assert f"{MODEL}: {3 * USED_TOKENS} tokens" in text
+    assert "*Last month*: 0 tokens" in text
+    assert "Each person's quota of 5,000 tokens per day" in text
