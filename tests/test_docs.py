@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.core import texts
+from bot.core import check_texts, texts
 from bot.core.job import TRANSITIONS, State
+from bot.slack.manifest import AGENT_SCOPE, scopes_of
+from bot.store.schema import metadata
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -99,3 +101,17 @@ def test_command_for_operators_has_the_user_the_settings_and_the_database_of_the
     assert f"EnvironmentFile={unit['EnvironmentFile']}" in said
     assert unit["Environment"] in said
     assert " ".join(said[-4:]) == unit["ExecStart"].removesuffix("run") + '"$@"'
+
+
+def test_security_page_has_each_scope_and_what_is_lost_without_it() -> None:
+    page = (ROOT / "docs/security.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z_:.]+)` \| [^|]+ \| ([^|]+) \|$", page, re.MULTILINE))
+    assert list(rows) == scopes_of(agent=True, search=True)
+    # The Agents feature is known by its scope, so nothing says that it is missing.
+    assert {scope: loss for scope, loss in rows.items() if scope != AGENT_SCOPE} == check_texts.SCOPE_LOSSES
+
+
+def test_retention_of_each_table_is_documented() -> None:
+    page = (ROOT / "docs/deploy.md").read_text()
+    said = page.partition("### What grows, and its bound\n")[2].partition("\nMemory")[0]
+    assert set(re.findall(r"`([a-z_]+)`", said)) == set(metadata.tables)
