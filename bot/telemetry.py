@@ -30,6 +30,13 @@ DURATIONS_S = tuple(0.01 * 2**power for power in range(14))
 TOKENS = tuple(float(4**power) for power in range(14))
 ERROR_TYPE = "error.type"
 METHOD = "slack.method"
+_CLOUDS = {
+    "bedrock": "aws.bedrock",
+    "vertex": "gcp.vertex_ai",
+    "azure": "azure.ai.openai",
+    "foundry": "azure.ai.inference",
+}
+"""The conventions' names of the clouds. OpenAI and Anthropic are called there as they are here."""
 _current: ContextVar[Span] = ContextVar("span", default=INVALID_SPAN)
 
 
@@ -230,7 +237,8 @@ class ModelRequest:
 
 def _of_model(model: str) -> dict[str, str]:
     vendor, _, name = model.partition("/")
-    return {"gen_ai.operation.name": "chat", "gen_ai.provider.name": vendor, "gen_ai.request.model": name}
+    provider = _CLOUDS.get(vendor, vendor)
+    return {"gen_ai.operation.name": "chat", "gen_ai.provider.name": provider, "gen_ai.request.model": name}
 
 
 def _failed(span: Span, failure: str) -> None:

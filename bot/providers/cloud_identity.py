@@ -53,8 +53,8 @@ class Entra:
         await self._credential.close()
 
 
-def aws() -> Blocking:
-    """Returns the identity at AWS."""
+def aws(region: str) -> Blocking:
+    """Returns the identity at AWS, for requests to a region."""
     sessions: list[Any] = []
 
     def find() -> None:
@@ -62,9 +62,8 @@ def aws() -> Blocking:
         import boto3
 
         if not sessions:
-            sessions.append(boto3.Session())
-        # Without credentials the SDK says so, or uses the key of its own variable. It has a session of its own, and
-        # finds there what could be found here.
+            sessions.append(boto3.Session(region_name=region))
+        # Without credentials the SDK says so. It has a session of its own, and finds there what could be found here.
         if credentials := sessions[0].get_credentials():
             credentials.get_frozen_credentials()
 

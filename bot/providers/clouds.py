@@ -41,19 +41,21 @@ class _Client:
 
     api: Api
     aclose: Callable[[], Awaitable[None]]
+    key: str = ""
+    """Kept so that errors don't quote it."""
 
 
 def connect(vendor: str, settings: VendorSettings, options: RequestOptions, access: str) -> Vendor:
     """Returns a cloud's models, which are called VENDOR/NAME; `access` is the permission that they need."""
     client = _CLIENTS[vendor](settings, options)
-    return Vendor(partial(VendorModel, client.api, "", access=access), client.aclose)
+    return Vendor(partial(VendorModel, client.api, client.key, access=access), client.aclose)
 
 
 async def look_up_model(vendor: str, settings: VendorSettings, name: str) -> Lookup:
     """Returns what a cloud answers to a request without a question."""
     client = _CLIENTS[vendor](settings, _SMALLEST)
     try:
-        with RequestAttempt(f"{vendor}/{name}", "") as attempt:
+        with RequestAttempt(f"{vendor}/{name}", client.key) as attempt:
             try:
                 response = await client.api.post(client.api.request(name, Prompt("", ()), ()))
             except Exception as error:
@@ -86,13 +88,15 @@ def _bedrock(settings: VendorSettings, options: RequestOptions) -> _Client:
     from bot.providers import anthropic
 
     host = anthropic.Host("bedrock", max_media_bytes=18_000_000, caches_requests=False, web=frozenset())
-    identity = cloud_identity.aws()
+    identity = cloud_identity.aws(settings.region)
     sdk = AsyncAnthropicBedrock(
         aws_region=settings.region, base_url=settings.base_url or None, **anthropic.connection()
     )
     api = anthropic.MessagesApi(sdk, options, host)
-    api.prepare = identity.find
-    return _Client(api, sdk.close)
+    # A key of Bedrock's own, in the variable that the SDK reads, needs no identity.
+    if sdk.api_key is None:
+        api.prepare = identity.find
+    return _Client(api, sdk.close, sdk.api_key or "")
 
 
 def _vertex(settings: VendorSettings, options: RequestOptions) -> _Client:

@@ -115,6 +115,16 @@ class TestAnIdentity:
         assert (received.text, received.error) == (TEXT, None)
         assert tokens.given
 
+    async def test_key_of_bedrock_in_its_own_variable_needs_no_identity(
+        self, vendor: VendorServer, tmp_path: Path
+    ) -> None:
+        vendor.script(BEDROCK.answer)
+        with no_identity(tmp_path) as environment:
+            environment.setenv("AWS_BEARER_TOKEN_BEDROCK", "a-bedrock-key")
+            received = await asked(BEDROCK, vendor)
+        assert (received.text, received.error) == (TEXT, None)
+        assert vendor.requests[0].headers["Authorization"] == "Bearer a-bedrock-key"
+
     async def test_request_signed_with_another_secret_is_refused(
         self, vendor: VendorServer, tokens: TokenServices
     ) -> None:
