@@ -30,7 +30,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.approver import Approver
-from benchmarks.databases import Database, Engine, database
+from benchmarks.audit_invariants import audit_figures, audit_violations
+from benchmarks.databases import Database, Engine, audit_entries, database
 from benchmarks.faults import COMMON_FAULTS, POSTGRESQL_FAULTS, FaultTargets, RateLimitFault, inject_faults
 from benchmarks.fleet import Fleet, Spawn, spawn_interpreter
 from benchmarks.invariants import (
@@ -155,6 +156,7 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn_interpreter) -> Rep
                 clock_offset_s=time.time() - time.monotonic(),
                 tool_calls=await store.tool_calls(),
                 calls_arrived=server.counts() if server else {},
+                audit=await audit_entries(store.url),
             )
             await fleet.close()
         finally:
@@ -164,7 +166,8 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn_interpreter) -> Rep
         report.events += _figures(evidence, fleet)
         report.events += tool_figures(evidence, approver.presses) if run.tools else []
         secrets = (sandbox.bot_token, sandbox.app_token, SECRET, *([server.secret] if server else []))
-        report.violations += [*violations(evidence), *tool_violations(evidence)]
+        report.events.append(audit_figures(evidence))
+        report.violations += [*violations(evidence), *tool_violations(evidence), *audit_violations(evidence)]
         report.violations += [*process_faults(fleet.bots, store.outages, secrets)]
     return report
 

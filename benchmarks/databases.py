@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal, LiteralString, Protocol
 
 import sqlalchemy as sa
 
+from bot.clock import SystemClock
 from bot.core.conversation import page_ts
 from bot.core.outbox import OutboxKind
+from bot.store.audit import Audit
+from bot.store.database import Database as StoreDatabase
+from bot.store.engine import connected
 from bot.store.rows import messages_of
 from bot.store.schema import jobs, outbox_entries, tool_calls, turns
 from tests.contracts.databases import standing_still
@@ -72,6 +76,13 @@ class CallRow:
     """Whether a person decided about it."""
     ended_at: float | None = None
     """Seconds since the epoch."""
+    step_no: int = 0
+    index: int = 0
+
+    @property
+    def key(self) -> tuple[str, str, int, int, int]:
+        """Names the call among all."""
+        return self.channel, self.question_ts, self.version, self.step_no, self.index
 
     @property
     def token(self) -> str:
@@ -191,6 +202,14 @@ async def database(engine: Engine, folder: Path) -> AsyncIterator[Sqlite | Postg
             server.cleanup()
 
 
+async def audit_entries(url: str) -> list[dict[str, Any]]:
+    """Seals the audit's entries and returns them as they are exported."""
+    async with connected(url) as engine:
+        audit = Audit(StoreDatabase(engine, SystemClock()))
+        await audit.seal()
+        return await audit.page(1, 1_000_000)
+
+
 def _wait_until_gone(pid: int) -> None:
     give_up_s = time.monotonic() + 30
     while Path(f"/proc/{pid}").exists():
@@ -272,6 +291,9 @@ def _read_calls(url: str) -> list[CallRow]:
             row.begun_at is not None,
             row.decision is not None,
             row.ended_at,
+            row.step_no,
+            # A row is a tuple, and has a method of that name.
+            row._mapping["index"],
         )
         for row in rows
     ]

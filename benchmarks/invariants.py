@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from operator import itemgetter
-from typing import Literal
+from typing import Any, Literal
 
 from benchmarks.databases import CallRow, RecordedJob
 from benchmarks.faults import RateLimitFault
@@ -88,6 +88,8 @@ class Evidence:
     """The calls of tools that the database has."""
     calls_arrived: Mapping[str, int] = field(default_factory=dict)
     """How often each call reached the tools' server, by its token."""
+    audit: Sequence[Mapping[str, Any]] = ()
+    """The entries of the audit, as they are exported."""
 
     def at(self, monotonic_s: float) -> str:
         """Formats a monotonic time as seconds since the run began."""

@@ -1,10 +1,12 @@
 """The invariants of a chaos run: correct answers have no violation, and each kind of violation is found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from benchmarks.audit_invariants import audit_violations
 from benchmarks.databases import CallRow, RecordedJob
 from benchmarks.faults import RateLimitFault
 from benchmarks.invariants import FAILURE_NOTES, AskedQuestion, Evidence, violations
@@ -15,6 +17,7 @@ from benchmarks.scripted_model import ModelRequest, RequestEnd
 from benchmarks.tool_invariants import tool_violations
 from benchmarks.tool_plan import seen_words
 from bot.core import texts
+from bot.core.audit import digest, hash_of
 from sandbox.web_api.http import CallRecord
 
 THREAD = Thread(0, "general", ("ada",))
@@ -448,3 +451,93 @@ def test_question_read_between_steps_is_answered_with_the_earlier_one() -> None:
     assert violations(joined(read)) == []
     unread = replace(read, question_numbers=frozenset({0}))
     assert any("the model was not asked it" in violation for violation in violations(joined(unread)))
+
+
+# The audit.
+
+
+def audited(evidence: Evidence, entries: Sequence[dict[str, Any]]) -> Evidence:
+    """Returns evidence with an audit of these entries."""
+    chain: list[dict[str, Any]] = []
+    for no, facts in enumerate(entries, 1):
+        place = {name: facts[name] for name in ("channel", "ts")}
+        line = {"no": no, "at": "2026-11-22T08:00:00.000000Z", "user_salt": "5a", "user_digest": digest("5a", place)}
+        line |= {**facts, "previous": chain[-1]["hash"] if chain else ""}
+        chain.append(line | {"hash": hash_of(line)})
+    return replace(evidence, audit=chain)
+
+
+def entry(kind: str, ts: str = "101.000001", **facts: Any) -> dict[str, Any]:
+    return {"kind": kind, "channel": "C1", "ts": ts, **facts}
+
+
+def of_call(index: int, kind: str = "call", **facts: Any) -> dict[str, Any]:
+    return entry(kind, version=0, step=0, index=index, **facts)
+
+
+ANSWERED = with_tools("done", "done", (1, 1))
+CALLED = replace(
+    ANSWERED,
+    tool_calls=[replace(row, index=at, decided=row.is_write) for at, row in enumerate(ANSWERED.tool_calls)],
+)
+ENTRIES = [
+    entry("question", "100.000001"),
+    entry("answer", "100.000001", end="whole"),
+    entry("question"),
+    of_call(0, state="begun"),
+    of_call(0, state="begun"),
+    of_call(0, state="done"),
+    of_call(1, "decision", decision="approved"),
+    of_call(1, state="begun"),
+    of_call(1, state="done"),
+    entry("answer", end="stepped"),
+    entry("answer", end="whole"),
+]
+
+
+def test_audit_of_each_event_has_no_violation() -> None:
+    assert audit_violations(audited(CALLED, ENTRIES)) == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentence"),
+    [
+        (0, "the question 100.000001 is in the audit 0 times"),
+        (1, "the answer to 100.000001 is whole, and the audit has None"),
+        (5, "is done, and the audit has 0 × done"),
+        (6, "was decided 1 times, and 0 times in the audit"),
+        (7, "is done, and the audit has 0 × begun"),
+        (8, "is done, and the audit has 0 × done"),
+        (10, "the answer to 101.000001 is whole, and the audit has"),
+    ],
+)
+def test_event_without_its_entry_is_found(missing: int, sentence: str) -> None:
+    reported = audit_violations(audited(CALLED, [*ENTRIES[:missing], *ENTRIES[missing + 1 :]]))
+    assert any(sentence in violation for violation in reported), reported
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (entry("question"), "the question 101.000001 is in the audit 2 times"),
+        (of_call(1, state="begun"), "is done, and the audit has 2 × begun"),
+        (of_call(0, state="done"), "is done, and the audit has 2 × done"),
+        (of_call(1, "decision", decision="denied"), "was decided 1 times, and 2 times in the audit"),
+        (entry("answer", end="whole", note=WRITE_CALL), "entry 12 of the audit has a token"),
+    ],
+)
+def test_entry_without_its_event_is_found(more: dict[str, Any], sentence: str) -> None:
+    reported = audit_violations(audited(CALLED, [*ENTRIES, more]))
+    assert any(sentence in violation for violation in reported), reported
+
+
+def test_call_that_was_not_begun_and_a_broken_chain_are_found() -> None:
+    denied = with_tools("done", "not-made", (1, 0))
+    calls = [replace(call, index=at) for at, call in enumerate(denied.tool_calls)]
+    [unbegun] = audit_violations(
+        audited(replace(denied, tool_calls=calls), [*ENTRIES[:6], *ENTRIES[7:8], *ENTRIES[9:]])
+    )
+    assert unbegun.endswith("was not begun, and the audit says so")
+    broken = audited(CALLED, ENTRIES)
+    [sentence] = audit_violations(replace(broken, audit=[broken.audit[0], *broken.audit[2:]]))
+    assert sentence.startswith("the audit is broken: Line 2: ")
