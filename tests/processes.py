@@ -22,11 +22,12 @@ async def bot_process(
     stdout: int = asyncio.subprocess.PIPE,
     stderr: int = asyncio.subprocess.PIPE,
     program: Sequence[str] = ("-m", "bot"),
+    python: str = sys.executable,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Starts `python -m bot ARGUMENTS` with piped streams. Kills it at the end of the block if it is still running."""
     inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
+        python,
         *program,
         *arguments,
         cwd=folder,
