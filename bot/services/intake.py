@@ -63,6 +63,7 @@ class Intake:
             return
         participants = await self._participants_at(message)
         if await self._quiet_threads.take(message, participants):
+            await self._record_line(message, participants)
             return
         rules = await self._rules_for(message, participants)
         if participants.joined and not participants.quiet:

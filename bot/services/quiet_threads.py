@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from bot.core import texts
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.engagement import Engagement, Participants
-from bot.core.inbound.mentions import mentioned_users
 from bot.core.inbound.triage import Identity, asks_for_quiet
 from bot.core.reply.actions import ActionResponse
 from bot.errors import RateLimited, Refused, StoreError
@@ -48,21 +47,16 @@ class QuietThreads:
     me: Identity
 
     async def take(self, message: Message, participants: Participants) -> bool:
-        """Applies "stay quiet" in a thread that we are in; returns whether the message was that. Raises StoreError.
-
-        Without a mention, the same words of another person mean somebody else.
-        """
+        """Applies "stay quiet" in a thread that we are in; returns whether the message was that. Raises StoreError."""
         if not participants.takes_part or not asks_for_quiet(message, self.me):
             return False
         as_question = _question(message)
+        sentence = texts.NOT_YOUR_THREAD
         if self._may_switch(message.user_id, participants.starter):
+            sentence = texts.QUIET_NOW
             if await self.participants.switch(as_question.thread, quiet=True, ts=message.ts):
                 log.info("user %s quieted a thread", message.user_id)
-            self.private_notices.send(as_question, texts.QUIET_NOW, f"quiet {message.channel_id}/{message.ts}")
-            return True
-        if self.me.user_id not in mentioned_users(message.text):
-            return False
-        self.private_notices.send(as_question, texts.NOT_YOUR_THREAD, f"quiet {message.channel_id}/{message.ts}")
+        self.private_notices.send(as_question, sentence, f"quiet {message.channel_id}/{message.ts}")
         return True
 
     async def mentioned(self, message: Message, participants: Participants) -> None:

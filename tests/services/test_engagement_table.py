@@ -1,0 +1,296 @@
+"""What happens to each kind of event in each mode, through intake, message edits and the message shortcut.
+
+`python -m tests.services.test_engagement_table` prints the table of docs/engagement.md.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core import texts
+from bot.core.conversation import File, Message, ThreadKey
+from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.inbound.engagement import Engagement
+from bot.core.limits.access import Denial, UserKind
+from bot.core.message_question import MessageQuestion, QuotedMessage
+from bot.errors import EndReason
+from bot.services.message_shortcut import MessageShortcut
+from bot.store import Stores
+from bot.store.schema import jobs
+from tests.clocks import InstantClock
+from tests.services.answering import ME
+from tests.services.presses import MemorySurfaces
+from tests.services.test_intake import IntakeStage
+
+PAGE = Path(__file__).parents[2] / "docs" / "engagement.md"
+ANSWERED, CHANGED, REMOVED, NOTHING = "answered", "starts over", "answer removed", "–"
+TOLD = {Denial.GUEST: "told: no access", Denial.EXTERNAL: "told: no access"} | {
+    texts.QUIET_NOW: "quieted",
+    texts.NOT_YOUR_THREAD: "told: not theirs",
+}
+"""Outcomes by what the writer is told privately."""
+QUIET = "quiet thread"
+MODES = {
+    "mentions": ChannelSettings(engagement=Engagement.MENTIONS),
+    "follow-ups": ChannelSettings(engagement=Engagement.FOLLOW_UPS),
+    "everyone": ChannelSettings(engagement=Engagement.EVERYONE),
+    "new posts, follow-ups": ChannelSettings(engagement=Engagement.FOLLOW_UPS, new_posts=True),
+    QUIET: ChannelSettings(engagement=Engagement.EVERYONE),
+}
+ADA, GRACE = "UADA", "UGRACE"
+MENTION = f"<@{ME.user_id}> "
+PHOTO = (File("F1", "photo.png"),)
+
+
+@dataclass
+class Posts(MemorySurfaces):
+    """Slack's surfaces, which post a shortcut's question."""
+
+    ts: str = ""
+
+    async def post_question(
+        self, question: MessageQuestion, still: Callable[[], bool], *, elsewhere: bool
+    ) -> tuple[str, str]:
+        return question.about.channel_id, self.ts
+
+
+@dataclass
+class Cell:
+    """A channel of its own, in which Ada has asked the bot in a thread, and one event follows."""
+
+    stage: IntakeStage
+    mode: str
+    channel_id: str
+    number: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+
+    def ts(self) -> str:
+        return f"1700000000.{next(self.number):06d}"
+
+    def message(self, user_id: str, text: str, thread_ts: str | None, **changes: Any) -> Message:
+        return Message("T1", self.channel_id, self.ts(), text, user_id=user_id, thread_ts=thread_ts, **changes)
+
+    async def take(self, message: Message) -> Message:
+        await self.stage.intake.take(f"Ev {self.channel_id} {next(self.number)}", message)
+        return message
+
+    async def say(self, user_id: str, text: str, thread_ts: str | None, **changes: Any) -> Message:
+        return await self.take(self.message(user_id, text, thread_ts, **changes))
+
+    async def asked(self) -> str:
+        """Has Ada ask the bot, and returns her thread."""
+        return (await self.say(ADA, MENTION + "why?", None)).ts
+
+    async def joined(self) -> str:
+        """Has Ada ask the bot, Grace join them, and Ada ask again; returns the thread."""
+        thread = await self.asked()
+        await self.say(GRACE, "I see.", thread)
+        await self.say(ADA, MENTION + "and then?", thread)
+        return thread
+
+    async def settle(self, thread_ts: str | None) -> None:
+        """Quiets the thread in that mode, and lets all background work end."""
+        if self.mode == QUIET and thread_ts is not None:
+            thread = ThreadKey("T1", self.channel_id, thread_ts)
+            await self.stage.stores.participants.switch(thread, quiet=True, ts=self.ts())
+        await idle()
+
+    async def facts(self) -> dict[str, tuple[str, str | None]]:
+        """Returns each question's text, and why it ended, by ts."""
+        async with self.stage.stores.database.engine.connect() as connection:
+            columns = sa.select(jobs.c.ts, jobs.c.text, jobs.c.end_reason).where(jobs.c.channel_id == self.channel_id)
+            return {row.ts: (row.text, row.end_reason) for row in await connection.execute(columns)}
+
+
+async def idle() -> None:
+    """Returns once nothing runs in the background."""
+    if others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others)
+
+
+Event = Callable[[], Awaitable[object]]
+Row = Callable[[Cell], Awaitable[tuple[str | None, Event]]]
+
+
+def post(text: str, **changes: Any) -> Row:
+    async def row(cell: Cell) -> tuple[str | None, Event]:
+        return None, lambda: cell.say(ADA, text, None, **changes)
+
+    return row
+
+
+def reply(text: str, user_id: str = ADA, *, among: bool = False, **changes: Any) -> Row:
+    """A reply in a thread with Ada alone, or among several people, where the bot answered Ada last."""
+
+    async def row(cell: Cell) -> tuple[str | None, Event]:
+        thread = await (cell.joined() if among else cell.asked())
+        return thread, lambda: cell.say(user_id, text, thread, **changes)
+
+    return row
+
+
+async def late_reply(cell: Cell) -> tuple[str | None, Event]:
+    thread = await cell.asked()
+    await cell.say(GRACE, "I see.", thread)
+    return thread, lambda: cell.say(ADA, "and then?", thread)
+
+
+async def elsewhere(cell: Cell) -> tuple[str | None, Event]:
+    return None, lambda: cell.say(ADA, "and then?", "1600000000.000000")
+
+
+def by(kind: UserKind) -> Row:
+    """The reply of a person of this kind, in a thread of several people."""
+
+    async def row(cell: Cell) -> tuple[str | None, Event]:
+        thread = await cell.joined()
+
+        async def event() -> None:
+            cell.stage.accounts.kind_of_all = kind
+            await cell.say(f"U{kind.name}{cell.channel_id}", "and I?", thread)
+            await idle()
+            cell.stage.accounts.kind_of_all = UserKind.MEMBER
+
+        return thread, event
+
+    return row
+
+
+def edit(before: str, after: str, user_id: str = GRACE) -> Row:
+    """An edit of a reply among several people."""
+
+    async def row(cell: Cell) -> tuple[str | None, Event]:
+        thread = await cell.joined()
+        message = await cell.say(user_id, before, thread)
+        changed = replace(message, text=after)
+        return thread, lambda: cell.stage.edits.edited(f"Ev {cell.ts()}", message, changed, cell.ts())
+
+    return row
+
+
+def deletion(text: str) -> Row:
+    async def row(cell: Cell) -> tuple[str | None, Event]:
+        thread = await cell.joined()
+        message = await cell.say(GRACE, text, thread)
+        return thread, lambda: cell.stage.edits.deleted(message)
+
+    return row
+
+
+def again(text: str) -> Row:
+    """An event that Slack delivers again."""
+
+    async def row(cell: Cell) -> tuple[str | None, Event]:
+        thread = await cell.joined()
+        message = await cell.say(GRACE, text, thread)
+        return thread, lambda: cell.take(message)
+
+    return row
+
+
+async def shortcut(cell: Cell) -> tuple[str | None, Event]:
+    thread = await cell.joined()
+    stage = cell.stage
+    posts = Posts(ts=cell.ts())
+    shortcut = MessageShortcut(stage.stores.message_questions, posts, stage.intake, InstantClock(), ME)
+    about = QuotedMessage(cell.channel_id, thread, thread, "why?", "https://hooks.example/1")
+    return thread, lambda: shortcut.ask(GRACE, f"V {cell.channel_id}", about, "and why?")
+
+
+ROWS: dict[str, Row] = {
+    "post that mentions the bot": post(MENTION + "why?"),
+    "post": post("How do I log in?"),
+    "post that begins with another's name": post(f"<@{GRACE}> lunch?"),
+    "post with a file and words": post("It fails", files=PHOTO, subtype="file_share"),
+    "post with a file only": post("", files=PHOTO, subtype="file_share"),
+    "reply in a thread without the bot": elsewhere,
+    "reply that mentions the bot": reply(MENTION + "and I?", GRACE, among=True),
+    "reply of the asker, alone with the bot": reply("and then?"),
+    "reply of the asker, whom the bot answered last": reply("and then?", among=True),
+    "reply of the asker after somebody else's": late_reply,
+    "reply of somebody else": reply("and I?", GRACE, among=True),
+    "reply that begins with another's name": reply(f"<@{GRACE}> and you?"),
+    "reply sent to the channel, too (broadcast)": reply("and then?", subtype="thread_broadcast"),
+    "file only, alone with the bot": reply("", files=PHOTO, subtype="file_share"),
+    "file only, among several people": reply("", among=True, files=PHOTO, subtype="file_share"),
+    "edit that adds a mention": edit(f"<@{ADA}> and I?", f"<@{ADA}> and I? {MENTION}"),
+    "edit that adds words to a question": edit(MENTION + "and I?", MENTION + "and I, today?"),
+    "edit that adds words to a message without an answer": edit(f"<@{ADA}> look", f"<@{ADA}> look here"),
+    "edit that removes another's name": edit(f"<@{ADA}> and you?", "and you?"),
+    "edit that removes the mention": edit(MENTION + "and I?", "and I?"),
+    "deletion of a question": deletion(MENTION + "and I?"),
+    "deletion of a message without an answer": deletion(f"<@{ADA}> look"),
+    "another bot's reply": reply("Built.", "UCI", bot_id="BCI", among=True),
+    "guest's reply": by(UserKind.GUEST),
+    "outsider's reply": by(UserKind.EXTERNAL),
+    "message shortcut": shortcut,
+    "redelivery of a question": again(MENTION + "and I?"),
+    "redelivery of a message without an answer": again(f"<@{ADA}> look"),
+    '"stay quiet" of the thread\'s starter': reply("stay quiet", among=True),
+    '"stay quiet" of somebody else': reply("stay quiet", GRACE, among=True),
+    "direct message": post("why?", channel_type="im"),
+}
+
+
+async def outcome(cell: Cell, row: Row) -> str:
+    """Returns what an event does."""
+    thread_ts, event = await row(cell)
+    await cell.settle(thread_ts)
+    before, told = await cell.facts(), len(cell.stage.accounts.sentences)
+    await event()
+    await idle()
+    after, sentences = await cell.facts(), cell.stage.accounts.sentences[told:]
+    if after.keys() - before.keys():
+        return ANSWERED
+    if any(reason == EndReason.QUESTION_DELETED for _, reason in after.values()):
+        return REMOVED
+    if after != before:
+        return CHANGED
+    return TOLD[sentences[0]] if sentences else NOTHING
+
+
+async def column(mode: str) -> list[str]:
+    """Returns what happens in a mode, by row."""
+    stores = await Stores.open("sqlite://", "w1", InstantClock())
+    try:
+        stage, outcomes = IntakeStage(stores), []
+        for number, row in enumerate(ROWS.values()):
+            cell = Cell(stage, mode, f"C{number}")
+            await stores.channel_settings.write("T1", cell.channel_id, MODES[mode])
+            outcomes.append(await outcome(cell, row))
+        return outcomes
+    finally:
+        await stores.close()
+
+
+def printed(columns: dict[str, list[str]]) -> str:
+    """Formats the table of docs/engagement.md."""
+    lines = [f"| event | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    for event, cells in zip(ROWS, zip(*columns.values(), strict=True), strict=True):
+        lines.append(f"| {event} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_each_event_does_what_the_page_says(mode: str) -> None:
+    documented = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in PAGE.read_text().splitlines()
+        if line.startswith("|")
+    ]
+    place = documented[0].index(mode)
+    assert {row[0]: row[place] for row in documented[2:]} == dict(zip(ROWS, await column(mode), strict=True))
+
+
+async def main() -> None:
+    """Prints the table."""
+    print(printed({mode: await column(mode) for mode in MODES}))  # noqa: T201
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
