@@ -84,7 +84,7 @@ class CarrierBudgets:
         self._streamed_of = streamed_of
         """Of so many replies, one may be streamed: a stream shows its growth to one person only."""
         self._stop_below = stop_below
-        """Slack shows no Stop: a stream is a reply's first message, and another one below it has the button."""
+        """Slack shows no Stop: a message below a stream has the button."""
         self._posts_first_words = posts_first_words
         """A thread's status stands for the placeholder, so first words are a post and no edit."""
         self._unless_fresh = unless_fresh
@@ -116,8 +116,7 @@ class CarrierBudgets:
             self._starts.spare(now),
             self._stops.spare(now),
         )
-        may_be_streamed = key % self._streamed_of == 0 and not (self._stop_below and has_placeholder)
-        if may_be_streamed and self._rule(prospect) is CarrierKind.STREAM:
+        if key % self._streamed_of == 0 and self._rule(prospect) is CarrierKind.STREAM:
             self._streams.add(key)
             for pacer in (self._appends, self._starts, self._stops):
                 pacer.joined(key, now, now)

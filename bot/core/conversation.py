@@ -172,7 +172,7 @@ class MessageRole(StrEnum):
 
     PAGE = "page"
     STOP_BUTTON = "stop_button"
-    """It is below a page whose carrier has no buttons: its own button stops the answer."""
+    """It is there for its button, below a page whose carrier has none; or it is the placeholder until that is there."""
     FILE = "file"
     REPLACED = "replaced"
     """A newer message shows its page, and it has to be deleted."""

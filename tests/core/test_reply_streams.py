@@ -204,6 +204,25 @@ def test_stop_button_goes_when_its_page_is_edited() -> None:
     assert thread.texts == {"1.0": "One two "}
 
 
+def test_placeholder_above_a_stream_goes_when_the_stop_button_is_below() -> None:
+    reply, thread = Reply(job()), StreamingThread()
+    assert isinstance(advance(reply, thread), Post)
+    reply.append("One two ")
+    show_all(reply, thread)
+    assert thread.texts == {"1.0": "", "2.0": "One two"}, "the placeholder has a Stop button"
+    show_stop_button(reply, thread)
+    show_all(reply, thread)
+    assert (thread.texts, reply.page_ts) == ({"2.0": "One two", "3.0": ""}, ("2.0", "3.0"))
+
+
+def test_placeholder_above_a_stream_goes_at_once_where_slack_shows_its_own_stop() -> None:
+    reply, thread = Reply(job(), has_stop=True), StreamingThread()
+    assert isinstance(advance(reply, thread), Post)
+    reply.append("One two ")
+    show_all(reply, thread)
+    assert thread.texts == {"2.0": "One two"}
+
+
 def test_stop_button_moves_below_the_next_page() -> None:
     reply, thread = with_stop_button()
     reply.append("word " * 2_000)
@@ -337,7 +356,8 @@ def words_below_a_placeholder(reply: Reply) -> None:
     [
         ({}, words, True),
         ({"has_stop": True}, words, True),
-        ({"has_stop": True}, words_below_a_placeholder, False),
+        ({"has_stop": True}, words_below_a_placeholder, True),
+        ({}, words_below_a_placeholder, True),
         ({}, silent, False),
         ({"has_stop": True}, words_below_others, False),
         ({"has_stop": True}, ended, False),
@@ -350,6 +370,7 @@ def words_below_a_placeholder(reply: Reply) -> None:
     ids=[
         "first words",
         "below Slack's own Stop",
+        "in place of a placeholder, with Slack's own Stop",
         "in place of a placeholder",
         "without a word",
         "in place of words",

@@ -261,6 +261,9 @@ class Reply:
         if carrier is None:
             return
         role = MessageRole.STOP_BUTTON if isinstance(call, PostStopButton) else MessageRole.PAGE
+        if role is MessageRole.PAGE:
+            for placeholder in self.of(MessageRole.PAGE)[call.page :]:
+                placeholder.role = MessageRole.STOP_BUTTON
         self.messages.append(ReplyMessage(role, ts, carrier, call.view))
         self._confirm(carrier, call)
 
@@ -368,10 +371,14 @@ class Reply:
     def may_be_carried(self, call: Call) -> bool:
         """Whether another carrier than edits may take the page that a call begins.
 
-        It begins with words and in a message of its own, so no placeholder has to go. Slack has refused no form.
+        None of the page's words are shown, and Slack has refused no form.
         """
-        if not isinstance(call, Post) or call.page <= self._carried or self.ended or self.job.version:
+        if not isinstance(call, Post | Update) or call.page <= self._carried or self.ended or self.job.version:
             return False
+        if isinstance(call, Update):
+            shown = self._message_at(call.ts).shown
+            if not (isinstance(shown, PageView) and shown.growing and not shown.markdown):
+                return False
         return call.view.growing and bool(call.view.markdown) and self._edits.is_full
 
     def carry(self, page: int, carrier: Carrier | None) -> None:
@@ -428,6 +435,9 @@ class Reply:
         if self._skips_deletions:
             return None
         buttons = [button for button in self.of(MessageRole.STOP_BUTTON) if button is not self._stop_button]
+        if self._needs_stop_button and not self._stop_button:
+            # A placeholder above the page stays until the button is below.
+            buttons = []
         unused = self.of(MessageRole.PAGE)[self._last + 1 :]
         if surplus := self.of(MessageRole.REPLACED) or unused or buttons:
             return Delete(self.job.question, surplus[0].ts, keeps_stop=self.keeps_stop)
