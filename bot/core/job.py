@@ -86,11 +86,12 @@ that two processes never write one reply. The outbox moves no job.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum, auto
 
 from bot.core.pacing import Learned
 from bot.core.stream import Citation, Usage
+from bot.core.tool_calls import Decided
 from bot.core.trust import UNKNOWN, Origins
 from bot.errors import EndReason
 
@@ -260,6 +261,17 @@ class End:
     """An earlier version of the answer is on record."""
     has_details: bool = False
     """The answer used tools, and a button lists them."""
+    decided: Sequence[Decided] = field(default=(), compare=False)
+    """Who decided about its calls. Their record has that, so it isn't stored with the end."""
+
+    def naming(self, names: Mapping[str, str]) -> "End":
+        """Returns the end with the names of the people who decided; those without one are named by their ids."""
+        return replace(self, decided=[replace(one, name=names.get(one.by, one.by)) for one in self.decided])
+
+    @property
+    def deciders(self) -> list[str]:
+        """The ids of the people who decided about its calls."""
+        return [one.by for one in self.decided if one.by]
 
 
 @dataclass(frozen=True, slots=True)

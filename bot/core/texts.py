@@ -101,6 +101,16 @@ def mixed_scripts(words: Sequence[str]) -> str:
 
 DECISIONS = {"approved": "Approved.", "denied": "Denied."}
 """Stands in place of the buttons of a call that is decided, while other calls still wait."""
+_DECIDED = {"approved": "approved by", "denied": "denied by", "replied": "denied by a reply from"}
+
+
+def decided(decision: str, calls: int, person: str, *, is_only_one: bool) -> str:
+    """Says who decided, below an answer. `is_only_one`: there was one call to decide about."""
+    words = f"{_DECIDED[decision]} {person}"
+    return _sentence_case(words) if is_only_one else f"{_count(calls, 'call', 'calls')} {words}"
+
+
+SOMEBODY = "somebody whose data was erased"
 WRITING_LONG = "Writing… This is getting long, so the rest follows when I'm done."
 CONTINUED_BELOW = "Continued below."
 END_OF_ANSWER = "End of answer."

@@ -18,7 +18,8 @@ tool, the arguments and the definition that the person saw.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -101,6 +102,19 @@ class RecordedCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """What one person decided about calls of an answer."""
+
+    decision: Decision
+    by: str
+    """The person's id; "" once they are erased."""
+    calls: int
+    """About how many calls."""
+    name: str = field(default="", compare=False, repr=False)
+    """The person's name or id, for the reply; "" until it is looked up. A mention would notify them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One step of a model that asked for tools, as it is on record."""
 
@@ -114,6 +128,13 @@ class Step:
     calls: tuple[RecordedCall, ...] = ()
     origins: Origins = UNKNOWN
     """What the model had read when it asked for the calls."""
+
+
+def decided_about(calls: Iterable[RecordedCall]) -> tuple[Decided, ...]:
+    """Returns who decided what about calls, in the order of the calls. Nobody decided about those that expired."""
+    decisions = ((call.decision, call.decided_by) for call in calls)
+    counts = Counter((decision, by) for decision, by in decisions if decision and decision is not Decision.EXPIRED)
+    return tuple(Decided(decision, by, count) for (decision, by), count in counts.items())
 
 
 def binding_of(tool: str, arguments: Mapping[str, Any], definition_hash: str) -> str:

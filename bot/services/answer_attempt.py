@@ -12,7 +12,7 @@ from bot.core.job import End, Spent
 from bot.core.reply.messages import NOTHING_SHOWN, Shown
 from bot.core.step_turns import calls_made, has_expired, searches
 from bot.core.stream import Completion, StreamEvent, Usage
-from bot.core.tool_calls import Step
+from bot.core.tool_calls import Step, decided_about
 from bot.core.trust import Origins
 
 CHARS_PER_TOKEN = 4.0
@@ -148,6 +148,7 @@ class AnswerAttempt:
             sources=answer.sources,
             has_previous=self.job.has_previous,
             has_details=calls_made(answer.steps) > 0,
+            decided=decided_about(call for step in answer.steps for call in step.calls),
         )
         answer.close(end)
         return end

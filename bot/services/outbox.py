@@ -14,6 +14,7 @@ from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
 from bot.services.cap_notices import CapNotices
 from bot.services.replies import Replies
 from bot.slack.outbox_sender import OutboxSender
+from bot.slack.users import Users
 from bot.store.outbox_entries import OutboxEntries
 
 LOOK_S = 1.0
@@ -39,6 +40,7 @@ class Outbox:
     admins: Collection[str]
     """Ids of the Typist admins, who may always allow a tool."""
     cap_notices: CapNotices
+    users: Users
     _running: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def run(self) -> None:
@@ -142,7 +144,9 @@ class Outbox:
         try:
             # Opening the reply has looked for messages beside it, so an end that is shown needs no edit.
             if not reply.shown.is_end_shown:
-                await reply.finish(job.checkpoint.end)
+                end = job.checkpoint.end
+                names = await self.users.names(end.deciders) if end.decided else {}
+                await reply.finish(end.naming(names))
         finally:
             await reply.leave()
         if reply.messages != job.messages:

@@ -15,8 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import Job
 from bot.core.job import Checkpoint, End, Piece
 from bot.core.stream import Citation
+from bot.core.tool_calls import decided_about
 from bot.core.trust import of_record
 from bot.errors import EndReason
+from bot.store import recorded_steps
 from bot.store.predicates import is_running
 from bot.store.rows import source_values, sources_of
 from bot.store.schema import SafeText, checkpoints, jobs
@@ -77,7 +79,17 @@ async def with_checkpoints(connection: AsyncConnection, claimed: Sequence[Job]) 
     rows: dict[tuple[int, int], list[sa.Row[Any]]] = {}
     for row in await connection.execute(of_resumed.order_by(checkpoints.c.attempt, checkpoints.c.id)):
         rows.setdefault((row.job_id, row.version), []).append(row)
-    return [replace(job, checkpoint=_folded(job.so_far, rows.get((job.id, job.version), []))) for job in claimed]
+    whole = [replace(job, checkpoint=_folded(job.so_far, rows.get((job.id, job.version), []))) for job in claimed]
+    return [await _with_decisions(connection, job) for job in whole]
+
+
+async def _with_decisions(connection: AsyncConnection, job: Job) -> Job:
+    """Returns a job whose end, if it is on record, says who decided about its calls."""
+    end = job.checkpoint.end
+    if end is None:
+        return job
+    calls = await recorded_steps.calls(connection, job.id, job.version)
+    return replace(job, checkpoint=replace(job.checkpoint, end=replace(end, decided=decided_about(calls))))
 
 
 def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:

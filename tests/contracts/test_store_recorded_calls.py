@@ -9,7 +9,7 @@ from bot.core.conversation import FollowUp, Job, QueuedThreads
 from bot.core.job import End, Piece, Spent
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxKind
 from bot.core.stream import Usage
-from bot.core.tool_calls import APPROVAL_S, CallState, Decision, RecordedCall, Step
+from bot.core.tool_calls import APPROVAL_S, CallState, Decided, Decision, RecordedCall, Step
 from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.liveness.failure_detector import Observation
@@ -493,3 +493,23 @@ async def test_revoked_tool_asks_again_where_it_was_revoked(store: Stores) -> No
     assert [(allowed.channel_id, allowed.tool, allowed.by) for allowed in await store.approvals.allowed()] == [
         ("C2", "notes__add", "U1")
     ]
+
+
+async def test_end_that_slack_did_not_accept_says_who_decided_until_they_are_erased(database_url: str) -> None:
+    clock = ManualClock()
+    store = await Stores.open(database_url, "w1", clock)
+    job = await recorded(store, *BOTH)
+    assert await store.recorded_calls.wait(job, None, None)
+    assert await store.approvals.decide(job.id, 0, BOTH[0], Decision.APPROVED, "U1")
+    assert await store.approvals.decide(job.id, 0, BOTH[1], Decision.DENIED, "UADMIN")
+    assert await store.worker_queue.finish(await one(store), DONE, YES, for_outbox=OutboxKind.SHOW_END)
+    clock.now_s += OUTBOX_HOLD_S + 1
+    [entry] = await store.outbox.take(9)
+    for admin in ("UADMIN", ""):
+        unshown = await store.outbox.unshown_end(entry)
+        assert unshown is not None
+        assert unshown.checkpoint.end is not None
+        decided = (Decided(Decision.APPROVED, "U1", 1), Decided(Decision.DENIED, admin, 1))
+        assert unshown.checkpoint.end.decided == decided
+        await store.erasure.erase(user_id="UADMIN")
+    await store.close()

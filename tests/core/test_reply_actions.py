@@ -11,7 +11,7 @@ from bot.core.reply.actions import AnswerState, RecordedAnswer, ReplyAction, ref
 from bot.core.reply.approvals import ArgumentField, Ask, asks_of, deciders, details_of
 from bot.core.reply.markdown.escaping import JOINER
 from bot.core.reply.messages import PageView
-from bot.core.tool_calls import CallState, Decision, RecordedCall
+from bot.core.tool_calls import CallState, Decided, Decision, RecordedCall, decided_about
 from bot.errors import EndReason
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks
@@ -192,3 +192,29 @@ def test_last_page_has_the_buttons_for_its_answers_state(view: PageView, buttons
 def test_footer_names_the_model_and_an_incomplete_answer(view: PageView, footer: str) -> None:
     footers = [block["elements"] for block in reply_blocks.message(view)["blocks"] if block["type"] == "rich_text"]
     assert [section["elements"][0]["text"] for (section,) in footers] == [footer]
+
+
+@pytest.mark.parametrize(
+    ("decided", "line"),
+    [
+        ([Decided(Decision.APPROVED, "U1", 1)], "Approved by Ada"),
+        ([Decided(Decision.APPROVED, "U1", 2)], "2 calls approved by Ada"),
+        ([Decided(Decision.REPLIED, "U1", 1)], "Denied by a reply from Ada"),
+        ([Decided(Decision.DENIED, "", 1)], f"Denied by {texts.SOMEBODY}"),
+        (
+            [Decided(Decision.APPROVED, "U1", 1), Decided(Decision.DENIED, "U2", 2)],
+            "1 call approved by Ada · 2 calls denied by U2",
+        ),
+    ],
+)
+def test_who_decided_stays_below_the_answer(decided: list[Decided], line: str) -> None:
+    end = End(EndReason.WHOLE, decided=decided).naming({"U1": "Ada"})
+    blocks = reply_blocks.message(PageView("All", end=end))["blocks"]
+    assert line in [block["elements"][0]["elements"][0].get("text") for block in blocks if block["type"] == "rich_text"]
+    assert check_blocks(blocks)
+
+
+def test_decisions_are_counted_by_person_and_those_that_nobody_made_are_not() -> None:
+    by_ada = decided(CallState.DONE, Decision.APPROVED, "U1")
+    calls = [by_ada, decided(CallState.DENIED, Decision.EXPIRED), decided(CallState.DONE, None), by_ada]
+    assert decided_about(calls) == (Decided(Decision.APPROVED, "U1", 2),)

@@ -152,7 +152,8 @@ async def test_approved_call_is_made_once_and_the_answer_has_its_result(
     assert await press(stage, message, ReplyAction.APPROVE) is None
     message = await ended(stage, asked)
     assert shown(message).startswith(f"Let me see.\n\nIt's {server.result}.")
-    assert shown(message).endswith("openai/test · 1 tool")
+    assert shown(message).endswith("\nApproved by ada\nopenai/test · 1 tool")
+    assert stage.sandbox.workspace.notified == [], "no name is a mention"
     assert calls_made() == 1
     assert len(stage.bots("general", asked)) == 1
     assert await press(stage, message, ReplyAction.DETAILS) == texts.TOOLS_USED
@@ -161,8 +162,8 @@ async def test_approved_call_is_made_once_and_the_answer_has_its_result(
 
 async def test_denied_call_is_not_made(stage: Stage, calls_made: Callable[[], int]) -> None:
     asked = await stage.mention()
-    await press(stage, await asking(stage, asked), ReplyAction.DENY)
-    assert "I don't know." in shown(await ended(stage, asked))
+    await press(stage, await asking(stage, asked), ReplyAction.DENY, "grace")
+    assert "I don't know.\nDenied by grace" in shown(await ended(stage, asked))
     assert "denied this call" in read_of_call(stage)
     assert calls_made() == 0
 

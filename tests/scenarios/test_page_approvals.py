@@ -100,6 +100,7 @@ async def test_approval_goes_when_all_is_decided(view: ApprovalPage) -> None:
     await view.page.keyboard.press("Enter")
     await expect(view.reply).to_contain_text("openai/test · 1 tool")
     await expect(view.button("Approve")).to_have_count(0)
+    await expect(view.reply).to_contain_text("1 call approved by ada · 1 call denied by ada")
     assert view.raw.calls == [["create", ISSUE]]
     await view.button("Details").click()
     details = view.page.locator("#main .message").filter(has_text=texts.TOOLS_USED)

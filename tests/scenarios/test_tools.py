@@ -141,7 +141,7 @@ async def test_first_of_several_decisions_is_acknowledged_and_loses_its_buttons(
     assert await press(stage, message, ReplyAction.APPROVE, value=milk) == texts.NOTHING_TO_DECIDE
     assert await press(stage, message, ReplyAction.APPROVE, value=bread) is None
     message = await ended(stage, asked)
-    assert shown(message).startswith("I'll note both.\n\nNoted one.")
+    assert shown(message).startswith("I'll note both.\n\nNoted one.\n1 call denied by ada · 1 call approved by ada\n")
     assert len(stage.bots("general", asked)) == 1
     assert notes.written == [{"text": "Bread"}]
 

@@ -116,7 +116,7 @@ class Stage:
     clock: InstantClock = field(default_factory=InstantClock)
 
     def __post_init__(self) -> None:
-        doubles: Any = (self.entries, self.sender, self.replies, self.clock, (), None)
+        doubles: Any = (self.entries, self.sender, self.replies, self.clock, (), None, None)
         self.outbox = Outbox(*doubles)
         self.replies.may_open.set()
         self.replies.may_finish.set()

@@ -20,6 +20,8 @@ from bot.core.reply.pages import Pages
 from bot.core.reply.preview import beginning, first_words
 from bot.core.reply.sources import plain_list, shown_sources
 from bot.core.stream import Citation
+from bot.core.tool_calls import Decided
+from bot.core.tools import escaped
 from bot.errors import EndReason
 from bot.slack.format import approval_blocks, blockkit
 from bot.slack.format.blockkit import Json
@@ -55,7 +57,8 @@ def blocks_below(view: PageView) -> list[Json]:
 
 
 def _below(view: PageView, text: str) -> list[Json]:
-    lines = [line for line in (_note(view), _footer(view)) if line]
+    decided = _decided(view.end.decided) if view.end else ""
+    lines = [line for line in (_note(view), decided, _footer(view)) if line]
     if not lines and not has_paragraph(text):
         lines = [_last_line(view)]
     return [
@@ -152,6 +155,17 @@ def _asks(view: PageView) -> list[Json]:
         for number, ask in enumerate(view.asks)
         for block in approval_blocks.in_reply(ask, f"{_NOTE_LINE}ask-{number}")
     ]
+
+
+def _decided(decided: Sequence[Decided]) -> str:
+    """Returns who decided about the answer's calls; "" if nobody did."""
+    is_only_one = [one.calls for one in decided] == [1]
+    return " · ".join(
+        texts.decided(
+            one.decision, one.calls, escaped(" ".join(one.name.split())) or texts.SOMEBODY, is_only_one=is_only_one
+        )
+        for one in decided
+    )
 
 
 def _feedback() -> Json:
