@@ -55,16 +55,20 @@ class Entra:
 
 def aws(region: str) -> Blocking:
     """Returns the identity at AWS, for requests to a region."""
-    sessions: list[Any] = []
+    session: Any = None
+    is_absent = False
 
     def find() -> None:
+        nonlocal session, is_absent
         # Of the extra bedrock.
         import boto3
 
-        if not sessions:
-            sessions.append(boto3.Session(region_name=region))
-        # Without credentials the SDK says so. It has a session of its own, and finds there what could be found here.
-        if credentials := sessions[0].get_credentials():
+        session = session or boto3.Session(region_name=region)
+        # One search is enough, because it may take seconds. If there is nothing, the SDK says so, or uses a key of
+        # Bedrock's own. It has a session of its own, and finds there what was found here.
+        credentials = None if is_absent else session.get_credentials()
+        is_absent = credentials is None
+        if credentials is not None:
             credentials.get_frozen_credentials()
 
     return Blocking(find)

@@ -28,6 +28,8 @@ from bot.providers.vendor_model import Api, VendorModel
 _ABOUT_THE_QUESTION = re.compile(r"4(?:00|22)\b.*(?:messages|input|prompt)", re.IGNORECASE | re.DOTALL)
 # Streaming is a permission of its own at Amazon Bedrock.
 _SMALLEST = RequestOptions(streaming=True, max_output_tokens=16)
+_OPENAIS = re.compile(r"(?:^|[./])openai\.")
+"""In the ID of a model of OpenAI at Bedrock, or of its inference profile: us.openai.gpt-6-luna."""
 _OUTCOMES = {
     EndReason.BAD_KEY: LookupOutcome.KEY_REFUSED,
     EndReason.UNKNOWN_MODEL: LookupOutcome.NO_MODEL,
@@ -47,13 +49,21 @@ class _Client:
 
 def connect(vendor: str, settings: VendorSettings, options: RequestOptions, access: str) -> Vendor:
     """Returns a cloud's models, which are called VENDOR/NAME; `access` is the permission that they need."""
-    client = _CLIENTS[vendor](settings, options)
-    return Vendor(partial(VendorModel, client.api, client.key, access=access), client.aclose)
+    clients: dict[_Opener, _Client] = {}
+
+    def model(name: str) -> VendorModel:
+        opener = _opener(vendor, name)
+        if opener not in clients:
+            clients[opener] = opener(settings, options)
+        client = clients[opener]
+        return VendorModel(client.api, client.key, name, access)
+
+    return Vendor(model, lambda: _close(*(client.aclose for client in clients.values())))
 
 
 async def look_up_model(vendor: str, settings: VendorSettings, name: str) -> Lookup:
     """Returns what a cloud answers to a request without a question."""
-    client = _CLIENTS[vendor](settings, _SMALLEST)
+    client = _opener(vendor, name)(settings, _SMALLEST)
     try:
         with RequestAttempt(f"{vendor}/{name}", client.key) as attempt:
             try:
@@ -99,6 +109,23 @@ def _bedrock(settings: VendorSettings, options: RequestOptions) -> _Client:
     return _Client(api, sdk.close, sdk.api_key or "")
 
 
+def _bedrock_openai(settings: VendorSettings, options: RequestOptions) -> _Client:
+    """OpenAI's models: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-responses-api.html"""
+    from openai import AsyncOpenAI
+    from openai.providers import bedrock
+
+    from bot.providers import openai
+
+    base_url = f"{settings.base_url.rstrip('/')}/openai/v1" if settings.base_url else None
+    provider = bedrock(endpoint="runtime", region=settings.region, base_url=base_url)
+    sdk = AsyncOpenAI(provider=provider, **openai.connection())
+    api = openai.ResponsesApi(sdk, options, "bedrock")
+    api.max_media_bytes = 18_000_000
+    api.optional_parameters -= WEB
+    api.prepare = cloud_identity.aws(settings.region).find
+    return _Client(api, sdk.close)
+
+
 def _vertex(settings: VendorSettings, options: RequestOptions) -> _Client:
     """Claude by rawPredict: https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai"""
     from anthropic import AsyncAnthropicVertex
@@ -134,7 +161,7 @@ def _foundry(settings: VendorSettings, options: RequestOptions) -> _Client:
     sdk = AsyncAnthropicFoundry(
         base_url=settings.base_url, azure_ad_token_provider=entra.token, **anthropic.connection()
     )
-    return _Client(anthropic.MessagesApi(sdk, options, host), partial(_close_both, sdk.close, entra.aclose))
+    return _Client(anthropic.MessagesApi(sdk, options, host), partial(_close, sdk.close, entra.aclose))
 
 
 def _azure(settings: VendorSettings, options: RequestOptions) -> _Client:
@@ -145,10 +172,11 @@ def _azure(settings: VendorSettings, options: RequestOptions) -> _Client:
 
     entra = cloud_identity.Entra()
     sdk = AsyncOpenAI(api_key=entra.token, base_url=settings.base_url, **openai.connection())
-    return _Client(openai.ResponsesApi(sdk, options, "azure"), partial(_close_both, sdk.close, entra.aclose))
+    return _Client(openai.ResponsesApi(sdk, options, "azure"), partial(_close, sdk.close, entra.aclose))
 
 
-_CLIENTS: Mapping[str, Callable[[VendorSettings, RequestOptions], _Client]] = {
+_Opener = Callable[[VendorSettings, RequestOptions], _Client]
+_OPENERS: Mapping[str, _Opener] = {
     "bedrock": _bedrock,
     "vertex": _vertex,
     "foundry": _foundry,
@@ -156,6 +184,11 @@ _CLIENTS: Mapping[str, Callable[[VendorSettings, RequestOptions], _Client]] = {
 }
 
 
-async def _close_both(first: Callable[[], Awaitable[None]], second: Callable[[], Awaitable[None]]) -> None:
-    await first()
-    await second()
+def _opener(vendor: str, name: str) -> _Opener:
+    """Returns what opens the client for a model."""
+    return _bedrock_openai if vendor == "bedrock" and _OPENAIS.search(name) else _OPENERS[vendor]
+
+
+async def _close(*closing: Callable[[], Awaitable[None]]) -> None:
+    for close in closing:
+        await close()

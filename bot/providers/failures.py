@@ -203,8 +203,8 @@ def is_without_identity(error: Exception) -> bool:
 
     The libraries are extras, so their classes are recognized by their modules.
     """
-    # Anthropic's SDK asks the library of AWS, which may return nothing.
-    is_sdks = isinstance(error, RuntimeError) and str(error).startswith("Could not resolve AWS credentials")
+    # The SDKs ask the library of AWS, which may return nothing.
+    is_sdks = str(error).startswith(("Could not resolve AWS credentials", "Could not find credentials for Bedrock"))
     return is_sdks or type(error).__module__.startswith(_CREDENTIAL_MODULES)
 
 

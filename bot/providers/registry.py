@@ -176,7 +176,7 @@ VENDORS: Mapping[str, VendorEntry] = {
     ),
     "bedrock": _cloud(
         "bedrock",
-        "ANTHROPIC_BEDROCK_BASE_URL",
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
         Cloud(
             "bedrock",
             "boto3",

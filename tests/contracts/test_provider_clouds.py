@@ -27,6 +27,7 @@ from tests.streams.clouds import (
     AWS_REGION,
     AZURE,
     BEDROCK,
+    BEDROCK_OPENAI,
     FOUNDRY,
     VERTEX,
     WORDS,
@@ -46,7 +47,8 @@ TEXT = "".join(WORDS)
 ARN = "arn:aws:bedrock:eu-west-1:111122223333:application-inference-profile/abc123"
 
 
-CLOUDS = [BEDROCK, VERTEX, FOUNDRY, AZURE]
+CLOUDS = [BEDROCK, BEDROCK_OPENAI, VERTEX, FOUNDRY, AZURE]
+OPENAIS = (BEDROCK_OPENAI, AZURE)
 ALL_CLOUDS = pytest.mark.parametrize("cloud", CLOUDS, ids=str)
 WITH_TOKENS = pytest.mark.parametrize("cloud", [VERTEX, FOUNDRY, AZURE], ids=str)
 CLAUDES = pytest.mark.parametrize("cloud", [BEDROCK, VERTEX, FOUNDRY], ids=str)
@@ -60,7 +62,7 @@ async def tokens(tmp_path: Path) -> AsyncIterator[TokenServices]:
 
 def proves(cloud: CloudApi, tokens: TokenServices, keys: AwsKeys = AWS_KEYS) -> Callable[[VendorRequest], bool]:
     """Returns whether a request proves an identity that the cloud knows."""
-    if cloud is BEDROCK:
+    if cloud.vendor == "bedrock":
         return lambda request: keys.is_signature_good(request, AWS_REGION, "bedrock")
     return tokens.has_given
 
@@ -115,13 +117,14 @@ class TestAnIdentity:
         assert (received.text, received.error) == (TEXT, None)
         assert tokens.given
 
+    @pytest.mark.parametrize("cloud", [BEDROCK, BEDROCK_OPENAI], ids=str)
     async def test_key_of_bedrock_in_its_own_variable_needs_no_identity(
-        self, vendor: VendorServer, tmp_path: Path
+        self, vendor: VendorServer, tmp_path: Path, cloud: CloudApi
     ) -> None:
-        vendor.script(BEDROCK.answer)
+        vendor.script(cloud.answer)
         with no_identity(tmp_path) as environment:
             environment.setenv("AWS_BEARER_TOKEN_BEDROCK", "a-bedrock-key")
-            received = await asked(BEDROCK, vendor)
+            received = await asked(cloud, vendor)
         assert (received.text, received.error) == (TEXT, None)
         assert vendor.requests[0].headers["Authorization"] == "Bearer a-bedrock-key"
 
@@ -146,6 +149,23 @@ class TestAnIdentity:
         vendor.script(guarded(proves(BEDROCK, tokens), BEDROCK.denied, BEDROCK.answer))
         received = await asked(BEDROCK, vendor, BOT_MODELS=f"bedrock/{name}")
         assert (received.text, received.error) == (TEXT, None)
+
+    async def test_models_of_two_vendors_answer_at_one_cloud(self, vendor: VendorServer, tokens: TokenServices) -> None:
+        vendor.script(VendorResponse(status=500), BEDROCK_OPENAI.answer)
+        received = await asked(BEDROCK, vendor, BOT_MODELS=f"{BEDROCK.model},{BEDROCK_OPENAI.model}")
+        assert received.completions[0].model == BEDROCK_OPENAI.model
+        assert [request.target for request in vendor.requests] == [BEDROCK.target, BEDROCK_OPENAI.target]
+
+    @pytest.mark.parametrize("cloud", CLOUDS, ids=str)
+    async def test_keys_of_the_vendors_stay_at_home(
+        self, vendor: VendorServer, tokens: TokenServices, monkeypatch: pytest.MonkeyPatch, cloud: CloudApi
+    ) -> None:
+        for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
+            monkeypatch.setenv(name, "sk-of-another-vendor")
+        vendor.script(guarded(proves(cloud, tokens), cloud.denied, cloud.answer))
+        received = await asked(cloud, vendor, PROMPT, OPENAI_API_KEY="sk-of-another-vendor")
+        assert (received.text, received.error) == (TEXT, None)
+        assert "sk-of-another-vendor" not in str(vendor.requests)
 
     @WITH_TOKENS
     async def test_a_token_serves_many_requests(
@@ -173,7 +193,7 @@ async def test_service_of_credentials_that_hangs_holds_up_nothing_else(
     as_container(monkeypatch, tokens)
     tokens.answering.clear()
     vendor.script(cloud.answer)
-    elsewhere = {"AWS_REGION": "eu-south-1"} if cloud is BEDROCK else {}
+    elsewhere = {"AWS_REGION": "eu-south-1"} if cloud.vendor == "bedrock" else {}
     async with open_models(model_setup(settings.read({**cloud.env(vendor.url), **elsewhere}))) as models:
         asking = [asyncio.create_task(collect(models)) for _ in range(40)]
         # Threads that the whole process shares.
@@ -209,7 +229,7 @@ class TestAMissingPermission:
         self, vendor: VendorServer, tmp_path: Path, cloud: CloudApi
     ) -> None:
         # The SDK keeps credentials by region.
-        elsewhere = {"AWS_REGION": "eu-north-1"} if cloud is BEDROCK else {}
+        elsewhere = {"AWS_REGION": "eu-north-1"} if cloud.vendor == "bedrock" else {}
         vendor.script(cloud.answer)
         with no_identity(tmp_path):
             received = await asked(cloud, vendor, PROMPT, **elsewhere)
@@ -278,7 +298,7 @@ class TestRequests:
         call = steps.responses(steps.REASONING, steps.function_call("c1", "look", "{}"))
         blocks = [{"type": "thinking", "thinking": "", "signature": "s1"}, steps.tool_use("c1", "look", {})]
         claude = steps.messages(*blocks, stop_reason="tool_use")
-        vendor.script(cloud.stream(call if cloud is AZURE else claude), cloud.answer)
+        vendor.script(cloud.stream(call if cloud in OPENAIS else claude), cloud.answer)
         tool = ToolDefinition("look", "Looks.", {"type": "object", "properties": {}})
         prompt = Prompt("", (Turn("user", "Look."),), tools=(tool,))
         ours = settings.read(cloud.env(vendor.url))
@@ -293,7 +313,7 @@ class TestRequests:
             go_on = replace(prompt, turns=(*prompt.turns, made, result))
             assert (await collect(models, go_on)).text == TEXT
         second = str(vendor.requests[1].body)
-        assert ("gAAAAABqk1Zz" if cloud is AZURE else "'signature': 's1'") in second
+        assert ("gAAAAABqk1Zz" if cloud in OPENAIS else "'signature': 's1'") in second
 
 
 class TestBedrocksStream:

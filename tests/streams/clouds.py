@@ -14,7 +14,7 @@ import time
 from base64 import b64encode, urlsafe_b64decode
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
@@ -263,7 +263,7 @@ class CloudApi:
     stream: Callable[[list[bytes]], VendorResponse] = _streamed
 
     def __str__(self) -> str:
-        return self.vendor
+        return f"{self.vendor} {'OpenAI' if self.speak is speech.responses else 'Claude'}"
 
     @property
     def model(self) -> str:
@@ -280,7 +280,7 @@ class CloudApi:
 BEDROCK = CloudApi(
     "bedrock",
     "eu.anthropic.claude-haiku-5-5-v1:0",
-    "ANTHROPIC_BEDROCK_BASE_URL",
+    "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
     "",
     "/model/eu.anthropic.claude-haiku-5-5-v1:0/invoke-with-response-stream",
     "/model/eu.anthropic.claude-haiku-5-5-v1:0/invoke",
@@ -299,6 +299,15 @@ BEDROCK = CloudApi(
     "is not authorized to perform: bedrock:InvokeModelWithResponseStream",
     {"AWS_REGION": AWS_REGION},
     aws_stream,
+)
+BEDROCK_OPENAI = replace(
+    BEDROCK,
+    name="us.openai.gpt-6-luna",
+    target="/openai/v1/responses",
+    target_whole="/openai/v1/responses",
+    speak=speech.responses,
+    speak_whole=speech.responses_whole,
+    stream=_streamed,
 )
 VERTEX = CloudApi(
     "vertex",
