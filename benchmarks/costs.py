@@ -3,21 +3,27 @@
 Live replies are measured by each carrier: edits of a message, and native streams. The CPU of 100 live replies is also
 measured for the edit scheduler alone, in simulated time.
 
-It also measures the cost of reading many streams at once (parsing.py).
+It also measures the cost of reading many streams at once (parsing.py), and of metrics and traces.
 
 Run: python -m benchmarks.costs. Exits with 1 if a target is missed.
 """
 
 import asyncio
 import json
+import socket
 import statistics
 import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+
+import aiohttp
+from aiohttp import web
 
 from benchmarks import parsing
 from benchmarks.numbered_model import NumberedModel, question, word
@@ -48,6 +54,9 @@ FEW_AND_MANY = {"edit": (5, 45), "stream": (4, 19)}
 """Numbers of live replies to compare, by carrier. Slack lets a bot read 50 threads and start 20 streams a minute."""
 WHOLE_WORDS, WORDS_PER_S = 600, 40
 CARRIER_ROUNDS = 5
+TELEMETRY_ROUNDS = 3
+SCRAPES = 200
+NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 LIVE_WORDS, LIVE_WORDS_PER_S, SENT_WORDS = 900, 20, 300
 """Long answers, so that all are still live when the last one has `SENT_WORDS` words."""
 LENGTHS = (1_000, 10_000, 50_000)
@@ -122,6 +131,69 @@ def _mcp_config(folder: Path) -> Path:
     return file
 
 
+@asynccontextmanager
+async def _collector() -> AsyncIterator[str]:
+    """Runs a collector that takes all spans, and yields the address for BOT_TRACES_URL."""
+
+    async def take(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(content_type="application/x-protobuf")
+
+    app = web.Application()
+    app.router.add_post("/v1/traces", take)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1/traces"
+    finally:
+        await runner.cleanup()
+
+
+async def telemetry_costs() -> list[Figure]:
+    """Measures what metrics and traces cost: memory, a live reply's CPU by turns, and the time of a scrape."""
+    metrics = {"BOT_METRICS": "on", "BOT_HEALTH_PORT": str(_free_port())}
+    async with _collector() as url:
+        ways = {"off": {}, "metrics": metrics, "metrics and traces": {**metrics, "BOT_TRACES_URL": url}}
+        figures = [await _idle_with(what, settings) for what, settings in ways.items()]
+        costs_s: dict[str, list[float]] = {what: [] for what in ways}
+        for _ in range(TELEMETRY_ROUNDS):
+            for what, measured_s in costs_s.items():
+                measured_s.append(await _live_reply_cpu_s("edit", ways[what]))
+    return [
+        *figures,
+        *(
+            Figure(f"a live reply of {WHOLE_WORDS} words, telemetry: {what}", _spread_ms(measured_s))
+            for what, measured_s in costs_s.items()
+        ),
+    ]
+
+
+async def _idle_with(what: str, settings: Mapping[str, str]) -> Figure:
+    """Measures the memory of an idle bot with these settings, and its CPU for a scrape if it has metrics."""
+    async with (
+        Sandbox() as sandbox,
+        running(BOT, sandbox, "http://127.0.0.1:9/v1", settings=settings) as process,
+        aiohttp.ClientSession() as session,
+    ):
+        await asyncio.sleep(SETTLE_S)
+        shown = f"{process.memory_bytes() / 1e6:.1f} MB"
+        if "BOT_METRICS" in settings:
+            before_s = process.cpu_s()
+            for _ in range(SCRAPES):
+                async with session.get(f"http://127.0.0.1:{settings['BOT_HEALTH_PORT']}/metrics") as response:
+                    await response.read()
+            shown += f", {(process.cpu_s() - before_s) / SCRAPES * 1e3:.1f} ms a scrape"
+    return Figure(f"memory when idle, telemetry: {what}", shown)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 async def memory_per_reply(carrier: str) -> Figure:
     """Measures the bot's memory for each live reply, by comparing few with many."""
     few_replies, many_replies = FEW_AND_MANY[carrier]
@@ -151,19 +223,23 @@ async def carriers_cpu() -> list[Figure]:
             measured_s.append(await _live_reply_cpu_s(carrier))
     figures = []
     for carrier, measured_s in costs_s.items():
-        median_ms, least_ms, most_ms = (of(measured_s) * 1e3 for of in (statistics.median, min, max))
         what = f"a live reply by {carrier}, {WHOLE_WORDS} words, the bot's whole process"
-        figures.append(Figure(what, f"{median_ms:.0f} ms ({least_ms:.0f} to {most_ms:.0f})"))
+        figures.append(Figure(what, _spread_ms(measured_s)))
     ratio = statistics.median(costs_s["stream"]) / statistics.median(costs_s["edit"])
     return [*figures, Figure("a live reply: stream to edit", f"{ratio:.2f}", "at most 1", ratio <= 1)]
 
 
-async def _live_reply_cpu_s(carrier: str) -> float:
+def _spread_ms(measured_s: Sequence[float]) -> str:
+    median_ms, least_ms, most_ms = (of(measured_s) * 1e3 for of in (statistics.median, min, max))
+    return f"{median_ms:.0f} ms ({least_ms:.0f} to {most_ms:.0f})"
+
+
+async def _live_reply_cpu_s(carrier: str, settings: Mapping[str, str] = NO_SETTINGS) -> float:
     """Returns the bot's CPU for a reply that is live alone, after an answer that warms it up."""
     async with (
         Sandbox(budgets=UNLIMITED, posts=ANY_POSTS) as sandbox,
         NumberedModel(WORDS_PER_S) as model,
-        running(BOT, sandbox, model.url, settings={"BOT_CARRIER": carrier}) as process,
+        running(BOT, sandbox, model.url, settings={"BOT_CARRIER": carrier, **settings}) as process,
     ):
         readers = Readers(sandbox.workspace)
         await _whole_answer(sandbox, readers, 1, WHOLE_WORDS // 10)
@@ -410,6 +486,7 @@ async def report() -> bool:
     for carrier in FEW_AND_MANY:
         show(await memory_per_reply(carrier))
     show(*await carriers_cpu())
+    show(*await telemetry_costs())
     show(*await live_replies_cpu())
     show(*await answer_cpu())
     for api in parsing.APIS:
@@ -418,7 +495,7 @@ async def report() -> bool:
 
 
 def main() -> int:
-    print("This takes about 7 minutes.\n")
+    print("This takes about 11 minutes.\n")
     return 0 if asyncio.run(report()) else 1
 
 

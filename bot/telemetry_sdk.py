@@ -9,13 +9,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Thread
 
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import Meter
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
@@ -50,6 +47,11 @@ def _meter(registry: CollectorRegistry, resource: Resource) -> Iterator[Meter]:
 
 @contextmanager
 def _tracer(url: str, resource: Resource) -> Iterator[Tracer]:
+    # Only now: they take as much memory as the metrics.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(url)))
     yield provider.get_tracer(NAME, __version__)

@@ -161,7 +161,7 @@ def test_page_lists_all_metrics_and_no_others(scrape: Scrape) -> None:
 
 
 @pytest.mark.parametrize(("path", "expression"), EXPRESSIONS)
-def test_expression_names_metrics_labels_and_bounds_that_are_there(scrape: Scrape, path: Path, expression: str) -> None:
+def test_expression_names_metrics_labels_and_values_that_are_there(scrape: Scrape, path: Path, expression: str) -> None:
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     named = named_in(expression)
     samples = scrape.samples
@@ -174,9 +174,7 @@ def test_expression_names_metrics_labels_and_bounds_that_are_there(scrape: Scrap
         assert name in samples
         known |= {label for labels in samples[name] for label in labels}
         for matcher in selector.matchers.matchers:
-            assert any(matcher.name in labels for labels in samples[name])
-            if matcher.name == "le":
-                assert any(labels["le"] == matcher.value for labels in samples[name])
+            assert set(matcher.value.split("|")) <= {labels.get(matcher.name) for labels in samples[name]}
     assert named.labels <= known
 
 
@@ -200,6 +198,8 @@ def test_panels_and_rules_have_ids_of_their_own() -> None:
 def test_each_alert_says_what_is_wrong_and_how_bad_it_is() -> None:
     alerts = [rule for rule in rules() if "alert" in rule]
     assert alerts
+    assert all(rule.keys() == {"record", "expr"} for rule in rules() if "alert" not in rule)
+    assert all({"for"} | alert.keys() == {"alert", "expr", "for", "labels", "annotations"} for alert in alerts)
     assert all(alert["labels"]["severity"] in ("warning", "critical") for alert in alerts)
     assert all(alert["annotations"]["summary"] for alert in alerts)
 
