@@ -11,6 +11,7 @@ from bot.core.conversation import Job
 from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.reply.approvals import Ask, asks_of
 from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
+from bot.logs import of_job
 from bot.services.cap_notices import CapNotices
 from bot.services.replies import Replies
 from bot.slack.outbox_sender import OutboxSender
@@ -64,14 +65,15 @@ class Outbox:
             log.error("outbox: entries not read, retrying in %.0f s: %s", AWAY_S, trace_of(error))
             return False
         for entry in taken:
-            task = asyncio.create_task(self._run(entry))
+            with of_job(entry.job_id):
+                task = asyncio.create_task(self._run(entry))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
         return True
 
     async def _run(self, entry: OutboxEntry) -> None:
         """Tries an entry, and records that it is complete or when to try again: for about a day."""
-        about = f"outbox entry {entry.id} ({entry.kind}) of job {entry.job_id}"
+        about = f"outbox entry {entry.id} ({entry.kind})"
         try:
             delay_s, posted_ts = await self._try(entry, about)
             if delay_s is None:

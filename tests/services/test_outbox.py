@@ -14,6 +14,7 @@ from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, w
 from bot.core.reply.messages import Shown
 from bot.core.tool_calls import CallState, Decision, RecordedCall, Step
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
+from bot.logs import PrivateFormatter
 from bot.services.outbox import AT_ONCE, AWAY_S, DECISIONS_WITHIN_S, LOOK_S, WITHIN_S, Outbox
 from tests.clocks import WITHIN_S as TEST_WITHIN_S
 from tests.clocks import InstantClock
@@ -154,6 +155,14 @@ async def test_failed_entry_is_tried_again_unless_that_is_no_use(
     stage = Stage(Entries([[entry(tries=tries)]]), Sender(error))
     await stage.look()
     assert stage.entries.became == [became]
+
+
+async def test_log_lines_of_an_entry_have_its_job(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.handler.setFormatter(PrivateFormatter("%(message)s"))
+    entries = [replace(entry(), id=number, job_id=10 + number) for number in (1, 2)]
+    await Stage(Entries([entries]), Sender(FAILED)).look()
+    begins = [line.partition(" (")[0] for line in caplog.text.splitlines()]
+    assert sorted(begins) == ["job 11: outbox entry 1", "job 12: outbox entry 2"]
 
 
 @pytest.mark.parametrize(
