@@ -379,7 +379,7 @@ def _app_home(parts: _Parts, quota: Quota, cap_settings: CapSettings) -> AppHome
 
 def _outbox(parts: _Parts) -> Outbox:
     stores, workspace, admins = parts.stores, parts.workspace, parts.settings.admins
-    notices = CapNotices(stores.notices, workspace.outbox_sender, parts.clock, admins)
+    notices = CapNotices(stores.notices, stores.usage, workspace.outbox_sender, parts.clock, admins)
     return Outbox(
         stores.outbox, workspace.outbox_sender, workspace.scheduler, parts.clock, admins, notices, workspace.users
     )

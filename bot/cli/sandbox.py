@@ -222,7 +222,9 @@ def guide_of(choice: ModelChoice) -> "Guide":
     )
     also = choice.settings.allow_also
     notes = dict.fromkeys(("admin", "member"), "Typist answers.")
-    notes["owner"] = "Typist answers. In the sandbox, also a Typist admin."
+    notes["owner"] = (
+        "Typist answers. In the sandbox, also a Typist admin. Typist's Home shows who used what, and sets quotas."
+    )
     for role, kind in ROLES.items():
         notes[role] = (
             f"Typist answers, because BOT_ALLOW_ALSO has {kind}."

@@ -431,6 +431,15 @@ def quota_owner(scope: str, owner_id: str) -> str:
     return {"user": f"<@{owner_id}>", "channel": f"<#{owner_id}>", "workspace": "the workspace"}[scope]
 
 
+DOLLARS_UNIT = "Dollars"
+TOKENS_UNIT = "Tokens"
+
+
+def used_per_day(unit: str) -> str:
+    """The title of a chart."""
+    return f"{unit} used per day (UTC)"
+
+
 def quota_not_a_number(in_dollars: bool) -> str:
     """Stands below a field that holds no limit."""
     return f"Please enter {'an amount from 0.01' if in_dollars else 'a whole number from 1'}, or leave this empty."

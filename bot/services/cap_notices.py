@@ -5,11 +5,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from bot.clock import Clock
-from bot.core.limits.caps import CapNotice, notice_text
+from bot.core import texts
+from bot.core.limits.caps import DAYS_IN_CHART, CapNotice, CapOwner, daily_use, day_of, notice_text
 from bot.core.outbox import OutboxEntry
 from bot.errors import RateLimited, Refused
 from bot.slack.outbox_sender import OutboxSender
 from bot.store.notices import Notices
+from bot.store.usage_ledger import UsageLedger
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +21,7 @@ class CapNotices:
     """Sends each notice once to each admin. Its outbox entry has been added once over all processes."""
 
     notices: Notices
+    usage: UsageLedger
     sender: OutboxSender
     clock: Clock
     admins: Collection[str]
@@ -30,13 +33,18 @@ class CapNotices:
         twice only if this process dies between Slack's answer and the record of it.
         """
         team_id = entry.question.thread.team_id
-        sentence = notice_text(CapNotice.parse(entry.about), self.clock.now())
+        now = self.clock.now()
+        notice = CapNotice.parse(entry.about)
+        sentence = notice_text(notice, now)
+        unit = texts.DOLLARS_UNIT if notice.cap.in_dollars else texts.TOKENS_UNIT
+        owner = CapOwner(notice.cap.window.scope, notice.owner_id)
+        daily = daily_use(notice.cap, await self.usage.by_day(team_id, owner, day_of(now) - DAYS_IN_CHART), now)
         again: RateLimited | Refused | None = None
         for admin in sorted(self.admins):
             if await self.notices.is_given(team_id, admin, entry.about):
                 continue
             try:
-                await self.sender.tell_admin(admin, sentence, still)
+                await self.sender.tell_admin(admin, sentence, unit, daily, still)
             except RateLimited as error:
                 again = error
                 continue

@@ -3,6 +3,7 @@
 A mention is posted once: a second try looks in Slack for the message of the first, which is known by its metadata.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from bot.core.inbound.triage import ANSWERED_SUBTYPES
 from bot.core.outbox import OutboxEntry
 from bot.core.reply.actions import ReplyAction
 from bot.core.reply.messages import Delete
-from bot.errors import Refused
+from bot.errors import Refusal, Refused
 from bot.slack.client import only_while
 from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.format import reply_blocks
@@ -21,6 +22,8 @@ from bot.slack.replies.recovery import MessageTransport
 from bot.slack.thread_poster import ThreadPoster
 
 Json = dict[str, Any]
+
+log = logging.getLogger(__name__)
 
 PING_EVENT = "typist_ping"
 ASK_EVENT = "typist_ask"
@@ -114,10 +117,22 @@ class OutboxSender:
         if entry.ask_ts is not None:
             await self._delete([Delete(entry.question, entry.ask_ts)])
 
-    async def tell_admin(self, user_id: str, sentence: str, still: Callable[[], bool]) -> None:
-        """Sends a notice about a cap, in mrkdwn, to an admin's direct message."""
+    async def tell_admin(
+        self, user_id: str, sentence: str, unit: str, daily: Sequence[tuple[str, float]], still: Callable[[], bool]
+    ) -> None:
+        """Sends a notice about a cap, in mrkdwn, to an admin's direct message, with a chart of the last days' usage.
+
+        Slack doesn't take charts in all workspaces yet: one that refuses it gets the sentence alone.
+        """
         with only_while(still):
-            await self._threads.post(user_id, None, text=sentence, blocks=cap_notice_blocks(sentence))
+            try:
+                blocks = cap_notice_blocks(sentence, unit, daily)
+                await self._threads.post(user_id, None, text=sentence, blocks=blocks)
+            except Refused as refused:
+                if refused.reason is not Refusal.UNREADABLE:
+                    raise
+                log.warning("notice about a cap sent without its chart: %s", refused)
+                await self._threads.post(user_id, None, text=sentence, blocks=cap_notice_blocks(sentence, unit, ()))
 
     async def _earlier(self, entry: OutboxEntry, metadata: Json) -> str | None:
         """Returns the ts of the message that an earlier try has posted."""

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.app_home import MonthUsage
 from bot.core.conversation import Job
-from bot.core.limits.caps import Amount, Cap, CapCheck, CapWindow, Scope, ScopeIds, check_caps
+from bot.core.limits.caps import Amount, Cap, CapCheck, CapOwner, CapWindow, Scope, ScopeIds, check_caps
 from bot.store import caps, usage_report, usage_totals
 from bot.store.database import Database, completes, reads
 from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
@@ -63,6 +63,13 @@ class UsageLedger(WorkerOperations):
         An attempt's usage counts for the day on which the attempt ended.
         """
         return await usage_totals.used(connection, scope_ids, windows, self._now())
+
+    @reads
+    async def by_day(
+        self, connection: AsyncConnection, team_id: str, owner: CapOwner, first: int
+    ) -> Mapping[int, Amount]:
+        """Returns what the owner of a cap used on each day since one, counted from 1970-01-01."""
+        return await usage_totals.by_day(connection, team_id, owner, first)
 
     @reads
     async def month(self, connection: AsyncConnection, team_id: str, first: int, end: int) -> MonthUsage:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.limits.caps import (
     Amount,
     Cap,
+    CapOwner,
     CapWindow,
     Scope,
     ScopeIds,
@@ -56,6 +57,14 @@ async def used(
         )
         amounts[window] = await added_up(connection, usage_totals.c.tokens, usage_totals.c.cost_usd, where)
     return amounts
+
+
+async def by_day(connection: AsyncConnection, team_id: str, owner: CapOwner, first: int) -> dict[int, Amount]:
+    """Returns what the owner of a cap used on each day since one."""
+    totals = usage_totals.c
+    of_owner = totals.team_id == team_id, totals.scope == owner.scope.value, totals.scope_id == owner.id
+    days = sa.select(totals.day, totals.tokens, totals.cost_usd).where(*of_owner, totals.day >= first)
+    return {row.day: Amount(row.tokens, row.cost_usd) for row in await connection.execute(days)}
 
 
 async def added_up(

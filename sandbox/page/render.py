@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any
 
 from sandbox.control import unescape
+from sandbox.page.charts import chart_html
 from sandbox.page.elements import ElementRenderer
 from sandbox.page.rich_text import RichTextRenderer, link_html
 from sandbox.workspace import Json, Message
@@ -118,13 +119,13 @@ class Renderer:
         return f'<div class="context">[{escape(block["type"])}]</div>'
 
     def _newer(self, block: Json) -> str:
-        """Returns a container with its blocks, a data table with its caption, or a chart's title."""
+        """Returns a container with its blocks, a data table with its caption, or a chart."""
         if block["type"] == "container":
             title = self._text(block["title"]) if "title" in block else self.blocks([block["rich_text_title"]])
             return f'<div class="attachment"><strong>{title}</strong>{self.blocks(block["child_blocks"])}</div>'
         if block["type"] == "data_table":
             return f'<div class="context">{escape(block["caption"])}</div>{self._rich_text.table(block)}'
-        return f'<div class="context">[{escape(block["chart"]["type"])} chart] {escape(block["title"])}</div>'
+        return chart_html(block)
 
     def _tasks(self, card: Json) -> str:
         """Returns a task, or a plan with its tasks."""

@@ -21,6 +21,7 @@ from bot.core.limits.caps import (
     cap_reached_text,
     caps_in_force,
     check_caps,
+    daily_use,
     day_of,
     first_day,
     format_day,
@@ -195,3 +196,13 @@ def test_notice_is_read_back_from_its_text(limit: float, in_dollars: bool, scope
 def test_admins_read_whose_quota_is_used(cap: str, owner: str, percent: int, sentence: str) -> None:
     [parsed] = parse_caps(cap)
     assert notice_text(CapNotice(parsed, owner, percent, "2026-11"), NOON).startswith(sentence)
+
+
+def test_chart_has_the_last_fourteen_days_in_the_caps_unit() -> None:
+    today = day_of(NOON)
+    by_day = {today: Amount(500, 1.5), today - 13: Amount(7, 0.25), today - 14: Amount(9)}
+    [dollars] = parse_caps("user/month=20usd")
+    tokens = daily_use(TOKENS, by_day, NOON)
+    assert len(tokens) == 14
+    assert [bar for bar in tokens if bar[1]] == [("Nov 7", 7), ("Nov 20", 500)]
+    assert daily_use(dollars, by_day, NOON)[-1] == ("Nov 20", 1.5)

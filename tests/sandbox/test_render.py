@@ -1,5 +1,6 @@
 """Messages as HTML: the rendering of each block, and the escaping of everything else."""
 
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -152,3 +153,32 @@ def test_filter_says_which_conversations_a_menu_lists(more: Json, names: list[st
     menu = {"type": "conversations_select", "action_id": "where", **more}
     html = render_block({"type": "actions", "elements": [menu]})
     assert [name for name in ("general", "dm-ada", "ada") if f">{name}</option>" in html] == names
+
+
+BARS: Json = {
+    "type": "data_visualization",
+    "title": "Used <per> day",
+    "chart": {
+        "type": "bar",
+        "series": [{"name": "Tokens", "data": [{"label": "Nov 9", "value": 1_234}, {"label": "Nov 10", "value": 617}]}],
+        "axis_config": {"categories": ["Nov 9", "Nov 10", "Nov 11"]},
+    },
+}
+
+
+def test_bar_chart_is_a_table_with_a_bar_for_each_number() -> None:
+    html = render_block(BARS)
+    assert "<caption>Used &lt;per&gt; day</caption>" in html
+    assert re.findall(r'row">([^<]*)</th>.*?width="([^"]*)".*?</svg>([^<]*)</td>', html) == [
+        ("Nov 9", "100.0", "1,234"),
+        ("Nov 10", "50.0", "617"),
+        ("Nov 11", "0.0", "0"),
+    ]
+
+
+def test_other_charts_are_tables_of_their_numbers() -> None:
+    pie = {**BARS, "chart": {"type": "pie", "segments": [{"label": "A", "value": 2.5}]}}
+    assert '<th scope="row">A</th><td>2.5</td>' in render_block(pie)
+    line = render_block({**BARS, "chart": {**BARS["chart"], "type": "line"}})
+    assert '<th scope="row">Nov 10</th><td>617</td>' in line
+    assert "<svg" not in line

@@ -116,6 +116,24 @@ async def test_each_admin_is_told_once_at_80_and_once_at_100_percent(stage: Stag
         assert nearly.startswith(f"80% of the workspace's quota of {limit:,} tokens per month is used. It resets on ")
         assert up.startswith(f"The workspace's quota of {limit:,} tokens per month is used up. It resets on ")
     assert not stage.bots(stage.sandbox.dm("ada"))
+    notice = stage.bots(stage.sandbox.dm("grace"))[-1]
+    [chart] = [block["chart"] for block in notice.blocks if block["type"] == "data_visualization"]
+    assert chart["series"][0]["data"][-1]["value"] == 2 * USED_TOKENS
+
+
+async def test_admin_is_told_without_a_chart_where_slack_takes_none(
+    stage: Stage, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.sandbox.faults.start("refuse", method="chat.postMessage", error="invalid_blocks", containing="visualiz")
+    caps = parse_caps(f"user/day={USED_TOKENS}tokens")
+    async with running(replace(settings, caps=caps, admins=frozenset({"U0GRACE"}))):
+        await stage.answers("general", await stage.mention())
+        direct = stage.sandbox.dm("grace")
+        await stage.sandbox.wait_for(lambda: stage.bots(direct))
+    [notice] = stage.bots(direct)
+    assert notice.text.startswith(f"<@U0ADA>'s quota of {USED_TOKENS:,} tokens per day is used up.")
+    assert [block["type"] for block in notice.blocks] == ["section", "context"]
+    assert "notice about a cap sent without its chart" in caplog.text
 
 
 BROKEN_OFF = {

@@ -15,6 +15,8 @@ from bot.core import texts
 
 WARN_AT = 0.8
 """The part of a cap from which on Typist warns the person."""
+DAYS_IN_CHART = 14
+"""Slack's charts take 20 categories."""
 MARKS = (80, 100)
 """The percentages of a cap that Typist admins are told of."""
 
@@ -246,6 +248,13 @@ def notice_text(notice: CapNotice, now: float) -> str:
     if notice.percent == MARKS[-1]:
         return texts.quota_used_up(quota, resets)
     return texts.quota_nearly_used(quota, notice.percent, resets)
+
+
+def daily_use(cap: Cap, by_day: Mapping[int, Amount], now: float) -> list[tuple[str, float]]:
+    """Returns what was used of a cap on each of the last days, as a label such as "Nov 9" and an amount in its unit."""
+    today = day_of(now)
+    days = range(today - DAYS_IN_CHART + 1, today + 1)
+    return [(f"{_date(day):%b} {_date(day).day}", cap.used_by(by_day.get(day, Amount()))) for day in days]
 
 
 def _next_reset(cap: Cap, now: float) -> date:

@@ -105,6 +105,17 @@ def moment(at: float, form: str, fallback: str, *styles: str) -> Json:
     return {**element, "style": dict.fromkeys(styles, True)} if styles else element
 
 
+def bar_chart(title: str, name: str, bars: Sequence[tuple[str, float]]) -> Json:
+    """A chart of one series, as (label, value). Only messages take it. Labels have at most 20 characters."""
+    series = {"name": name, "data": [{"label": label, "value": value} for label, value in bars]}
+    axis = {"categories": [label for label, _ in bars]}
+    return {
+        "type": "data_visualization",
+        "title": title,
+        "chart": {"type": "bar", "series": [series], "axis_config": axis},
+    }
+
+
 def actions(elements: Sequence[Json], block_id: str = "") -> Json:
     """A row of buttons and menus."""
     return _with_block_id({"type": "actions", "elements": list(elements)}, block_id)

@@ -13,6 +13,7 @@ from bot.core.reply.preview import beginning
 from bot.slack.format.blockkit import (
     Json,
     actions,
+    bar_chart,
     button,
     channel_select,
     context,
@@ -49,9 +50,10 @@ def home_view(view: HomeView) -> Json:
     return home(blocks + (_admin_blocks(view.workspace) if view.workspace else []))
 
 
-def cap_notice_blocks(sentence: str) -> list[Json]:
-    """Returns the blocks of a notice to Typist admins, in mrkdwn."""
-    return [section(mrkdwn(sentence)), context(plain_text(texts.QUOTAS_ARE_SET_IN_HOME))]
+def cap_notice_blocks(sentence: str, unit: str, daily: Sequence[tuple[str, float]]) -> list[Json]:
+    """Returns the blocks of a notice to Typist admins, in mrkdwn, with a chart of the last days unless it is empty."""
+    chart = [bar_chart(texts.used_per_day(unit), unit, daily)] if daily else []
+    return [section(mrkdwn(sentence)), *chart, context(plain_text(texts.QUOTAS_ARE_SET_IN_HOME))]
 
 
 def denied_view(denial: Denial) -> Json:
