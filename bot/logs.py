@@ -27,7 +27,9 @@ from bot.errors import TypistError
 
 OURS = ("bot", "handlers")
 BOLT = "slack_bolt"
-"""Its records count from ERROR on. It warns about a token that it gets twice, which is intended."""
+FROM_ERROR = (BOLT, "opentelemetry")
+"""Libraries whose records count from ERROR on. Bolt warns about a token that it gets twice, which is intended.
+OpenTelemetry warns at each retry while a collector is away, before it says that spans are lost."""
 KEPT = (TypistError, OSError)
 """Exceptions whose messages contain no text of users: our own and the operating system's."""
 _VALUES = re.compile(r"""[:({\[<="'`\n]""")
@@ -66,7 +68,7 @@ def set_up(level: str, log_format: str = "text", stream: TextIO = sys.stderr) ->
 
 def _threshold(name: str, ours: int) -> int:
     library = name.partition(".")[0]
-    return ours if library in OURS else max(logging.ERROR if library == BOLT else logging.WARNING, ours)
+    return ours if library in OURS else max(logging.ERROR if library in FROM_ERROR else logging.WARNING, ours)
 
 
 class PrivateFormatter(logging.Formatter):

@@ -138,6 +138,15 @@ def test_exception_argument_is_written_as_its_type(written: io.StringIO) -> None
     assert described == ["ValueError", "The database can't be used.", "[Errno 111] Connection refused"]
 
 
+def test_retries_of_spans_are_not_written_but_their_loss_is(written: io.StringIO) -> None:
+    exporter = logging.getLogger("opentelemetry.exporter.otlp")
+    exporter.warning("Transient error %s encountered", "secret")
+    exporter.error("Failed to export %s batch", "spans")
+    line = written.getvalue().partition("ERROR ")[2]
+    assert "WARNING" not in written.getvalue()
+    assert line == "opentelemetry.exporter.otlp: Failed to export %s batch\n"
+
+
 def test_bolts_errors_are_one_line(written: io.StringIO) -> None:
     bolt = logging.getLogger("slack_bolt.AsyncApp")
     bolt.warning("As you gave a token, it is used")
