@@ -22,6 +22,10 @@ from bot.core.tool_calls import APPROVAL_S, CallState, Decision, Item, RecordedC
 from bot.core.trust import OTHERS, OURS, TOOL, UNKNOWN, Origins, folded
 
 LAST_STEP = "(This is your last step: answer now with what you know, and ask for no more tools.)"
+REPLIED_TO = (
+    "(The user wrote this message instead of deciding about calls that you had asked for. Go by the message. "
+    "The calls:\n{calls})"
+)
 MADE_BEFORE = "(For an earlier version of this answer, these calls were made. Don't repeat them unasked:\n{calls})"
 DROPPED = "(The result of this call was dropped to save room. Don't repeat a call that changes something.)"
 DROPPED_AT_ONCE = 4
@@ -33,7 +37,6 @@ _UNKNOWN = (
 )
 _DENIALS = {
     Decision.DENIED: "The user denied this call. It was not made.",
-    Decision.REPLIED: "The user wrote a message instead of approving this call. It was not made. Go by that message.",
     Decision.EXPIRED: f"Nobody approved this call within {APPROVAL_S / 3600:.0f} hours. It was not made.",
 }
 
@@ -72,18 +75,21 @@ def with_steps(
     bot_user_id: str,
     *,
     made_before: Sequence[RecordedCall] = (),
+    replied_to: Sequence[RecordedCall] = (),
     begun: str = "",
     is_last: bool = False,
 ) -> Prompt:
     """Returns a prompt with the steps so far, their results, and the questions that came meanwhile.
 
-    `made_before`: calls for earlier versions of the answer. `begun`: the text that an earlier attempt left in the
-    middle of the next step. The model is asked to go on after it, and later sees that it was asked that.
+    `made_before`: calls for earlier versions of the answer. `replied_to`: calls of the answer before, instead of whose
+    approval the question was written. `begun`: the text that an earlier attempt left in the middle of the next step.
+    The model is asked to go on after it, and later sees that it was asked that.
     """
     *earlier, last = prompt.turns
-    remarks = [MADE_BEFORE.format(calls="\n".join(map(_call_line, made_before)))] if made_before else []
+    about = ((REPLIED_TO, replied_to), (MADE_BEFORE, made_before))
+    remarks = [remark.format(calls="\n".join(map(_call_line, calls))) for remark, calls in about if calls]
     asked = _texts(follow_ups, 0, bot_user_id)
-    origins = folded((last.origins, _origins(follow_ups, 0, bot_user_id), TOOL if made_before else OURS))
+    origins = folded((last.origins, _origins(follow_ups, 0, bot_user_id), TOOL if remarks else OURS))
     turns = [*earlier, replace(last, text="\n\n".join([last.text, *remarks, *asked]), origins=origins)]
     for number, step in enumerate(steps, start=1):
         turns += _resumed(left := _begun(step))
@@ -168,7 +174,8 @@ def _is_error(call: RecordedCall) -> bool:
 
 
 def _call_line(call: RecordedCall) -> str:
-    outcome = "done" if call.state is CallState.DONE else "may or may not have happened"
+    outcomes = {CallState.DONE: "done", CallState.DENIED: "not made"}
+    outcome = outcomes.get(call.state, "may or may not have happened")
     return f"- {call.tool} {json.dumps(call.arguments, ensure_ascii=False)[:1000]}: {outcome}"
 
 
@@ -188,6 +195,11 @@ def calls_made(steps: Sequence[Step]) -> int:
     """Returns how many calls of these steps were made, or may have been."""
     made = (CallState.DONE, CallState.FAILED, CallState.UNKNOWN)
     return len([call for step in steps for call in step.calls if call.state in made])
+
+
+def were_replied_to(calls: Sequence[RecordedCall]) -> bool:
+    """Whether the asker wrote instead of deciding about these calls: their message gets an answer of its own."""
+    return any(call.decision is Decision.REPLIED for call in calls)
 
 
 def has_expired(steps: Sequence[Step]) -> bool:

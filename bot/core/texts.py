@@ -123,6 +123,7 @@ STEP_LIMIT = "I reached my step limit here. Press Continue and I'll go on."
 STEP_LIMIT_WITHOUT_TEXT = (
     "I reached my step limit before I could answer. Please ask for less at a time, or press Regenerate."
 )
+REPLIED_INSTEAD = "You replied, so I didn't go on here. My answer is below your message."
 APPROVAL_EXPIRED = "Nobody approved the call in time, so I didn't make it."
 LENGTH_LIMIT = "I reached my length limit here. Press Continue and I'll go on."
 STOPPED = "Stopped."

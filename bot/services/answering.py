@@ -63,7 +63,7 @@ from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import asks_of
 from bot.core.reply.messages import NOTHING_SHOWN
 from bot.core.reply.resuming import Seam
-from bot.core.step_turns import items_of, with_room, with_steps
+from bot.core.step_turns import items_of, were_replied_to, with_room, with_steps
 from bot.core.stream import MAX_SEARCHES, Completion, FinishReason, Searching
 from bot.core.tool_calls import APPROVAL_S, Step
 from bot.errors import CapReached, EndReason, NotShown, ProviderError, StoreError, TypistError, trace_of
@@ -298,15 +298,20 @@ class Answering:
             raise _TokenRefused
         records, job = self.tool_calls.records, attempt.job
         made_before = await self.tool_calls.insist(lambda: records.made_before(job))
+        replied_to = await self.tool_calls.insist(lambda: records.replied_to(job)) if offer.by_name else ()
+        continued = partial(with_steps, prompt, made_before=made_before, replied_to=replied_to)
         answer = attempt.answer
         begun = answer.text[len(job.fixed_text) :]
         while True:
             await self._make_calls(attempt, offer, reply)
+            if answer.steps and were_replied_to(answer.steps[-1].calls):
+                return End(EndReason.STOPPED, texts.REPLIED_INSTEAD, model=answer.steps[-1].model)
+            await self._take_follow_ups(attempt)
             step_no = len(answer.steps)
             is_last = step_no + 1 >= self.max_steps
             kept = with_room(answer.steps, self.estimate.tokens, self.results_tokens)
             steps = kept, answer.follow_ups, self.me.user_id
-            step_prompt = with_steps(prompt, *steps, made_before=made_before, begun=begun, is_last=is_last)
+            step_prompt = continued(*steps, begun=begun, is_last=is_last)
             step = await self._ask_model(attempt, step_prompt, provider, reply, resumed=begun)
             if step is None:
                 return End(EndReason.REPLY_GONE)
@@ -316,10 +321,7 @@ class Answering:
             begun = ""
 
     async def _make_calls(self, attempt: AnswerAttempt, offer: Offer, reply: LiveReply) -> None:
-        """Makes the calls of the last step, and adds the questions that came meanwhile.
-
-        Raises _NeedsApproval and NotOurs.
-        """
+        """Makes the calls of the last step. Raises _NeedsApproval and NotOurs."""
         job, answer = attempt.job, attempt.answer
         if not answer.steps:
             return
@@ -333,9 +335,13 @@ class Answering:
         reply.show_activity("")
         self.pane.show_status(job.question, texts.STATUS_THINKING)
         answer.steps[-1] = replace(step, calls=calls)
-        records = self.tool_calls.records
-        step_no = step.step_no + 1
-        answer.follow_ups += await self.tool_calls.insist(lambda: records.take_follow_ups(job, step_no))
+
+    async def _take_follow_ups(self, attempt: AnswerAttempt) -> None:
+        """Adds the questions that came while calls were made."""
+        job, answer, records = attempt.job, attempt.answer, self.tool_calls.records
+        step_no = len(answer.steps)
+        if answer.steps:
+            answer.follow_ups += await self.tool_calls.insist(lambda: records.take_follow_ups(job, step_no))
 
     async def _record_step(self, attempt: AnswerAttempt, step: StepUnderWay, offer: Offer, begun: str) -> None:
         """Records a step that asks for tools, with its calls and its usage. Raises NotOurs."""

@@ -13,11 +13,13 @@ from bot.core.conversation import FollowUp, Job, ThreadKey
 from bot.core.job import End, Piece, Status
 from bot.core.limits.caps import Cap
 from bot.core.outbox import OutboxKind
-from bot.core.tool_calls import APPROVAL_S, CallState, RecordedCall, Step
+from bot.core.step_turns import were_replied_to
+from bot.core.tool_calls import APPROVAL_S, CallState, Decision, RecordedCall, Step
 from bot.prices import ModelPrices
 from bot.store import approvals, audit, checkpoints, outbox, recorded_steps
 from bot.store.database import Database, reads, writes
 from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
+from bot.store.predicates import in_thread
 from bot.store.queue import batch
 from bot.store.queue.held import Held, record_turn
 from bot.store.rows import insert_into, turn_values
@@ -147,6 +149,24 @@ class RecordedCalls(WorkerOperations):
             tool_calls.c.job_id == job.id, tool_calls.c.version < job.version, ~tool_calls.c.read_only, begun
         )
         return tuple(map(recorded_steps.call_of, (await connection.execute(earlier.order_by(tool_calls.c.id))).all()))
+
+    @reads
+    async def replied_to(self, connection: AsyncConnection, job: Job) -> tuple[RecordedCall, ...]:
+        """Returns the calls of the asker's answer before, if the job's question was written instead of approving any.
+
+        Of its other calls, those are included that may have changed something.
+        """
+        first = (*job.earlier, job.question)[0]
+        of_asker = in_thread(first.thread), jobs.c.user_id == first.user_id, jobs.c.ts < first.ts
+        newest = sa.select(jobs.c.id, jobs.c.version).where(*of_asker).order_by(jobs.c.ts.desc()).limit(1)
+        before = (await connection.execute(newest)).one_or_none()
+        calls = await recorded_steps.calls(connection, before.id, before.version) if before else ()
+        if not were_replied_to(calls):
+            return ()
+        over = (CallState.DONE, CallState.UNKNOWN, CallState.BEGUN)
+        return tuple(
+            call for call in calls if call.decision is Decision.REPLIED or (call.state in over and not call.read_only)
+        )
 
     @reads
     async def always_allowed(self, connection: AsyncConnection, thread: ThreadKey) -> Mapping[str, str]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from bot.core.conversation import FollowUp, Job, QueuedThreads
+from bot.core.conversation import Job, QueuedThreads
 from bot.core.job import End, Piece, Spent
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxKind
 from bot.core.stream import Usage
@@ -381,13 +381,28 @@ async def test_question_of_the_asker_denies_and_of_another_person_does_not(store
     await enqueued(store, replace(asked(2), user_id="U2"))
     theirs = await one(store)
     assert theirs.question.user_id == "U2", "a waiting job holds up nobody"
-    taken = await store.queue.enqueue("Ev3", asked(3, text="Bread"))
-    assert taken is not None
+    await enqueued(store, asked(3, text="Bread"))
     assert await store.worker_queue.finish(theirs, DONE, YES)
     again = await one(store)
     assert (again.id, again.steps[0].calls[0].decision) == (job.id, Decision.REPLIED)
-    await store.worker_queue.record_messages(taken.job_id, ())
-    assert await store.recorded_calls.take_follow_ups(again, 1) == (FollowUp(asked(3, text="Bread"), 1),)
+    assert await store.worker_queue.finish(again, DONE, YES)
+    [denied] = await store.recorded_calls.replied_to(await one(store))
+    assert (denied.tool, denied.arguments, denied.state) == (CALL.tool, CALL.arguments, CallState.DENIED)
+
+
+async def test_only_the_reply_itself_follows_denied_calls_and_knows_what_else_was_done(store: Stores) -> None:
+    job = await recorded(store, CALL, replace(READY, index=1), replace(LISTING, index=2), replace(READY, index=3))
+    for made in (replace(READY, index=1), replace(LISTING, index=2)):
+        assert await store.recorded_calls.begin(job, made)
+        assert await store.recorded_calls.end(job, replace(made, state=CallState.DONE))
+    assert await store.recorded_calls.wait(job, None, None)
+    await enqueued(store, asked(2))
+    assert await store.worker_queue.finish(await one(store), DONE, YES)
+    reply = await one(store)
+    assert [call.index for call in await store.recorded_calls.replied_to(reply)] == [0, 1]
+    assert await store.worker_queue.finish(reply, DONE, YES)
+    await enqueued(store, asked(3))
+    assert await store.recorded_calls.replied_to(await one(store)) == ()
 
 
 async def test_question_that_slack_delivers_again_denies_nothing(store: Stores) -> None:

@@ -33,7 +33,7 @@ from tests.mcp.servers import PATIENCE_S, TIME, RawServer, agree, be_patient, ht
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, running, says, shown
 from tests.scenarios.fleet import Fleet
-from tests.scenarios.tools import DECISIONS, asking, calls, ended, press, value_of
+from tests.scenarios.tools import DECISIONS, asking, calls, ended, press, value_of, values_of
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
 KOLKATA_TO_TOKYO = {"source_timezone": "Asia/Kolkata", "time": "12:00", "target_timezone": "Asia/Tokyo"}
@@ -168,16 +168,37 @@ async def test_denied_call_is_not_made(stage: Stage, calls_made: Callable[[], in
     assert calls_made() == 0
 
 
-async def test_reply_in_the_thread_denies_the_call_and_tells_the_model_why(
-    stage: Stage, calls_made: Callable[[], int]
+async def test_reply_that_denies_the_call_is_answered_below_it_by_a_model_that_knows_the_call(
+    stage: Stage, server: CalledServer, calls_made: Callable[[], int]
+) -> None:
+    asked = await stage.mention()
+    first = await asking(stage, asked)
+    stage.vendor.script(says("All right, I won't."))
+    replied = await stage.sandbox.say("ada", "general", "Not now", asked)
+    await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if "I won't" in shown(m)])
+    first, second = stage.bots("general", asked)
+    assert first.ts < replied < second.ts
+    assert shown(first) == f"Let me see.\n{texts.REPLIED_INSTEAD}\nDenied by a reply from ada"
+    assert buttons(first)[0] == ReplyAction.CONTINUE
+    assert shown(second).startswith("All right, I won't.")
+    read = stage.prompts()[-1][-1]["content"]
+    assert read.startswith("Not now")
+    assert f"- {server.config.name}__{server.tool} {json.dumps(server.arguments)}: not made" in read
+    assert len(stage.vendor.requests) == 2, "the answer that asked needs no model any more"
+    assert calls_made() == 0
+
+
+async def test_call_that_the_model_asks_for_after_such_a_reply_asks_again(
+    stage: Stage, server: CalledServer, calls_made: Callable[[], int]
 ) -> None:
     asked = await stage.mention()
     await asking(stage, asked)
-    await stage.sandbox.say("ada", "general", "Not now", asked)
-    assert "I don't know." in shown(await ended(stage, asked))
-    assert stage.prompts()[-1][-1]["content"].endswith("Not now")
-    assert len(stage.bots("general", asked)) == 1, "the reply gets no answer of its own"
-    assert calls_made() == 0
+    replied = await stage.sandbox.say("ada", "general", "Yes, please do", asked)
+    await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if m.ts > replied and values_of(m)])
+    assert calls_made() == 0, "a model's reading of a reply is no approval"
+    await press(stage, stage.bots("general", asked)[-1], ReplyAction.APPROVE)
+    await stage.sandbox.wait_for(lambda: f"It's {server.result}." in shown(stage.bots("general", asked)[-1]))
+    assert calls_made() == 1
 
 
 async def test_only_the_asker_or_an_admin_decides(stage: Stage, calls_made: Callable[[], int]) -> None:

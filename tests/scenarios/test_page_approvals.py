@@ -131,3 +131,18 @@ async def test_always_allow_says_its_scope_and_asks_back_and_is_removed_in_the_s
             await settings.get_by_role("checkbox", name="issues.create").uncheck()
         await settings.get_by_role("button", name=texts.SAVE).click()
         await expect(settings).to_be_hidden()
+
+
+async def test_reply_that_denies_is_answered_below_it(view: ApprovalPage) -> None:
+    await expect(view.button("Approve")).to_have_count(1)
+    await view.page.locator("#main-box").fill("Not now, please.")
+    await view.page.locator("#main-box").press("Enter")
+    messages = view.page.locator("#main .message")
+    await expect(messages).to_have_count(4)
+    await expect(messages.nth(1)).to_contain_text("2 calls denied by a reply from ada")
+    await expect(messages.nth(1)).to_contain_text(texts.REPLIED_INSTEAD)
+    await expect(messages.nth(2)).to_contain_text("Not now, please.")
+    await expect(messages.nth(3)).to_contain_text("Filed.")
+    await expect(messages.nth(3)).to_contain_text("openai/test")
+    await expect(view.button("Deny")).to_have_count(0)
+    assert view.raw.calls == []
