@@ -170,6 +170,8 @@ turns = sa.Table(
 )
 
 sa.Index("ix_turns_job_id", turns.c.job_id)
+# For App Home's sums, whose cost must not grow with the months before.
+sa.Index("ix_turns_created_at", turns.c.created_at)
 TURN_HAS_CONTENT = "answer <> ''"
 sa.Index("ix_turns_content", turns.c.created_at, **_where(TURN_HAS_CONTENT))
 
@@ -238,6 +240,7 @@ tool_calls = sa.Table(
     sa.UniqueConstraint("job_id", "version", "step_no", "index"),
 )
 
+sa.Index("ix_tool_calls_created_at", tool_calls.c.created_at)
 CALL_HAS_CONTENT = "arguments <> '' OR result <> ''"
 sa.Index("ix_tool_calls_content", tool_calls.c.created_at, **_where(CALL_HAS_CONTENT))
 

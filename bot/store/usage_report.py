@@ -56,12 +56,14 @@ async def month(connection: AsyncConnection, team_id: str, first: int, end: int)
     channels: dict[str, Amount] = defaultdict(Amount)
     for channel_id, amount in by_scope[Scope.CHANNEL].items():
         channels[DIRECT_MESSAGES if is_direct(channel_id) else channel_id] += amount
+    models, searches = await _by_model(connection, team_id, first, end)
+    calls = await _calls(connection, team_id, first, end)
     return MonthUsage(
         total=by_scope[Scope.WORKSPACE].get(team_id, Amount()),
         people=by_scope[Scope.USER],
         channels=channels,
-        models=await _by_model(connection, team_id, first, end),
-        calls=await _calls(connection, team_id, first, end),
+        models=models,
+        calls=calls | ({texts.WEB_SEARCH_LABEL: searches} if searches else {}),
     )
 
 
@@ -78,35 +80,33 @@ async def _by_scope(connection: AsyncConnection, team_id: str, first: int, end: 
     return used
 
 
-async def _by_model(connection: AsyncConnection, team_id: str, first: int, end: int) -> dict[str, Amount]:
+async def _by_model(connection: AsyncConnection, team_id: str, first: int, end: int) -> tuple[dict[str, Amount], int]:
+    """Returns what each model used, and how often the vendors searched the web."""
     tokens = sa.func.sum(sa.func.coalesce(turns.c.input_tokens, 0) + sa.func.coalesce(turns.c.output_tokens, 0))
-    in_time = turns.c.created_at >= first * DAY_S, turns.c.created_at < end * DAY_S
     summed = (
-        sa.select(turns.c.model, tokens, sa.func.sum(turns.c.cost_usd))
-        .join_from(turns, jobs, turns.c.job_id == jobs.c.id)
-        .where(jobs.c.team_id == team_id, *in_time, turns.c.model.is_not(None))
+        sa.select(turns.c.model, tokens, sa.func.sum(turns.c.cost_usd), sa.func.sum(turns.c.web_searches))
+        .where(*_of_team(turns, team_id, first, end))
         .group_by(turns.c.model)
     )
-    rows = await connection.execute(summed)
-    return {model: Amount(int(tokens or 0), float(cost_usd or 0.0)) for model, tokens, cost_usd in rows}
+    rows = (await connection.execute(summed)).all()
+    used = {model: Amount(int(tokens or 0), float(cost_usd or 0.0)) for model, tokens, cost_usd, _ in rows if model}
+    return used, sum(int(searches or 0) for *_, searches in rows)
 
 
 async def _calls(connection: AsyncConnection, team_id: str, first: int, end: int) -> dict[str, int]:
-    """Counts the calls of each tool that were made, and the vendors' web searches."""
-    made = tool_calls.c.begun_at >= first * DAY_S, tool_calls.c.begun_at < end * DAY_S
+    """Counts the calls of each tool that were made."""
     counted = (
         sa.select(tool_calls.c.tool, sa.func.count())
-        .join_from(tool_calls, jobs, tool_calls.c.job_id == jobs.c.id)
-        .where(jobs.c.team_id == team_id, *made)
+        .where(*_of_team(tool_calls, team_id, first, end), tool_calls.c.begun_at.is_not(None))
         .group_by(tool_calls.c.tool)
     )
-    calls = {tool: int(number) for tool, number in await connection.execute(counted)}
-    in_time = turns.c.created_at >= first * DAY_S, turns.c.created_at < end * DAY_S
-    searches = (
-        sa.select(sa.func.sum(turns.c.web_searches))
-        .join_from(turns, jobs, turns.c.job_id == jobs.c.id)
-        .where(jobs.c.team_id == team_id, *in_time)
-    )
-    if number := await connection.scalar(searches):
-        calls[texts.WEB_SEARCH_LABEL] = int(number)
-    return calls
+    return {tool: int(number) for tool, number in await connection.execute(counted)}
+
+
+def _of_team(table: sa.Table, team_id: str, first: int, end: int) -> tuple[sa.ColumnElement[bool], ...]:
+    """Returns the conditions for a team's rows of some days.
+
+    The team is looked up for each row: joined, SQLite would go through all jobs of the team.
+    """
+    team = sa.select(jobs.c.team_id).where(jobs.c.id == table.c.job_id).scalar_subquery()
+    return table.c.created_at >= first * DAY_S, table.c.created_at < end * DAY_S, team == team_id

@@ -2,13 +2,16 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.app_home import DIRECT_MESSAGES, MonthUsage
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import End, Spent
-from bot.core.limits.caps import Amount, Cap, CapCheck, CapWindow, Period, Scope, ScopeIds, day_of
+from bot.core.limits.caps import Amount, Cap, CapCheck, CapOwner, CapWindow, Period, Scope, ScopeIds, day_of
 from bot.core.stream import Usage
 from bot.core.tool_calls import CallState
 from bot.errors import EndReason
@@ -211,3 +214,37 @@ class TestMonth:
         assert await store.recorded_calls.begin(job, made)
         today = day_of(store.clock.now())
         assert (await store.usage.month("T1", today, today + 1)).calls == {CALL.tool: 1}
+
+    async def test_month_is_found_by_an_index_however_many_went_before(self, sqlite_url: str) -> None:
+        store = await Stores.open(sqlite_url, "w1", SystemClock())
+        statements: list[tuple[str, Any]] = []
+
+        def keep(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            statements.append((statement, parameters))
+
+        sa.event.listen(store.database.engine.sync_engine, "before_cursor_execute", keep)
+        await store.usage.month("T1", 20_000, 20_031)
+        sa.event.remove(store.database.engine.sync_engine, "before_cursor_execute", keep)
+        plan: list[str] = []
+        async with store.database.engine.connect() as connection:
+            for statement, parameters in statements:
+                rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                plan += [str(row.detail) for row in rows]
+        await store.close()
+        for index in ("ix_turns_created_at", "ix_tool_calls_created_at"):
+            assert any(f"USING INDEX {index} (created_at>? AND created_at<?)" in step for step in plan), plan
+        assert not any("SEARCH jobs" in step and "INTEGER PRIMARY KEY" not in step for step in plan), plan
+
+    async def test_usage_of_an_owner_is_added_up_by_day(self, database_url: str) -> None:
+        clock = ManualClock()
+        store = await Stores.open(database_url, "w1", clock, prices=ModelPrices())
+        today = day_of(clock.now_s)
+        for number in (1, 2):
+            await store.worker_queue.finish(await under_way(store, number), ANSWERED, YES)
+            clock.now_s += 86_400
+        owner = CapOwner(Scope.USER, "U1")
+        once = Amount(1_200, COST_USD)
+        assert await store.usage.by_day("T1", owner, today) == {today: once, today + 1: once}
+        assert await store.usage.by_day("T1", owner, today + 1) == {today + 1: once}
+        assert await store.usage.by_day("T1", CapOwner(Scope.CHANNEL, "U1"), today) == {}
+        await store.close()

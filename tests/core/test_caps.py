@@ -150,11 +150,9 @@ def test_warning_begins_at_four_fifths_of_a_cap(tokens: int, part: str | None) -
 
 
 def test_each_cap_and_period_has_its_own_warning_key() -> None:
-    dollars = Cap(DAY, 5, in_dollars=True)
-    tomorrow = NOON + 86_400
-    assert (
-        len({warning_key(TOKENS, ADA, NOON), warning_key(dollars, ADA, NOON), warning_key(TOKENS, ADA, tomorrow)}) == 3
-    )
+    dollars, raised = Cap(DAY, 5, in_dollars=True), Cap(DAY, 2_000, in_dollars=False)
+    keys = {warning_key(cap, ADA, NOON) for cap in (TOKENS, dollars, raised)}
+    assert len(keys | {warning_key(TOKENS, ADA, NOON + 86_400)}) == 4
     assert warning_key(TOKENS, ADA, NOON) == warning_key(TOKENS, ADA, NOON + 3_600)
 
 

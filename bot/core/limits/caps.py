@@ -234,10 +234,9 @@ def warning(cap: Cap, used: Amount, now: float) -> str | None:
 
 
 def warning_key(cap: Cap, scope_ids: ScopeIds, now: float) -> str:
-    """Returns the key of a cap's warning, which is sent once per key: for each person or channel, and each period."""
-    scope, period = cap.window.scope, cap.window.period
-    unit = "usd" if cap.in_dollars else "tokens"
-    return f"cap {scope}/{period} {unit} {scope_ids.id_of(scope)} {_date(first_day(period, now))}"
+    """Returns the key of a cap's warning, which is sent once per key: for each owner, limit and period."""
+    owner_id = scope_ids.id_of(cap.window.scope)
+    return f"cap {cap.setting} {owner_id} {_date(first_day(cap.window.period, now))}"
 
 
 def notice_text(notice: CapNotice, now: float) -> str:

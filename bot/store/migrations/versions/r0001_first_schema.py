@@ -139,6 +139,7 @@ def _create_turns() -> None:
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_turns_job_id", ondelete="CASCADE"),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_turns_created_at", "turns", ["created_at"])
     op.create_index("ix_turns_content", "turns", ["created_at"], **_where("answer <> ''"))
     op.create_index("ix_turns_job_id", "turns", ["job_id"])
 
@@ -204,6 +205,7 @@ def _create_tool_calls() -> None:
         sa.UniqueConstraint("job_id", "version", "step_no", "index", name="uq_tool_calls_job_id_version_step_no_index"),
     )
     op.create_index("ix_tool_calls_content", "tool_calls", ["created_at"], **_where("arguments <> '' OR result <> ''"))
+    op.create_index("ix_tool_calls_created_at", "tool_calls", ["created_at"])
 
 
 def _create_allowed_tools() -> None:
