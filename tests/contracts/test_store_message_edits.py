@@ -63,6 +63,27 @@ async def test_queued_question_is_answered_in_its_newest_text_and_late_edits_are
     assert (job.question, job.version) == (EDITED, 0)
 
 
+@pytest.mark.parametrize("is_stopped", [False, True])
+async def test_edit_of_a_question_whose_answer_is_not_shown_offers_no_other(store: Stores, is_stopped: bool) -> None:
+    await enqueued(store, asked(1))
+    if is_stopped:
+        job = await one(store)
+        await store.queue.request_stop(job.id)
+        await store.queue.edit(EDITED, "2.0")
+    else:
+        await store.queue.edit(EDITED, "2.0")
+        job = await one(store)
+    assert await store.worker_queue.finish(job, DONE, "")
+    assert await outbox_kinds(store) == []
+
+
+async def test_deleted_question_leaves_no_file_to_answer_about(store: Stores) -> None:
+    job_id = await enqueued(store, replace(asked(1), text="", files=(File("F1", "plan.png"),)))
+    assert await store.worker_queue.finish(await one(store), DONE, YES)
+    assert await delete_question(store, 1)
+    assert await store.queue.regenerate(job_id) is None
+
+
 async def test_edit_of_a_running_question_restarts_its_answer(worker: Workers) -> None:
     store, other = await worker("w1"), await worker("w2")
     await enqueued(store, asked(1))
