@@ -29,6 +29,8 @@ _CONNECTION = {
     "keepalives_interval": 3,
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
+    # psycopg would return bytes from a database in SQL_ASCII, as a server has that was set up without a language.
+    "client_encoding": "utf8",
 }
 _SESSION = (
     # Bound the wait for locks. A process that is paused in a transaction loses the transaction and its locks.

@@ -3,10 +3,12 @@
 import traceback
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
+from bot.core.conversation import Question, ThreadKey
 from bot.errors import SettingsError, StoreError
 from bot.store import Stores
 from bot.store.engine import create_engine
@@ -64,3 +66,15 @@ async def test_file_that_is_no_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "typist.db").write_text("Not a database. " * 100)
     with pytest.raises(StoreError, match="file is not a database"):
         await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", SystemClock())
+
+
+@pytest.mark.empty_database
+async def test_database_without_an_encoding_keeps_all_characters(postgresql_server_url: str) -> None:
+    with psycopg.connect(postgresql_server_url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE plain TEMPLATE template0 ENCODING SQL_ASCII LC_COLLATE 'C' LC_CTYPE 'C'")
+    text = "Grüße 🎈"
+    store = await Stores.open(postgresql_server_url.replace("/postgres?", "/plain?"), "w1", SystemClock())
+    assert await store.queue.enqueue("Ev1", Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", text))
+    (job,) = await store.worker_queue.claim(1)
+    await store.close()
+    assert job.question.text == text
