@@ -149,7 +149,7 @@ def _found(verified: Verified) -> str:
     first, last = verified.first, verified.last
     sentences = [
         f"{verified.entries:,} {'entry' if verified.entries == 1 else 'entries'}, {first['no']:,} to {last['no']:,}, "
-        f"from {first['at']} to {last['at']}: nothing was changed, inserted or left out."
+        f"from {_cell(first['at'])} to {_cell(last['at'])}: nothing was changed, inserted or left out."
     ]
     if first["no"] > 1:
         sentences.append(f"Entries before {first['no']:,} are not in this export.")

@@ -134,9 +134,9 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def digest(salt: str, opened: Mapping[str, str]) -> str:
+def digest(salt: Any, opened: Mapping[str, str]) -> str:
     """Returns what the chain covers in place of fields that may be erased."""
-    return _sha256(salt + canonical(opened))
+    return _sha256(canonical([salt, opened]))
 
 
 def time_text(at: float) -> str:
@@ -214,7 +214,7 @@ def _check(line: Mapping[str, Any], number: int) -> bool:
         opened = {key: line[key] for key in fields if key in line}
         if not opened and salt not in line:
             is_erased = is_erased or name in line
-        elif name not in line or digest(str(line.get(salt, "")), opened) != line[name]:
+        elif name not in line or digest(line.get(salt), opened) != line[name]:
             raise AuditBroken(number, f"entry {line['no']} has another {' or '.join(fields)} than it was written with.")
     if hash_of(line) != line["hash"]:
         raise AuditBroken(number, f"entry {line['no']} was changed: its hash is another.")
@@ -222,4 +222,5 @@ def _check(line: Mapping[str, Any], number: int) -> bool:
 
 
 def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Returns the SHA-256 of canonical JSON."""
+    return hashlib.sha256(text.encode("ascii")).hexdigest()

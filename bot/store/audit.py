@@ -83,8 +83,7 @@ def entry_of(row: sa.Row[Any], kind: Kind, facts: Mapping[str, Any], arguments_h
 
 async def erase_subjects(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
     """Makes entries forget whom and what they are about."""
-    erased = sa.update(audit_entries).where(audit_entries.c.user_salt != "", *which)
-    await connection.execute(erased.values(dict.fromkeys(_SUBJECT, "")))
+    await connection.execute(sa.update(audit_entries).where(*which).values(dict.fromkeys(_SUBJECT, "")))
 
 
 async def erase_person(connection: AsyncConnection, user_id: str | None) -> None:

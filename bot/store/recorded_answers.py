@@ -68,10 +68,11 @@ class RecordedAnswers(Operations):
         await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(answer="", sources=None))
         await checkpoints.drop(connection, jobs.c.id == job_id)
         await recorded_steps.drop(connection, jobs.c.id == job_id)
-        await recorded_steps.empty(connection, tool_calls.c.job_id == job_id)
         await outbox.add(connection, OutboxKind.DELETE_REPLY, [job_id], self._now())
         if deleted:
-            await _audit_deleted(connection, deleted, by, self._now())
+            await empty_calls(connection, thread_of(deleted), job_id)
+            erased = audit.entry_of(deleted, Kind.ERASURE, {"erased": "answer"}, by=by)
+            await audit.append(connection, self._now(), [erased])
 
     @writes
     async def vote(self, connection: AsyncConnection, about: RecordedAnswer, user_id: str, value: Vote) -> None:
@@ -118,13 +119,6 @@ class RecordedAnswers(Operations):
                 found |= dict.fromkeys(shown[:1], reply)
             found |= {row.mention_ts: RecordedReply("")} if row.mention_ts else {}
         return found
-
-
-async def _audit_deleted(connection: AsyncConnection, row: sa.Row[Any], by: str, now: float) -> None:
-    """Records that an answer was deleted. A hash of short arguments can be guessed, so it goes, too."""
-    await audit.append(connection, now, [audit.entry_of(row, Kind.ERASURE, {"erased": "answer"}, by=by)])
-    of_calls = audit_entries.c.job_id == row.id, audit_entries.c.arguments_hash != ""
-    await audit.erase_subjects(connection, in_thread(thread_of(row), audit_entries), *of_calls)
 
 
 def _is_handled(event_id: str) -> sa.Select[tuple[bool]]:
@@ -219,6 +213,13 @@ def _has_expired(row: sa.Row[Any]) -> bool:
 def is_midway() -> sa.ColumnElement[bool]:
     """Whether the answer went on after a turn (EndReason.is_midway)."""
     return turns.c.end_reason.in_([reason.value for reason in EndReason if reason.is_midway])
+
+
+async def empty_calls(connection: AsyncConnection, thread: ThreadKey, job_id: int) -> None:
+    """Empties the arguments and results of a deleted answer's calls, and the hashes that the audit has of them."""
+    await recorded_steps.empty(connection, tool_calls.c.job_id == job_id)
+    of_calls = audit_entries.c.job_id == job_id, audit_entries.c.arguments_hash != ""
+    await audit.erase_subjects(connection, in_thread(thread, audit_entries), *of_calls)
 
 
 async def join(connection: AsyncConnection, job: Job) -> None:

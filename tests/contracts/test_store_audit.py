@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -19,9 +20,9 @@ from bot.core.tool_calls import CallState, Decision, RecordedCall
 from bot.core.tools import Pin
 from bot.errors import EndReason
 from bot.store import Stores
-from bot.store.audit import MAX_DROPPED, MAX_SEALED
+from bot.store.audit import MAX_DROPPED, MAX_SEALED, Audit
 from bot.store.schema import audit_entries
-from tests.clocks import ManualClock
+from tests.clocks import WITHIN_S, ManualClock
 from tests.contracts.stores import (
     CALL,
     DIRECT,
@@ -232,6 +233,32 @@ async def test_entries_of_all_processes_are_one_chain(shared_url: str) -> None:
         await store.close()
 
 
+async def test_processes_that_seal_at_once_take_turns(postgresql_url: str) -> None:
+    first, second = [await Stores.open(postgresql_url, name, SystemClock()) for name in ("w1", "w2")]
+    await enqueued(first, asked(1))
+    seal_some: Any = vars(Audit)["_seal_some"]
+    async with first.database.engine.begin() as connection:
+        assert await seal_some.__wrapped__(first.audit, connection) == 1
+        await enqueued(second, asked(2, OTHER_THREAD))
+        sealing = asyncio.create_task(second.audit.seal())
+        await waits_for_a_lock(postgresql_url)
+    assert await sealing == 1
+    assert verified(await lines(first)).entries == 2
+    for store in (first, second):
+        await store.close()
+
+
+async def waits_for_a_lock(url: str) -> None:
+    """Returns once a transaction of this schema's tables waits for another one."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
+    async with asyncio.timeout(WITHIN_S):
+        with psycopg.connect(url, autocommit=True) as connection:
+            while True:
+                if connection.execute(waiting, ["%advisory%"]).fetchone() != (0,):
+                    return
+                await asyncio.sleep(0.02)
+
+
 async def test_more_entries_than_one_transaction_seals_are_sealed_at_once(store: Stores) -> None:
     await enqueued(store, asked(1))
     async with store.database.engine.begin() as connection:
@@ -368,7 +395,15 @@ async def test_many_old_entries_go_in_several_transactions(database_url: str) ->
     for number in range(MAX_DROPPED + 10):
         await store.queue.enqueue(f"Ev{number}", asked(number))
     await store.audit.seal()
+    dropped: list[int] = []
+
+    @sa.event.listens_for(store.database.engine.sync_engine, "after_cursor_execute")
+    def note(_connection: object, cursor: sa.CursorResult[object], statement: str, *_: object) -> None:
+        if statement.startswith("DELETE"):
+            dropped.append(cursor.rowcount)
+
     assert await store.audit.expire(clock.now_s + 1) == MAX_DROPPED + 9
+    assert dropped == [MAX_DROPPED, 9, 0]
     assert await count(store, audit_entries) == 1
     await store.close()
 

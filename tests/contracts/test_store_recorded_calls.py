@@ -491,6 +491,19 @@ async def test_deleted_answer_keeps_no_text_of_its_steps(store: Stores) -> None:
     assert [tuple(row) for row in rows] == [("", "")]
 
 
+async def test_call_that_ends_after_its_answer_was_deleted_keeps_no_text(store: Stores) -> None:
+    job = await recorded(store, READY)
+    assert await store.recorded_calls.begin(job, READY)
+    await store.recorded_answers.delete(job.id, "U1")
+    assert await store.recorded_calls.end(job, replace(READY, state=CallState.DONE, result="a secret"))
+    await store.worker_queue.finish(job, DONE, YES)
+    await store.audit.seal()
+    async with store.database.engine.connect() as connection:
+        rows = (await connection.execute(sa.select(tool_calls.c.arguments, tool_calls.c.result))).all()
+    assert [tuple(row) for row in rows] == [("", "")]
+    assert not [line for line in await store.audit.page(1, 100) if "arguments_sha256" in line]
+
+
 def test_reprs_show_no_arguments_and_no_results() -> None:
     call = replace(CALL, arguments={"text": "a secret"}, result="a secret")
     assert "secret" not in repr(Step(0, "a secret", ({"text": "a secret"},), "m", (call,)))

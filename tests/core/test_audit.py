@@ -96,6 +96,8 @@ def test_every_inserted_or_replaced_byte_is_found(at: int, byte: int, instead: b
         (changed(2, note="more"), 3),
         ([EXPORT[0].replace('"kind"', '"job":8,"kind"'), *EXPORT[1:]], 1),
         ([EXPORT[0].replace("0.00025", "0.000250"), *EXPORT[1:]], 1),
+        (changed(1, by="\ud800", by_salt="\ud800"), 2),
+        (changed(1, by_salt=[1], by={"a": None}), 2),
         (["[]"], 1),
         (["[" * 100_000], 1),
         (['{"no":1}'], 1),

@@ -1,5 +1,6 @@
 """`python -m bot audit`: exports the entries, without texts unless asked for, and verifies an export offline."""
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from bot.clock import SystemClock
+from bot.core.audit import verify, written
 from bot.core.inbound.channel_settings import ChannelSettings, prompt_version
 from bot.core.job import End, Piece
 from bot.core.stream import Usage
@@ -14,9 +17,12 @@ from bot.core.tool_calls import CallState, Decision
 from bot.errors import EndReason
 from bot.prices import ModelPrices
 from bot.store import Stores
-from tests.clocks import ManualClock
+from sandbox.server import Sandbox
+from tests.clocks import WITHIN_S, ManualClock
 from tests.contracts.stores import CALL, DIRECT, STEPPED, asked, asking_step, enqueued, one
 from tests.forked import forked_command
+from tests.scenarios.conftest import Stage, running, says, settings_of
+from tests.streams.server import VendorServer
 
 QUESTION, ANSWER, RESULT = "a secret question", "a secret answer", "a secret result"
 FIRST_DAY = 1_800_000_000.0
@@ -164,6 +170,29 @@ async def test_export_after_an_erasure_is_unbroken_and_says_so(tmp_path: Path, u
     kept = before[-1]["hash"]
     code, out, _ = await forked_command(tmp_path, "audit", "verify", "audit.jsonl", "--hash", kept, env={})
     assert (code, "Names were erased from 8 of them." in out) == (0, True)
+
+
+async def sealed(store: Stores, count: int) -> None:
+    """Returns once another process has sealed so many entries."""
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            number, _ = await store.audit.newest()
+            if number >= count:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def test_running_bot_seals_what_it_records(sandbox: Sandbox, vendor: VendorServer, sqlite_url: str) -> None:
+    vendor.script(says(ANSWER))
+    async with running(replace(settings_of(sandbox, vendor), database_url=sqlite_url)):
+        stage = Stage(sandbox, vendor)
+        assert await stage.answers("general", await stage.mention(QUESTION)) == [ANSWER]
+        store = await Stores.open(sqlite_url, "reader", SystemClock())
+        await sealed(store, 2)
+    lines = [written(line) for line in await store.audit.page(1, 100)]
+    assert verify(lines).entries == 2
+    assert not [text for text in (QUESTION, ANSWER) if text in "".join(lines)]
+    await store.close()
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,10 @@ from pathlib import Path
 import pytest
 
 from sandbox.demo.scripted_model import ScriptedModel
+from sandbox.server import Sandbox
 from tests.processes import REPOSITORY, bot_process, output, wait_for_line
 from tests.scenarios.conftest import Stage, connected, says
+from tests.streams.server import VendorServer
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
 
@@ -71,14 +73,17 @@ def _run(folder: Path, *command: str) -> str:
     return ended.stdout
 
 
-async def test_installed_wheel_checks_answers_and_exports_its_audit(python: Path, stage: Stage, tmp_path: Path) -> None:
-    env = {**connected(stage.sandbox, stage.vendor), "DATABASE_URL": f"sqlite:///{tmp_path}/typist.db"}
+async def test_installed_wheel_checks_answers_and_exports_its_audit(
+    python: Path, sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
+) -> None:
+    stage = Stage(sandbox, vendor)
+    env = {**connected(sandbox, vendor), "DATABASE_URL": f"sqlite:///{tmp_path}/typist.db"}
     typist = Installed(python, tmp_path, env)
     async with ScriptedModel(()) as model:
         of_model = {"OPENAI_BASE_URL": model.base_url, "BOT_MODELS": "openai/scripted"}
         checked, _ = await replace(typist, env={**env, **of_model}).output("check")
     assert checked.endswith("Everything is set up.\n")
-    stage.vendor.script(says("Because."))
+    vendor.script(says("Because."))
     async with typist.process("run") as process:
         await wait_for_line(process.stderr, "started")
         asked = await stage.mention()

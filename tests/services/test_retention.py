@@ -58,6 +58,22 @@ async def test_text_is_emptied_within_an_hour_of_its_retention_time(tmp_path: Pa
     await store.close()
 
 
+async def test_audit_entries_go_after_days_of_their_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    clock = SteppedClock(ASKED_AT)
+    store = await ended_question(tmp_path / "typist.db", clock)
+    await store.audit.seal()
+    clock.now_s = ASKED_AT + (DAYS - 1) * DAY_S
+    entries = Kept("audit entries", store.audit.expire, DAYS - 2)
+    retention = asyncio.create_task(expire_old([*kept(store), entries], clock, right(clock)))
+    await asyncio.wait_for(clock.slept.get(), WITHIN_S)
+    assert "retention: removed: what=audit entries count=1 " in caplog.text
+    assert [line["no"] for line in await store.audit.page(1, 100)] == [2]
+    assert await texts(store) == ["why?"]
+    retention.cancel()
+    await store.close()
+
+
 async def test_retention_is_retried_in_an_hour_after_a_database_failure(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -245,6 +245,8 @@ class WorkerQueue(WorkerOperations):
                 await recorded_answers.join(connection, job)
             if row.answer_deleted:
                 turn = {**turn, "answer": "", "sources": None}
+                # One may have ended after the answer was deleted.
+                await recorded_answers.empty_calls(connection, job.question.thread, job.id)
             await record_turn(connection, job, turn, now, self._caps)
         return row
 
