@@ -6,7 +6,7 @@ has what several services share. Each function below builds one service from it;
 
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ from bot.core.limits.access import AccessRules
 from bot.core.tools import SLACK
 from bot.prices import ModelPrices
 from bot.providers.models import Models
-from bot.providers.registry import max_output_tokens, models_that_search, open_models
+from bot.providers.registry import decider_settings, max_output_tokens, models_that_search, open_models
 from bot.services import metrics
 from bot.services.access_control import AccessControl
 from bot.services.answering import Answering
@@ -39,6 +39,7 @@ from bot.services.assistant_pane import AssistantPane
 from bot.services.audit import seal_entries
 from bot.services.cap_notices import CapNotices
 from bot.services.cap_settings import CapSettings
+from bot.services.gate import Gate
 from bot.services.health import Probes
 from bot.services.intake import Intake
 from bot.services.message_edits import MessageEdits
@@ -139,7 +140,8 @@ async def built(
         answering = _answering(parts, models, toolbox)
         worker = _worker(parts, answering)
         bolt = _bolt(settings, me)
-        shortcut = _listen(bolt, parts, answering, worker)
+        gate = await stack.enter_async_context(_gate(parts, answering.quota))
+        shortcut = _listen(bolt, parts, answering, worker, gate)
         app_web = SlackClient(settings.slack_app_token, settings.slack_api_url, session, telemetry=telemetry)
         sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token, clock)
         probes.problem = lambda: bot_token.problem or app_token.problem or sockets.problem()
@@ -149,6 +151,19 @@ async def built(
         probes.waiting = stores.queue.count_waiting
         watch: Loop = partial(bot_token.watch, client.identity)
         yield Bot(me, worker, sockets, shortcut, (*_loops(parts, worker, shortcut, client), watch), mcp_servers)
+
+
+@asynccontextmanager
+async def _gate(parts: _Parts, quota: Quota) -> AsyncIterator[Gate | None]:
+    settings = decider_settings(model_setup(parts.settings))
+    if settings is None:
+        yield None
+        return
+    # Only now: it imports OpenAI's SDK.
+    from bot.providers.decisions import Decider
+
+    async with aclosing(Decider(settings)) as decider:
+        yield Gate(decider, parts.workspace.history, quota, parts.estimate, parts.me)
 
 
 @contextmanager
@@ -289,14 +304,14 @@ def _worker(parts: _Parts, answering: Answering) -> Worker:
     )
 
 
-def _listen(bolt: AsyncApp, parts: _Parts, answering: Answering, worker: Worker) -> MessageShortcut:
+def _listen(bolt: AsyncApp, parts: _Parts, answering: Answering, worker: Worker, gate: Gate | None) -> MessageShortcut:
     """Registers all listeners. Returns the message shortcut, which has a loop and an end of its own."""
     stores, surfaces, me = parts.stores, parts.workspace.surfaces, parts.me
     actions = _reply_actions(parts, worker)
     private_notices = PrivateNotices(parts.workspace.ephemeral, stores.notices)
     quiet_threads = QuietThreads(stores.participants, private_notices, surfaces, parts.settings.admins, me)
     reply_actions.register(bolt, actions, quiet_threads, me.team_id)
-    intake = _intake(parts, actions, quiet_threads, worker)
+    intake = _intake(parts, actions, quiet_threads, worker, gate)
     shortcut = MessageShortcut(stores.message_questions, surfaces, intake, parts.clock, me)
     cap_settings = _cap_settings(parts)
     slash_commands.register(bolt, _slash_commands(parts, answering.quota, cap_settings), shortcut)
@@ -321,7 +336,9 @@ def _reply_actions(parts: _Parts, worker: Worker) -> ReplyActions:
     )
 
 
-def _intake(parts: _Parts, actions: ReplyActions, quiet_threads: QuietThreads, worker: Worker) -> Intake:
+def _intake(
+    parts: _Parts, actions: ReplyActions, quiet_threads: QuietThreads, worker: Worker, gate: Gate | None
+) -> Intake:
     settings, stores = parts.settings, parts.stores
     rules = TriageRules(Engagement(settings.engagement), bots=parts.access.may_allow_bots)
     tokens = SharedTokens(parts.workspace.search, stores.process_messages) if settings.slack_search else None
@@ -336,6 +353,7 @@ def _intake(parts: _Parts, actions: ReplyActions, quiet_threads: QuietThreads, w
         parts.me,
         rules,
         tokens,
+        gate,
     )
 
 
@@ -443,6 +461,7 @@ def default_settings_of(settings: Settings) -> DefaultSettings:
         system_prompt_in_use(settings),
         Engagement(settings.engagement),
         web_search_of(settings) is not None,
+        decider_settings(model_setup(settings)) is not None,
         settings.mcp.names,
     )
 

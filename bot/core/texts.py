@@ -536,14 +536,15 @@ def unknown_command(command: str, subcommand: str) -> str:
     return f"I don't know `{command} {subcommand}`. "
 
 
-def answered_here(engagement: str, new_posts: bool) -> str:
+def answered_here(engagement: str, new_posts: bool, gate: bool) -> str:
     """Sums up what is answered without a mention in a channel; `engagement` is a key of ENGAGEMENTS."""
     summaries = {
         "mentions": "every question needs a mention",
         "follow-ups": "follow-ups need no mention",
         "everyone": "nobody in my threads needs a mention",
     }
-    return summaries[engagement] + (" · new posts are questions" if new_posts else "")
+    decides = " · a model decides in doubt" if gate and engagement == "follow-ups" else ""
+    return summaries[engagement] + decides + (" · new posts are questions" if new_posts else "")
 
 
 def settings_here(model: str, own_prompt: str | None, answered: str, web_search: bool | None) -> str:
@@ -579,6 +580,9 @@ ENGAGEMENTS = {
 """The options, by Engagement."""
 NEW_POSTS_LABEL = "New posts"
 NEW_POSTS_OPTION = "Answer each new post in its thread"
+GATE_LABEL = "Doubtful follow-ups"
+GATE_OPTION = "Let a small model at OpenAI decide whether they're for me"
+GATE_HINT = "It reads the thread's last messages. What it uses counts as the usage of the message's writer."
 WEB_SEARCH_LABEL = "Web search"
 WEB_SEARCH_HINT = "I look things up when an answer needs it, and list the sources below it."
 WEB_SEARCH_ON = "On"

@@ -81,6 +81,8 @@ class VendorEntry:
     """Whether the vendor searches the web for its models."""
     moderates: Callable[[VendorSettings], bool] = lambda settings: False
     """Whether the vendor moderates questions and answers on request."""
+    decides: Callable[[VendorSettings], bool] = lambda settings: False
+    """Whether the vendor has the Decisions API (decisions.py)."""
 
     def needs_key(self, settings: VendorSettings) -> bool:
         """Returns whether no request would be answered without a key."""
@@ -160,6 +162,9 @@ VENDORS: Mapping[str, VendorEntry] = {
         searches=lambda settings: speaks_responses_api(settings.api, settings.base_url),
         # Azure moderates by the deployment's own settings.
         moderates=lambda settings: (
+            speaks_responses_api(settings.api, settings.base_url) and not is_azure(settings.base_url)
+        ),
+        decides=lambda settings: (
             speaks_responses_api(settings.api, settings.base_url) and not is_azure(settings.base_url)
         ),
     ),
@@ -253,6 +258,12 @@ def models_that_search(setup: ModelSetup) -> frozenset[str]:
     """Returns the models in use whose vendor searches the web for them."""
     vendors = {model: model.partition("/")[0] for model in setup.models}
     return frozenset(model for model, vendor in vendors.items() if VENDORS[vendor].searches(resolved(vendor, setup)))
+
+
+def decider_settings(setup: ModelSetup) -> VendorSettings | None:
+    """Returns the settings of a vendor in use that has the Decisions API, None if there is none."""
+    vendors = {vendor: resolved(vendor, setup) for vendor in {model.partition("/")[0] for model in setup.models}}
+    return next((settings for vendor, settings in vendors.items() if VENDORS[vendor].decides(settings)), None)
 
 
 def unmoderated_models(setup: ModelSetup) -> list[str]:

@@ -14,6 +14,7 @@ from bot.core.inbound.triage import (
     triage,
 )
 from bot.services.access_control import AccessControl
+from bot.services.gate import Gate
 from bot.services.quiet_threads import QuietThreads
 from bot.services.reply_actions import ReplyActions
 from bot.services.shared_tokens import SharedTokens
@@ -40,8 +41,9 @@ class Intake:
         me: Identity,
         rules: TriageRules,
         action_tokens: SharedTokens | None,
+        gate: Gate | None,
     ) -> None:
-        """`action_tokens` is None where nothing searches Slack."""
+        """`action_tokens` is None where nothing searches Slack, `gate` where no model decides."""
         self._queue = queue
         self._participants = participants
         self._channel_settings = channel_settings
@@ -52,6 +54,7 @@ class Intake:
         self._me = me
         self._rules = rules
         self._action_tokens = action_tokens
+        self._gate = gate
 
     async def take(self, event_id: str, message: Message, action_token: str = "") -> None:
         """Records the message's question, if it is one; "stop" and "stay quiet" are commands. Raises StoreError.
@@ -72,6 +75,7 @@ class Intake:
         if isinstance(question, Ignore):
             log.debug("message %s ignored: %s", message.ts, question.reason)
             await self._record_line(message, participants)
+            self._decide(event_id, question.in_doubt)
         elif denial := self._access_control.denial_at_once(question):
             await self._record_line(message, participants)
             self._access_control.tell(question, denial)
@@ -82,6 +86,11 @@ class Intake:
             if action_token and self._action_tokens is not None:
                 await self._action_tokens.keep(question, action_token)
             await self.enqueue(event_id, question)
+
+    def _decide(self, event_id: str, question: Question | None) -> None:
+        """Has a model decide about a message in doubt, unless its writer has no access."""
+        if question is not None and self._gate is not None and not self._access_control.denial_at_once(question):
+            self._gate.decide(question, lambda: self.enqueue(event_id, question))
 
     async def _record_line(self, message: Message, participants: Participants) -> None:
         """Records who wrote a message that is not a question, where that decides about later messages."""
@@ -112,9 +121,8 @@ class Intake:
         if not matters or not self._is_persons_in_channel(message):
             return self._rules
         channel = await self._channel_settings.read(message.team_id, message.channel_id)
-        return replace(
-            self._rules, engagement=channel.engagement or self._rules.engagement, new_posts=channel.new_posts
-        )
+        engagement = channel.engagement or self._rules.engagement
+        return replace(self._rules, engagement=engagement, new_posts=channel.new_posts, gate=channel.gate)
 
     def _is_persons_in_channel(self, message: Message) -> bool:
         """Whether a person wrote a message in a channel, so that it may be a question without a mention."""

@@ -17,6 +17,7 @@ from bot.core.limits.caps import (
     ScopeIds,
     UsageToDate,
     cap_reached_text,
+    check_caps,
     warning,
     warning_key,
 )
@@ -95,6 +96,18 @@ class Quota:
             log.error("user %s is not warned about a quota: %s", question.user_id, error)
         except Exception as error:
             log.error("user %s is not warned about a quota: %s", question.user_id, trace_of(error))
+
+    async def has_room(self, question: Question) -> bool:
+        """Returns whether no cap is used up for the asker, here and in the workspace. Raises StoreError."""
+        scope_ids = _scope_ids(question)
+        caps = await self.own_caps.in_force(scope_ids, self.caps)
+        used = await self.usage.used(scope_ids, {cap.window for cap in caps}) if caps else {}
+        return check_caps(caps, used, dict.fromkeys(Scope, Amount())) == CapCheck()
+
+    async def count(self, question: Question, tokens: int, cost_usd: float) -> None:
+        """Counts what was used before a message of the thread became a question, however long that takes."""
+        used = Amount(tokens, cost_usd)
+        await insist(lambda: self.usage.count(question, used, self.caps), self.clock, "usage not counted")
 
     async def personal_use(self, team_id: str, user_id: str) -> UsageToDate:
         """Returns a person's usage today and this month. Raises StoreError."""

@@ -410,6 +410,7 @@ channel_settings = sa.Table(
     # An Engagement; NULL: the default.
     sa.Column("engagement", sa.Text),
     sa.Column("new_posts", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("gate", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("web_search", sa.Boolean),
     # The names of servers in BOT_MCP_CONFIG.
     sa.Column("mcp_servers", sa.JSON, nullable=False, server_default="[]"),

@@ -7,13 +7,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.app_home import MonthUsage
-from bot.core.conversation import Job
+from bot.core.conversation import Job, Question
 from bot.core.limits.caps import Amount, Cap, CapCheck, CapOwner, CapWindow, Scope, ScopeIds, check_caps
 from bot.store import caps, usage_report, usage_totals
-from bot.store.database import Database, completes, reads
+from bot.store.database import Database, completes, reads, writes
 from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.postgresql import one_at_a_time
-from bot.store.predicates import is_running
+from bot.store.predicates import in_thread, is_running
 from bot.store.queue.held import Held
 from bot.store.rows import scope_ids_of
 from bot.store.schema import jobs
@@ -63,6 +63,19 @@ class UsageLedger(WorkerOperations):
         An attempt's usage counts for the day on which the attempt ended.
         """
         return await usage_totals.used(connection, scope_ids, windows, self._now())
+
+    @writes
+    async def count(
+        self, connection: AsyncConnection, question: Question, used: Amount, defaults: Sequence[Cap]
+    ) -> None:
+        """Counts usage for a message of a thread that is no question yet. `defaults`: as in usage_totals.count.
+
+        Admins are told of a cap by the outbox, which knows jobs only, so this counts for the thread's newest job.
+        """
+        newest = sa.select(jobs.c.id).where(in_thread(question.thread)).order_by(jobs.c.ts.desc()).limit(1)
+        if (job_id := await connection.scalar(newest)) is not None:
+            turn = {"job_id": job_id, "input_tokens": used.tokens, "output_tokens": 0, "cost_usd": used.cost_usd}
+            await usage_totals.count(connection, [(scope_ids_of(question), turn)], self._now(), defaults)
 
     @reads
     async def by_day(

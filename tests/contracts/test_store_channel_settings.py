@@ -10,7 +10,7 @@ class TestDurability:
         assert await store.channel_settings.read("T1", "C1") == ChannelSettings()
         for settings in (
             ChannelSettings(
-                "openai/test", "Rhyme.", Engagement.EVERYONE, new_posts=True, mcp_servers=("time", "github")
+                "openai/test", "Rhyme.", Engagement.EVERYONE, new_posts=True, gate=True, mcp_servers=("time", "github")
             ),
             ChannelSettings(engagement=Engagement.MENTIONS, web_search=False),
         ):

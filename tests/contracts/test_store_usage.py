@@ -96,6 +96,18 @@ class TestSpending:
         assert not await store.worker_queue.finish(job, ANSWERED, YES)
         assert await store.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount()}
 
+    async def test_decision_about_a_message_counts_for_its_writer_in_a_thread_with_questions(
+        self, store: Stores
+    ) -> None:
+        message = replace(apart(1), user_id="U2", ts="1700000009.000000")
+        await store.usage.count(message, Amount(90, 0.01), ())
+        assert await count(store, usage_totals) == 0, "the thread was erased"
+        await enqueued(store, apart(1))
+        await store.usage.count(message, Amount(90, 0.01), ())
+        await store.usage.count(message, Amount(10, 0.02), (replace(CAP, limit=100),))
+        assert await store.usage.used(scope_ids(message), WINDOWS) == dict.fromkeys(WINDOWS, Amount(100, 0.03))
+        assert await store.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount()}
+
     async def test_erased_person_leaves_no_usage_total_with_their_id(self, store: Stores) -> None:
         await store.worker_queue.finish(await under_way(store, 1), ANSWERED, YES)
         await store.notices.claim("T1", "U1", "denied")

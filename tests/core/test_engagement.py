@@ -99,3 +99,26 @@ def test_message_in_a_thread_is_taken_in_these_modes(
     participants: Participants, text: str, changes: dict[str, Any], modes: str
 ) -> None:
     assert taken_by(participants, text, **changes) == modes
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "rules", "in_doubt"),
+    [
+        ("and I?", {}, TriageRules(gate=True), True),
+        ("and I?", {}, TriageRules(), False),
+        ("and I?", {}, TriageRules(Engagement.MENTIONS, gate=True), False),
+        ("<@UGRACE> and I?", {}, TriageRules(gate=True), False),
+        ("see", {"files": (SCREENSHOT,)}, TriageRules(gate=True), False),
+        ("and I?", {"bot_id": "BOTHER"}, TriageRules(gate=True), False),
+    ],
+)
+def test_only_a_follow_up_that_the_rules_leave_open_is_in_doubt(
+    text: str, changes: dict[str, Any], rules: TriageRules, in_doubt: bool
+) -> None:
+    others = Participants(takes_part=True, others=True, lines=(GRACE, TO_GRACE))
+    verdict = triage(message(text, thread_ts="9.0", **changes), ME, others, rules)
+    assert isinstance(verdict, Ignore)
+    assert (verdict.in_doubt is not None) is in_doubt
+    quiet = triage(message(text, thread_ts="9.0", **changes), ME, Participants(True, True, quiet=True), rules)
+    assert isinstance(quiet, Ignore)
+    assert quiet.in_doubt is None

@@ -39,6 +39,7 @@ QUIET = "quiet thread"
 MODES = {
     "mentions": ChannelSettings(engagement=Engagement.MENTIONS),
     "follow-ups": ChannelSettings(engagement=Engagement.FOLLOW_UPS),
+    "follow-ups, a sure model": ChannelSettings(engagement=Engagement.FOLLOW_UPS, gate=True),
     "everyone": ChannelSettings(engagement=Engagement.EVERYONE),
     "new posts, follow-ups": ChannelSettings(engagement=Engagement.FOLLOW_UPS, new_posts=True),
     QUIET: ChannelSettings(engagement=Engagement.EVERYONE),

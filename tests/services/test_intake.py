@@ -11,6 +11,7 @@ from bot.core import texts
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.engagement import TriageRules
 from bot.core.limits.access import UserKind
+from bot.services.gate import Gate
 from bot.services.intake import Intake
 from bot.services.message_edits import MessageEdits
 from bot.services.private_notices import PrivateNotices
@@ -43,6 +44,17 @@ class Tokens:
         self.kept.append((token, await queued(self.stores)))
 
 
+class SureGate(Gate):
+    """Takes each message in doubt for a question."""
+
+    def __init__(self) -> None:
+        """Needs no model."""
+        self._deciding = set()
+
+    async def _is_for_us(self, question: Question) -> bool:
+        return True
+
+
 @dataclass
 class IntakeStage:
     stores: Stores
@@ -65,6 +77,7 @@ class IntakeStage:
             me=ME,
             rules=TriageRules(),
             action_tokens=tokens,
+            gate=SureGate(),
         )
         self.edits = MessageEdits(stores.queue, beside.worker, self.intake, ME)
 

@@ -22,6 +22,7 @@ class SettingsField(StrEnum):
     SYSTEM_PROMPT = "system_prompt"
     ENGAGEMENT = "engagement"
     NEW_POSTS = "new_posts"
+    GATE = "gate"
     WEB_SEARCH = "web_search"
     MCP_SERVERS = "mcp_servers"
     ALLOWED_TOOLS = "allowed_tools"
@@ -47,6 +48,8 @@ class ChannelSettings:
     """What is answered without a mention in threads; None for the default."""
     new_posts: bool = False
     """Whether each new post of the channel is a question."""
+    gate: bool = False
+    """Whether a model decides about follow-ups in doubt."""
     web_search: bool | None = None
     """False: the model doesn't search the web. None or True: it does if BOT_WEB_SEARCH is on."""
     mcp_servers: tuple[str, ...] = ()
@@ -79,6 +82,8 @@ class DefaultSettings:
     engagement: Engagement = Engagement.FOLLOW_UPS
     web_search: bool = False
     """Whether models may search the web in channels that don't turn it off."""
+    gate: bool = False
+    """Whether a channel may have a model decide about follow-ups in doubt."""
     mcp_servers: tuple[str, ...] = ()
     """The servers of BOT_MCP_CONFIG. A channel uses none of them unless a Typist admin chooses it."""
 
@@ -92,6 +97,7 @@ class EffectiveSettings:
     has_own_prompt: bool
     engagement: Engagement
     new_posts: bool
+    gate: bool
     web_search: bool | None
     """None if BOT_WEB_SEARCH is off."""
 
@@ -105,6 +111,7 @@ def effective_settings(settings: ChannelSettings, defaults: DefaultSettings) -> 
         bool(settings.system_prompt),
         settings.engagement or defaults.engagement,
         settings.new_posts,
+        settings.gate and defaults.gate,
         settings.web_search is not False if defaults.web_search else None,
     )
 
@@ -112,5 +119,7 @@ def effective_settings(settings: ChannelSettings, defaults: DefaultSettings) -> 
 def settings_line(settings: EffectiveSettings, channel_id: str) -> str:
     """Returns the settings as one line of plain text."""
     own_prompt = beginning(settings.system_prompt, DISPLAYED_PROMPT_CHARS) if settings.has_own_prompt else None
-    engagement = "" if is_direct(channel_id) else texts.answered_here(settings.engagement, settings.new_posts)
+    engagement = (
+        "" if is_direct(channel_id) else texts.answered_here(settings.engagement, settings.new_posts, settings.gate)
+    )
     return texts.settings_here(settings.model, own_prompt, engagement, settings.web_search)

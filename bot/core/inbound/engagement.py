@@ -13,6 +13,8 @@ from enum import StrEnum
 from bot.core.conversation import Message
 from bot.core.inbound.mentions import addresses_another
 
+IN_DOUBT = "no mention in a thread of several people"
+"""The reason to ignore a message that may well be spoken to the bot."""
 MAX_LINES = 8
 """How many lines without anybody else make a thread a conversation between the bot and one person again."""
 
@@ -63,6 +65,8 @@ class TriageRules:
     engagement: Engagement = Engagement.FOLLOW_UPS
     new_posts: bool = False
     """Whether each new post of the channel is a question."""
+    gate: bool = False
+    """Whether a model decides about the follow-ups that the rules leave in doubt."""
     bots: bool = False
     """Whether other bots may ask, if they mention the bot."""
 
@@ -91,7 +95,7 @@ def _reason_to_ignore_reply(message: Message, bot_user_id: str, participants: Pa
         return "a file among several people"
     if rules.engagement is Engagement.EVERYONE or _is_follow_up(message.user_id or "", participants):
         return ""
-    return "no mention in a thread of several people"
+    return IN_DOUBT
 
 
 def _is_follow_up(writer: str, participants: Participants) -> bool:

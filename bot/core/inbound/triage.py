@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.inbound.engagement import Participants, TriageRules, reason_to_ignore
+from bot.core.inbound.engagement import IN_DOUBT, Participants, TriageRules, reason_to_ignore
 from bot.core.inbound.mentions import mentioned_users, without_address
 
 ANSWERED_SUBTYPES = {None, "file_share", "thread_broadcast"}
@@ -41,6 +41,8 @@ class Ignore:
     """The message is not answered."""
 
     reason: str
+    in_doubt: Question | None = None
+    """The question that it would be, if a model is to decide."""
 
 
 def triage(message: Message, me: Identity, participants: Participants, rules: TriageRules) -> Question | Ignore:
@@ -60,7 +62,10 @@ def _triage_person(message: Message, me: Identity, participants: Participants, r
     if me.user_id in mentioned_users(message.text):
         return _question(message, message.thread_ts or message.ts)
     reason = reason_to_ignore(message, me.user_id, me.name, participants, rules)
-    return Ignore(reason) if reason else _question(message, message.thread_ts or message.ts)
+    question = _question(message, message.thread_ts or message.ts)
+    if not reason:
+        return question
+    return Ignore(reason, question if rules.gate and reason == IN_DOUBT else None)
 
 
 def by_person(message: Message, me: Identity) -> bool:

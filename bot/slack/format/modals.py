@@ -69,6 +69,8 @@ def settings_modal(
     ]
     if not is_direct(place.channel_id):
         blocks += [_engagement_field(settings, defaults, focus), _new_posts_field(settings, focus)]
+        if defaults.gate:
+            blocks.append(_gate_field(settings, focus))
         if defaults.mcp_servers:
             blocks.append(_mcp_servers_field(settings, defaults, focus))
     if defaults.web_search:
@@ -124,6 +126,7 @@ def submitted_settings(view: Mapping[str, Any]) -> tuple[SettingsPlace, ChannelS
         values.get(SettingsField.SYSTEM_PROMPT, "").strip(),
         next((mode for mode in Engagement if mode == values.get(SettingsField.ENGAGEMENT)), None),
         SettingsField.NEW_POSTS in _checked(view, SettingsField.NEW_POSTS),
+        SettingsField.GATE in _checked(view, SettingsField.GATE),
         _WEB_SEARCH_VALUES.get(values.get(SettingsField.WEB_SEARCH, "on")),
         _checked(view, SettingsField.MCP_SERVERS),
     )
@@ -166,10 +169,18 @@ def _engagement_field(settings: ChannelSettings, defaults: DefaultSettings, focu
 
 def _new_posts_field(settings: ChannelSettings, focus: SettingsField) -> Json:
     name = SettingsField.NEW_POSTS
-    boxes = checkboxes(
-        name, {name: texts.NEW_POSTS_OPTION}, chosen=(name,) if settings.new_posts else (), focus=focus is name
-    )
-    return input_field(name, texts.NEW_POSTS_LABEL, boxes, optional=True)
+    box = _checkbox(name, texts.NEW_POSTS_OPTION, checked=settings.new_posts, focus=focus)
+    return input_field(name, texts.NEW_POSTS_LABEL, box, optional=True)
+
+
+def _gate_field(settings: ChannelSettings, focus: SettingsField) -> Json:
+    name = SettingsField.GATE
+    box = _checkbox(name, texts.GATE_OPTION, checked=settings.gate, focus=focus)
+    return input_field(name, texts.GATE_LABEL, box, hint=texts.GATE_HINT, optional=True)
+
+
+def _checkbox(name: SettingsField, option: str, *, checked: bool, focus: SettingsField) -> Json:
+    return checkboxes(name, {name: option}, chosen=(name,) if checked else (), focus=focus is name)
 
 
 def _web_search_field(settings: ChannelSettings, focus: SettingsField) -> Json:

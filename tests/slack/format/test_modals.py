@@ -20,7 +20,7 @@ from bot.slack.format import modals
 from bot.slack.format.blockkit import Json
 from sandbox.blocks.view_rules import check_view
 
-DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be helpful. " * 50, web_search=True)
+DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be helpful. " * 50, web_search=True, gate=True)
 CHANNEL, DIRECT = SettingsPlace("C1", "https://hooks.example/1"), SettingsPlace("D1", "https://hooks.example/1")
 ABOUT = QuotedMessage("C1", "2.0", "1.0", "A quote", "https://hooks.example/1")
 
@@ -48,6 +48,7 @@ def submitted(view: Json, **changes: str | None) -> Json:
         ChannelSettings(),
         ChannelSettings("anthropic/two", "Be <brief> & “kind”.", Engagement.MENTIONS),
         ChannelSettings(system_prompt="x" * 2_000, engagement=Engagement.EVERYONE, new_posts=True),
+        ChannelSettings(gate=True),
         ChannelSettings(web_search=False),
     ],
 )
@@ -75,6 +76,12 @@ def test_modal_has_web_search_only_if_it_is_on_for_all() -> None:
         defaults = replace(DEFAULTS, web_search=web_search)
         view = modals.settings_modal(CHANNEL, ChannelSettings(), defaults, SettingsField.MODEL)
         assert (SettingsField.WEB_SEARCH in [block.get("block_id") for block in view["blocks"]]) is web_search
+
+
+def test_modal_lets_a_model_decide_only_where_one_can() -> None:
+    for gate in (True, False):
+        view = modals.settings_modal(CHANNEL, ChannelSettings(), replace(DEFAULTS, gate=gate), SettingsField.MODEL)
+        assert (SettingsField.GATE in [block.get("block_id") for block in view["blocks"]]) is gate
 
 
 def test_modal_of_a_direct_message_has_no_rules_for_answering() -> None:

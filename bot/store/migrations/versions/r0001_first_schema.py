@@ -369,6 +369,7 @@ def _create_channel_settings() -> None:
         sa.Column("system_prompt", sa.Text, nullable=False),
         sa.Column("engagement", sa.Text),
         sa.Column("new_posts", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("gate", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("web_search", sa.Boolean),
         sa.Column("mcp_servers", sa.JSON, nullable=False, server_default="[]"),
         sa.PrimaryKeyConstraint("team_id", "channel_id", name="pk_channel_settings"),

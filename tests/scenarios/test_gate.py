@@ -1,0 +1,178 @@
+"""Follow-ups in doubt, where a channel has a model decide: what it takes, and what failure, slowness and cost do."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.limits.caps import CapWindow, Period, Scope, ScopeIds, parse_caps
+from bot.providers.model_setup import VendorSettings
+from bot.settings import Settings
+from bot.store import Stores
+from sandbox.server import Sandbox
+from sandbox.workspace import TEAM_ID
+from tests.scenarios.conftest import Stage, running
+from tests.streams import speech
+from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
+
+pytestmark = pytest.mark.skips_waits
+
+GENERAL = "C0GENERAL"
+DECISIONS = "/v1/decisions"
+INPUT_TOKENS = 90
+QUESTION = "and for me?"
+USAGE = {
+    "input_tokens": INPUT_TOKENS,
+    "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+    "output_tokens": 1,
+    "output_tokens_details": {"reasoning_tokens": 0},
+    "total_tokens": INPUT_TOKENS + 1,
+}
+
+
+def decision(*answers: dict[str, Any], **options: Any) -> VendorResponse:
+    """Returns a response of the Decisions API."""
+    body = {"answers": list(answers), "model": "gpt-6-luna", "usage": USAGE}
+    return VendorResponse([json.dumps(body).encode()], content_type="application/json", **options)
+
+
+def probable(probability: float, **options: Any) -> VendorResponse:
+    return decision({"type": "predicate", "name": "is_true", "probability": probability}, **options)
+
+
+SILENT = {
+    "unsure": probable(0.79),
+    "refused": decision({"type": "refusal", "name": "is_true"}),
+    "no answer": decision(),
+    "HTTP 500": refusal(500, {"error": {"message": "oops", "code": "server_error"}}),
+    "HTTP 404": refusal(404, {"error": {"message": "no such path"}}),
+    "a list": VendorResponse([b"[]"], content_type="application/json"),
+    "no JSON": VendorResponse([b"<html>"], content_type="text/html"),
+    "cut": VendorResponse([b'{"answers": ['], content_type="application/json", ending=ResponseEnd.CUT),
+    "closed": VendorResponse(ending=ResponseEnd.NOTHING),
+}
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/typist.db"
+
+
+@pytest.fixture
+def settings(settings: Settings, vendor: VendorServer, database_url: str) -> Settings:
+    vendors = {"openai": VendorSettings("key", f"{vendor.url}/v1", "responses")}
+    return replace(settings, vendors=vendors, database_url=database_url)
+
+
+@dataclass
+class Started:
+    """The bot, which Ada has asked in a thread where Grace has written since."""
+
+    stage: Stage
+    asked: str = ""
+    shown_at_decisions: list[int] = field(default_factory=list)
+    """How many messages the bot had posted in the thread whenever a decision was requested."""
+
+    def respond(self, request: VendorRequest, decided: VendorResponse) -> VendorResponse:
+        if request.path != DECISIONS:
+            return VendorResponse(speech.responses(["Yes."]))
+        self.shown_at_decisions.append(len(self.stage.bots("general", self.asked)))
+        return decided
+
+
+Start = Callable[..., AbstractAsyncContextManager[Started]]
+
+
+@pytest.fixture
+def start(sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores) -> Start:
+    @asynccontextmanager
+    async def start(decided: VendorResponse, *, gate: bool = True, **changes: Any) -> AsyncIterator[Started]:
+        started = Started(Stage(sandbox, vendor))
+        vendor.script(lambda request: started.respond(request, decided))
+        await another_process.channel_settings.write(TEAM_ID, GENERAL, ChannelSettings(gate=gate))
+        async with running(replace(settings, **changes)):
+            started.asked = await started.stage.mention("what is it?")
+            await started.stage.answers("general", started.asked)
+            await sandbox.say("grace", "general", QUESTION, started.asked)
+            yield started
+
+    return start
+
+
+async def decision_request(started: Started) -> VendorRequest:
+    """Returns the request for the decision, which follows that for Ada's answer."""
+    request = await started.stage.vendor.request(1)
+    assert request.path == DECISIONS
+    return request
+
+
+async def unanswered(started: Started) -> None:
+    """Checks that the thread gets no second answer."""
+    stage = started.stage
+    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
+    await stage.answers("random", await stage.mention("still there?", channel="random"))
+    assert len(stage.bots("general", started.asked)) == 1
+
+
+async def test_message_is_answered_if_the_model_is_sure_and_nothing_shows_before(start: Start) -> None:
+    async with start(probable(0.8)) as started:
+        assert await started.stage.answers("general", started.asked, count=2) == ["Yes.", "Yes."]
+        request = await decision_request(started)
+    assert started.shown_at_decisions == [1]
+    assert request.body["model"] == "gpt-6-luna"
+    lines = request.body["input"].splitlines()
+    assert lines == ["[person 1] @typist what is it?", "[typist] Yes.", f"[person 2] {QUESTION}"]
+    assert "typist, the bot" in request.body["questions"][0]["instructions"]
+
+
+@pytest.mark.parametrize("decided", SILENT.values(), ids=SILENT.keys())
+async def test_message_stays_unanswered_if_the_model_is_not_sure_or_fails(
+    start: Start, decided: VendorResponse
+) -> None:
+    async with start(decided) as started:
+        await decision_request(started)
+        await unanswered(started)
+        assert started.shown_at_decisions == [1]
+        await started.stage.sandbox.say("grace", "general", f"@typist {QUESTION}", started.asked)
+        await started.stage.answers("general", started.asked, count=2)
+
+
+async def counted(store: Stores, user_id: str) -> int:
+    """Waits until a person has used tokens, and returns how many."""
+    window = CapWindow(Scope.USER, Period.DAY)
+    scope_ids = ScopeIds(TEAM_ID, user_id, GENERAL)
+    for _ in range(1_000):
+        if tokens := (await store.usage.used(scope_ids, [window]))[window].tokens:
+            return tokens
+        await asyncio.sleep(0.01)
+    raise AssertionError("nothing was counted")
+
+
+async def test_decision_counts_as_the_writers_usage_whatever_it_says(start: Start, another_process: Stores) -> None:
+    async with start(probable(0.1)):
+        assert await counted(another_process, "U0GRACE") == INPUT_TOKENS
+
+
+async def test_decision_that_takes_too_long_is_given_up_and_counted(start: Start, another_process: Stores) -> None:
+    async with start(VendorResponse(ending=ResponseEnd.HANG)) as started:
+        await (await decision_request(started)).hung_up.wait()
+        assert await counted(another_process, "U0GRACE") > 10
+        await unanswered(started)
+
+
+async def test_no_model_is_asked_once_a_cap_is_used_up(start: Start) -> None:
+    async with start(probable(1.0), caps=parse_caps("channel/day=1tokens")) as started:
+        await unanswered(started)
+        assert not started.shown_at_decisions
+
+
+async def test_no_model_is_asked_where_a_channel_did_not_choose_that(start: Start) -> None:
+    async with start(probable(1.0), gate=False) as started:
+        await unanswered(started)
+        assert not started.shown_at_decisions
