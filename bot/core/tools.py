@@ -16,8 +16,8 @@ SEPARATOR = "__"
 MAX_RESULT_CHARS = 20_000
 """About 5,000 tokens. Each later step of the answer pays for them again."""
 MAX_LABEL_CHARS = 100
-MAX_TITLE_CHARS = 80
-MAX_CLAIM_CHARS = 200
+MAX_TITLE_CHARS = 60
+MAX_CLAIM_CHARS = 140
 """How much of a description's first line people are shown."""
 SLACK = "slack"
 """The owner of Typist's own tools, as an MCP server is of its tools."""

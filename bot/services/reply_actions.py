@@ -67,6 +67,14 @@ class Press:
     """The button is in the modal that shows all arguments of a call."""
 
 
+@dataclass(frozen=True, slots=True)
+class _PressedCall:
+    """The call that a button names, as it is on record, and as the reply shows it."""
+
+    call: RecordedCall
+    ask: Ask
+
+
 @dataclass(frozen=True)
 class ReplyActions:
     """Performs reply actions. `admins`: ids of the Typist admins, who have an asker's rights."""
@@ -101,7 +109,7 @@ class ReplyActions:
 
     async def press(self, press: Press) -> ActionResponse | None:  # noqa: PLR0911
         """Performs the action. Returns the response to the presser, None if the reply shows it. Raises StoreError."""
-        answer, call, sentence = await self._judged(press)
+        answer, pressed, sentence = await self._judged(press)
         if sentence is not None or answer is None:
             log.info("action %s by user %s refused: %s", press.action, press.user_id, sentence)
             return ActionResponse(sentence or texts.ANSWER_UNKNOWN)
@@ -120,9 +128,9 @@ class ReplyActions:
                 await self.answers.delete(answer.job_id, press.user_id)
                 await self._request_stop(answer)
             case ReplyAction.APPROVE | ReplyAction.DENY | ReplyAction.ALLOW_ALWAYS:
-                return await self._decide(answer, press, call)
+                return await self._decide(answer, press, pressed)
             case ReplyAction.ARGUMENTS | ReplyAction.ARGUMENTS_JSON:
-                return await self._show_arguments(answer, press, call)
+                return await self._show_arguments(answer, press, pressed)
             case ReplyAction.DETAILS:
                 return await self._details(answer)
         return None
@@ -163,7 +171,7 @@ class ReplyActions:
         await self.answers.event_handled(message)
         return True
 
-    async def _judged(self, press: Press) -> tuple[RecordedAnswer | None, RecordedCall | None, str | None]:
+    async def _judged(self, press: Press) -> tuple[RecordedAnswer | None, _PressedCall | None, str | None]:
         """Returns the answer, the call that the button names, and the sentence that refuses the press.
 
         An answer's last buttons are shown a moment before its end is on record, so that is waited for.
@@ -176,8 +184,8 @@ class ReplyActions:
             await self.clock.sleep(LOOK_FOR_END_S)
         if answer is None or sentence is not None:
             return answer, None, sentence
-        call = await self._call_of(answer, press)
-        return answer, call, await self._denial(answer, press, call)
+        pressed = await self._call_of(answer, press)
+        return answer, pressed, await self._denial(answer, press, pressed)
 
     async def _answer_of(self, press: Press) -> RecordedAnswer | None:
         if not press.private:
@@ -200,14 +208,17 @@ class ReplyActions:
             self.worker.stop_answer(answer.job_id)
         return is_live
 
-    async def _decide(self, answer: RecordedAnswer, press: Press, call: RecordedCall | None) -> ActionResponse | None:
+    async def _decide(
+        self, answer: RecordedAnswer, press: Press, pressed: _PressedCall | None
+    ) -> ActionResponse | None:
         """Approves or denies the call that a button was shown for. The database says whether it still waits."""
-        if call is not None and press.action in _ALLOWS and not press.in_modal and self._ask_of(call, answer).is_cut:
+        if pressed is None:
+            return ActionResponse(texts.NOTHING_TO_DECIDE)
+        if press.action in _ALLOWS and not press.in_modal and pressed.ask.is_cut:
             return ActionResponse(texts.SHOW_ALL_FIRST)
+        call = pressed.call
         decision = Decision.DENIED if press.action is ReplyAction.DENY else Decision.APPROVED
-        if call is None or not await self.approvals.decide(
-            answer.job_id, answer.version, call, decision, press.user_id
-        ):
+        if not await self.approvals.decide(answer.job_id, answer.version, call, decision, press.user_id):
             return ActionResponse(texts.NOTHING_TO_DECIDE)
         with of_job(answer.job_id):
             log.info("%s %s by user %s", call.tool, decision, press.user_id)
@@ -220,33 +231,28 @@ class ReplyActions:
             sentences.append(texts.others_to_decide(undecided))
         return ActionResponse(" ".join(sentences)) if sentences else None
 
-    async def _denial(self, answer: RecordedAnswer, press: Press, call: RecordedCall | None) -> str | None:
+    async def _denial(self, answer: RecordedAnswer, press: Press, pressed: _PressedCall | None) -> str | None:
         """Returns why the presser may not see or decide about calls: they need access themselves, as of now."""
         if press.action not in _ABOUT_CALLS:
             return None
         as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)
-        may_write = press.action in _ALLOWS and not (call and call.read_only)
+        may_write = press.action in _ALLOWS and not (pressed and pressed.call.read_only)
         return await self.access_control.denial(as_theirs, now_within_s=CHECKED_WITHIN_S, members_only=may_write)
 
     async def _show_arguments(
-        self, answer: RecordedAnswer, press: Press, call: RecordedCall | None
+        self, answer: RecordedAnswer, press: Press, pressed: _PressedCall | None
     ) -> ActionResponse | None:
-        if call is None:
+        if pressed is None:
             return ActionResponse(texts.NOTHING_TO_DECIDE)
-        may_approve = call.state is CallState.ASKED and not refusal(
+        may_approve = pressed.call.state is CallState.ASKED and not refusal(
             ReplyAction.APPROVE, answer, press.user_id, self.admins
         )
         place = ApprovalPlace(press.thread.channel_id, press.thread.thread_ts, press.message_ts, press.value)
+        as_json = press.action is ReplyAction.ARGUMENTS_JSON
         await self.surfaces.open_arguments_modal(
-            press.trigger_id,
-            self._ask_of(call, answer),
-            place if may_approve else None,
-            as_json=press.action is ReplyAction.ARGUMENTS_JSON,
+            press.trigger_id, pressed.ask, place if may_approve else None, as_json=as_json
         )
         return None
-
-    def _ask_of(self, call: RecordedCall, answer: RecordedAnswer) -> Ask:
-        return ask_of(call, answer.version, self.admins, answer.waits_until)
 
     async def _details(self, answer: RecordedAnswer) -> ActionResponse:
         calls = await self.approvals.shown(answer.job_id)
@@ -255,11 +261,15 @@ class ReplyActions:
         names = await self.users.names(deciders(calls))
         return ActionResponse(texts.TOOLS_USED, details_of(calls, names))
 
-    async def _call_of(self, answer: RecordedAnswer, press: Press) -> RecordedCall | None:
+    async def _call_of(self, answer: RecordedAnswer, press: Press) -> _PressedCall | None:
         """Returns the call that the pressed button names, None if it names none."""
         if press.action not in _ABOUT_ONE_CALL:
             return None
-        return call_named(press.value, answer.version, await self.approvals.shown(answer.job_id))
+        calls = await self.approvals.shown(answer.job_id)
+        call = call_named(press.value, answer.version, calls)
+        if call is None:
+            return None
+        return _PressedCall(call, ask_of(call, calls, answer.version, self.admins, answer.waits_until))
 
     async def _regenerate(self, answer: RecordedAnswer, *, continues: bool) -> ActionResponse | None:
         """Starts a new version of an answer, if its asker still has access."""

@@ -11,10 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.core import texts
+from bot.core.carriers import STREAM_BYTES
 from bot.core.reply.approvals import (
     SHOWN_ARGUMENT_CHARS,
     ArgumentField,
     ask_of,
+    asks_of,
     details_of,
     fields_of,
     mixed_words,
@@ -79,7 +81,7 @@ def test_what_is_shown_is_what_is_sent(arguments: dict[str, str]) -> None:
 )
 def test_words_that_mix_scripts_are_named(text: str, words: tuple[str, ...]) -> None:
     assert mixed_words(text) == words
-    assert bool(ask_of(call(text=text), 0, (), None).warnings) is bool(words)
+    assert bool(ask_of(call(text=text), (), 0, (), None).warnings) is bool(words)
 
 
 JSON = st.recursive(
@@ -140,7 +142,7 @@ def test_field_whose_name_is_no_plain_one_is_a_json_string(name: str) -> None:
 
 
 def test_fields_that_a_reply_has_no_room_for_are_cut_in_their_order() -> None:
-    ask = ask_of(call(first="x" * 400, second="y" * 900, third="z"), 0, (), None)
+    ask = ask_of(call(first="x" * 400, second="y" * 900, third="z"), (), 0, (), None)
     first, second = ask.shown_fields
     assert first == ask.fields[0]
     assert (second.name, second.value[:5], second.value[-1]) == ("second", "yyyyy", "…")
@@ -186,7 +188,7 @@ def test_tool_without_a_title_is_named_by_its_words(name: str, title: str) -> No
 
 def test_servers_words_stand_beside_its_name_and_the_tools_real_name() -> None:
     claimed = replace(call(text="Milk"), claims=Claims("Read the weather", "Only reads. See evil.example"))
-    blocks = reply_blocks.message(PageView("", growing=True, asks=(ask_of(claimed, 0, (), 0.0),)))["blocks"]
+    blocks = reply_blocks.message(PageView("", growing=True, asks=(ask_of(claimed, (), 0, (), 0.0),)))["blocks"]
     parts = next(block["elements"] for block in blocks if block.get("block_id", "").endswith("ask-0"))
     heading, quote, *_, terms = [
         "".join(e.get("text", "@") for e in part["elements"]) for part in parts if part["type"] != "rich_text_list"
@@ -198,10 +200,28 @@ def test_servers_words_stand_beside_its_name_and_the_tools_real_name() -> None:
     assert check_blocks(blocks)
 
 
+@pytest.mark.parametrize(("calls", "room"), [(1, 1_000), (2, 1_000), (3, 666), (8, 250)])
+def test_calls_of_a_step_share_the_room_of_two(calls: int, room: int) -> None:
+    asked = [replace(call(text="x" * (room - 6)), index=index) for index in range(calls)]
+    elsewhere = replace(call(), step_no=1)
+    assert not ask_of(asked[0], [*asked, elsewhere], 0, (), None).is_cut
+    longer = replace(asked[0], arguments={"text": "x" * (room - 5)})
+    assert ask_of(longer, [longer, *asked[1:], elsewhere], 0, (), None).is_cut
+
+
+@pytest.mark.parametrize(("calls", "text"), [(1, STREAM_BYTES), (2, STREAM_BYTES), (8, 5_000)])
+def test_longest_calls_fit_into_a_message_beside_a_text(calls: int, text: int) -> None:
+    claims = Claims("t" * MAX_TITLE_CHARS, "d" * MAX_CLAIM_CHARS)
+    one = replace(call(f"notes__{'a' * 57}", text="p\u0430y " * 900), claims=claims, repeats=True)
+    asked = [replace(one, index=index) for index in range(calls)]
+    view = PageView("word " * (text // 5), growing=True, asks=asks_of(asked, 0, ("UADMIN",), 1e9))
+    assert check_blocks(reply_blocks.message(view)["blocks"])
+
+
 def test_long_arguments_are_cut() -> None:
-    assert not ask_of(call(text="x" * (SHOWN_ARGUMENT_CHARS - 20)), 0, (), None).is_cut
-    assert ask_of(call(text="x" * SHOWN_ARGUMENT_CHARS), 0, (), None).is_cut
-    assert ask_of(call(text="\u200b" * 200), 0, (), None).is_cut, "the escapes count"
+    assert not ask_of(call(text="x" * (SHOWN_ARGUMENT_CHARS - 20)), (), 0, (), None).is_cut
+    assert ask_of(call(text="x" * SHOWN_ARGUMENT_CHARS), (), 0, (), None).is_cut
+    assert ask_of(call(text="\u200b" * 200), (), 0, (), None).is_cut, "the escapes count"
 
 
 @pytest.mark.parametrize("name", ["a`: done\n\n`pay__send", "x\u202eknil", "a__b\r- c", "[x](https://evil.example)"])

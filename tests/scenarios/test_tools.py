@@ -173,6 +173,22 @@ async def test_other_write_after_regenerate_asks_without_that_warning(stage: Sta
     assert texts.REPEATED_CALL not in shown(message)
 
 
+async def test_call_below_a_full_page_can_be_approved(stage: Stage, notes: Notes) -> None:
+    text = " ".join(f"word{number}" for number in range(1_430))
+    assert 11_000 < len(text) < 11_800, "it fills a page"
+    asked_for = [("notes__add", {"text": f"{word} " * 150}) for word in ("Milk", "Bread")]
+    stage.vendor.script(by_results(calls(text, *asked_for), says("?"), says("Noted.")))
+    asked = await stage.mention("note both")
+    message = await asking(stage, asked)
+    assert [page.ts for page in stage.bots("general", asked)][-1] == message.ts
+    for value in values_of(message):
+        await press(stage, message, ReplyAction.APPROVE, value=value)
+    message = await ended(stage, asked)
+    assert "Noted." in shown(message)
+    assert " ".join(shown(page) for page in stage.bots("general", asked)).startswith(text[:9_000])
+    assert len(notes.written) == 2
+
+
 async def test_word_stop_in_the_thread_stops_the_answer(stage: Stage, notes: Notes) -> None:
     asked = await stage.mention("note milk")
     await asking(stage, asked)

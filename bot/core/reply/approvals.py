@@ -27,6 +27,8 @@ modal isn't known.
 """
 SHOWN_ARGUMENT_CHARS = 1_000
 """How much of a call's arguments a reply shows. A modal shows longer ones whole, and only there they are approved."""
+SHOWN_WHOLE = 2
+"""More calls than these share the room of so many: together with a page's text, they have to fit into a message."""
 INLINE_CHARS = 120
 """A longer value is a block of its own."""
 _MIXED_WORDS_NAMED = 3
@@ -84,6 +86,8 @@ class Ask:
     """Whether there are admins who could always allow the tool."""
     decision: Decision | None = None
     """What a person decided, while other calls still wait; None if the call waits itself."""
+    room: int = SHOWN_ARGUMENT_CHARS
+    """How much of the arguments the reply shows."""
 
     @property
     def server(self) -> str:
@@ -98,13 +102,13 @@ class Ask:
     @property
     def is_cut(self) -> bool:
         """Whether a reply has no room for all arguments: then the call is approved in a modal that shows them."""
-        return self.chars > SHOWN_ARGUMENT_CHARS
+        return self.chars > self.room
 
     @property
     def shown_fields(self) -> tuple[ArgumentField, ...]:
         """The arguments as far as a reply has room for them."""
         shown: list[ArgumentField] = []
-        room = SHOWN_ARGUMENT_CHARS
+        room = self.room
         for argument in self.fields:
             if room < argument.chars:
                 name = argument.name[:room]
@@ -141,12 +145,15 @@ def asks_of(
     """
     if not any(call.state is CallState.ASKED for call in calls):
         return ()
-    asked = (call for call in calls if call.state is CallState.ASKED or call.decision)
-    return tuple(ask_of(call, version, admins, until) for call in asked)
+    asked = (call for call in calls if _is_asked_about(call))
+    return tuple(ask_of(call, calls, version, admins, until) for call in asked)
 
 
-def ask_of(call: RecordedCall, version: int, admins: Collection[str], until: float | None) -> Ask:
-    """Returns a call as a person is asked about it, who has time `until` then."""
+def ask_of(
+    call: RecordedCall, calls: Sequence[RecordedCall], version: int, admins: Collection[str], until: float | None
+) -> Ask:
+    """Returns a call as a person is asked about it, who has time `until` then. `calls`: at least those of its step."""
+    beside = sum(_is_asked_about(other) for other in calls if other.step_no == call.step_no)
     return Ask(
         label_of(call.tool),
         readable(call.arguments),
@@ -158,7 +165,13 @@ def ask_of(call: RecordedCall, version: int, admins: Collection[str], until: flo
         call.repeats and not call.read_only,
         bool(admins),
         call.decision,
+        SHOWN_ARGUMENT_CHARS * SHOWN_WHOLE // max(SHOWN_WHOLE, beside),
     )
+
+
+def _is_asked_about(call: RecordedCall) -> bool:
+    """Whether a reply shows a call while it asks: also a decided one, which keeps its place."""
+    return call.state is CallState.ASKED or call.decision is not None
 
 
 def fields_of(arguments: Mapping[str, Any]) -> tuple[ArgumentField, ...]:

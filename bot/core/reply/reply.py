@@ -211,6 +211,10 @@ class Reply:
         self._activity, self._asks = activity, asks
         if (activity or asks) and self._chars == self.earlier.chars:
             self.happened(Turn.GROW)
+        if asks and len(self._page(self._last).markdown) > STREAM_BYTES:
+            # A full page has no room for calls that a person decides about. A page for a stream has.
+            self._short_from = min(self._short_from, self._last)
+            self._keep_to_form()
 
     def finish(self, end: End) -> None:
         """Records how the answer ended; no more text will come."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from bot.core import texts
 from bot.core.reply.actions import ReplyAction
-from bot.core.reply.approvals import SHOWN_ARGUMENT_CHARS, ArgumentField, Ask
+from bot.core.reply.approvals import ArgumentField, Ask
 from bot.core.reply.markdown.escaping import unlinked
 from bot.slack.format import blockkit
 from bot.slack.format.blockkit import Json, line, words
@@ -22,7 +22,7 @@ def in_reply(ask: Ask, block_id: str) -> list[Json]:
     """Returns a call in a reply: what would be done, by whom and until when, and its buttons or decision."""
     parts = [*_heading(ask), *_arguments(ask.shown_fields), *_warnings(ask)]
     if ask.is_cut:
-        parts.append(line(words(texts.arguments_cut(SHOWN_ARGUMENT_CHARS, ask.chars), "italic")))
+        parts.append(line(words(texts.arguments_cut(ask.room, ask.chars), "italic")))
     if ask.decision is not None:
         decided = line(words(texts.DECISIONS[ask.decision], "italic"))
         return [blockkit.rich_text([*parts, decided], block_id)]

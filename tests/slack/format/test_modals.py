@@ -168,7 +168,7 @@ def test_longest_arguments_that_are_asked_about_fit_into_a_modal_and_are_shown_w
     too_long = bisect(counts, False, key=lambda count: not can_be_read(readable(arguments_of(count))))
     longest = arguments_of(too_long - 1)
     call = RecordedCall(0, 0, "", "notes__add", longest, "hash", CallState.ASKED)
-    ask = ask_of(call, 0, (), 0.0)
+    ask = ask_of(call, (), 0, (), 0.0)
     view = modals.arguments_modal(ask, None, as_json=as_json)
     check_view(view, "modal")
     code = "".join(
@@ -183,7 +183,7 @@ def test_longest_arguments_that_are_asked_about_fit_into_a_modal_and_are_shown_w
 def test_modal_shows_many_arguments_in_their_order() -> None:
     arguments = {f"name_{number}": "x" * (number % 200) for number in range(80)}
     call = RecordedCall(0, 0, "", "notes__add", arguments, "hash", CallState.ASKED)
-    view = modals.arguments_modal(ask_of(call, 0, (), None), None, as_json=False)
+    view = modals.arguments_modal(ask_of(call, (), 0, (), None), None, as_json=False)
     check_view(view, "modal")
     shown = re.findall(r"name_\d+:", json.dumps(view))
     assert shown == [f"{name}:" for name in arguments]
