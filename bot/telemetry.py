@@ -11,7 +11,7 @@ shows them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -137,19 +137,15 @@ class Telemetry:
         if reason.is_failure:
             span.set_status(StatusCode.ERROR)
 
-    @contextmanager
-    def attempt(self, job: Job) -> Iterator[None]:
-        """Makes the current span that of an attempt at a job."""
+    def attempt(self, job: Job) -> AbstractContextManager[Span]:
+        """Returns a context whose current span is that of an attempt at a job."""
         ids = {"typist.job": job.id, "typist.attempt": job.attempts, "typist.version": job.version}
-        with self._span("answer", SpanKind.CONSUMER, ids):
-            yield
+        return self._span("answer", SpanKind.CONSUMER, ids)
 
-    @contextmanager
-    def tool_call(self, tool: str) -> Iterator[None]:
-        """Makes the current span that of a call of a tool."""
+    def tool_call(self, tool: str) -> AbstractContextManager[Span]:
+        """Returns a context whose current span is that of a call of a tool."""
         attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool}
-        with self._span(f"execute_tool {tool}", SpanKind.CLIENT, attributes):
-            yield
+        return self._span(f"execute_tool {tool}", SpanKind.CLIENT, attributes)
 
     @contextmanager
     def slack_call(self, method: str) -> Iterator[None]:
@@ -176,15 +172,14 @@ class Telemetry:
         labels = _of_model(model)
         name = f"chat {labels['gen_ai.request.model']}"
         # Not the current span: a generator that is closed late would leave another task's context.
-        span = INVALID_SPAN if self._tracer is None else self._begin(self._tracer, name, SpanKind.CLIENT, labels)
-        return ModelRequest(self, labels, span, now)
+        return ModelRequest(self, labels, self._begin(name, SpanKind.CLIENT, labels), now)
+
+    def _span(self, name: str, kind: SpanKind, attributes: Mapping[str, str | int]) -> AbstractContextManager[Span]:
+        return self._as_current(name, kind, attributes) if self._tracer else nullcontext(INVALID_SPAN)
 
     @contextmanager
-    def _span(self, name: str, kind: SpanKind, attributes: Mapping[str, str | int]) -> Iterator[Span]:
-        if self._tracer is None:
-            yield INVALID_SPAN
-            return
-        span = self._begin(self._tracer, name, kind, attributes)
+    def _as_current(self, name: str, kind: SpanKind, attributes: Mapping[str, str | int]) -> Iterator[Span]:
+        span = self._begin(name, kind, attributes)
         token = _current.set(span)
         try:
             yield span
@@ -192,9 +187,12 @@ class Telemetry:
             _current.reset(token)
             span.end()
 
-    def _begin(self, tracer: Tracer, name: str, kind: SpanKind, attributes: Mapping[str, str | int]) -> Span:
+    def _begin(self, name: str, kind: SpanKind, attributes: Mapping[str, str | int]) -> Span:
+        if self._tracer is None:
+            return INVALID_SPAN
+        # Nothing of OpenTelemetry's own context: its current span may be a library's.
         within = set_span_in_context(_current.get(), Context())
-        return tracer.start_span(name, within, kind, attributes)
+        return self._tracer.start_span(name, within, kind, attributes)
 
 
 OFF = Telemetry()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 ARRIVALS_S = 0.1
 """Words that come within this time count as one arrival."""
-MAX_ARRIVALS = 32
+MAX_ARRIVALS = 16
 """If there are more, every other one joins the one before it."""
 
 
