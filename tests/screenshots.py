@@ -242,7 +242,7 @@ async def take_settings(browser: Browser, sandbox: Sandbox) -> None:
 
 
 async def take_home(browser: Browser, sandbox: Sandbox) -> None:
-    page = await opened(browser, sandbox, {"width": 1180, "height": 1060}, "light")
+    page = await opened(browser, sandbox, {"width": 1180, "height": 1320}, "light")
     await page.get_by_role("button", name=DIRECT).click()
     await page.get_by_role("tab", name="Home").click()
     await expect(page.get_by_role("heading", name="This workspace")).to_be_visible()
