@@ -48,6 +48,15 @@ def message(page: Page, text: str) -> Locator:
     return page.locator("#main .message").filter(has_text=text)
 
 
+async def tab_to(button: Locator) -> None:
+    """Presses Tab until a button has the focus. How many fields come before it depends on the person."""
+    for _ in range(20):
+        if await button.evaluate("node => node === document.activeElement"):
+            return
+        await button.page.keyboard.press("Tab")
+    raise AssertionError("not reached by Tab")
+
+
 async def test_settings_are_changed_by_keyboard_alone(stack: AsyncExitStack, visit: Visit) -> None:
     page = await open_page(visit, await start(stack, manifest()))
     keyboard = page.keyboard
@@ -59,16 +68,13 @@ async def test_settings_are_changed_by_keyboard_alone(stack: AsyncExitStack, vis
     await keyboard.insert_text("x" * 2_001)
     await keyboard.press("Tab")
     await keyboard.press("ArrowDown")
-    for name in ("Cancel", "Save"):
-        await keyboard.press("Tab")
-        await expect(modal.get_by_role("button", name=name)).to_be_focused()
+    await tab_to(modal.get_by_role("button", name="Save"))
     await keyboard.press("Enter")
     await expect(modal.get_by_role("alert").filter(has_text="Please use at most 2,000 characters.")).to_be_visible()
     await expect(prompt).to_be_focused()
     await keyboard.press("ControlOrMeta+a")
     await keyboard.type("Answer in rhymes.")
-    for _ in range(3):
-        await keyboard.press("Tab")
+    await tab_to(modal.get_by_role("button", name="Save"))
     await keyboard.press("Enter")
     await expect(modal).to_be_hidden()
     confirmation = message(page, texts.SETTINGS_SAVED)
@@ -175,6 +181,26 @@ async def test_home_and_quotas_fit_any_window(stack: AsyncExitStack, visit: Visi
     modal = page.get_by_role("dialog", name=texts.QUOTAS_TITLE)
     await expect(modal.get_by_role("button", name="Save")).to_be_in_viewport()
     assert await modal.evaluate("node => node.scrollWidth <= node.clientWidth")
+
+
+@pytest.mark.parametrize("width", [360, 1024])
+async def test_error_below_a_channels_quota_is_in_view(stack: AsyncExitStack, visit: Visit, width: int) -> None:
+    sandbox = await start(stack, manifest())
+    page = await visit(sandbox.url, viewport={"width": width, "height": 640})
+    await page.locator("#main-box").fill("/typist model")
+    await page.keyboard.press("Enter")
+    modal = page.get_by_role("dialog", name="Settings")
+    await modal.get_by_label("Dollars per month").fill("0")
+    await modal.get_by_role("button", name="Save").click()
+    sentence = texts.quota_not_a_number(in_dollars=True)
+    await expect(modal.get_by_role("alert").filter(has_text=sentence)).to_be_in_viewport(ratio=0.9)
+    await modal.get_by_label("Dollars per month").fill("")
+    await modal.get_by_label("Tokens per day").fill("900")
+    await modal.get_by_role("button", name="Save").click()
+    await expect(modal).to_be_hidden()
+    await page.locator("#main-box").fill("/typist model")
+    await page.keyboard.press("Enter")
+    await expect(modal.get_by_label("Tokens per day")).to_have_value("900")
 
 
 async def test_assistant_pane_suggests_prompts_and_shows_its_status(stack: AsyncExitStack, visit: Visit) -> None:

@@ -110,6 +110,8 @@ export class Modal {
       if (text) first ||= control.tagName === "FORM" ? control.querySelector("input") : control;
     }
     first?.focus();
+    // What is wrong stands below the field.
+    first?.closest(".input").scrollIntoView({ block: "nearest" });
   }
 }
 
