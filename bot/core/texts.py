@@ -379,6 +379,10 @@ SOMEBODY_JOINED = {
     "everyone": "Someone else has joined this thread. I answer everyone here, also without a mention.",
 }
 """By Engagement."""
+SOMEBODY_JOINED_IN_DOUBT = (
+    "Someone else has joined this thread. Without a mention, I answer the person I answered last, "
+    "and others if a model takes their message for a question to me."
+)
 STAY_QUIET = "Stay quiet here"
 QUIET_NOW = "OK. In this thread I answer only mentions now. When you mention me, I go back to answering follow-ups."
 NOT_YOUR_THREAD = "Only the person who started this thread and Typist admins can quiet me here."

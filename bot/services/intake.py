@@ -70,7 +70,7 @@ class Intake:
             return
         rules = await self._rules_for(message, participants)
         if participants.joined and not participants.quiet:
-            self._quiet_threads.joined(message, participants.starter, rules.engagement)
+            self._quiet_threads.joined(message, participants.starter, rules)
         question = triage(message, self._me, participants, rules)
         if isinstance(question, Ignore):
             log.debug("message %s ignored: %s", message.ts, question.reason)
@@ -121,8 +121,12 @@ class Intake:
         if not matters or not self._is_persons_in_channel(message):
             return self._rules
         channel = await self._channel_settings.read(message.team_id, message.channel_id)
-        engagement = channel.engagement or self._rules.engagement
-        return replace(self._rules, engagement=engagement, new_posts=channel.new_posts, gate=channel.gate)
+        return replace(
+            self._rules,
+            engagement=channel.engagement or self._rules.engagement,
+            new_posts=channel.new_posts,
+            gate=channel.gate and self._gate is not None,
+        )
 
     def _is_persons_in_channel(self, message: Message) -> bool:
         """Whether a person wrote a message in a channel, so that it may be a question without a mention."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bot.core import texts
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.inbound.engagement import Engagement, Participants
+from bot.core.inbound.engagement import Engagement, Participants, TriageRules
 from bot.core.inbound.triage import Identity, asks_for_quiet
 from bot.core.reply.actions import ActionResponse
 from bot.errors import RateLimited, Refused, StoreError
@@ -64,10 +64,11 @@ class QuietThreads:
         if participants.quiet and self._may_switch(message.user_id, participants.starter):
             await self.participants.switch(_question(message).thread, quiet=False, ts=message.ts)
 
-    def joined(self, message: Message, starter: str, engagement: Engagement) -> None:
+    def joined(self, message: Message, starter: str, rules: TriageRules) -> None:
         """Tells a thread's starter how the bot goes on, because a message is the first by somebody else."""
-        if starter and engagement is not Engagement.MENTIONS:
-            sentence = texts.SOMEBODY_JOINED[engagement]
+        if starter and rules.engagement is not Engagement.MENTIONS:
+            has_doubts = rules.gate and rules.engagement is Engagement.FOLLOW_UPS
+            sentence = texts.SOMEBODY_JOINED_IN_DOUBT if has_doubts else texts.SOMEBODY_JOINED[rules.engagement]
             name = f"joined {message.channel_id}/{message.thread_ts}"
             to = Question(_question(message).thread, message.ts, starter, "")
             self.private_notices.send(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.limits.caps import CapWindow, Period, Scope, ScopeIds, parse_caps
 from bot.providers.model_setup import VendorSettings
@@ -18,6 +19,7 @@ from bot.store import Stores
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
 from tests.scenarios.conftest import Stage, running
+from tests.scenarios.surfaces import ephemerals
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
 
@@ -124,6 +126,7 @@ async def test_message_is_answered_if_the_model_is_sure_and_nothing_shows_before
     async with start(probable(0.8)) as started:
         assert await started.stage.answers("general", started.asked, count=2) == ["Yes.", "Yes."]
         request = await decision_request(started)
+        assert ephemerals(started.stage) == [("U0ADA", texts.SOMEBODY_JOINED_IN_DOUBT)]
     assert started.shown_at_decisions == [1]
     assert request.body["model"] == "gpt-6-luna"
     lines = request.body["input"].splitlines()
