@@ -496,8 +496,8 @@ audit_entries = sa.Table(
     sqlite_autoincrement=True,
 )
 
-sa.Index("ix_audit_entries_unsealed", audit_entries.c.id, **_where("no IS NULL"))
 # For erasure.
 sa.Index("ix_audit_entries_thread", audit_entries.c.channel_id, audit_entries.c.thread_ts)
-sa.Index("ix_audit_entries_user_id", audit_entries.c.user_id, **_where("user_id <> ''"))
-sa.Index("ix_audit_entries_by_id", audit_entries.c.by_id, **_where("by_id <> ''"))
+sa.Index("ix_audit_entries_user_id", audit_entries.c.user_id)
+AUDIT_HAS_BY = "by_id <> ''"
+sa.Index("ix_audit_entries_by_id", audit_entries.c.by_id, **_where(AUDIT_HAS_BY))

@@ -181,8 +181,10 @@ async def test_changed_settings_are_recorded_without_the_system_prompt(store: St
     await store.channel_settings.write("T1", "D1", ChannelSettings(), "U1")
     await store.approvals.allow_always(THREAD, CALL, "U2")
     await store.tool_pins.agree("notes__add", Pin("hash", SECRET))
-    exported = await said(store)
-    assert SECRET not in json.dumps(exported)
+    assert SECRET not in json.dumps(await lines(store))
+    of_channel = ("model", "system_prompt", "new_posts", "mcp_servers")
+    names = ("kind", "team", "setting", *of_channel, "tool", "definition", "channel", "user", "by")
+    exported = await said(store, *names)
     prompt = {"system_prompt": prompt_version(SECRET), "new_posts": True, "mcp_servers": ["notes"]}
     setting = {"kind": "setting", "team": "T1"}
     assert exported == [
@@ -367,6 +369,32 @@ async def test_entry_that_is_erased_before_it_is_sealed_says_so(store: Stores) -
 
 
 # Retention.
+
+
+async def test_entries_are_found_by_indexes(sqlite_url: str) -> None:
+    store = await Stores.open(sqlite_url, "w1", SystemClock())
+    await answered(store, 1)
+    ran: list[tuple[str, tuple[Any, ...]]] = []
+
+    @sa.event.listens_for(store.database.engine.sync_engine, "before_cursor_execute")
+    def note(_connection: object, _cursor: object, statement: str, given: Any, _context: object, many: bool) -> None:
+        if "audit_entries" in statement and not statement.startswith("INSERT"):
+            ran.append((statement, tuple(given[0] if many else given)))
+
+    await store.audit.seal()
+    await store.audit.first_since(1.0)
+    await store.audit.page(1, 10)
+    await store.audit.expire(SystemClock().now() + 1)
+    await store.recorded_answers.delete(1, "U1")
+    await store.erasure.erase(user_id="U1")
+    await store.erasure.erase(thread=THREAD)
+    sa.event.remove(store.database.engine.sync_engine, "before_cursor_execute", note)
+    async with store.database.engine.connect() as connection:
+        for statement, given in ran:
+            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given)
+            assert not [row for row in plan if row[-1] == "SCAN audit_entries"], statement
+    assert {statement.split(maxsplit=1)[0] for statement, _ in ran} == {"SELECT", "UPDATE", "DELETE"}
+    await store.close()
 
 
 async def test_oldest_entries_go_and_the_rest_is_a_chain(database_url: str) -> None:

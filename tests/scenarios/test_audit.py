@@ -10,7 +10,6 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core.audit import verify, written
-from bot.core.inbound.channel_settings import ChannelSettings, prompt_version
 from bot.core.job import End, Piece
 from bot.core.stream import Usage
 from bot.core.tool_calls import CallState, Decision
@@ -19,7 +18,7 @@ from bot.prices import ModelPrices
 from bot.store import Stores
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S, ManualClock
-from tests.contracts.stores import CALL, DIRECT, STEPPED, asked, asking_step, enqueued, one
+from tests.contracts.stores import CALL, DIRECT, STEPPED, THREAD, asked, asking_step, enqueued, one
 from tests.forked import forked_command
 from tests.scenarios.conftest import Stage, running, says, settings_of
 from tests.streams.server import VendorServer
@@ -47,7 +46,7 @@ async def used(request: pytest.FixtureRequest) -> str:
     assert await store.recorded_calls.end(job, replace(CALL, state=CallState.DONE, result=RESULT))
     assert await store.worker_queue.finish(job, END, ANSWER)
     clock.now_s += 86_400
-    await store.channel_settings.write("T1", "C1", ChannelSettings(system_prompt="Rhyme."), "U3")
+    await store.approvals.allow_always(THREAD, CALL, "U3")
     await enqueued(store, asked(2, DIRECT))
     await store.close()
     return url
@@ -83,13 +82,13 @@ async def test_export_names_asker_approver_channel_model_cost_and_end_and_no_tex
     newest = (await export(tmp_path, used))[-1]["hash"]
     assert (code, f"Newest hash: {newest}" in err) == (0, True)
     exported = (tmp_path / "audit.jsonl").read_text()
-    assert not [text for text in (QUESTION, ANSWER, RESULT, "Milk", "Rhyme", "note it") if text in out + exported]
+    assert not [text for text in (QUESTION, ANSWER, RESULT, "Milk", "note it") if text in out + exported]
 
 
 _CALL = "index=0 step=0 tool=notes__add version=0"
 _STEP = "end=stepped input_tokens=10 model=scripted/echo output_tokens=5"
 _ANSWER = "cost_usd=0.00027 end=whole input_tokens=1000 model=openai/gpt-4o-mini output_tokens=200"
-_SETTING = f"mcp_servers=[] new_posts=false setting=channel system_prompt={prompt_version('Rhyme.')}"
+_SETTING = "definition=hash setting=always_allowed tool=notes__add"
 
 
 async def test_texts_are_added_where_they_are_asked_for_and_still_stored(tmp_path: Path, used: str) -> None:

@@ -436,7 +436,6 @@ def _create_audit_entries() -> None:
         sa.UniqueConstraint("no", name="uq_audit_entries_no"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_audit_entries_unsealed", "audit_entries", ["id"], **_where("no IS NULL"))
     op.create_index("ix_audit_entries_thread", "audit_entries", ["channel_id", "thread_ts"])
-    op.create_index("ix_audit_entries_user_id", "audit_entries", ["user_id"], **_where("user_id <> ''"))
+    op.create_index("ix_audit_entries_user_id", "audit_entries", ["user_id"])
     op.create_index("ix_audit_entries_by_id", "audit_entries", ["by_id"], **_where("by_id <> ''"))
