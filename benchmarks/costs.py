@@ -33,12 +33,14 @@ from bot.core import texts
 from bot.core.answer import Answer
 from bot.core.carriers import CarrierSetting
 from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.freshness import Freshness
 from bot.core.job import End
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.reply import Reply
 from bot.errors import EndReason
 from bot.slack.format import reply_blocks
 from bot.slack.replies.scheduled_reply import ScheduledReply
+from bot.telemetry import OFF
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import GENEROUS
 from tests.simulated_time import run_simulated
@@ -55,7 +57,7 @@ FEW_AND_MANY = {"edit": (5, 45), "stream": (4, 19)}
 WHOLE_WORDS, WORDS_PER_S = 600, 40
 CARRIER_ROUNDS = 5
 TELEMETRY_ROUNDS = 3
-SCRAPES = 200
+SCRAPES, RECORDS = 200, 100_000
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 LIVE_WORDS, LIVE_WORDS_PER_S, SENT_WORDS = 900, 20, 300
 """Long answers, so that all are still live when the last one has `SENT_WORDS` words."""
@@ -167,6 +169,23 @@ async def telemetry_costs() -> list[Figure]:
             for what, measured_s in costs_s.items()
         ),
     ]
+
+
+def telemetry_off() -> Figure:
+    """Measures what is left of telemetry while it is off."""
+
+    def call_slack() -> None:
+        for _ in range(RECORDS):
+            with OFF.slack_call("chat.update"):
+                pass
+
+    def write_words() -> None:
+        freshness = Freshness()
+        for number in range(RECORDS):
+            freshness.wrote(5, number / WORDS_PER_S)
+
+    call_us, word_us = (_cpu_s(work) / RECORDS * 1e6 for work in (call_slack, write_words))
+    return Figure("a call of Slack's and a word, telemetry: off", f"{call_us:.1f} and {word_us:.1f} µs")
 
 
 async def _idle_with(what: str, settings: Mapping[str, str]) -> Figure:
@@ -486,6 +505,7 @@ async def report() -> bool:
     for carrier in FEW_AND_MANY:
         show(await memory_per_reply(carrier))
     show(*await carriers_cpu())
+    show(telemetry_off())
     show(*await telemetry_costs())
     show(*await live_replies_cpu())
     show(*await answer_cpu())
