@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from sandbox.server import Sandbox, find_port
 from tests.processes import output, wait_for_line
@@ -128,7 +129,8 @@ async def test_sbom_lists_exactly_what_is_installed(container: Container) -> Non
     assert err == ""
     components = json.loads((container.root / "app/sbom.cdx.json").read_text())["components"]
     listed = {f"{component['name']}=={component['version']}" for component in components}
-    assert {name.lower().replace("_", "-") for name in out.split()} == listed
+    installed = (entry.partition("==") for entry in out.split())
+    assert {f"{canonicalize_name(name)}=={version}" for name, _, version in installed} == listed
 
 
 async def test_image_has_the_code_and_nothing_else_of_the_repository(container: Container) -> None:
