@@ -29,7 +29,13 @@ from bot.core.limits.access import AccessRules
 from bot.core.tools import SLACK
 from bot.prices import ModelPrices
 from bot.providers.models import Models
-from bot.providers.registry import decider_settings, max_output_tokens, models_that_search, open_models
+from bot.providers.registry import (
+    all_take_pdfs,
+    decider_settings,
+    max_output_tokens,
+    models_that_search,
+    open_models,
+)
 from bot.services import metrics
 from bot.services.access_control import AccessControl
 from bot.services.answering import Answering
@@ -256,7 +262,12 @@ def _prompt_builder(parts: _Parts) -> PromptBuilder:
         files=workspace.files,
         clock=parts.clock,
         me=parts.me,
-        settings=PromptSettings(system_prompt_in_use(settings), settings.history_tokens, web_search_of(settings)),
+        settings=PromptSettings(
+            system_prompt_in_use(settings),
+            settings.history_tokens,
+            web_search_of(settings),
+            pdf_texts=not all_take_pdfs(model_setup(settings)),
+        ),
         estimate=parts.estimate,
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from bot.core.documents import Document
 from bot.core.job import Checkpoint
 from bot.core.stream import Citation, Opaque, ToolCall
 from bot.core.tool_calls import Step
@@ -268,6 +269,8 @@ class Media:
     """image/png, image/jpeg, image/webp or application/pdf."""
     base64: str = field(repr=False)
     """The bytes in base64, the form that all vendors accept."""
+    alternative: Document | None = None
+    """A PDF's text, for models that don't take PDFs."""
 
 
 @dataclass(frozen=True, slots=True)

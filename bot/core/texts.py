@@ -335,6 +335,8 @@ def _wait(retry_after_s: float | None) -> str:
 
 FILE_TYPE = "a file type I can't read"
 FILE_DAMAGED = "damaged"
+FILE_PROTECTED = "protected by a password"
+FILE_TOO_LARGE = "too large to unpack and read"
 FILE_TOO_MANY_PIXELS = "too many pixels; a smaller copy works"
 FILE_TOO_BIG = "larger than 20 MB"
 FILES_TOO_BIG = "the files together are larger than 50 MB"
@@ -358,6 +360,32 @@ def file_not_read(name: str, reason: str) -> str:
 def middle_not_read(name: str) -> str:
     """A file of which only the beginning and the end were read."""
     return f"the middle of {name} (too long)"
+
+
+def end_not_read(name: str) -> str:
+    """A document of which only the beginning was read."""
+    return f"the end of {name} (too long)"
+
+
+def only_text_read(name: str) -> str:
+    """A PDF whose text the model got in place of the PDF."""
+    return f"all but the text of {name} (this model can't read PDFs)"
+
+
+END = "the end"
+
+
+def left_out(part: str, count: int, names: Sequence[str]) -> str:
+    """For example "2 hidden sheets (Prices, Old)"; `part` is a core.documents.Part's value, `names` the first ones."""
+    noun, _, rest = part.partition(" without ")
+    plural = f"{noun}{'' if count == 1 else 's'}{f' without {rest}' if rest else ''}"
+    named = ", ".join([*names, *(["…"] if len(names) < count else [])])
+    return f"{count} {plural}{f' ({named})' if names else ''}"
+
+
+def parts_not_read(parts: Sequence[str], name: str) -> str:
+    """A file of which parts were not read, such as "1 hidden sheet (Prices), 2 comments of plan.xlsx"."""
+    return f"{', '.join(parts)} of {name}"
 
 
 def files_not_read(files: Sequence[str], unnamed: int) -> str:
@@ -516,7 +544,7 @@ def default_quota(limit: str) -> str:
 
 WHAT_I_DO = (
     "Mention me in a channel or send me a direct message. I answer in the thread and read the messages in it, "
-    "including images, PDFs and text files. To ask about any message, choose *Ask … about this* from its menu."
+    "including images, PDFs, office and text files. To ask about any message, choose *Ask … about this* from its menu."
 )
 NOT_YOUR_CHANNEL = (
     "Only the person who created this channel and Typist admins can change its settings. "

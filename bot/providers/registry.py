@@ -77,6 +77,8 @@ class VendorEntry:
     """The values of `api_variable`; the first one is the default."""
     thinks: Callable[[VendorSettings], bool] = lambda settings: False
     """Whether requests leave room to think beyond the answer's text, which is billed as output too."""
+    takes_pdfs: Callable[[VendorSettings], bool] = lambda settings: True
+    """Whether its models may be sent PDFs. Others get the text."""
     searches: Callable[[VendorSettings], bool] = lambda settings: False
     """Whether the vendor searches the web for its models."""
     moderates: Callable[[VendorSettings], bool] = lambda settings: False
@@ -159,6 +161,7 @@ VENDORS: Mapping[str, VendorEntry] = {
         api_variable="BOT_OPENAI_API",
         apis=("auto", "responses", "chat"),
         thinks=lambda settings: settings.api == "responses" or speaks_responses(settings.base_url),
+        takes_pdfs=lambda settings: settings.api == "responses" or speaks_responses(settings.base_url),
         searches=lambda settings: speaks_responses_api(settings.api, settings.base_url),
         # Azure moderates by the deployment's own settings.
         moderates=lambda settings: (
@@ -252,6 +255,12 @@ def max_output_tokens(setup: ModelSetup) -> int:
     vendors = {model.partition("/")[0] for model in setup.models}
     thinks = any(VENDORS[vendor].thinks(resolved(vendor, setup)) for vendor in vendors)
     return setup.options.max_output_tokens + (THINKING_TOKENS if thinks else 0)
+
+
+def all_take_pdfs(setup: ModelSetup) -> bool:
+    """Returns whether each model in use may be sent PDFs."""
+    vendors = {model.partition("/")[0] for model in setup.models}
+    return all(VENDORS[vendor].takes_pdfs(resolved(vendor, setup)) for vendor in vendors)
 
 
 def models_that_search(setup: ModelSetup) -> frozenset[str]:

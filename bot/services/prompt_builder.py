@@ -58,6 +58,8 @@ class PromptSettings:
     history_tokens: int
     web_search: WebSearch | None = None
     """None: no channel may search the web."""
+    pdf_texts: bool = False
+    """Whether a model in use doesn't take PDFs, and gets their text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,9 @@ class PromptBuilder:
         opened = await self._opened(conversation, memory, room_tokens)
         with_files = shared_files.attach_files(conversation, opened)
         continued = prompts.with_continuation(with_files, job.so_far, job.so_far_origins)
+        # It takes the place of the PDF only when the model is asked.
+        instead = (media.alternative.text for message in continued for media in message.media if media.alternative)
+        room_tokens -= sum(map(self.estimate.tokens, instead))
         truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens)
         new_files = [opened[file_id] for file_id in dict.fromkeys(shared_files.file_ids_since_answer(conversation))]
         # In a channel, its creator may have written the instructions, who need not be an admin of Typist.
@@ -170,7 +175,8 @@ class PromptBuilder:
     ) -> Mapping[str, OpenedFile]:
         """Returns the conversation's files by id, their texts truncated to half of the room."""
         wanted, unread = choose_files(shared_files.files_newest_first(messages))
-        read = await memory.enter_async_context(self.files.reading(wanted)) if wanted else {}
+        reading = self.files.reading(wanted, pdf_texts=self.settings.pdf_texts)
+        read = await memory.enter_async_context(reading) if wanted else {}
         return shared_files.truncate_files({**read, **unread}, self.estimate.tokens, room_tokens // 2)
 
     async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:

@@ -14,20 +14,23 @@ import aiohttp
 from yarl import URL
 
 from bot.core.conversation import File, Media
+from bot.core.documents import Document, Kind, Refusal, decode_text
 from bot.core.inbound.files import (
     IMAGES,
     MAX_BYTES,
     MAX_FILE_BYTES,
     PDF,
+    REFUSED,
     Content,
     OpenedFile,
     Unread,
-    decode_text,
     detect_media_type,
     display_name,
+    document_kind,
     is_sign_in_page,
     reason_not_to_read,
 )
+from bot.documents.process import read_document
 from bot.errors import RateLimited, Refused
 from bot.slack import images
 from bot.slack.client import SlackClient
@@ -54,8 +57,12 @@ class Files:
         self._unpacking = asyncio.Lock()
 
     @asynccontextmanager
-    async def reading(self, files: Sequence[File]) -> AsyncIterator[Mapping[str, OpenedFile]]:
+    async def reading(
+        self, files: Sequence[File], *, pdf_texts: bool = False
+    ) -> AsyncIterator[Mapping[str, OpenedFile]]:
         """Returns the content of each file, by id, or why it can't be read; never raises because of a file.
+
+        `pdf_texts`: whether a model that doesn't take PDFs may answer.
 
         Memory is reserved for the largest possible files first, then for their actual sizes, until the context ends.
         """
@@ -67,7 +74,7 @@ class Files:
                 async with asyncio.timeout(READING_S):
                     await self._room.take(max_bytes)
                     held_bytes = max_bytes
-                    await self._open_all(files, opened)
+                    await self._open_all(files, opened, pdf_texts)
             except TimeoutError:
                 log.warning("files not read in time: count=%d limit_s=%.0f", len(files), READING_S)
             needed_bytes = min(held_bytes, sum(_size_bytes(file.content) for file in opened.values()))
@@ -77,13 +84,13 @@ class Files:
         finally:
             self._room.give_back(held_bytes)
 
-    async def _open_all(self, files: Sequence[File], opened: dict[str, OpenedFile]) -> None:
+    async def _open_all(self, files: Sequence[File], opened: dict[str, OpenedFile], pdf_texts: bool) -> None:
         left = MAX_BYTES
         for file in files:
             described, content = await self._content(file, left)
             if isinstance(content, bytes):
                 left -= len(content)
-                opened[file.id] = OpenedFile(described, await self._understood(described, content))
+                opened[file.id] = OpenedFile(described, await self._understood(described, content, pdf_texts))
             else:
                 opened[file.id] = OpenedFile(described, content)
 
@@ -120,8 +127,9 @@ class Files:
                 return await _body(file, response, left)
         return Unread.FAILED
 
-    async def _understood(self, file: File, content: bytes) -> Content:
+    async def _understood(self, file: File, content: bytes, pdf_texts: bool) -> Content:
         kind = detect_media_type(content)
+        alternative: Document | Refusal | None = None
         if kind in (*IMAGES, "image/gif"):
             try:
                 # One at a time: unpacked, an image may take a hundred times its bytes.
@@ -131,10 +139,24 @@ class Files:
                 return Unread.TOO_MANY_PIXELS
             except ValueError:
                 return Unread.DAMAGED
-        elif kind != PDF:
+        elif kind == PDF:
+            alternative = await self._read_document(Kind.PDF, content) if pdf_texts else None
+            if alternative is Refusal.PROTECTED:
+                return Unread.PROTECTED
+        elif document := document_kind(file, content):
+            read = await self._read_document(document, content)
+            return REFUSED[read] if isinstance(read, Refusal) else read
+        else:
             text = decode_text(content)
             return Unread.KIND if text is None else text
-        return Media(display_name(file), kind, base64.b64encode(content).decode())
+        # Of a PDF whose text can't be read, models may still see the pages.
+        text_instead = alternative if isinstance(alternative, Document) else None
+        return Media(display_name(file), kind, base64.b64encode(content).decode(), text_instead)
+
+    async def _read_document(self, kind: Kind, content: bytes) -> Document | Refusal:
+        # One at a time, like images: each may take much memory.
+        async with self._unpacking:
+            return await read_document(kind, content)
 
 
 _REASONS = {
@@ -178,8 +200,9 @@ async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> byte
 
 def _size_bytes(content: Content) -> int:
     if isinstance(content, Media):
-        return len(content.base64)
-    return len(content) if isinstance(content, str) else 0
+        return len(content.base64) + (len(content.alternative.text) if content.alternative else 0)
+    text = content.text if isinstance(content, Document) else content
+    return len(text) if isinstance(text, str) else 0
 
 
 class MemoryRoom:

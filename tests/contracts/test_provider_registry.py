@@ -12,7 +12,14 @@ from bot.errors import SettingsError
 from bot.providers.lookup import Lookup, LookupOutcome
 from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.models import Vendor
-from bot.providers.registry import VENDORS, VendorEntry, max_output_tokens, models_that_search, open_models
+from bot.providers.registry import (
+    VENDORS,
+    VendorEntry,
+    all_take_pdfs,
+    max_output_tokens,
+    models_that_search,
+    open_models,
+)
 from bot.settings import Settings, model_setup
 from tests.contracts.notifications import collect
 from tests.contracts.vendors import CHAT
@@ -102,3 +109,17 @@ def test_web_search_depends_on_the_vendor_and_its_api(base_url: str, api: str, c
         vendors={"openai": VendorSettings(base_url=base_url, api=api)},
     )
     assert models_that_search(model_setup(ours)) == {"anthropic/m", *(["openai/m"] if can_search else [])}
+
+
+@pytest.mark.parametrize(
+    ("models", "vendor", "take_pdfs"),
+    [
+        (("openai/m", "anthropic/m"), VendorSettings(), True),
+        (("anthropic/m", "openai/m"), VendorSettings(base_url="http://127.0.0.1:11434/v1"), False),
+        (("openai/m",), VendorSettings(base_url="http://127.0.0.1:11434/v1", api="responses"), True),
+    ],
+)
+def test_models_take_pdfs_unless_one_is_on_a_compatible_server(
+    models: tuple[str, ...], vendor: VendorSettings, take_pdfs: bool
+) -> None:
+    assert all_take_pdfs(model_setup(Settings(models=models, vendors={"openai": vendor}))) is take_pdfs

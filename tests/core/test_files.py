@@ -10,9 +10,11 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from bot.core import texts
-from bot.core.conversation import File, Media, Prompt, Turn
+from bot.core.conversation import File, Media, Prompt, ThreadKey, Turn
+from bot.core.documents import Document, Kind, LeftOut, Part, decode_text
 from bot.core.inbound import files, shared_files
 from bot.core.inbound.files import MAX_FILES, OpenedFile, Unread
+from bot.core.inbound.marks import Marks
 from bot.core.inbound.prompt import PromptMessage
 from bot.core.inbound.tokens import TokenEstimate
 from bot.slack import images
@@ -62,7 +64,13 @@ class TestChoosing:
             ("application/zip", Unread.KIND),
             ("application/x-7z-compressed", Unread.KIND),
             ("application/msword", Unread.KIND),
-            ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", Unread.KIND),
+            ("application/vnd.ms-powerpoint", Unread.KIND),
+            ("application/vnd.ms-powerpoint.presentation.macroEnabled.12", None),
+            ("application/vnd.ms-excel", None),
+            ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", None),
+            ("application/vnd.oasis.opendocument.text", None),
+            ("application/rtf", None),
+            ("message/rfc822", None),
             ("application/vnd.slack-docs", Unread.KIND),
         ],
     )
@@ -87,15 +95,36 @@ class TestContentDetection:
     def test_media_type_is_detected_by_the_first_bytes(self, content: bytes, kind: str) -> None:
         assert files.detect_media_type(content) == kind
 
+    @pytest.mark.parametrize(
+        ("name", "mimetype", "content", "kind"),
+        [
+            ("plan", "", b"PK\x03\x04...", Kind.ARCHIVE),
+            ("plan.xls", "application/vnd.ms-excel", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Kind.OLE),
+            ("plan.txt", "text/plain", b"{\\rtf1\\ansi}", Kind.RTF),
+            ("plan.csv", "text/plain", b"a;b", Kind.CSV),
+            ("plan", "text/csv", b"a;b", Kind.CSV),
+            ("plan.eml", "application/octet-stream", b"Subject: x", Kind.MAIL),
+            ("plan.html", "text/html", b"<!doctype HTML><p>x", Kind.HTML),
+            ("plan.html", "text/html", b"<!-- saved -->\n<html lang='en'>", Kind.HTML),
+            ("plan.html", "text/html", b"<li>{{ item }}</li>", None),
+            ("plan.md", "text/markdown", b"<html>", None),
+            ("plan.txt", "text/plain", b"plain", None),
+        ],
+    )
+    def test_document_is_detected_by_its_bytes_and_text_formats_by_their_names(
+        self, name: str, mimetype: str, content: bytes, kind: Kind | None
+    ) -> None:
+        assert files.document_kind(File("F1", name, mimetype), content) is kind
+
     @given(st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufeff")))
     def test_text_is_decoded_from_unicode_encodings(self, text: str) -> None:
-        assert files.decode_text(text.encode()) == text
-        assert files.decode_text(text.encode("utf-8-sig")) == text
-        assert files.decode_text(text.encode("utf-16")) == text
+        assert decode_text(text.encode()) == text
+        assert decode_text(text.encode("utf-8-sig")) == text
+        assert decode_text(text.encode("utf-16")) == text
 
     @given(st.binary())
     def test_decoded_text_has_no_nul(self, content: bytes) -> None:
-        text = files.decode_text(content)
+        text = decode_text(content)
         assert text is None or "\0" not in text
 
     @pytest.mark.parametrize(
@@ -176,7 +205,7 @@ class TestLabelsAndNotices:
         ],
     )
     def test_text_stands_in_a_fence_below_the_files_name(self, name: str, content: bytes, shown: str) -> None:
-        text = files.decode_text(content)
+        text = decode_text(content)
         assert text is not None
         assert files.file_label(OpenedFile(File("F1", name), text)) == f"(Attached: {name})\n{shown}"
 
@@ -229,6 +258,62 @@ class TestShared:
             assert file.truncated == (file.content != opened[file_id].content)
         whole = sum(self.TOKENS(text) for text in texts)
         assert whole > limit or short == opened
+
+
+class TestDocuments:
+    BUDGET = Document(
+        "| a |", (LeftOut(Part.HIDDEN_SHEET, 5, ("Prices", "a`b")), LeftOut(Part.FORMULA, 2), LeftOut(Part.END, 1))
+    )
+
+    def test_model_and_people_learn_what_is_left_out(self) -> None:
+        file = OpenedFile(File("F1", "budget.xlsx"), self.BUDGET)
+        assert files.file_label(file) == (
+            "(Attached: budget.xlsx)\n(As Markdown, without 5 hidden sheets (Prices, a'b, …), "
+            "2 formulas without a saved result, the end)\n```markdown\n| a |\n```"
+        )
+        assert files.unread_notice([file]) == (
+            "Not read: 5 hidden sheets (Prices, a'b, …), 2 formulas without a saved result of budget.xlsx, "
+            "the end of budget.xlsx (too long)."
+        )
+
+    def test_document_without_text_says_so(self) -> None:
+        assert files.file_label(OpenedFile(File("F1", "a.docx"), Document(" "))) == (
+            "(Attached: a.docx)\n(As Markdown)\n(It has no text.)"
+        )
+
+    def test_document_is_cut_to_the_limit_and_says_so(self) -> None:
+        file = OpenedFile(File("F1", "plan.docx"), Document("word " * 1_000, (LeftOut(Part.COMMENT, 1),)))
+        (cut,) = shared_files.truncate_files({"F1": file}, TestShared.TOKENS, 200).values()
+        assert isinstance(cut.content, Document)
+        assert len(cut.content.text) < 1_000
+        assert files.unread_notice([cut]) == ("Not read: 1 comment of plan.docx, the middle of plan.docx (too long).")
+
+    def test_text_of_a_pdf_takes_its_place_in_marks_of_its_own(self) -> None:
+        marks = Marks.of(ThreadKey("T1", "C1", "1.0"))
+        pdf = Media("terms.pdf", files.PDF, "aaaa", Document("Words of the PDF.", (LeftOut(Part.PAGE, 1, ("2",)),)))
+        opened = {"F1": OpenedFile(File("F1", "terms.pdf"), pdf)}
+        (message,) = shared_files.attach_files(
+            [PromptMessage("U1", "why?", files=(File("F1", ""),), marks=marks)], opened
+        )
+        assert "Words" not in message.text
+        prompt = Prompt("", (Turn("user", message.text, message.media),))
+        assert files.without_media(prompt, lambda _: True) == (prompt, ())
+        without, left_out = files.without_media(prompt, lambda _: False)
+        (turn,) = without.turns
+        assert turn.text == f"{message.text}\n\n" + marks.framed(
+            "file",
+            "(In place of terms.pdf, which you can't be shown:)\n(As Markdown, without 1 page without text (2))\n"
+            "```markdown\nWords of the PDF.\n```",
+        )
+        assert files.unread_notice(opened.values()) == ""
+        assert files.unread_notice(opened.values(), left_out) == (
+            "Not read: all but the text of terms.pdf (this model can't read PDFs), "
+            "1 page without text (2) of terms.pdf."
+        )
+
+    def test_pdf_without_text_is_not_read(self) -> None:
+        pdf = OpenedFile(File("F1", "scan.pdf"), Media("scan.pdf", files.PDF, "aaaa", Document("")))
+        assert files.unread_notice([pdf], ["scan.pdf"]) == f"Not read: scan.pdf ({texts.FILE_NOT_FOR_MODEL})."
 
 
 class TestMedia:

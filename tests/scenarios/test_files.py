@@ -11,6 +11,8 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
+from benchmarks.document_corpus import corpus, pieces
+from benchmarks.hostile_documents import HOSTILE
 from bot.core import texts
 from bot.core.inbound.files import MAX_FILE_BYTES
 from bot.providers.model_setup import VendorSettings
@@ -84,8 +86,8 @@ async def test_text_files_are_read_with_their_names(stage: Stage) -> None:
     page = UploadedFile("page.html", b"<title>Ours</title>")
     assert await asked(stage, table, page) == ANSWER
     assert unmarked(content(stage)) == (
-        "what is it?\n\n(Attached: a.csv)\n```csv\nname,sum\nZoë,3\n```\n\n"
-        "(Attached: page.html)\n```html\n<title>Ours</title>\n```"
+        "what is it?\n\n(Attached: a.csv)\n(As Markdown)\n```markdown\n| name | sum |\n|---|---|\n| Zoë | 3 |\n```"
+        "\n\n(Attached: page.html)\n```html\n<title>Ours</title>\n```"
     )
 
 
@@ -94,12 +96,31 @@ async def test_middle_of_a_long_text_file_is_left_out(
 ) -> None:
     lines = "".join(f"{number},of many\n" for number in range(20_000))
     async with running(replace(settings, history_tokens=2_000)):
-        answer = await asked(Stage(sandbox, vendor), UploadedFile("long.csv", lines.encode()))
-    assert answer == f"{ANSWER}\nNot read: the middle of long.csv (too long)."
+        answer = await asked(Stage(sandbox, vendor), UploadedFile("long.txt", lines.encode()))
+    assert answer == f"{ANSWER}\nNot read: the middle of long.txt (too long)."
     text = content(Stage(sandbox, vendor))
-    assert text.startswith("what is it?\n\n(Attached: long.csv)\n```csv\n0,of many\n1,of many\n")
+    assert text.startswith("what is it?\n\n(Attached: long.txt)\n```txt\n0,of many\n1,of many\n")
     assert text.endswith("19999,of many\n```")
     assert 2_000 < len(text) < 3_500
+
+
+async def test_documents_are_read_as_markdown(stage: Stage) -> None:
+    files = corpus()
+    names = ["0-openpyxl.xlsx", "0-python-docx.docx", "0-python-pptx.pptx", "0-libreoffice.odt", "0-python.eml"]
+    answer = await asked(stage, *(UploadedFile(name, files[name]) for name in names))
+    assert answer == (
+        f"{ANSWER}\nNot read: 1 hidden sheet (Prices), 1 comment, 1 formula without a saved result of 0-openpyxl.xlsx, "
+        "1 comment of 0-libreoffice.odt."
+    )
+    text = " ".join(content(stage).replace("\\|", "|").split())
+    for name in names:
+        missing = [piece for piece in pieces(name) if " ".join(piece.split()) not in text]
+        assert missing == [], name
+
+
+async def test_protected_document_is_named(stage: Stage) -> None:
+    upload = UploadedFile("plan.xlsx", HOSTILE["protected.xlsx"]())
+    assert await asked(stage, upload) == f"{ANSWER}\nNot read: plan.xlsx ({texts.FILE_PROTECTED})."
 
 
 async def test_file_without_text_is_a_question(stage: Stage) -> None:
@@ -171,7 +192,14 @@ async def test_unusable_file_is_named_and_the_question_answered(
     assert "All is well." in text
 
 
-async def test_pdf_is_named_if_only_images_are_known_to_be_supported(stage: Stage) -> None:
+async def test_model_without_pdf_input_gets_the_text_of_a_pdf(stage: Stage) -> None:
+    name = "0-fpdf2.pdf"
+    answer = await asked(stage, UploadedFile(name, corpus()[name]))
+    assert answer == f"{ANSWER}\nNot read: all but the text of {name} (this model can't read PDFs)."
+    assert [piece for piece in pieces(name) if piece not in content(stage)] == []
+
+
+async def test_pdf_without_text_is_named_if_only_images_are_known_to_be_supported(stage: Stage) -> None:
     assert await asked(stage, UploadedFile("a.pdf", PDF)) == f"{ANSWER}\nNot read: a.pdf ({texts.FILE_NOT_FOR_MODEL})."
 
 

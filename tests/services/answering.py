@@ -195,7 +195,9 @@ class UnreadFiles(Files):
         """Needs nothing of Slack."""
 
     @asynccontextmanager
-    async def reading(self, files: Sequence[File]) -> AsyncIterator[Mapping[str, OpenedFile]]:
+    async def reading(
+        self, files: Sequence[File], *, pdf_texts: bool = False
+    ) -> AsyncIterator[Mapping[str, OpenedFile]]:
         yield {file.id: OpenedFile(file, Unread.KIND) for file in files}
 
 

@@ -2,17 +2,19 @@
 
 The bytes decide what a file is, because Slack's type may be wrong. Only types that are never text are refused unread.
 
-Text files take at most half of BOT_HISTORY_TOKENS. Images and PDFs don't count there, because one PDF would fill it.
+Texts take at most half of BOT_HISTORY_TOKENS: those of text files, of documents (core/documents.py), and of PDFs for
+models that don't take PDFs. Images and PDFs themselves don't count there, because one PDF would fill it.
 Each answer in a thread reads the same files again, so readers learn once that a file couldn't be read.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from bot.core import texts
 from bot.core.conversation import File, Media, Prompt, Turn
+from bot.core.documents import Document, Kind, LeftOut, Part, Refusal
 from bot.core.reply.markdown.escaping import fenced
 
 MAX_FILES = 5
@@ -21,7 +23,6 @@ MAX_BYTES = 50 * 2**20
 """The limit for all files of one answer."""
 MAX_NAMED = 6
 _NAME_CHARS = 80
-_CHECKED_CHARS = 100_000
 
 
 class Unread(Enum):
@@ -29,6 +30,8 @@ class Unread(Enum):
 
     KIND = texts.FILE_TYPE
     DAMAGED = texts.FILE_DAMAGED
+    PROTECTED = texts.FILE_PROTECTED
+    TOO_LARGE = texts.FILE_TOO_LARGE
     TOO_MANY_PIXELS = texts.FILE_TOO_MANY_PIXELS
     TOO_BIG = texts.FILE_TOO_BIG
     TOO_MUCH = texts.FILES_TOO_BIG
@@ -43,8 +46,14 @@ class Unread(Enum):
     MODEL = texts.FILE_NOT_FOR_MODEL
 
 
-Content = str | Media | Unread
-"""A file's text, an image or a PDF, or why it was not read."""
+REFUSED = {
+    Refusal.KIND: Unread.KIND,
+    Refusal.DAMAGED: Unread.DAMAGED,
+    Refusal.PROTECTED: Unread.PROTECTED,
+    Refusal.TOO_LARGE: Unread.TOO_LARGE,
+}
+Content = str | Document | Media | Unread
+"""A file's text, as it is or as Markdown, an image or a PDF, or why it was not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +74,16 @@ class OpenedFile:
 IMAGES = ("image/png", "image/jpeg", "image/webp")
 PDF = "application/pdf"
 _MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
-# Never read as text; for all other types, the bytes decide. Slack serves canvases as a page of its own.
+_ARCHIVE, _OLE, _RTF = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"{\\rtf"
+_HTML = re.compile(rb"<(?:!doctype\s+html|html|body)[\s>]", re.IGNORECASE)
+"""A whole page. What has none of these is a template, and of use as it is."""
+_HTML_HEAD_BYTES = 1_024
+# Never read; for all other types, the bytes decide. Slack serves canvases as a page of its own.
 _NEVER_TEXT = re.compile(
     r"(?:audio|video|font)/|image/(?!png|jpe?g|gif|webp|svg)"
-    r"|application/(?:zip|gzip|x-|vnd\.(?:slack|ms-|openxml|oasis|apple|google|rar)|msword|java-archive)"
+    r"|application/(?:zip|gzip|x-|vnd\.(?:slack|ms-(?!excel|(?:word|powerpoint)\.)|apple|google|rar)|msword|java-archive)"
 )
 _TEXT_AFTER_X = re.compile(r"application/x-(?:sh|yaml|toml|ndjson|sql|tex|python|perl|ruby|php|javascript|httpd-php)")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _BIDI_CONTROLS = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
 """Characters that would reverse the reading direction of a name and of the text after it."""
 _SIGN_IN = re.compile(rb"<title>[^<]*\bSlack</title>|class=\"signin|/signin\b", re.IGNORECASE)
@@ -79,7 +91,12 @@ _SIGN_IN = re.compile(rb"<title>[^<]*\bSlack</title>|class=\"signin|/signin\b", 
 
 def display_name(file: File) -> str:
     """Returns the file's name on one line; a long name loses its middle."""
-    name = " ".join(file.name.translate(_BIDI_CONTROLS).split()).replace("`", "'")
+    return short_name(file.name)
+
+
+def short_name(name: str) -> str:
+    """Returns a name of anybody's choice on one line; a long one loses its middle."""
+    name = " ".join(name.translate(_BIDI_CONTROLS).split()).replace("`", "'")
     return name if len(name) <= _NAME_CHARS else f"{name[:50]}…{name[-25:]}"
 
 
@@ -126,15 +143,19 @@ def detect_media_type(content: bytes) -> str:
     return next((mimetype for magic, mimetype in _MAGIC.items() if content.startswith(magic)), "")
 
 
-def decode_text(content: bytes) -> str | None:
-    """Returns the text in a file's bytes, None if they hold no text."""
-    for encoding in ("utf-16",) if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252"):
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        return None if "\0" in text or _CONTROLS.search(text, 0, _CHECKED_CHARS) else text.replace("\r\n", "\n")
-    return None
+def document_kind(file: File, content: bytes) -> Kind | None:
+    """Returns how a file is read as a document; None if it is a text, a medium, or nothing that can be read."""
+    if content.startswith((_ARCHIVE, _OLE)):
+        return Kind.ARCHIVE if content.startswith(_ARCHIVE) else Kind.OLE
+    if content.startswith(_RTF):
+        return Kind.RTF
+    extension = file.name.rpartition(".")[2].lower()
+    if extension in ("csv", "tsv") or file.mimetype in ("text/csv", "text/tab-separated-values"):
+        return Kind.CSV
+    if extension == "eml" or file.mimetype == "message/rfc822":
+        return Kind.MAIL
+    is_page = extension in ("html", "htm", "xhtml") or file.mimetype in ("text/html", "application/xhtml+xml")
+    return Kind.HTML if is_page and _HTML.search(content[:_HTML_HEAD_BYTES]) else None
 
 
 def file_label(file: OpenedFile) -> str:
@@ -144,25 +165,58 @@ def file_label(file: OpenedFile) -> str:
         return f"(Attached, but not shown to you: {name}, {content.value})"
     if isinstance(content, Media):
         return f"(Attached: {name})"
+    if isinstance(content, Document):
+        return f"(Attached: {name})\n{document_label(content)}"
     if not content.strip():
         return f"(Attached: {name}, which is empty)"
     return f"(Attached: {name})\n{fenced(content.rstrip(), _language(name))}"
 
 
+def document_label(document: Document) -> str:
+    """Returns a document's text for the model, and what it leaves out."""
+    without = ", ".join(_phrase(part) for part in document.left_out)
+    about = f"(As Markdown{f', without {without}' if without else ''})"
+    text = document.text.strip()
+    return f"{about}\n{fenced(text, 'markdown')}" if text else f"{about}\n(It has no text.)"
+
+
 def unread_notice(files: Iterable[OpenedFile], left_out: Collection[str] = ()) -> str:
-    """Returns a sentence that tells people which files were not read and why, "" if all were.
+    """Returns a sentence that tells people which files, and what of others, was not read and why; "" if all was.
 
     `left_out`: names of media that the model was not given.
     """
-    unread = []
-    for file in files:
-        if isinstance(file.content, Unread):
-            unread.append(texts.file_not_read(file.name, file.content.value))
-        elif file.truncated:
-            unread.append(texts.middle_not_read(file.name))
-        elif isinstance(file.content, Media) and file.content.name in left_out:
-            unread.append(texts.file_not_read(file.name, Unread.MODEL.value))
+    unread = [phrase for file in files for phrase in _not_read(file, left_out)]
     return texts.files_not_read(unread[:MAX_NAMED], max(0, len(unread) - MAX_NAMED)) if unread else ""
+
+
+def _not_read(file: OpenedFile, left_out: Collection[str]) -> Iterator[str]:
+    """Yields what of one file was not read."""
+    read = file.content
+    if isinstance(read, Unread):
+        yield texts.file_not_read(file.name, read.value)
+        return
+    if isinstance(read, Media):
+        if read.name not in left_out:
+            return
+        if read.alternative is None or not read.alternative.text.strip():
+            yield texts.file_not_read(file.name, Unread.MODEL.value)
+            return
+        yield texts.only_text_read(file.name)
+        read = read.alternative
+    if isinstance(read, Document):
+        ends = [part for part in read.left_out if part.part is Part.END]
+        if parts := [_phrase(part) for part in read.left_out if part not in ends]:
+            yield texts.parts_not_read(parts, file.name)
+        if ends:
+            yield texts.end_not_read(file.name)
+    if file.truncated:
+        yield texts.middle_not_read(file.name)
+
+
+def _phrase(left_out: LeftOut) -> str:
+    """Returns what a document's text leaves out, in words."""
+    names = [short_name(name) for name in left_out.names]
+    return texts.END if left_out.part is Part.END else texts.left_out(left_out.part.value, left_out.count, names)
 
 
 def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt, tuple[str, ...]]:
@@ -173,9 +227,15 @@ def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt
         sent = tuple(media for media in turn.media if keep(media))
         removed = [media.name for media in turn.media if media not in sent]
         left_out += removed
-        remarks = "".join(f"\n\n(You can't be shown {name}.)" for name in removed)
+        remarks = "".join(f"\n\n{_remark(media)}" for media in turn.media if media not in sent)
         turns.append(replace(turn, text=turn.text + remarks, media=sent) if removed else turn)
     return replace(prompt, turns=tuple(turns)), tuple(left_out)
+
+
+def _remark(media: Media) -> str:
+    """Returns what stands in place of a medium: a PDF's text, if it has one."""
+    text = media.alternative.text if media.alternative else ""
+    return text or f"(You can't be shown {media.name}.)"
 
 
 def newest_media_within(turns: Sequence[Turn], max_bytes: int) -> Collection[Media]:

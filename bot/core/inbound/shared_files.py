@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from bot.core.conversation import File, Media
-from bot.core.inbound.files import OpenedFile, file_label
+from bot.core.documents import Document
+from bot.core.inbound.files import OpenedFile, document_label, file_label
+from bot.core.inbound.marks import Marks
 from bot.core.inbound.prompt import CountTokens, PromptMessage, two_ends
 from bot.core.trust import FILE
 
@@ -28,15 +30,31 @@ def truncate_files(
     """Cuts the files' texts to a number of tokens in all; files that come first are cut last."""
     truncated: dict[str, OpenedFile] = {}
     for file_id, file in files.items():
-        if isinstance(file.content, str):
-            size = count_tokens(file.content)
+        if (text := text_of(file)) is not None:
+            size = count_tokens(text)
             if size > limit_tokens:
-                chars = len(file.content) * max(0, limit_tokens) // size
-                file = replace(file, content=two_ends(file.content, chars), truncated=True)
+                chars = len(text) * max(0, limit_tokens) // size
+                file = _with_text(file, two_ends(text, chars))
                 size = limit_tokens
             limit_tokens -= size
         truncated[file_id] = file
     return truncated
+
+
+def text_of(file: OpenedFile) -> str | None:
+    """Returns the text that a model may get of a file, None if there is none."""
+    content = file.content.alternative if isinstance(file.content, Media) else file.content
+    return content.text if isinstance(content, Document) else content if isinstance(content, str) else None
+
+
+def _with_text(file: OpenedFile, text: str) -> OpenedFile:
+    """Returns a file with a shorter text."""
+    content = file.content
+    if isinstance(content, Media) and content.alternative:
+        content = replace(content, alternative=replace(content.alternative, text=text))
+    else:
+        content = replace(content, text=text) if isinstance(content, Document) else text
+    return replace(file, content=content, truncated=True)
 
 
 def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFile]) -> list[PromptMessage]:
@@ -48,7 +66,15 @@ def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFi
         shown |= {file.id for file in message.files}
         labels = [message.marks.framed("file", label) if message.marks else label for label in map(file_label, new)]
         text = "\n\n".join([message.text, *labels]).strip()
-        media = tuple(file.content for file in new if isinstance(file.content, Media))
+        media = tuple(_labeled(file.content, message.marks) for file in new if isinstance(file.content, Media))
         origins = message.origins | FILE if new else message.origins
         with_files.append(replace(message, text=text, media=media, origins=origins))
     return with_files[::-1]
+
+
+def _labeled(media: Media, marks: Marks | None) -> Media:
+    """Returns a medium whose text, if it has one, stands in marks like that of any other file."""
+    if media.alternative is None or not media.alternative.text.strip():
+        return media
+    label = f"(In place of {media.name}, which you can't be shown:)\n{document_label(media.alternative)}"
+    return replace(media, alternative=Document(marks.framed("file", label) if marks else label))

@@ -1,0 +1,92 @@
+"""The process that reads one document: `python -m bot.documents KIND`, bytes on stdin, JSON on stdout.
+
+Its first limits come before it reads anything. Once the document and the readers are in memory it gives up opening
+files: then it can't reach a file, a socket or a device, whatever a document makes a library do. An exit code other than
+0 means that the document is damaged or too large (process.py).
+"""
+
+import codecs
+import gc
+import importlib
+import json
+import resource
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+
+from bot.core.documents import Kind, Refusal
+from bot.documents import formats
+from bot.documents.draft import Unreadable
+from bot.documents.limits import CPU_S, MAX_DOCUMENT_BYTES, MEMORY_BYTES, OUT_OF_MEMORY
+
+_LIBRARIES = {
+    Kind.ARCHIVE: ("mammoth", "python_calamine", "xml.dom.expatbuilder"),
+    Kind.OLE: ("python_calamine",),
+    Kind.RTF: ("striprtf.striprtf",),
+    Kind.PDF: ("pypdfium2",),
+}
+_MAIL = (
+    b"From: =?utf-8?q?A?= <a@example.com>\nDate: Sun, 22 Nov 2026 09:00:00 +0000\n"
+    b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Transfer-Encoding: base64\n\nYQ==\n"
+    b"--b\nContent-Disposition: attachment; filename*=utf-8''a\nContent-Transfer-Encoding: quoted-printable\n"
+    b"\na\n--b--\n"
+)
+"""Read first, because `email` imports its parts as they are needed."""
+_ENCODINGS = (
+    *("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "idna", "unicode_escape", "mac_roman"),
+    *(f"cp{page}" for page in (437, 850, 874, 932, 936, 949, 950, 1361, *range(1250, 1259))),
+    *("gb2312", "gbk", "big5", "shift_jis", "johab"),
+)
+
+
+def main() -> None:
+    """Reads a document and writes it, or why it can't be read."""
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_CPU, CPU_S)
+    _limit(resource.RLIMIT_AS, MEMORY_BYTES)
+    _volunteer()
+    try:
+        kind = Kind(sys.argv[1])
+        content = sys.stdin.buffer.read(MAX_DOCUMENT_BYTES)
+        _load(kind, content)
+        _limit(resource.RLIMIT_NPROC, 0)
+        _limit(resource.RLIMIT_NOFILE, 0)
+        # A document is soon over. Until then, cycles are few beside what is in use.
+        gc.disable()
+        said = asdict(formats.read(kind, content))
+    except Unreadable as error:
+        said = {"refusal": error.refusal}
+    except MemoryError:
+        sys.exit(OUT_OF_MEMORY)
+    except Exception:
+        said = {"refusal": Refusal.DAMAGED}
+    sys.stdout.buffer.write(json.dumps(said, ensure_ascii=False).encode(errors="replace"))
+    sys.stdout.buffer.flush()
+
+
+def _limit(what: int, most: int) -> None:
+    """Lowers a limit for good. Some systems don't know all limits; others are lower already."""
+    with suppress(ValueError, OSError):
+        resource.setrlimit(what, (most, most))
+
+
+def _volunteer() -> None:
+    """Makes the kernel end this process, rather than the bot, if the machine's or container's memory is used up."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
+
+
+def _load(kind: Kind, content: bytes) -> None:
+    """Imports all that opens a file, which is impossible later."""
+    for library in _LIBRARIES.get(kind, ()):
+        importlib.import_module(library)
+    for encoding in (*_ENCODINGS, *formats.charsets(content)):
+        with suppress(LookupError):
+            codecs.lookup(encoding)
+    if kind is Kind.MAIL:
+        formats.read(kind, _MAIL)
+
+
+if __name__ == "__main__":
+    main()

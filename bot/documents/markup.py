@@ -1,0 +1,183 @@
+"""HTML as Markdown. It also takes the HTML that mammoth makes of a docx file."""
+
+from html.parser import HTMLParser
+
+from bot.documents.draft import Draft
+
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+_CELLS = ("td", "th")
+_BLOCKS = frozenset(
+    (
+        *("p", "div", "section", "article", "header", "footer", "main", "nav", "aside", "blockquote", "pre", "hr"),
+        *("ul", "ol", "li", "dl", "dt", "dd", "figure", "figcaption", "form", "fieldset", "details", "summary"),
+        *("table", "caption", "thead", "tbody", "tfoot", "tr", "title", "body", "option", "address"),
+        *_HEADINGS,
+        *_CELLS,
+    )
+)
+_SKIPPED = frozenset(("script", "style", "template", "noscript", "svg", "iframe"))
+_MARKS = {"code": "`", "s": "~~", "del": "~~", "strike": "~~"}
+"""Not bold and italic: editors split a word into several runs."""
+_LINKS = ("http:", "https:", "mailto:", "tel:")
+"""Others lead to a place in the document, or hold data."""
+
+
+class _Table:
+    """A table that is being read."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[str]] = []
+        self.spans: list[int] = []
+
+
+class Markup(HTMLParser):
+    """Adds the blocks of an HTML text to a draft."""
+
+    def __init__(self, draft: Draft) -> None:
+        super().__init__()
+        self._draft = draft
+        self._text: list[str] = []
+        self._lists: list[int | None] = []
+        """The numbers of the lists that are open, None for one without numbers."""
+        self._lead = ""
+        """What stands before the next block: the mark of a heading, list item or quotation."""
+        self._tables: list[_Table] = []
+        self._links: list[str] = []
+        self._skipping = ""
+        self._skipped_depth = 0
+        self._is_code = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self._skipping:
+            self._skipped_depth += tag == self._skipping
+        elif tag in _SKIPPED:
+            self._skipping, self._skipped_depth = tag, 1
+        elif tag in _BLOCKS:
+            self._begin_block(tag, dict(attrs))
+        elif tag == "br":
+            self._text.append("\n")
+        elif tag == "a":
+            href = dict(attrs).get("href") or ""
+            self._links.append(href if href.startswith(_LINKS) else "")
+            self._text.append("[" if self._links[-1] else "")
+        elif tag == "img" and (alt := dict(attrs).get("alt")):
+            self._text.append(f"![{alt}]")
+        elif tag in _MARKS and not self._is_code:
+            self._text.append(_MARKS[tag])
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._skipping:
+            self._skipped_depth -= tag == self._skipping
+            self._skipping = self._skipping if self._skipped_depth else ""
+        elif tag in _BLOCKS:
+            self._end_block(tag)
+        elif tag == "a" and self._links:
+            href = self._links.pop()
+            self._text.append(f"]({href})" if href else "")
+        elif tag in _MARKS and not self._is_code:
+            self._text.append(_MARKS[tag])
+
+    def handle_data(self, data: str) -> None:
+        if not self._skipping:
+            self._text.append(data if self._is_code else data.replace("\n", " "))
+
+    def close(self) -> None:
+        super().close()
+        self._flush()
+        while self._tables:
+            self._end_table()
+
+    def _begin_block(self, tag: str, attributes: dict[str, str | None]) -> None:
+        if self._tables:
+            self._begin_in_table(tag, attributes.get("colspan") or "")
+            return
+        self._flush()
+        if tag == "table":
+            self._tables.append(_Table())
+        elif tag in ("ul", "ol"):
+            self._lists.append(1 if tag == "ol" else None)
+        elif tag == "li":
+            self._lead = self._item()
+        elif tag in _HEADINGS:
+            self._lead = f"{'#' * int(tag[1])} "
+        elif tag == "title":
+            self._lead = "Title: "
+        elif tag == "pre":
+            self._is_code = True
+
+    def _begin_in_table(self, tag: str, colspan: str) -> None:
+        if tag == "table":
+            self._tables.append(_Table())
+        elif tag == "tr":
+            self._end_cell()
+            self._tables[-1].rows.append([])
+        elif tag in _CELLS:
+            self._end_cell()
+            self._tables[-1].spans.append(min(int(colspan), 100) if colspan.isdecimal() else 1)
+        self._text.append(" ")
+
+    def _item(self) -> str:
+        number = self._lists[-1] if self._lists else None
+        if number is not None:
+            self._lists[-1] = number + 1
+        return f"{'  ' * (min(len(self._lists), 20) - 1)}{'-' if number is None else f'{number}.'} "
+
+    def _end_block(self, tag: str) -> None:
+        if self._tables:
+            if tag in ("table", "tr", *_CELLS):
+                self._end_cell()
+            if tag == "table":
+                self._end_table()
+            self._text.append(" ")
+            return
+        self._flush()
+        if tag in ("ul", "ol") and self._lists:
+            self._lists.pop()
+        elif tag == "pre":
+            self._is_code = False
+
+    def _end_cell(self) -> None:
+        table = self._tables[-1]
+        if table.spans:
+            span = table.spans.pop()
+            if not table.rows:
+                table.rows.append([])
+            table.rows[-1] += [_tidy("".join(self._text)), *[""] * (span - 1)]
+            self._text.clear()
+
+    def _end_table(self) -> None:
+        table = self._tables.pop()
+        outside = _tidy("".join(self._text))
+        self._text.clear()
+        if self._tables:
+            # A table within a cell becomes part of the cell.
+            inner = " ; ".join(" , ".join(filter(None, row)) for row in table.rows)
+            self._text.append(f" {outside} {inner} ")
+            return
+        self._draft.add(outside)
+        self._draft.table(table.rows)
+
+    def _flush(self) -> None:
+        if self._tables:
+            return
+        text = "".join(self._text)
+        self._text.clear()
+        if not text.strip():
+            return
+        if self._is_code:
+            fence = "````" if "```" in text else "```"
+            self._draft.add(f"{fence}\n{text.strip(chr(10))}\n{fence}")
+        else:
+            self._draft.add(self._lead + _tidy(text), "\n" if self._lists else "\n\n")
+        self._lead = ""
+
+
+def read(html: str, draft: Draft) -> None:
+    """Adds an HTML text to a draft."""
+    markup = Markup(draft)
+    markup.feed(html)
+    markup.close()
+
+
+def _tidy(text: str) -> str:
+    return "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()

@@ -1,0 +1,24 @@
+"""The text of PDFs, page by page."""
+
+from bot.core.documents import Part, Refusal
+from bot.documents.draft import Draft, Unreadable
+
+
+def read(content: bytes, draft: Draft) -> None:
+    """Adds the text of a PDF to a draft. Pages without text are pictures, such as scans."""
+    from pypdfium2 import PdfDocument, PdfiumError
+
+    try:
+        pdf = PdfDocument(content)
+    except PdfiumError as error:
+        raise Unreadable(Refusal.PROTECTED if "password" in str(error).lower() else Refusal.DAMAGED) from error
+    without_text = []
+    for number in range(len(pdf)):
+        page = pdf[number]
+        text = page.get_textpage().get_text_range().replace("\r\n", "\n")
+        page.close()
+        if text.strip():
+            draft.add(f"## Page {number + 1}\n\n{text}")
+        else:
+            without_text.append(str(number + 1))
+    draft.leave_out(Part.PAGE, without_text, count=0)

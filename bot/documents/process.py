@@ -1,0 +1,133 @@
+"""Starts the process that reads a document, and bounds it: nothing that it does or leaves undone holds up the bot.
+
+It runs in a thread, because starting a process and waiting for pipes would block the event loop.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bot.core.documents import Document, Kind, LeftOut, Part, Refusal
+from bot.documents.limits import MAX_OUTPUT_BYTES, OUT_OF_MEMORY, WALL_S
+
+_ROOT = Path(__file__).parents[2]
+_CHUNK_BYTES = 64 * 1024
+_TOO_MUCH = (OUT_OF_MEMORY, -signal.SIGXCPU, -signal.SIGKILL, -signal.SIGABRT)
+"""How a process ends that reaches a limit. Libraries in Rust and C++ abort if they get no memory."""
+
+log = logging.getLogger(__name__)
+
+
+async def read_document(kind: Kind, content: bytes) -> Document | Refusal:
+    """Returns a document as Markdown, or why it can't be read, within WALL_S and a moment."""
+    reader = _Reader(kind, content)
+    try:
+        return await asyncio.to_thread(reader.run)
+    finally:
+        reader.kill()
+
+
+class _Reader:
+    """One process and its pipes."""
+
+    def __init__(self, kind: Kind, content: bytes) -> None:
+        self._kind = kind
+        self._content = memoryview(content)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> Document | Refusal:
+        """Runs the process to its end. Call it in a thread."""
+        deadline = time.monotonic() + WALL_S
+        try:
+            with self._start() as process:
+                self._process = process
+                try:
+                    output = self._output(process, deadline)
+                    code = process.wait(max(0.0, deadline - time.monotonic())) if output is not None else None
+                except subprocess.TimeoutExpired:
+                    code = None
+                finally:
+                    self.kill()
+        except OSError as error:
+            log.error("document not read, process not started: %s", error)
+            return Refusal.TOO_LARGE
+        if code != 0 or output is None:
+            log.info("document not read: kind=%s exit=%s", self._kind, code)
+            return Refusal.TOO_LARGE if code is None or code in _TOO_MUCH else Refusal.DAMAGED
+        return _parsed(output)
+
+    def kill(self) -> None:
+        """Kills the process and its children, if it has not ended: they share its group."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # It finds modules where this process found them. Nothing else of the environment is its business.
+        path = os.pathsep.join([str(_ROOT), *filter(None, sys.path)])
+        return subprocess.Popen(  # noqa: S603
+            [sys.executable, "-P", "-s", "-m", "bot.documents", self._kind],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={"PYTHONPATH": path},
+            start_new_session=True,
+            bufsize=0,
+        )
+
+    def _output(self, process: subprocess.Popen[bytes], deadline: float) -> bytes | None:
+        """Feeds the process and returns what it writes, None if it writes too much or is too slow."""
+        assert process.stdin is not None
+        assert process.stdout is not None
+        output = bytearray()
+        with selectors.DefaultSelector() as selector:
+            for pipe, event in ((process.stdin, selectors.EVENT_WRITE), (process.stdout, selectors.EVENT_READ)):
+                os.set_blocking(pipe.fileno(), False)
+                selector.register(pipe, event)
+            while len(output) <= MAX_OUTPUT_BYTES and (left_s := deadline - time.monotonic()) > 0:
+                for key, _ in selector.select(left_s):
+                    if key.fileobj is process.stdin:
+                        if not self._fed(process):
+                            selector.unregister(process.stdin)
+                            process.stdin.close()
+                    elif chunk := os.read(key.fd, _CHUNK_BYTES):
+                        output += chunk
+                    else:
+                        return bytes(output)
+        return None
+
+    def _fed(self, process: subprocess.Popen[bytes]) -> bool:
+        """Writes a piece of the document. Returns whether more can follow."""
+        assert process.stdin is not None
+        try:
+            written = os.write(process.stdin.fileno(), self._content[:_CHUNK_BYTES])
+        except OSError:
+            # It has ended, and its exit code says why.
+            return False
+        self._content = self._content[written:]
+        return bool(self._content)
+
+
+def _parsed(output: bytes) -> Document | Refusal:
+    try:
+        said: Mapping[str, Any] = json.loads(output)
+        if "refusal" in said:
+            return Refusal(said["refusal"])
+        left_out = [
+            LeftOut(Part(one["part"]), int(one["count"]), tuple(map(str, one["names"]))) for one in said["left_out"]
+        ]
+        return Document(str(said["text"]), tuple(left_out))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return Refusal.DAMAGED

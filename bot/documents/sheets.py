@@ -1,0 +1,79 @@
+"""Spreadsheets and CSV as tables."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
+
+from bot.core.documents import MAX_CHARS, Part, Refusal, decode_text
+from bot.documents.archive import Archive
+from bot.documents.draft import Draft, Unreadable
+
+_COMMENT = rb"<(?:\w+:)?comment |<office:annotation[ >]"
+_COMMENTED = r"xl/comments\d*\.xml|xl/comments/[^/]*\.xml|content\.xml"
+_FORMULA = rb"(?:<f[^>]*/>|<f[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>"
+_DELIMITERS = "\t;|,"
+_SNIFFED_ROWS = 100
+
+Cell = int | float | str | bool | time | date | datetime | timedelta
+
+
+def read(content: bytes, archive: Archive | None, draft: Draft) -> None:
+    """Adds an xlsx, xlsb, ods or xls file to a draft. Formulas appear as their saved results."""
+    from python_calamine import CalamineWorkbook, PasswordError, SheetVisibleEnum
+
+    try:
+        workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
+    except PasswordError as error:
+        raise Unreadable(Refusal.PROTECTED) from error
+    sheets = workbook.sheets_metadata
+    hidden = [sheet.name for sheet in sheets if sheet.visible is not SheetVisibleEnum.Visible]
+    draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
+    if archive:
+        draft.leave_out(Part.COMMENT, count=archive.count(_COMMENTED, _COMMENT))
+        draft.leave_out(Part.FORMULA, count=archive.count(r"xl/worksheets/[^/]*\.xml", _FORMULA))
+    for name in (sheet.name for sheet in sheets if sheet.name not in hidden):
+        draft.add(f"## Sheet {name}")
+        draft.table([_written(cell) for cell in row] for row in workbook.get_sheet_by_name(name).iter_rows())
+
+
+def _written(cell: Cell) -> str:
+    if isinstance(cell, bool):
+        return str(cell).upper()
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 10**15:
+        return str(int(cell))
+    if isinstance(cell, datetime):
+        return cell.isoformat(" ").removesuffix(" 00:00:00")
+    return str(cell)
+
+
+def read_csv(content: bytes, draft: Draft) -> None:
+    """Adds a CSV file to a draft, whose delimiter is guessed."""
+    text = decode_text(content)
+    if text is None:
+        raise Unreadable(Refusal.KIND)
+    # As Excel writes and reads it.
+    said, rest = text[4:5], text[5:].lstrip("\r\n")
+    is_said = text[:4].lower() == "sep=" and said in _DELIMITERS and text[5:6] in "\r\n"
+    # Of a longer cell, the draft would show only the beginning, too.
+    csv.field_size_limit(MAX_CHARS)
+    delimiter = said if is_said else _delimiter(text)
+    draft.table(csv.reader(io.StringIO(rest if is_said else text, newline=""), delimiter=delimiter))
+
+
+def _delimiter(text: str) -> str:
+    """Returns the delimiter that gives most rows the same number of cells, and more than one."""
+
+    def regularity(delimiter: str) -> float:
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        widths = _widths(rows)
+        return max((count for width, count in widths.items() if width > 1), default=0) / max(1, widths.total())
+
+    # The first one of equals: commas also stand within numbers and sentences.
+    best = max(_DELIMITERS, key=regularity)
+    return best if regularity(best) else ","
+
+
+def _widths(rows: Iterable[list[str]]) -> Counter[int]:
+    return Counter(len(row) for _, row in zip(range(_SNIFFED_ROWS), rows, strict=False) if row)

@@ -1,0 +1,169 @@
+"""The process that reads a document: what it is given, its limits, and that hostile documents are refused."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmarks.document_corpus import corpus
+from benchmarks.hostile_documents import HOSTILE
+from bot.core.conversation import File
+from bot.core.documents import MAX_CHARS, Document, Kind, LeftOut, Part, Refusal
+from bot.core.inbound.files import document_kind
+from bot.documents import process
+from bot.documents.process import read_document
+from tests.clocks import WITHIN_S
+
+REFUSALS = {
+    "protected": Refusal.PROTECTED,
+    "bomb": Refusal.TOO_LARGE,
+    "many": Refusal.TOO_LARGE,
+    "far": Refusal.TOO_LARGE,
+    "no office file": Refusal.KIND,
+    "an old format": Refusal.KIND,
+    "binary": Refusal.KIND,
+}
+"""Why documents whose names begin like this are refused. Others count as damaged, or as too large."""
+SLOW = ("bomb", "lying", "many")
+
+TRIES = """
+import os, socket
+from bot.documents import __main__ as child, formats
+from bot.core.documents import Document
+
+def tried(action):
+    try:
+        action()
+    except OSError as error:
+        return type(error).__name__
+    return "done"
+
+def read(kind, content):
+    tries = (lambda: open("/etc/hostname"), lambda: os.open(".", os.O_RDONLY), socket.socket, os.pipe)
+    return Document(" ".join([*map(tried, tries), *os.environ]))
+
+formats.read = read
+child.main()
+"""
+
+
+def kind_of(name: str, content: bytes) -> Kind:
+    return document_kind(File("F1", name), content) or Kind.PDF
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name.startswith(SLOW) else name for name in HOSTILE]
+)
+async def test_hostile_document_is_refused(name: str) -> None:
+    content = HOSTILE[name]()
+    refusal = await read_document(kind_of(name, content), content)
+    known = [reason for begin, reason in REFUSALS.items() if name.startswith(begin)]
+    assert refusal in (known or (Refusal.DAMAGED, Refusal.TOO_LARGE))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("0-libreoffice.docx", "0-libreoffice.html", "0-libreoffice.rtf", "0-libreoffice.xls", "0-libreoffice.pptx"),
+        *("0-libreoffice.odt", "0-libreoffice.pdf", "0-openpyxl.xlsx", "1-python.csv", "1-python.eml", "2-pandoc.rtf"),
+    ],
+)
+async def test_process_reads_all_formats_without_opening_files(name: str) -> None:
+    content = corpus()[name]
+    read = await read_document(kind_of(name, content), content)
+    assert isinstance(read, Document)
+    assert len(read.text) > 300
+
+
+async def test_password_of_a_pdf_is_missed() -> None:
+    assert await read_document(Kind.PDF, corpus()["protected-fpdf2.pdf"]) is Refusal.PROTECTED
+
+
+def test_process_can_open_no_file_and_no_socket_and_has_no_secrets() -> None:
+    env = {"PYTHONPATH": str(Path(process.__file__).parents[2])}
+    ran = subprocess.run(
+        [sys.executable, "-c", TRIES, Kind.CSV], input=b"a,b", env=env, capture_output=True, check=True
+    )
+    assert json.loads(ran.stdout)["text"].split()[:4] == ["OSError"] * 4
+
+
+async def test_process_gets_nothing_of_the_bots_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = tmp_path / "python"
+    script.write_text(
+        f"#!{sys.executable}\nimport json, os\nprint(json.dumps({{'text': ' '.join(os.environ), 'left_out': []}}))"
+    )
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1")
+    read = await read_document(Kind.CSV, b"a,b")
+    assert isinstance(read, Document)
+    assert set(read.text.split()) <= {"PYTHONPATH", "LC_CTYPE", "__CF_USER_TEXT_ENCODING"}
+
+
+@pytest.mark.parametrize("output", ["", "[]", "{}", '{"text": 1}', '{"refusal": "x"}', "x" * 6_000_000])
+async def test_whatever_the_process_writes_is_bounded_and_checked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, output: str
+) -> None:
+    (tmp_path / "output").write_text(output)
+    script = tmp_path / "python"
+    script.write_text(f"#!/bin/sh\ncat '{tmp_path}/output'\n")
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    assert await read_document(Kind.CSV, b"a,b") in (Refusal.DAMAGED, Refusal.TOO_LARGE)
+
+
+async def test_process_that_takes_too_long_is_killed_with_its_children(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(process, "WALL_S", 0.5)
+    monkeypatch.setattr(sys, "executable", str(_hanging(tmp_path)))
+    assert await read_document(Kind.CSV, b"a,b" * 10**6) is Refusal.TOO_LARGE
+    await until(lambda: not _is_alive(tmp_path))
+
+
+async def test_canceled_reading_kills_the_process_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "executable", str(_hanging(tmp_path)))
+    reading = asyncio.create_task(read_document(Kind.CSV, b"a,b"))
+    await until((tmp_path / "pid").exists)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    await until(lambda: not _is_alive(tmp_path))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def _hanging(folder: Path) -> Path:
+    """Returns a program that starts a child, notes its pid, and hangs."""
+    script = folder / "python"
+    script.write_text(f"#!/bin/sh\nsleep 600 &\necho $! > '{folder}/new' && mv '{folder}/new' '{folder}/pid'\nwait\n")
+    script.chmod(0o700)
+    return script
+
+
+def _is_alive(folder: Path) -> bool:
+    pid = int((folder / "pid").read_text())
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # Without an init that buries it, a dead one stays as a zombie.
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or ") Z " not in stat.read_text()
+
+
+async def test_text_of_a_large_document_is_cut_at_the_limit() -> None:
+    read = await read_document(Kind.CSV, b"".join(b"%d,of many\n" % number for number in range(200_000)))
+    assert isinstance(read, Document)
+    assert read.text.startswith("| 0 | of many |")
+    assert MAX_CHARS - 100 < len(read.text) <= MAX_CHARS + 100
+    assert read.left_out == (LeftOut(Part.END, 1),)
