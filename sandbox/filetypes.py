@@ -47,6 +47,9 @@ _FILE_TYPES = {
     "mp4": FileType("video/mp4", "mp4", "MPEG 4 Video"),
     "pdf": FileType("application/pdf", "pdf", "PDF"),
     "png": FileType("image/png", "png", "PNG"),
+    "pptx": FileType(
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation", "pptx", "PowerPoint Presentation"
+    ),
     "py": _code("python", "Python"),
     "rs": _code("rust", "Rust"),
     "sh": _code("shell", "Shell"),
@@ -56,6 +59,8 @@ _FILE_TYPES = {
     "ts": _code("typescript", "TypeScript"),
     "txt": _code("text", "Plain Text"),
     "webp": FileType("image/webp", "webp", "WebP"),
+    "xls": FileType("application/vnd.ms-excel", "xls", "Excel Spreadsheet"),
+    "xlsx": FileType("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx", "Excel Spreadsheet"),
     "xml": _code("xml", "XML"),
     "yaml": _code("yaml", "YAML"),
     "yml": _code("yaml", "YAML"),

@@ -1,16 +1,22 @@
 """The scenes of the sandbox's showcase: the questions of the page's cards, and the scripts that answer them."""
 
-import csv
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+
+from sandbox.demo.spreadsheet import spreadsheet
 
 TOOL_SERVER = "notes"
 """The name under which the demo's MCP server (sandbox/demo/notes_server.py) has to be configured."""
 Script = Callable[[str], str]
 """Takes a question with its files, as a model reads it, and returns the answer."""
 
-_ATTACHED = re.compile(r"\(Attached: (?P<name>[^\n]+)\)\n(?P<fence>`{3,})\w*\n(?P<content>.*?)\n(?P=fence)", re.DOTALL)
+_ATTACHED = re.compile(
+    r"\(Attached: (?P<name>[^\n]+)\)\n\(As Markdown[^\n]*\)\n(?P<fence>`{3,})markdown\n(?P<content>.*?)\n(?P=fence)",
+    re.DOTALL,
+)
+_RULE = re.compile(r"[| :-]+")
+"""The line below a table's header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +41,8 @@ class Scene:
     """The subject of its answers. It follows "shows" in their first line."""
     scripts: dict[str, Script]
     """The scripts by question. Several questions are asked at the same time, each by another person."""
-    file: tuple[str, str] | None = None
-    """A file that is shared with the question: name and text."""
+    file: tuple[str, bytes] | None = None
+    """A file that is shared with the question: name and content."""
     limited: bool = False
     """Whether its answer stops at a length limit, so that Continue is offered."""
     call: Call | None = None
@@ -50,18 +56,21 @@ def _says(text: str) -> Script:
 def _read_file(text: str) -> str:
     """Returns an answer that is computed from the file's text in the prompt."""
     attached = _ATTACHED.search(text)
-    rows = list(csv.reader(attached["content"].splitlines())) if attached else []
+    lines = attached["content"].splitlines() if attached else []
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("|") and not _RULE.fullmatch(line)]
     if attached is None or len(rows) < 2:
         return "The file did not reach the prompt. The notice below says why."
-    heading, *lines = rows
-    table = [heading, ["---"] + ["---:"] * (len(heading) - 1), *lines]
-    totals = [str(_total(line[column:][:1] for line in lines)) for column in range(1, len(heading))]
+    heading, *data = rows
+    table = [heading, ["---"] + ["---:"] * (len(heading) - 1), *data]
+    totals = [str(_total(row[column:][:1] for row in data)) for column in range(1, len(heading))]
     table.append([f"**{cell}**" for cell in ("Total", *totals)])
     return (
-        f"I read `{attached['name']}`: {len(lines)} rows. Typist downloaded it from Slack with its bot token and put "
-        "its text into the prompt. The script computed the totals from that text.\n\n"
+        f"I read `{attached['name']}`: {len(data)} rows. Typist downloaded it from Slack with its bot token, read it "
+        "in a process of its own, and put its sheet into the prompt as a table. The script computed the totals from "
+        "that text.\n\n"
         + "\n".join(f"| {' | '.join(row)} |" for row in table)
-        + "\n\nText, images and PDFs work like this. A file that can't be read is named in a notice below the answer."
+        + "\n\nOffice files, mails, text, images and PDFs work like this, with any model. A notice below the answer "
+        "names what was not read: here the spreadsheet has a hidden sheet."
         "\n\nTo see that, open **Simulate Slack failures**, turn on *File downloads refused*, and press Regenerate."
     )
 
@@ -235,13 +244,23 @@ SCENES = (
         limited=True,
     ),
     Scene(
-        "Share a file",
-        "Typist downloads a CSV file and reads it.",
+        "Share a spreadsheet",
+        "Typist downloads an Excel file and reads it.",
         "how a shared file is read",
         {"What are the totals in this file?": _read_file},
         (
-            "questions.csv",
-            "day,questions,edits\nMonday,42,361\nTuesday,57,490\nWednesday,38,322\nThursday,61,533\nFriday,29,240\n",
+            "questions.xlsx",
+            spreadsheet(
+                (
+                    ("day", "questions", "edits"),
+                    ("Monday", "42", "361"),
+                    ("Tuesday", "57", "490"),
+                    ("Wednesday", "38", "322"),
+                    ("Thursday", "61", "533"),
+                    ("Friday", "29", "240"),
+                ),
+                hidden=(("day", "guess"), ("Monday", "40")),
+            ),
         ),
     ),
     Scene(

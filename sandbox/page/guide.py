@@ -1,5 +1,6 @@
 """Texts on the page that the sandbox is given: questions to try, the models that answer, and whom the app answers."""
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,8 +14,8 @@ class Card:
     title: str
     detail: str
     questions: tuple[str, ...]
-    file: tuple[str, str] | None = None
-    """A file that is shared with the first question: name and text."""
+    file: tuple[str, bytes] | None = None
+    """A file that is shared with the first question: name and content."""
     in_direct_message: bool = False
     """Whether it is asked in the person's direct message with the app."""
 
@@ -40,7 +41,7 @@ class Guide:
                 "title": card.title,
                 "detail": card.detail,
                 "questions": card.questions,
-                "file": {"name": card.file[0], "text": card.file[1]} if card.file else None,
+                "file": _file_json(*card.file) if card.file else None,
                 "in_direct_message": card.in_direct_message,
             }
             for card in self.cards
@@ -93,3 +94,7 @@ def role_of(user: User) -> str:
     if user.is_ultra_restricted:
         return "single-channel guest"
     return "guest" if user.is_restricted else "member"
+
+
+def _file_json(name: str, content: bytes) -> Json:
+    return {"name": name, "base64": b64encode(content).decode()}

@@ -252,6 +252,16 @@ async def test_comment_notifies_people_but_a_title_does_not(sandbox: Sandbox, we
         ("paper.pdf", b"%PDF-1.7", ("application/pdf", "pdf", "PDF", "hosted")),
         ("run.py", b"print(1)", ("text/plain", "python", "Python", "snippet")),
         ("data.csv", b"a,b", ("text/csv", "csv", "CSV", "snippet")),
+        (
+            "plan.xlsx",
+            b"PK\x03\x04",
+            (
+                "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+                "xlsx",
+                "Excel Spreadsheet",
+                "hosted",
+            ),
+        ),
         ("big.log", b"x" * 1_000_001, ("text/plain", "text", "Plain Text", "hosted")),
         ("thing", b"\x00", ("application/octet-stream", "binary", "Binary", "hosted")),
     ],

@@ -11,6 +11,7 @@ from openai.types.chat import ChatCompletion
 
 from bot.cli.sandbox import GO_ON
 from bot.core.conversation import File
+from bot.core.documents import Document
 from bot.core.inbound.files import OpenedFile, Unread, file_label
 from bot.core.inbound.prompt import CONTINUE_REQUEST, RESUME_REQUEST
 from sandbox.demo.scenes import NOTE_TOOL, SCENES, Scene
@@ -151,7 +152,8 @@ async def test_answer_that_is_regenerated_is_visibly_another(
 
 
 async def test_totals_come_from_the_files_text_in_the_prompt(client: openai.AsyncOpenAI) -> None:
-    label = file_label(OpenedFile(File("F1", "mine.csv"), "day,asked\nMonday,7\nTuesday,5,9\nSunday\nMonday,none\n"))
+    table = "| day | asked |\n|---|---|\n| Monday | 7 |\n| Tuesday | 5 | 9 |\n| Sunday |\n| Monday | none |"
+    label = file_label(OpenedFile(File("F1", "mine.csv"), Document(table)))
     text = await said(client, f"{question_of(FILE)}\n\n{label}")
     assert "`mine.csv`: 4 rows" in text
     assert "| **Total** | **12** |" in text

@@ -117,9 +117,10 @@ async def test_long_answer_is_stopped_and_another_one_is_continued(
 
 async def test_shared_file_is_read(sandbox: Sandbox, visit: Visit, hurried: None) -> None:
     page = await opened(visit, sandbox, "C0PARTNERS")
-    await page.locator(".card", has_text="Share a file").click()
-    await expect(page.locator("#main .file")).to_contain_text("questions.csv")
+    await page.locator(".card", has_text="Share a spreadsheet").click()
+    await expect(page.locator("#main .file")).to_contain_text("questions.xlsx")
     await expect(answer(page).get_by_role("row", name="Total")).to_contain_text("1946")
+    await expect(answer(page)).to_contain_text("Not read: 1 hidden sheet (Draft)")
 
 
 async def test_three_people_ask_at_once_and_the_edit_meter_moves(sandbox: Sandbox, visit: Visit) -> None:
@@ -146,7 +147,7 @@ async def test_showcase_stays_above_the_box_until_it_is_hidden(sandbox: Sandbox,
     row = page.get_by_role("group", name="Showcase")
     await expect(page.locator(".card")).to_have_count(4)
     await expect(row).to_be_hidden()
-    await page.locator(".card", has_text="Share a file").click()
+    await page.locator(".card", has_text="Share a spreadsheet").click()
     await expect(row.get_by_role("button")).to_have_count(5)
     await row.get_by_role("button", name="Hide showcase").click()
     await page.reload()

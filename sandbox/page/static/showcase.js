@@ -72,7 +72,8 @@ export class Showcase {
     if (channel.id !== here.id) this.page.show(channel.id);
     const [first, ...others] = card.questions.map((question) =>
       (channel.type === "im" ? question : `@${this.world.bot.name} ${question}`));
-    const files = card.file ? [new File([card.file.text], card.file.name, { type: "text/plain" })] : [];
+    const bytes = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+    const files = card.file ? [new File([bytes(card.file.base64)], card.file.name)] : [];
     const askers = this.#askers(channel);
     if (others.length) this.page.watch();
     // The card that has the focus disappears. On a phone, focusing the box would open the keyboard.
