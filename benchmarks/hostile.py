@@ -15,6 +15,7 @@ on the machine makes a time longer, never shorter. The slowest cases come last.
 
 import argparse
 import gc
+import json
 import math
 import sys
 import time
@@ -42,7 +43,7 @@ from bot.core.reply.pages import Pages
 from bot.core.reply.sources import shown_sources
 from bot.core.stream import Citation
 from bot.core.surrogates import paired
-from bot.core.tools import as_data, capped, visible
+from bot.core.tools import as_data, capped, claims_in, visible
 from bot.errors import EndReason
 from bot.slack.format import message_text, reply_blocks
 from bot.slack.format.mrkdwn import labels
@@ -142,6 +143,8 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "as_data": lambda text: as_data(text, "tool", "nonce"),
     "readable": lambda text: approvals.readable({text: text}),
     "readable list": lambda text: approvals.readable({"a": text.split("a")}),
+    "fields_of": lambda text: approvals.fields_of({text: text, "list": text.split("a")}),
+    "claims_in": lambda text: claims_in(json.dumps(["tool", text, {}, text])),
 }
 
 
