@@ -460,8 +460,9 @@ def quota_of(scope: str, owner_id: str, limit: str, period: str) -> str:
 
 
 def quota_owner(scope: str, owner_id: str) -> str:
-    """Names a person, a channel or the workspace, in mrkdwn."""
-    return {"user": f"<@{owner_id}>", "channel": f"<#{owner_id}>", "workspace": "the workspace"}[scope]
+    """Names a person, a channel or the workspace, in mrkdwn; `owner_id` is "" for a direct message."""
+    channel = f"<#{owner_id}>" if owner_id else "a direct message"
+    return {"user": f"<@{owner_id}>", "channel": channel, "workspace": "the workspace"}[scope]
 
 
 DOLLARS_UNIT = "Dollars"

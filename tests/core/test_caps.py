@@ -150,7 +150,8 @@ def test_warning_begins_at_four_fifths_of_a_cap(tokens: int, part: str | None) -
 
 
 def test_each_cap_and_period_has_its_own_warning_key() -> None:
-    dollars, raised = Cap(DAY, 5, in_dollars=True), Cap(DAY, 2_000, in_dollars=False)
+    dollars = Cap(DAY, 5, in_dollars=True)
+    raised = Cap(DAY, 2_000, in_dollars=False)
     keys = {warning_key(cap, ADA, NOON) for cap in (TOKENS, dollars, raised)}
     assert len(keys | {warning_key(TOKENS, ADA, NOON + 86_400)}) == 4
     assert warning_key(TOKENS, ADA, NOON) == warning_key(TOKENS, ADA, NOON + 3_600)
@@ -188,6 +189,7 @@ def test_notice_is_read_back_from_its_text(limit: float, in_dollars: bool, scope
     [
         ("user/day=1000tokens", "U1", 80, "80% of <@U1>'s quota of 1,000 tokens per day is used. It resets on Nov"),
         ("channel/month=20usd", "C1", 100, "<#C1>'s quota of $20 per month is used up. It resets on December 1 at"),
+        ("channel/month=20usd", "D1", 80, "80% of a direct message's quota of $20 per month is used. It resets on"),
         ("workspace/month=20usd", "T1", 100, "The workspace's quota of $20 per month is used up. It resets on"),
     ],
 )

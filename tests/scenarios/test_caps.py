@@ -97,7 +97,8 @@ async def test_dollars_are_capped_too(stage: Stage, settings: Settings) -> None:
 
 async def test_each_admin_is_told_once_at_80_and_once_at_100_percent(stage: Stage, settings: Settings) -> None:
     limit = USED_TOKENS * 6 // 5
-    caps, admins = parse_caps(f"workspace/month={limit}tokens"), frozenset({"U0GRACE", "U0ALAN"})
+    caps = parse_caps(f"workspace/month={limit}tokens")
+    admins = frozenset({"U0GRACE", "U0ALAN"})
     # Slack doesn't take the first message to one of them at once.
     stage.sandbox.faults.start("internal_error", method="chat.postMessage", containing="U0ALAN", times=1)
 

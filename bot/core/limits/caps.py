@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from bot.core import texts
+from bot.core.conversation import is_direct
 
 WARN_AT = 0.8
 """The part of a cap from which on Typist warns the person."""
@@ -242,7 +243,9 @@ def warning_key(cap: Cap, scope_ids: ScopeIds, now: float) -> str:
 def notice_text(notice: CapNotice, now: float) -> str:
     """Returns the sentence that Typist admins read, in mrkdwn."""
     cap = notice.cap
-    quota = texts.quota_of(cap.window.scope, notice.owner_id, cap.limit_text, cap.window.period)
+    # A direct message's name is its person's, who has a cap of their own.
+    owner_id = "" if is_direct(notice.owner_id) else notice.owner_id
+    quota = texts.quota_of(cap.window.scope, owner_id, cap.limit_text, cap.window.period)
     resets = _next_reset(cap, now)
     if notice.percent == MARKS[-1]:
         return texts.quota_used_up(quota, resets)

@@ -31,7 +31,9 @@ PROMPT_CHARS = 400
 NAME_CHARS = 40
 """The longest name of a model or tool."""
 BAR_CHARS = 8
-SET_WORKSPACE_CAPS, SET_PERSON_CAPS, SET_CHANNEL_CAPS = "set_workspace_caps", "set_person_caps", "set_channel_caps"
+SET_WORKSPACE_CAPS = "set_workspace_caps"
+SET_PERSON_CAPS = "set_person_caps"
+SET_CHANNEL_CAPS = "set_channel_caps"
 """Action ids of the button and the menus that open the modal with caps."""
 
 
@@ -115,14 +117,14 @@ def _ranking(heading: str, ranking: Ranking[Used], name: Callable[[str], str], a
     parts = _parts([this for _, this, _ in ranking.top])
     lines: list[str] = []
     for part, (key, this, last) in zip(parts, ranking.top, strict=True):
-        used = texts.this_and_last_month(amount(this), amount(last) if last else "")
-        lines.append(f"{_bar(part)} {name(key)}: {used}")
+        lines.append(f"{_bar(part)} {name(key)}: {_in_both_months(this, last, amount)}")
     if ranking.others:
-        this, last = ranking.others_used
-        lines.append(
-            texts.others(ranking.others, texts.this_and_last_month(amount(this), amount(last) if last else ""))
-        )
+        lines.append(texts.others(ranking.others, _in_both_months(*ranking.others_used, amount)))
     return section(mrkdwn("\n".join([f"*{heading}*", *(lines or [texts.NO_USAGE])])))
+
+
+def _in_both_months(this: Used, last: Used, amount: Callable[[Used], str]) -> str:
+    return texts.this_and_last_month(amount(this), amount(last) if last else "")
 
 
 def _parts(used: Sequence[Amount | int]) -> list[float]:
