@@ -107,7 +107,7 @@ def _message(number: int, line: Spoken) -> Message:
 
 
 def _asker(text: str, lines: Sequence[Line]) -> str:
-    """Returns whom the bot answers: the person that its line names first, or else the last one who wrote."""
+    """Returns the person the bot answers: the one that its line names first, or else the last writer."""
     if addressed := _ADDRESSED.match(text):
         return addressed[1]
     return next((line.writer for line in reversed(lines) if line.writer), "")

@@ -34,7 +34,7 @@ TOLD = {Denial.GUEST: "told: no access", Denial.EXTERNAL: "told: no access"} | {
     texts.QUIET_NOW: "quieted",
     texts.NOT_YOUR_THREAD: "told: not theirs",
 }
-"""Outcomes by what the writer is told privately."""
+"""Outcomes, by the sentence that the writer sees."""
 QUIET = "quiet thread"
 MODES = {
     "mentions": ChannelSettings(engagement=Engagement.MENTIONS),
@@ -212,7 +212,7 @@ ROWS: dict[str, Row] = {
     "reply in a thread without the bot": elsewhere,
     "reply that mentions the bot": reply(MENTION + "and I?", GRACE, among=True),
     "reply of the asker, alone with the bot": reply("and then?"),
-    "reply of the asker, whom the bot answered last": reply("and then?", among=True),
+    "reply of the asker, right after the bot's answer": reply("and then?", among=True),
     "reply of the asker after somebody else's": late_reply,
     "reply of somebody else": reply("and I?", GRACE, among=True),
     "reply that begins with another's name": reply(f"<@{GRACE}> and you?"),

@@ -156,7 +156,7 @@ ASKED = "1.000100"
 async def test_button_quiets_a_thread_for_its_starter_and_admins(
     stage: IntakeStage, user_id: str, sentence: str, quiet: bool
 ) -> None:
-    """Whoever the button was shown to: a press can be forged."""
+    """A press can be forged, so it doesn't matter who saw the button."""
     await stage.intake.take("Ev1", MENTION)
     thread = ThreadKey("T1", "C1", ASKED)
     await stage.quiet.pressed(QuietPress(thread, user_id, "2.000000", "https://hooks.example/1"))

@@ -25,7 +25,7 @@ class Engagement(StrEnum):
     MENTIONS = "mentions"
     """None."""
     FOLLOW_UPS = "follow-ups"
-    """Those of a person who is alone with the bot, or whom the bot answered last."""
+    """Those of a person who is alone with the bot, or whose question the bot just answered."""
     EVERYONE = "everyone"
     """Everybody's."""
 
@@ -37,7 +37,7 @@ class Line:
     writer: str
     """The person; "" for the bot, and for a person who was erased."""
     asker: str = ""
-    """Whom the bot answers; "" in a person's line."""
+    """The person the bot answers; "" in a person's line."""
 
 
 @dataclass(frozen=True, slots=True)
