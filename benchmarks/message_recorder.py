@@ -11,6 +11,8 @@ from sandbox.workspace import Change, Changed, Deleted, Message, Posted, Workspa
 
 FOOTER = re.compile(r"(fell back to )?[a-z]+/\S+( · \d+ tools?)?( · (stopped|incomplete))?")
 """The footer names the model, how many tools it used, and the answer's state. It isn't a notice."""
+DECIDED = re.compile(r"(\d+ calls? )?(approved|denied) by .+", re.IGNORECASE)
+"""Who decided about the answer's calls (texts.decided). That isn't a notice either."""
 
 
 @dataclass(frozen=True)
@@ -111,5 +113,16 @@ def _revision(message: Message, at_s: float) -> Revision:
         return Revision(at_s, unescape(message.text), "")
     text = "".join(block["text"] for block in message.sent_blocks if block["type"] == "markdown")
     lines = [part for block in message.sent_blocks if block["type"] == "rich_text" for part in block["elements"]]
-    notes = [part["elements"][0]["text"] for part in lines]
-    return Revision(at_s, unescape(text), " ".join(note for note in notes if not FOOTER.fullmatch(note)))
+    notes = [_words(part["elements"][0]) for part in lines]
+    return Revision(at_s, unescape(text), " ".join(filter(_is_notice, notes)))
+
+
+def _is_notice(words: str) -> bool:
+    return not FOOTER.fullmatch(words) and not DECIDED.fullmatch(words)
+
+
+def _words(element: dict[str, Any]) -> str:
+    """Returns the words of a part of rich text; those of a list are its first item's."""
+    if "elements" in element:
+        return _words(element["elements"][0])
+    return str(element.get("text") or element.get("fallback") or "")
