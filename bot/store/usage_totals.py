@@ -23,7 +23,7 @@ from bot.store.rows import insert_into
 from bot.store.schema import usage_totals
 
 DAYS_KEPT = 62
-"""The longest period is a month."""
+"""App Home shows this month and the last."""
 
 
 Counted = tuple[ScopeIds, Mapping[str, Any]]
