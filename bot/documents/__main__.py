@@ -46,12 +46,12 @@ def main() -> None:
     _limit(resource.RLIMIT_CPU, CPU_S)
     _limit(resource.RLIMIT_AS, MEMORY_BYTES)
     _volunteer()
+    kind = Kind(sys.argv[1])
+    content = sys.stdin.buffer.read(MAX_DOCUMENT_BYTES)
+    _load(kind, content)
+    _limit(resource.RLIMIT_NPROC, 0)
+    _limit(resource.RLIMIT_NOFILE, 0)
     try:
-        kind = Kind(sys.argv[1])
-        content = sys.stdin.buffer.read(MAX_DOCUMENT_BYTES)
-        _load(kind, content)
-        _limit(resource.RLIMIT_NPROC, 0)
-        _limit(resource.RLIMIT_NOFILE, 0)
         # A document is soon over. Until then, cycles are few beside what is in use.
         gc.disable()
         said = asdict(formats.read(kind, content))
@@ -66,8 +66,11 @@ def main() -> None:
 
 
 def _limit(what: int, most: int) -> None:
-    """Lowers a limit for good. Some systems don't know all limits; others are lower already."""
-    with suppress(ValueError, OSError):
+    """Lowers a limit for good. If the system forbids that, the document isn't read: an OSError ends the process."""
+    _, allowed = resource.getrlimit(what)
+    most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+    # macOS has no limit of addresses.
+    with suppress(ValueError):
         resource.setrlimit(what, (most, most))
 
 

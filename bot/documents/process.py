@@ -62,7 +62,7 @@ class _Reader:
             log.error("document not read, process not started: %s", error)
             return Refusal.TOO_LARGE
         if code != 0 or output is None:
-            log.info("document not read: kind=%s exit=%s", self._kind, code)
+            log.warning("document not read: kind=%s exit=%s", self._kind, code)
             return Refusal.TOO_LARGE if code is None or code in _TOO_MUCH else Refusal.DAMAGED
         return _parsed(output)
 

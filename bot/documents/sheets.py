@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 
-from bot.core.documents import MAX_CHARS, Part, Refusal, decode_text
+from bot.core.documents import Part, Refusal, decode_text
 from bot.documents.archive import Archive
 from bot.documents.draft import Draft, Unreadable
 
@@ -56,8 +56,8 @@ def read_csv(content: bytes, draft: Draft) -> None:
     # As Excel writes and reads it.
     said, rest = text[4:5], text[5:].lstrip("\r\n")
     is_said = text[:4].lower() == "sep=" and said in _DELIMITERS and text[5:6] in "\r\n"
-    # Of a longer cell, the draft would show only the beginning, too.
-    csv.field_size_limit(MAX_CHARS)
+    # A quote that never ends makes one cell of all that follows.
+    csv.field_size_limit(len(text) + 1)
     delimiter = said if is_said else _delimiter(text)
     draft.table(csv.reader(io.StringIO(rest if is_said else text, newline=""), delimiter=delimiter))
 

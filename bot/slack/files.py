@@ -55,6 +55,7 @@ class Files:
         self._api = URL(client.api_url)
         self._room = MemoryRoom(MAX_HELD_BYTES)
         self._unpacking = asyncio.Lock()
+        self._reading_document = asyncio.Lock()
 
     @asynccontextmanager
     async def reading(
@@ -154,8 +155,8 @@ class Files:
         return Media(display_name(file), kind, base64.b64encode(content).decode(), text_instead)
 
     async def _read_document(self, kind: Kind, content: bytes) -> Document | Refusal:
-        # One at a time, like images: each may take much memory.
-        async with self._unpacking:
+        # One at a time, because each may take much memory. Images don't wait for them: a hostile one takes seconds.
+        async with self._reading_document:
             return await read_document(kind, content)
 
 

@@ -334,3 +334,6 @@ class TestMedia:
         estimate = TokenEstimate(("openai/m",))
         texts_tokens = estimate.prompt_tokens(Prompt("", (replace(turn, media=()),)))
         assert estimate.prompt_tokens(Prompt("", (turn,))) == texts_tokens + 1_600 + 5 * 2_000
+        dense = replace(media("a.pdf", kind=files.PDF), alternative=Document("word " * 10_000))
+        tokens = estimate.prompt_tokens(Prompt("", (replace(turn, media=(dense,)),)))
+        assert tokens == texts_tokens + estimate.tokens("word " * 10_000)

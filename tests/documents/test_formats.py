@@ -21,9 +21,10 @@ def text(kind: Kind, content: bytes) -> str:
         ("sep=|\na|b;c\n", "| a | b;c |\n|---|---|"),
         ("one\n\ntwo\n", "| one |\n|---|\n| two |"),
         ('a,"two\nlines",\nb,"x | y",,\n', "| a | two lines |\n|---|---|\n| b | x \\| y |"),
+        ('a,b\n"c,d\ne,f\n', "| a | b |\n|---|---|\n| c,d e,f |"),
         ("", ""),
     ],
-    ids=["semicolons", "tabs", "quoted", "said", "one column", "lines and bars", "empty"],
+    ids=["semicolons", "tabs", "quoted", "said", "one column", "lines and bars", "open quote", "empty"],
 )
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_dialect_of_csv_is_guessed(content: str, rows: str, encoding: str) -> None:

@@ -36,8 +36,15 @@ class TokenEstimate:
     def prompt_tokens(self, prompt: Prompt) -> int:
         """Returns the estimate of all that a request with this prompt sends: texts, files, definitions and steps."""
         texts = [prompt.system, *(text for turn in prompt.turns for text in _sent_texts(turn))]
-        media = (_media_tokens(media) for turn in prompt.turns for media in turn.media)
+        media = (self._media_tokens(media) for turn in prompt.turns for media in turn.media)
         return sum(map(self.tokens, texts)) + self.definitions_tokens(prompt.tools) + sum(media)
+
+    def _media_tokens(self, media: Media) -> int:
+        if media.media_type != PDF:
+            return IMAGE_TOKENS
+        pages = PDF_PAGE_TOKENS * (1 + len(media.base64) * 3 // 4 // PDF_PAGE_BYTES)
+        # Some models get the text in its place.
+        return max(pages, self.tokens(media.alternative.text) if media.alternative else 0)
 
     def definitions_tokens(self, tools: Sequence[ToolDefinition]) -> int:
         """Returns the estimate of tools' definitions, which every request of an answer sends."""
@@ -89,9 +96,3 @@ def _sent_texts(turn: Turn) -> list[str]:
 
 def _opaque_items(turn: Turn) -> list[str]:
     return [json.dumps(dict(part.item)) for part in turn.parts if isinstance(part, Opaque)]
-
-
-def _media_tokens(media: Media) -> int:
-    if media.media_type != PDF:
-        return IMAGE_TOKENS
-    return PDF_PAGE_TOKENS * (1 + len(media.base64) * 3 // 4 // PDF_PAGE_BYTES)
