@@ -22,7 +22,10 @@ from tests.processes import bot_process, output
 SCRIPTED = ("sandbox", "--model", "scripted")
 RUN = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "OPENAI_API_KEY": "k"}
 NO_KEY = "OPENAI_API_KEY is not set, and openai/gpt-test needs it. Get a key at platform.openai.com/api-keys."
-NO_MODEL = "--model must name models as vendor/model, where vendor is one of openai, anthropic; 'gpt' isn't one."
+NO_MODEL = (
+    "--model must name models as vendor/model, where vendor is one of openai, anthropic, bedrock, vertex, foundry, "
+    "azure; 'gpt' isn't one."
+)
 PORTS = "--port must be a whole number from 1 to 65,535, not"
 CHECK = "Check DATABASE_URL, and that the database runs, is reachable and has room."
 
