@@ -36,6 +36,7 @@ class Part(StrEnum):
     PAGE = "page without text"
     COMMENT = "comment"
     FORMULA = "formula without a saved result"
+    ERROR = "formula error"
     PICTURE = "picture"
     ATTACHMENT = "attachment"
     END = "end"

@@ -1,5 +1,6 @@
 """HTML as Markdown. It also takes the HTML that mammoth makes of a docx file."""
 
+from collections import Counter
 from html.parser import HTMLParser
 
 from bot.documents.draft import Draft
@@ -18,6 +19,7 @@ _BLOCKS = frozenset(
 _SKIPPED = frozenset(("script", "style", "template", "noscript", "svg", "iframe"))
 _MARKS = {"code": "`", "s": "~~", "del": "~~", "strike": "~~"}
 """Not bold and italic: editors split a word into several runs."""
+_MAX_SPAN = 100
 _LINKS = ("http:", "https:", "mailto:", "tel:")
 """Others lead to a place in the document, or hold data."""
 
@@ -27,7 +29,30 @@ class _Table:
 
     def __init__(self) -> None:
         self.rows: list[list[str]] = []
-        self.spans: list[int] = []
+        self.spans: list[tuple[int, int]] = []
+        """How many columns and rows the open cell takes."""
+        self._hanging: Counter[int] = Counter()
+        """How many further rows a cell above takes, by column."""
+
+    def begin_row(self) -> None:
+        if self.rows:
+            self._skip_taken(self.rows[-1])
+        self.rows.append([])
+
+    def add_cell(self, text: str) -> None:
+        columns, rows = self.spans.pop()
+        if not self.rows:
+            self.begin_row()
+        row = self.rows[-1]
+        self._skip_taken(row)
+        for column in range(len(row), len(row) + columns):
+            self._hanging[column] = rows - 1
+        row += [text, *[""] * (columns - 1)]
+
+    def _skip_taken(self, row: list[str]) -> None:
+        while self._hanging[len(row)] > 0:
+            self._hanging[len(row)] -= 1
+            row.append("")
 
 
 class Markup(HTMLParser):
@@ -89,7 +114,7 @@ class Markup(HTMLParser):
 
     def _begin_block(self, tag: str, attributes: dict[str, str | None]) -> None:
         if self._tables:
-            self._begin_in_table(tag, attributes.get("colspan") or "")
+            self._begin_in_table(tag, attributes)
             return
         self._flush()
         if tag == "table":
@@ -105,15 +130,15 @@ class Markup(HTMLParser):
         elif tag == "pre":
             self._is_code = True
 
-    def _begin_in_table(self, tag: str, colspan: str) -> None:
+    def _begin_in_table(self, tag: str, attributes: dict[str, str | None]) -> None:
         if tag == "table":
             self._tables.append(_Table())
         elif tag == "tr":
             self._end_cell()
-            self._tables[-1].rows.append([])
+            self._tables[-1].begin_row()
         elif tag in _CELLS:
             self._end_cell()
-            self._tables[-1].spans.append(min(int(colspan), 100) if colspan.isdecimal() else 1)
+            self._tables[-1].spans.append((_span(attributes, "colspan"), _span(attributes, "rowspan")))
         self._text.append(" ")
 
     def _item(self) -> str:
@@ -139,10 +164,7 @@ class Markup(HTMLParser):
     def _end_cell(self) -> None:
         table = self._tables[-1]
         if table.spans:
-            span = table.spans.pop()
-            if not table.rows:
-                table.rows.append([])
-            table.rows[-1] += [_tidy("".join(self._text)), *[""] * (span - 1)]
+            table.add_cell(_tidy("".join(self._text)))
             self._text.clear()
 
     def _end_table(self) -> None:
@@ -177,6 +199,11 @@ def read(html: str, draft: Draft) -> None:
     markup = Markup(draft)
     markup.feed(html)
     markup.close()
+
+
+def _span(attributes: dict[str, str | None], name: str) -> int:
+    span = attributes.get(name) or ""
+    return max(1, min(int(span), _MAX_SPAN)) if span.isdecimal() else 1
 
 
 def _tidy(text: str) -> str:

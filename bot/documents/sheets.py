@@ -12,7 +12,9 @@ from bot.documents.draft import Draft, Unreadable
 
 _COMMENT = rb"<(?:\w+:)?comment |<office:annotation[ >]"
 _COMMENTED = r"xl/comments\d*\.xml|xl/comments/[^/]*\.xml|content\.xml"
+_SHEET = r"xl/worksheets/[^/]*\.xml"
 _FORMULA = rb"(?:<f[^>]*/>|<f[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>"
+_ERROR = rb"<c [^>]*t=\"e\""
 _DELIMITERS = "\t;|,"
 _SNIFFED_ROWS = 100
 
@@ -32,7 +34,8 @@ def read(content: bytes, archive: Archive | None, draft: Draft) -> None:
     draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
     if archive:
         draft.leave_out(Part.COMMENT, count=archive.count(_COMMENTED, _COMMENT))
-        draft.leave_out(Part.FORMULA, count=archive.count(r"xl/worksheets/[^/]*\.xml", _FORMULA))
+        draft.leave_out(Part.FORMULA, count=archive.count(_SHEET, _FORMULA))
+        draft.leave_out(Part.ERROR, count=archive.count(_SHEET, _ERROR))
     for name in (sheet.name for sheet in sheets if sheet.name not in hidden):
         draft.add(f"## Sheet {name}")
         draft.table([_written(cell) for cell in row] for row in workbook.get_sheet_by_name(name).iter_rows())

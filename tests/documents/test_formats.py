@@ -56,6 +56,26 @@ def test_encoding_that_a_page_names_is_used(encoding: str) -> None:
     assert text(Kind.HTML, page.encode(encoding)) == words
 
 
+def test_merged_cells_keep_the_columns_of_the_others() -> None:
+    page = (
+        "<table><tr><td rowspan=2>a</td><td>b</td><td rowspan=3>c</td></tr><tr><td>d</td></tr>"
+        "<tr><td colspan=2>e</td></tr><tr><td>f</td><td>g</td><td>h</td></tr></table>"
+    )
+    assert text(Kind.HTML, page.encode()) == ("| a | b | c |\n|---|---|---|\n|  | d |\n| e |\n| f | g | h |")
+
+
+def test_mail_in_an_unknown_encoding_is_read() -> None:
+    mail = b"Subject: x\nContent-Type: text/plain; charset=unknown-8bit\n\nhello \xff\n"
+    assert text(Kind.MAIL, mail) == "Subject: x\n\n---\n\nhello \ufffd"
+
+
+def test_formula_without_a_result_and_errors_are_counted() -> None:
+    rows = '<row r="1"><c r="A1"><f>1+1</f></c><c r="B1" t="e"><f>1/0</f><v>#DIV/0!</v></c><c r="C1"><v>7</v></c></row>'
+    read = formats.read(Kind.ARCHIVE, xlsx(rows))
+    assert "| 7 |" in read.text
+    assert read.left_out == (LeftOut(Part.FORMULA, 1), LeftOut(Part.ERROR, 1))
+
+
 def test_mail_without_plain_text_is_read_as_a_page_and_names_its_attachments() -> None:
     mail = (
         b"From: =?utf-8?q?Zo=C3=AB?= <z@example.com>\r\nSubject: Plan\r\n"
