@@ -38,6 +38,15 @@ class ThreadKey:
         return f"{self.team_id}/{self.channel_id}/{self.thread_ts or 'root'}"
 
 
+class Effort(StrEnum):
+    """How much a model thinks about an answer."""
+
+    FAST = "fast"
+    NORMAL = "normal"
+    """As much as the model does by itself."""
+    THOROUGH = "thorough"
+
+
 @dataclass(frozen=True, slots=True)
 class QueuedThreads:
     """The threads of a workspace that have live jobs."""
@@ -246,6 +255,8 @@ class Job:
     """The steps of this version that earlier attempts recorded."""
     version: int = 0
     """How often the answer was started over. What Slack shows of an earlier version is replaced."""
+    effort: Effort | None = None
+    """What somebody chose for this answer; None: the channel's."""
     asked_at: float = field(default=0.0, compare=False)
     """Since when the asker waits, in seconds since the epoch: for this version, or since they decided about a call."""
 
@@ -348,6 +359,7 @@ class Prompt:
     tools: tuple[ToolDefinition, ...] = ()
     web_search: WebSearch | None = None
     """None: the model may not search the web."""
+    effort: Effort = Effort.NORMAL
     system_origins: Origins = field(default=UNKNOWN, compare=False)
     """Whose words the system prompt holds."""
 

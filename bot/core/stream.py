@@ -36,6 +36,7 @@ class Feature(StrEnum):
 
     TOOLS = "tools"
     WEB_SEARCH = "web search"
+    EFFORT = "thinking longer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,8 @@ class Completion:
     """Names of images and PDFs that were not sent, because the model can't take them."""
     refused: tuple[Feature, ...] = ()
     """What the prompt offered and the model refused, so that it answered without."""
+    effort: str = ""
+    """The level of effort that the vendor was asked for, by the vendor's name; "": the model's own default."""
 
 
 StreamEvent = str | Thinking | Searching | Citation | ToolCall | Opaque | Completion

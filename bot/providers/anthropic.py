@@ -14,6 +14,7 @@ from bot.core.stream import MAX_SEARCHES, FinishReason, Opaque, Searching, Think
 from bot.core.surrogates import paired
 from bot.errors import EndReason
 from bot.providers.answer_reader import AnswerReader, Delta
+from bot.providers.effort_levels import LEVELS, EffortLevels
 from bot.providers.failures import RequestAttempt
 from bot.providers.lookup import Lookup, LookupOutcome, day_of, look_up
 from bot.providers.model_setup import RequestOptions, VendorSettings
@@ -57,7 +58,9 @@ ANTHROPIC = Host("anthropic", max_media_bytes=30_000_000, caches_requests=True, 
 def connect(settings: VendorSettings, options: RequestOptions) -> Vendor:
     """Returns Anthropic's models, which are called anthropic/NAME."""
     sdk = open_sdk(settings)
-    return Vendor(partial(VendorModel, MessagesApi(sdk, options), settings.api_key), sdk.close)
+    api = MessagesApi(sdk, options)
+    api.effort_levels = partial(_effort_levels, sdk)
+    return Vendor(partial(VendorModel, api, settings.api_key), sdk.close)
 
 
 def open_sdk(settings: VendorSettings) -> AsyncAnthropic:
@@ -79,6 +82,16 @@ def connection() -> dict[str, Any]:
         "timeout": TIMEOUT,
         "http_client": DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls()),
     }
+
+
+async def _effort_levels(sdk: AsyncAnthropic, name: str) -> EffortLevels:
+    """Returns which levels of effort Anthropic says that a model takes."""
+    capabilities = getattr(await sdk.models.retrieve(name), "capabilities", None)
+    effort = getattr(capabilities, "effort", None)
+    if effort is None:
+        return EffortLevels()
+    taken = [level for level in LEVELS if getattr(getattr(effort, level, None), "supported", False)]
+    return EffortLevels(frozenset(taken))
 
 
 async def look_up_model(settings: VendorSettings, name: str) -> Lookup:
@@ -110,7 +123,9 @@ class MessagesApi(Api):
         # Pings come throughout.
         self.optional_parameters = frozenset({OptionalParameter.ROOM_TO_THINK, *host.web})
 
-    def request(self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, Any]:
+    def request(
+        self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter], effort: str = ""
+    ) -> dict[str, Any]:
         # No temperature, top_p or top_k: the current models refuse them.
         messages = [{"role": turn.role, "content": _content(turn, self.vendor)} for turn in prompt.turns]
         body: dict[str, Any] = {
@@ -123,6 +138,8 @@ class MessagesApi(Api):
             body["cache_control"] = _CACHED
         else:
             body["messages"] = _cached_to_the_question(messages)
+        if effort:
+            body["output_config"] = {"effort": effort}
         if prompt.system:
             body["system"] = prompt.system
         tools = [

@@ -83,7 +83,9 @@ class ResponsesApi(Api):
     def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str = VENDOR) -> None:
         super().__init__(lambda **body: sdk.responses.with_raw_response.create(**body), options, vendor)
 
-    def request(self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, Any]:
+    def request(
+        self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter], effort: str = ""
+    ) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": model,
             "input": [item for turn in prompt.turns for item in _responses_items(turn, self.vendor)],
@@ -94,8 +96,11 @@ class ResponsesApi(Api):
         }
         if prompt.system:
             body["instructions"] = prompt.system
-        if OptionalParameter.REASONING_SUMMARIES in parameters:
-            body["reasoning"] = {"summary": "auto"}
+        reasoning = {"summary": "auto"} if OptionalParameter.REASONING_SUMMARIES in parameters else {}
+        if effort:
+            reasoning["effort"] = effort
+        if reasoning:
+            body["reasoning"] = reasoning
         offered = prompt.tools if OptionalParameter.TOOLS in parameters else ()
         tools = [{"type": "function", **_function(tool)} for tool in offered]
         if prompt.web_search and OptionalParameter.WEB_SEARCH in parameters:
@@ -275,7 +280,9 @@ class ChatApi(Api):
         # Compatible servers know images in OpenAI's form, where their model can see. PDFs are OpenAI's alone.
         return self._at_openai or media.media_type != PDF
 
-    def request(self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, Any]:
+    def request(
+        self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter], effort: str = ""
+    ) -> dict[str, Any]:
         messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
         turns = [message for turn in prompt.turns for message in _chat_messages(turn)]
         limit = "max_tokens" if OptionalParameter.OLD_LIMIT in parameters else "max_completion_tokens"
@@ -288,6 +295,8 @@ class ChatApi(Api):
         }
         if self._options.streaming:
             body["stream_options"] = {"include_usage": True}
+        if effort:
+            body["reasoning_effort"] = effort
         if prompt.tools and OptionalParameter.TOOLS in parameters:
             body["tools"] = [{"type": "function", "function": _function(tool)} for tool in prompt.tools]
             if OptionalParameter.TOOLS_WITH_REASONING not in parameters:

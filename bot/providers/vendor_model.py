@@ -22,7 +22,7 @@ from typing import Any
 
 import httpx2
 
-from bot.core.conversation import Media, Prompt, TextPart, ToolResult, Turn, TurnPart
+from bot.core.conversation import Effort, Media, Prompt, TextPart, ToolResult, Turn, TurnPart
 from bot.core.inbound.files import newest_media_within, without_media
 from bot.core.inbound.tokens import prompt_texts
 from bot.core.stream import SIGNS_OF_WORK, Completion, Feature, FinishReason, Opaque, StreamEvent, Thinking
@@ -30,6 +30,7 @@ from bot.core.surrogates import Pairing
 from bot.errors import EndReason, ProviderError
 from bot.providers.answer_reader import AnswerReader, Delta
 from bot.providers.aws_event_stream import AWS_EVENTS, read_aws_events
+from bot.providers.effort_levels import EffortLevels, may_mean_effort, names_effort
 from bot.providers.event_stream import MAX_EVENT_BYTES, EventTooLongError, Mark, read_events
 from bot.providers.failures import RequestAttempt
 from bot.providers.model_setup import RequestOptions
@@ -41,6 +42,8 @@ MAX_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
 _DRAIN_S = 0.1
 _FEATURES = {OptionalParameter.TOOLS: Feature.TOOLS, OptionalParameter.WEB_SEARCH: Feature.WEB_SEARCH}
+LEVELS_WITHIN_S = 2.0
+"""How long a vendor may take to say which levels of effort a model takes. The first answer that needs one waits."""
 MAX_BLANK_BYTES = 4096
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 """What may stand before JSON and events: a byte order mark and whitespace."""
@@ -64,6 +67,10 @@ async def _nothing() -> None:
     pass
 
 
+async def _unknown_levels(model: str) -> EffortLevels:
+    return EffortLevels()
+
+
 class Api(ABC):
     """One API of a server: what differs between vendors."""
 
@@ -83,6 +90,8 @@ class Api(ABC):
         """Only its own opaque items are sent back: another vendor's may be encrypted for that one."""
         self.prepare: Callable[[], Awaitable[object]] = _nothing
         """What has to be done before each request."""
+        self.effort_levels: Callable[[str], Awaitable[EffortLevels]] = _unknown_levels
+        """Returns which levels of effort a model takes, where the vendor tells."""
         self._create = create
         self._options = options
 
@@ -91,8 +100,10 @@ class Api(ABC):
         return True
 
     @abstractmethod
-    def request(self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, Any]:
-        """Returns the body of a request."""
+    def request(
+        self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter], effort: str = ""
+    ) -> dict[str, Any]:
+        """Returns the body of a request. `effort`: the level in the vendor's terms; "" for the model's default."""
 
     async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
         """Returns the response to a request, for a stream as soon as its headers are here. Raises the SDK's errors."""
@@ -114,11 +125,14 @@ class _Answered:
     response: httpx2.Response
     api: Api
     parameters: frozenset[OptionalParameter]
+    effort: str
 
     def refused(self, prompt: Prompt) -> tuple[Feature, ...]:
         """Returns what the prompt asks for and the model refused."""
         missing = self.api.optional_parameters - self.parameters - _unused_by(prompt)
-        return tuple(feature for parameter, feature in _FEATURES.items() if parameter in missing)
+        refused = tuple(feature for parameter, feature in _FEATURES.items() if parameter in missing)
+        is_missed = prompt.effort is Effort.THOROUGH and not self.effort
+        return (*refused, Feature.EFFORT) if is_missed else refused
 
 
 class VendorModel:
@@ -134,6 +148,8 @@ class VendorModel:
         """Kept so that errors don't quote it."""
         self._refused: frozenset[OptionalParameter] = frozenset()
         """Remembered while the process runs, because each refusal costs an asker a moment."""
+        self._levels: EffortLevels | None = None
+        """As long as no answer needed a level, nobody has asked for them."""
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields the events of one answer. If its files seem to make a request fail, it is sent again without them."""
@@ -190,7 +206,7 @@ class VendorModel:
                 yield event
             finish_reason = self._finish_reason(attempt, reader, has_text)
             refused = answered.refused(prompt)
-            yield Completion(self.model, finish_reason, reader.usage, left_out, refused)
+            yield Completion(self.model, finish_reason, reader.usage, left_out, refused, answered.effort)
 
     def _finish_reason(self, attempt: RequestAttempt, reader: AnswerReader, has_text: bool) -> FinishReason:
         """Returns why the model stopped. Raises ProviderError if that makes no answer."""
@@ -212,15 +228,22 @@ class VendorModel:
         """
         api = self._api
         refused = frozenset[OptionalParameter]()
+        levels = await self._known_levels(prompt)
         while True:
             parameters = api.optional_parameters - self._refused - refused - _unused_by(prompt)
+            # Such a model takes tools only if it doesn't reason.
+            may_reason = not (prompt.tools and OptionalParameter.TOOLS_WITH_REASONING in self._refused | refused)
+            effort = levels.level(prompt.effort) if may_reason else ""
             try:
-                response = await api.post(api.request(self._name, prompt, parameters))
+                response = await api.post(api.request(self._name, prompt, parameters, effort))
             except Exception as error:
                 named = refused_parameters(parameters, error)
                 if api.other is not None and OptionalParameter.TOOLS_WITH_REASONING in named:
                     log.warning("%s: this API refuses tools, trying the server's other API", self.model)
                     api = api.other
+                elif effort and (names_effort(error) or (not named and api is self._api and may_mean_effort(error))):
+                    levels = levels.without(effort, error)
+                    self._log_refused_effort(effort, levels.level(prompt.effort))
                 elif named:
                     refused |= named
                     self._log_refused(named)
@@ -233,7 +256,22 @@ class VendorModel:
             else:
                 self._api = api
                 self._refused |= refused
-                return _Answered(response, api, parameters)
+                self._levels = self._levels if prompt.effort is Effort.NORMAL else levels
+                return _Answered(response, api, parameters, effort)
+
+    async def _known_levels(self, prompt: Prompt) -> EffortLevels:
+        """Returns which levels of effort the model takes. The vendor is asked once, when an answer needs one."""
+        if self._levels is not None or prompt.effort is Effort.NORMAL:
+            return self._levels or EffortLevels()
+        try:
+            async with asyncio.timeout(LEVELS_WITHIN_S):
+                return await self._api.effort_levels(self._name)
+        except Exception as error:
+            log.info("%s: levels of effort not known: %s", self.model, type(error).__name__)
+            return EffortLevels()
+
+    def _log_refused_effort(self, effort: str, nearest: str) -> None:
+        log.info("%s: effort %s refused, asking again with %s", self.model, effort, nearest or "the model's default")
 
     def _log_refused(self, refused: Collection[OptionalParameter]) -> None:
         names = ", ".join(sorted(parameter.name.lower() for parameter in refused))

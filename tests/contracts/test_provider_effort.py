@@ -1,0 +1,247 @@
+"""The effort of an answer in the vendors' terms, and what a refusal of it changes."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.core.conversation import Effort, ToolDefinition, WebSearch
+from bot.core.stream import Feature
+from bot.errors import EndReason
+from bot.providers.effort_levels import LEVELS
+from tests.contracts.notifications import PROMPT, collect, connected
+from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
+
+FAST = Effort.FAST
+NORMAL = Effort.NORMAL
+THOROUGH = Effort.THOROUGH
+WITH_ALL = replace(PROMPT, tools=(ToolDefinition("time__now", "The time", {"type": "object"}),), web_search=WebSearch())
+
+
+def effort_in(body: Mapping[str, Any]) -> str:
+    """Returns the level of effort in a request to any API; "" if there is none."""
+    nested = body.get("reasoning") or body.get("output_config") or {}
+    return nested.get("effort", "") or body.get("reasoning_effort", "")
+
+
+def without_effort(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns all of a request but its effort."""
+    rest = {name: value for name, value in body.items() if name not in ("reasoning_effort", "output_config")}
+    if "reasoning" in rest:
+        rest["reasoning"] = {name: value for name, value in rest["reasoning"].items() if name != "effort"}
+    return rest
+
+
+def efforts(vendor: VendorServer) -> list[str]:
+    """Returns the level of effort in each request for an answer."""
+    return [effort_in(request.body) for request in vendor.requests if request.method == "POST"]
+
+
+def model_info(*taken: str, supported: bool = True) -> VendorResponse:
+    """Returns what Anthropic says of a model that takes these levels."""
+    levels: dict[str, Any] = {
+        level: {"supported": level in taken} for level in LEVELS if level not in ("none", "minimal")
+    }
+    capabilities = {"effort": {"supported": supported, **levels}}
+    body = {"id": "m", "type": "model", "display_name": "M", "created_at": "2026-10-01T00:00:00Z"}
+    return VendorResponse([json.dumps({**body, "capabilities": capabilities}).encode()], 200, "application/json")
+
+
+@pytest.mark.parametrize(("effort", "level"), [(FAST, "low"), (NORMAL, ""), (THOROUGH, "high")])
+@pytest.mark.parametrize("api", [RESPONSES, CHAT, ANTHROPIC], ids=str)
+async def test_effort_is_sent_in_the_terms_of_each_api(
+    vendor: VendorServer, api: VendorApi, effort: Effort, level: str
+) -> None:
+    def answer(request: VendorRequest) -> VendorResponse:
+        return api.streamed("one") if request.method == "POST" else model_info("low", "medium", "high")
+
+    vendor.script(answer)
+    async with connected(api, vendor) as model:
+        received = await collect(model, replace(PROMPT, effort=effort))
+    assert efforts(vendor) == [level]
+    assert received.completions[0].effort == level
+
+
+def refused(message: str, param: str | None = None, status: int = 400, code: str | None = None) -> VendorResponse:
+    return refusal(
+        status, {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}}
+    )
+
+
+# As the vendors and servers word it.
+OPENAI_VALUE = "Unsupported value: '{}' is not supported with the 'gpt-6-astra' model. Supported values are: {}."
+REFUSALS = {
+    "OpenAI, a value above": (
+        RESPONSES,
+        THOROUGH,
+        OPENAI_VALUE.format("high", "'none', 'low', and 'medium'"),
+        "medium",
+    ),
+    "OpenAI, the only value": (RESPONSES, FAST, OPENAI_VALUE.format("low", "'high'"), "high"),
+    "OpenAI, the cheaper of two": (RESPONSES, FAST, OPENAI_VALUE.format("low", "'minimal' and 'medium'"), "minimal"),
+    "OpenAI, no reasoning": (
+        RESPONSES,
+        FAST,
+        "Unsupported parameter: 'reasoning.effort' is not supported with this model.",
+        "",
+    ),
+    "OpenAI, a tool that needs more": (
+        RESPONSES,
+        FAST,
+        "The following tools cannot be used with reasoning.effort 'low': web_search.",
+        "",
+    ),
+    "Ollama, another value": (
+        CHAT,
+        FAST,
+        'invalid reasoning value: "low" (must be "high", "medium", or "max")',
+        "medium",
+    ),
+    "Ollama, no reasoning": (CHAT, THOROUGH, '"gemma3" does not support thinking', ""),
+    "vLLM, a template": (CHAT, THOROUGH, "Chat template error: reasoning must be a flag", ""),
+    "a strict server": (CHAT, THOROUGH, "Extra inputs are not permitted", ""),
+    "Anthropic, thinking is off": (
+        ANTHROPIC,
+        THOROUGH,
+        "output_config.effort 'high' is not supported when thinking is disabled on this model. "
+        "Use effort 'medium' or below, or enable thinking.",
+        "medium",
+    ),
+    "Anthropic, an older Claude": (ANTHROPIC, FAST, "This model does not support the effort parameter.", ""),
+    "Bedrock, an older Claude": (ANTHROPIC, FAST, "output_config: Extra inputs are not permitted", ""),
+}
+
+
+@pytest.mark.parametrize(("api", "effort", "message", "level"), REFUSALS.values(), ids=REFUSALS.keys())
+async def test_refused_effort_steps_to_the_nearest_level_and_costs_nothing_else(
+    vendor: VendorServer, api: VendorApi, effort: Effort, message: str, level: str
+) -> None:
+    def answer(request: VendorRequest) -> VendorResponse:
+        if request.method == "GET":
+            return refusal(404, {"error": {"type": "not_found_error", "message": "Not found"}})
+        return api.streamed("one") if effort_in(request.body) == level else refused(message, "reasoning.effort")
+
+    vendor.script(answer)
+    prompt = replace(WITH_ALL, effort=effort)
+    async with connected(api, vendor) as model:
+        received = [await collect(model, prompt), await collect(model, prompt)]
+    asked = [request.body for request in vendor.requests if request.method == "POST"]
+    first = effort_in(asked[0])
+    assert efforts(vendor) == [first, level, level], "remembered"
+    assert without_effort(asked[0]) == without_effort(asked[1]) == without_effort(asked[2])
+    is_missed = effort is THOROUGH and not level
+    for one in received:
+        assert one.text == "one"
+        assert one.completions[0].effort == level
+        assert one.completions[0].refused == ((Feature.EFFORT,) if is_missed else ())
+
+
+async def test_levels_are_tried_until_one_is_taken(vendor: VendorServer) -> None:
+    vendor.script(
+        refused(OPENAI_VALUE.format("high", "'low' and 'medium'")),
+        refused("The following tools cannot be used with reasoning.effort 'medium': web_search."),
+        RESPONSES.streamed("one"),
+    )
+    async with connected(RESPONSES, vendor) as model:
+        assert (await collect(model, replace(WITH_ALL, effort=THOROUGH))).text == "one"
+    assert efforts(vendor) == ["high", "medium", "low"]
+
+
+async def test_model_without_reasoning_loses_effort_and_summaries(vendor: VendorServer) -> None:
+    message = "Unsupported parameter: 'reasoning.effort' is not supported with this model."
+
+    def answer(request: VendorRequest) -> VendorResponse:
+        return refused(message, "reasoning.effort") if "reasoning" in request.body else RESPONSES.streamed("one")
+
+    vendor.script(answer)
+    async with connected(RESPONSES, vendor) as model:
+        assert (await collect(model, replace(PROMPT, effort=FAST))).text == "one"
+    sent = [request.body.get("reasoning") for request in vendor.requests]
+    assert sent == [{"summary": "auto", "effort": "low"}, {"summary": "auto"}, None]
+
+
+async def test_refused_summaries_keep_the_effort(vendor: VendorServer) -> None:
+    message = "Your organization must be verified to generate reasoning summaries."
+    vendor.script(refused(message, "reasoning.summary", code="unsupported_value"), RESPONSES.streamed("one"))
+    async with connected(RESPONSES, vendor) as model:
+        assert (await collect(model, replace(PROMPT, effort=THOROUGH))).text == "one"
+    assert [request.body["reasoning"] for request in vendor.requests][-1] == {"effort": "high"}
+
+
+async def test_refused_effort_is_remembered_only_if_the_request_without_it_succeeds(vendor: VendorServer) -> None:
+    # It names the effort, and means something else.
+    error = refused("The question 'How much effort is it?' was refused.")
+    vendor.script(error, error, RESPONSES.streamed("one"))
+    prompt = replace(PROMPT, effort=THOROUGH)
+    async with connected(RESPONSES, vendor) as model:
+        assert (await collect(model, prompt)).failure is EndReason.UNEXPECTED
+        assert (await collect(model, prompt)).text == "one"
+    assert efforts(vendor) == ["high", "", "high"]
+
+
+async def test_failure_that_is_no_bad_request_keeps_the_effort(vendor: VendorServer) -> None:
+    vendor.script(refusal(503, {"error": {"message": "Reasoning effort is scarce."}}))
+    async with connected(RESPONSES, vendor) as model:
+        assert (await collect(model, replace(PROMPT, effort=THOROUGH))).failure is EndReason.OVERLOADED
+    assert efforts(vendor) == ["high"]
+
+
+async def test_gateway_that_takes_tools_only_without_reasoning_says_that_it_did_not_think_longer(
+    vendor: VendorServer,
+) -> None:
+    no_tools = refused(
+        "Function tools with reasoning_effort are not supported for gpt-6-luna in /v1/chat/completions. "
+        "Please use /v1/responses or set reasoning_effort to 'none'.",
+        "reasoning_effort",
+    )
+    vendor.script(no_tools, refusal(404, {"detail": "Not Found"}), CHAT.streamed("one"))
+    async with connected(CHAT, vendor) as model:
+        received = await collect(model, replace(WITH_ALL, web_search=None, effort=THOROUGH))
+        assert (received.text, received.completions[0].refused) == ("one", (Feature.EFFORT,))
+        assert (await collect(model, replace(PROMPT, effort=THOROUGH))).completions[0].effort == "high"
+    assert efforts(vendor) == ["high", "high", "none", "high"]
+
+
+@pytest.mark.parametrize(
+    ("taken", "effort", "level"),
+    [
+        (("low", "medium", "high", "max"), THOROUGH, "high"),
+        (("low", "medium"), THOROUGH, "medium"),
+        (("medium", "high"), FAST, "medium"),
+        ((), THOROUGH, ""),
+    ],
+)
+async def test_anthropic_is_asked_once_which_levels_a_model_takes(
+    vendor: VendorServer, taken: tuple[str, ...], effort: Effort, level: str
+) -> None:
+    def answer(request: VendorRequest) -> VendorResponse:
+        if request.method == "POST":
+            return ANTHROPIC.streamed("one")
+        return model_info(*taken, supported=bool(taken))
+
+    vendor.script(answer)
+    async with connected(ANTHROPIC, vendor) as model:
+        for prompt in (PROMPT, replace(PROMPT, effort=effort), replace(PROMPT, effort=effort)):
+            assert (await collect(model, prompt)).text == "one"
+    assert [request.method for request in vendor.requests] == ["POST", "GET", "POST", "POST"]
+    assert vendor.requests[1].path == "/v1/models/m"
+    assert efforts(vendor) == ["", level, level]
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        refusal(404, {"type": "error", "error": {"type": "not_found_error", "message": "No."}}),
+        VendorResponse([b"<html>"], 200, "text/html"),
+        VendorResponse([b'{"id": "m", "capabilities": "all"}'], 200, "application/json"),
+    ],
+    ids=["no such model", "a web page", "other JSON"],
+)
+async def test_effort_is_sent_where_nothing_is_known_of_the_model(vendor: VendorServer, says: VendorResponse) -> None:
+    vendor.script(says, ANTHROPIC.streamed("one"))
+    async with connected(ANTHROPIC, vendor) as model:
+        assert (await collect(model, replace(PROMPT, effort=THOROUGH))).text == "one"
+    assert efforts(vendor) == ["high"]
