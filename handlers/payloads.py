@@ -260,11 +260,16 @@ def press_of(body: Mapping[str, Any], team_id: str) -> Press:
         ),
         message_ts=message_ts,
         user_id=_string(_object(body, "user"), "id"),
-        value=_string_or_none(action, "value") or "",
+        value=_string_or_none(action, "value") or _chosen(action),
         private=bool(container.get("is_ephemeral")),
         response_url=_string_or_none(body, "response_url") or "",
         trigger_id=_string_or_none(body, "trigger_id") or "",
     )
+
+
+def _chosen(action: Mapping[str, Any]) -> str:
+    """Returns the value that a person chose in a menu; "" for an element that is none."""
+    return _string_or_none(_object_or_empty(action, "selected_option"), "value") or ""
 
 
 @parser

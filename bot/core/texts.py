@@ -162,6 +162,17 @@ def without(features: Iterable[str]) -> str:
     return f"answered without {named}, which this model refuses" if named else ""
 
 
+def thought_longer(level: str, cost_usd: float | None) -> str:
+    """Says how much a model thought about a thorough answer, and what that cost where it is known.
+
+    `level` is the vendor's name for the effort, "" if the answer ended before its vendor said more.
+    """
+    effort = f"thorough ({level} effort)" if level else "thorough"
+    if cost_usd is None:
+        return effort
+    return f"{effort}, {f'${cost_usd:,.2f}' if cost_usd >= 0.005 else 'less than $0.01'}"
+
+
 def _count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}" if number else ""
 
@@ -175,6 +186,8 @@ def fell_back(model: str) -> str:
 
 STOP = "Stop"
 REGENERATE = "Regenerate"
+EFFORTS = {"thorough": "Think longer", "fast": "Faster"}
+"""Menu items beside REGENERATE, by Effort."""
 CONTINUE = "Continue"
 PREVIOUS = "Previous"
 DELETE = "Delete"
@@ -580,14 +593,20 @@ def answered_here(engagement: str, new_posts: bool, gate: bool) -> str:
     return summaries[engagement] + decides + (" · new posts are questions" if new_posts else "")
 
 
-def settings_here(model: str, own_prompt: str | None, answered: str, web_search: bool | None) -> str:
+def answers_here(effort: str, length: str) -> str:
+    """Sums up how a channel's answers are; "" if nothing was chosen."""
+    chosen = [choice for choice in (effort, length) if choice != "normal"]
+    return f"{' and '.join(chosen)} answers" if chosen else ""
+
+
+def settings_here(model: str, own_prompt: str | None, answers: str, answered: str, web_search: bool | None) -> str:
     """Sums up a channel's settings; `own_prompt` is its beginning, `answered` "" in a direct message.
 
     `web_search` is None if BOT_WEB_SEARCH is off.
     """
     prompt = "default prompt" if own_prompt is None else f"custom prompt (“{own_prompt}”)"
     search = {None: None, True: "web search on", False: "web search off"}[web_search]
-    return " · ".join(filter(None, (f"Settings here: {model}", prompt, answered, search)))
+    return " · ".join(filter(None, (f"Settings here: {model}", prompt, answers, answered, search)))
 
 
 # Settings modal
@@ -616,6 +635,17 @@ NEW_POSTS_OPTION = "Answer each new post in its thread"
 GATE_LABEL = "Doubtful follow-ups"
 GATE_OPTION = "Let a small model at OpenAI decide whether they're for me"
 GATE_HINT = "It reads the thread's last messages. What it uses counts as the usage of the message's writer."
+EFFORT_LABEL = "Effort"
+EFFORT_HINT = "Thinking longer takes more time and costs more. For one answer, use the menu beside Regenerate."
+EFFORT_OPTIONS = {"fast": "Fast: less thinking", "normal": "Normal", "thorough": "Thorough: more thinking"}
+"""By Effort."""
+LENGTH_LABEL = "Length of answers"
+LENGTH_OPTIONS = {
+    "brief": "Brief: a few sentences",
+    "normal": "Normal: as the system prompt says, and short by default",
+    "full": "Full: with reasons, alternatives and examples",
+}
+"""By Length."""
 WEB_SEARCH_LABEL = "Web search"
 WEB_SEARCH_HINT = "I look things up when an answer needs it, and list the sources below it."
 WEB_SEARCH_ON = "On"

@@ -6,7 +6,7 @@ from enum import Enum, auto
 
 from bot.core import texts
 from bot.core.answer import Answer, StepUnderWay
-from bot.core.conversation import Job
+from bot.core.conversation import Effort, Job
 from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.job import End, Spent
 from bot.core.reply.messages import NOTHING_SHOWN, Shown
@@ -82,6 +82,9 @@ class AnswerAttempt:
     opened: Sequence[OpenedFile] = ()
     """Files of the question. A notice below the answer names those that were not read."""
     prompt_version: str | None = None
+    effort: Effort = Effort.NORMAL
+    earlier_usd: float | None = 0.0
+    """What earlier attempts at this version have cost; None if nobody knows."""
 
     def __post_init__(self) -> None:
         self.searches = searches([item for step in self.answer.steps for item in step.items])
@@ -129,10 +132,10 @@ class AnswerAttempt:
         output_tokens = int(step.output_chars / CHARS_PER_TOKEN)
         return Spent(step.input_tokens, output_tokens, step.model, self.job.version, len(self.answer.steps))
 
-    def close(self, end: End, shown: Shown = NOTHING_SHOWN) -> End:
+    def close(self, end: End, shown: Shown = NOTHING_SHOWN, last_usd: float | None = None) -> End:
         """Ends the answer; returns the end with all that is recorded of it and shown below the text.
 
-        `shown`: what an earlier attempt left in Slack.
+        `shown`: what an earlier attempt left in Slack. `last_usd`: what the last step cost.
         """
         answer = self.answer
         part = shown.part(answer.text)
@@ -144,7 +147,7 @@ class AnswerAttempt:
         end = replace(
             self.counted(end),
             notice=" ".join(filter(None, notices)),
-            footer=self._footer,
+            footer=self._footer(last_usd),
             sources=answer.sources,
             has_previous=self.job.has_previous,
             has_details=calls_made(answer.steps) > 0,
@@ -166,12 +169,21 @@ class AnswerAttempt:
             origins=self.answer.origins,
         )
 
-    @property
-    def _footer(self) -> str:
-        """The model that wrote the answer, or was asked, how many tools it used, and what it refused."""
+    def _footer(self, last_usd: float | None) -> str:
+        """The model that wrote the answer, or was asked, its effort, how many tools it used, and what it refused."""
         model = self.step.model if self.step else ""
         refused = ""
         if self.completion is not None:
             model = model if self.completion.model == model else texts.fell_back(self.completion.model)
             refused = texts.without(self.completion.refused)
-        return " · ".join(filter(None, (model, texts.work_done(self.searches, calls_made(self.answer.steps)), refused)))
+        work = texts.work_done(self.searches, calls_made(self.answer.steps))
+        return " · ".join(filter(None, (model, self._thought_longer(last_usd), work, refused)))
+
+    def _thought_longer(self, last_usd: float | None) -> str:
+        """Says that the answer is a thorough one, and its cost; "" if it isn't, or its model takes no effort."""
+        if self.effort is not Effort.THOROUGH or (self.completion and not self.completion.effort):
+            return ""
+        # A part that was written before has had its own effort.
+        usd = None if self.job.so_far else self.earlier_usd
+        whole = Used(usd=usd).plus(None, self.used.usd).plus(None, last_usd)
+        return texts.thought_longer(self.completion.effort if self.completion else "", whole.usd)

@@ -52,7 +52,7 @@ from bot.clock import Clock
 from bot.core import texts, trust
 from bot.core.answer import Answer, StepUnderWay
 from bot.core.carriers import may_be_streamed
-from bot.core.conversation import Job, Prompt
+from bot.core.conversation import Effort, Job, Prompt
 from bot.core.freshness import Freshness
 from bot.core.inbound.mentions import without_address
 from bot.core.inbound.tokens import TokenEstimate
@@ -61,7 +61,7 @@ from bot.core.job import End
 from bot.core.limits.access import Denial
 from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import asks_of
-from bot.core.reply.messages import NOTHING_SHOWN
+from bot.core.reply.messages import NOTHING_SHOWN, Shown
 from bot.core.reply.resuming import Seam
 from bot.core.step_turns import items_of, were_replied_to, with_room, with_steps
 from bot.core.stream import MAX_SEARCHES, Completion, FinishReason, Searching
@@ -183,7 +183,7 @@ class Answering:
             if attempt.job.checkpoint.end or reply.shown.ended:
                 await self._complete_end(attempt, reply)
                 return
-            end = attempt.close(await self._end(attempt, reply, denial), reply.shown)
+            end = self._close(attempt, await self._end(attempt, reply, denial), reply.shown)
             await self._finish(reply, end)
             await self._record_shown_end(attempt, reply)
         except asyncio.CancelledError:
@@ -284,6 +284,9 @@ class Answering:
             built = await self.prompt_builder.build(attempt.answer, memory, offer.definitions)
             attempt.opened = built.opened
             attempt.prompt_version = built.prompt_version
+            attempt.effort = built.prompt.effort
+            if attempt.effort is Effort.THOROUGH:
+                attempt.earlier_usd = await self.quota.earlier_usd(attempt.job)
             provider = self.models.led_by(built.model, built.prompt)
             return await self._take_steps(attempt, built.prompt, offer, provider, reply)
 
@@ -458,13 +461,16 @@ class Answering:
         freshness = reply.freshness if reply is not None and is_shown else Freshness()
         self.metrics(JobLife.of(attempt.job, whole, times, used.usd, reply.calls if reply else 0, freshness))
 
+    def _close(self, attempt: AnswerAttempt, end: End, shown: Shown) -> End:
+        return attempt.close(end, shown, self._cost_usd(attempt.counted(end)))
+
     def _cost_usd(self, end: End) -> float | None:
         return self.prices.cost_usd(end.model, end.usage, self.clock.now()) if end.model and end.usage else None
 
     async def _end_with_internal_error(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
         """Ends the job on record after an unexpected error, and has the outbox show that."""
         shown = reply.shown if reply else NOTHING_SHOWN
-        end = attempt.close(End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR), shown)
+        end = self._close(attempt, End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR), shown)
         if reply is not None:
             await reply.leave()
         if await self._record(attempt, reply, OutboxKind.SHOW_END):

@@ -101,6 +101,7 @@ class PromptBuilder:
         job = answer.job
         channel = await self._channel_settings(job.question)
         system = channel.system_prompt or self.settings.system_prompt
+        length = prompts.length_rule(system, channel.length)
         messages = prompts.with_earlier_questions(job, await self.history.messages(job.question))
         if answer.resumes or job.steps:
             await self._restart_if_edited(job, messages)
@@ -120,15 +121,16 @@ class PromptBuilder:
         # In a channel, its creator may have written the instructions, who need not be an admin of Typist.
         is_others = bool(channel.system_prompt) and not job.question.thread.in_direct_message
         pane_context = await self._pane_context(job.question)
-        instructions = "\n\n".join(filter(None, (system, pane_context, Marks.of(job.question.thread).explained)))
+        instructions = _joined(system, pane_context, Marks.of(job.question.thread).explained, length)
         prompt = replace(
             prompts.build_prompt(instructions, truncated),
             cache_key=prompts.cache_key(job.question.thread),
             tools=tools,
             web_search=None if channel.web_search is False else self.settings.web_search,
+            effort=job.effort or channel.effort,
             system_origins=OTHERS if is_others or pane_context else OURS,
         )
-        return BuiltPrompt(prompt, channel.model, prompt_version(system), new_files)
+        return BuiltPrompt(prompt, channel.model, prompt_version(_joined(system, length)), new_files)
 
     async def _pane_context(self, question: Question) -> str:
         """Returns a sentence about the channel that the asker has open beside the pane; "" if its name isn't known."""
@@ -209,6 +211,10 @@ class PromptBuilder:
                 log.error("%s not read, retrying: %s", what, error)
                 await self.clock.sleep(BACKOFF.wait_s(failures))
         return None
+
+
+def _joined(*paragraphs: str) -> str:
+    return "\n\n".join(filter(None, paragraphs))
 
 
 def _has_text_of(question: Question, message: Message) -> bool:

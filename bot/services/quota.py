@@ -109,6 +109,16 @@ class Quota:
         used = Amount(tokens, cost_usd)
         await insist(lambda: self.usage.count(question, used, self.caps), self.clock, "usage not counted")
 
+    async def earlier_usd(self, job: Job) -> float | None:
+        """Returns what earlier attempts at this version of an answer have cost; None if nobody knows."""
+        if job.attempts == 1:
+            return 0.0
+        try:
+            return await self.usage.cost_so_far(job.id)
+        except StoreError as error:
+            log.warning("cost so far not read: %s", error)
+            return None
+
     async def personal_use(self, team_id: str, user_id: str) -> UsageToDate:
         """Returns a person's usage today and this month. Raises StoreError."""
         windows = {period: CapWindow(Scope.USER, period) for period in Period}

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from bot.clock import Clock
 from bot.core import texts
-from bot.core.conversation import Job, ThreadKey
+from bot.core.conversation import Effort, Job, ThreadKey
 from bot.core.reply import actions
 from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction, Vote, refusal
 from bot.core.reply.approvals import ApprovalPlace, Ask, ask_of, call_named, deciders, details_of
@@ -118,8 +118,8 @@ class ReplyActions:
         match press.action:
             case ReplyAction.STOP:
                 return await self._stop(answer)
-            case ReplyAction.REGENERATE | ReplyAction.CONTINUE:
-                return await self._regenerate(answer, continues=press.action is ReplyAction.CONTINUE)
+            case ReplyAction.REGENERATE | ReplyAction.REGENERATE_WITH | ReplyAction.CONTINUE:
+                return await self._regenerate(answer, press)
             case ReplyAction.PREVIOUS:
                 return ActionResponse(texts.PREVIOUS_VERSION, answer.previous, answer.previous_sources)
             case ReplyAction.FEEDBACK:
@@ -271,11 +271,17 @@ class ReplyActions:
             return None
         return _PressedCall(call, ask_of(call, calls, answer.version, self.admins, answer.waits_until))
 
-    async def _regenerate(self, answer: RecordedAnswer, *, continues: bool) -> ActionResponse | None:
-        """Starts a new version of an answer, if its asker still has access."""
+    async def _regenerate(self, answer: RecordedAnswer, press: Press) -> ActionResponse | None:
+        """Starts a new version of an answer, if its asker still has access. An effort is for this version alone."""
+        try:
+            effort = Effort(press.value) if press.action is ReplyAction.REGENERATE_WITH else None
+        except ValueError:
+            return ActionResponse(texts.UNKNOWN_BUTTON)
         if denial := await self.access_control.denial(answer.question):
             return ActionResponse(denial)
-        enqueued = await self.jobs.regenerate(answer.job_id, continues=continues, full=self.worker.full)
+        continues = press.action is ReplyAction.CONTINUE
+        full = self.worker.full
+        enqueued = await self.jobs.regenerate(answer.job_id, continues=continues, full=full, effort=effort)
         if enqueued is None:
             return ActionResponse(texts.ANSWER_UNFINISHED)
         if enqueued.needs_placeholder:

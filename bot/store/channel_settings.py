@@ -5,7 +5,8 @@ from dataclasses import asdict, fields
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.inbound.channel_settings import ChannelSettings, prompt_version
+from bot.core.conversation import Effort
+from bot.core.inbound.channel_settings import ChannelSettings, Length, prompt_version
 from bot.core.inbound.engagement import Engagement
 from bot.store import audit
 from bot.store.database import Operations, reads, writes
@@ -25,7 +26,8 @@ class ChannelSettingsStore(Operations):
         if row is None:
             return ChannelSettings()
         engagement = Engagement(row.engagement) if row.engagement else None
-        return ChannelSettings(**{**row._mapping, "engagement": engagement, "mcp_servers": tuple(row.mcp_servers)})
+        typed = {"engagement": engagement, "effort": Effort(row.effort), "length": Length(row.length)}
+        return ChannelSettings(**{**row._mapping, **typed, "mcp_servers": tuple(row.mcp_servers)})
 
     @writes
     async def write(

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import POSTING, File, Job, MessageRole, Question, RecordedMessage, ThreadKey
+from bot.core.conversation import POSTING, Effort, File, Job, MessageRole, Question, RecordedMessage, ThreadKey
 from bot.core.job import End, Spent
 from bot.core.limits.caps import ScopeIds
 from bot.core.stream import Citation, Usage
@@ -63,6 +63,7 @@ def job_of(row: sa.Row[Any]) -> Job:
         messages,
         interruptions=row.interruptions,
         version=row.version,
+        effort=Effort(row.effort) if row.effort else None,
         asked_at=row.created_at if row.asked_at is None else row.asked_at,
     )
 

@@ -84,6 +84,8 @@ jobs = sa.Table(
     sa.Column("edited_ts", sa.Text),
     # This version continues the answer before it, which had reached its length limit.
     sa.Column("continues", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The Effort that somebody chose for this version; NULL: the channel's.
+    sa.Column("effort", sa.Text),
     sa.Column("stop_requested", sa.Boolean, nullable=False, server_default=sa.false()),
     # The row is removed when the job ends.
     sa.Column("erase_requested", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -414,6 +416,9 @@ channel_settings = sa.Table(
     sa.Column("web_search", sa.Boolean),
     # The names of servers in BOT_MCP_CONFIG.
     sa.Column("mcp_servers", sa.JSON, nullable=False, server_default="[]"),
+    # An Effort and a Length.
+    sa.Column("effort", sa.Text, nullable=False, server_default="normal"),
+    sa.Column("length", sa.Text, nullable=False, server_default="normal"),
 )
 
 # The definitions of tools that an admin agreed to, as their MCP servers gave them (bot/store/tool_pins.py).

@@ -15,8 +15,9 @@ from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.postgresql import one_at_a_time
 from bot.store.predicates import in_thread, is_running
 from bot.store.queue.held import Held
+from bot.store.recorded_answers import is_midway
 from bot.store.rows import scope_ids_of
-from bot.store.schema import jobs
+from bot.store.schema import jobs, turns
 
 
 class UsageLedger(WorkerOperations):
@@ -53,6 +54,14 @@ class UsageLedger(WorkerOperations):
                 values = {"reserved_tokens": most.tokens, "reserved_usd": most.cost_usd}
                 await connection.execute(Held(job, self._worker.name).fenced.values(**values))
             return check
+
+    @reads
+    async def cost_so_far(self, connection: AsyncConnection, job_id: int) -> float | None:
+        """Returns what attempts at an answer under way have cost in dollars since its last end; None if unknown."""
+        of_job = sa.select(turns.c.cost_usd).where(turns.c.job_id == job_id)
+        ended = sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job_id, ~is_midway()).scalar_subquery()
+        costs = (await connection.scalars(of_job.where(turns.c.id > sa.func.coalesce(ended, 0)))).all()
+        return None if None in costs else float(sum(costs))
 
     @reads
     async def used(

@@ -24,7 +24,7 @@ WITH_ALL = replace(PROMPT, tools=(ToolDefinition("time__now", "The time", {"type
 def effort_in(body: Mapping[str, Any]) -> str:
     """Returns the level of effort in a request to any API; "" if there is none."""
     nested = body.get("reasoning") or body.get("output_config") or {}
-    return nested.get("effort", "") or body.get("reasoning_effort", "")
+    return str(nested.get("effort", "") or body.get("reasoning_effort", ""))
 
 
 def without_effort(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The settings of a channel."""
 
-from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.conversation import Effort
+from bot.core.inbound.channel_settings import ChannelSettings, Length
 from bot.core.inbound.engagement import Engagement
 from bot.store import Stores
 
@@ -13,6 +14,7 @@ class TestDurability:
                 "openai/test", "Rhyme.", Engagement.EVERYONE, new_posts=True, gate=True, mcp_servers=("time", "github")
             ),
             ChannelSettings(engagement=Engagement.MENTIONS, web_search=False),
+            ChannelSettings(effort=Effort.THOROUGH, length=Length.BRIEF),
         ):
             await store.channel_settings.write("T1", "C1", settings)
             assert await store.channel_settings.read("T1", "C1") == settings

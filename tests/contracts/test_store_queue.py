@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
-from bot.core.conversation import POSTING, File, FollowUp, Job, Question, QueuedThreads, ThreadKey
+from bot.core.conversation import POSTING, Effort, File, FollowUp, Job, Question, QueuedThreads, ThreadKey
 from bot.core.job import End, Enqueued, Pulse, Spent
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
@@ -271,6 +271,40 @@ class TestRegenerate:
         assert await store.worker_queue.claim(1) == []
         assert await store.worker_queue.finish(running, DONE, YES)
         assert (await one(store)).id == job.id
+
+    async def test_effort_is_for_one_version_of_one_answer(self, worker: Workers) -> None:
+        store, other = await worker("w1"), await worker("w2")
+        job = await answered(store)
+        assert job.effort is None
+        assert await other.queue.regenerate(job.id, effort=Effort.THOROUGH)
+        again = await one(store)
+        assert again.effort is Effort.THOROUGH
+        assert await store.worker_queue.release(again)
+        again = await one(other)
+        assert again.effort is Effort.THOROUGH, "another process goes on"
+        await enqueued(store, asked(2))
+        assert await other.worker_queue.finish(again, DONE, YES)
+        following = await one(store)
+        assert (following.question, following.effort) == (asked(2), None)
+        assert await store.worker_queue.finish(following, DONE, YES)
+        assert await store.queue.regenerate(job.id)
+        assert (await one(store)).effort is None, "Regenerate is as the channel wants it"
+
+    async def test_effort_outlives_a_death_an_edit_and_a_limit(self, worker: Workers) -> None:
+        store = await worker("w1")
+        job = await answered(store)
+        assert await store.queue.regenerate(job.id, effort=Effort.FAST)
+        await one(store)
+        [taken] = await taken_over(store, 1)
+        assert taken.effort is Effort.FAST
+        other = await worker("w2")
+        await store.queue.edit(EDITED, "2.0")
+        assert not await other.worker_queue.finish(taken, DONE, YES)
+        edited = await one(store)
+        assert (edited.version, edited.effort) == (2, Effort.FAST)
+        assert await store.worker_queue.finish(edited, replace(DONE, reason=EndReason.LENGTH_LIMIT), YES)
+        assert await store.queue.regenerate(job.id, continues=True)
+        assert (await one(store)).effort is Effort.FAST
 
     @pytest.mark.parametrize("cleared", [True, False])
     async def test_job_stopped_while_queued_is_regenerated_in_its_placeholder_if_that_still_exists(

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from bot.clock import SystemClock
@@ -89,6 +90,25 @@ class TestSpending:
         assert await other.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount(2_400, 2 * COST_USD)}
         await dead.database.engine.dispose()
         await other.database.engine.dispose()
+
+    async def test_cost_so_far_is_that_of_the_newest_version(self, database_url: str) -> None:
+        opened = await Stores.open(database_url, "w1", SystemClock())
+        store = Stores(opened.database.engine, "w1", SystemClock(), prices=ModelPrices())
+        job = await under_way(store, 1)
+        assert await store.usage.cost_so_far(job.id) == 0.0
+        await store.worker_queue.finish(job, ANSWERED, YES)
+        await store.queue.regenerate(job.id)
+        [job] = await store.worker_queue.claim(1)
+        assert await store.usage.cost_so_far(job.id) == 0.0
+        await store.recorded_calls.record(job, asking_step(), replace(STEPPED, model=MODEL, usage=USAGE), None)
+        await store.worker_queue.heartbeat({job: Spent(1_000, 200, MODEL, 1, 1)})
+        await store.worker_queue.release(job)
+        assert await store.usage.cost_so_far(job.id) == pytest.approx(2 * COST_USD)
+        [job] = await store.worker_queue.claim(1)
+        await store.worker_queue.heartbeat({job: Spent(1_000, 200, "openai/of-our-own", 1, 1)})
+        await store.worker_queue.release(job)
+        assert await store.usage.cost_so_far(job.id) is None, "a model without a price"
+        await opened.close()
 
     async def test_late_end_counts_nothing(self, store: Stores) -> None:
         job = await under_way(store, 1)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bot.core.conversation import Message, Prompt, RecordedReply, Turn
 from bot.core.inbound import prompt as prompts
+from bot.core.inbound.channel_settings import Length
 from bot.core.inbound.marks import Marks
 from bot.core.inbound.prompt import BEGUN_BY_BOT, MESSAGES_OMITTED, Conversation, PromptMessage
 from tests.core.conversations import ME, message, question
@@ -31,6 +32,15 @@ def build(
     prompt_messages = prompts.resolve_names(prompts.prompt_messages(conversation, ME), NAMES, MARKS)
     prompt = prompts.build_prompt("be brief", prompts.truncate(prompt_messages, len, limit))
     return replace(prompt, turns=tuple(replace(turn, text=unmarked(turn.text)) for turn in prompt.turns))
+
+
+def test_default_prompt_asks_for_short_answers_and_any_other_decides_for_itself() -> None:
+    short = prompts.LENGTH_RULES[Length.NORMAL]
+    assert prompts.length_rule(prompts.DEFAULT_SYSTEM_PROMPT, Length.NORMAL) == short
+    assert prompts.length_rule("Be brief.", Length.NORMAL) == ""
+    for length in (Length.BRIEF, Length.FULL):
+        for system in (prompts.DEFAULT_SYSTEM_PROMPT, "Be brief."):
+            assert prompts.length_rule(system, length) == prompts.LENGTH_RULES[length]
 
 
 def messages_in(turns: tuple[Turn, ...]) -> list[str]:

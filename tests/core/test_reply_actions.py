@@ -40,6 +40,8 @@ REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
     (ReplyAction.STOP, recorded(AnswerState.STOPPED, None), texts.ANSWER_ALREADY_STOPPED),
     (ReplyAction.REGENERATE, GROWING, texts.ANSWER_UNFINISHED),
     (ReplyAction.REGENERATE, WHOLE, None),
+    (ReplyAction.REGENERATE_WITH, GROWING, texts.ANSWER_UNFINISHED),
+    (ReplyAction.REGENERATE_WITH, WHOLE, None),
     (ReplyAction.REGENERATE, recorded(AnswerState.STOPPED, None), None),
     (ReplyAction.REGENERATE, recorded(AnswerState.ENDED, question=question("")), texts.QUESTION_EXPIRED),
     (ReplyAction.CONTINUE, GROWING, texts.ANSWER_UNFINISHED),
@@ -98,24 +100,26 @@ SHOWS_ARGUMENTS = (ReplyAction.ARGUMENTS, ReplyAction.ARGUMENTS_JSON)
 ASK = Ask("notes.add", '{"text": "Milk"}', "0.0.0.hash")
 ADMIN_ASK = replace(ASK, may_allow_always=True)
 CUT_ASK = replace(ADMIN_ASK, fields=(ArgumentField("text", "long " * 1_000),))
-STOP, REGENERATE, CONTINUE, PREVIOUS = "stop", "regenerate", "continue", "previous"
+STOP, CONTINUE, PREVIOUS = "stop", "continue", "previous"
+ONLY_REGENERATE = "regenerate"
+REGENERATE = [ONLY_REGENERATE, "regenerate_with"]
 JSON = "arguments_json"
 FEEDBACK_AND_DELETE = ["feedback", "delete"]
 SHOWN: list[tuple[PageView, list[str]]] = [
     (PageView("", growing=True), [STOP]),
     (PageView("Half of", growing=True), [STOP]),
     (PageView("A page that is full"), []),
-    (PageView("All of it", end=End(EndReason.WHOLE)), [REGENERATE, *FEEDBACK_AND_DELETE]),
-    (PageView("All of it", end=End(EndReason.WHOLE, has_previous=True)), [REGENERATE, PREVIOUS, *FEEDBACK_AND_DELETE]),
-    (PageView("As much as", end=End(EndReason.LENGTH_LIMIT)), [CONTINUE, REGENERATE, *FEEDBACK_AND_DELETE]),
-    (PageView("Half of", end=End(EndReason.STOPPED)), [CONTINUE, REGENERATE, *FEEDBACK_AND_DELETE]),
+    (PageView("All of it", end=End(EndReason.WHOLE)), [*REGENERATE, *FEEDBACK_AND_DELETE]),
+    (PageView("All of it", end=End(EndReason.WHOLE, has_previous=True)), [*REGENERATE, PREVIOUS, *FEEDBACK_AND_DELETE]),
+    (PageView("As much as", end=End(EndReason.LENGTH_LIMIT)), [CONTINUE, *REGENERATE, *FEEDBACK_AND_DELETE]),
+    (PageView("Half of", end=End(EndReason.STOPPED)), [CONTINUE, *REGENERATE, *FEEDBACK_AND_DELETE]),
     (
         PageView("Half of", end=End(EndReason.STOPPED, has_previous=True)),
-        [CONTINUE, REGENERATE, PREVIOUS, *FEEDBACK_AND_DELETE],
+        [CONTINUE, *REGENERATE, PREVIOUS, *FEEDBACK_AND_DELETE],
     ),
-    (PageView("Half of", end=End(EndReason.CUT, "It failed.")), [REGENERATE, *FEEDBACK_AND_DELETE]),
-    (PageView("", end=End(EndReason.STOPPED, "Stopped.")), [REGENERATE, "delete"]),
-    (PageView("", end=End(EndReason.CUT, "It failed.")), [REGENERATE, "delete"]),
+    (PageView("Half of", end=End(EndReason.CUT, "It failed.")), [*REGENERATE, *FEEDBACK_AND_DELETE]),
+    (PageView("", end=End(EndReason.STOPPED, "Stopped.")), [ONLY_REGENERATE, "delete"]),
+    (PageView("", end=End(EndReason.CUT, "It failed.")), [ONLY_REGENERATE, "delete"]),
     (PageView("", end=End(EndReason.WHOLE, "Ask me anything.")), []),
     (PageView("", growing=True, asks=(ASK,)), ["approve", "deny", JSON, STOP]),
     (
@@ -124,7 +128,7 @@ SHOWN: list[tuple[PageView, list[str]]] = [
     ),
     (PageView("I'll do it.", growing=True, asks=(ADMIN_ASK,)), ["approve", "deny", "allow_always", JSON, STOP]),
     (PageView("", growing=True, asks=(CUT_ASK,)), ["arguments", "deny", JSON, STOP]),
-    (PageView("All of it", end=End(EndReason.WHOLE, has_details=True)), [REGENERATE, "details", *FEEDBACK_AND_DELETE]),
+    (PageView("All of it", end=End(EndReason.WHOLE, has_details=True)), [*REGENERATE, "details", *FEEDBACK_AND_DELETE]),
 ]
 
 

@@ -1,14 +1,17 @@
 """What one attempt notes of a model's stream, step by step, and what it has used."""
 
+from dataclasses import replace
+
 import pytest
 
 from bot.core.answer import Answer, StepUnderWay
-from bot.core.conversation import Job, TextPart
+from bot.core.conversation import Effort, Job, TextPart
 from bot.core.job import End, Spent
-from bot.core.stream import Citation, Completion, FinishReason, Opaque, Thinking, ToolCall, Usage
+from bot.core.stream import Citation, Completion, Feature, FinishReason, Opaque, Thinking, ToolCall, Usage
 from bot.core.tool_calls import Step
 from bot.core.trust import ASKERS
 from bot.errors import EndReason
+from bot.prices import ModelPrices
 from bot.services.answer_attempt import CHARS_PER_TOKEN, AnswerAttempt, Used
 from tests.services.answering import MODEL, QUESTION
 
@@ -106,3 +109,43 @@ def test_estimate_counts_for_the_step_that_has_no_reported_usage() -> None:
     reported = attempt.counted(End(EndReason.WHOLE, model="openai/other", usage=Usage(7, 1)))
     assert (reported.model, reported.usage, reported.estimated_step) == ("openai/other", Usage(7, 1), None)
     assert counted.first_token_s == 2.0
+
+
+BIG = Completion(MODEL, FinishReason.STOP, Usage(250_000, 50_000))
+SMALL = Completion(MODEL, FinishReason.STOP, Usage(10, 2))
+
+
+@pytest.mark.parametrize(
+    ("effort", "completion", "spent_usd", "footer"),
+    [
+        (Effort.THOROUGH, replace(BIG, effort="high"), 0.0, f"{MODEL} · thorough (high effort), $0.05"),
+        (Effort.THOROUGH, replace(BIG, effort="medium"), 0.1, f"{MODEL} · thorough (medium effort), $0.15"),
+        (Effort.THOROUGH, replace(BIG, effort="high"), None, f"{MODEL} · thorough (high effort)"),
+        (Effort.THOROUGH, replace(SMALL, effort="high"), 0.0, f"{MODEL} · thorough (high effort), less than $0.01"),
+        (
+            Effort.THOROUGH,
+            replace(BIG, refused=(Feature.EFFORT,)),
+            0.0,
+            f"{MODEL} · answered without thinking longer, which this model refuses",
+        ),
+        (
+            Effort.THOROUGH,
+            replace(BIG, model="openai/of-our-own", effort="high"),
+            0.0,
+            "fell back to openai/of-our-own · thorough (high effort)",
+        ),
+        (Effort.NORMAL, BIG, 0.0, MODEL),
+        (Effort.FAST, replace(BIG, effort="low"), 0.0, MODEL),
+    ],
+)
+def test_footer_of_a_thorough_answer_has_its_effort_and_its_cost(
+    effort: Effort, completion: Completion, spent_usd: float | None, footer: str
+) -> None:
+    attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), 0.0, effort=effort, earlier_usd=spent_usd)
+    attempt.step_began(MODEL, 10, ASKERS)
+    attempt.receive("Because.", 0.0)
+    attempt.receive(completion, 0.0)
+    assert completion.usage is not None
+    usd = ModelPrices().cost_usd(completion.model, completion.usage, 1_790_000_000.0)
+    end = End(EndReason.WHOLE, model=completion.model, usage=completion.usage)
+    assert attempt.close(end, last_usd=usd).footer == footer

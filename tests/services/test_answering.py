@@ -12,10 +12,12 @@ import sqlalchemy as sa
 from bot.core import texts, trust
 from bot.core.answer import Answer
 from bot.core.assistant_pane import Sign
-from bot.core.conversation import File, Job, Media, Message, Question, ToolDefinition
-from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.conversation import Effort, File, Job, Media, Message, Question, ToolDefinition
+from bot.core.inbound.channel_settings import ChannelSettings, Length, prompt_version
 from bot.core.inbound.files import OpenedFile, unread_notice
-from bot.core.job import Checkpoint, End
+from bot.core.inbound.marks import Marks
+from bot.core.inbound.prompt import LENGTH_RULES
+from bot.core.job import Checkpoint, End, Spent
 from bot.core.limits.access import UserKind
 from bot.core.limits.caps import parse_caps
 from bot.core.outbox import OutboxKind
@@ -23,6 +25,7 @@ from bot.core.reply.messages import Shown
 from bot.core.reply.resuming import SHORTEST_CHARS
 from bot.core.stream import Citation, Completion, Feature, FinishReason, Searching, StreamEvent, Thinking, Usage
 from bot.errors import EndReason, ProviderError
+from bot.prices import ModelPrices
 from bot.services.answer_attempt import AnswerAttempt, Cancellation
 from bot.services.prompt_builder import BuiltPrompt, PromptBuilder
 from bot.store import Stores
@@ -625,6 +628,57 @@ async def test_channels_own_model_is_asked_first(alone: AnsweringStage) -> None:
     await alone.stores.channel_settings.write("T1", "C1", settings)
     await attempt_at(alone)
     assert alone.model.led == ["anthropic/claude"]
+
+
+@pytest.mark.parametrize(
+    ("channels", "own", "sent"),
+    [
+        (Effort.NORMAL, None, Effort.NORMAL),
+        (Effort.THOROUGH, None, Effort.THOROUGH),
+        (Effort.THOROUGH, Effort.FAST, Effort.FAST),
+        (Effort.FAST, Effort.THOROUGH, Effort.THOROUGH),
+    ],
+)
+async def test_effort_of_an_answer_counts_before_its_channels(
+    alone: AnsweringStage, channels: Effort, own: Effort | None, sent: Effort
+) -> None:
+    await alone.stores.channel_settings.write("T1", "C1", ChannelSettings(effort=channels))
+    await attempt_at(alone, lambda job: replace(job, effort=own))
+    assert [prompt.effort for prompt in alone.model.prompts] == [sent]
+
+
+async def test_thorough_answer_shows_what_its_earlier_attempts_have_cost(alone: AnsweringStage) -> None:
+    await alone.stores.channel_settings.write("T1", "C1", ChannelSettings(effort=Effort.THOROUGH))
+    with_prices = Stores(alone.stores.database.engine, "w1", alone.clock, prices=ModelPrices())
+    [job] = await with_prices.worker_queue.claim(1)
+    await with_prices.worker_queue.heartbeat({job: Spent(250_000, 50_000, MODEL)})
+    await with_prices.worker_queue.release(job)
+    alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(50_000, 10_000), effort="high"))
+    await attempt_at(alone)
+    [reply] = alone.replies.opened
+    assert reply.end is not None
+    assert reply.end.footer == f"{MODEL} · thorough (high effort), $0.06"
+
+
+@pytest.mark.parametrize(
+    ("own_prompt", "length", "rule"),
+    [
+        ("", Length.NORMAL, ""),
+        ("Rhyme.", Length.NORMAL, ""),
+        ("", Length.BRIEF, LENGTH_RULES[Length.BRIEF]),
+        ("Rhyme.", Length.FULL, LENGTH_RULES[Length.FULL]),
+    ],
+)
+async def test_length_that_a_channel_chose_is_the_last_thing_that_the_instructions_say(
+    alone: AnsweringStage, own_prompt: str, length: Length, rule: str
+) -> None:
+    await alone.stores.channel_settings.write("T1", "C1", ChannelSettings(system_prompt=own_prompt, length=length))
+    await attempt_at(alone)
+    [prompt] = alone.model.prompts
+    assert prompt.system.startswith(own_prompt or "You are a colleague.")
+    assert prompt.system.endswith(rule or Marks.of(QUESTION.thread).explained)
+    version = prompt_version("\n\n".join(filter(None, (own_prompt or "You are a colleague.", rule))))
+    assert (await turn(alone)).prompt_version == version
 
 
 async def test_other_failure_of_a_resumed_answer_is_its_end(alone: AnsweringStage) -> None:

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core import texts
-from bot.core.conversation import Job, ThreadKey
+from bot.core.conversation import Effort, Job, ThreadKey
 from bot.core.job import End, Spent
 from bot.core.limits.access import AccessRules, Denial, UserKind
 from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction
@@ -113,6 +113,32 @@ async def test_press_that_needs_an_end_is_refused_if_there_is_none_in_time(store
     refused = await actions_of(stores, clock).press(replace(STOP, action=ReplyAction.REGENERATE))
     assert refused == ActionResponse(texts.ANSWER_UNFINISHED)
     assert clock.sleeps == [LOOK_FOR_END_S] * (LOOKS_FOR_END - 1)
+
+
+@pytest.mark.parametrize(
+    ("action", "value", "effort"),
+    [
+        (ReplyAction.REGENERATE_WITH, "thorough", Effort.THOROUGH),
+        (ReplyAction.REGENERATE_WITH, "fast", Effort.FAST),
+        (ReplyAction.REGENERATE, "thorough", None),
+    ],
+)
+async def test_menu_beside_regenerate_chooses_the_effort(
+    stores: Stores, action: ReplyAction, value: str, effort: Effort | None
+) -> None:
+    job = await under_way(stores)
+    await stores.worker_queue.finish(job, END, "Because.")
+    assert await actions_of(stores, BusyClock()).press(replace(STOP, action=action, value=value)) is None
+    [again] = await stores.worker_queue.claim(1)
+    assert (again.version, again.effort) == (1, effort)
+
+
+@pytest.mark.parametrize("value", ["", "THOROUGH", "max"])
+async def test_item_that_the_menu_does_not_have_is_refused(stores: Stores, value: str) -> None:
+    await stores.worker_queue.finish(await under_way(stores), END, "Because.")
+    press = replace(STOP, action=ReplyAction.REGENERATE_WITH, value=value)
+    assert await actions_of(stores, BusyClock()).press(press) == ActionResponse(texts.UNKNOWN_BUTTON)
+    assert await stores.worker_queue.claim(1) == []
 
 
 # Decisions.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.core import texts
-from bot.core.conversation import is_direct
+from bot.core.conversation import Effort, is_direct
 from bot.core.inbound.engagement import Engagement
 from bot.core.reply.preview import beginning
 
@@ -23,9 +23,20 @@ class SettingsField(StrEnum):
     ENGAGEMENT = "engagement"
     NEW_POSTS = "new_posts"
     GATE = "gate"
+    EFFORT = "effort"
+    LENGTH = "length"
     WEB_SEARCH = "web_search"
     MCP_SERVERS = "mcp_servers"
     ALLOWED_TOOLS = "allowed_tools"
+
+
+class Length(StrEnum):
+    """How long answers are."""
+
+    BRIEF = "brief"
+    NORMAL = "normal"
+    """As the system prompt says; the default one asks for short answers."""
+    FULL = "full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,8 @@ class ChannelSettings:
     """False: the model doesn't search the web. None or True: it does if BOT_WEB_SEARCH is on."""
     mcp_servers: tuple[str, ...] = ()
     """The servers of BOT_MCP_CONFIG whose tools may be used in this channel."""
+    effort: Effort = Effort.NORMAL
+    length: Length = Length.NORMAL
 
 
 def problems(settings: ChannelSettings, models: Sequence[str]) -> dict[str, str]:
@@ -100,6 +113,8 @@ class EffectiveSettings:
     gate: bool
     web_search: bool | None
     """None if BOT_WEB_SEARCH is off."""
+    effort: Effort
+    length: Length
 
 
 def effective_settings(settings: ChannelSettings, defaults: DefaultSettings) -> EffectiveSettings:
@@ -113,6 +128,8 @@ def effective_settings(settings: ChannelSettings, defaults: DefaultSettings) -> 
         settings.new_posts,
         settings.gate and defaults.gate,
         settings.web_search is not False if defaults.web_search else None,
+        settings.effort,
+        settings.length,
     )
 
 
@@ -122,4 +139,5 @@ def settings_line(settings: EffectiveSettings, channel_id: str) -> str:
     engagement = (
         "" if is_direct(channel_id) else texts.answered_here(settings.engagement, settings.new_posts, settings.gate)
     )
-    return texts.settings_here(settings.model, own_prompt, engagement, settings.web_search)
+    answers = texts.answers_here(settings.effort, settings.length)
+    return texts.settings_here(settings.model, own_prompt, answers, engagement, settings.web_search)

@@ -20,17 +20,37 @@ from itertools import groupby
 
 from bot.core.conversation import File, Job, Media, Message, Prompt, Question, RecordedReply, ThreadKey, Turn
 from bot.core.inbound import mentions
+from bot.core.inbound.channel_settings import Length
 from bot.core.inbound.marks import Marks, one_line
 from bot.core.inbound.triage import SLACKS_OWN, Identity
 from bot.core.reply.resuming import NOTHING_MISSING
 from bot.core.trust import ASKERS, OTHERS, OURS, UNKNOWN, Origins, folded, of_answer
 
 DEFAULT_SYSTEM_PROMPT = (
-    "You are Typist, a helpful colleague in a Slack workspace. Be concise: people read you in a chat. "
+    "You are Typist, a helpful colleague in a Slack workspace. "
     "Write Markdown, which Slack renders: short paragraphs, lists, tables and fenced code where they help. "
     "When several people talk, a line with the writer's name stands above each of their messages; never above yours. "
     "Say so when you do not know."
 )
+
+LENGTH_RULES: Mapping[Length, str] = {
+    Length.BRIEF: (
+        "Answer in one to three sentences, or in a list of at most five short points. Only code, a draft or a "
+        "translation that the question asks for may be longer. Leave out greetings, introductions, background and "
+        "offers of more. This applies even if earlier answers in this conversation are longer."
+    ),
+    Length.NORMAL: (
+        "Keep answers short: people read you in a chat. Begin with the answer itself, and stop when the question is "
+        "answered: a few sentences or a short list are usually enough. Leave out introductions, summaries and offers "
+        "of more. Write more only if the question asks for it or needs it. This applies even if earlier answers in "
+        "this conversation are longer."
+    ),
+    Length.FULL: (
+        "Answer in full: begin with the answer itself, then give the reasons, the steps, the alternatives and an "
+        "example where they help."
+    ),
+}
+"""What the instructions say about the length of an answer."""
 
 CONVERSATION_SUBTYPES = {None, "file_share", "thread_broadcast", "bot_message"}
 
@@ -96,6 +116,15 @@ class PromptMessage:
     """The mark above it, with which the text begins."""
     marks: Marks | None = None
     """The marks in its text."""
+
+
+def length_rule(system_prompt: str, length: Length) -> str:
+    """Returns the rule for an answer's length; "" if the system prompt decides on it.
+
+    It belongs at the end of the instructions: before other text, it counts less than long answers in the conversation.
+    """
+    decides = length is Length.NORMAL and system_prompt != DEFAULT_SYSTEM_PROMPT
+    return "" if decides else LENGTH_RULES[length]
 
 
 def with_earlier_questions(job: Job, messages: Sequence[Message]) -> list[Message]:

@@ -15,6 +15,8 @@ class ReplyAction(StrEnum):
 
     STOP = "stop"
     REGENERATE = "regenerate"
+    REGENERATE_WITH = "regenerate_with"
+    """A menu, whose values are those of Effort."""
     CONTINUE = "continue"
     PREVIOUS = "previous"
     FEEDBACK = "feedback"
@@ -75,6 +77,7 @@ class RecordedAnswer:
 _ONLY_ASKER = {
     ReplyAction.STOP: texts.ONLY_ASKER_STOPS,
     ReplyAction.REGENERATE: texts.ONLY_ASKER_REGENERATES,
+    ReplyAction.REGENERATE_WITH: texts.ONLY_ASKER_REGENERATES,
     ReplyAction.CONTINUE: texts.ONLY_ASKER_CONTINUES,
     ReplyAction.DELETE: texts.ONLY_ASKER_DELETES,
     ReplyAction.APPROVE: texts.ONLY_ASKER_DECIDES,

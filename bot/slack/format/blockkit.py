@@ -135,6 +135,11 @@ def button(action_id: str, label: str, value: str = "", *, primary: bool = False
     return {**element, "style": "primary"} if primary else element
 
 
+def overflow(action_id: str, labels: Mapping[str, str]) -> Json:
+    """A menu behind three dots, of two to five items; `labels` by the items' values."""
+    return {"type": "overflow", "action_id": action_id, "options": list(_options(labels).values())}
+
+
 def icon_button(action_id: str, icon: str, label: str, confirm: Json) -> Json:
     return {"type": "icon_button", "icon": icon, "action_id": action_id, "text": plain_text(label), "confirm": confirm}
 

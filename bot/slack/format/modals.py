@@ -6,8 +6,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from bot.core import texts
-from bot.core.conversation import is_direct
-from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
+from bot.core.conversation import Effort, is_direct
+from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, Length, SettingsField, SettingsPlace
 from bot.core.inbound.engagement import Engagement
 from bot.core.limits.cap_fields import OwnerCaps
 from bot.core.message_question import QuotedMessage
@@ -66,6 +66,8 @@ def settings_modal(
         context(mrkdwn(texts.settings_apply_to(channel))),
         _model_field(settings, defaults, focus),
         _system_prompt_field(settings, defaults, focus),
+        _length_field(settings, focus),
+        _effort_field(settings, focus),
     ]
     if not is_direct(place.channel_id):
         blocks += [_engagement_field(settings, defaults, focus), _new_posts_field(settings, focus)]
@@ -129,6 +131,8 @@ def submitted_settings(view: Mapping[str, Any]) -> tuple[SettingsPlace, ChannelS
         SettingsField.GATE in _checked(view, SettingsField.GATE),
         _WEB_SEARCH_VALUES.get(values.get(SettingsField.WEB_SEARCH, "on")),
         _checked(view, SettingsField.MCP_SERVERS),
+        next((effort for effort in Effort if effort == values.get(SettingsField.EFFORT)), Effort.NORMAL),
+        next((length for length in Length if length == values.get(SettingsField.LENGTH)), Length.NORMAL),
     )
     return place, settings
 
@@ -158,6 +162,18 @@ def _system_prompt_field(settings: ChannelSettings, defaults: DefaultSettings, f
         focus=focus is name,
     )
     return input_field(name, texts.SYSTEM_PROMPT_LABEL, text, hint=texts.SYSTEM_PROMPT_HINT, optional=True)
+
+
+def _length_field(settings: ChannelSettings, focus: SettingsField) -> Json:
+    name = SettingsField.LENGTH
+    menu = static_select(name, texts.LENGTH_OPTIONS, chosen=settings.length, focus=focus is name)
+    return input_field(name, texts.LENGTH_LABEL, menu, optional=False)
+
+
+def _effort_field(settings: ChannelSettings, focus: SettingsField) -> Json:
+    name = SettingsField.EFFORT
+    menu = static_select(name, texts.EFFORT_OPTIONS, chosen=settings.effort, focus=focus is name)
+    return input_field(name, texts.EFFORT_LABEL, menu, hint=texts.EFFORT_HINT, optional=False)
 
 
 def _engagement_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:

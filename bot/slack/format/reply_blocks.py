@@ -114,7 +114,7 @@ def short_text(view: PageView) -> str:
 def _buttons(view: PageView) -> list[Json]:
     """Returns the buttons of the reply's last page; other pages have none.
 
-    Buttons have no values: a press is looked up by its message, so that no value needs to be trusted.
+    A press is looked up by its message, so that no value needs to be trusted.
     """
     if view.live and view.has_stop:
         return []
@@ -127,6 +127,8 @@ def _buttons(view: PageView) -> list[Json]:
     if not answered and end.reason in (EndReason.WHOLE, EndReason.NOTHING_ASKED):
         return []
     buttons = [blockkit.button(ReplyAction.REGENERATE, texts.REGENERATE)]
+    if answered:
+        buttons.append(blockkit.overflow(ReplyAction.REGENERATE_WITH, texts.EFFORTS))
     if answered and end.reason.is_continuable:
         buttons.insert(0, blockkit.button(ReplyAction.CONTINUE, texts.CONTINUE))
     if end.has_previous:

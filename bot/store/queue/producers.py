@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import Kind, question_entry
-from bot.core.conversation import Question, QueuedThreads, page_ts
+from bot.core.conversation import Effort, Question, QueuedThreads, page_ts
 from bot.core.job import Enqueued, State, Status, state_of
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
@@ -105,11 +105,18 @@ class QuestionQueue(WorkerOperations):
 
     @writes
     async def regenerate(
-        self, connection: AsyncConnection, job_id: int, *, continues: bool = False, full: bool = False
+        self,
+        connection: AsyncConnection,
+        job_id: int,
+        *,
+        continues: bool = False,
+        full: bool = False,
+        effort: Effort | None = None,
     ) -> Enqueued | None:
         """Queues an ended job once more, to be answered in the same messages; its answer is kept as an earlier turn.
 
         With `continues` the new answer starts where the old one reached its length limit, and the two become one.
+        `effort` is for the new version; None is the channel's, or what the answer that is continued has.
         Returns None if the job has not ended, or if its question was deleted or has expired.
         A job that must wait needs a placeholder, as with `enqueue`.
         """
@@ -127,6 +134,7 @@ class QuestionQueue(WorkerOperations):
             "interruptions": 0,
             "placeholder_due_since": due_since,
             "continues": continues,
+            "effort": row.effort if continues else effort,
             **_next_version(now),
         }
         await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(values))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
+from bot.core.conversation import Effort
+from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, Length, SettingsField, SettingsPlace
 from bot.core.inbound.engagement import Engagement
 from bot.core.message_question import QuotedMessage
 from bot.core.reply.approvals import MAX_ARGUMENT_CHARS, ask_of, can_be_read, readable
@@ -50,6 +51,8 @@ def submitted(view: Json, **changes: str | None) -> Json:
         ChannelSettings(system_prompt="x" * 2_000, engagement=Engagement.EVERYONE, new_posts=True),
         ChannelSettings(gate=True),
         ChannelSettings(web_search=False),
+        *(ChannelSettings(effort=effort) for effort in Effort),
+        *(ChannelSettings(length=length) for length in Length),
     ],
 )
 def test_untouched_settings_stay_unchanged(settings: ChannelSettings) -> None:
@@ -91,6 +94,8 @@ def test_modal_of_a_direct_message_has_no_rules_for_answering() -> None:
         None,
         SettingsField.MODEL,
         SettingsField.SYSTEM_PROMPT,
+        SettingsField.LENGTH,
+        SettingsField.EFFORT,
     ]
 
 

@@ -85,6 +85,7 @@ def _create_jobs() -> None:
         sa.Column("asked_at", sa.Double),
         sa.Column("edited_ts", sa.Text),
         sa.Column("continues", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("effort", sa.Text),
         sa.Column("stop_requested", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("erase_requested", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("answer_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -372,6 +373,8 @@ def _create_channel_settings() -> None:
         sa.Column("gate", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("web_search", sa.Boolean),
         sa.Column("mcp_servers", sa.JSON, nullable=False, server_default="[]"),
+        sa.Column("effort", sa.Text, nullable=False, server_default="normal"),
+        sa.Column("length", sa.Text, nullable=False, server_default="normal"),
         sa.PrimaryKeyConstraint("team_id", "channel_id", name="pk_channel_settings"),
     )
 
