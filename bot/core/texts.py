@@ -642,7 +642,7 @@ EFFORT_OPTIONS = {"fast": "Fast: less thinking", "normal": "Normal", "thorough":
 LENGTH_LABEL = "Length of answers"
 LENGTH_OPTIONS = {
     "brief": "Brief: a few sentences",
-    "normal": "Normal: as the system prompt says, and short by default",
+    "normal": "Normal: short, unless the system prompt says otherwise",
     "full": "Full: with reasons, alternatives and examples",
 }
 """By Length."""

@@ -28,7 +28,9 @@ from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
 
 ROOT = Path(__file__).parent.parent.parent
-FOOTER = re.compile(r"(fell back to )?(openai|anthropic|scripted)/[^ ]+( · (stopped|incomplete))?|stopped|incomplete")
+FOOTER = re.compile(
+    r"(fell back to )?(openai|anthropic|scripted)/[^ ]+( · thorough[^·]*)?( · (stopped|incomplete))?|stopped|incomplete"
+)
 CARRIER = "edit"
 """Most scenarios look at each edit of one message. test_native_streams.py has the other carrier."""
 DELTA_CHARS, PACE_S = 16, 0.03

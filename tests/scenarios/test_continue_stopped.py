@@ -27,7 +27,7 @@ from tests.scenarios.recorded_turns import ended, recorded
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
-DONE = [ReplyAction.REGENERATE, ReplyAction.FEEDBACK, ReplyAction.DELETE]
+DONE = [ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH, ReplyAction.FEEDBACK, ReplyAction.DELETE]
 STOPPED = [ReplyAction.CONTINUE, *DONE]
 FIRST, REST = "The Earth is round.", "The moon is round, too."
 

@@ -123,6 +123,19 @@ async def test_question_edited_by_click_after_its_answer_is_regenerated_by_keybo
     await expect(opened.message("The new answer.").get_by_role("button", name="Previous")).to_be_visible()
 
 
+async def test_answer_is_thought_about_longer_by_keyboard(start: Start, visit: Visit, vendor: VendorServer) -> None:
+    vendor.script(says("At first sight."), says("On second thought."))
+    opened = await direct(visit, await start(), vendor)
+    await opened.write("why?")
+    menu = opened.message("At first sight.").get_by_role("button", name="More actions")
+    await menu.press("Enter")
+    item = opened.page.get_by_role("menuitem", name="Think longer")
+    await expect(item).to_be_focused()
+    await expect(opened.page.get_by_role("menuitem", name="Faster")).to_be_in_viewport(ratio=1)
+    await opened.page.keyboard.press("Enter")
+    await expect(opened.message("On second thought.")).to_contain_text("thorough (high effort)")
+
+
 async def test_follow_ups_need_no_mention_until_someone_else_joins(
     start: Start, visit: Visit, vendor: VendorServer
 ) -> None:

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skips_waits
 UNFINISHED = VendorResponse(
     speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=ResponseEnd.HANG
 )
-DONE = [ReplyAction.REGENERATE, ReplyAction.FEEDBACK, ReplyAction.DELETE]
+DONE = [ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH, ReplyAction.FEEDBACK, ReplyAction.DELETE]
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ async def test_regenerate_replaces_the_answer_in_place_and_keeps_the_previous_ve
     await on_record(settings)
     assert stage.prompts()[1] == [{"role": "user", "content": "why?"}]
     (message,) = stage.bots("general", asked)
-    assert buttons(message) == [ReplyAction.REGENERATE, ReplyAction.PREVIOUS, ReplyAction.FEEDBACK, ReplyAction.DELETE]
+    assert buttons(message) == [*DONE[:2], ReplyAction.PREVIOUS, *DONE[2:]]
     assert await press(stage, message, ReplyAction.PREVIOUS, "alan") == texts.PREVIOUS_VERSION
     ephemeral = stage.sandbox.workspace.ephemerals[-1]
     assert "0: line of the first answer" in ephemeral.sent_blocks[1]["text"]

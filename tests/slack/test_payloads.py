@@ -294,6 +294,7 @@ def test_app_context_of_a_message_names_its_channel() -> None:
         ("block_actions_button_grid", ReplyAction.STOP, False, "brief"),
         ("block_actions_button_in_thread", ReplyAction.STOP, False, "7"),
         ("block_actions_feedback", ReplyAction.FEEDBACK, False, "up"),
+        ("block_actions_overflow", ReplyAction.REGENERATE_WITH, False, "thorough"),
     ],
 )
 def test_press_is_parsed(name: str, control: ReplyAction, private: bool, value: str) -> None:

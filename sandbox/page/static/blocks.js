@@ -121,7 +121,9 @@ function toggleMenu(button, isOpen) {
   const list = button.nextElementSibling;
   button.setAttribute("aria-expanded", String(isOpen));
   list.hidden = !isOpen;
-  if (isOpen) list.querySelector("[role=menuitem]").focus();
+  if (!isOpen) return;
+  list.querySelector("[role=menuitem]").focus();
+  list.scrollIntoView({ block: "nearest" });
 }
 
 function closeMenu(node) {

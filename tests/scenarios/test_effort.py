@@ -1,0 +1,84 @@
+"""Effort: a channel's, and that of one answer, from the menu beside Regenerate to the model and the footer."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.core import texts
+from bot.core.conversation import Effort
+from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.reply.actions import ReplyAction
+from bot.settings import Settings
+from bot.store import Stores
+from sandbox.server import Sandbox
+from sandbox.workspace import TEAM_ID
+from tests.scenarios.answers import answered, on_record, press, reply
+from tests.scenarios.conftest import Stage, footer, running, says
+from tests.streams import speech
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
+
+GENERAL = "C0GENERAL"
+THOROUGH = "openai/test · thorough (high effort)"
+UNFINISHED = VendorResponse(speech.chat(speech.tokens("A long thought. " * 20))[:40], ending=ResponseEnd.HANG)
+
+pytestmark = pytest.mark.skips_waits
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/typist.db"
+
+
+@pytest.fixture
+def settings(settings: Settings, database_url: str) -> Settings:
+    return replace(settings, database_url=database_url)
+
+
+def efforts(vendor: VendorServer) -> list[str | None]:
+    """Returns the effort in each request."""
+    return [request.body.get("reasoning_effort") for request in vendor.requests]
+
+
+async def test_answer_is_thought_about_longer_and_the_next_one_is_not(stage: Stage, settings: Settings) -> None:
+    stage.vendor.script(says("At first sight."), says("On second thought."), says("And then this."))
+    asked, message = await answered(stage, settings)
+    assert await press(stage, message, ReplyAction.REGENERATE_WITH, "alan", "thorough") == texts.ONLY_ASKER_REGENERATES
+    assert await press(stage, message, ReplyAction.REGENERATE_WITH, value="thorough") is None
+    message = await reply(stage, asked, "On second thought.")
+    await stage.answers("general", asked)
+    await on_record(settings)
+    assert footer(stage.bots("general", asked)[0]) == THOROUGH
+    await stage.sandbox.say("ada", "general", "and then?", asked)
+    await stage.answers("general", asked, count=2)
+    assert efforts(stage.vendor) == [None, "high", None]
+
+
+async def test_channels_effort_is_sent_and_one_answer_may_be_faster(
+    stage: Stage, settings: Settings, another_process: Stores
+) -> None:
+    await another_process.channel_settings.write(TEAM_ID, GENERAL, ChannelSettings(effort=Effort.THOROUGH))
+    stage.vendor.script(says("On second thought."), says("At first sight."))
+    asked, message = await answered(stage, settings)
+    assert footer(message) == THOROUGH
+    assert await press(stage, message, ReplyAction.REGENERATE_WITH, value="fast") is None
+    await reply(stage, asked, "At first sight.")
+    await stage.answers("general", asked)
+    assert footer(stage.bots("general", asked)[0]) == "openai/test"
+    assert efforts(stage.vendor) == ["high", "low"]
+
+
+async def test_effort_of_an_answer_outlives_a_restart(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    stage = Stage(sandbox, vendor)
+    vendor.script(says("At first sight."), UNFINISHED, says("On second thought."))
+    async with running(replace(settings, drain_s=0)):
+        asked, message = await answered(stage, settings)
+        assert await press(stage, message, ReplyAction.REGENERATE_WITH, value="thorough") is None
+        await reply(stage, asked, "A long thought.")
+    async with running(settings):
+        await reply(stage, asked, "On second thought.")
+        await stage.answers("general", asked)
+        assert footer(stage.bots("general", asked)[0]).startswith("openai/test · thorough (high effort)")
+    assert efforts(vendor) == [None, "high", "high"]
