@@ -82,6 +82,8 @@ def test_readme_names_what_a_channels_settings_have_and_nothing_else() -> None:
     labels = [
         texts.MODEL_LABEL,
         texts.SYSTEM_PROMPT_LABEL,
+        texts.LENGTH_LABEL,
+        texts.EFFORT_LABEL,
         texts.ENGAGEMENT_LABEL,
         texts.NEW_POSTS_LABEL,
         texts.GATE_LABEL,
