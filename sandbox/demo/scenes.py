@@ -69,9 +69,10 @@ def _read_file(text: str) -> str:
         "in a process of its own, and put its sheet into the prompt as a table. The script computed the totals from "
         "that text.\n\n"
         + "\n".join(f"| {' | '.join(row)} |" for row in table)
-        + "\n\nOffice files, mails, text, images and PDFs work like this, with any model. A notice below the answer "
-        "names what was not read: here the spreadsheet has a hidden sheet."
-        "\n\nTo see that, open **Simulate Slack failures**, turn on *File downloads refused*, and press Regenerate."
+        + "\n\nOffice files, mails, text and PDFs work like this with any model, and images with models that see. A "
+        "notice below the answer names what was not read: here the spreadsheet has a hidden sheet."
+        "\n\nTo see a file that can't be read, open **Simulate Slack failures**, turn on *File downloads refused*, and "
+        "press Regenerate."
     )
 
 
