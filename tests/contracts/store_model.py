@@ -541,7 +541,7 @@ class StoreModel:
     def join(self, thread: ThreadKey, user_id: str, ts: str) -> Participants:
         """Other participants are those who wrote before the message. Once known as shared, a thread stays shared."""
         jobs = self.of(thread).values()
-        takes_part = any(job.state is not State.DENIED for job in jobs)
+        takes_part = any(job.question.ts <= ts and job.state is not State.DENIED for job in jobs)
         others_asked = any(job.question.user_id != user_id and job.question.ts < ts for job in jobs)
         others = takes_part and (others_asked or (thread in self.shared and self.shared[thread] <= ts))
         if others:

@@ -316,19 +316,21 @@ async def test_denied_call_is_not_made_and_the_model_is_told(notes: NotesServer)
     assert results_in(prompts_of(stage)[1]) == ["The user denied this call. It was not made."]
 
 
-async def test_reply_of_the_asker_denies_the_call_and_is_read_with_the_result(notes: NotesServer) -> None:
-    async with staged(notes, asking(MILK), ANSWER) as stage:
+async def test_reply_of_the_asker_denies_the_call_and_is_answered_below(notes: NotesServer) -> None:
+    async with staged(notes, asking(MILK)) as stage:
         await waiting(stage)
+        assert isinstance(stage.model, StepModel)
+        stage.model.steps = (ANSWER,)
         await stage.stores.queue.enqueue("Ev2", replace(QUESTION, ts="999995.000000", text="Bread instead"))
         stage.worker.wake()
         await ended_all(stage)
         async with stage.stores.database.engine.connect() as connection:
             ends = (await connection.scalars(sa.select(jobs.c.end_reason).order_by(jobs.c.id))).all()
     assert notes.calls == []
-    assert ends == ["whole", "batched"]
+    assert ends == ["stopped", "whole"]
     last = prompts_of(stage)[-1].turns[-1]
-    assert "instead of approving" in last.text
-    assert last.text.endswith("Bread instead")
+    assert "Bread instead" in last.text
+    assert "instead of deciding about calls" in last.text
 
 
 async def test_question_of_another_person_is_answered_while_the_job_waits(notes: NotesServer) -> None:
