@@ -162,7 +162,7 @@ def without(features: Iterable[str]) -> str:
     return f"answered without {named}, which this model refuses" if named else ""
 
 
-def thought_longer(level: str, cost_usd: float | None) -> str:
+def thought_longer(level: str, cost_usd: float | None, *, is_estimate: bool) -> str:
     """Says how much a model thought about a thorough answer, and what that cost where it is known.
 
     `level` is the vendor's name for the effort, "" if the answer ended before its vendor said more.
@@ -170,7 +170,9 @@ def thought_longer(level: str, cost_usd: float | None) -> str:
     effort = f"thorough ({level} effort)" if level else "thorough"
     if cost_usd is None:
         return effort
-    return f"{effort}, {f'${cost_usd:,.2f}' if cost_usd >= 0.005 else 'less than $0.01'}"
+    if cost_usd < 0.005:
+        return f"{effort}, less than $0.01"
+    return f"{effort}, {'about ' if is_estimate else ''}${cost_usd:,.2f}"
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -186,4 +186,7 @@ class AnswerAttempt:
         # A part that was written before has had its own effort.
         usd = None if self.job.so_far else self.earlier_usd
         whole = Used(usd=usd).plus(None, self.used.usd).plus(None, last_usd)
-        return texts.thought_longer(self.completion.effort if self.completion else "", whole.usd)
+        is_estimate = not (self.completion and self.completion.usage)
+        return texts.thought_longer(
+            self.completion.effort if self.completion else "", whole.usd, is_estimate=is_estimate
+        )

@@ -13,7 +13,7 @@ import pytest
 
 from bot import settings
 from bot.core import texts
-from bot.core.conversation import Prompt, ToolDefinition, ToolResult, Turn, WebSearch
+from bot.core.conversation import Effort, Prompt, ToolDefinition, ToolResult, Turn, WebSearch
 from bot.core.stream import Opaque, ToolCall, Usage
 from bot.errors import EndReason
 from bot.providers import cloud_identity
@@ -251,6 +251,16 @@ class TestAMissingPermission:
 
 class TestRequests:
     """A cloud gets the API's own request, without what it doesn't take."""
+
+    @ALL_CLOUDS
+    async def test_effort_is_sent_without_asking_the_cloud_about_the_model(
+        self, vendor: VendorServer, tokens: TokenServices, cloud: CloudApi
+    ) -> None:
+        vendor.script(cloud.answer)
+        await asked(cloud, vendor, replace(PROMPT, effort=Effort.THOROUGH))
+        [request] = vendor.requests
+        sent = request.body.get("output_config") or request.body["reasoning"]
+        assert sent["effort"] == "high"
 
     @pytest.mark.parametrize("cloud", [BEDROCK, VERTEX], ids=str)
     async def test_clouds_that_cache_no_requests_get_the_last_block_to_cache(

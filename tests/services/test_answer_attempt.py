@@ -134,6 +134,12 @@ SMALL = Completion(MODEL, FinishReason.STOP, Usage(10, 2))
             0.0,
             "fell back to openai/of-our-own · thorough (high effort)",
         ),
+        (
+            Effort.THOROUGH,
+            replace(BIG, usage=None, effort="high"),
+            0.1,
+            f"{MODEL} · thorough (high effort), about $0.15",
+        ),
         (Effort.NORMAL, BIG, 0.0, MODEL),
         (Effort.FAST, replace(BIG, effort="low"), 0.0, MODEL),
     ],
@@ -145,7 +151,8 @@ def test_footer_of_a_thorough_answer_has_its_effort_and_its_cost(
     attempt.step_began(MODEL, 10, ASKERS)
     attempt.receive("Because.", 0.0)
     attempt.receive(completion, 0.0)
-    assert completion.usage is not None
-    usd = ModelPrices().cost_usd(completion.model, completion.usage, 1_790_000_000.0)
+    usage = completion.usage or BIG.usage
+    assert usage is not None
+    usd = ModelPrices().cost_usd(completion.model, usage, 1_790_000_000.0)
     end = End(EndReason.WHOLE, model=completion.model, usage=completion.usage)
     assert attempt.close(end, last_usd=usd).footer == footer
