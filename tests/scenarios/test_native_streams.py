@@ -77,7 +77,7 @@ async def test_stream_carries_an_answer_and_ends_it_with_footer_and_buttons(stre
     assert (calls(streams, START), calls(streams, STOP)) == (1, 1)
     assert calls(streams, "chat.update") == 0
     assert calls(streams, APPEND) >= 2
-    assert calls(streams, "chat.delete") == 1, "the message with the Stop button"
+    assert calls(streams, "chat.delete") == 2, "the placeholder, and the message with the Stop button"
 
 
 @pytest.mark.skips_waits

@@ -230,7 +230,7 @@ class Schedule:
     async def open_below_a_status(self, job_id: int) -> ScheduledReply:
         """Opens a reply that a native stream may carry, where Slack shows a status and no Stop of its own."""
         job = job_of(job_id)
-        reply = await self.scheduler.open(Answer(job), sign=Sign.MAY_BE_SEEN)
+        reply = await self.scheduler.open(Answer(job), sign=Sign.SEEN)
         self.scheduler.allow_stream(job)
         return reply
 

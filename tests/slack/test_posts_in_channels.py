@@ -101,7 +101,7 @@ def test_words_of_all_streams_go_before_their_stop_buttons() -> None:
     async def run() -> Schedule:
         transport = SimulatedTransport(LATENCY_S, error_of=strict_slack(limited))
         async with scheduling(transport, carrier=CarrierSetting.STREAM) as schedule:
-            replies = [await ask(schedule, "C1", number, Sign.MAY_BE_SEEN) for number in range(5)]
+            replies = [await ask(schedule, "C1", number, Sign.SEEN) for number in range(5)]
             await asyncio.sleep(1)
             for reply in replies:
                 reply.append("One two three. ")
@@ -121,7 +121,7 @@ def test_placeholders_leave_no_post_for_a_stop_button_so_the_answer_is_edited() 
     async def run() -> Schedule:
         transport = SimulatedTransport(LATENCY_S, error_of=strict_slack(limited))
         async with scheduling(transport, carrier=CarrierSetting.STREAM) as schedule:
-            replies = [await ask(schedule, "C1", number, Sign.MAY_BE_SEEN) for number in range(3)]
+            replies = [await ask(schedule, "C1", number, Sign.SEEN) for number in range(3)]
             await asyncio.sleep(0.5)
             for reply in replies:
                 reply.append("One two three. ")
@@ -144,7 +144,7 @@ def test_stream_leaves_room_only_for_placeholders_in_its_channel(placeholders: i
         async with scheduling(SimulatedTransport(LATENCY_S), carrier=CarrierSetting.STREAM) as schedule:
             others = [await ask(schedule, "C1", number) for number in range(1, placeholders + 1)]
             await asyncio.sleep(after_s)
-            streamed = await ask(schedule, "C1", 0, Sign.MAY_BE_SEEN)
+            streamed = await ask(schedule, "C1", 0, Sign.SEEN)
             others += [await ask(schedule, f"C{number}", number) for number in range(20, POST_BURST + 24)]
             streamed.append("One two three. ")
             await asyncio.sleep(1)

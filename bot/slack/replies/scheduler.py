@@ -162,7 +162,7 @@ class EditScheduler:
         Where calls are scarce, a placeholder takes a post from somebody's first words, and its own words wait for an
         edit. They come as soon without it, and in one message.
         """
-        if sign is Sign.MAY_BE_SEEN and (self._carrier is CarrierSetting.STREAM or self._is_scarce(live)):
+        if sign is Sign.MAY_BE_SEEN and self._is_scarce(live):
             return SCARCE_DELAY_S
         return PLACEHOLDER_DELAY_S if sign is Sign.SEEN else -math.inf
 
