@@ -55,6 +55,7 @@ from bot.services.private_notices import PrivateNotices
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.quiet_threads import QuietThreads
 from bot.services.quota import Quota
+from bot.services.reactions import Reactions
 from bot.services.reply_actions import ReplyActions
 from bot.services.retention import Kept, expire_old
 from bot.services.shared_tokens import SharedTokens
@@ -329,7 +330,10 @@ def _listen(bolt: AsyncApp, parts: _Parts, answering: Answering, worker: Worker,
     home = _app_home(parts, answering.quota, cap_settings)
     app_home_and_pane.register(bolt, home, answering.pane)
     caps.register(bolt, cap_settings, home, me.team_id)
-    messages.register(bolt, intake, MessageEdits(stores.queue, worker, intake, me), shortcut)
+    reactions = Reactions(
+        stores.channel_settings, parts.workspace.history, parts.workspace.users, parts.access, shortcut, me
+    )
+    messages.register(bolt, intake, MessageEdits(stores.queue, worker, intake, me), shortcut, reactions)
     return shortcut
 
 

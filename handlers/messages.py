@@ -14,6 +14,7 @@ from bot.errors import PayloadError, TypistError, trace_of
 from bot.services.intake import Intake
 from bot.services.message_edits import MessageEdits
 from bot.services.message_shortcut import MessageShortcut
+from bot.services.reactions import Reactions
 from bot.slack.format.shortcut_question import view_of
 from handlers.payloads import (
     action_token_of,
@@ -24,6 +25,7 @@ from handlers.payloads import (
     is_stream_end,
     message_of,
     messages_of_edit,
+    reaction_of,
 )
 
 log = logging.getLogger(__name__)
@@ -31,8 +33,10 @@ log = logging.getLogger(__name__)
 ANY_ACTION_ID = re.compile("")
 
 
-def register(app: AsyncApp, intake: Intake, edits: MessageEdits, shortcut: MessageShortcut) -> None:
-    """Hands mentions and messages to intake, and edits and deletions to message edits.
+def register(
+    app: AsyncApp, intake: Intake, edits: MessageEdits, shortcut: MessageShortcut, reactions: Reactions
+) -> None:
+    """Hands mentions and messages to intake, edits and deletions to message edits, and reactions to theirs.
 
     Payloads without a listener are acknowledged too: otherwise Slack would send an event three more times, and show a
     person an error for a click or a closed modal. Bolt raises for them, and `on_error` acknowledges them.
@@ -56,6 +60,10 @@ def register(app: AsyncApp, intake: Intake, edits: MessageEdits, shortcut: Messa
             case _:
                 await intake.take(event_id, message_of(event, team_id), action_token_of(event))
 
+    async def on_reaction(event: Mapping[str, Any]) -> None:
+        if reaction := reaction_of(event):
+            await reactions.added(reaction)
+
     async def on_options(ack: AsyncAck) -> None:
         """Returns no options: no menu of Typist requests any, but a forged or outdated one may."""
         await ack(options=[])
@@ -63,6 +71,7 @@ def register(app: AsyncApp, intake: Intake, edits: MessageEdits, shortcut: Messa
     app.error(on_error)
     app.event("app_mention")(on_message)
     app.event("message")(on_message)
+    app.event("reaction_added")(on_reaction)
     app.options(ANY_ACTION_ID)(on_options)
 
 

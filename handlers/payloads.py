@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from bot.core.conversation import Message, ThreadKey
-from bot.core.inbound.channel_settings import ChannelSettings, SettingsPlace
+from bot.core.inbound.channel_settings import ChannelSettings, SettingsPlace, emoji_name
 from bot.core.limits.cap_fields import Entered
 from bot.core.limits.caps import CapOwner, Scope
 from bot.core.message_question import QuotedMessage
@@ -18,6 +18,7 @@ from bot.core.reply.actions import ReplyAction
 from bot.core.slash_command import TypedCommand
 from bot.errors import PayloadError
 from bot.services.quiet_threads import QuietPress
+from bot.services.reactions import Reaction
 from bot.services.reply_actions import Press
 from bot.services.slash_commands import Invocation
 from bot.slack.format import home
@@ -128,6 +129,16 @@ def is_stream_end(event: Mapping[str, Any]) -> bool:
 def changed_at(event: Mapping[str, Any]) -> str:
     """Returns when a message was edited, in an event of subtype message_changed."""
     return _ts(event, "ts")
+
+
+@parser
+def reaction_of(event: Mapping[str, Any]) -> Reaction | None:
+    """Returns the reaction of an event of type reaction_added, None if it isn't to a message."""
+    item = _object(event, "item")
+    if _string(item, "type") != "message":
+        return None
+    emoji, user_id = emoji_name(_string(event, "reaction")), _string(event, "user")
+    return Reaction(_string(item, "channel"), _ts(item, "ts"), emoji, user_id)
 
 
 @parser

@@ -87,6 +87,7 @@ def test_readme_names_what_a_channels_settings_have_and_nothing_else() -> None:
         texts.ENGAGEMENT_LABEL,
         texts.NEW_POSTS_LABEL,
         texts.GATE_LABEL,
+        texts.REACTION_LABEL,
         texts.WEB_SEARCH_LABEL,
         texts.MCP_SERVERS_LABEL,
     ]

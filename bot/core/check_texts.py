@@ -67,6 +67,7 @@ SCOPE_LOSSES: Mapping[str, str] = {
     "im:history": "direct messages are not answered",
     "mpim:history": "Typist can't read threads in group messages, or answer follow-ups without a mention there",
     "mpim:read": "Typist can't look up group messages",
+    "reactions:read": "a channel's question emoji asks nothing",
     "search:read.public": "models can't search Slack",
     "users:read": "Typist can't tell members from guests, and denies access to everyone",
 }

@@ -21,6 +21,7 @@ class QuotedMessage:
     quote: str
     """Its text without markup; a modal keeps the beginning."""
     response_url: str
+    """Empty if the question was asked by a reaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class MessageQuestion:
 
     team_id: str
     view_id: str
+    """The id of the modal in which it was asked; for a reaction, the emoji and the message."""
     user_id: str
     about: QuotedMessage = field(repr=False)
     text: str = field(repr=False)

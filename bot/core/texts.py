@@ -584,15 +584,19 @@ def unknown_command(command: str, subcommand: str) -> str:
     return f"I don't know `{command} {subcommand}`. "
 
 
-def answered_here(engagement: str, new_posts: bool, gate: bool) -> str:
-    """Sums up what is answered without a mention in a channel; `engagement` is a key of ENGAGEMENTS."""
+def answered_here(engagement: str, new_posts: bool, gate: bool, reaction: str) -> str:
+    """Sums up what is answered without a mention in a channel; `engagement` is a key of ENGAGEMENTS.
+
+    `reaction` is the name of the emoji that asks about a message, "" if there is none.
+    """
     summaries = {
         "mentions": "every question needs a mention",
         "follow-ups": "follow-ups need no mention",
         "everyone": "nobody in my threads needs a mention",
     }
     decides = " · a model decides in doubt" if gate and engagement == "follow-ups" else ""
-    return summaries[engagement] + decides + (" · new posts are questions" if new_posts else "")
+    posts = " · new posts are questions" if new_posts else ""
+    return summaries[engagement] + decides + posts + (f" · :{reaction}: asks about a message" if reaction else "")
 
 
 def answers_here(effort: str, length: str) -> str:
@@ -637,6 +641,12 @@ NEW_POSTS_OPTION = "Answer each new post in its thread"
 GATE_LABEL = "Doubtful follow-ups"
 GATE_OPTION = "Let a small model at OpenAI decide whether they're for me"
 GATE_HINT = "It reads the thread's last messages. What it uses counts as the usage of the message's writer."
+REACTION_LABEL = "Question emoji"
+REACTION_HINT = "A person who adds this emoji to a message asks me about it, in its thread."
+REACTION_PLACEHOLDER = "For example: eyes"
+REACTION_UNKNOWN = "Enter the name of one emoji, such as eyes."
+REACTION_QUESTION = "Answer this message. If it asks nothing, explain it."
+"""What a person asks by adding the emoji to a message."""
 EFFORT_LABEL = "Effort"
 EFFORT_HINT = "Thinking longer takes more time and costs more. For one answer, use the menu beside Regenerate."
 EFFORT_OPTIONS = {"fast": "Fast: less thinking", "normal": "Normal", "thorough": "Thorough: more thinking"}

@@ -7,6 +7,8 @@ modal, and stays there until it is a job. A process that takes it later looks fi
 - In the message's thread, the post carries the modal's id and is found by it.
 - Typist can't find a person's direct message, so nothing is posted there twice: Slack's event about the post says where
   it is. If no event comes, Typist tells the asker.
+
+A question by a reaction (reactions.py) is one without a modal, under an id that reactions make.
 """
 
 import asyncio
@@ -21,6 +23,7 @@ from bot.core.backoff import Backoff
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.triage import Identity
 from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage, text_of_post
+from bot.core.reply.actions import ActionResponse
 from bot.core.slash_command import CommandResponse
 from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, trace_of
 from bot.services.intake import Intake
@@ -68,6 +71,17 @@ class MessageShortcut:
             self._late.add(view_id)
             raise
 
+    async def ask_by_reaction(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> None:
+        """Asks in the background once the question is on record; the asker is told of a failure. Raises StoreError.
+
+        A question that was asked already, by whomever, isn't asked again.
+        """
+        if view_id in self._under_way:
+            return
+        question = await self.records.begin(self.me.team_id, view_id, user_id, about, text)
+        if question is not None and not question.done:
+            self._start(view_id, self._continue(question))
+
     async def run(self) -> None:
         """Continues questions that a process began and left, until canceled."""
         while True:
@@ -111,14 +125,14 @@ class MessageShortcut:
                 return texts.QUESTION_IN_PROGRESS
             sentence = "" if question.done else await self._try(question)
         if sentence and view_id in self._late:
-            await self._tell(about.response_url, sentence)
+            await self._tell(user_id, about, sentence)
         return sentence
 
     async def _continue(self, question: MessageQuestion) -> str:
         self._late.add(question.view_id)
         try:
             if sentence := await self._try(question):
-                await self._tell(question.about.response_url, sentence)
+                await self._tell(question.user_id, question.about, sentence)
         except Exception as error:
             log.error("question about message %s: retrying: %s", question.about.ts, trace_of(error))
         return ""
@@ -160,7 +174,7 @@ class MessageShortcut:
         await self.intake.enqueue(f"view {question.view_id}", posted)
         await self.records.complete(question)
         if posted.thread.channel_id != question.about.channel_id:
-            await self._tell(question.about.response_url, texts.ASKED_IN_DIRECT_MESSAGE)
+            await self._tell(question.user_id, question.about, texts.ASKED_IN_DIRECT_MESSAGE)
 
     async def _post(self, question: MessageQuestion) -> Question:
         """Posts the question in the thread, or with a quote in the asker's direct message if we can't post there."""
@@ -230,10 +244,16 @@ class MessageShortcut:
             thread, ts, question.user_id, "\n\n".join(filter(None, (words, quoted))), attached_chars=len(quoted)
         )
 
-    async def _tell(self, response_url: str, sentence: str) -> None:
+    async def _tell(self, user_id: str, about: QuotedMessage, sentence: str) -> None:
         """Tells the asker the outcome; a failure is logged and changes nothing."""
+        # A thread without answers shows no ephemeral message.
+        thread_ts = None if about.ts == about.thread_ts else about.thread_ts
+        thread = ThreadKey(self.me.team_id, about.channel_id, thread_ts)
         try:
-            await self.surfaces.respond_to_command(response_url, CommandResponse(sentence))
+            if about.response_url:
+                await self.surfaces.respond_to_command(about.response_url, CommandResponse(sentence))
+            else:
+                await self.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
         except (RateLimited, Refused) as error:
             log.warning("response to a command not sent: %s", error)
 

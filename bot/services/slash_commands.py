@@ -15,17 +15,16 @@ from bot.core.inbound.channel_settings import (
     effective_settings,
     settings_line,
 )
-from bot.core.inbound.mentions import with_names
 from bot.core.inbound.triage import Identity
 from bot.core.limits.access import Denial
 from bot.core.limits.cap_fields import Entered
 from bot.core.limits.caps import CapOwner, Scope, UsageToDate
-from bot.core.message_question import QuotedMessage
 from bot.core.slash_command import HELP, SETTINGS_FIELDS, USAGE, CommandResponse, Help, TypedCommand
 from bot.errors import RateLimited, Refused
 from bot.services.access_control import AccessControl
 from bot.services.cap_settings import CapSettings
 from bot.services.quota import Quota
+from bot.slack.format.shortcut_question import quoted
 from bot.slack.surfaces import Surfaces
 from bot.store.approvals import Approvals
 from bot.store.channel_settings import ChannelSettingsStore
@@ -99,9 +98,7 @@ class SlashCommands:
         if denial := await self._denial(invocation):
             await self.surfaces.respond_to_command(invocation.response_url, CommandResponse(denial))
             return
-        text = with_names(message.whole, {})
-        thread_ts = message.thread_ts or message.ts
-        about = QuotedMessage(message.channel_id, message.ts, thread_ts, text, invocation.response_url)
+        about = quoted(message, invocation.response_url)
         await self.surfaces.open_question_modal(invocation.trigger_id, about, message.user_id)
 
     async def tell(self, response_url: str, response: CommandResponse) -> None:

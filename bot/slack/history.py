@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.core.conversation import Message, Question
-from bot.errors import RateLimited, Refused
+from bot.core.conversation import Message, Question, ThreadKey
+from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.format.files import files_of
 from bot.slack.format.message_text import app_name, attached_to, body_of, is_by_app
 from bot.slack.format.reply_blocks import answer_of
@@ -31,6 +31,8 @@ NEWEST_MESSAGES = 1_000
 DIRECT_MESSAGES = 60
 READ_WITHIN_S = 45.0
 """The limit for a whole conversation, including waits. After it, the prompt has the pages that were read."""
+ONE_WITHIN_S = 20.0
+"""The limit for one message."""
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,28 @@ class History:
             question, until, Retrying(HISTORY_PAGE, self._clock, "a conversation can't be read", until=until)
         )
         return await (self._direct_message(reading) if thread_ts is None else self._thread(reading, thread_ts))
+
+    async def message(self, team_id: str, channel_id: str, ts: str) -> Message | None:
+        """Returns one message of a channel as Slack has it now; None if it is gone, ours, or may not be read.
+
+        Raises RateLimited, and Refused for a refusal that may pass.
+        """
+        try:
+            async with asyncio.timeout(ONE_WITHIN_S):
+                # The ts of a reply gives this reply, and any other ts a thread, which begins with its message.
+                answer = await self._client.call("conversations.replies", channel=channel_id, ts=ts, limit=1)
+        except TimeoutError:
+            raise Refused("conversations.replies", "timeout", Refusal.TRANSIENT) from None
+        except Refused as error:
+            if error.reason.may_pass:
+                raise
+            log.info("message %s in channel %s not read: %s", ts, channel_id, error)
+            return None
+        in_channel = Question(ThreadKey(team_id, channel_id, None), ts, "", "")
+        found = next((message for message in answer.get("messages") or () if message.get("ts") == ts), None)
+        if found is None or found.get("subtype") == "tombstone" or found.get("bot_id") == self._bot_id:
+            return None
+        return self._message(in_channel, found)
 
     async def _direct_message(self, reading: _Reading) -> list[Message]:
         answer = await self._page("conversations.history", reading, limit=DIRECT_MESSAGES)

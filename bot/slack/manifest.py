@@ -34,6 +34,7 @@ SCOPES = (
     "im:history",
     "mpim:history",
     "mpim:read",
+    "reactions:read",
     "users:read",
 )
 AGENT_SCOPE = "assistant:write"
@@ -49,6 +50,7 @@ _EVENTS = (
     "message.groups",
     "message.im",
     "message.mpim",
+    "reaction_added",
 )
 _AGENT_EVENTS = ("agent_session_stopped", "app_context_changed")
 

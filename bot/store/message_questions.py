@@ -44,6 +44,8 @@ class MessageQuestions(Operations):
             "due_at": now + QUESTION_HOLD_S,
             "tries": message_questions.c.tries + 1,
             "text": sa.case((was_given_up, text), else_=message_questions.c.text),
+            # Another person may add the emoji.
+            "user_id": sa.case((was_given_up, user_id), else_=message_questions.c.user_id),
         }
         free = (_is(team_id, view_id), ~message_questions.c.done, sa.or_(was_given_up, _is_due(now)))
         taken = sa.update(message_questions).where(*free).values(**again).returning(message_questions)

@@ -44,7 +44,8 @@ CALLS_KEPT_S = 3600.0
 SLACK_RETRIES_S = 3600.0
 """How long Slack may send an event again. Its id must be known, or the question would be answered twice."""
 MESSAGE_QUESTIONS_KEPT_S = 24 * 3600.0
-"""Longer than a modal stays open, and longer than a question about a message is retried."""
+"""Longer than a modal stays open, and longer than a question about a message is retried. Of a question that is a job,
+no text is left. It is known for as long as texts are kept, so that an emoji asks about a message once."""
 
 FIRST_BATCH, MAX_BATCH = 50, 100
 """Also when the last batch took no time: the commit syncs all of it to disk, and the next one's rows may lie apart."""
@@ -70,6 +71,7 @@ class Rule:
 def rules(before: float, now: float) -> tuple[Rule, ...]:
     """Returns what retention removes: texts older than `before`, and each table's rows when their time is over."""
     oldest_day = min(day_of(now) - DAYS_KEPT, first_day(Period.MONTH, now))
+    day_ago = now - MESSAGE_QUESTIONS_KEPT_S
     is_old = jobs.c.created_at < before
     no_content = {"arguments": "", "result": "", "binding": ""}
     return (
@@ -78,7 +80,8 @@ def rules(before: float, now: float) -> tuple[Rule, ...]:
         Rule(tool_calls, (tool_calls.c.created_at < before, _has(CALL_HAS_CONTENT), _of_job(tool_calls)), no_content),
         Rule(checkpoints, (_of_job(checkpoints, is_old, only_ended=False),)),
         Rule(steps, (_of_job(steps, is_old),)),
-        Rule(message_questions, (message_questions.c.created_at < now - MESSAGE_QUESTIONS_KEPT_S,)),
+        Rule(message_questions, (~message_questions.c.done, message_questions.c.created_at < day_ago)),
+        Rule(message_questions, (message_questions.c.done, message_questions.c.created_at < min(before, day_ago))),
         Rule(seen_events, (seen_events.c.seen_at < min(before, now - SLACK_RETRIES_S),)),
         # Posts are counted by channel, and many a channel gets no other post.
         Rule(slack_calls, (slack_calls.c.sent_at < now - CALLS_KEPT_S,)),

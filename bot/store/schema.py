@@ -419,6 +419,8 @@ channel_settings = sa.Table(
     # An Effort and a Length.
     sa.Column("effort", sa.Text, nullable=False, server_default="normal"),
     sa.Column("length", sa.Text, nullable=False, server_default="normal"),
+    # The name of the emoji that asks about a message.
+    sa.Column("reaction", sa.Text, nullable=False, server_default=""),
 )
 
 # The definitions of tools that an admin agreed to, as their MCP servers gave them (bot/store/tool_pins.py).
@@ -444,12 +446,12 @@ pane_contexts = sa.Table(
     sa.Column("opened_at", sa.Double, nullable=False),
 )
 
-# Questions about a message, from the moment a modal is submitted until they are jobs (bot/store/message_questions.py).
+# Questions about a message, from a submitted modal or a reaction to their job (bot/store/message_questions.py).
 message_questions = sa.Table(
     "message_questions",
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
-    # The modal's id, so that a modal that is submitted twice asks once.
+    # The modal's id, so that a modal that is submitted twice asks once. Of a reaction, the emoji and the message.
     sa.Column("view_id", sa.Text, primary_key=True),
     sa.Column("user_id", sa.Text, nullable=False),
     # The message that the question is about; empty once the question is a job.
@@ -464,7 +466,7 @@ message_questions = sa.Table(
     # The post's place, according to Slack's event.
     sa.Column("posted_channel_id", sa.Text),
     sa.Column("posted_ts", sa.Text),
-    # Whether it is a job. The row stays for a day, so that the modal's id is known.
+    # Whether it is a job. The row stays as long as texts do, so that an emoji asks about a message once.
     sa.Column("done", sa.Boolean, nullable=False),
 )
 

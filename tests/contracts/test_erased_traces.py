@@ -41,6 +41,7 @@ CODES = {
     # Names and numbers that Typist, Slack or a vendor makes, which say nothing of what was written.
     *("jobs.status", "jobs.end_reason", "jobs.worker", "jobs.messages", "jobs.edited_ts", "jobs.mention_ts", "jobs.ts"),
     *("jobs.ask_ts", "jobs.effort", "channel_settings.effort", "channel_settings.length"),
+    "channel_settings.reaction",
     *("turns.model", "turns.end_reason", "turns.prompt_version", "steps.model", "feedback.model"),
     *("feedback.prompt_version", "tool_calls.call_id", "tool_calls.tool", "tool_calls.definition_hash"),
     *("tool_calls.state", "tool_calls.decision", "workers.worker", "workers.usage_so_far", "slack_calls.method"),

@@ -97,6 +97,29 @@ async def test_erasure_removes_the_persons_message_questions(store: Stores, reco
     assert await count(store, message_questions) == 0
 
 
+async def test_question_that_is_a_job_is_known_as_long_as_texts_are_kept(database_url: str, clock: LateClock) -> None:
+    store = await Stores.open(database_url, "w1", clock)
+    ask = await begun(store.message_questions)
+    assert ask
+    await store.message_questions.complete(ask)
+    clock.ahead_s = MESSAGE_QUESTIONS_KEPT_S + 1
+    for before, left in ((ask.created_at, 1), (ask.created_at + 1, 0)):
+        await store.erasure.expire(before)
+        assert await count(store, message_questions) == left
+    await store.close()
+
+
+async def test_question_that_was_given_up_is_asked_for_the_person_who_asks_again(records: MessageQuestions) -> None:
+    ask = await begun(records)
+    assert ask
+    again = ("T1", "V1", "U2", ABOUT, "Why not?")
+    assert await records.begin(*again) is None
+    await records.postpone(ask, None)
+    taken = await records.begin(*again)
+    assert taken
+    assert (taken.user_id, taken.text) == ("U2", "Why not?")
+
+
 async def test_message_questions_expire_after_a_day(database_url: str, clock: LateClock) -> None:
     store = await Stores.open(database_url, "w1", clock)
     await begun(store.message_questions)

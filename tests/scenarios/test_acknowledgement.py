@@ -56,7 +56,7 @@ REQUESTS = {
     "a dialog that is cancelled": interactive("dialog_cancellation", callback_id="x", channel=CHANNEL),
     "a step of a workflow": interactive("workflow_step_edit", callback_id="x", workflow_step={}),
     "an interaction of a kind that does not exist yet": interactive("hologram_actions"),
-    "an event that has no listener": event(type="reaction_added", user="U0ADA", item={"type": "message"}),
+    "an event that has no listener": event(type="pin_added", user="U0ADA", item={"type": "message"}),
     "an event of a kind that does not exist yet": event(type="hologram_shared"),
     "a function's event": event(type="function_executed", function={"callback_id": "x"}, inputs={}),
     "a warning that events are held back": ("events_api", {"type": "app_rate_limited", "team_id": "T0SANDBOX"}),

@@ -184,6 +184,7 @@ SLACK: Mapping[str, SlackCase] = {
     "A workspace that joins an organization": bot_token("team_added_to_org"),
     "No scope files:read": missing("files:read", WARN),
     "No scope mpim:history": missing("mpim:history", WARN),
+    "No scope reactions:read": missing("reactions:read", WARN),
     "No scope chat:write": missing("chat:write", FAIL),
     "No scope users:read": missing("users:read", FAIL, "slack.same_app"),
     "No scope search:read.public, with BOT_SLACK_SEARCH=on": SlackCase(
@@ -205,6 +206,7 @@ SLACK: Mapping[str, SlackCase] = {
     "Tokens of two apps": SlackCase("slack.same_app", FAIL, setup=Setup(app_token_app_id="A0OTHER")),
     "No event message.im": manifest(without_event("message.im"), FAIL),
     "No event message.mpim": manifest(without_event("message.mpim"), WARN),
+    "No event reaction_added": manifest(without_event("reaction_added"), WARN),
     "The Messages tab is off": manifest(home(messages_tab_enabled=False), FAIL),
     "The Messages tab is read-only": manifest(home(messages_tab_read_only_enabled=True), FAIL),
     "The Home tab is off": manifest(home(home_tab_enabled=False), WARN),
@@ -749,7 +751,7 @@ async def test_an_agent_is_compared_with_the_manifest_of_agents() -> None:
     async with Sandbox(manifest=app_manifest(agent=True)) as sandbox:
         report = await checked(read(connected(sandbox)))
     assert not_passed(report) == {}
-    assert "The bot token has all 14 scopes, and the Agents feature is on." in report.text()
+    assert "The bot token has all 15 scopes, and the Agents feature is on." in report.text()
 
 
 async def test_an_interrupted_probe_leaves_nothing(tmp_path: Path) -> None:

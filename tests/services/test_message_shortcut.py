@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from bot.core import texts
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.triage import Identity
 from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage
+from bot.core.reply.actions import ActionResponse
 from bot.core.slash_command import CommandResponse
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.services.message_shortcut import AT_ONCE, MAX_TRIES, POST_WITHIN_S, SKEW_S, MessageShortcut
@@ -125,6 +126,11 @@ class Posts:
         if isinstance(seen, Exception):
             raise seen
         return seen
+
+    async def respond_to_action(
+        self, thread: ThreadKey, user_id: str, response_url: str, response: ActionResponse
+    ) -> None:
+        self.told.append((f"{user_id} at {thread}{response_url}", response.sentence))
 
     async def respond_to_command(self, response_url: str, response: CommandResponse) -> None:
         self.told.append((response_url, str(response.content)))
@@ -242,6 +248,17 @@ async def test_question_is_posted_and_queued_as_its_askers_words() -> None:
     [question] = stage.intake.questions
     assert question == Question(ThreadKey("T1", "C1", "1.000100"), "3.000300", "U1", "Until when?")
     assert (stage.records.completed, stage.records.postponed, stage.posts.told) == (["V1"], [], [])
+
+
+@pytest.mark.parametrize(
+    ("thread_ts", "where"), [("1.000100", "T1/C1/root"), ("0.000100", "T1/C1/0.000100")], ids=["post", "reply"]
+)
+async def test_asker_by_a_reaction_is_told_of_a_failure_where_they_see_it(thread_ts: str, where: str) -> None:
+    stage = staged(DELETED)
+    about = replace(ABOUT, thread_ts=thread_ts, response_url="")
+    await stage.shortcut.ask_by_reaction("U1", "V1", about, "Until when?")
+    await stage.shortcut.end(WITHIN_S)
+    assert stage.posts.told == [(f"U1 at {where}", texts.MESSAGE_DELETED)]
 
 
 async def test_post_leaves_only_while_nobody_else_may_take_the_question() -> None:

@@ -12,6 +12,7 @@ from bot.core.inbound.triage import Identity, by_person
 from bot.core.limits.access import UserKind
 from bot.core.reply.actions import ReplyAction
 from bot.errors import PayloadError
+from bot.services.reactions import Reaction
 from bot.slack.format.files import files_of
 from bot.slack.format.message_text import app_name, attached_to, body_of
 from bot.slack.format.modals import submitted_question, submitted_settings
@@ -30,6 +31,7 @@ from handlers.payloads import (
     pane_thread_of,
     press_of,
     question_in,
+    reaction_of,
     settings_in,
     stop_of,
     viewer_of,
@@ -208,6 +210,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "message_changed": lambda body: messages_of_edit(event_in(body)[1], "T0OURS"),
     "message_deleted": lambda body: messages_of_edit(event_in(body)[1], "T0OURS"),
     "message": lambda body: message_of(event_in(body)[1], "T0OURS"),
+    "reaction_added": lambda body: reaction_of(event_in(body)[1]),
     "slash_command": lambda body: (invocation_of_command(body), command_of(body)),
     "view_submission_question": question_in,
     "view_submission": settings_in,
@@ -303,6 +306,14 @@ def test_press_is_parsed(name: str, control: ReplyAction, private: bool, value: 
     assert (press.thread.team_id, press.thread.channel_id) == ("T0OURS", "C0GENERAL")
     assert press.thread.thread_ts is not None
     assert press.thread.thread_ts < press.message_ts
+
+
+def test_reaction_in_an_event_is_parsed() -> None:
+    event = event_of("reaction_added_shared_channel")
+    reaction = Reaction("C0EXAMPLE01", "1599529504.000400", "heart_eyes", "W0EXAMPLE01")
+    assert reaction_of(event) == reaction
+    assert reaction_of({**event, "reaction": "heart_eyes::skin-tone-2"}) == reaction
+    assert reaction_of({**event, "item": {"type": "file", "file": "F1"}}) is None
 
 
 def test_command_shortcut_and_modals_are_parsed() -> None:

@@ -1,6 +1,7 @@
 """A channel's own settings: a model, a system prompt, what is answered without a mention, web search, MCP servers."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,8 @@ from bot.core.reply.preview import beginning
 MAX_PROMPT_CHARS = 2_000
 """The system prompt is billed with each question. Slack's field takes 3,000, so our own error shows first."""
 DISPLAYED_PROMPT_CHARS = 60
+_EMOJI = re.compile(r"[\w+'-]{1,100}")
+"""The names that Slack takes for emoji; people may use any script."""
 
 
 class SettingsField(StrEnum):
@@ -23,6 +26,7 @@ class SettingsField(StrEnum):
     ENGAGEMENT = "engagement"
     NEW_POSTS = "new_posts"
     GATE = "gate"
+    REACTION = "reaction"
     EFFORT = "effort"
     LENGTH = "length"
     WEB_SEARCH = "web_search"
@@ -67,6 +71,13 @@ class ChannelSettings:
     """The servers of BOT_MCP_CONFIG whose tools may be used in this channel."""
     effort: Effort = Effort.NORMAL
     length: Length = Length.NORMAL
+    reaction: str = ""
+    """The name of the emoji that asks about the message under it; empty for none."""
+
+
+def emoji_name(text: str) -> str:
+    """Returns the name of an emoji that a person typed or Slack reported, without colons and skin tone."""
+    return text.strip().strip(":").partition("::")[0].lower()
 
 
 def problems(settings: ChannelSettings, models: Sequence[str]) -> dict[str, str]:
@@ -77,6 +88,8 @@ def problems(settings: ChannelSettings, models: Sequence[str]) -> dict[str, str]
     if len(settings.system_prompt) > MAX_PROMPT_CHARS:
         problem = texts.prompt_too_long(len(settings.system_prompt), MAX_PROMPT_CHARS)
         problems[SettingsField.SYSTEM_PROMPT] = problem
+    if settings.reaction and not _EMOJI.fullmatch(settings.reaction):
+        problems[SettingsField.REACTION] = texts.REACTION_UNKNOWN
     return problems
 
 
@@ -115,6 +128,7 @@ class EffectiveSettings:
     """None if BOT_WEB_SEARCH is off."""
     effort: Effort
     length: Length
+    reaction: str
 
 
 def effective_settings(settings: ChannelSettings, defaults: DefaultSettings) -> EffectiveSettings:
@@ -130,14 +144,15 @@ def effective_settings(settings: ChannelSettings, defaults: DefaultSettings) -> 
         settings.web_search is not False if defaults.web_search else None,
         settings.effort,
         settings.length,
+        settings.reaction,
     )
 
 
 def settings_line(settings: EffectiveSettings, channel_id: str) -> str:
     """Returns the settings as one line of plain text."""
     own_prompt = beginning(settings.system_prompt, DISPLAYED_PROMPT_CHARS) if settings.has_own_prompt else None
-    engagement = (
-        "" if is_direct(channel_id) else texts.answered_here(settings.engagement, settings.new_posts, settings.gate)
-    )
+    engagement = texts.answered_here(settings.engagement, settings.new_posts, settings.gate, settings.reaction)
     answers = texts.answers_here(settings.effort, settings.length)
-    return texts.settings_here(settings.model, own_prompt, answers, engagement, settings.web_search)
+    return texts.settings_here(
+        settings.model, own_prompt, answers, "" if is_direct(channel_id) else engagement, settings.web_search
+    )

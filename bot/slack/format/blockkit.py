@@ -180,6 +180,11 @@ def text_area(action_id: str, *, placeholder: str, initial: str = "", focus: boo
     return {**element, "initial_value": initial} if initial else element
 
 
+def text_line(action_id: str, *, placeholder: str, initial: str, focus: bool) -> Json:
+    """A text field of one line."""
+    return {**text_area(action_id, placeholder=placeholder, initial=initial, focus=focus), "multiline": False}
+
+
 def number_input(action_id: str, *, placeholder: str, initial: str = "", decimals: bool) -> Json:
     """A field for a number."""
     element = {

@@ -7,7 +7,14 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.conversation import Effort, is_direct
-from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, Length, SettingsField, SettingsPlace
+from bot.core.inbound.channel_settings import (
+    ChannelSettings,
+    DefaultSettings,
+    Length,
+    SettingsField,
+    SettingsPlace,
+    emoji_name,
+)
 from bot.core.inbound.engagement import Engagement
 from bot.core.limits.cap_fields import OwnerCaps
 from bot.core.message_question import QuotedMessage
@@ -30,6 +37,7 @@ from bot.slack.format.blockkit import (
     section,
     static_select,
     text_area,
+    text_line,
 )
 from bot.slack.format.cap_modals import caps_blocks
 
@@ -73,6 +81,7 @@ def settings_modal(
         blocks += [_engagement_field(settings, defaults, focus), _new_posts_field(settings, focus)]
         if defaults.gate:
             blocks.append(_gate_field(settings, focus))
+        blocks.append(_reaction_field(settings, focus))
         if defaults.mcp_servers:
             blocks.append(_mcp_servers_field(settings, defaults, focus))
     if defaults.web_search:
@@ -133,6 +142,7 @@ def submitted_settings(view: Mapping[str, Any]) -> tuple[SettingsPlace, ChannelS
         _checked(view, SettingsField.MCP_SERVERS),
         next((effort for effort in Effort if effort == values.get(SettingsField.EFFORT)), Effort.NORMAL),
         next((length for length in Length if length == values.get(SettingsField.LENGTH)), Length.NORMAL),
+        emoji_name(values.get(SettingsField.REACTION, "")),
     )
     return place, settings
 
@@ -193,6 +203,12 @@ def _gate_field(settings: ChannelSettings, focus: SettingsField) -> Json:
     name = SettingsField.GATE
     box = _checkbox(name, texts.GATE_OPTION, checked=settings.gate, focus=focus)
     return input_field(name, texts.GATE_LABEL, box, hint=texts.GATE_HINT, optional=True)
+
+
+def _reaction_field(settings: ChannelSettings, focus: SettingsField) -> Json:
+    name = SettingsField.REACTION
+    text = text_line(name, placeholder=texts.REACTION_PLACEHOLDER, initial=settings.reaction, focus=focus is name)
+    return input_field(name, texts.REACTION_LABEL, text, hint=texts.REACTION_HINT, optional=True)
 
 
 def _checkbox(name: SettingsField, option: str, *, checked: bool, focus: SettingsField) -> Json:

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.core import texts
+from bot.core.conversation import Message
 from bot.core.entities import escape, unescape
-from bot.core.message_question import MessageQuestion, quote_above
+from bot.core.inbound.mentions import with_names
+from bot.core.message_question import MessageQuestion, QuotedMessage, quote_above
 from bot.core.reply.preview import beginning
 from bot.slack.format import blockkit, mrkdwn, rich_text
 from bot.slack.format.blockkit import Json, context, plain_text, rich_text_quote
@@ -16,6 +18,12 @@ from bot.slack.format.blockkit import Json, context, plain_text, rich_text_quote
 _BLOCK = "asked-by-"
 _MARK = "asked-in-"
 _PREVIEW_CHARS = 150
+
+
+def quoted(message: Message, response_url: str) -> QuotedMessage:
+    """Returns a message as the one that a question is about."""
+    thread_ts = message.thread_ts or message.ts
+    return QuotedMessage(message.channel_id, message.ts, thread_ts, with_names(message.whole, {}), response_url)
 
 
 def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:

@@ -161,6 +161,7 @@ def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> No
             DEFAULTS,
             "nobody in my threads needs a mention · new posts are questions",
         ),
+        (ChannelSettings(reaction="eyes"), DEFAULTS, " · :eyes: asks about a message"),
         (ChannelSettings(gate=True), replace(DEFAULTS, gate=True), "need no mention · a model decides in doubt"),
         (ChannelSettings(), replace(DEFAULTS, web_search=True), " · web search on"),
         (ChannelSettings(web_search=False), replace(DEFAULTS, web_search=True), " · web search off"),

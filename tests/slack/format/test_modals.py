@@ -10,7 +10,14 @@ import pytest
 
 from bot.core import texts
 from bot.core.conversation import Effort
-from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, Length, SettingsField, SettingsPlace
+from bot.core.inbound.channel_settings import (
+    ChannelSettings,
+    DefaultSettings,
+    Length,
+    SettingsField,
+    SettingsPlace,
+    problems,
+)
 from bot.core.inbound.engagement import Engagement
 from bot.core.message_question import QuotedMessage
 from bot.core.reply.approvals import MAX_ARGUMENT_CHARS, ask_of, can_be_read, readable
@@ -50,6 +57,7 @@ def submitted(view: Json, **changes: str | None) -> Json:
         ChannelSettings("anthropic/two", "Be <brief> & “kind”.", Engagement.MENTIONS),
         ChannelSettings(system_prompt="x" * 2_000, engagement=Engagement.EVERYONE, new_posts=True),
         ChannelSettings(gate=True),
+        ChannelSettings(reaction="eyes"),
         ChannelSettings(web_search=False),
         *(ChannelSettings(effort=effort) for effort in Effort),
         *(ChannelSettings(length=length) for length in Length),
@@ -67,6 +75,32 @@ def test_emptied_field_returns_to_its_default() -> None:
     )
     submission = submitted(view, model=modals.DEFAULT, system_prompt=None, engagement=modals.DEFAULT)
     assert modals.submitted_settings(submission)[1] == ChannelSettings()
+
+
+@pytest.mark.parametrize(
+    ("typed", "emoji", "is_one"),
+    [
+        ("eyes", "eyes", True),
+        (" :Eyes: ", "eyes", True),
+        (":+1::skin-tone-3:", "+1", True),
+        ("質問", "質問", True),
+        (None, "", True),
+        ("👀", "👀", False),
+        ("eyes and ears", "eyes and ears", False),
+        (":eyes: :ear:", "eyes: :ear", False),
+        ("x" * 101, "x" * 101, False),
+    ],
+)
+def test_question_emoji_is_one_emojis_name(typed: str | None, emoji: str, is_one: bool) -> None:
+    view = modals.settings_modal(CHANNEL, ChannelSettings(reaction="tada"), DEFAULTS, SettingsField.MODEL)
+    _, settings = modals.submitted_settings(submitted(view, reaction=typed))
+    assert settings.reaction == emoji
+    assert problems(settings, ()) == ({} if is_one else {SettingsField.REACTION: texts.REACTION_UNKNOWN})
+
+
+def test_modal_of_a_direct_message_has_no_question_emoji() -> None:
+    view = modals.settings_modal(DIRECT, ChannelSettings(), DEFAULTS, SettingsField.MODEL)
+    assert SettingsField.REACTION not in [block.get("block_id") for block in view["blocks"]]
 
 
 def test_model_that_is_no_longer_in_use_becomes_the_default() -> None:

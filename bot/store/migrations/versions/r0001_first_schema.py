@@ -375,6 +375,7 @@ def _create_channel_settings() -> None:
         sa.Column("mcp_servers", sa.JSON, nullable=False, server_default="[]"),
         sa.Column("effort", sa.Text, nullable=False, server_default="normal"),
         sa.Column("length", sa.Text, nullable=False, server_default="normal"),
+        sa.Column("reaction", sa.Text, nullable=False, server_default=""),
         sa.PrimaryKeyConstraint("team_id", "channel_id", name="pk_channel_settings"),
     )
 

@@ -1,0 +1,177 @@
+"""A channel's question emoji: who adds it to a message asks about it, once, in the message's thread."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.core import texts
+from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.limits.access import Denial
+from bot.settings import Settings
+from bot.store import Stores
+from sandbox.server import Sandbox
+from sandbox.workspace import TEAM_ID
+from tests.marked import unmarked
+from tests.scenarios.conftest import Stage, running
+from tests.scenarios.surfaces import ephemerals
+from tests.streams.server import VendorServer
+
+pytestmark = pytest.mark.skips_waits
+
+ASKED = f"asks about this message:\n{texts.REACTION_QUESTION}"
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/typist.db"
+
+
+@pytest.fixture
+async def stage(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, database_url: str, another_process: Stores
+) -> AsyncIterator[Stage]:
+    """Yields a workspace where the channel *general* has the emoji 👀."""
+    general = sandbox.workspace.channel("general").id
+    await another_process.channel_settings.write(TEAM_ID, general, ChannelSettings(reaction="eyes"))
+    async with running(replace(settings, database_url=database_url)):
+        yield Stage(sandbox, vendor)
+
+
+async def delivered(stage: Stage) -> None:
+    """Waits until the bot has acknowledged all events."""
+    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
+
+
+async def test_emoji_asks_about_the_message_in_its_thread_for_the_person_who_added_it(stage: Stage) -> None:
+    ts = await stage.sandbox.say("alan", "general", "The <deploy> failed: disk full")
+    await stage.sandbox.react("ada", "general", ts, "eyes")
+    question, answer = await stage.answers("general", ts, count=2)
+    assert (question, answer) == (f"<@U0ADA> {ASKED}", "The whole answer.")
+    ((message,),) = stage.prompts()
+    assert unmarked(message["content"]) == f"alan: The <deploy> failed: disk full\n\nada: {texts.REACTION_QUESTION}"
+
+
+async def test_message_within_a_thread_is_quoted_as_somebody_elses_words(stage: Stage) -> None:
+    root = await stage.sandbox.say("alan", "general", "Plans for Friday?")
+    ts = await stage.sandbox.say("grace", "general", "We could meet", root)
+    await stage.sandbox.react("ada", "general", ts, "eyes::skin-tone-2")
+    question, _ = await stage.answers("general", root, count=2)
+    assert question == f"<@U0ADA> asks about this message:\nWe could meet\n{texts.REACTION_QUESTION}"
+    asked = unmarked(stage.prompts()[0][-1]["content"])
+    assert asked.endswith(f"ada: {texts.REACTION_QUESTION}\n\n> We could meet")
+
+
+Again = Callable[[Stage, str], Awaitable[None]]
+
+
+async def removed_and_added(stage: Stage, ts: str) -> None:
+    await stage.sandbox.react("ada", "general", ts, "eyes", add=False)
+    await stage.sandbox.react("ada", "general", ts, "eyes")
+
+
+async def added_by_another(stage: Stage, ts: str) -> None:
+    await stage.sandbox.react("alan", "general", ts, "eyes")
+
+
+async def redelivered(stage: Stage, ts: str) -> None:
+    [reaction] = [
+        delivery for delivery in stage.sandbox.deliveries if delivery.payload["event"]["type"] == "reaction_added"
+    ]
+    stage.sandbox.redeliver(reaction.payload["event_id"])
+
+
+@pytest.mark.parametrize("again", [removed_and_added, added_by_another, redelivered])
+async def test_emoji_asks_about_a_message_once(stage: Stage, again: Again) -> None:
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    await stage.sandbox.react("ada", "general", ts, "eyes")
+    await stage.answers("general", ts, count=2)
+    await again(stage, ts)
+    await delivered(stage)
+    # What is asked later is answered later.
+    last = await stage.sandbox.say("alan", "general", "and this?")
+    await stage.sandbox.react("ada", "general", last, "eyes")
+    await stage.answers("general", last, count=2)
+    assert len(stage.bots("general", ts)) == len(stage.prompts()) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("gia", [("U0GIA", Denial.GUEST)]), ("stan", [("U0STAN", Denial.EXTERNAL)]), ("hal", [])]
+)
+async def test_emoji_of_a_person_without_access_or_of_a_bot_asks_nothing(
+    stage: Stage, name: str, told: list[tuple[str, str]]
+) -> None:
+    stage.sandbox.people.arrive("gia", guest=True)
+    stage.sandbox.people.arrive("stan", team_id="T0ELSEWHERE")
+    await stage.sandbox.say_as_bot("hal", "general", "I'm here.")
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    await stage.sandbox.react("U0BOTHAL" if name == "hal" else name, "general", ts, "eyes")
+    await delivered(stage)
+    await stage.sandbox.wait_for(lambda: len(ephemerals(stage)) == len(told))
+    assert (ephemerals(stage), stage.bots("general", ts)) == (told, [])
+
+
+async def test_event_that_failed_asks_when_slack_delivers_it_again(stage: Stage) -> None:
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    stage.sandbox.faults.start("error_500", method="conversations.replies", times=1)
+    await stage.sandbox.react("ada", "general", ts, "eyes")
+    assert len(await stage.answers("general", ts, count=2)) == 2
+
+
+async def other_emoji(stage: Stage) -> None:
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    await stage.sandbox.react("ada", "general", ts, "tada")
+
+
+async def other_channel(stage: Stage) -> None:
+    ts = await stage.sandbox.say("alan", "random", "hello")
+    await stage.sandbox.react("ada", "random", ts, "eyes")
+
+
+async def direct_message(stage: Stage) -> None:
+    dm = stage.sandbox.dm("ada")
+    ts = await stage.sandbox.notice("ada", "hello")
+    await stage.sandbox.react("ada", dm, ts, "eyes")
+
+
+async def our_own_answer(stage: Stage) -> None:
+    asked = await stage.mention("hello")
+    await stage.answers("general", asked)
+    [answer] = stage.bots("general", asked)
+    await stage.sandbox.react("ada", "general", answer.ts, "eyes")
+
+
+async def our_own_question(stage: Stage) -> None:
+    """The message that the bot posted for the person who added the emoji."""
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    await stage.sandbox.react("ada", "general", ts, "eyes")
+    await stage.answers("general", ts, count=2)
+    await stage.sandbox.react("ada", "general", stage.bots("general", ts)[0].ts, "eyes")
+
+
+async def deleted_message(stage: Stage) -> None:
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    stage.sandbox.faults.start("error_500", method="conversations.replies", times=1)
+    await stage.sandbox.react("ada", "general", ts, "eyes")
+    await stage.sandbox.delete("general", ts)
+
+
+IGNORED = {
+    other_emoji: 0,
+    other_channel: 0,
+    direct_message: 0,
+    our_own_answer: 1,
+    our_own_question: 1,
+    deleted_message: 0,
+}
+"""With how many questions are asked before the reaction."""
+
+
+@pytest.mark.parametrize(("event", "before"), IGNORED.items(), ids=[event.__name__ for event in IGNORED])
+async def test_reaction_that_asks_nothing(stage: Stage, event: Callable[[Stage], Awaitable[None]], before: int) -> None:
+    await event(stage)
+    await delivered(stage)
+    last = await stage.mention("last?", channel="random")
+    await stage.answers("random", last)
+    assert len(stage.prompts()) == before + 1
