@@ -126,7 +126,7 @@ async def test_process_paused_during_a_take_over_neither_edits_nor_finishes(flee
     edits = len(shown_texts(fleet, reply))
     paused.send_signal(signal.SIGCONT)
     assert paused.stderr is not None
-    await wait_for_line(paused.stderr, ": canceled: lost")
+    await wait_for_line(paused.stderr, ": attempt canceled: lost")
     asked_next = await fleet.stage.mention("next?")
     await fleet.stage.answers("general", asked_next)
     assert len(shown_texts(fleet, reply)) == edits
