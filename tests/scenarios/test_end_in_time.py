@@ -112,5 +112,5 @@ async def test_answer_cut_off_by_a_frozen_slack_is_completed_by_the_next_process
         with slack.frozen():
             await end_of(first)
         second = await stack.enter_async_context(forked_bot(tmp_path, "run", env=env))
-        await wait_for_line(second.stderr, "job=1 ")
+        await wait_for_line(second.stderr, "job 1: attempt ended: ")
         assert len(vendor.requests) == 2
