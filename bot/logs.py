@@ -66,6 +66,11 @@ def set_up(level: str, log_format: str = "text", stream: TextIO = sys.stderr) ->
         logging.getLogger(name).setLevel(ours)
 
 
+def set_up_quietly(level: str, log_format: str) -> None:
+    """Sets up logging for a command whose output is for a reader: without a chosen level, of errors only."""
+    set_up("error" if level == "info" else level, log_format)
+
+
 def _threshold(name: str, ours: int) -> int:
     library = name.partition(".")[0]
     return ours if library in OURS else max(logging.ERROR if library in FROM_ERROR else logging.WARNING, ours)

@@ -36,7 +36,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         env = {**env, "BOT_MODELS": ",".join(parse_model_option(options.model))}
     ours = settings.read(env, needs_model=True)
     ours = replace(ours, streaming=ours.streaming and not options.no_stream)
-    logs.set_up("error" if ours.log_level == "info" else ours.log_level, ours.log_format)
+    logs.set_up_quietly(ours.log_level, ours.log_format)
     piped = "" if sys.stdin.isatty() else sys.stdin.read()
     question = "\n\n".join(part for part in (options.question, piped.strip()) if part)
     if not question:

@@ -47,7 +47,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         # Without the settings: it is for another machine.
         return _verify(options.file, options.hash)
     ours = settings.read(env)
-    logs.set_up("error" if ours.log_level == "info" else ours.log_level)
+    logs.set_up_quietly(ours.log_level, ours.log_format)
     if options.texts and not options.json:
         raise SettingsError(["--texts needs --json."])
     since = parse_since(options.since) if options.since else 0.0

@@ -55,7 +55,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         checks = [fail(SETTINGS, problem, check_texts.SETTINGS_FIX) for problem in error.problems]
         _print(CheckReport(checks), as_json=True)
         return EXIT_INVALID
-    logs.set_up("error" if ours.log_level == "info" else ours.log_level, ours.log_format)
+    logs.set_up_quietly(ours.log_level, ours.log_format)
     if probe is not None:
         # Ctrl-C elsewhere ends the process at once. Here it would leave the probe's message behind.
         signal.signal(signal.SIGINT, signal.default_int_handler)

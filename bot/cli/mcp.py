@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Lists or agrees, and returns the exit code. Raises StoreError, SettingsError."""
     ours = settings.read(env)
-    logs.set_up("error" if ours.log_level == "info" else ours.log_level, ours.log_format)
+    logs.set_up_quietly(ours.log_level, ours.log_format)
     if not ours.mcp.servers:
         raise SettingsError(["BOT_MCP_CONFIG is not set, so there are no MCP servers."])
     if bool(options.tools) != (options.action != LIST):
