@@ -76,7 +76,7 @@ from bot.services.insisting import insist
 from bot.services.metrics import JobLife, Metrics, Times, waited_s
 from bot.services.prompt_builder import PromptBuilder
 from bot.services.quota import Quota
-from bot.services.replies import LiveReply, Replies
+from bot.services.replies import LiveReply, Replies, show_end
 from bot.services.tool_calls import NotOurs, Offer, ToolCalls
 from bot.store.participants import ThreadParticipants
 from bot.store.queue.worker import WorkerQueue
@@ -184,7 +184,7 @@ class Answering:
                 await self._complete_end(attempt, reply)
                 return
             end = self._close(attempt, await self._end(attempt, reply, denial), reply.shown)
-            await self._finish(reply, end)
+            await show_end(reply, end, self.tool_calls.users)
             await self._record_shown_end(attempt, reply)
         except asyncio.CancelledError:
             await self._leave(attempt, reply)
@@ -234,17 +234,12 @@ class Answering:
         if recorded is None or shown.is_end_shown:
             await reply.leave()
         else:
-            await self._finish(reply, recorded)
+            await show_end(reply, recorded, self.tool_calls.users)
         if recorded is None:
             assert shown.ended is not None
             attempt.answer.keep_earlier(shown.text)
             attempt.answer.close(End(shown.ended, sources=attempt.answer.sources))
         await self._record_shown_end(attempt, reply)
-
-    async def _finish(self, reply: LiveReply, end: End) -> None:
-        """Shows the end, with the names of the people who decided about calls."""
-        names = await self.tool_calls.users.names(end.deciders) if end.decided else {}
-        await reply.finish(end.naming(names))
 
     async def _end(self, attempt: AnswerAttempt, reply: LiveReply, denial: Denial | None) -> End:
         """Asks the model if nothing forbids it; returns how the answer ended. Raises _TokenRefused."""

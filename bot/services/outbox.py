@@ -13,7 +13,7 @@ from bot.core.reply.approvals import Ask, asks_of
 from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
 from bot.logs import of_job
 from bot.services.cap_notices import CapNotices
-from bot.services.replies import Replies
+from bot.services.replies import Replies, show_end
 from bot.slack.outbox_sender import OutboxSender
 from bot.slack.users import Users
 from bot.store.outbox_entries import OutboxEntries
@@ -113,6 +113,11 @@ class Outbox:
     async def _do(self, entry: OutboxEntry) -> str | None:  # noqa: C901
         """Makes an entry's calls; returns the ts of a message that it posted."""
         until = self.clock.monotonic() + WITHIN_S
+
+        def in_time() -> bool:
+            """A process that was paused meanwhile sends nothing, because another one has made the call."""
+            return self.clock.monotonic() < until
+
         match entry.kind:
             case OutboxKind.CLEAR_PLACEHOLDER:
                 await self.sender.clear(entry)
@@ -125,16 +130,15 @@ class Outbox:
             case OutboxKind.SHOW_END:
                 await self._show(entry, until)
             case OutboxKind.MENTION_ASKERS:
-                # A process that was paused meanwhile sends nothing, because another one has made the call.
-                return await self.sender.ping(entry, lambda: self.clock.monotonic() < until)
+                return await self.sender.ping(entry, in_time)
             case OutboxKind.ASK_APPROVAL:
-                return await self.sender.ask_approval(entry, lambda: self.clock.monotonic() < until)
+                return await self.sender.ask_approval(entry, in_time)
             case OutboxKind.CLEAR_ASK:
                 await self.sender.clear_ask(entry)
             case OutboxKind.SHOW_DECISION:
                 await self._show_decisions(entry)
             case OutboxKind.TELL_ADMINS:
-                await self.cap_notices.send(entry, lambda: self.clock.monotonic() < until)
+                await self.cap_notices.send(entry, in_time)
         return None
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:
@@ -146,9 +150,7 @@ class Outbox:
         try:
             # Opening the reply has looked for messages beside it, so an end that is shown needs no edit.
             if not reply.shown.is_end_shown:
-                end = job.checkpoint.end
-                names = await self.users.names(end.deciders) if end.decided else {}
-                await reply.finish(end.naming(names))
+                await show_end(reply, job.checkpoint.end, self.users)
         finally:
             await reply.leave()
         if reply.messages != job.messages:

@@ -11,6 +11,7 @@ from bot.core.job import End
 from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import Ask
 from bot.core.reply.messages import Shown
+from bot.slack.users import Users
 
 
 class LiveReply(Protocol):
@@ -103,3 +104,9 @@ class Replies(Protocol):
     def abandon(self, job_id: int) -> None:
         """Sends nothing more for a job, because another process has it now."""
         ...
+
+
+async def show_end(reply: LiveReply, end: End, users: Users) -> None:
+    """Shows the end of an answer, with the names of the people who decided about its calls."""
+    names = await users.names(end.deciders) if end.decided else {}
+    await reply.finish(end.naming(names))
