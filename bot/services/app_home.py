@@ -11,7 +11,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, effective_settings
 from bot.core.inbound.triage import Identity
 from bot.core.limits.access import Denial
-from bot.core.limits.caps import CapWindow, Period, Scope, ScopeIds, days_of_last_month
+from bot.core.limits.caps import Scope, ScopeIds, days_of_last_month
 from bot.errors import RateLimited, Refused, StoreError, trace_of
 from bot.services.access_control import AccessControl
 from bot.services.cap_settings import CapSettings
@@ -69,12 +69,10 @@ class AppHome:
         return await self.access_control.denial(question)
 
     async def _workspace(self) -> WorkspaceUsage:
-        windows = {period: CapWindow(Scope.WORKSPACE, period) for period in Period}
-        spent = await self.usage.used(ScopeIds(self.me.team_id, "", ""), windows.values())
         now = self.clock.now()
         last_month, this_month = days_of_last_month(now)
         return WorkspaceUsage(
-            {period: spent[window] for period, window in windows.items()},
+            await self.usage.used_by_period(ScopeIds(self.me.team_id, "", ""), Scope.WORKSPACE),
             await self.usage.month(self.me.team_id, this_month, this_month + 31),
             await self.usage.month(self.me.team_id, last_month, this_month),
             Quotas(self.caps.defaults, await self.caps.store.all(self.me.team_id), self.caps.unpriced),

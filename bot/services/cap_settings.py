@@ -7,7 +7,7 @@ from bot.core import texts
 from bot.core.inbound.triage import Identity
 from bot.core.limits import cap_fields
 from bot.core.limits.cap_fields import Entered, OwnerCaps
-from bot.core.limits.caps import Cap, CapOwner, CapWindow, Period, ScopeIds
+from bot.core.limits.caps import Cap, CapOwner, ScopeIds
 from bot.errors import StoreError
 from bot.slack.surfaces import Surfaces
 from bot.store.caps import CapStore
@@ -46,13 +46,11 @@ class CapSettings:
     async def of(self, owner: CapOwner) -> OwnerCaps:
         """Returns the caps and the usage of the workspace, a channel or a person."""
         team_id, scope = self.me.team_id, owner.scope
-        windows = {period: CapWindow(scope, period) for period in Period}
-        spent = await self.usage.used(ScopeIds(team_id, owner.id, owner.id), windows.values())
         return OwnerCaps(
             owner,
             cap_fields.by_field(await self.store.own(team_id, owner), scope),
             cap_fields.by_field(self.defaults, scope),
-            {period: spent[window] for period, window in windows.items()},
+            await self.usage.used_by_period(ScopeIds(team_id, owner.id, owner.id), scope),
         )
 
     def problems(self, user_id: str, entered: Entered) -> dict[str, str]:

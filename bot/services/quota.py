@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
@@ -12,7 +13,6 @@ from bot.core.limits.caps import (
     Cap,
     CapCheck,
     CapWindow,
-    Period,
     Scope,
     ScopeIds,
     UsageToDate,
@@ -85,10 +85,9 @@ class Quota:
         scope_ids = _scope_ids(question)
         now = self.clock.now()
         try:
-            caps = await self.own_caps.in_force(scope_ids, self.caps)
-            spent = await self.usage.used(scope_ids, {cap.window for cap in caps}) if caps else {}
+            caps, used = await self._caps_and_usage(scope_ids)
             for cap in caps:
-                sentence = warning(cap, spent[cap.window], now)
+                sentence = warning(cap, used[cap.window], now)
                 to = question.user_id if cap.window.scope is Scope.USER else ""
                 if sentence and await self.notices.claim(scope_ids.team_id, to, warning_key(cap, scope_ids, now)):
                     await self.ephemeral.tell(question, sentence)
@@ -99,10 +98,12 @@ class Quota:
 
     async def has_room(self, question: Question) -> bool:
         """Returns whether no cap is used up for the asker, here and in the workspace. Raises StoreError."""
-        scope_ids = _scope_ids(question)
-        caps = await self.own_caps.in_force(scope_ids, self.caps)
-        used = await self.usage.used(scope_ids, {cap.window for cap in caps}) if caps else {}
+        caps, used = await self._caps_and_usage(_scope_ids(question))
         return check_caps(caps, used, dict.fromkeys(Scope, Amount())) == CapCheck()
+
+    async def _caps_and_usage(self, scope_ids: ScopeIds) -> tuple[tuple[Cap, ...], Mapping[CapWindow, Amount]]:
+        caps = await self.own_caps.in_force(scope_ids, self.caps)
+        return caps, await self.usage.used(scope_ids, {cap.window for cap in caps}) if caps else {}
 
     async def count(self, question: Question, tokens: int, cost_usd: float) -> None:
         """Counts what was used before a message of the thread became a question, however long that takes."""
@@ -121,12 +122,11 @@ class Quota:
 
     async def personal_use(self, team_id: str, user_id: str) -> UsageToDate:
         """Returns a person's usage today and this month. Raises StoreError."""
-        windows = {period: CapWindow(Scope.USER, period) for period in Period}
         person = ScopeIds(team_id, user_id, "")
-        spent = await self.usage.used(person, windows.values())
+        used = await self.usage.used_by_period(person, Scope.USER)
         in_force = await self.own_caps.in_force(person, self.caps)
         caps = tuple(cap for cap in in_force if cap.window.scope is Scope.USER)
-        return UsageToDate({period: spent[window] for period, window in windows.items()}, caps)
+        return UsageToDate(used, caps)
 
     async def _check_caps(self, job: Job, most: Amount) -> CapCheck:
         return await insist(lambda: self.usage.reserve(job, most, self.caps), self.clock, "quota not reserved")

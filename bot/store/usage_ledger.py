@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.app_home import MonthUsage
 from bot.core.conversation import Job, Question
-from bot.core.limits.caps import Amount, Cap, CapCheck, CapOwner, CapWindow, Scope, ScopeIds, check_caps
+from bot.core.limits.caps import Amount, Cap, CapCheck, CapOwner, CapWindow, Period, Scope, ScopeIds, check_caps
 from bot.store import caps, usage_report, usage_totals
 from bot.store.database import Database, completes, reads, writes
 from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
@@ -72,6 +72,12 @@ class UsageLedger(WorkerOperations):
         An attempt's usage counts for the day on which the attempt ended.
         """
         return await usage_totals.used(connection, scope_ids, windows, self._now())
+
+    async def used_by_period(self, scope_ids: ScopeIds, scope: Scope) -> dict[Period, Amount]:
+        """Returns what one scope has used in each current period, as `used` does."""
+        windows = {period: CapWindow(scope, period) for period in Period}
+        used = await self.used(scope_ids, windows.values())
+        return {period: used[window] for period, window in windows.items()}
 
     @writes
     async def count(

@@ -89,8 +89,7 @@ async def _add(connection: AsyncConnection, turns: Iterable[Counted], now: float
     for scope_ids, turn in turns:
         for scope in Scope:
             key = (scope_ids.team_id, scope.value, scope_ids.id_of(scope))
-            before = sums.get(key, Amount())
-            sums[key] = Amount(before.tokens + _tokens(turn), before.cost_usd + (turn["cost_usd"] or 0.0))
+            sums[key] = sums.get(key, Amount()) + Amount(_tokens(turn), turn["cost_usd"] or 0.0)
     names = ("team_id", "scope", "scope_id")
     rows = [
         {
