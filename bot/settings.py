@@ -569,7 +569,7 @@ def _untold(settings: Settings) -> list[str]:
     if settings.metrics and settings.health_port is None:
         problems.append("BOT_METRICS is on, and needs a port. Set BOT_HEALTH_PORT.")
     variable = "BOT_METRICS" if settings.metrics else "BOT_TRACES_URL" if settings.traces_url else ""
-    if variable and importlib.util.find_spec("opentelemetry.sdk") is None:
+    if variable and not _is_installed("opentelemetry.sdk"):
         problems.append(f"{variable} needs the extra telemetry. Install it: {install_command('telemetry')}")
     return problems
 

@@ -105,6 +105,11 @@ class Message:
     """Whether messages before it are missing because there were too many or Slack didn't return them."""
 
     @property
+    def thread(self) -> ThreadKey:
+        """The thread that it is in; for a message in none, the conversation."""
+        return ThreadKey(self.team_id, self.channel_id, self.thread_ts)
+
+    @property
     def whole(self) -> str:
         """Everything that a reader sees of the message."""
         return "\n\n".join(part for part in (self.text, self.attached) if part.strip())

@@ -45,7 +45,7 @@ QUEUED = "Queued. I'll answer after the questions ahead of you."
 
 WRITING = "Writing…"
 WRITING_ABOVE = "Writing the answer above…"
-"""Stands above an answer that grows in a message without buttons, beside the Stop button."""
+"""Stands below an answer that grows in a message without buttons, beside the Stop button."""
 ASKING = "I need your approval. You can also reply to tell me what to do instead."
 
 

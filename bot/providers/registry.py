@@ -106,6 +106,15 @@ async def _look_up_at_openai(settings: VendorSettings, name: str, today: date) -
     return lookup
 
 
+def _may_speak_responses(settings: VendorSettings) -> bool:
+    return settings.api == "responses" or speaks_responses(settings.base_url)
+
+
+def _has_openais_apis(settings: VendorSettings) -> bool:
+    """Whether the server has OpenAI's other APIs too. Azure moderates by the deployment's own settings."""
+    return speaks_responses_api(settings.api, settings.base_url) and not is_azure(settings.base_url)
+
+
 def _anthropic(settings: VendorSettings, options: RequestOptions) -> Vendor:
     from bot.providers import anthropic
 
@@ -160,16 +169,11 @@ VENDORS: Mapping[str, VendorEntry] = {
         serves_keyless=True,
         api_variable="BOT_OPENAI_API",
         apis=("auto", "responses", "chat"),
-        thinks=lambda settings: settings.api == "responses" or speaks_responses(settings.base_url),
-        takes_pdfs=lambda settings: settings.api == "responses" or speaks_responses(settings.base_url),
+        thinks=_may_speak_responses,
+        takes_pdfs=_may_speak_responses,
         searches=lambda settings: speaks_responses_api(settings.api, settings.base_url),
-        # Azure moderates by the deployment's own settings.
-        moderates=lambda settings: (
-            speaks_responses_api(settings.api, settings.base_url) and not is_azure(settings.base_url)
-        ),
-        decides=lambda settings: (
-            speaks_responses_api(settings.api, settings.base_url) and not is_azure(settings.base_url)
-        ),
+        moderates=_has_openais_apis,
+        decides=_has_openais_apis,
     ),
     "anthropic": VendorEntry(
         connect=_anthropic,

@@ -3,8 +3,9 @@
 import logging
 from dataclasses import replace
 
-from bot.core.conversation import Job, Message, Question, ThreadKey
+from bot.core.conversation import Job, Message, Question
 from bot.core.inbound.engagement import Participants, TriageRules
+from bot.core.inbound.mentions import mentioned_users
 from bot.core.inbound.triage import (
     ANSWERED_SUBTYPES,
     Identity,
@@ -95,8 +96,7 @@ class Intake:
     async def _record_line(self, message: Message, participants: Participants) -> None:
         """Records who wrote a message that is not a question, where that decides about later messages."""
         if participants.others and message.thread_ts is not None:
-            thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
-            await self._participants.record_line(thread, message.user_id or "", message.ts)
+            await self._participants.record_line(message.thread, message.user_id or "", message.ts)
 
     async def enqueue(self, event_id: str, question: Question) -> None:
         """Queues a question whose asker has access. Raises StoreError."""
@@ -112,12 +112,14 @@ class Intake:
         """Returns the thread's participants. A second person is on record before Slack's envelope is acknowledged."""
         if message.thread_ts is None or not self._is_persons_in_channel(message):
             return Participants()
-        thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
-        return await self._participants.at_message(thread, message.user_id or "", message.ts)
+        return await self._participants.at_message(message.thread, message.user_id or "", message.ts)
 
     async def _rules_for(self, message: Message, participants: Participants) -> TriageRules:
-        """Returns the rules with the channel's own, which matter for its posts and in threads that we are in."""
-        matters = message.thread_ts is None or participants.takes_part or message.parent_user_id == self._me.user_id
+        """Returns the rules with the channel's own, which matter for posts without us and in threads that we are in."""
+        if message.thread_ts is None:
+            matters = self._me.user_id not in mentioned_users(message.text)
+        else:
+            matters = participants.takes_part or message.parent_user_id == self._me.user_id
         if not matters or not self._is_persons_in_channel(message):
             return self._rules
         channel = await self._channel_settings.read(message.team_id, message.channel_id)

@@ -5,7 +5,7 @@ Slack sends message_changed for link previews and much else, so only changed wor
 
 import logging
 
-from bot.core.conversation import Message, Question, ThreadKey
+from bot.core.conversation import Message, Question
 from bot.core.inbound.mentions import mentioned_users, without_address
 from bot.core.inbound.triage import Identity, by_person
 from bot.services.intake import Intake
@@ -60,7 +60,6 @@ class MessageEdits:
 
 
 def _question(message: Message) -> Question:
-    thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
     asker = message.user_id or ""
     attached_chars = message.attached_chars
-    return Question(thread, message.ts, asker, message.whole, message.files, attached_chars=attached_chars)
+    return Question(message.thread, message.ts, asker, message.whole, message.files, attached_chars=attached_chars)

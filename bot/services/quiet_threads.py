@@ -102,5 +102,4 @@ class QuietThreads:
 
 
 def _question(message: Message) -> Question:
-    thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
-    return Question(thread, message.ts, message.user_id or "", "")
+    return Question(message.thread, message.ts, message.user_id or "", "")

@@ -25,10 +25,10 @@ from bot.core.inbound.files import (
     OpenedFile,
     Unread,
     detect_media_type,
-    display_name,
     document_kind,
     is_sign_in_page,
     reason_not_to_read,
+    short_name,
 )
 from bot.documents.process import read_document
 from bot.errors import RateLimited, Refused
@@ -152,7 +152,7 @@ class Files:
             return Unread.KIND if text is None else text
         # Of a PDF whose text can't be read, models may still see the pages.
         text_instead = alternative if isinstance(alternative, Document) else None
-        return Media(display_name(file), kind, base64.b64encode(content).decode(), text_instead)
+        return Media(short_name(file.name), kind, base64.b64encode(content).decode(), text_instead)
 
     async def _read_document(self, kind: Kind, content: bytes) -> Document | Refusal:
         # One at a time, because each may take much memory. Images don't wait for them: a hostile one takes seconds.

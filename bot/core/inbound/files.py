@@ -68,7 +68,7 @@ class OpenedFile:
 
     @property
     def name(self) -> str:
-        return display_name(self.file)
+        return short_name(self.file.name)
 
 
 IMAGES = ("image/png", "image/jpeg", "image/webp")
@@ -87,11 +87,6 @@ _TEXT_AFTER_X = re.compile(r"application/x-(?:sh|yaml|toml|ndjson|sql|tex|python
 _BIDI_CONTROLS = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
 """Characters that would reverse the reading direction of a name and of the text after it."""
 _SIGN_IN = re.compile(rb"<title>[^<]*\bSlack</title>|class=\"signin|/signin\b", re.IGNORECASE)
-
-
-def display_name(file: File) -> str:
-    """Returns the file's name on one line; a long name loses its middle."""
-    return short_name(file.name)
 
 
 def short_name(name: str) -> str:
@@ -225,9 +220,9 @@ def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt
     turns = []
     for turn in prompt.turns:
         sent = tuple(media for media in turn.media if keep(media))
-        removed = [media.name for media in turn.media if media not in sent]
-        left_out += removed
-        remarks = "".join(f"\n\n{_remark(media)}" for media in turn.media if media not in sent)
+        removed = [media for media in turn.media if media not in sent]
+        left_out += [media.name for media in removed]
+        remarks = "".join(f"\n\n{_remark(media)}" for media in removed)
         turns.append(replace(turn, text=turn.text + remarks, media=sent) if removed else turn)
     return replace(prompt, turns=tuple(turns)), tuple(left_out)
 

@@ -99,7 +99,7 @@ def stop_in(message: Message, me: Identity) -> ThreadKey | None:
         return ThreadKey(
             message.team_id, message.channel_id, message.thread_ts or (message.ts if me.has_pane else None)
         )
-    return ThreadKey(message.team_id, message.channel_id, message.thread_ts) if message.thread_ts else None
+    return message.thread if message.thread_ts else None
 
 
 def asks_for_quiet(message: Message, me: Identity) -> bool:

@@ -438,10 +438,10 @@ class Reply:
             return Upload(self.job.question, missing)
         if self._skips_deletions:
             return None
-        buttons = [button for button in self.of(MessageRole.STOP_BUTTON) if button is not self._stop_button]
-        if self._needs_stop_button and not self._stop_button:
-            # A placeholder above the page stays until the button is below.
-            buttons = []
+        below = self._stop_button
+        # A placeholder above the page stays until the button is below.
+        waits = self._needs_stop_button and not below
+        buttons = [] if waits else [button for button in self.of(MessageRole.STOP_BUTTON) if button is not below]
         unused = self.of(MessageRole.PAGE)[self._last + 1 :]
         if surplus := self.of(MessageRole.REPLACED) or unused or buttons:
             return Delete(self.job.question, surplus[0].ts, keeps_stop=self.keeps_stop)

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from bot.core import texts
 from bot.core.conversation import Effort, is_direct
@@ -53,6 +54,7 @@ _QUOTE_CHARS = 2_500
 _DISPLAYED_QUOTE_CHARS = 300
 MAX_REVOCABLE = 50
 """Always allowed tools in the settings: more don't fit into a modal's text. `typist mcp` lists all."""
+_Option = TypeVar("_Option", bound=StrEnum)
 _WEB_SEARCH_VALUES = {"on": None, "off": False}
 
 
@@ -135,16 +137,21 @@ def submitted_settings(view: Mapping[str, Any]) -> tuple[SettingsPlace, ChannelS
     settings = ChannelSettings(
         None if model == DEFAULT else model,
         values.get(SettingsField.SYSTEM_PROMPT, "").strip(),
-        next((mode for mode in Engagement if mode == values.get(SettingsField.ENGAGEMENT)), None),
+        _chosen(Engagement, values.get(SettingsField.ENGAGEMENT)),
         SettingsField.NEW_POSTS in _checked(view, SettingsField.NEW_POSTS),
         SettingsField.GATE in _checked(view, SettingsField.GATE),
         _WEB_SEARCH_VALUES.get(values.get(SettingsField.WEB_SEARCH, "on")),
         _checked(view, SettingsField.MCP_SERVERS),
-        next((effort for effort in Effort if effort == values.get(SettingsField.EFFORT)), Effort.NORMAL),
-        next((length for length in Length if length == values.get(SettingsField.LENGTH)), Length.NORMAL),
+        _chosen(Effort, values.get(SettingsField.EFFORT)) or Effort.NORMAL,
+        _chosen(Length, values.get(SettingsField.LENGTH)) or Length.NORMAL,
         emoji_name(values.get(SettingsField.REACTION, "")),
     )
     return place, settings
+
+
+def _chosen(options: type[_Option], value: str | None) -> _Option | None:
+    """Returns the option that a menu stands at; None if it stands at the environment's default."""
+    return next((option for option in options if option == value), None)
 
 
 def submitted_question(view: Mapping[str, Any]) -> tuple[QuotedMessage, str]:

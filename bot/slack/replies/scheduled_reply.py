@@ -96,8 +96,8 @@ class ScheduledReply:
         self.freshness.wrote(len(delta), self.clock.monotonic())
         # Text needs a message of its own, so it ends the wait for a pane's status: the loop may sleep until then. Nor
         # does it wait for a Stop button.
-        is_asleep = self.placeholder_not_before > -math.inf or self.reply.next_stop_button() is not None
-        must_wake = not self.has_changed or is_asleep
+        waits_for_status = self.placeholder_not_before > -math.inf
+        must_wake = not self.has_changed or waits_for_status or self.reply.next_stop_button() is not None
         self.placeholder_not_before = -math.inf
         if self.answer is not None:
             self.answer.append(delta)
