@@ -5,14 +5,15 @@ Run: python -m benchmarks.chaos [--processes 3] [--questions 200] [--threads 40]
 
 Processes are killed, paused and replaced; sockets drop; events are delivered twice; PostgreSQL restarts; Slack refuses
 calls, is slow or loses responses; the model's streams are cut or stall. The sandbox enforces Slack's budgets all the
-time, and with `--posts strict` five posts in 5 s for each channel. People edit and delete some of their questions. With
-`--tools`, the model calls tools of an MCP server before it answers some of them: tools that write and tools that read,
-of which some take seconds, and some need an approval.
+time, and with `--posts strict` five posts in 5 s for each channel. People edit and delete some of their questions. Each
+channel has another mode (engagement_plan.py): questions come without a mention where the bot takes them so, and between
+them people write what it must not answer. With `--tools`, the model calls tools of an MCP server before it answers some
+questions: tools that write and tools that read, of which some take seconds, and some need an approval.
 
 At the end, benchmarks/invariants.py checks that each question has one complete answer to its newest text, in its thread
-and in order, or none if it was deleted, and that Slack and the database agree. benchmarks/tool_invariants.py checks
-that no call that may change something was made twice. Prints faults, figures and violations; exits with 1 if there is a
-violation. Each run leaves the processes' logs and a timeline in a folder.
+and in order, or none if it was deleted, that nothing else is answered, and that Slack and the database agree.
+benchmarks/tool_invariants.py checks that no call that may change something was made twice. Prints faults, figures and
+violations; exits with 1 if there is a violation. Each run leaves the processes' logs and a timeline in a folder.
 """
 
 import argparse
@@ -22,16 +23,17 @@ import random
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from benchmarks.approver import Approver
+from benchmarks.askers import REDELIVERIES_S, Askers
 from benchmarks.audit_invariants import audit_figures, audit_violations
-from benchmarks.databases import Database, Engine, audit_entries, database
+from benchmarks.databases import Database, Engine, audit_entries, database, write_settings
+from benchmarks.engagement_plan import CHANNEL_SETTINGS, PlannedRemark, Unmentioned, plan_remarks
 from benchmarks.faults import COMMON_FAULTS, POSTGRESQL_FAULTS, FaultTargets, RateLimitFault, inject_faults
 from benchmarks.fleet import Fleet, Spawn, spawn_interpreter
 from benchmarks.invariants import (
@@ -39,6 +41,7 @@ from benchmarks.invariants import (
     MODEL,
     AskedQuestion,
     Evidence,
+    Remark,
     finished,
     keeps_reply,
     unexpected_rate_limits,
@@ -51,7 +54,9 @@ from benchmarks.question_plan import PlannedQuestion, plan_questions
 from benchmarks.scripted_model import ScriptedModel
 from benchmarks.timeline import write_timeline
 from benchmarks.tool_invariants import tool_figures, tool_violations
-from benchmarks.tool_server import let_use, tool_server
+from benchmarks.tool_plan import SERVER
+from benchmarks.tool_server import agree_to_tools, tool_server
+from bot.core.inbound.channel_settings import ChannelSettings
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import POST_RULES
 
@@ -61,8 +66,6 @@ STALL_TIMEOUT_S = 14
 SINGLE_PROCESS_PAUSE_S = (2.0, 10.0)
 """How long the only process is paused, from and to."""
 SECRET = "sk-chaos-0123456789abcdef"  # noqa: S105 - opens nothing
-REDELIVERIES_S = (0.0, 5.0, 10.0, 20.0, 40.0)
-"""Slack redelivers at once, after one minute and after five. Shortened, so that a run ends."""
 SETTLED_S = 2.0
 TOOLS_SHARE = 0.5
 """The share of questions whose model uses tools, in a run with tools."""
@@ -134,17 +137,20 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn_interpreter) -> Rep
         fleet = Fleet(folder, env, spawn)
         targets = FaultTargets(sandbox, model, store, fleet, random.Random(run.seed), note, run.pause_s)
         recorder = MessageRecorder(sandbox.workspace)
+        askers = Askers(sandbox, recorder)
         approving = asyncio.create_task(approver.run())
         try:
             await asyncio.gather(*(fleet.start() for _ in range(run.processes)))
             if server is not None:
-                await let_use(store.url, list(sandbox.workspace.channels), server.config)
-            questions, _ = await asyncio.gather(_ask(run, sandbox), _inject(run, targets))
+                await agree_to_tools(store.url, server.config)
+            await _set_modes(sandbox, store.url, *([SERVER] if server else []))
+            (questions, remarks), _ = await asyncio.gather(askers.write_all(*_planned(run)), _inject(run, targets))
             note("all faults have ended")
-            await _until_idle(run, questions, recorder, store)
+            await _until_idle(run, [*questions, *remarks], recorder, store)
             note("idle")
             evidence = Evidence(
                 questions=questions,
+                remarks=remarks,
                 histories=list(recorder.histories.values()),
                 model_requests=model.requests,
                 calls=list(sandbox.calls),
@@ -163,7 +169,7 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn_interpreter) -> Rep
             approving.cancel()
             fleet.kill()
         write_timeline(evidence, folder / "timeline.txt")
-        report.events += _figures(evidence, fleet)
+        report.events += _figures(evidence, fleet, askers)
         report.events += tool_figures(evidence, approver.presses) if run.tools else []
         secrets = (sandbox.bot_token, sandbox.app_token, SECRET, *([server.secret] if server else []))
         report.events.append(audit_figures(evidence))
@@ -201,106 +207,34 @@ async def _inject(run: Run, targets: FaultTargets) -> None:
     await inject_faults(targets, faults, run.minutes * 60, run.gap_s)
 
 
-async def _ask(run: Run, sandbox: Sandbox) -> list[AskedQuestion]:
-    """Asks all questions when they are due and returns them as they ended up."""
-    began_s = time.monotonic()
-    tasks: list[asyncio.Task[AskedQuestion]] = []
-    open_threads = OpenThreads()
+def _planned(run: Run) -> tuple[list[PlannedQuestion], list[PlannedRemark]]:
     tools_share = TOOLS_SHARE if run.tools else 0.0
-    for plan in plan_questions(random.Random(run.seed), run.questions, run.threads, run.minutes, tools_share):
-        await asyncio.sleep(began_s + plan.at_s - time.monotonic())
-        question = await _write(sandbox, plan, open_threads)
-        tasks.append(asyncio.create_task(_change(sandbox, question)))
-    return list(await asyncio.gather(*tasks))
+    questions = plan_questions(random.Random(run.seed), run.questions, run.threads, run.minutes, tools_share)
+    return questions, plan_remarks(random.Random(run.seed), questions)
 
 
-async def _change(sandbox: Sandbox, question: AskedQuestion) -> AskedQuestion:
-    """Edits or deletes a question if that is planned, and returns it with the change.
-
-    The first question of a thread is never deleted: nobody could be answered in that thread any more.
-    """
-    change = question.plan.change
-    opens_a_thread = question.thread_ts in (question.ts, None) and not question.plan.thread.at_root
-    if change is None or (change == "delete" and opens_a_thread):
-        return question
-    await asyncio.sleep(question.plan.change_s)
-    # Slack's events have no order: a change that arrives before its question would be ignored.
-    await _until_acknowledged(sandbox, ("",), question.ts)
-    if change == "delete":
-        await sandbox.delete(question.channel, question.ts)
-    else:
-        messages = sandbox.workspace.messages(question.channel)
-        before = next(message for message in messages if message.ts == question.ts).text
-        text = before.replace(question.plan.text, question.plan.edited.text)
-        await sandbox.edit(question.channel, question.ts, text.replace(f"<@{sandbox.bot_user_id}>", "@typist"))
-    # Slack turns a deleted message that has replies into a tombstone, with message_changed.
-    await _until_acknowledged(sandbox, ("message_changed", "message_deleted"), question.ts)
-    return replace(question, changed=change, changed_s=time.monotonic())
+async def _set_modes(sandbox: Sandbox, database_url: str, *mcp_servers: str) -> None:
+    """Gives each channel its mode, and lets it use the servers."""
+    channels = sandbox.workspace.channels.values()
+    settings = {channel.id: CHANNEL_SETTINGS.get(channel.name, ChannelSettings()) for channel in channels}
+    servers = tuple(mcp_servers)
+    await write_settings(database_url, {id_: replace(own, mcp_servers=servers) for id_, own in settings.items()})
 
 
-async def _until_acknowledged(sandbox: Sandbox, subtypes: Collection[str], ts: str) -> None:
-    """Waits until the bot acknowledged an event about a message, or until redeliveries must have ended."""
-    give_up_s = time.monotonic() + 2 * sum(REDELIVERIES_S)
-    while time.monotonic() < give_up_s:
-        events = [(delivery.payload["event"], delivery) for delivery in sandbox.deliveries]
-        about = [sent for event, sent in events if event.get("subtype", "") in subtypes and _message_ts(event) == ts]
-        if any(delivery.acked_at_s is not None for delivery in about):
-            return
-        await asyncio.sleep(0.1)
-
-
-def _message_ts(event: Mapping[str, Any]) -> str:
-    """Returns the ts of the message that an event is about."""
-    changed = event.get("message") or event.get("previous_message") or event
-    return str(changed.get("ts", ""))
-
-
-@dataclass(frozen=True)
-class OpenThreads:
-    """The threads that have been opened."""
-
-    roots: dict[int, str] = field(default_factory=dict)
-    """The root's ts by the thread's number."""
-    writers: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    """Everyone who has written in a thread, including deleted messages, by the root's ts."""
-
-
-async def _write(sandbox: Sandbox, plan: PlannedQuestion, open_threads: OpenThreads) -> AskedQuestion:
-    """Writes a question, with a mention unless the thread is between its asker and the bot alone."""
-    direct = not plan.thread.channel
-    channel = sandbox.workspace.channel(plan.thread.channel or sandbox.dm(plan.person)).id
-    root = None if plan.thread.at_root else _root(sandbox, channel, open_threads.roots.get(plan.thread.number))
-    alone = root is not None and open_threads.writers[root] == {plan.person} and _bot_wrote_in(sandbox, channel, root)
-    needs_no_mention = direct or alone
-    at_s = time.monotonic()
-    ts = await sandbox.say(plan.person, channel, plan.text if needs_no_mention else f"@typist {plan.text}", root)
-    open_threads.roots[plan.thread.number] = root or ts
-    open_threads.writers[root or ts].add(plan.person)
-    return AskedQuestion(plan, channel, ts, root if direct else root or ts, at_s)
-
-
-def _root(sandbox: Sandbox, channel: str, root: str | None) -> str | None:
-    """Returns the root to reply to. None opens a thread: there is none yet, or its first message was deleted."""
-    if root is None or not any(message.ts == root for message in sandbox.workspace.messages(channel)):
-        return None
-    return root
-
-
-def _bot_wrote_in(sandbox: Sandbox, channel: str, root: str) -> bool:
-    return any(message.user_id == sandbox.bot_user_id for message in sandbox.messages(channel, root))
-
-
-async def _until_idle(run: Run, questions: Sequence[AskedQuestion], recorder: MessageRecorder, store: Database) -> None:
+async def _until_idle(
+    run: Run, written: Sequence[AskedQuestion | Remark], recorder: MessageRecorder, store: Database
+) -> None:
     """Waits until Slack shows the end of every answer, no job is live and the outbox has shown all ends.
 
     Waits at most `idle_within_s`.
     """
     give_up_s = time.monotonic() + run.idle_within_s
+    questions = [question for question in written if isinstance(question, AskedQuestion)]
     while time.monotonic() < give_up_s:
         jobs = await store.jobs()
         batched = {(job.channel, job.ts) for job in jobs if job.answered_with}
         live = any(job.state in LIVE_STATES or job.is_unshown for job in jobs)
-        if not live and all(_is_over(question, recorder, batched, questions) for question in questions):
+        if not live and all(_is_over(question, recorder, batched, written) for question in questions):
             break
         await asyncio.sleep(0.5)
     # Late edits would be violations, too.
@@ -311,16 +245,16 @@ def _is_over(
     question: AskedQuestion,
     recorder: MessageRecorder,
     batched: Collection[tuple[str, str]],
-    questions: Sequence[AskedQuestion],
+    written: Sequence[AskedQuestion | Remark],
 ) -> bool:
     histories = recorder.for_question(question.channel, question.ts)
     pages = [history for history in histories if history.deleted_s is None]
     if question.changed == "delete":
-        return not pages or (keeps_reply(question, questions) and finished(question, pages))
+        return not pages or (keeps_reply(question, written) and finished(question, pages))
     return not pages if (question.channel, question.ts) in batched else finished(question, pages)
 
 
-def _figures(evidence: Evidence, fleet: Fleet) -> list[str]:
+def _figures(evidence: Evidence, fleet: Fleet, askers: Askers) -> list[str]:
     """Returns the figures of a run as lines of text."""
     calls = Counter(call.method for call in evidence.calls if call.ok)
     refused = Counter(call.error for call in evidence.calls if call.error)
@@ -328,17 +262,21 @@ def _figures(evidence: Evidence, fleet: Fleet) -> list[str]:
     per_answer = Counter(len(evidence.model_requests.get(question.plan.number, ())) for question in unbatched)
     ends = Counter(str(request.end) for requests in evidence.model_requests.values() for request in requests)
     changes = Counter(str(question.changed) for question in evidence.questions if question.changed)
+    remarks = Counter(str(remark.plan.kind) for remark in evidence.remarks)
+    remark_changes = Counter(str(remark.plan.change) for remark in evidence.remarks if remark.plan.change)
     return [
         f"{len(evidence.questions)} questions in {len({question.thread for question in evidence.questions})} threads, "
         f"{len(fleet.bots)} processes; {len(evidence.questions) - len(unbatched)} batched with a later question",
         f"changes: {_counts(changes)}",
+        f"questions in channels without a mention: {_counts(askers.unmentioned)}",
+        f"remarks: {_counts(remarks)}; changes: {_counts(remark_changes)}",
         f"requests for an answer: {_counts(per_answer)}; ends of requests: {_counts(ends)}",
         f"calls: {_counts(calls)}; refused: {_counts(refused)}",
         f"unexpected 429s: {len(unexpected_rate_limits(evidence))}",
     ]
 
 
-def _counts(counted: Counter[str] | Counter[int] | Counter[str | None]) -> str:
+def _counts(counted: Counter[str] | Counter[int] | Counter[str | None] | Counter[Unmentioned]) -> str:
     return ", ".join(f"{times} × {what}" for what, times in sorted(counted.items(), key=lambda item: str(item[0])))
 
 

@@ -17,12 +17,15 @@ import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.core.conversation import page_ts
+from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.outbox import OutboxKind
 from bot.store.audit import Audit
+from bot.store.channel_settings import ChannelSettingsStore
 from bot.store.database import Database as StoreDatabase
 from bot.store.engine import connected
 from bot.store.rows import messages_of
 from bot.store.schema import jobs, outbox_entries, tool_calls, turns
+from sandbox.workspace import TEAM_ID
 from tests.contracts.databases import standing_still
 
 if TYPE_CHECKING:
@@ -208,6 +211,14 @@ async def audit_entries(url: str) -> list[dict[str, Any]]:
         audit = Audit(StoreDatabase(engine, SystemClock()))
         await audit.seal()
         return await audit.page(1, 1_000_000)
+
+
+async def write_settings(url: str, settings: Mapping[str, ChannelSettings]) -> None:
+    """Writes the settings of channels, by the channel's ID."""
+    async with connected(url) as engine:
+        store = ChannelSettingsStore(StoreDatabase(engine, SystemClock()))
+        for channel_id, own in settings.items():
+            await store.write(TEAM_ID, channel_id, own)
 
 
 def _wait_until_gone(pid: int) -> None:

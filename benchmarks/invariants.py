@@ -1,7 +1,7 @@
 """The invariants of a chaos run, checked on the recorded evidence. Pure: no I/O, no clock.
 
 Each question must have one complete answer to its newest text, in its thread and in order, or none if it was deleted.
-Slack and the database must agree.
+Nothing else may be answered. Slack and the database must agree.
 """
 
 import math
@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Any, Literal
 
 from benchmarks.databases import CallRow, RecordedJob
+from benchmarks.engagement_plan import PlannedRemark
 from benchmarks.faults import RateLimitFault
 from benchmarks.message_recorder import MessageHistory
 from benchmarks.question_plan import EDITED_NUMBER, WORDS_A_LINE, PlannedQuestion, answer, in_order, words_in
@@ -67,6 +68,28 @@ class AskedQuestion:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """A message in a channel that must not be answered."""
+
+    plan: PlannedRemark
+    channel: str
+    """The channel's ID."""
+    ts: str
+    thread_ts: str
+    """The thread that it is in or opens."""
+    at_s: float
+    """When it was written, in monotonic seconds."""
+
+    @property
+    def thread(self) -> tuple[str, str]:
+        return self.channel, self.thread_ts
+
+    @property
+    def name(self) -> str:
+        return f"remark {self.plan.number}, {self.plan.kind} ({self.channel} {self.ts}, thread {self.thread_ts})"
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything that was recorded in one run."""
 
@@ -90,6 +113,7 @@ class Evidence:
     """How often each call reached the tools' server, by its token."""
     audit: Sequence[Mapping[str, Any]] = ()
     """The entries of the audit, as they are exported."""
+    remarks: Sequence[Remark] = ()
 
     def at(self, monotonic_s: float) -> str:
         """Formats a monotonic time as seconds since the run began."""
@@ -131,7 +155,7 @@ class Evidence:
 
 def violations(evidence: Evidence) -> list[str]:
     """Returns one sentence for each violated invariant."""
-    sentences = [*_unrelated_messages(evidence), *_over_budget(evidence)]
+    sentences = [*_unrelated_messages(evidence), *_answered_remarks(evidence), *_over_budget(evidence)]
     for question in (_as_answered(evidence, asked) for asked in evidence.questions):
         if question.changed == "delete":
             sentences += [f"{question.name}: {sentence}" for sentence in _deleted(evidence, question)]
@@ -169,9 +193,9 @@ def _as_answered(evidence: Evidence, question: AskedQuestion) -> AskedQuestion:
     return replace(question, plan=edited)
 
 
-def keeps_reply(question: AskedQuestion, questions: Sequence[AskedQuestion]) -> bool:
-    """Returns whether the reply to a deleted question must stay: someone wrote later in the thread."""
-    return any(other.thread == question.thread and other.ts > question.ts for other in questions)
+def keeps_reply(question: AskedQuestion, written: Sequence[AskedQuestion | Remark]) -> bool:
+    """Returns whether the reply to a deleted question may stay: someone wrote later in the thread."""
+    return any(other.thread == question.thread and other.ts > question.ts for other in written)
 
 
 def _deleted(evidence: Evidence, question: AskedQuestion) -> Iterator[str]:
@@ -183,7 +207,7 @@ def _deleted(evidence: Evidence, question: AskedQuestion) -> Iterator[str]:
         yield "deleted, and its text is in the database"
     if growing := [page for page in pages if _growing(page)]:
         yield f"deleted, and {growing[0].ts} says {growing[0].last.note!r}"
-    if pages and not keeps_reply(question, evidence.questions):
+    if pages and not keeps_reply(question, [*evidence.questions, *evidence.remarks]):
         yield f"deleted, and its reply {pages[0].ts} is there, though nobody wrote after it"
 
 
@@ -197,14 +221,24 @@ def _growing(page: MessageHistory) -> bool:
 
 
 def _unrelated_messages(evidence: Evidence) -> Iterator[str]:
-    """Finds bot messages that belong to no known question."""
-    known = {(question.channel, question.ts) for question in evidence.questions}
+    """Finds bot messages that belong to no known question or remark."""
+    known = {(written.channel, written.ts) for written in (*evidence.questions, *evidence.remarks)}
     for history in evidence.histories:
         # A native stream whose start got no answer is deleted before it has metadata.
         is_lost_stream = not history.question_ts and history.deleted_s is not None
         if (history.channel, history.question_ts) not in known and not is_lost_stream:
             shown = history.last
             yield f"{history.channel} {history.ts} answers no question: {shown.text[:60]!r} {shown.note!r}"
+
+
+def _answered_remarks(evidence: Evidence) -> Iterator[str]:
+    """Finds messages that were answered, or taken for questions, and should not have been."""
+    for remark in evidence.remarks:
+        key = remark.channel, remark.ts
+        if answers := [history for history in evidence.histories if (history.channel, history.question_ts) == key]:
+            yield f"{remark.name} was answered in {', '.join(answer.ts for answer in answers)}"
+        if states := [job.state for job in evidence.jobs if (job.channel, job.ts) == key]:
+            yield f"{remark.name} is a question in the database: {', '.join(states)}"
 
 
 def unexpected_rate_limits(evidence: Evidence) -> list[CallRecord]:
@@ -307,6 +341,8 @@ def _check_record(evidence: Evidence, question: AskedQuestion, pages: Sequence[M
     if job is None:
         yield "not in the database"
         return
+    if (times := sum((job.channel, job.ts) == (question.channel, question.ts) for job in evidence.jobs)) > 1:
+        yield f"{times} times in the database"
     if job.state in LIVE_STATES or EndReason(job.state).is_stop:
         yield f"its job is {job.state} after {job.attempts} attempts"
         return

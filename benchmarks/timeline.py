@@ -16,10 +16,13 @@ def write_timeline(evidence: Evidence, path: Path) -> None:
 
 def _events(evidence: Evidence) -> Iterator[tuple[float, str]]:
     names = {(question.channel, question.ts): f"q{question.plan.number}" for question in evidence.questions}
+    names |= {(remark.channel, remark.ts): f"remark {remark.plan.number}" for remark in evidence.remarks}
     for question in evidence.questions:
         yield question.at_s, f"q{question.plan.number} is asked: {question.plan.words} words, {question.name}"
         for count, request in enumerate(evidence.model_requests.get(question.plan.number, ()), start=1):
             yield request.at_s, f"q{question.plan.number} goes to the model: request {count}, {request.end}"
+    for remark in evidence.remarks:
+        yield remark.at_s, f"{remark.name} is written"
     for history in evidence.histories:
         name = names.get((history.channel, history.question_ts), "?")
         for revision in history.revisions:

@@ -7,7 +7,7 @@ takes its time: a call whose caller is gone has been made all the same.
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,8 @@ from mcp.server.mcpserver import MCPServer
 
 from benchmarks.tool_plan import ASKED_WRITE, READ, SERVER, WRITE, result_text
 from bot.clock import SystemClock
-from bot.core.inbound.channel_settings import ChannelSettings
 from bot.mcp.config import HttpTransport, read_setup
 from bot.store import Stores
-from sandbox.workspace import TEAM_ID
 from tests.mcp.sample_server import serve
 from tests.mcp.servers import TOKEN, agree, http_server
 
@@ -55,12 +53,10 @@ async def tool_server(folder: Path) -> AsyncIterator[ToolServer]:
         yield ToolServer(config, calls)
 
 
-async def let_use(database_url: str, channels: Sequence[str], config: Path) -> None:
-    """Lets channels use the server, and agrees to its tools."""
+async def agree_to_tools(database_url: str, config: Path) -> None:
+    """Agrees to the tools of the server."""
     stores = await Stores.open(database_url, "admin", SystemClock())
     try:
-        for channel in channels:
-            await stores.channel_settings.write(TEAM_ID, channel, ChannelSettings(mcp_servers=(SERVER,)))
         await agree(stores, read_setup(config, {}))
     finally:
         await stores.close()

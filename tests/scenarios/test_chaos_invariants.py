@@ -8,8 +8,9 @@ import pytest
 
 from benchmarks.audit_invariants import audit_violations
 from benchmarks.databases import CallRow, RecordedJob
+from benchmarks.engagement_plan import PlannedRemark, RemarkKind
 from benchmarks.faults import RateLimitFault
-from benchmarks.invariants import FAILURE_NOTES, AskedQuestion, Evidence, violations
+from benchmarks.invariants import FAILURE_NOTES, AskedQuestion, Evidence, Remark, violations
 from benchmarks.logs import log_faults
 from benchmarks.message_recorder import MessageHistory, Revision
 from benchmarks.question_plan import EDITED_NUMBER, PlannedQuestion, Thread, answer
@@ -106,6 +107,26 @@ def batched(**changes: object) -> Evidence:
     job = replace(evidence.jobs[0], **fields)  # type: ignore[arg-type]
     combined = ModelRequest(5.0, 30, RequestEnd.WHOLE, frozenset({0, 1}))
     return replace(evidence, jobs=[job, evidence.jobs[1]], model_requests={1: [combined]})
+
+
+def with_remark(evidence: Evidence, ts: str = "103.000001") -> Evidence:
+    """Returns the evidence with a message that must not be answered."""
+    plan = PlannedRemark(0, 3.0, THREAD, "grace", "ada", RemarkKind.ASIDE)
+    return replace(evidence, remarks=[Remark(plan, "C1", ts, ROOT, 3.0)])
+
+
+def with_an_answered_remark(**changes: object) -> Evidence:
+    """Returns evidence where a message that must not be answered has an answer."""
+    evidence = with_remark(correct_evidence())
+    answer_to_it = replace(complete_reply(2, 6.5), question_ts="103.000001")
+    return replace(evidence, histories=[*evidence.histories, replace(answer_to_it, **changes)])  # type: ignore[arg-type]
+
+
+def with_a_recorded_remark() -> Evidence:
+    """Returns evidence where a message that must not be answered was answered with the second question."""
+    evidence = with_remark(correct_evidence())
+    job = replace(evidence.jobs[1], ts="103.000001", state="batched", answer="", answered_with="101.000001")
+    return replace(evidence, jobs=[*evidence.jobs, job])
 
 
 def batched_with_a_leftover_placeholder() -> Evidence:
@@ -239,6 +260,8 @@ def rate_limited(at_s: float) -> Evidence:
         deleted(),
         deleted(0, gone=False),
         posted_again(),
+        with_remark(correct_evidence()),
+        with_remark(deleted(gone=False)),
     ],
 )
 def test_correct_evidence_has_no_violation(evidence: Evidence) -> None:
@@ -290,6 +313,14 @@ def test_correct_evidence_has_no_violation(evidence: Evidence) -> None:
         (with_job(page_ts=()), "the database has its messages as ()"),
         (with_job(answer=text(0, 29)), "the database (whole) has another answer"),
         (with_job(ts="0"), "not in the database"),
+        (replace(correct_evidence(), jobs=correct_evidence().jobs * 2), "2 times in the database"),
+        (
+            with_an_answered_remark(),
+            "remark 0, of somebody who asked nothing (C1 103.000001, thread 100.000001) was an",
+        ),
+        (with_an_answered_remark(deleted_s=9.0), "was answered in 106.500000"),
+        (with_a_recorded_remark(), "is a question in the database: batched"),
+        (with_remark(deleted(gone=False), ts="100.500000"), "is there, though nobody wrote after it"),
         (batched_with_a_leftover_placeholder(), f"says {f'_{texts.QUEUED}_'!r}, and it was answered with q1"),
         (
             replace(batched(), model_requests={1: [ModelRequest(5.0, 30, RequestEnd.WHOLE)]}),

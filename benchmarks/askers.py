@@ -1,0 +1,170 @@
+"""The people of a chaos run: they write questions and remarks when they are due, and edit and delete some of them."""
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from benchmarks.engagement_plan import (
+    OpenThread,
+    PlannedRemark,
+    RemarkKind,
+    Unmentioned,
+    needs_a_name,
+    why_unmentioned,
+)
+from benchmarks.invariants import AskedQuestion, Remark
+from benchmarks.message_recorder import MessageRecorder
+from benchmarks.question_plan import PlannedQuestion
+from sandbox.server import Sandbox
+
+REDELIVERIES_S = (0.0, 5.0, 10.0, 20.0, 40.0)
+"""Slack redelivers at once, after one minute and after five. Shortened, so that a run ends."""
+
+BROADCAST_EVERY = 5
+"""Every fifth question in a channel's thread is sent to the channel, too. Slack reports those twice."""
+
+
+@dataclass
+class Askers:
+    """Writes to the sandbox by plan. `recorder` knows what the bot has answered by then."""
+
+    sandbox: Sandbox
+    recorder: MessageRecorder
+    unmentioned: Counter[Unmentioned] = field(default_factory=Counter)
+    """How many questions in channels came without a mention, and why they needed none."""
+    _roots: dict[int, str] = field(default_factory=dict)
+    """The root's ts by the thread's number."""
+    _posts: dict[int, str] = field(default_factory=dict)
+    """The ts of the posts among the remarks, by number."""
+    _threads: defaultdict[str, OpenThread] = field(default_factory=lambda: defaultdict(OpenThread))
+    """By the root's ts."""
+
+    async def write_all(
+        self, questions: Sequence[PlannedQuestion], remarks: Sequence[PlannedRemark]
+    ) -> tuple[list[AskedQuestion], list[Remark]]:
+        """Writes everything when it is due, and returns it as it ended up."""
+        began_s = time.monotonic()
+        asked: list[asyncio.Task[AskedQuestion]] = []
+        remarked: list[asyncio.Task[Remark]] = []
+        for plan in sorted([*questions, *remarks], key=lambda plan: plan.at_s):
+            await asyncio.sleep(began_s + plan.at_s - time.monotonic())
+            if isinstance(plan, PlannedQuestion):
+                asked.append(asyncio.create_task(self._change_question(await self._ask(plan))))
+            else:
+                remarked.append(asyncio.create_task(self._change_remark(await self._remark(plan))))
+        return list(await asyncio.gather(*asked)), list(await asyncio.gather(*remarked))
+
+    async def _ask(self, plan: PlannedQuestion) -> AskedQuestion:
+        """Writes a question, with a mention unless its place needs none."""
+        direct = not plan.thread.channel
+        channel = self.sandbox.workspace.channel(plan.thread.channel or self.sandbox.dm(plan.person)).id
+        root = None if plan.thread.at_root else self._root(channel, self._roots.get(plan.thread.number))
+        needs_mention = not direct and not self._is_unmentioned(plan, channel, root)
+        at_s = time.monotonic()
+        text = f"@typist {plan.text}" if needs_mention else plan.text
+        broadcast = not direct and plan.number % BROADCAST_EVERY == 0
+        ts = await self.sandbox.say(plan.person, channel, text, root, broadcast=broadcast)
+        self._roots[plan.thread.number] = root or ts
+        thread = self._threads[root or ts]
+        thread.writers.add(plan.person)
+        thread.askers.add(plan.person)
+        thread.last_asked = (plan, ts)
+        return AskedQuestion(plan, channel, ts, root if direct else root or ts, at_s)
+
+    def _is_unmentioned(self, plan: PlannedQuestion, channel: str, root: str | None) -> bool:
+        thread = None if root is None else self._threads[root]
+        bot_wrote = root is not None and self._bot_wrote_in(channel, root)
+        last_ts = thread.last_asked[1] if thread and thread.last_asked else ""
+        bot_answered_last = bool(self.recorder.for_question(channel, last_ts))
+        why = why_unmentioned(plan, thread, bot_wrote=bot_wrote, bot_answered_last=bot_answered_last)
+        if why is not None:
+            self.unmentioned[why] += 1
+        return why is not None
+
+    async def _remark(self, plan: PlannedRemark) -> Remark:
+        """Writes a remark where nobody may take it for a question."""
+        channel = self.sandbox.workspace.channel(plan.thread.channel).id
+        root = self._root(channel, self._root_of_remark(plan))
+        if root is None and plan.kind is not RemarkKind.POST:
+            plan = replace(plan, kind=RemarkKind.POST)
+        thread = None if root is None else self._threads[root]
+        text = plan.text(named=needs_a_name(plan, thread))
+        ts = await self.sandbox.say(plan.person, channel, text, root)
+        if plan.kind is RemarkKind.POST:
+            self._posts[plan.number] = ts
+        thread = self._threads[root or ts]
+        thread.writers.add(plan.person)
+        thread.remarks += 1
+        thread.last_asked = None
+        return Remark(plan, channel, ts, root or ts, time.monotonic())
+
+    def _root_of_remark(self, plan: PlannedRemark) -> str | None:
+        if plan.kind is RemarkKind.POST:
+            return None
+        return (
+            self._posts.get(plan.number - 1) if plan.kind is RemarkKind.REPLY else self._roots.get(plan.thread.number)
+        )
+
+    def _root(self, channel: str, root: str | None) -> str | None:
+        """Returns the root to reply to. None opens a thread: there is none yet, or its first message was deleted."""
+        if root is None or not any(message.ts == root for message in self.sandbox.workspace.messages(channel)):
+            return None
+        return root
+
+    def _bot_wrote_in(self, channel: str, root: str) -> bool:
+        return any(message.user_id == self.sandbox.bot_user_id for message in self.sandbox.messages(channel, root))
+
+    async def _change_question(self, question: AskedQuestion) -> AskedQuestion:
+        """Edits or deletes a question if that is planned, and returns it with the change.
+
+        The first question of a thread is never deleted: nobody could be answered in that thread any more.
+        """
+        plan, change = question.plan, question.plan.change
+        opens_a_thread = question.thread_ts in (question.ts, None) and not plan.thread.at_root
+        if change is None or (change == "delete" and opens_a_thread):
+            return question
+        messages = self.sandbox.workspace.messages(question.channel)
+        before = next(message for message in messages if message.ts == question.ts).text
+        text = before.replace(plan.text, plan.edited.text).replace(f"<@{self.sandbox.bot_user_id}>", "@typist")
+        await self._change(question.channel, question.ts, change, plan.change_s, text)
+        return replace(question, changed=change, changed_s=time.monotonic())
+
+    async def _change_remark(self, remark: Remark) -> Remark:
+        """Edits or deletes a remark if that is planned, and returns it."""
+        plan = remark.plan
+        if plan.change is not None:
+            await self._change(remark.channel, remark.ts, plan.change, plan.change_s, plan.edited_text)
+        return remark
+
+    async def _change(
+        self, channel: str, ts: str, change: Literal["edit", "delete"], after_s: float, text: str
+    ) -> None:
+        """Deletes a message, or gives it a text, and waits until the bot knows."""
+        await asyncio.sleep(after_s)
+        # Slack's events have no order: a change that arrives before its question would be ignored.
+        await self._until_acknowledged(("", "thread_broadcast"), ts)
+        if change == "delete":
+            await self.sandbox.delete(channel, ts)
+        else:
+            await self.sandbox.edit(channel, ts, text)
+        # Slack turns a deleted message that has replies into a tombstone, with message_changed.
+        await self._until_acknowledged(("message_changed", "message_deleted"), ts)
+
+    async def _until_acknowledged(self, subtypes: Collection[str], ts: str) -> None:
+        """Waits until the bot acknowledged an event about a message, or until redeliveries must have ended."""
+        give_up_s = time.monotonic() + 2 * sum(REDELIVERIES_S)
+        while time.monotonic() < give_up_s:
+            events = [(delivery.payload["event"], delivery) for delivery in self.sandbox.deliveries]
+            sent = [sent for event, sent in events if event.get("subtype", "") in subtypes and _message_ts(event) == ts]
+            if any(delivery.acked_at_s is not None for delivery in sent):
+                return
+            await asyncio.sleep(0.1)
+
+
+def _message_ts(event: Mapping[str, Any]) -> str:
+    """Returns the ts of the message that an event is about."""
+    changed = event.get("message") or event.get("previous_message") or event
+    return str(changed.get("ts", ""))
