@@ -71,6 +71,7 @@ class PageApi:
             web.get("/sandbox/files/{file_id}", for_page(self._files.download)),
             web.post("/sandbox/edit", for_page(self._edit)),
             web.post("/sandbox/delete", for_page(self._delete)),
+            web.post("/sandbox/react", for_page(self._react)),
             web.post("/sandbox/fault", for_page(self._fault)),
             web.post("/sandbox/stop_faults", for_page(self._stop_faults)),
         ]
@@ -109,7 +110,7 @@ class PageApi:
             "edited": message.edited_ts is not None and not is_bot,
             "ephemeral_to": message.ephemeral_to,
             "only_for": message.only_for,
-            "reactions": [{"name": name, "count": len(users)} for name, users in message.reactions],
+            "reactions": [{"name": name, "users": users} for name, users in message.reactions],
             "reply_count": len(self.workspace.replies(message.channel, message.ts)),
             "deleted": message.subtype == "tombstone",
             "opens_pane": message.subtype == "assistant_app_thread",
@@ -196,6 +197,12 @@ class PageApi:
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
         self.people.delete(*strings(await body(request), "channel", "ts"))
+        return done()
+
+    async def _react(self, request: web.Request) -> web.StreamResponse:
+        data = await body(request)
+        user, channel, ts, name = strings(data, "user_id", "channel", "ts", "name")
+        self.people.react(user, channel, ts, name, add=bool(data.get("add")))
         return done()
 
     async def _fault(self, request: web.Request) -> web.StreamResponse:

@@ -88,7 +88,7 @@ async def test_state_has_the_bot_people_channels_messages_budgets_and_faults(
     question, answer = loaded["messages"]
     mention = '<span class="mention" data-user="U0TYPIST">@typist</span>'
     assert question["html"] == f"<p>{mention} <strong>hi</strong> &lt;b&gt;</p>"
-    assert (question["reply_count"], question["reactions"]) == (1, [{"name": "eyes", "count": 1}])
+    assert (question["reply_count"], question["reactions"]) == (1, [{"name": "eyes", "users": ["U0TYPIST"]}])
     assert (answer["thread_ts"], answer["is_bot"], answer["text"]) == (root, True, "so")
     assert "<strong>so</strong>" in answer["html"]
     assert {"method": "chat.update", "used": 0, "limit": 50} in loaded["budgets"]
@@ -292,6 +292,16 @@ async def test_calls_of_the_newest_answers_are_kept(
         await web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=asked, status="is thinking…")
     shown = [text for text, _, _ in await answers(sandbox, session)]
     assert shown == [f"question {number}?" for number in range(59, 51, -1)]
+
+
+async def test_person_adds_and_removes_a_reaction(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+    ts = await sandbox.say("grace", "general", "hello")
+    reaction = {"user_id": "U0ADA", "channel": GENERAL, "ts": ts, "name": "eyes"}
+    for add, refused in ((True, "already_reacted"), (False, "no_reaction")):
+        assert await post(sandbox, session, "react", {**reaction, "add": add}) == {"ok": True}
+        (message,) = (await state(sandbox, session))["messages"]
+        assert message["reactions"] == ([{"name": "eyes", "users": ["U0ADA"]}] if add else [])
+        assert await post(sandbox, session, "react", {**reaction, "add": add}) == {"ok": False, "error": refused}
 
 
 async def test_all_faults_are_switched_off_at_once(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:

@@ -25,7 +25,7 @@ let lastSaid = null;
 
 const failures = new Failures(world, complain);
 const sidebar = new Sidebar(world, { openChannel: (id) => { openChannel(id); mainBox.focus(); }, writeAs });
-const actions = { save, remove, use, shortcut: (shortcut, message) => surfaces.shortcut(shortcut, message) };
+const actions = { save, remove, react, use, shortcut: (shortcut, message) => surfaces.shortcut(shortcut, message) };
 const main = new MessageList(world, { ...actions, open: (message) => openThread(message.ts) }, "Messages");
 const thread = new MessageList(world, actions, "Thread");
 const mainBox = new Composer({
@@ -88,6 +88,11 @@ function save(message, text) {
 
 function remove(message) {
   post("/sandbox/delete", { channel: message.channel, ts: message.ts }).catch(complain);
+}
+
+function react(message, name, add) {
+  const where = { user_id: world.me, channel: message.channel, ts: message.ts };
+  post("/sandbox/react", { ...where, name, add }).catch(complain);
 }
 
 function use(message, control) {

@@ -4,6 +4,16 @@ import { el, moveFocus } from "./dom.js";
 
 const GAP_PX = 4;
 
+/** Place an open popover below a button, or above it where it has no room. */
+export function placeBelow(popover, button) {
+  const anchor = button.getBoundingClientRect();
+  const { offsetHeight, offsetWidth } = popover;
+  const below = anchor.bottom + GAP_PX;
+  const top = below + offsetHeight <= innerHeight ? below : anchor.top - GAP_PX - offsetHeight;
+  popover.style.setProperty("top", `${Math.max(GAP_PX, top)}px`);
+  popover.style.setProperty("left", `${Math.max(GAP_PX, anchor.right - offsetWidth)}px`);
+}
+
 class ActionMenu {
   constructor() {
     this.node = el("ul", { class: "action-menu", role: "menu", popover: "auto" });
@@ -21,7 +31,7 @@ class ActionMenu {
     this.node.replaceChildren(...actions.map(([label, act]) => el("li", { role: "none" }, this.#item(label, act))));
     this.node.showPopover();
     button.setAttribute("aria-expanded", "true");
-    this.#place();
+    placeBelow(this.node, button);
     this.#items[0].focus();
   }
 
@@ -35,15 +45,6 @@ class ActionMenu {
       act();
     };
     return el("button", { type: "button", role: "menuitem", tabindex: "-1", onclick }, label);
-  }
-
-  #place() {
-    const anchor = this.button.getBoundingClientRect();
-    const { offsetHeight, offsetWidth } = this.node;
-    const below = anchor.bottom + GAP_PX;
-    const top = below + offsetHeight <= innerHeight ? below : anchor.top - GAP_PX - offsetHeight;
-    this.node.style.setProperty("top", `${Math.max(GAP_PX, top)}px`);
-    this.node.style.setProperty("left", `${Math.max(GAP_PX, anchor.right - offsetWidth)}px`);
   }
 
   #close() {

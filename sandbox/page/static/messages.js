@@ -6,6 +6,7 @@ import { avatar, el } from "./dom.js";
 import { openMenu } from "./menu.js";
 import { fileCard } from "./files.js";
 import { patch } from "./patch.js";
+import { pickReaction, reactionButtons } from "./reactions.js";
 
 const NEAR_BOTTOM_PX = 32;
 const SAME_GROUP_S = 300;
@@ -15,7 +16,10 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const when = (ts) => new Date(Number(ts) * 1000);
 
-/** `actions` are open(message), save(message, text), remove(message), use(message, use), shortcut(shortcut, message). */
+/**
+ * `actions` are open(message), save(message, text), remove(message), react(message, name, add), use(message, use),
+ * shortcut(shortcut, message).
+ */
 export class MessageList {
   constructor(world, actions, label) {
     this.world = world;
@@ -210,13 +214,13 @@ export class MessageList {
     const key = JSON.stringify([message.reactions, replies.length, replies.at(-1)?.ts, status]);
     if (item.footerKey === key) return;
     item.footerKey = key;
-    const reactions = (message.reactions || []).map(({ name, count }) =>
-      el("span", { class: "reaction", "aria-label": `${name}, ${count}` }, `${glyph(name)} ${count}`),
-    );
-    const hadFocus = item.footer.contains(document.activeElement);
+    const focused = item.footer.contains(document.activeElement) && document.activeElement;
+    const reactions = reactionButtons(message, this.world, (name, add) => this.actions.react(item.message, name, add));
     item.footer.replaceChildren(...reactions);
     if ((replies.length || status) && this.actions.open) item.footer.append(this.#threadButton(message, replies, status));
-    if (hadFocus) (item.footer.querySelector(".replies") || item).focus();
+    if (!focused) return;
+    const same = reactions.find((button) => button.dataset.reaction === focused.dataset.reaction);
+    (same || item.footer.querySelector(".replies") || item).focus();
   }
 
   #threadButton(message, replies, status) {
@@ -238,8 +242,13 @@ export class MessageList {
     if (message.user_id === this.world.me && !message.deleted) {
       actions.push(["Edit", () => this.edit(message.ts)], ["Delete", () => this.#confirmDeletion(message)]);
     }
-    const shortcuts = message.deleted || message.ephemeral_to ? [] : this.world.shortcuts("message");
-    return [...actions, ...shortcuts.map((each) => [each.name, () => this.actions.shortcut(each, message)])];
+    if (message.deleted || message.ephemeral_to) return actions;
+    actions.push(["Add reaction…", () => this.#addReaction(message)]);
+    return [...actions, ...this.world.shortcuts("message").map((each) => [each.name, () => this.actions.shortcut(each, message)])];
+  }
+
+  #addReaction(message) {
+    pickReaction(this.items.get(message.ts).more, (name) => this.actions.react(message, name, true));
   }
 
   async #confirmDeletion(message) {
@@ -309,9 +318,3 @@ function carrierText(carrier) {
 }
 
 const counted = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
-
-const GLYPHS = {
-  eyes: "👀", white_check_mark: "✅", x: "❌", thumbsup: "👍", "+1": "👍", thumbsdown: "👎", "-1": "👎",
-  heart: "❤️", tada: "🎉", hourglass: "⌛", hourglass_flowing_sand: "⏳", warning: "⚠️", wave: "👋",
-};
-const glyph = (name) => GLYPHS[name] || `:${name}:`;

@@ -1,0 +1,101 @@
+"""Reactions on the sandbox's page, in a real browser: a person adds and removes them, and asks by a question emoji."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Locator, Page, expect
+
+from sandbox.server import Sandbox
+from tests.browser import Visit, browser, choose_action, visit
+from tests.scenarios.conftest import manifest, running, says, settings_of
+from tests.streams.server import VendorServer
+
+__all__ = ["browser", "visit"]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """Yields a sandbox with the bot, whose admin is Ada."""
+    async with AsyncExitStack() as stack:
+        vendor = await stack.enter_async_context(VendorServer())
+        vendor.script(says("The whole answer."))
+        sandbox = await stack.enter_async_context(Sandbox(manifest=manifest()))
+        await stack.enter_async_context(running(replace(settings_of(sandbox, vendor), admins=frozenset({"U0ADA"}))))
+        yield sandbox
+
+
+async def open_page(visit: Visit, sandbox: Sandbox) -> Page:
+    page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
+    await expect(page.locator("#main-box")).to_be_focused()
+    return page
+
+
+def message(page: Page, text: str) -> Locator:
+    return page.locator("#main .message").filter(has_text=text)
+
+
+def sent(sandbox: Sandbox) -> list[tuple[str, str, str]]:
+    """Returns the reaction events that the app got: type, emoji and person."""
+    events = [delivery.payload["event"] for delivery in sandbox.deliveries]
+    return [
+        (event["type"], event["reaction"], event["user"]) for event in events if event["type"].startswith("reaction_")
+    ]
+
+
+async def test_reaction_is_added_and_removed_by_keyboard(sandbox: Sandbox, visit: Visit) -> None:
+    page = await open_page(visit, sandbox)
+    ts = await sandbox.say("grace", "general", "lunch?")
+    await choose_action(message(page, "lunch?"), "Add reaction…")
+    await expect(page.get_by_role("textbox", name="Emoji name")).to_be_focused()
+    await page.keyboard.type(":tada:")
+    await page.keyboard.press("Enter")
+    mine = message(page, "lunch?").get_by_role("button", name="tada, 1")
+    await expect(mine).to_have_text("🎉 1")
+    await expect(mine).to_have_attribute("aria-pressed", "true")
+    await sandbox.react("grace", "general", ts, "tada")
+    both = message(page, "lunch?").get_by_role("button", name="tada, 2")
+    await expect(both).to_have_attribute("title", ":tada: Ada, Grace")
+    await both.press("Enter")
+    theirs = message(page, "lunch?").get_by_role("button", name="tada, 1")
+    await expect(theirs).to_have_attribute("aria-pressed", "false")
+    await expect(theirs).to_be_focused()
+    await sandbox.react("grace", "general", ts, "tada", add=False)
+    await expect(theirs).to_have_count(0)
+
+
+async def test_nobody_reacts_to_a_deleted_message(sandbox: Sandbox, visit: Visit) -> None:
+    page = await open_page(visit, sandbox)
+    root = await sandbox.say("grace", "general", "lunch?")
+    await sandbox.say("ada", "general", "where?", root)
+    await sandbox.delete("general", root)
+    deleted = page.locator("#main .message.tombstone")
+    await deleted.get_by_role("button", name="Message actions").press("Enter")
+    await expect(page.get_by_role("menuitem", name="Reply in thread")).to_be_visible()
+    await expect(page.get_by_role("menuitem", name="Add reaction…")).to_have_count(0)
+
+
+async def test_message_is_asked_about_by_the_channels_question_emoji(sandbox: Sandbox, visit: Visit) -> None:
+    page = await open_page(visit, sandbox)
+    await sandbox.say("grace", "general", "a puzzling thing")
+    await page.keyboard.type("/typist mentions")
+    await page.keyboard.press("Enter")
+    modal = page.get_by_role("dialog", name="Settings")
+    await modal.get_by_role("textbox", name="Question emoji").fill("eyes")
+    await modal.get_by_role("button", name="Save").click()
+    await expect(modal).to_be_hidden()
+    await message(page, "a puzzling thing").hover()
+    await message(page, "a puzzling thing").get_by_role("button", name="Message actions").click()
+    await page.get_by_role("menuitem", name="Add reaction…").click()
+    await page.get_by_role("dialog", name="Add reaction").get_by_role("button", name="eyes").click()
+    await page.get_by_role("button", name="2 replies").click()
+    thread = page.get_by_role("region", name="Thread")
+    await expect(thread).to_contain_text("@ada asks about this message:")
+    await expect(thread).to_contain_text("The whole answer.")
+    await message(page, "a puzzling thing").get_by_role("button", name="eyes, 1").click()
+    await expect(message(page, "a puzzling thing").get_by_role("button", name="eyes")).to_have_count(0)
+    await expect(thread.locator(".message")).to_have_count(3)
+    assert sent(sandbox) == [("reaction_added", "eyes", "U0ADA")]
