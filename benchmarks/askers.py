@@ -5,9 +5,10 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from benchmarks.engagement_plan import (
+    Change,
     OpenThread,
     PlannedRemark,
     RemarkKind,
@@ -49,7 +50,8 @@ class Askers:
         began_s = time.monotonic()
         asked: list[asyncio.Task[AskedQuestion]] = []
         remarked: list[asyncio.Task[Remark]] = []
-        for plan in sorted([*questions, *remarks], key=lambda plan: plan.at_s):
+        plans: list[PlannedQuestion | PlannedRemark] = [*questions, *remarks]
+        for plan in sorted(plans, key=lambda plan: plan.at_s):
             await asyncio.sleep(began_s + plan.at_s - time.monotonic())
             if isinstance(plan, PlannedQuestion):
                 asked.append(asyncio.create_task(self._change_question(await self._ask(plan))))
@@ -139,9 +141,7 @@ class Askers:
             await self._change(remark.channel, remark.ts, plan.change, plan.change_s, plan.edited_text)
         return remark
 
-    async def _change(
-        self, channel: str, ts: str, change: Literal["edit", "delete"], after_s: float, text: str
-    ) -> None:
+    async def _change(self, channel: str, ts: str, change: Change, after_s: float, text: str) -> None:
         """Deletes a message, or gives it a text, and waits until the bot knows."""
         await asyncio.sleep(after_s)
         # Slack's events have no order: a change that arrives before its question would be ignored.

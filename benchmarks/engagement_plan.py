@@ -27,6 +27,10 @@ CHANNEL_SETTINGS: Mapping[str, ChannelSettings] = {
 REMARK_EVERY = 2
 """Every second question is followed by a remark, if others are there."""
 REPLY_DELAY_S = (1.0, 4.0)
+Change = Literal["edit", "delete"]
+CHANGES: Sequence[Change | None] = (None, None, "edit", "delete")
+POST_CHANGES: Sequence[Change | None] = (None, "edit")
+"""Nobody can reply to a post that was deleted."""
 
 
 class Unmentioned(StrEnum):
@@ -59,7 +63,7 @@ class PlannedRemark:
     other: str
     """The person whose name it begins with, if it does."""
     kind: RemarkKind
-    change: Literal["edit", "delete"] | None = None
+    change: Change | None = None
     """What its author does with it, `change_s` after writing."""
     change_s: float = 0.0
 
@@ -132,7 +136,7 @@ def plan_remarks(rng: random.Random, questions: Sequence[PlannedQuestion]) -> li
             continue
         person, at_s = rng.choice(others), question.at_s + rng.uniform(*FOLLOW_UP_DELAY_S)
         kind = rng.choice((RemarkKind.NAMED, RemarkKind.ASIDE, RemarkKind.ASIDE, RemarkKind.POST))
-        change = rng.choice((None, None, "edit", "delete") if kind is not RemarkKind.POST else (None, "edit"))
+        change = rng.choice(POST_CHANGES if kind is RemarkKind.POST else CHANGES)
         change_s = rng.uniform(*CHANGE_DELAY_S)
         remark = PlannedRemark(len(remarks), at_s, question.thread, person, question.person, kind, change, change_s)
         remarks.append(remark)

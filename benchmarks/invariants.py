@@ -222,7 +222,8 @@ def _growing(page: MessageHistory) -> bool:
 
 def _unrelated_messages(evidence: Evidence) -> Iterator[str]:
     """Finds bot messages that belong to no known question or remark."""
-    known = {(written.channel, written.ts) for written in (*evidence.questions, *evidence.remarks)}
+    known = {(question.channel, question.ts) for question in evidence.questions}
+    known |= {(remark.channel, remark.ts) for remark in evidence.remarks}
     for history in evidence.histories:
         # A native stream whose start got no answer is deleted before it has metadata.
         is_lost_stream = not history.question_ts and history.deleted_s is not None

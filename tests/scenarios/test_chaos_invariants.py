@@ -313,7 +313,7 @@ def test_correct_evidence_has_no_violation(evidence: Evidence) -> None:
         (with_job(page_ts=()), "the database has its messages as ()"),
         (with_job(answer=text(0, 29)), "the database (whole) has another answer"),
         (with_job(ts="0"), "not in the database"),
-        (replace(correct_evidence(), jobs=correct_evidence().jobs * 2), "2 times in the database"),
+        (replace(correct_evidence(), jobs=[*correct_evidence().jobs] * 2), "2 times in the database"),
         (
             with_an_answered_remark(),
             "remark 0, of somebody who asked nothing (C1 103.000001, thread 100.000001) was an",
