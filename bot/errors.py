@@ -192,6 +192,11 @@ class Refused(TypistError):
         self.ts = ts
         super().__init__(f"Slack refused {method}: {error}.")
 
+    @property
+    def name(self) -> str:
+        """Slack's name for the reason alone: the scope that missing_scope names stands behind it."""
+        return self.error.partition(" ")[0]
+
 
 class NotShown(TypistError):
     """Slack accepted no message of an answer for minutes."""

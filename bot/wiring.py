@@ -66,7 +66,7 @@ from bot.services.toolbox import Toolbox, Tools
 from bot.services.worker import Capacity, Worker
 from bot.settings import Settings, model_prices, model_setup, models_in_use, system_prompt_in_use, unpriced_models
 from bot.slack.checks import warn_of_setup
-from bot.slack.client import SlackClient, new_session
+from bot.slack.client import Installation, SlackClient, new_session
 from bot.slack.credentials import app_credential, bot_credential
 from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.socket import Sockets
@@ -141,7 +141,9 @@ async def built(
             settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user, prices, settings.caps
         )
         stack.push_async_callback(stores.close)
-        parts = _parts(settings, stores.clock, me, client, stores, prices, lambda: bot_token.refused, telemetry)
+        parts = _parts(
+            settings, stores.clock, installation, client, stores, prices, lambda: bot_token.refused, telemetry
+        )
         toolbox = _toolbox(parts, tools or _mcp_tools(settings, mcp_servers, stores))
         models = wrap(await stack.enter_async_context(open_models(model_setup(settings), telemetry)))
         answering = _answering(parts, models, toolbox)
@@ -209,7 +211,7 @@ def _mcp_tools(settings: Settings, servers: "McpServers | None", stores: Stores)
 def _parts(
     settings: Settings,
     clock: Clock,
-    me: Identity,
+    installation: Installation,
     client: SlackClient,
     stores: Stores,
     prices: ModelPrices,
@@ -217,6 +219,7 @@ def _parts(
     telemetry: Telemetry,
 ) -> _Parts:
     lease = Lease()
+    me = installation.identity
     workspace = Workspace(
         me,
         client,
@@ -227,6 +230,7 @@ def _parts(
         edit_budget=settings.edit_budget,
         carrier=CarrierSetting(settings.carrier),
         telemetry=telemetry,
+        scopes=installation.scopes,
     )
     access = AccessControl(
         access_rules_of(settings),
@@ -261,6 +265,7 @@ def _prompt_builder(parts: _Parts) -> PromptBuilder:
         history=workspace.history,
         users=workspace.users,
         files=workspace.files,
+        canvases=workspace.canvases,
         clock=parts.clock,
         me=parts.me,
         settings=PromptSettings(

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from html import escape
 from urllib.parse import quote
 
 from aiohttp import web
@@ -39,7 +40,7 @@ _SIGN_IN = (
 class UploadedFile:
     """A file that a person sends. Without a mimetype, the name decides the file's type.
 
-    `Audio clip ….m4a` is a clip that the person recorded in Slack, `….canvas` a canvas whose content is HTML.
+    `Audio clip ….m4a` is a clip that the person recorded in Slack, `….canvas` a canvas whose content is Markdown.
     """
 
     name: str
@@ -72,6 +73,8 @@ class File:
     shares: list[Share] = field(default_factory=list)
     transcript: str | None = field(default=None, repr=False)
     """What Slack wrote down of an audio clip, None until a person asked for it."""
+    readers: dict[str, str] = field(default_factory=dict)
+    """Of a canvas: the access of channels and people, by id, beside that of the channels where it is shared."""
 
     @property
     def is_snippet(self) -> bool:
@@ -244,7 +247,9 @@ class Files:
             "username": "",
             "url_private": f"{address}/{name}",
             "url_private_download": f"{address}/download/{name}",
-            "permalink": f"{self.url()}/files/{file.user_id}/{file.id}/{name}",
+            "permalink": canvas_link(file.id)
+            if file.is_canvas
+            else f"{self.url()}/files/{file.user_id}/{file.id}/{name}",
             "permalink_public": f"{self.url()}/files/public/{file.id}",
             "is_starred": False,
             "has_rich_preview": False,
@@ -260,6 +265,8 @@ class Files:
     def info_json(self, file: File) -> Json:
         """Returns a file as files.info shows it, with its shares."""
         places: Json = {"channels": [], "groups": [], "ims": []}
+        for channel_id in file.readers.keys() & self.workspace.channels.keys():
+            places["channels" if self.workspace.channel(channel_id).type == "channel" else "groups"].append(channel_id)
         shares: Json = {}
         for share in file.shares:
             channel = self.workspace.channel(share.channel)
@@ -271,6 +278,11 @@ class Files:
             group.setdefault(channel.id, []).append(share_fields)
         counts = {"comments_count": 0, "has_more_shares": False}
         return self.file_json(file) | places | counts | {"shares": shares}
+
+    def canvas_page(self, file: File) -> str:
+        """Returns a canvas as HTML. Slack's has its structure; the sandbox's has the Markdown."""
+        title, text = escape(file.title), escape(file.content.decode())
+        return f"<html><head><title>{title}</title></head><body><pre>{text}</pre></body></html>"
 
     def completed_json(self, file: File) -> Json:
         """Returns a file as files.completeUploadExternal shows it, before Slack has analyzed its content."""
@@ -318,11 +330,12 @@ class Files:
         slow, larger = self.faults.take("file_slow"), self.faults.take("file_larger")
         # A canvas comes as a page, not as its mimetype says.
         mimetype = "text/html; charset=utf-8" if file.is_canvas else file.type.mimetype
+        content = self.canvas_page(file).encode() if file.is_canvas else file.content
         response = web.StreamResponse(headers={"Content-Type": mimetype})
         if larger is None:
-            response.content_length = len(file.content)
+            response.content_length = len(content)
         await response.prepare(request)
-        for chunk in _chunks(file.content, larger.more_bytes if larger else 0):
+        for chunk in _chunks(content, larger.more_bytes if larger else 0):
             if slow is not None:
                 await asyncio.sleep(slow.delay_s)
             try:
@@ -332,6 +345,11 @@ class Files:
                 return response
             download.sent_bytes += len(chunk)
         return response
+
+
+def canvas_link(canvas_id: str) -> str:
+    """Returns a canvas's URL."""
+    return f"https://sandbox.slack.com/docs/{TEAM_ID}/{canvas_id}"
 
 
 async def _sign_in(request: web.Request) -> web.Response:

@@ -365,6 +365,10 @@ FILE_FAILED = "Slack didn't deliver it"
 FILE_TOO_SLOW = "the download took too long"
 FILE_NOT_FOR_MODEL = "this model can't read it"
 FILE_UNNAMED = "a file"
+CANVAS_UNNAMED = "a canvas"
+CANVAS_SCOPE_MISSING = "a workspace admin must give this app the canvases:read scope"
+CANVAS_NOT_SHARED = "not shared in this conversation"
+CANVAS_NOT_FOUND = "deleted, or not shared with me"
 
 
 def file_not_read(name: str, reason: str) -> str:

@@ -22,7 +22,7 @@ from bot.core.conversation import Job, Message, Prompt, Question, RecordedReply,
 from bot.core.inbound import prompt as prompts
 from bot.core.inbound import shared_files
 from bot.core.inbound.channel_settings import ChannelSettings, prompt_version
-from bot.core.inbound.files import OpenedFile, choose_files
+from bot.core.inbound.files import OpenedFile, choose_files, is_canvas
 from bot.core.inbound.marks import Marks
 from bot.core.inbound.prompt import PromptMessage
 from bot.core.inbound.tokens import TokenEstimate, room_for_conversation
@@ -30,6 +30,7 @@ from bot.core.inbound.triage import Identity, by_person, second_person_since
 from bot.core.trust import OTHERS, OURS
 from bot.errors import StoreError
 from bot.services.insisting import BACKOFF
+from bot.slack.canvases import Canvases
 from bot.slack.files import Files
 from bot.slack.history import History
 from bot.slack.users import Users
@@ -86,6 +87,7 @@ class PromptBuilder:
     history: History
     users: Users
     files: Files
+    canvases: Canvases
     clock: Clock
     me: Identity
     settings: PromptSettings
@@ -105,12 +107,12 @@ class PromptBuilder:
         messages = prompts.with_earlier_questions(job, await self.history.messages(job.question))
         if answer.resumes or job.steps:
             await self._restart_if_edited(job, messages)
-        conversation = await self._conversation(job, messages)
+        conversation = shared_files.with_linked_canvases(await self._conversation(job, messages))
         # What earlier attempts left comes with their steps (core/step_turns.py), and takes room as well.
         left = answer.text[len(job.so_far) :]
         taken_tokens = self.estimate.definitions_tokens(tools) + (self.estimate.tokens(left) if left else 0)
         room_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
-        opened = await self._opened(conversation, memory, room_tokens)
+        opened = await self._opened(job.question, conversation, memory, room_tokens)
         with_files = shared_files.attach_files(conversation, opened)
         continued = prompts.with_continuation(with_files, job.so_far, job.so_far_origins)
         # It takes the place of the PDF only when the model is asked.
@@ -173,13 +175,18 @@ class PromptBuilder:
         return prompts.resolve_names(conversation, {**names, self.me.user_id: self.me.name}, Marks.of(question.thread))
 
     async def _opened(
-        self, messages: Sequence[PromptMessage], memory: AsyncExitStack, room_tokens: int
+        self, question: Question, messages: Sequence[PromptMessage], memory: AsyncExitStack, room_tokens: int
     ) -> Mapping[str, OpenedFile]:
         """Returns the conversation's files by id, their texts truncated to half of the room."""
         wanted, unread = choose_files(shared_files.files_newest_first(messages))
-        reading = self.files.reading(wanted, pdf_texts=self.settings.pdf_texts)
-        read = await memory.enter_async_context(reading) if wanted else {}
-        return shared_files.truncate_files({**read, **unread}, self.estimate.tokens, room_tokens // 2)
+        canvases = [file for file in wanted if is_canvas(file)]
+        files = [file for file in wanted if not is_canvas(file)]
+        read = dict(await self.canvases.read(canvases, question))
+        if files:
+            reading = self.files.reading(files, pdf_texts=self.settings.pdf_texts)
+            read |= await memory.enter_async_context(reading)
+        in_order = {file.id: read[file.id] for file in wanted}
+        return shared_files.truncate_files({**in_order, **unread}, self.estimate.tokens, room_tokens // 2)
 
     async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:
         """Records a thread in which several people wrote before the first question, and who began it."""

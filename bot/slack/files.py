@@ -104,7 +104,7 @@ class Files:
             return file, reason_not_to_read(file) or await self._downloaded(file, left)
         except Refused as error:
             log.warning("file %s: %s", file.id, error)
-            return file, _REASONS.get(error.error, Unread.FAILED)
+            return file, _REASONS.get(error.name, Unread.FAILED)
         except (aiohttp.ClientError, RateLimited, OSError, ValueError) as error:
             log.warning("file %s not read: %s", file.id, type(error).__name__)
             return file, Unread.FAILED

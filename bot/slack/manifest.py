@@ -23,6 +23,7 @@ _COMMAND = re.compile(r"/[a-z0-9_-]{1,31}")
 
 SCOPES = (
     "app_mentions:read",
+    "canvases:read",
     "channels:history",
     "channels:read",
     "chat:write",
@@ -37,6 +38,7 @@ SCOPES = (
     "reactions:read",
     "users:read",
 )
+READ_CANVASES_SCOPE = "canvases:read"
 AGENT_SCOPE = "assistant:write"
 """The scope of apps with the Agents feature."""
 SEARCH_SCOPE = "search:read.public"

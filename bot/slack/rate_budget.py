@@ -22,6 +22,7 @@ CALLS_PER_MINUTE = {
     "chat.stopStream": 20,
     "conversations.replies": 50,
     "conversations.history": 50,
+    "canvases.getContent": 50,
     "files.completeUploadExternal": 100,
     "files.delete": 50,
     "users.info": 100,

@@ -35,6 +35,10 @@ _NAMES: Mapping[Refusal, tuple[str, ...]] = {
     Refusal.FORBIDDEN: (
         "access_denied",
         "accesslimited",
+        "canvas_creation_failed",
+        "canvas_deleted",
+        "canvas_disabled_user_team",
+        "canvas_not_found",
         "cannot_provide_both_markdown_text_and_chunks",
         "cant_delete_message",
         "cant_delete_file",

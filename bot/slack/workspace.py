@@ -4,11 +4,14 @@ Everything that talks to Slack for a team is built here once, on one client and 
 workspace: each gets the parts that it uses.
 """
 
+from collections.abc import Collection
+
 from bot.clock import Clock
 from bot.core.carriers import CarrierSetting
 from bot.core.inbound.triage import Identity
 from bot.core.lease import Lease
 from bot.slack.assistant_pane import Pane
+from bot.slack.canvases import Canvases
 from bot.slack.channel_readers import ChannelReaders
 from bot.slack.client import SlackClient
 from bot.slack.ephemeral_messages import EphemeralMessages
@@ -32,7 +35,8 @@ from bot.telemetry import OFF, Telemetry
 class Workspace:
     """The parts that serve one Slack team.
 
-    `identity`: the bot in that team. `edit_budget`: the most edits in a minute that are tried.
+    `identity`: the bot in that team. `edit_budget`: the most edits in a minute that are tried. `scopes`: what the bot
+    token is granted; None if Slack doesn't say.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Workspace:
         edit_budget: int = CALLS_PER_MINUTE[REPLIES],
         carrier: CarrierSetting = CarrierSetting.EDIT,
         telemetry: Telemetry = OFF,
+        scopes: Collection[str] | None = None,
     ) -> None:
         self.budget = RateBudget(ledger, clock, edit_budget)
         paced = PacedClient(client, self.budget, clock)
@@ -57,6 +62,7 @@ class Workspace:
         self.users = Users(paced, identity.team_id)
         self.history = History(paced, identity.bot_id)
         self.files = Files(client)
+        self.canvases = Canvases(paced, scopes)
         self.ephemeral = EphemeralMessages(paced)
         self.surfaces = Surfaces(client, paced, threads, self.ephemeral)
         self.pane = Pane(paced)

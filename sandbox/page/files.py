@@ -1,15 +1,22 @@
 """The page's files: their descriptions, uploads and downloads."""
 
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from aiohttp import web
 
-from sandbox.files import MAX_BYTES, Files, UploadedFile
+from sandbox.files import MAX_BYTES, Files, UploadedFile, canvas_link
 from sandbox.workspace import Json, Message, SlackError, Workspace
 
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 """The types that a browser may display. All others are only offered as downloads."""
+_CANVAS_LINK = re.compile(re.escape(canvas_link("")) + r"(\w+)")
+_CANVAS_LINES = 12
+_CANVAS_CHARS = 1_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +29,31 @@ class PageFiles:
     def message_files(self, message: Message) -> list[Json]:
         """Returns a message's files as the page shows them, including those of a forwarded message."""
         holders = ({"files": message.files}, *message.attachments)
-        return [_file_json(file) for holder in holders for file in holder.get("files", ())]
+        shared = [_file_json(file) for holder in holders for file in holder.get("files", ())]
+        return [self._with_text(file) for file in (*shared, *self._linked(message))]
+
+    def _linked(self, message: Message) -> Iterator[Json]:
+        """Yields the canvases that a message links: Slack shows them below it, whatever unfurl_links says."""
+        shared = {file["id"] for file in message.files}
+        for canvas_id in dict.fromkeys(_CANVAS_LINK.findall(json.dumps(message.blocks))):
+            with suppress(SlackError):
+                canvas = self.files.get(canvas_id)
+                if canvas_id not in shared and canvas.is_canvas:
+                    yield _file_json(self.files.file_json(canvas))
+
+    def _with_text(self, file: Json) -> Json:
+        """Adds a canvas's text, so that people can read it on the page."""
+        try:
+            canvas = self.files.get(file["id"])
+        except SlackError:
+            return file
+        if not canvas.is_canvas:
+            return file
+        text = canvas.content.decode()
+        lines = text.split("\n")
+        shown = "\n".join(lines[:_CANVAS_LINES])[:_CANVAS_CHARS]
+        more = {"preview": shown, "preview_is_truncated": shown != text, "lines_more": len(lines[_CANVAS_LINES:])}
+        return {key: value for key, value in file.items() if key != "preview"} | more
 
     async def upload(self, request: web.Request) -> web.StreamResponse:
         """Stores a person's file from a request's raw body.
@@ -48,7 +79,7 @@ class PageFiles:
         file = self.files.get(request.match_info["file_id"])
         mimetype, disposition = file.type.mimetype, "inline"
         if mimetype not in _IMAGES:
-            mimetype = "text/plain" if file.type.is_text else "application/octet-stream"
+            mimetype = "text/plain" if file.type.is_text or file.is_canvas else "application/octet-stream"
             disposition = "attachment"
         headers = {
             "Content-Type": f"{mimetype}; charset=utf-8" if mimetype == "text/plain" else mimetype,

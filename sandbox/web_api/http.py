@@ -13,7 +13,7 @@ from email.utils import formatdate
 from aiohttp import web
 
 from sandbox.faults import ANSWER_FAULTS, RAW_ANSWERS, Fault, Faults
-from sandbox.web_api import app, assistant, chat, conversations, files, people, search, streams, views
+from sandbox.web_api import app, assistant, canvases, chat, conversations, files, people, search, streams, views
 from sandbox.web_api.budgets import Budgets
 from sandbox.web_api.method import App, Method, TokenKind, need
 from sandbox.workspace import APP_ID, Json, SlackError
@@ -21,6 +21,7 @@ from sandbox.workspace import APP_ID, Json, SlackError
 METHODS: Mapping[str, Method] = {
     **app.METHODS,
     **assistant.METHODS,
+    **canvases.METHODS,
     **chat.METHODS,
     **streams.METHODS,
     **conversations.METHODS,
@@ -58,7 +59,7 @@ FORM_ONLY = frozenset(
     }
 )
 """Methods that read. Slack takes their arguments from the query and from forms, and doesn't look into a JSON body."""
-_JSON_FIELDS = ("blocks", "metadata", "attachments", "chunks", "files", "prompts", "view")
+_JSON_FIELDS = ("blocks", "metadata", "attachments", "chunks", "document_content", "files", "prompts", "view")
 
 
 @dataclass(frozen=True, slots=True)

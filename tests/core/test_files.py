@@ -71,7 +71,8 @@ class TestChoosing:
             ("application/vnd.oasis.opendocument.text", None),
             ("application/rtf", None),
             ("message/rfc822", None),
-            ("application/vnd.slack-docs", Unread.KIND),
+            ("application/vnd.slack-docs", None),
+            ("application/vnd.slack-list", Unread.KIND),
         ],
     )
     def test_file_is_refused_by_its_type_in_slack(self, mimetype: str, reason: Unread | None) -> None:
@@ -337,3 +338,32 @@ class TestMedia:
         dense = replace(media("a.pdf", kind=files.PDF), alternative=Document("word " * 10_000))
         tokens = estimate.prompt_tokens(Prompt("", (replace(turn, media=(dense,)),)))
         assert tokens == texts_tokens + estimate.tokens("word " * 10_000)
+
+
+LINKS = {
+    "a link": ("see https://acme.slack.com/docs/T0ACME/F0PLAN", ["F0PLAN"]),
+    "a link with a label": ("[plan](https://acme.enterprise.slack.com/docs/E0ACME/F0PLAN?focus=1)", ["F0PLAN"]),
+    "GovSlack": ("https://acme.slack-gov.com/docs/T0ACME/F0PLAN", ["F0PLAN"]),
+    "a mention": ("Plan (Canvas F0PLAN)", ["F0PLAN"]),
+    "a file": ("https://acme.slack.com/files/U0ADA/F0PLAN/plan.md", []),
+    "another host": ("https://notslack.com/docs/T0ACME/F0PLAN https://acme.slack.com.example.com/docs/T0/F0", []),
+    "without TLS": ("http://acme.slack.com/docs/T0ACME/F0PLAN", []),
+}
+
+
+@pytest.mark.parametrize(("text", "ids"), LINKS.values(), ids=LINKS)
+def test_linked_canvases_are_found_and_their_access_is_to_be_checked(text: str, ids: list[str]) -> None:
+    (linked,) = shared_files.with_linked_canvases([PromptMessage("U1", text)])
+    assert [file.id for file in linked.files] == ids
+    assert all((file.name, file.access) == (texts.CANVAS_UNNAMED, "check_file_info") for file in linked.files)
+
+
+def test_canvas_that_is_shared_and_linked_is_the_shared_one() -> None:
+    shared = File("F0PLAN", "Plan", "application/vnd.slack-docs")
+    message = PromptMessage("U1", "https://acme.slack.com/docs/T0ACME/F0PLAN", files=(shared,))
+    assert shared_files.with_linked_canvases([message]) == [message]
+
+
+def test_canvases_that_our_own_messages_link_are_not_read() -> None:
+    message = PromptMessage(None, "https://acme.slack.com/docs/T0ACME/F0PLAN")
+    assert shared_files.with_linked_canvases([message]) == [message]

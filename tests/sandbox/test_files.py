@@ -112,12 +112,12 @@ async def test_clip_gets_its_transcript_when_a_person_asks_for_it(sandbox: Sandb
 
 
 async def test_canvas_is_served_as_a_page(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
-    canvas = await share_file(sandbox, UploadedFile("Plan.canvas", b"<h1>Plan</h1>"))
+    canvas = await share_file(sandbox, UploadedFile("Plan.canvas", b"# Plan <1>"))
     assert (canvas["name"], canvas["mimetype"], canvas["filetype"]) == ("Plan", "application/vnd.slack-docs", "quip")
     assert await download_file(session, canvas["url_private"], sandbox.bot_token) == (
         200,
         "text/html",
-        b"<h1>Plan</h1>",
+        b"<html><head><title>Plan</title></head><body><pre># Plan &lt;1&gt;</pre></body></html>",
     )
 
 

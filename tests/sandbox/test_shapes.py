@@ -500,6 +500,7 @@ async def call_method(wire: Wire, method: str) -> Json:
     content = {"channel": GENERAL, "text": "Hi", "blocks": REPLY}
     stream = {"channel": GENERAL, "thread_ts": root, "recipient_team_id": sandbox.team_id, "recipient_user_id": "U0ADA"}
     streaming = {"channel": GENERAL, "ts": (await wire.call("chat.startStream", **stream))["ts"]}
+    canvas = {"canvas_id": (await wire.call("canvases.create", title="Plan"))["canvas_id"]}
     arguments: dict[str, Json] = {
         "chat.postMessage": {**content, "thread_ts": root},
         "chat.update": {**content, "ts": ts},
@@ -520,6 +521,10 @@ async def call_method(wire: Wire, method: str) -> Json:
         "users.lookupByEmail": {"email": "ada@sandbox.example"},
         "users.profile.get": {"user": "U0ADA"},
         "files.getUploadURLExternal": {"filename": "answer.md", "length": 4},
+        "canvases.create": {"title": "Plan"},
+        "canvases.getContent": canvas,
+        "canvases.access.set": {**canvas, "access_level": "read", "channel_ids": [GENERAL]},
+        "canvases.delete": canvas,
     }
     return await wire.call(method, **arguments.get(method, {}))
 

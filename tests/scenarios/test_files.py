@@ -161,10 +161,10 @@ async def test_unreadable_file_is_named_only_once(stage: Stage) -> None:
     assert "song.mp3" in stage.prompts()[1][0]["content"], "the model must know of it"
 
 
-async def test_clip_and_canvas_are_named_as_not_read(stage: Stage) -> None:
+async def test_clip_is_named_as_not_read(stage: Stage) -> None:
     clip = UploadedFile("Audio clip (2026-10-09 10:35:15).m4a", b"")
-    answer = await asked(stage, clip, UploadedFile("Plan.canvas", b"<h1>Plan</h1>"))
-    assert answer == f"{ANSWER}\nNot read: {clip.name} ({texts.FILE_TYPE}), Plan ({texts.FILE_TYPE})."
+    answer = await asked(stage, clip)
+    assert answer == f"{ANSWER}\nNot read: {clip.name} ({texts.FILE_TYPE})."
 
 
 def claiming(pixels: int) -> bytes:

@@ -158,3 +158,19 @@ async def test_forwarded_message_shows_its_author_and_files(page: Page, sandbox:
     await expect(forwarded.locator("strong")).to_have_text("it")
     await expect(forwarded.locator(".context")).to_have_text("Posted in #random")
     await expect(cards(page).locator("img")).to_be_visible()
+
+
+async def test_canvas_is_read_on_the_page_where_it_is_shared_and_where_it_is_linked(
+    page: Page, sandbox: Sandbox
+) -> None:
+    lines = [f"- Step {number}" for number in range(20)]
+    ts = await sandbox.share("ada", "general", "the plan", [UploadedFile("Plan.canvas", "\n".join(lines).encode())])
+    (canvas,) = sandbox.workspace.message(sandbox.workspace.channel("general").id, ts).files
+    card = cards(page).filter(has_text="Canvas").last
+    await expect(card).to_contain_text("Plan")
+    await expect(card.locator("code")).to_have_text("\n".join(lines[:12]))
+    await card.get_by_role("button", name="Show 8 more lines").click()
+    await expect(card.locator("code")).to_have_text("\n".join(lines))
+    before = await cards(page).count()
+    await sandbox.say("grace", "general", f"see {canvas['permalink']}")
+    await expect(cards(page)).to_have_count(before + 1)

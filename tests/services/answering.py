@@ -37,6 +37,7 @@ from bot.services.tool_calls import ToolCalls
 from bot.services.toolbox import Tools
 from bot.services.worker import Capacity, Worker
 from bot.slack.assistant_pane import Pane
+from bot.slack.canvases import Canvases
 from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.files import Files
 from bot.slack.format.blockkit import Json
@@ -201,6 +202,16 @@ class UnreadFiles(Files):
         yield {file.id: OpenedFile(file, Unread.KIND) for file in files}
 
 
+class UnreadCanvases(Canvases):
+    """Canvases that nobody shares."""
+
+    def __init__(self) -> None:
+        """Needs nothing of Slack."""
+
+    async def read(self, canvases: Sequence[File], question: Question) -> Mapping[str, OpenedFile]:
+        return {canvas.id: OpenedFile(canvas, Unread.CANVAS_NOT_FOUND) for canvas in canvases}
+
+
 @dataclass
 class Accounts(Users, EphemeralMessages):
     """The kinds of accounts in Slack, and the sentences that the bot told people."""
@@ -286,6 +297,7 @@ class AnsweringStage:
                 history=LoneQuestion(),
                 users=self.accounts,
                 files=UnreadFiles(),
+                canvases=UnreadCanvases(),
                 clock=self.clock,
                 me=ME,
                 settings=PromptSettings("You are a colleague.", 8_000),

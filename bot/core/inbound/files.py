@@ -44,6 +44,9 @@ class Unread(Enum):
     FAILED = texts.FILE_FAILED
     TOO_SLOW = texts.FILE_TOO_SLOW
     MODEL = texts.FILE_NOT_FOR_MODEL
+    CANVAS_SCOPE = texts.CANVAS_SCOPE_MISSING
+    CANVAS_NOT_SHARED = texts.CANVAS_NOT_SHARED
+    CANVAS_NOT_FOUND = texts.CANVAS_NOT_FOUND
 
 
 REFUSED = {
@@ -78,7 +81,13 @@ _ARCHIVE, _OLE, _RTF = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"{\\
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|body)[\s>]", re.IGNORECASE)
 """A whole page. What has none of these is a template, and of use as it is."""
 _HTML_HEAD_BYTES = 1_024
-# Never read; for all other types, the bytes decide. Slack serves canvases as a page of its own.
+CANVAS = "application/vnd.slack-docs"
+CHECK_FILE_INFO = "check_file_info"
+"""Slack's access of a file that only files.info describes. Of a canvas, it also says where the canvas is shared."""
+_CANVAS_LINK = re.compile(r"https://[\w.-]{1,100}\.slack(?:-gov)?\.com/docs/[TE]\w{1,30}/(F\w{1,30})")
+_CANVAS_MENTION = "(Canvas {id})"
+_MENTIONED_CANVAS = re.compile(r"\(Canvas (F\w{1,30})\)")
+# Never read; for all other types, the bytes decide.
 _NEVER_TEXT = re.compile(
     r"(?:audio|video|font)/|image/(?!png|jpe?g|gif|webp|svg)"
     r"|application/(?:zip|gzip|x-|vnd\.(?:slack|ms-(?!excel|(?:word|powerpoint)\.)|apple|google|rar)|msword|java-archive)"
@@ -101,9 +110,30 @@ def reason_not_to_read(file: File) -> Unread | None:
         return {"tombstone": Unread.DELETED, "external": Unread.EXTERNAL}.get(file.mode, Unread.HIDDEN)
     if file.access in ("access_denied", "file_not_found"):
         return Unread.NO_ACCESS if file.access == "access_denied" else Unread.DELETED
+    if is_canvas(file):
+        return None
     if _NEVER_TEXT.match(file.mimetype) and not _TEXT_AFTER_X.match(file.mimetype):
         return Unread.KIND
     return None
+
+
+def is_canvas(file: File) -> bool:
+    """Whether Slack describes the file as a canvas, whose text only canvases.getContent gives."""
+    return file.mimetype == CANVAS or file.filetype == "quip"
+
+
+def canvas_mention(canvas_id: str) -> str:
+    """Returns the words that stand for a canvas in a message's text, where Slack names only its id."""
+    return _CANVAS_MENTION.format(id=canvas_id)
+
+
+def linked_canvases(text: str) -> Iterator[File]:
+    """Yields the canvases that a message's text links or mentions. Anybody can write an id, so its access is checked.
+
+    Their names stay unknown until then: the title of a canvas may be as private as its content.
+    """
+    for canvas_id in dict.fromkeys((*_CANVAS_LINK.findall(text), *_MENTIONED_CANVAS.findall(text))):
+        yield File(canvas_id, texts.CANVAS_UNNAMED, CANVAS, access=CHECK_FILE_INFO)
 
 
 def choose_files(files: Iterable[File]) -> tuple[list[File], dict[str, OpenedFile]]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from bot.core.conversation import File, Media
 from bot.core.documents import Document
-from bot.core.inbound.files import OpenedFile, document_label, file_label
+from bot.core.inbound.files import OpenedFile, document_label, file_label, linked_canvases
 from bot.core.inbound.marks import Marks
 from bot.core.inbound.prompt import CountTokens, PromptMessage, two_ends
 from bot.core.trust import FILE
@@ -14,6 +14,16 @@ from bot.core.trust import FILE
 def files_newest_first(messages: Sequence[PromptMessage]) -> list[File]:
     """Returns the question's files, then those of the messages before it, the newest message first."""
     return [file for message in reversed(messages) for file in message.files]
+
+
+def with_linked_canvases(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
+    """Adds to each message the canvases that its text links, except to our own: those repeat an answer."""
+    return [replace(message, files=_with_linked(message)) if message.speaker else message for message in messages]
+
+
+def _with_linked(message: PromptMessage) -> tuple[File, ...]:
+    shared = {file.id for file in message.files}
+    return (*message.files, *(canvas for canvas in linked_canvases(message.text) if canvas.id not in shared))
 
 
 def file_ids_since_answer(messages: Sequence[PromptMessage]) -> Iterator[str]:

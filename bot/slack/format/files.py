@@ -1,17 +1,24 @@
 """Slack's file objects as our files."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from bot.core import texts
-from bot.core.conversation import File
+from bot.core.conversation import File, ThreadKey
+from bot.core.inbound.files import CHECK_FILE_INFO, is_canvas
 from bot.slack.format.rich_text import dicts, string
 
 
 def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
-    """Returns the files of a message and of the messages that it forwards."""
-    holders = (message, *dicts(message.get("attachments")))
-    return tuple(file_of(file) for holder in holders for file in dicts(holder.get("files")))
+    """Returns the files of a message and of the messages that it forwards.
+
+    Slack lets whoever reads a forwarded message open its files, but not its canvases.
+    """
+    shared = [file_of(file) for file in dicts(message.get("files"))]
+    forwarded = [file_of(file) for holder in dicts(message.get("attachments")) for file in dicts(holder.get("files"))]
+    checked = [replace(file, access=CHECK_FILE_INFO) if is_canvas(file) else file for file in forwarded]
+    return (*shared, *checked)
 
 
 def file_of(file: Mapping[str, Any]) -> File:
@@ -25,3 +32,25 @@ def file_of(file: Mapping[str, Any]) -> File:
         access=string(file, "file_access"),
         url=string(file, "url_private_download") or string(file, "url_private"),
     )
+
+
+def is_for_readers(file: Mapping[str, Any], thread: ThreadKey, asker: str) -> bool:
+    """Whether all who read a thread may read a file, by its description from files.info.
+
+    It is shared in the thread's channel, or the asker owns it and nobody else reads the thread.
+    """
+    if thread.channel_id in _places_of(file):
+        return True
+    return thread.in_direct_message and bool(asker) and string(file, "user") == asker
+
+
+def _places_of(file: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the ids of the channels in which a file is shared."""
+    for key in ("channels", "groups", "ims"):
+        listed = file.get(key)
+        yield from listed if isinstance(listed, list) else ()
+    shares = file.get("shares")
+    for group in shares.values() if isinstance(shares, Mapping) else ():
+        yield from group if isinstance(group, Mapping) else ()
+    # A channel's own canvas is shared nowhere else.
+    yield string(file, "linked_channel_id")

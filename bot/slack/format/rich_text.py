@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from bot.core.entities import escape
+from bot.core.inbound.files import canvas_mention
 from bot.core.reply.markdown.escaping import fenced, longest_ticks
 from bot.slack.format.mrkdwn import link, tells_more
 
@@ -153,6 +154,9 @@ def _piece(element: Json, labels: Mapping[str, str], as_code: bool) -> str:
             return escape(text or url) if as_code or not url else link(url, text)
         case "emoji":
             return f":{escape(string(element, 'name'))}:"
+        case "canvas":
+            label, file_id = string(element, "label"), string(element, "file_id")
+            return " ".join(filter(None, (escape(label), canvas_mention(file_id) if _ID.match(file_id) else "")))
         case "color":
             return escape(string(element, "value"))
         case "date":

@@ -169,6 +169,10 @@ ANSWERS: Mapping[str, Shape] = {
     "files.getUploadURLExternal": {**_DONE, "upload_url": URL, "file_id": FILE_ID},
     "files.completeUploadExternal": {**_DONE, "files": [COMPLETED_FILE]},
     "files.info": {**_DONE, "file": SHARED_FILE, "comments": list, **_MORE},  # docs
+    "canvases.create": {**_DONE, "canvas_id": FILE_ID},  # docs
+    "canvases.getContent": {**_DONE, "content": str},  # docs
+    "canvases.access.set": _DONE,  # docs
+    "canvases.delete": _DONE,  # docs
     "views.open": {**_DONE, "view": VIEW},  # docs
 }
 REFUSAL: Shape = {
@@ -177,6 +181,7 @@ REFUSAL: Shape = {
     "errors?": [str],
     "needed?": str,
     "provided?": str,
+    "detail?": str,
     "response_metadata?": {"messages": [str]},
 }
 HEADERS = ("X-OAuth-Scopes", "X-Slack-Req-Id", "Vary", "Server", "Via")

@@ -111,6 +111,10 @@ TYPED = {
         ],
         ":wave: #F405B3 18 February 2014 2014-02-18 14:39 UTC",
     ),
+    "a canvas": (
+        [section(text("see "), {"type": "canvas", "file_id": "F1", "label": "Plan"}, {"type": "canvas"})],
+        "see Plan (Canvas F1)",
+    ),
     "a list below words": ([section(text("Buy:\n")), items("milk", "bread")], "Buy:\n\n- milk\n- bread"),
     "nested lists that continue counting": (
         [

@@ -1,0 +1,97 @@
+"""Canvases: those that people share or link are read."""
+
+import pytest
+
+from bot.core import texts
+from sandbox.files import UploadedFile, canvas_link
+from sandbox.server import Sandbox
+from sandbox.web_api.http import SCOPES
+from tests.marked import unmarked
+from tests.scenarios.conftest import Stage, running, settings_of
+from tests.streams.server import VendorServer
+
+pytestmark = pytest.mark.skips_waits
+
+ANSWER = "The whole answer."
+PLAN = UploadedFile("Plan.canvas", b"# Plan\n\nWe ship on Friday.")
+READ = "(Attached: Plan)\n(As Markdown)\n```markdown\n# Plan\n\nWe ship on Friday.\n```"
+
+
+async def shared_id(sandbox: Sandbox, channel: str, user: str = "grace", upload: UploadedFile = PLAN) -> str:
+    """Returns the id of a canvas that a person shares in a channel."""
+    ts = await sandbox.share(user, channel, "Here it is.", [upload])
+    return str(sandbox.workspace.message(sandbox.workspace.channel(channel).id, ts).files[0]["id"])
+
+
+async def answer_to(stage: Stage, text: str, channel: str = "general") -> str:
+    if channel == "general":
+        return (await stage.answers("general", await stage.mention(text)))[-1]
+    await stage.sandbox.say("ada", channel, text)
+    return (await stage.answers(channel, None))[-1]
+
+
+def asked(stage: Stage, number: int = -1) -> str:
+    """Returns the question in a request to the vendor."""
+    return unmarked(stage.prompts()[number][-1]["content"])
+
+
+async def test_shared_canvas_is_read_as_markdown(stage: Stage) -> None:
+    ts = await stage.sandbox.share("ada", "general", "@typist when?", [PLAN])
+    assert await stage.answers("general", ts) == [ANSWER]
+    assert asked(stage) == f"when?\n\n{READ}"
+
+
+async def test_linked_canvas_that_is_shared_in_the_channel_is_read(stage: Stage) -> None:
+    canvas_id = await shared_id(stage.sandbox, "general")
+    assert await answer_to(stage, f"when? {canvas_link(canvas_id)}") == ANSWER
+    assert asked(stage) == f"when? {canvas_link(canvas_id)}\n\n{READ}"
+
+
+async def test_linked_canvas_of_another_channel_is_not_read_nor_named(stage: Stage) -> None:
+    canvas_id = await shared_id(stage.sandbox, "random")
+    answer = await answer_to(stage, f"when? {canvas_link(canvas_id)}")
+    assert answer == f"{ANSWER}\nNot read: {texts.CANVAS_UNNAMED} ({texts.CANVAS_NOT_SHARED})."
+    assert not any("Plan" in str(request.body) or "Friday" in str(request.body) for request in stage.vendor.requests)
+    assert not any(call.method == "canvases.getContent" for call in stage.sandbox.calls)
+
+
+async def test_forwarded_canvas_of_another_channel_is_not_read(stage: Stage) -> None:
+    ts = await stage.sandbox.share("grace", "random", "Here it is.", [PLAN])
+    asked_ts = await stage.sandbox.forward("ada", "random", ts, "general", "@typist when?")
+    (answer,) = await stage.answers("general", asked_ts)
+    assert answer == f"{ANSWER}\nNot read: Plan ({texts.CANVAS_NOT_SHARED})."
+    assert "Friday" not in asked(stage)
+
+
+@pytest.mark.parametrize(
+    ("owner", "answer"), [("ada", ANSWER), ("grace", f"{ANSWER}\nNot read: a canvas ({texts.CANVAS_NOT_SHARED}).")]
+)
+async def test_persons_own_canvas_is_read_in_their_direct_message(stage: Stage, owner: str, answer: str) -> None:
+    canvas_id = await shared_id(stage.sandbox, "random", owner)
+    assert await answer_to(stage, f"when? {canvas_link(canvas_id)}", stage.sandbox.dm("ada")) == answer
+
+
+REFUSALS = {
+    "canvas_not_found": texts.CANVAS_NOT_FOUND,
+    "canvas_deleted": texts.FILE_DELETED,
+    "internal_error": texts.FILE_FAILED,
+    "ratelimited": texts.FILE_FAILED,
+}
+
+
+@pytest.mark.parametrize(("error", "reason"), REFUSALS.items(), ids=REFUSALS)
+async def test_canvas_that_slack_does_not_give_is_named_and_the_question_answered(
+    stage: Stage, error: str, reason: str
+) -> None:
+    stage.sandbox.faults.start("refuse", method="canvases.getContent", error=error, times=1)
+    ts = await stage.sandbox.share("ada", "general", "@typist when?", [PLAN])
+    assert await stage.answers("general", ts) == [f"{ANSWER}\nNot read: Plan ({reason})."]
+
+
+async def test_missing_scope_is_named_without_a_call(vendor: VendorServer) -> None:
+    async with Sandbox(scopes=SCOPES - {"canvases:read"}) as sandbox, running(settings_of(sandbox, vendor)):
+        stage = Stage(sandbox, vendor)
+        canvas_id = await shared_id(sandbox, "general")
+        answer = await answer_to(stage, f"when? {canvas_link(canvas_id)}")
+        assert answer == f"{ANSWER}\nNot read: a canvas ({texts.CANVAS_SCOPE_MISSING})."
+        assert not any(call.method.startswith("canvases.") for call in sandbox.calls)
