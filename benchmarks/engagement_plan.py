@@ -104,10 +104,10 @@ def why_unmentioned(
         return Unmentioned.NEW_POST if settings.new_posts else None
     if not bot_wrote or settings.engagement is Engagement.MENTIONS:
         return None
-    if settings.engagement is Engagement.EVERYONE:
-        return Unmentioned.EVERYONE
     if thread.writers == {plan.person}:
         return Unmentioned.ALONE
+    if settings.engagement is Engagement.EVERYONE:
+        return Unmentioned.EVERYONE
     last = thread.last_asked[0] if thread.last_asked else None
     if last is None or last.person != plan.person or last.change == "delete":
         return None
