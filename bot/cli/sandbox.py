@@ -216,7 +216,7 @@ def guide_of(choice: ModelChoice) -> "Guide":
 
     has_tools = notes_server(choice.settings) is not None
     cards = tuple(
-        Card(scene.title, scene.detail, tuple(scene.scripts), scene.file, scene.call is not None)
+        Card(scene.title, scene.detail, tuple(scene.scripts), scene.file, scene.call is not None, scene.replies)
         for scene in SCENES
         if has_tools or scene.call is None
     )

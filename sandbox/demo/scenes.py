@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sandbox.demo.spreadsheet import spreadsheet
+from sandbox.page.guide import Reply
 
 TOOL_SERVER = "notes"
 """The name under which the demo's MCP server (sandbox/demo/notes_server.py) has to be configured."""
@@ -47,6 +48,14 @@ class Scene:
     """Whether its answer stops at a length limit, so that Continue is offered."""
     call: Call | None = None
     """The page asks a question with a call in the direct message with the bot."""
+    replies: tuple[Reply, ...] = ()
+    """What people write below the first question."""
+    reply_scripts: Mapping[str, Script] = field(default_factory=dict)
+    """The scripts of the replies that a channel's mode may make questions, by their words."""
+
+    @property
+    def all_scripts(self) -> Mapping[str, Script]:
+        return self.scripts | dict(self.reply_scripts)
 
 
 def _says(text: str) -> Script:
@@ -230,6 +239,29 @@ def _note_result(result: str) -> str:
     )
 
 
+_FIRST = "Our nightly export is slow since Tuesday. Where do we look first?"
+_NEXT = "The disk has room. And then?"
+_RESTARTED = "I restarted the export an hour ago."
+_THANKS = "Thanks! Is it faster now?"
+_SUMMARY = "What have we found so far?"
+_RULED_OUT = "So we can rule out the disk?"
+_TOMORROW = "I'll look at its plan tomorrow."
+
+
+def _sum_up(text: str) -> str:
+    """Returns an answer that says which of the messages above were not answered: those that came with the question."""
+    reasons = {
+        _NEXT: "this channel wants a mention for each question",
+        _RESTARTED: "it doesn't mention me, and its writer isn't the person I was talking with",
+        _THANKS: "it begins with somebody else's name",
+    }
+    silent = "".join(f"- “{words}”: {reason}.\n" for words, reason in reasons.items() if words in text)
+    return (
+        "The disk has room, and the export was restarted. You mentioned me, so I answer.\n\n"
+        f"I read these messages, and stayed out of them:\n\n{silent}"
+    )
+
+
 SCENES = (
     Scene(
         "Watch an answer stream",
@@ -269,6 +301,41 @@ SCENES = (
         "Their answers share Slack's limits. Watch the meters.",
         "how answers share Slack's limits",
         {question: _says(text + _COUNTED) for question, text in _SHARING},
+    ),
+    Scene(
+        "A busy thread",
+        "Two people write. See when Typist answers, and when it stays out.",
+        "when Typist answers in a thread",
+        {
+            _FIRST: _says(
+                "At its disk: is there room left?\n\nYou mentioned me, so I answer. Go on **without a mention**: as "
+                "long as nobody else writes here, I know that you mean me, unless this channel answers mentions only."
+            )
+        },
+        replies=(
+            Reply(0, _NEXT),
+            Reply(1, _RESTARTED),
+            Reply(0, _THANKS, to=1),
+            Reply(1, _SUMMARY, to="app"),
+            Reply(1, _RULED_OUT),
+            Reply(0, _TOMORROW),
+        ),
+        reply_scripts={
+            _NEXT: _says("At its slowest query.\n\nThere was no mention, but only the two of us talk here."),
+            _RESTARTED: _says(
+                "Good to know.\n\nNobody mentioned me, and I wasn't talking with you. By this channel's settings I "
+                "answer such messages, too."
+            ),
+            _SUMMARY: _sum_up,
+            _RULED_OUT: _says(
+                "Yes.\n\nI answered you last, so you need no mention until somebody else writes.\n\nNow write here "
+                "yourself. `/typist mentions` changes what I answer in this channel."
+            ),
+            _TOMORROW: _says(
+                "All right.\n\nNobody mentioned me, and I wasn't talking with you. By this channel's settings I "
+                "answer such messages, too."
+            ),
+        },
     ),
     Scene(
         "Approve a tool call",

@@ -58,9 +58,11 @@ class Conversation:
     def scene(self) -> tuple[Scene, str] | None:
         """The scene that the question belongs to, and its words there."""
         for scene in SCENES:
-            for question in scene.scripts:
-                # A speaker's mark may stand above the question, its files follow it.
-                if re.search(rf"(?:^|\n){re.escape(question)}(?:\n\n[(\[]|$)", self.turns[-1]):
+            for question in scene.all_scripts:
+                # A speaker's mark may stand above the question, its files follow it. Another message never does.
+                if re.search(
+                    rf"(?:^|\n){re.escape(question)}(?:\n\n(?:\(|\[\w+ (?:file|attached)])|$)", self.turns[-1]
+                ):
                     return scene, question
         return None
 
@@ -87,7 +89,7 @@ def step(asked: Conversation, count: int) -> Step:
     label = f"> *Scripted answer{number}: shows {scene.shows}. No model wrote it.*\n\n"
     if scene.call and scene.call.tool not in asked.tools:
         return Step(words(label + scene.call.not_offered))
-    tokens = words(_rest(label + scene.scripts[question](asked.turns[-1]), asked.so_far))
+    tokens = words(_rest(label + scene.all_scripts[question](asked.turns[-1]), asked.so_far))
     is_cut = scene.limited and not asked.so_far
     return Step(tokens[:LIMIT_TOKENS] if is_cut else tokens, is_cut, scene.call)
 

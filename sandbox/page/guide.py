@@ -2,9 +2,21 @@
 
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Literal
 
 from sandbox.workspace import TEAM_ID, Json, User
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A message in a card's thread. The page sends it once nothing in the thread has changed for a while."""
+
+    person: int
+    """Who writes it: 0 is the person who pressed the card, 1 and 2 are others of the channel."""
+    words: str
+    to: int | Literal["app"] | None = None
+    """The person whose name stands before the words, or the app for a mention of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +30,13 @@ class Card:
     """A file that is shared with the first question: name and content."""
     in_direct_message: bool = False
     """Whether it is asked in the person's direct message with the app."""
+    replies: tuple[Reply, ...] = ()
+    """What people write in the first question's thread, in this order."""
+
+    @property
+    def people(self) -> int:
+        """How many people take part."""
+        return max(len(self.questions), *(reply.person + 1 for reply in self.replies), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +62,8 @@ class Guide:
                 "questions": card.questions,
                 "file": _file_json(*card.file) if card.file else None,
                 "in_direct_message": card.in_direct_message,
+                "replies": [asdict(reply) for reply in card.replies],
+                "people": card.people,
             }
             for card in self.cards
         ]

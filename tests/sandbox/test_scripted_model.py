@@ -18,7 +18,7 @@ from sandbox.demo.scenes import NOTE_TOOL, SCENES, Scene
 from sandbox.demo.script import LIMIT_TOKENS
 from sandbox.demo.scripted_model import ScriptedModel
 
-STREAMING, LONG, FILE, _, CALL = SCENES
+STREAMING, LONG, FILE, _, BUSY, CALL = SCENES
 SCRIPTED = "This is a **scripted answer**: no model is connected"
 TOOL = {"type": "function", "function": {"name": NOTE_TOOL, "parameters": {"type": "object"}}}
 
@@ -64,7 +64,7 @@ async def test_each_scenes_questions_get_an_answer_that_says_it_is_scripted(
 ) -> None:
     forms = ("{}", "[0123abcd-0123 grace]\n{}", "hello\n\n{}", "{}\n\n[0123abcd file]\n(Attached: a.bin)")
     for number, form in enumerate(forms, start=1):
-        for question in scene.scripts:
+        for question in scene.all_scripts:
             text = await said(client, form.format(question))
             which = f" no. {number}" if number > 1 else ""
             assert text.startswith(f"> *Scripted answer{which}: shows {scene.shows}. No model wrote it.*\n\n")
@@ -77,6 +77,7 @@ async def test_each_scenes_questions_get_an_answer_that_says_it_is_scripted(
         ("why?",),
         (f"Please: {question_of(STREAMING).lower()}",),
         (f"{question_of(STREAMING)} And why?",),
+        (f"[0123abcd-0123 grace]\n{BUSY.replies[1].words}\n\n[0123abcd-4567 ada]\nand why?",),
         (question_of(STREAMING), "The scripted answer.", "and why?"),
         ("why?", "Because", CONTINUE_REQUEST),
     ],

@@ -80,7 +80,7 @@ async def test_answer_with_headings_table_and_code_streams_and_is_regenerated(
 ) -> None:
     page = await opened(visit, sandbox, "C0GENERAL")
     cards = page.locator(".card")
-    await expect(cards).to_have_count(5)
+    await expect(cards).to_have_count(6)
     await expect(page.locator("#main")).to_contain_text("Your own questions go to a small model.")
     await cards.filter(has_text="Watch an answer stream").press("Enter")
     await expect(answer(page)).to_contain_text("Scripted answer: shows how streaming looks.")
@@ -123,6 +123,20 @@ async def test_shared_file_is_read(sandbox: Sandbox, visit: Visit, hurried: None
     await expect(answer(page)).to_contain_text("Not read: 1 hidden sheet (Draft)")
 
 
+async def test_busy_thread_shows_when_the_bot_answers_and_when_it_stays_out(
+    sandbox: Sandbox, visit: Visit, hurried: None
+) -> None:
+    page = await opened(visit, sandbox, "C0MPDM")
+    await page.locator(".card, .offers button").filter(has_text="A busy thread").filter(visible=True).click()
+    thread = page.get_by_role("region", name="Thread")
+    await expect(thread.locator(".message", has_text="I'll look at its plan tomorrow.")).to_be_visible(timeout=120_000)
+    joined = texts.SOMEBODY_JOINED["follow-ups"]
+    await expect(thread.locator(".message", has_text=joined)).to_contain_text("Only visible to you")
+    # Where the notice about a second person stands depends on when it comes.
+    names = await thread.locator(".message").filter(has_not_text=joined).locator(".name").all_text_contents()
+    assert names == [*(("Ada", "typist") * 2), "Grace", "Ada", *(("Grace", "typist") * 2), "Ada"]
+
+
 async def test_three_people_ask_at_once_and_the_edit_meter_moves(sandbox: Sandbox, visit: Visit) -> None:
     page = await opened(visit, sandbox, "C0PROJECTX")
     await page.locator(".card", has_text="Three people").click()
@@ -139,7 +153,9 @@ async def test_three_people_ask_at_once_and_the_edit_meter_moves(sandbox: Sandbo
 
 async def test_card_for_several_people_is_not_offered_where_there_are_too_few(sandbox: Sandbox, visit: Visit) -> None:
     page = await opened(visit, sandbox, "C0MPDM")
-    await expect(page.locator(".card")).to_have_count(4)
+    everywhere = page.locator(".card, .offers button")
+    await expect(everywhere.filter(has_text="A busy thread").filter(visible=True)).to_have_count(1)
+    await expect(everywhere.filter(has_text="Three people")).to_have_count(0)
 
 
 async def test_showcase_stays_above_the_box_until_it_is_hidden(sandbox: Sandbox, visit: Visit, hurried: None) -> None:

@@ -12,10 +12,12 @@ import pytest_asyncio
 
 from bot.cli.sandbox import GO_ON, ModelChoice, cards_model, for_sandbox, guide_of
 from bot.core import texts
+from bot.core.inbound.engagement import Engagement
 from bot.settings import Settings
 from sandbox.demo.scenes import SCENES, Scene
 from sandbox.demo.scripted_model import TOKENS_PER_S, ScriptedModel
 from sandbox.faults import SHOWING
+from sandbox.page.guide import Reply
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import FLOORS
 from sandbox.web_api.http import CallRecord
@@ -23,7 +25,7 @@ from tests.scenarios.conftest import Stage, manifest, running, says, settings_of
 from tests.streams.server import VendorServer
 
 README = re.sub(r"\s+", " ", (Path(__file__).parents[2] / "README.md").read_text())
-STREAMING, LONG, _, SHARING, _ = SCENES
+STREAMING, LONG, _, SHARING, BUSY, _ = SCENES
 CARRIERS = ("edit", pytest.param("stream", marks=pytest.mark.long))
 WORDS_PER_S = 3 * TOKENS_PER_S
 MODEL = f"openai/{ScriptedModel.model}"
@@ -44,7 +46,7 @@ class Watched:
 
 
 @asynccontextmanager
-async def showcase_stage(carrier: str) -> AsyncIterator[Stage]:
+async def showcase_stage(carrier: str, engagement: Engagement = Engagement.FOLLOW_UPS) -> AsyncIterator[Stage]:
     async with (
         AsyncExitStack() as stack,
         VendorServer() as vendor,
@@ -52,7 +54,7 @@ async def showcase_stage(carrier: str) -> AsyncIterator[Stage]:
         Sandbox(manifest=manifest()) as sandbox,
     ):
         vendor.script(says("The model's own words."))
-        settings = replace(settings_of(sandbox, vendor), carrier=carrier)
+        settings = replace(settings_of(sandbox, vendor), carrier=carrier, engagement=engagement)
         async with running(settings, wrap_models=await cards_model(settings, scripted, stack)):
             yield Stage(sandbox, vendor)
 
@@ -141,7 +143,7 @@ def is_in_a_thread_of_its_own(answer: Watched) -> None:
 
 
 def script(scene: Scene) -> str:
-    return "".join(answer(question) for question, answer in scene.scripts.items())
+    return "".join(answer(question) for question, answer in scene.all_scripts.items())
 
 
 CLAIMS: Sequence[tuple[str, str, Callable[[Watched], None]]] = (
@@ -211,7 +213,56 @@ async def test_answer_recovers_once_a_failure_is_turned_off(carrier: str, fault:
         assert "Previous" in (await stage.answers("general", asked))[-1]
 
 
+STAYED_OUT = {
+    Engagement.MENTIONS: [
+        "The disk has room. And then?",
+        "I restarted the export an hour ago.",
+        "Thanks! Is it faster now?",
+        "So we can rule out the disk?",
+        "I'll look at its plan tomorrow.",
+    ],
+    Engagement.FOLLOW_UPS: [
+        "I restarted the export an hour ago.",
+        "Thanks! Is it faster now?",
+        "I'll look at its plan tomorrow.",
+    ],
+    Engagement.EVERYONE: ["Thanks! Is it faster now?"],
+}
+"""The messages of the busy thread that aren't answered."""
+
+
+def words_to(reply: Reply) -> str:
+    """Returns a reply as the page sends it."""
+    name = PEOPLE[reply.to] if isinstance(reply.to, int) else reply.to and "typist"
+    return f"@{name} {reply.words}" if name else reply.words
+
+
+async def unanswered_in(stage: Stage, root: str) -> list[str]:
+    """Returns the messages of a thread that no answer belongs to, once the bot has taken all of them."""
+    deliveries = stage.sandbox.deliveries
+    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in deliveries))
+    asked = {str((answer.metadata or {})["event_payload"]["question_ts"]) for answer in stage.bots("general", root)}
+    messages = stage.sandbox.messages("general", root)
+    return [message.text for message in messages if message.client_msg_id and message.ts not in asked]
+
+
+@pytest.mark.parametrize("engagement", Engagement)
+async def test_busy_thread_is_answered_as_its_answers_say(engagement: Engagement) -> None:
+    stayed_out = STAYED_OUT[engagement]
+    async with showcase_stage("edit", engagement) as stage:
+        root = await stage.mention(next(iter(BUSY.scripts)))
+        answers = await stage.answers("general", root)
+        for reply in BUSY.replies:
+            await stage.sandbox.say(PEOPLE[reply.person], "general", words_to(reply), root)
+            if reply.words not in stayed_out:
+                answers = await stage.answers("general", root, count=len(answers) + 1)
+        unanswered = await unanswered_in(stage, root)
+    assert [text.rpartition("> ")[2] for text in unanswered] == stayed_out
+    [summary] = [answer for answer in answers if "stayed out of them:" in answer]
+    assert re.findall("“(.+)”", summary) == [reply.words for reply in BUSY.replies[:3] if reply.words in stayed_out]
+
+
 def test_sandbox_without_the_mcp_sdk_has_no_card_with_a_tool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.cli.sandbox.find_spec", lambda name: None if name == "mcp" else find_spec(name))
-    assert len(guide_of(ModelChoice(Settings(), "a model")).cards) == 4
+    assert len(guide_of(ModelChoice(Settings(), "a model")).cards) == 5
     assert for_sandbox(Settings()).mcp.names == ()

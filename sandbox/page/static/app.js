@@ -55,13 +55,13 @@ const threadWorking = new Working(world, threadBox.status, complain);
 
 // ---- people's actions
 
-/** Send a message. `opensAnswer`: also where the thread covers the channel. */
+/** Send a message and return its ts, or null for a command. `opensAnswer`: also where the thread covers the channel. */
 async function say(text, chosen, threadTs, channel = open.channel, { opensAnswer = false } = {}) {
   const { me } = world;
   try {
     if (text.startsWith("/")) {
       await surfaces.command(text, channel, threadTs);
-      return;
+      return null;
     }
     if (!threadTs && world.app.pane === "assistant" && world.channel(channel).type === "im") {
       // In an assistant's DM, every message is in a thread.
@@ -73,9 +73,10 @@ async function say(text, chosen, threadTs, channel = open.channel, { opensAnswer
       user_id: me, channel, text, files, thread_ts: threadTs,
     });
     (threadTs ? thread : main).toBottom();
-    if (threadTs) return;
+    if (threadTs) return ts;
     lastSaid = { ts, opensAnswer: opensAnswer || ROOM_FOR_THREAD.matches };
     world.thread(channel, ts).forEach(openAnswer);
+    return ts;
   } catch (error) {
     complain(error);
     throw error;

@@ -3,6 +3,7 @@
 import { byId, el, post } from "./dom.js";
 
 const DISMISSED = "showcase-dismissed";
+const QUIET_MS = 3000;
 const CAN_HOVER = window.matchMedia("(hover: hover)");
 
 export class Showcase {
@@ -22,10 +23,10 @@ export class Showcase {
     this.isDismissed = localStorage.getItem(DISMISSED) === "yes";
   }
 
-  /** The cards for a channel. A card with several questions needs as many people. */
+  /** The cards for a channel with enough people. */
   cards(channel) {
     if (!channel.members.includes(this.world.bot.id)) return [];
-    const isPossible = (card) => (card.in_direct_message ? this.#direct() : card.questions.length <= this.#askers(channel).length);
+    const isPossible = (card) => (card.in_direct_message ? this.#direct() : card.people <= this.#askers(channel).length);
     return this.world.guide.cards.filter(isPossible);
   }
 
@@ -79,11 +80,25 @@ export class Showcase {
     // The card that has the focus disappears. On a phone, focusing the box would open the keyboard.
     if (CAN_HOVER.matches) byId("main-box").focus();
     try {
-      await this.page.say(first, files, channel.id);
+      const ts = await this.page.say(first, files, channel.id);
       await Promise.all(others.map((text, index) =>
         post("/sandbox/say", { user_id: askers[index + 1], channel: channel.id, text }).catch(this.page.complain)));
+      for (const reply of card.replies) await this.#reply(reply, channel, ts, askers);
     } catch {
       // say() has shown the error.
     }
+  }
+
+  /** Send a reply of a card once its thread is quiet, and the message before it is answered, or isn't going to be. */
+  async #reply({ person, words, to }, channel, ts, askers) {
+    const shown = () => JSON.stringify(this.world.thread(channel.id, ts));
+    for (let before = ""; before !== shown();) {
+      before = shown();
+      await new Promise((resolve) => { setTimeout(resolve, QUIET_MS); });
+    }
+    if (!this.world.get(channel.id, ts)) return;
+    const addressed = to === "app" ? this.world.bot : this.world.users.get(askers[to]);
+    const text = addressed ? `@${addressed.name} ${words}` : words;
+    await post("/sandbox/say", { user_id: askers[person], channel: channel.id, text, thread_ts: ts }).catch(this.page.complain);
   }
 }
