@@ -96,15 +96,18 @@ async def test_status_says_writing_below_a_stream_that_has_started(streams: Stag
 @pytest.mark.skips_waits
 async def test_press_of_a_last_button_that_has_just_appeared_is_served(streams: Stage) -> None:
     """The Stop button below a stream is deleted before the answer's end is on record."""
-    streams.sandbox.faults.start("slow", method="chat.delete", delay_s=0.8)
+    deletions_are_slow = asyncio.Event()
+    streams.vendor.script(grows(TEXT, gates={TEXT.index("word80"): deletions_are_slow.wait}))
     asked = await streams.mention()
-
-    def ended() -> Message | None:
-        return next((m for m in streams.bots("general", asked) if ReplyAction.REGENERATE in buttons(m)), None)
-
-    await streams.sandbox.wait_for(lambda: ended() is not None)
-    message = ended()
-    assert message is not None
+    message = await streaming(streams, asked)
+    await streams.sandbox.wait_for(
+        lambda: calls(streams, "chat.delete") == 1 and len(streams.bots("general", asked)) == 2
+    )
+    streams.sandbox.faults.start("slow", method="chat.delete", delay_s=0.8)
+    deletions_are_slow.set()
+    await streams.sandbox.wait_for(
+        lambda: ReplyAction.REGENERATE in buttons(streams.sandbox.workspace.message("C0GENERAL", message.ts))
+    )
     assert len(streams.bots("general", asked)) == 2, "the Stop button still stands there"
     streams.vendor.script(grows("Once more."))
     assert await streams.sandbox.client("ada").press("general", message.ts, ReplyAction.REGENERATE.value)
