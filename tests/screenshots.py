@@ -161,7 +161,7 @@ async def bot_in(
 
 async def take_showcase(browser: Browser, sandbox: Sandbox) -> None:
     page = await opened(browser, sandbox, SMALL_SIZE, "light")
-    await expect(page.locator(".card")).to_have_count(5)
+    await expect(page.locator(".card")).to_have_count(6)
     await shoot(page, "showcase.png")
 
 
@@ -230,12 +230,12 @@ async def take_asked(browser: Browser, sandbox: Sandbox) -> None:
 
 async def take_settings(browser: Browser, sandbox: Sandbox) -> None:
     page = await opened(browser, sandbox, {"width": 1180, "height": 940}, "light")
-    await page.locator("#main-box").fill("/typist prompt")
+    await page.locator("#main-box").fill("/typist mentions")
     await page.locator("#main-box").press("Enter")
     modal = page.get_by_role("dialog", name="Settings")
-    await modal.get_by_role("textbox", name="System prompt").fill("Answer in three lines. " * 100)
+    await modal.get_by_role("textbox", name=texts.REACTION_LABEL).fill("two eyes")
     await modal.get_by_role("button", name="Save").click()
-    await expect(modal.get_by_role("alert").filter(has_text="Please use at most")).to_be_visible()
+    await expect(modal.get_by_role("alert").filter(has_text=texts.REACTION_UNKNOWN)).to_be_visible()
     await shoot(page, "settings.png")
     await page.keyboard.press("Escape")
     await expect(modal).to_be_hidden()
