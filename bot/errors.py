@@ -25,7 +25,10 @@ class PayloadError(TypistError):
 
 
 class EndReason(StrEnum):
-    """Why a job ended, or an attempt (INTERRUPTED) or step (STEPPED). Stored, logged, and kept in Slack's metadata."""
+    """Why a job ended, or an attempt (INTERRUPTED), a step (STEPPED) or a transcription (TRANSCRIBED).
+
+    Stored, logged, and kept in Slack's metadata.
+    """
 
     WHOLE = "whole"
     LENGTH_LIMIT = "length_limit"
@@ -72,6 +75,8 @@ class EndReason(StrEnum):
     """An attempt's process died, or released the job: another attempt goes on."""
     STEPPED = "stepped"
     """A step ended with calls of tools: the answer goes on with their results."""
+    TRANSCRIBED = "transcribed"
+    """A model wrote down what is said in a recording, for the answer that follows."""
 
     @property
     def is_answer(self) -> bool:
@@ -100,8 +105,8 @@ class EndReason(StrEnum):
 
     @property
     def is_midway(self) -> bool:
-        """Whether the answer goes on: what ended is an attempt or a step."""
-        return self in (EndReason.INTERRUPTED, EndReason.STEPPED)
+        """Whether the answer goes on: what ended is an attempt, a step or a transcription."""
+        return self in (EndReason.INTERRUPTED, EndReason.STEPPED, EndReason.TRANSCRIBED)
 
 
 _ANSWERS = {

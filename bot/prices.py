@@ -83,6 +83,7 @@ def _usage(usage: Usage) -> "genai_prices.Usage":
         cache_write_tokens=written,
         output_tokens=max(0, usage.output_tokens),
         web_searches=max(0, usage.web_searches),
+        **({"audio_seconds": usage.audio_s} if usage.audio_s > 0 else {}),
     )
 
 

@@ -157,6 +157,14 @@ def parse_models(value: str) -> tuple[str, ...]:
     return models
 
 
+def _transcription_model(value: str) -> str:
+    vendor, _, name = value.partition("/")
+    able = [vendor for vendor, entry in VENDORS.items() if entry.transcribes]
+    if vendor not in able or not name:
+        raise ValueError(f"must name a model as vendor/model, such as openai/gpt-transcribe, of {', '.join(able)}")
+    return value
+
+
 def parse_model_option(value: str) -> tuple[str, ...]:
     """Returns the models that --model names. Raises SettingsError."""
     try:
@@ -236,6 +244,7 @@ class Settings:
     engagement: str = _setting("BOT_ENGAGEMENT", _one_of(*Engagement), Engagement.FOLLOW_UPS.value)
     web_search: bool = _setting("BOT_WEB_SEARCH", _on_off, False)
     web_search_domains: tuple[str, ...] = _setting("BOT_WEB_SEARCH_DOMAINS", parse_domains, ())
+    transcribe: str = _setting("BOT_TRANSCRIBE", _transcription_model, "")
     moderation: str = _setting("BOT_MODERATION", _one_of(*Moderation), Moderation.OFF.value)
     suggested_prompts: tuple[Suggestion, ...] = _setting(
         "BOT_SUGGESTED_PROMPTS", parse_suggestions, DEFAULT_SUGGESTIONS
@@ -507,9 +516,10 @@ def _unknown(env: Mapping[str, str]) -> list[str]:
 
 
 def missing_access(settings: Settings) -> list[str]:
-    """Returns a sentence for each thing that a vendor in BOT_MODELS needs and that isn't there."""
+    """Returns a sentence for each thing that a vendor of BOT_MODELS or BOT_TRANSCRIBE needs and that isn't there."""
     problems = []
-    for name, model in {model.split("/")[0]: model for model in reversed(settings.models)}.items():
+    models = (*settings.models, *filter(None, [settings.transcribe]))
+    for name, model in {model.split("/")[0]: model for model in reversed(models)}.items():
         vendor = VENDORS[name]
         ours = settings.vendors.get(name, VendorSettings())
         if not ours.api_key and vendor.needs_key(ours):
@@ -579,17 +589,18 @@ def _unpriced(settings: Settings) -> list[str]:
     if not any(cap.in_dollars for cap in settings.caps):
         return []
     return [
-        f"A dollar cap requires a price for every model in BOT_MODELS, and {model} has none. "
+        f"A dollar cap requires a price for every model in use, and {model} has none. "
         "Add its price to the file of BOT_PRICES, or cap tokens in BOT_CAPS."
         for model in unpriced_models(settings)
     ]
 
 
 def unpriced_models(settings: Settings) -> tuple[str, ...]:
-    """Returns the models in use whose price is unknown."""
+    """Returns the models in use, the one that transcribes included, whose price is unknown."""
     prices = model_prices(settings)
+    models = (*models_in_use(settings), *filter(None, [settings.transcribe]))
     # A price may change with the time, but is there at any time.
-    return tuple(model for model in models_in_use(settings) if prices.cost_usd(model, Usage(), 0.0) is None)
+    return tuple(model for model in models if prices.cost_usd(model, Usage(), 0.0) is None)
 
 
 def _missing_tokens(env: Mapping[str, str]) -> list[str]:

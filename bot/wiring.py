@@ -35,6 +35,7 @@ from bot.providers.registry import (
     max_output_tokens,
     models_that_search,
     open_models,
+    resolved,
 )
 from bot.services import metrics
 from bot.services.access_control import AccessControl
@@ -63,6 +64,7 @@ from bot.services.slash_commands import SlashCommands
 from bot.services.thread_statuses import ThreadStatuses
 from bot.services.tool_calls import ToolCalls
 from bot.services.toolbox import Toolbox, Tools
+from bot.services.transcription import Transcription
 from bot.services.worker import Capacity, Worker
 from bot.settings import Settings, model_prices, model_setup, models_in_use, system_prompt_in_use, unpriced_models
 from bot.slack.checks import warn_of_setup
@@ -77,6 +79,7 @@ from handlers import app_home_and_pane, caps, messages, reply_actions, slash_com
 
 if TYPE_CHECKING:
     from bot.mcp.server import McpServers
+    from bot.providers.transcription import Transcriber
 
 WrapModels = Callable[[Models], Models]
 Loop = Callable[[], Coroutine[None, None, None]]
@@ -146,7 +149,8 @@ async def built(
         )
         toolbox = _toolbox(parts, tools or _mcp_tools(settings, mcp_servers, stores))
         models = wrap(await stack.enter_async_context(open_models(model_setup(settings), telemetry)))
-        answering = _answering(parts, models, toolbox)
+        transcriber = await stack.enter_async_context(_transcriber(settings))
+        answering = _answering(parts, models, toolbox, transcriber)
         worker = _worker(parts, answering)
         bolt = _bolt(settings, me)
         gate = await stack.enter_async_context(_gate(parts, answering.quota))
@@ -173,6 +177,19 @@ async def _gate(parts: _Parts, quota: Quota) -> AsyncIterator[Gate | None]:
 
     async with aclosing(Decider(settings)) as decider:
         yield Gate(decider, parts.workspace.history, quota, parts.estimate, parts.me)
+
+
+@asynccontextmanager
+async def _transcriber(settings: Settings) -> AsyncIterator["Transcriber | None"]:
+    if not settings.transcribe:
+        yield None
+        return
+    # Only now: it imports OpenAI's SDK.
+    from bot.providers.transcription import Transcriber
+
+    vendor = settings.transcribe.partition("/")[0]
+    async with aclosing(Transcriber(resolved(vendor, model_setup(settings)), settings.transcribe)) as transcriber:
+        yield transcriber
 
 
 @contextmanager
@@ -254,7 +271,7 @@ def _toolbox(parts: _Parts, tools: Tools | None) -> Tools | None:
     return Toolbox({SLACK: parts.workspace.search}, tools) if tools is not None else parts.workspace.search
 
 
-def _prompt_builder(parts: _Parts) -> PromptBuilder:
+def _prompt_builder(parts: _Parts, transcription: Transcription) -> PromptBuilder:
     settings, stores, workspace = parts.settings, parts.stores, parts.workspace
     return PromptBuilder(
         recorded=stores.recorded_answers,
@@ -275,15 +292,17 @@ def _prompt_builder(parts: _Parts) -> PromptBuilder:
             pdf_texts=not all_take_pdfs(model_setup(settings)),
         ),
         estimate=parts.estimate,
+        transcription=transcription,
     )
 
 
-def _answering(parts: _Parts, models: Models, tools: Tools | None) -> Answering:
+def _answering(parts: _Parts, models: Models, tools: Tools | None, transcriber: "Transcriber | None") -> Answering:
     settings, stores, workspace = parts.settings, parts.stores, parts.workspace
+    quota = quota_of(settings, parts.prices, stores, workspace.ephemeral, parts.clock)
     return Answering(
         jobs=stores.worker_queue,
         replies=workspace.scheduler,
-        prompt_builder=_prompt_builder(parts),
+        prompt_builder=_prompt_builder(parts, Transcription(transcriber, stores.transcripts, quota, parts.clock)),
         models=models,
         clock=parts.clock,
         me=parts.me,
@@ -297,7 +316,7 @@ def _answering(parts: _Parts, models: Models, tools: Tools | None) -> Answering:
         results_tokens=room_for_results(settings.history_tokens),
         admins=settings.admins,
         done_ping_s=settings.done_ping_s,
-        quota=quota_of(settings, parts.prices, stores, workspace.ephemeral, parts.clock),
+        quota=quota,
         prices=parts.prices,
         pane=AssistantPane(
             stores.notices, stores.pane_context, workspace.pane, parts.me, settings.suggested_prompts, parts.statuses

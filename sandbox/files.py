@@ -27,6 +27,7 @@ _CLIP = re.compile(r"Audio clip\b.*\.m4a")
 """The names of the audio clips that people record in Slack."""
 _CLIP_MS = 5_000
 _PREVIEWED_TRANSCRIPT_CHARS = 500
+_CAPTIONS = "file.vtt"
 _PREVIEW_LINES = 5
 _PREVIEW_CHARS = 500
 _SIGN_IN = (
@@ -47,6 +48,8 @@ class UploadedFile:
     content: bytes = field(repr=False)
     mimetype: str = ""
     title: str = ""
+    transcript: str | None = field(default=None, repr=False)
+    """What Slack has written down of an audio clip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,8 @@ class Files:
         """Stores a person's file. Nobody sees it until it is shared."""
         kind = file_type(upload.name, upload.mimetype)
         name = upload.name.removesuffix(".canvas")
-        return self._add(File(_new_id(), user_id, name, upload.title or name, kind, upload.content))
+        title = upload.title or name
+        return self._add(File(_new_id(), user_id, name, title, kind, upload.content, transcript=upload.transcript))
 
     def open_upload(self, filename: str, length_bytes: int, snippet_type: str, alt_txt: str) -> Json:
         """Opens an upload and returns the fields of files.getUploadURLExternal's response."""
@@ -257,7 +261,7 @@ class Files:
         }
         fields |= {"alt_txt": file.alt_txt} if file.alt_txt else {}
         if file.is_clip:
-            return fields | _clip(file, f"{address}/file.vtt")
+            return fields | _clip(file, f"{address}/{_CAPTIONS}")
         if not file.is_snippet:
             return fields | {"media_display_type": "unknown"}
         return fields | {"edit_link": f"{fields['permalink']}/edit"} | _preview(file)
@@ -331,6 +335,8 @@ class Files:
         # A canvas comes as a page, not as its mimetype says.
         mimetype = "text/html; charset=utf-8" if file.is_canvas else file.type.mimetype
         content = self.canvas_page(file).encode() if file.is_canvas else file.content
+        if request.match_info["name"] == _CAPTIONS and file.transcript is not None:
+            mimetype, content = "text/vtt", _captions(file.transcript)
         response = web.StreamResponse(headers={"Content-Type": mimetype})
         if larger is None:
             response.content_length = len(content)
@@ -391,6 +397,12 @@ def _clip(file: File, vtt_url: str) -> Json:
     text = file.transcript
     preview = {"content": text[:_PREVIEWED_TRANSCRIPT_CHARS], "has_more": len(text) > _PREVIEWED_TRANSCRIPT_CHARS}
     return fields | {"transcription": {"status": "complete", "locale": "en-US", "preview": preview}, "vtt": vtt_url}
+
+
+def _captions(transcript: str) -> bytes:
+    """Returns a transcript as WebVTT. Nothing recorded shows how Slack divides it into cues."""
+    cue = transcript.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f"WEBVTT\n\n1\n00:00:00.000 --> 00:00:{_CLIP_MS // 1_000:02d}.000\n{cue}\n".encode()
 
 
 def _preview(file: File) -> Json:

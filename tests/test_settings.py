@@ -112,7 +112,19 @@ PROBLEMS = {
     "a cap without a unit": ({"BOT_CAPS": "user/day=20"}, ["BOT_CAPS must list caps such as user/day=200000tokens"]),
     "a dollar cap on a model without a price": (
         {"BOT_CAPS": "user/day=20usd", "BOT_MODELS": "openai/my-own", "OPENAI_API_KEY": "k"},
-        ["a price for every model in BOT_MODELS, and openai/my-own has none. Add its price to the file of BOT_PRICES"],
+        ["a price for every model in use, and openai/my-own has none. Add its price to the file of BOT_PRICES"],
+    ),
+    "a model that can't transcribe": (
+        {"BOT_TRANSCRIBE": "anthropic/claude-haiku-5-5"},
+        ["BOT_TRANSCRIBE must name a model as vendor/model, such as openai/gpt-transcribe, of openai."],
+    ),
+    "a model that transcribes without a key": (
+        {"BOT_TRANSCRIBE": "openai/gpt-transcribe"},
+        ["OPENAI_API_KEY is not set, and openai/gpt-transcribe needs it."],
+    ),
+    "a dollar cap on a transcription without a price": (
+        {"BOT_CAPS": "user/day=20usd", "BOT_TRANSCRIBE": "openai/my-own", "OPENAI_API_KEY": "k"},
+        ["a price for every model in use, and openai/my-own has none."],
     ),
     "a file of prices that is not there": (
         {"BOT_PRICES": "no-such.json"},

@@ -70,7 +70,14 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 async def checked(ours: Settings, probe: str | None = None, *, probe_models: bool = False) -> CheckReport:
     """Returns the report on these settings; `probe` is a channel to post in, `probe_models` has models call a tool."""
     from bot.clock import SystemClock
-    from bot.providers.checks import check_id, check_model, probe_id, probe_model
+    from bot.providers.checks import (
+        TRANSCRIPTION,
+        check_id,
+        check_model,
+        check_transcription,
+        probe_id,
+        probe_model,
+    )
     from bot.services.setup_checks import Step, run_checks
     from bot.slack import checks as slack
     from bot.slack.client import SlackClient, new_session
@@ -109,6 +116,8 @@ async def checked(ours: Settings, probe: str | None = None, *, probe_models: boo
                 Step(slack.PROBE_DELETE, in_slack.probe_delete, needs=[slack.PROBE_POST], after=[slack.PROBE_EVENT]),
             ]
         steps += [Step(check_id(model), partial(check_model, setup, model, today)) for model in setup.models]
+        if ours.transcribe:
+            steps.append(Step(TRANSCRIPTION, partial(check_transcription, setup, ours.transcribe)))
         if probe_models:
             steps += [
                 Step(probe_id(model), partial(probe_model, setup, model), needs=[check_id(model)])

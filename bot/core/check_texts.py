@@ -273,6 +273,21 @@ def model_silent_fix(model: str) -> str:
     return f"The server gave this reason. Try again: typist ask --model {model} hello"
 
 
+def transcribes(model: str) -> str:
+    """Says that the model wrote down what it was given to hear."""
+    return f"{model} transcribes recordings."
+
+
+def transcription_failed(model: str, reason: str) -> str:
+    """Says that the model did not transcribe; `reason` is a failure with the vendor's words."""
+    return f"{model} does not transcribe, so clips without Slack's transcript stay unread ({reason})."
+
+
+def transcription_fix(key_variable: str, base_url_variable: str) -> str:
+    """Says which settings choose the model and its server."""
+    return f"Check BOT_TRANSCRIBE, {key_variable} and {base_url_variable}, or leave BOT_TRANSCRIBE empty."
+
+
 def key_refused(model: str, status: str) -> str:
     """Says that the vendor refuses the key; `status` is for example "HTTP 401"."""
     return f"{model}: the server does not accept the key ({status})."

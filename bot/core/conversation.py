@@ -73,6 +73,14 @@ class File:
     """visible, check_file_info, ...: Slack's file_access."""
     url: str = ""
     """The download address, which needs the bot's token."""
+    is_clip: bool = False
+    """Whether a person recorded it in Slack, with sound or with a picture too."""
+    transcript: str | None = field(default=None, repr=False)
+    """All that is said in it, None if nobody has written that down."""
+    captions_url: str = ""
+    """Where Slack has its transcript as WebVTT, "" if Slack has none."""
+    seconds: float = 0.0
+    """How long it plays, if Slack says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +270,8 @@ class Job:
     """How often the answer was started over. What Slack shows of an earlier version is replaced."""
     effort: Effort | None = None
     """What somebody chose for this answer; None: the channel's."""
+    transcripts: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """What is said in recordings that came with its question, by the files' ids."""
     asked_at: float = field(default=0.0, compare=False)
     """Since when the asker waits, in seconds since the epoch: for this version, or since they decided about a call."""
 

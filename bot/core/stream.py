@@ -49,6 +49,8 @@ class Usage:
     cache_write_tokens: int = 0
     web_searches: int = 0
     """Searches that the vendor charges for."""
+    audio_s: float = 0.0
+    """Seconds of sound that were transcribed."""
     requests: "tuple[Usage, ...]" = field(default=(), compare=False)
     """The requests that this sums up; empty: it is one request. A request's price depends on its own size."""
 

@@ -39,6 +39,14 @@ def _one_line(query: str) -> str:
     return words if len(words) <= _QUERY_CHARS else words[: _QUERY_CHARS - 1].rstrip()
 
 
+TRANSCRIBING = "Listening…"
+
+
+def heard(transcript: str) -> str:
+    """Stands above an answer whose question has recordings, with what is said in them."""
+    return f"I heard: {transcript}"
+
+
 QUEUED = "Queued. I'll answer after the questions ahead of you."
 
 # Replies: below a page's text
@@ -364,6 +372,12 @@ FILE_NO_ACCESS = "Slack doesn't let me open it"
 FILE_FAILED = "Slack didn't deliver it"
 FILE_TOO_SLOW = "the download took too long"
 FILE_NOT_FOR_MODEL = "this model can't read it"
+CLIP_NOT_TRANSCRIBED = (
+    "no transcript: open its transcript in Slack and press Regenerate, "
+    "or ask your Typist admin to turn on transcription with BOT_TRANSCRIBE"
+)
+AUDIO_NOT_TRANSCRIBED = "your Typist admin can turn on transcription with BOT_TRANSCRIBE"
+TRANSCRIPTION_FAILED = "I couldn't transcribe it; press Regenerate to try again"
 FILE_UNNAMED = "a file"
 CANVAS_UNNAMED = "a canvas"
 CANVAS_SCOPE_MISSING = "a workspace admin must give this app the canvases:read scope"
@@ -817,6 +831,7 @@ def settings_for_admins(
 # Thread statuses: Slack puts the app's name before them
 
 STATUS_THINKING = "is thinking…"
+STATUS_LISTENING = "is listening…"
 STATUS_WRITING = "is writing…"
 STATUS_ASKING = "is waiting for approval…"
 

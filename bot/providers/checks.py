@@ -1,5 +1,7 @@
 """The checks of `typist check` that concern models."""
 
+import io
+import wave
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -8,11 +10,16 @@ from datetime import date
 from bot.core import check_texts
 from bot.core.checks import Check, fail, ok, warn
 from bot.core.conversation import Prompt, ToolDefinition, Turn
+from bot.core.inbound.recordings import Sound
 from bot.core.stream import Completion, Feature, ToolCall
 from bot.errors import EndReason, ProviderError
 from bot.providers.lookup import Lookup, LookupOutcome
 from bot.providers.model_setup import ModelSetup
 from bot.providers.registry import VENDORS, Cloud, VendorEntry, open_models, resolved
+
+TRANSCRIPTION = "transcription"
+_RATE = 16_000
+"""Samples of a second."""
 
 
 def check_id(model: str) -> str:
@@ -72,6 +79,33 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Check:
     if retires:
         return warn(line, check_texts.model(model, retires), check_texts.model_fix(model, entry.api_key_variable))
     return ok(line, check_texts.model(model) if entry.needs_key(settings) else check_texts.model_served(model))
+
+
+async def check_transcription(setup: ModelSetup, model: str) -> Check:
+    """Has the model that transcribes listen to a second of silence, which costs next to nothing."""
+    # Only now: it imports OpenAI's SDK.
+    from bot.providers.transcription import Transcriber
+
+    vendor = model.partition("/")[0]
+    try:
+        async with aclosing(Transcriber(resolved(vendor, setup), model)) as transcriber:
+            await transcriber.transcribe(_silence())
+    except ProviderError as error:
+        reason = f"{error.reason}: {error.detail}" if error.detail else str(error.reason)
+        entry = VENDORS[vendor]
+        fix = check_texts.transcription_fix(entry.api_key_variable, entry.base_url_variable)
+        return warn(TRANSCRIPTION, check_texts.transcription_failed(model, reason), fix)
+    return ok(TRANSCRIPTION, check_texts.transcribes(model))
+
+
+def _silence() -> Sound:
+    written = io.BytesIO()
+    with wave.open(written, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(_RATE)
+        sound.writeframes(bytes(2 * _RATE))
+    return Sound("clip.wav", "audio/wav", written.getvalue())
 
 
 def _problems(model: str, lookup: Lookup, entry: VendorEntry) -> Mapping[LookupOutcome, tuple[str, str]]:

@@ -85,6 +85,8 @@ class VendorEntry:
     """Whether the vendor moderates questions and answers on request."""
     decides: Callable[[VendorSettings], bool] = lambda settings: False
     """Whether the vendor has the Decisions API (decisions.py)."""
+    transcribes: bool = False
+    """Whether the vendor's API takes recordings (transcription.py)."""
 
     def needs_key(self, settings: VendorSettings) -> bool:
         """Returns whether no request would be answered without a key."""
@@ -167,6 +169,7 @@ VENDORS: Mapping[str, VendorEntry] = {
         base_url_variable="OPENAI_BASE_URL",
         base_url="https://api.openai.com/v1",
         serves_keyless=True,
+        transcribes=True,
         api_variable="BOT_OPENAI_API",
         apis=("auto", "responses", "chat"),
         thinks=_may_speak_responses,

@@ -276,7 +276,10 @@ class Answering:
             return End(EndReason.NOTHING_ASKED, texts.HELP)
         offer = await self.tool_calls.offer(attempt.job)
         async with AsyncExitStack() as memory:
-            built = await self.prompt_builder.build(attempt.answer, memory, offer.definitions)
+            listening = partial(self._show_listening, attempt, reply)
+            built = await self.prompt_builder.build(attempt.answer, memory, offer.definitions, listening)
+            if built.transcripts:
+                reply.show_transcripts(built.transcripts.values())
             attempt.opened = built.opened
             attempt.prompt_version = built.prompt_version
             attempt.effort = built.prompt.effort
@@ -284,6 +287,12 @@ class Answering:
                 attempt.earlier_usd = await self.quota.earlier_usd(attempt.job)
             provider = self.models.led_by(built.model, built.prompt)
             return await self._take_steps(attempt, built.prompt, offer, provider, reply)
+
+    def _show_listening(self, attempt: AnswerAttempt, reply: LiveReply, is_listening: bool) -> None:
+        """Says that a recording is being transcribed, which takes seconds, until that is over."""
+        reply.show_activity(texts.TRANSCRIBING if is_listening else "")
+        status = texts.STATUS_LISTENING if is_listening else texts.STATUS_THINKING
+        self.pane.show_status(attempt.job.question, status)
 
     async def _take_steps(
         self, attempt: AnswerAttempt, prompt: Prompt, offer: Offer, provider: Provider, reply: LiveReply

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from bot.clock import Clock
@@ -22,7 +23,7 @@ from bot.core.conversation import Job, Message, Prompt, Question, RecordedReply,
 from bot.core.inbound import prompt as prompts
 from bot.core.inbound import shared_files
 from bot.core.inbound.channel_settings import ChannelSettings, prompt_version
-from bot.core.inbound.files import OpenedFile, choose_files, is_canvas
+from bot.core.inbound.files import OpenedFile, Transcript, choose_files, is_canvas
 from bot.core.inbound.marks import Marks
 from bot.core.inbound.prompt import PromptMessage
 from bot.core.inbound.tokens import TokenEstimate, room_for_conversation
@@ -30,6 +31,7 @@ from bot.core.inbound.triage import Identity, by_person, second_person_since
 from bot.core.trust import OTHERS, OURS
 from bot.errors import StoreError
 from bot.services.insisting import BACKOFF
+from bot.services.transcription import Transcription
 from bot.slack.canvases import Canvases
 from bot.slack.files import Files
 from bot.slack.history import History
@@ -73,6 +75,8 @@ class BuiltPrompt:
     prompt_version: str
     opened: Sequence[OpenedFile]
     """Files that are new since the last answer. A notice below the answer names those that were not read."""
+    transcripts: Mapping[str, str]
+    """What is said in those of them that are recordings, by their ids."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +96,19 @@ class PromptBuilder:
     me: Identity
     settings: PromptSettings
     estimate: TokenEstimate
+    transcription: Transcription
 
-    async def build(self, answer: Answer, memory: AsyncExitStack, tools: tuple[ToolDefinition, ...]) -> BuiltPrompt:
+    async def build(
+        self,
+        answer: Answer,
+        memory: AsyncExitStack,
+        tools: tuple[ToolDefinition, ...],
+        listening: Callable[[bool], None],
+    ) -> BuiltPrompt:
         """Returns the prompt for an answer, without what earlier attempts left of this version of the answer.
 
-        `tools`: what the model may call.
+        `tools`: what the model may call. `listening` is told when a recording is being transcribed, and when
+        that is over.
 
         The files' contents count as used memory until `memory` closes.
         """
@@ -112,7 +124,7 @@ class PromptBuilder:
         left = answer.text[len(job.so_far) :]
         taken_tokens = self.estimate.definitions_tokens(tools) + (self.estimate.tokens(left) if left else 0)
         room_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
-        opened = await self._opened(job.question, conversation, memory, room_tokens)
+        opened = await self._opened(job, conversation, memory, room_tokens, listening)
         with_files = shared_files.attach_files(conversation, opened)
         continued = prompts.with_continuation(with_files, job.so_far, job.so_far_origins)
         # It takes the place of the PDF only when the model is asked.
@@ -120,6 +132,8 @@ class PromptBuilder:
         room_tokens -= sum(map(self.estimate.tokens, instead))
         truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens)
         new_files = [opened[file_id] for file_id in dict.fromkeys(shared_files.file_ids_since_answer(conversation))]
+        transcripts = {file.file.id: file.content.text for file in new_files if isinstance(file.content, Transcript)}
+        await self._read("transcripts", lambda: self.transcription.record(job, transcripts))
         # In a channel, its creator may have written the instructions, who need not be an admin of Typist.
         is_others = bool(channel.system_prompt) and not job.question.thread.in_direct_message
         pane_context = await self._pane_context(job.question)
@@ -132,7 +146,8 @@ class PromptBuilder:
             effort=job.effort or channel.effort,
             system_origins=OTHERS if is_others or pane_context else OURS,
         )
-        return BuiltPrompt(prompt, channel.model, prompt_version(_joined(system, length)), new_files)
+        version = prompt_version(_joined(system, length))
+        return BuiltPrompt(prompt, channel.model, version, new_files, transcripts)
 
     async def _pane_context(self, question: Question) -> str:
         """Returns a sentence about the channel that the asker has open beside the pane; "" if its name isn't known."""
@@ -175,15 +190,24 @@ class PromptBuilder:
         return prompts.resolve_names(conversation, {**names, self.me.user_id: self.me.name}, Marks.of(question.thread))
 
     async def _opened(
-        self, question: Question, messages: Sequence[PromptMessage], memory: AsyncExitStack, room_tokens: int
+        self,
+        job: Job,
+        messages: Sequence[PromptMessage],
+        memory: AsyncExitStack,
+        room_tokens: int,
+        listening: Callable[[bool], None],
     ) -> Mapping[str, OpenedFile]:
         """Returns the conversation's files by id, their texts truncated to half of the room."""
-        wanted, unread = choose_files(shared_files.files_newest_first(messages))
+        shared = shared_files.files_newest_first(messages)
+        shared = await self._read("transcripts", lambda: self.transcription.known(job, shared)) or shared
+        hears = self.transcription.transcriber is not None
+        wanted, unread = choose_files(shared, hears=hears)
         canvases = [file for file in wanted if is_canvas(file)]
         files = [file for file in wanted if not is_canvas(file)]
-        read = dict(await self.canvases.read(canvases, question))
+        read = dict(await self.canvases.read(canvases, job.question))
         if files:
-            reading = self.files.reading(files, pdf_texts=self.settings.pdf_texts)
+            transcribe = partial(self.transcription.hear, job, listening) if hears else None
+            reading = self.files.reading(files, pdf_texts=self.settings.pdf_texts, transcribe=transcribe)
             read |= await memory.enter_async_context(reading)
         in_order = {file.id: read[file.id] for file in wanted}
         return shared_files.truncate_files({**in_order, **unread}, self.estimate.tokens, room_tokens // 2)

@@ -1,6 +1,7 @@
 """Replies in Slack, which grow while a model writes."""
 
 import math
+from collections.abc import Iterable
 from typing import Protocol
 
 from bot.core.answer import Answer
@@ -58,6 +59,10 @@ class LiveReply(Protocol):
 
     def show_activity(self, activity: str) -> None:
         """Shows what the model is doing, when the pace allows; "" shows that it writes again."""
+        ...
+
+    def show_transcripts(self, transcripts: Iterable[str]) -> None:
+        """Shows what is said in the question's recordings above the answer, before there is text."""
         ...
 
     async def ask(self, asks: tuple[Ask, ...]) -> None:

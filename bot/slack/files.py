@@ -7,8 +7,9 @@ page in place of another type is Slack's sign-in page: the scope is missing.
 import asyncio
 import base64
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import aiohttp
 from yarl import URL
@@ -23,13 +24,16 @@ from bot.core.inbound.files import (
     REFUSED,
     Content,
     OpenedFile,
+    Transcript,
     Unread,
     detect_media_type,
     document_kind,
     is_sign_in_page,
+    reason_not_heard,
     reason_not_to_read,
     short_name,
 )
+from bot.core.inbound.recordings import Sound, is_recording, sound_of, text_of_captions
 from bot.documents.process import read_document
 from bot.errors import RateLimited, Refused
 from bot.slack import images
@@ -42,6 +46,9 @@ MAX_HELD_BYTES = 100 * 2**20
 """The limit for all live answers of the process. Sending a request takes about three times as much."""
 MAX_REDIRECTS = 2
 _CHUNK_BYTES = 64 * 1024
+
+Transcribe = Callable[[File, Sound], Awaitable[str | Unread]]
+"""Returns what is said in a recording, or why that isn't known. It must take less than READING_S."""
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +66,12 @@ class Files:
 
     @asynccontextmanager
     async def reading(
-        self, files: Sequence[File], *, pdf_texts: bool = False
+        self, files: Sequence[File], *, pdf_texts: bool = False, transcribe: Transcribe | None = None
     ) -> AsyncIterator[Mapping[str, OpenedFile]]:
         """Returns the content of each file, by id, or why it can't be read; never raises because of a file.
 
-        `pdf_texts`: whether a model that doesn't take PDFs may answer.
+        `pdf_texts`: whether a model that doesn't take PDFs may answer. `transcribe` hears recordings of which there is
+        no transcript; None: nobody can.
 
         Memory is reserved for the largest possible files first, then for their actual sizes, until the context ends.
         """
@@ -75,7 +83,7 @@ class Files:
                 async with asyncio.timeout(READING_S):
                     await self._room.take(max_bytes)
                     held_bytes = max_bytes
-                    await self._open_all(files, opened, pdf_texts)
+                    await self._open_all(files, opened, pdf_texts, transcribe)
             except TimeoutError:
                 log.warning("files not read in time: count=%d limit_s=%.0f", len(files), READING_S)
             needed_bytes = min(held_bytes, sum(_size_bytes(file.content) for file in opened.values()))
@@ -85,29 +93,60 @@ class Files:
         finally:
             self._room.give_back(held_bytes)
 
-    async def _open_all(self, files: Sequence[File], opened: dict[str, OpenedFile], pdf_texts: bool) -> None:
+    async def _open_all(
+        self,
+        files: Sequence[File],
+        opened: dict[str, OpenedFile],
+        pdf_texts: bool,
+        transcribe: Transcribe | None,
+    ) -> None:
         left = MAX_BYTES
         for file in files:
-            described, content = await self._content(file, left)
+            described, content = await self._content(file, left, transcribe)
             if isinstance(content, bytes):
                 left -= len(content)
                 opened[file.id] = OpenedFile(described, await self._understood(described, content, pdf_texts))
             else:
                 opened[file.id] = OpenedFile(described, content)
 
-    async def _content(self, file: File, left: int) -> tuple[File, bytes | Unread]:
-        """Returns the file as Slack describes it now, and its bytes or why they can't be read."""
+    async def _content(
+        self, file: File, left: int, transcribe: Transcribe | None
+    ) -> tuple[File, bytes | Transcript | Unread]:
+        """Returns the file as Slack describes it now, and its bytes, its transcript, or why it can't be read."""
         try:
-            if file.access == "check_file_info" or not file.url:
+            if file.transcript is None and (file.access == "check_file_info" or not file.url):
                 # In a channel shared with another organization, the event has only the id.
                 file = file_of((await self._client.call("files.info", file=file.id)).get("file", {}))
-            return file, reason_not_to_read(file) or await self._downloaded(file, left)
+            if reason := reason_not_to_read(file):
+                return file, reason
+            if is_recording(file):
+                return file, await self._heard(file, left, transcribe)
+            return file, await self._downloaded(file, left)
         except Refused as error:
             log.warning("file %s: %s", file.id, error)
             return file, _REASONS.get(error.name, Unread.FAILED)
         except (aiohttp.ClientError, RateLimited, OSError, ValueError) as error:
             log.warning("file %s not read: %s", file.id, type(error).__name__)
             return file, Unread.FAILED
+
+    async def _heard(self, file: File, left: int, transcribe: Transcribe | None) -> Transcript | Unread:
+        """Returns what is said in a recording: as it is on record or in Slack, or else as a model hears it."""
+        if file.transcript is not None:
+            return Transcript(file.transcript)
+        if file.captions_url:
+            captions = await self._downloaded(replace(file, url=file.captions_url), left)
+            text = None if isinstance(captions, Unread) else text_of_captions(captions)
+            if text is not None:
+                return Transcript(text)
+            log.warning("file %s: no transcript in its captions", file.id)
+        if transcribe is None:
+            return reason_not_heard(file)
+        content = await self._downloaded(file, left)
+        if isinstance(content, Unread):
+            return content
+        sound = sound_of(content)
+        heard = await transcribe(file, sound) if sound else Unread.KIND
+        return heard if isinstance(heard, Unread) else Transcript(heard)
 
     async def _downloaded(self, file: File, left: int) -> bytes | Unread:
         url = URL(file.url)
@@ -202,7 +241,7 @@ async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> byte
 def _size_bytes(content: Content) -> int:
     if isinstance(content, Media):
         return len(content.base64) + (len(content.alternative.text) if content.alternative else 0)
-    text = content.text if isinstance(content, Document) else content
+    text = content.text if isinstance(content, Document | Transcript) else content
     return len(text) if isinstance(text, str) else 0
 
 

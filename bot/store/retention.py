@@ -75,7 +75,7 @@ def rules(before: float, now: float) -> tuple[Rule, ...]:
     is_old = jobs.c.created_at < before
     no_content = {"arguments": "", "result": "", "binding": ""}
     return (
-        Rule(jobs, (is_old, _has(JOB_HAS_CONTENT), has_ended()), {"text": "", "files": []}),
+        Rule(jobs, (is_old, _has(JOB_HAS_CONTENT), has_ended()), {"text": "", "files": [], "transcripts": {}}),
         Rule(turns, (turns.c.created_at < before, _has(TURN_HAS_CONTENT)), {"answer": "", "sources": None}),
         Rule(tool_calls, (tool_calls.c.created_at < before, _has(CALL_HAS_CONTENT), _of_job(tool_calls)), no_content),
         Rule(checkpoints, (_of_job(checkpoints, is_old, only_ended=False),)),

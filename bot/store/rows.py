@@ -64,6 +64,7 @@ def job_of(row: sa.Row[Any]) -> Job:
         interruptions=row.interruptions,
         version=row.version,
         effort=Effort(row.effort) if row.effort else None,
+        transcripts=row.transcripts,
         asked_at=row.created_at if row.asked_at is None else row.asked_at,
     )
 
@@ -72,7 +73,7 @@ def scope_ids_of(question: Question) -> ScopeIds:
     return ScopeIds(question.thread.team_id, question.user_id, question.thread.channel_id)
 
 
-def _file_of(values: Mapping[str, str]) -> File:
+def _file_of(values: Mapping[str, Any]) -> File:
     """Returns a stored file, without fields that a newer version of Typist may have added."""
     return File(**{field.name: values[field.name] for field in fields(File) if field.name in values})
 

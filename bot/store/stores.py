@@ -30,6 +30,7 @@ from bot.store.rate_ledger import RateLedger
 from bot.store.recorded_answers import RecordedAnswers
 from bot.store.recorded_calls import RecordedCalls
 from bot.store.tool_pins import ToolPins
+from bot.store.transcripts import Transcripts
 from bot.store.usage_ledger import UsageLedger
 
 NO_LIMIT = 1_000_000
@@ -69,6 +70,7 @@ class Stores:
         self.recorded_answers = RecordedAnswers(database)
         self.message_questions = MessageQuestions(database)
         self.recorded_calls = RecordedCalls(database, self._worker, prices, caps)
+        self.transcripts = Transcripts(database, self._worker, prices, caps)
         self.approvals = Approvals(database, self._worker)
         self.process_messages = ProcessMessages(database, self._worker)
         self.outbox = OutboxEntries(database)

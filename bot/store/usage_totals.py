@@ -35,11 +35,12 @@ async def count(connection: AsyncConnection, turns: Sequence[Counted], now: floa
 
     `defaults`: the caps that hold where admins have set no others.
     """
-    with_tokens = [(scope_ids, turn) for scope_ids, turn in turns if _tokens(turn)]
-    if not with_tokens:
+    # A transcription is billed by its length, and may use no tokens.
+    counted = [(scope_ids, turn) for scope_ids, turn in turns if _tokens(turn) or turn["cost_usd"]]
+    if not counted:
         return
-    await _add(connection, with_tokens, now)
-    for scope_ids, job_id in {scope_ids: turn["job_id"] for scope_ids, turn in with_tokens}.items():
+    await _add(connection, counted, now)
+    for scope_ids, job_id in {scope_ids: turn["job_id"] for scope_ids, turn in counted}.items():
         await _tell_admins(connection, scope_ids, job_id, now, defaults)
 
 

@@ -42,7 +42,7 @@ class TestChoosing:
         wanted, unread = files.choose_files([song, *some(7), song])
         assert [file.id for file in wanted] == ["F0", "F1", "F2", "F3", "F4"]
         assert {file_id: file.content for file_id, file in unread.items()} == {
-            "F9": Unread.KIND,
+            "F9": Unread.UNHEARD,
             "F5": Unread.TOO_MANY,
             "F6": Unread.TOO_MANY,
         }
@@ -59,7 +59,7 @@ class TestChoosing:
             ("image/svg+xml", None),
             ("application/pdf", None),
             ("image/heic", Unread.KIND),
-            ("audio/mp4", Unread.KIND),
+            ("audio/mp4", None),
             ("video/mp4", Unread.KIND),
             ("application/zip", Unread.KIND),
             ("application/x-7z-compressed", Unread.KIND),
@@ -77,6 +77,14 @@ class TestChoosing:
     )
     def test_file_is_refused_by_its_type_in_slack(self, mimetype: str, reason: Unread | None) -> None:
         assert files.reason_not_to_read(File("F1", "f", mimetype)) is reason
+
+    def test_recording_takes_a_place_where_it_can_be_heard(self) -> None:
+        song, clip = File("F8", "song.mp3", "audio/mpeg"), File("F9", "clip.m4a", "video/mp4", is_clip=True)
+        heard = [replace(clip, transcript=""), replace(clip, id="F7", captions_url="https://x")]
+        wanted, unread = files.choose_files([song, clip])
+        assert (wanted, [file.content for file in unread.values()]) == ([], [Unread.UNHEARD, Unread.CLIP_UNHEARD])
+        assert files.choose_files([song, clip], hears=True) == ([song, clip], {})
+        assert files.choose_files(heard) == (heard, {})
 
 
 class TestContentDetection:

@@ -1,5 +1,7 @@
 """A reply: whichever calls Slack refuses, it finally shows the whole text, page by page."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.life import Life
+from bot.core.reply.markdown.extent import BLOCK_CHARS, HEADER_CHARS, counted_chars
 from bot.core.reply.markdown.render import sent_chars
 from bot.core.reply.messages import Call, PageView, Shown, Upload
 from bot.core.reply.pages import PAGE_CHARS
@@ -52,6 +55,42 @@ def test_reply_shows_what_the_model_does_until_it_writes() -> None:
     assert isinstance(call, Update)
     assert call.view == PageView("Hello", growing=True)
     assert reply.urgency_of(call) is Urgency.STEP
+
+
+def test_transcript_stands_above_the_first_page_alone() -> None:
+    reply, channel = Reply(job()), ReadersChannel()
+    show_all(reply, channel)
+    reply.show_transcripts(["What day", " is it? ", ""])
+    call = reply.next_call()
+    assert isinstance(call, Update)
+    heard = "What day\n\nis it?"
+    assert call.view == PageView("", growing=True, transcript=heard)
+    reply.append("word " * PAGE_CHARS)
+    assert [reply._view(page).transcript for page in (0, 1)] == [heard, ""]
+    reply.show_transcripts(["other words"])
+    assert reply._view(0).transcript == heard, "pages stay where they break"
+
+
+@pytest.mark.parametrize("said", ["word " * 2_000, "&" * 9_000, "漢" * 9_000], ids=["words", "entities", "ideographs"])
+@pytest.mark.parametrize("text", ["word ", "# Heading\n\n", "&<> "])
+def test_first_page_leaves_room_for_a_long_transcript(said: str, text: str) -> None:
+    reply = Reply(replace(job(), transcripts={"F1": said}))
+    reply.append(text * PAGE_CHARS)
+    view = reply._view(0)
+    [section, markdown, *_] = reply_blocks.message(view)["blocks"]
+    assert section["text"]["text"].endswith("…")
+    assert counted_chars(section["text"]["text"]) <= 3_000
+    headings = HEADER_CHARS * markdown["text"].count("# ")
+    assert counted_chars(section["text"]["text"]) + len(markdown["text"]) + headings <= BLOCK_CHARS
+    assert len(markdown["text"]) > 400
+
+
+def test_transcript_is_short_where_slack_refuses_blocks() -> None:
+    view = PageView("Friday.", transcript="word " * 100, plain=True)
+    text = reply_blocks.message(view)["text"]
+    assert text.startswith(texts.heard("word word"))
+    assert text.endswith("…\n\nFriday.")
+    assert len(text) < 230
 
 
 def test_text_between_quick_steps_is_as_urgent_as_the_steps_and_later_text_as_any_other() -> None:

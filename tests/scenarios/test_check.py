@@ -45,7 +45,7 @@ from tests.processes import bot_process, output
 from tests.scenarios.conftest import ROOT
 from tests.streams import speech, steps
 from tests.streams.clouds import AZURE, BEDROCK, FOUNDRY, VERTEX, CloudApi, identities, no_identity
-from tests.streams.server import VendorResponse, VendorServer
+from tests.streams.server import Script, VendorRequest, VendorResponse, VendorServer
 
 PAGE = Path(__file__).with_name("check_report.md")
 KEY = "sk-proj-Zz0123456789abcdefghij"
@@ -312,7 +312,7 @@ class CloudCase(FaultCase):
 
 @dataclass(frozen=True)
 class ModelCase(FaultCase):
-    answers: tuple[VendorResponse, ...] = ()
+    answers: tuple[Script, ...] = ()
     """What the server answers, one after the other."""
     vendor: str = "openai"
     base_url: str = ""
@@ -321,6 +321,7 @@ class ModelCase(FaultCase):
     """The vendor's own server, by its name in the address."""
     never: bool = False
     probes: bool = False
+    transcribes: bool = False
 
 
 def as_json(body: object, status: int = 200) -> VendorResponse:
@@ -347,6 +348,15 @@ def error(status: int, **fields: str) -> VendorResponse:
 
 def html(status: int) -> VendorResponse:
     return VendorResponse([b"<!DOCTYPE html><title>Welcome</title>"], status, "text/html")
+
+
+def transcribing(answer: VendorResponse) -> ModelCase:
+    """A model for answers that is well, and one that transcribes."""
+
+    def respond(request: VendorRequest) -> VendorResponse:
+        return answer if request.path.endswith("/audio/transcriptions") else model()
+
+    return ModelCase("transcription", WARN, answers=(respond,), transcribes=True)
 
 
 def failing(*answers: VendorResponse, **more: Any) -> ModelCase:
@@ -400,6 +410,8 @@ MODELS: Mapping[str, ModelCase] = {
     "`--probe-models`: a model that doesn't exist": replace(
         failing(error(404), listed("other")), others=skips("model.openai/test.tools"), probes=True
     ),
+    "`BOT_TRANSCRIBE`: a model that doesn't exist": transcribing(error(404, code="model_not_found")),
+    "`BOT_TRANSCRIBE`: a server that says something else": transcribing(as_json({"hello": "world"})),
 }
 GOOD_MODELS: Mapping[str, tuple[ModelCase, str]] = {
     "OpenAI": (failing(model(), own=True), "openai/test: the key is accepted, and the model exists."),
@@ -410,6 +422,7 @@ GOOD_MODELS: Mapping[str, tuple[ModelCase, str]] = {
         "openai/test: the server has this model.",
     ),
     "a model that calls tools": (ModelCase("", FAIL, answers=(model(), CALL), probes=True), "openai/test calls tools."),
+    "a model that transcribes": (transcribing(as_json({"text": ""})), "openai/hears transcribes recordings."),
 }
 
 
@@ -422,6 +435,7 @@ async def model_report(case: ModelCase) -> CheckReport:
             "BOT_MODELS": f"{case.vendor}/test",
             f"{named}_API_KEY": KEY,
             f"{named}_BASE_URL": case.base_url or vendor.url + path,
+            **({"BOT_TRANSCRIBE": "openai/hears"} if case.transcribes else {}),
         }
         with patient(case.never):
             return await checked(read(connected(sandbox), env), probe_models=case.probes)

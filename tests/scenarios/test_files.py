@@ -154,7 +154,7 @@ async def test_file_of_a_forwarded_message_is_used(stage: Stage) -> None:
 
 async def test_unreadable_file_is_named_only_once(stage: Stage) -> None:
     answer = await asked(stage, UploadedFile("song.mp3", b"ID3", "audio/mpeg"))
-    assert answer == f"{ANSWER}\nNot read: song.mp3 ({texts.FILE_TYPE})."
+    assert answer == f"{ANSWER}\nNot read: song.mp3 ({texts.AUDIO_NOT_TRANSCRIBED})."
     root = stage.sandbox.messages("general")[-1].ts
     await stage.sandbox.say("ada", "general", "@typist and now?", root)
     assert (await stage.answers("general", root, count=2))[-1] == ANSWER
@@ -164,7 +164,7 @@ async def test_unreadable_file_is_named_only_once(stage: Stage) -> None:
 async def test_clip_is_named_as_not_read(stage: Stage) -> None:
     clip = UploadedFile("Audio clip (2026-10-09 10:35:15).m4a", b"")
     answer = await asked(stage, clip)
-    assert answer == f"{ANSWER}\nNot read: {clip.name} ({texts.FILE_TYPE})."
+    assert answer == f"{ANSWER}\nNot read: {clip.name} ({texts.CLIP_NOT_TRANSCRIBED})."
 
 
 def claiming(pixels: int) -> bytes:

@@ -1,7 +1,7 @@
 """A worker with all its real parts but Slack and the model, and one question to answer."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -35,11 +35,12 @@ from bot.services.quota import Quota
 from bot.services.thread_statuses import ThreadStatuses
 from bot.services.tool_calls import ToolCalls
 from bot.services.toolbox import Tools
+from bot.services.transcription import Transcription
 from bot.services.worker import Capacity, Worker
 from bot.slack.assistant_pane import Pane
 from bot.slack.canvases import Canvases
 from bot.slack.ephemeral_messages import EphemeralMessages
-from bot.slack.files import Files
+from bot.slack.files import Files, Transcribe
 from bot.slack.format.blockkit import Json
 from bot.slack.history import History
 from bot.slack.users import Users
@@ -108,6 +109,7 @@ class MemoryReply:
     is_left: bool = False
 
     activities: list[str] = field(default_factory=list)
+    transcripts: tuple[str, ...] = ()
     asks: tuple[Ask, ...] = ()
     """What `ask` was called with last."""
     when_asked: Callable[[], Awaitable[object]] | None = None
@@ -120,6 +122,9 @@ class MemoryReply:
 
     def show_activity(self, activity: str) -> None:
         self.activities.append(activity)
+
+    def show_transcripts(self, transcripts: Iterable[str]) -> None:
+        self.transcripts = tuple(transcripts)
 
     async def ask(self, asks: tuple[Ask, ...]) -> None:
         self.asks = asks
@@ -197,7 +202,7 @@ class UnreadFiles(Files):
 
     @asynccontextmanager
     async def reading(
-        self, files: Sequence[File], *, pdf_texts: bool = False
+        self, files: Sequence[File], *, pdf_texts: bool = False, transcribe: Transcribe | None = None
     ) -> AsyncIterator[Mapping[str, OpenedFile]]:
         yield {file.id: OpenedFile(file, Unread.KIND) for file in files}
 
@@ -285,6 +290,9 @@ class AnsweringStage:
 
     def __post_init__(self) -> None:
         stores, estimate = self.stores, TokenEstimate((MODEL,))
+        quota = Quota(
+            (), (MODEL,), 1_000, ModelPrices(), stores.usage, stores.caps, stores.notices, self.accounts, self.clock
+        )
         self.answering = Answering(
             jobs=stores.worker_queue,
             replies=self.replies,
@@ -302,6 +310,7 @@ class AnsweringStage:
                 me=ME,
                 settings=PromptSettings("You are a colleague.", 8_000),
                 estimate=estimate,
+                transcription=Transcription(None, stores.transcripts, quota, self.clock),
             ),
             models=self.model,
             clock=self.clock,
@@ -313,9 +322,7 @@ class AnsweringStage:
                 AccessRules(), self.accounts, PrivateNotices(self.accounts, stores.notices), stores.bot_questions
             ),
             token_refused=lambda: self.accounts.token_refused,
-            quota=Quota(
-                (), (MODEL,), 1_000, ModelPrices(), stores.usage, stores.caps, stores.notices, self.accounts, self.clock
-            ),
+            quota=quota,
             pane=AssistantPane(
                 stores.notices,
                 stores.pane_context,

@@ -529,8 +529,14 @@ async def test_files_that_were_not_read_are_named_below_the_answer(alone: Answer
     build = alone.answering.prompt_builder.build
 
     class WithPicture:
-        async def build(self, answer: Answer, memory: AsyncExitStack, tools: tuple[ToolDefinition, ...]) -> BuiltPrompt:
-            return replace(await build(answer, memory, tools), opened=opened)
+        async def build(
+            self,
+            answer: Answer,
+            memory: AsyncExitStack,
+            tools: tuple[ToolDefinition, ...],
+            listening: Callable[[bool], None],
+        ) -> BuiltPrompt:
+            return replace(await build(answer, memory, tools, listening), opened=opened)
 
     alone.answering = replace(alone.answering, prompt_builder=cast(PromptBuilder, WithPicture()))
     await attempt_at(alone)

@@ -13,7 +13,7 @@ from bot.core.limits.access import UserKind
 from bot.core.reply.actions import ReplyAction
 from bot.errors import PayloadError
 from bot.services.reactions import Reaction
-from bot.slack.format.files import files_of
+from bot.slack.format.files import file_of, files_of
 from bot.slack.format.message_text import app_name, attached_to, body_of
 from bot.slack.format.modals import submitted_question, submitted_settings
 from bot.slack.format.shortcut_question import asked_in
@@ -156,6 +156,16 @@ IN_THREADS = {
     "message_thread_broadcast",
     "message_thread_broadcast_private_channel",
 }
+TRANSCRIPTIONS: tuple[tuple[Any, bool], ...] = (
+    ({"status": "complete", "preview": {"content": "What", "has_more": True}}, True),
+    ({"status": "complete", "preview": {"content": "What"}}, True),
+    ({"status": "complete"}, True),
+    ({"status": "processing", "preview": {"content": "What", "has_more": False}}, False),
+    ({"status": "failed"}, False),
+    ({"status": "none"}, False),
+    (None, False),
+)
+"""Transcriptions that are not all there, and whether captions are."""
 WITH_FILES = {
     "app_mention_with_file": ("plan.png", "visible"),
     "message_file_share": ("plan.png", ""),
@@ -165,6 +175,16 @@ WITH_FILES = {
     "message_shared_channel_with_file": ("a file", "check_file_info"),
     "message_with_snippet": ("notes.txt", ""),
 }
+
+
+def test_clip_brings_slacks_transcript_if_all_of_it_is_there() -> None:
+    [clip] = event_of("message_file_share_audio_clip")["files"]
+    file = file_of(clip)
+    assert (file.is_clip, file.transcript, file.seconds) == (True, "When is the full moon?", 5.712)
+    assert file.captions_url.endswith("/file.vtt?_xcb=00000")
+    for transcription, has_captions in TRANSCRIPTIONS:
+        file = file_of({**clip, "transcription": transcription})
+        assert (file.transcript, bool(file.captions_url)) == (None, has_captions)
 
 
 def event_of(name: str) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class VendorRequest:
     path: str
     headers: Mapping[str, str]
     body: Any
+    """JSON; None for a form, which is in `content`."""
     connection: tuple[str, int]
     """The client's address, which requests of one connection share."""
     method: str
@@ -113,7 +114,8 @@ class VendorServer:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         client = request.transport.get_extra_info("peername")
-        body = await request.json() if request.can_read_body else None
+        is_form = request.content_type.startswith("multipart/")
+        body = await request.json() if request.can_read_body and not is_form else None
         content = await request.read()
         received = VendorRequest(
             request.path, request.headers.copy(), body, client, request.method, request.raw_path, content

@@ -9,12 +9,13 @@ Each answer in a thread reads the same files again, so readers learn once that a
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from bot.core import texts
 from bot.core.conversation import File, Media, Prompt, Turn
 from bot.core.documents import Document, Kind, LeftOut, Part, Refusal
+from bot.core.inbound.recordings import is_recording
 from bot.core.reply.markdown.escaping import fenced
 
 MAX_FILES = 5
@@ -47,6 +48,9 @@ class Unread(Enum):
     CANVAS_SCOPE = texts.CANVAS_SCOPE_MISSING
     CANVAS_NOT_SHARED = texts.CANVAS_NOT_SHARED
     CANVAS_NOT_FOUND = texts.CANVAS_NOT_FOUND
+    CLIP_UNHEARD = texts.CLIP_NOT_TRANSCRIBED
+    UNHEARD = texts.AUDIO_NOT_TRANSCRIBED
+    NOT_HEARD = texts.TRANSCRIPTION_FAILED
 
 
 REFUSED = {
@@ -55,8 +59,17 @@ REFUSED = {
     Refusal.PROTECTED: Unread.PROTECTED,
     Refusal.TOO_LARGE: Unread.TOO_LARGE,
 }
-Content = str | Document | Media | Unread
-"""A file's text, as it is or as Markdown, an image or a PDF, or why it was not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What is said in a recording."""
+
+    text: str = field(repr=False)
+
+
+Content = str | Document | Transcript | Media | Unread
+"""A file's text, as it is, as Markdown or as heard, an image or a PDF, or why it was not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +123,7 @@ def reason_not_to_read(file: File) -> Unread | None:
         return {"tombstone": Unread.DELETED, "external": Unread.EXTERNAL}.get(file.mode, Unread.HIDDEN)
     if file.access in ("access_denied", "file_not_found"):
         return Unread.NO_ACCESS if file.access == "access_denied" else Unread.DELETED
-    if is_canvas(file):
+    if is_canvas(file) or is_recording(file):
         return None
     if _NEVER_TEXT.match(file.mimetype) and not _TEXT_AFTER_X.match(file.mimetype):
         return Unread.KIND
@@ -136,14 +149,24 @@ def linked_canvases(text: str) -> Iterator[File]:
         yield File(canvas_id, texts.CANVAS_UNNAMED, CANVAS, access=CHECK_FILE_INFO)
 
 
-def choose_files(files: Iterable[File]) -> tuple[list[File], dict[str, OpenedFile]]:
-    """Returns the files to read, and the others with the reason, by id; files that come first are chosen first."""
+def reason_not_heard(file: File) -> Unread:
+    """Returns why a recording isn't heard where no model transcribes. Slack can be asked to transcribe its clips."""
+    return Unread.CLIP_UNHEARD if file.is_clip else Unread.UNHEARD
+
+
+def choose_files(files: Iterable[File], *, hears: bool = False) -> tuple[list[File], dict[str, OpenedFile]]:
+    """Returns the files to read, and the others with the reason, by id; files that come first are chosen first.
+
+    `hears`: whether a model transcribes recordings.
+    """
     wanted: dict[str, File] = {}
     unread: dict[str, OpenedFile] = {}
     for file in files:
         if file.id in wanted or file.id in unread:
             continue
         reason = reason_not_to_read(file) or (Unread.TOO_MANY if len(wanted) == MAX_FILES else None)
+        if is_recording(file) and not (hears or file.captions_url) and file.transcript is None:
+            reason = reason_not_heard(file)
         if reason:
             unread[file.id] = OpenedFile(file, reason)
         else:
@@ -192,9 +215,19 @@ def file_label(file: OpenedFile) -> str:
         return f"(Attached: {name})"
     if isinstance(content, Document):
         return f"(Attached: {name})\n{document_label(content)}"
+    if isinstance(content, Transcript):
+        return _transcript_label(file.file, name, content.text.strip())
     if not content.strip():
         return f"(Attached: {name}, which is empty)"
     return f"(Attached: {name})\n{fenced(content.rstrip(), _language(name))}"
+
+
+def _transcript_label(file: File, name: str, text: str) -> str:
+    """Returns what is said in a recording. A clip may be all that a question consists of."""
+    if not text:
+        return f"(Attached: {name}, a recording in which nothing is said)"
+    about = "If the message has no words of its own, answer these. " if file.is_clip else ""
+    return f"(Attached: {name}, a recording. {about}This is said in it:)\n{text}"
 
 
 def document_label(document: Document) -> str:

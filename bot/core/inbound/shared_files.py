@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from bot.core.conversation import File, Media
 from bot.core.documents import Document
-from bot.core.inbound.files import OpenedFile, document_label, file_label, linked_canvases
+from bot.core.inbound.files import OpenedFile, Transcript, document_label, file_label, linked_canvases
 from bot.core.inbound.marks import Marks
 from bot.core.inbound.prompt import CountTokens, PromptMessage, two_ends
 from bot.core.trust import FILE
@@ -54,7 +54,9 @@ def truncate_files(
 def text_of(file: OpenedFile) -> str | None:
     """Returns the text that a model may get of a file, None if there is none."""
     content = file.content.alternative if isinstance(file.content, Media) else file.content
-    return content.text if isinstance(content, Document) else content if isinstance(content, str) else None
+    if isinstance(content, Document | Transcript):
+        return content.text
+    return content if isinstance(content, str) else None
 
 
 def _with_text(file: OpenedFile, text: str) -> OpenedFile:
@@ -63,7 +65,7 @@ def _with_text(file: OpenedFile, text: str) -> OpenedFile:
     if isinstance(content, Media) and content.alternative:
         content = replace(content, alternative=replace(content.alternative, text=text))
     else:
-        content = replace(content, text=text) if isinstance(content, Document) else text
+        content = replace(content, text=text) if isinstance(content, Document | Transcript) else text
     return replace(file, content=content, truncated=True)
 
 

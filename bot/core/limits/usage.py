@@ -47,8 +47,8 @@ class AnswerUsage:
 
     @property
     def counts(self) -> bool:
-        """Whether the report counts the attempt: it ended with an answer or a failure, or used tokens."""
-        return self.answered or self.failed or bool(self.input_tokens or self.output_tokens)
+        """Whether the report counts the attempt: it ended with an answer or a failure, or used something."""
+        return self.answered or self.failed or bool(self.input_tokens or self.output_tokens or self.cost_usd)
 
 
 @dataclass(frozen=True, slots=True)

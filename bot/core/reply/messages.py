@@ -43,6 +43,8 @@ class PageView:
     """The answer's version."""
     activity: str = ""
     """What the model does while it doesn't write."""
+    transcript: str = ""
+    """What is said in the question's recordings, above the text of the first page."""
 
     @property
     def live(self) -> bool:

@@ -64,6 +64,8 @@ class Page:
     opening: Opening = NO_OPENING
     start: int = 0
     """The offset of its part in the text, in characters."""
+    taken_chars: int = 0
+    """What a block above its text takes of its message, as Slack counts characters in blocks."""
 
     @property
     def end(self) -> int:
@@ -191,7 +193,7 @@ class Pages:
         """Whether one page can hold the source by its characters and bytes."""
         return self._left(source, opening) >= 0
 
-    def _left(self, source: str, opening: Opening, header_chars: int = 0) -> int:
+    def _left(self, source: str, opening: Opening, not_text_chars: int = 0) -> int:
         """Returns how many characters or bytes, whichever are fewer, a page has left; negative if it is too full."""
         if len(source) > self.limit_chars:
             return -1
@@ -199,7 +201,7 @@ class Pages:
         international = international_chars(source)
         in_opening = international_chars(opening.text)
         sent = sent_chars(source, international) + sent_chars(opening.text, in_opening)
-        counted = sent + 3 * source.count(">") + header_chars
+        counted = sent + 3 * source.count(">") + not_text_chars
         sent_bytes = sent - len(source) + _byte_count(source)
         steps = steps_of(source, international) + steps_of(opening.text, in_opening)
         return min(self.limit_chars - sent, BLOCK_CHARS - counted, self.limit_bytes - sent_bytes, MAX_STEPS - steps)
@@ -207,7 +209,8 @@ class Pages:
     def _left_after(self, page: Page, chars: int) -> int:
         """Returns a page's remaining room after the first characters of its source."""
         shift = len(page.opening.text) - len(page.opening.replaced)
-        return self._left(page.source[:chars], page.opening, self._extent.header_chars(shift + chars))
+        not_text_chars = self._extent.header_chars(shift + chars) + page.taken_chars
+        return self._left(page.source[:chars], page.opening, not_text_chars)
 
     def _short_enough(self, opening: Opening) -> Opening:
         """Returns the opening, or none if it would take too much of a page."""

@@ -21,6 +21,7 @@ and their transitions.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TypeGuard
 
@@ -35,6 +36,7 @@ from bot.core.reply.approvals import Ask
 from bot.core.reply.attachments import Attached, AttachedFile
 from bot.core.reply.edits import PLAIN_BYTES, Edits, Post, PostStopButton, Update
 from bot.core.reply.life import TURNS, Life, Turn
+from bot.core.reply.markdown.extent import counted_chars
 from bot.core.reply.messages import (
     NOTHING_SHOWN,
     Begin,
@@ -50,6 +52,7 @@ from bot.core.reply.messages import (
     Wanted,
 )
 from bot.core.reply.pages import PAGE_BYTES, PAGE_CHARS, Page, Pages
+from bot.core.reply.transcripts import shown_transcript
 from bot.errors import Refusal
 
 MAX_PAGES = 5
@@ -99,7 +102,8 @@ class Reply:
         """Pages from here on hold no more than a stream carries. A take-over breaks the pages where they were."""
         self._skips_deletions = False
         """Slack refused a deletion for minutes, so no more deletions are sent."""
-        self._pages = Pages(*self._limits(0), max_full=1)
+        self._transcript = shown_transcript(job.transcripts.values())
+        self._pages = self._empty_pages()
         self._shown_pages = 0
         """So many pages are full and shown, and aren't compared again."""
         self._chars = 0
@@ -216,11 +220,23 @@ class Reply:
             self._short_from = min(self._short_from, self._last)
             self._keep_to_form()
 
+    def show_transcripts(self, transcripts: Iterable[str]) -> None:
+        """Shows what is said in the question's recordings above the answer, whose pages have less room then.
+
+        Once there is text, it changes nothing: the pages stay where they break.
+        """
+        if self._chars:
+            return
+        self._transcript = shown_transcript(transcripts)
+        self._pages = self._empty_pages()
+        if self._transcript and not self.earlier.chars:
+            self.happened(Turn.GROW)
+
     def finish(self, end: End) -> None:
         """Records how the answer ended; no more text will come."""
         if end.reason.is_partial and (longer := self.earlier.part(text := self._pages.text())) != text:
             self._shown_pages = 0
-            self._lay_out(Pages(*self._limits(0), max_full=1), longer)
+            self._lay_out(self._empty_pages(), longer)
             self._keeps_earlier_text = True
         self._end = end
         self._close()
@@ -500,6 +516,7 @@ class Reply:
             for_stream=page >= self._short_from,
             end_chars=shown.end,
             version=self.job.version,
+            transcript=self._transcript if page == 0 else "",
         )
         if self._is_full(page):
             return view
@@ -584,6 +601,12 @@ class Reply:
         self._upload_tries = self._upload_tries - 1 if reason.may_pass else 0
         if not self._upload_tries:
             self._files = ()
+
+    def _empty_pages(self) -> Pages:
+        """Returns the pages of a text that is yet to come."""
+        heard = texts.heard(self._transcript) if self._transcript else ""
+        first = Page(taken_chars=counted_chars(heard))
+        return Pages(*self._limits(0), first, max_full=1)
 
     def _limits(self, page: int) -> tuple[int, int]:
         """Returns the most characters and bytes of a page."""

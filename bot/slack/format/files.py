@@ -9,6 +9,9 @@ from bot.core.conversation import File, ThreadKey
 from bot.core.inbound.files import CHECK_FILE_INFO, is_canvas
 from bot.slack.format.rich_text import dicts, string
 
+_CLIPS = ("slack_audio", "slack_video")
+"""The subtypes of what people record in Slack."""
+
 
 def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
     """Returns the files of a message and of the messages that it forwards.
@@ -23,6 +26,9 @@ def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
 
 def file_of(file: Mapping[str, Any]) -> File:
     """Returns a file object as our file. https://docs.slack.dev/reference/objects/file-object"""
+    transcription = _object(file, "transcription")
+    has_transcript = transcription.get("status") == "complete"
+    duration_ms = file.get("duration_ms")
     return File(
         id=string(file, "id"),
         name=string(file, "name") or string(file, "title") or texts.FILE_UNNAMED,
@@ -31,7 +37,22 @@ def file_of(file: Mapping[str, Any]) -> File:
         mode=string(file, "mode"),
         access=string(file, "file_access"),
         url=string(file, "url_private_download") or string(file, "url_private"),
+        # The names of clips are translated.
+        is_clip=string(file, "subtype") in _CLIPS,
+        transcript=_whole(_object(transcription, "preview")) if has_transcript else None,
+        captions_url=string(file, "vtt") if has_transcript else "",
+        seconds=duration_ms / 1_000 if isinstance(duration_ms, int | float) else 0.0,
     )
+
+
+def _whole(preview: Mapping[str, Any]) -> str | None:
+    """Returns a transcript, None if Slack shows only its beginning."""
+    return string(preview, "content") if preview.get("has_more") is False else None
+
+
+def _object(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = holder.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
 def is_for_readers(file: Mapping[str, Any], thread: ThreadKey, asker: str) -> bool:

@@ -33,6 +33,8 @@ _NOTE_LINE = "about-answer-"
 PLAIN_BYTES = 3_800
 """In UTF-8; chat.update takes 4,000 bytes of text."""
 _NOTICE_CHARS = 300
+_PLAIN_TRANSCRIPT_CHARS = 200
+"""Plain text isn't folded."""
 ACTIVITY_CHARS = 150
 
 
@@ -44,11 +46,22 @@ def message(view: PageView) -> Json:
     if view.plain:
         return {"text": _plain(view), "blocks": []}
     text = rendered(view.markdown, growing=view.growing)
-    blocks = []
+    blocks = _heard(view)
     # Slack refuses an empty block: everything so far may still be held back, as half a link is.
     if text.strip():
         blocks.append(blockkit.markdown(text))
     return {"text": short_text(view), "blocks": [*blocks, *_below(view, text)]}
+
+
+def _heard(view: PageView) -> list[Json]:
+    """Returns what is said in the question's recordings, in which nothing is markup.
+
+    Slack folds a long section. The same block_id in each edit keeps it open where a reader has opened it.
+    """
+    if not view.transcript:
+        return []
+    section = blockkit.section(blockkit.plain_text(texts.heard(view.transcript)))
+    return [{**section, "block_id": f"{_NOTE_LINE}transcript"}]
 
 
 def blocks_below(view: PageView) -> list[Json]:
@@ -231,7 +244,10 @@ def _plain(view: PageView) -> str:
         note = "\n\n".join(filter(None, (plain_list(shown_sources(view.end.sources)), note or _completeness(view.end))))
     while note and _bytes(plain := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""
-    return plain if note else mrkdwn(text) or _last_line(view)
+    plain = plain if note else mrkdwn(text) or _last_line(view)
+    heard = mrkdwn(texts.heard(beginning(view.transcript, _PLAIN_TRANSCRIPT_CHARS))) if view.transcript else ""
+    with_heard = "\n\n".join(filter(None, (heard, plain)))
+    return with_heard if _bytes(with_heard) <= PLAIN_BYTES else plain
 
 
 def _asks_plainly(view: PageView) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -107,6 +107,10 @@ class ScheduledReply:
 
     def show_activity(self, activity: str) -> None:
         self.reply.show_activity(activity)
+        self.touch()
+
+    def show_transcripts(self, transcripts: Iterable[str]) -> None:
+        self.reply.show_transcripts(transcripts)
         self.touch()
 
     async def ask(self, asks: tuple[Ask, ...]) -> None:

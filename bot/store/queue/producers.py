@@ -185,7 +185,7 @@ class QuestionQueue(WorkerOperations):
         await self._worker.wake_all(connection)
         now = self._now()
         this = sa.update(jobs).where(jobs.c.id == row.id)
-        await connection.execute(this.values(text="", files=[]))
+        await connection.execute(this.values(text="", files=[], transcripts={}))
         await audit.append(connection, now, [audit.entry_of(row, Kind.ERASURE, {"erased": "question"})])
         await outbox.cancel(connection, OutboxKind.OFFER_REGENERATE, [row.id])
         state = _state(row)

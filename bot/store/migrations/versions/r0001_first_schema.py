@@ -68,6 +68,7 @@ def _create_jobs() -> None:
         sa.Column("user_id", sa.Text, nullable=False),
         sa.Column("text", sa.Text, nullable=False),
         sa.Column("files", sa.JSON, nullable=False, server_default="[]"),
+        sa.Column("transcripts", sa.JSON, nullable=False, server_default="{}"),
         sa.Column("from_bot", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("attached_chars", sa.Integer, nullable=False, server_default="0"),
         sa.Column("created_at", sa.Double, nullable=False),

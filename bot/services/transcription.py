@@ -1,0 +1,84 @@
+"""Transcription: what is said in recordings, each heard once.
+
+Slack writes a clip down when a person asks for that. Without that, and without BOT_TRANSCRIBE, a recording stays
+unread. What a model hears goes on record at once, with its cost. A failure leaves the recording unread, and the answer
+goes on without it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bot.clock import Clock
+from bot.core.conversation import File, Job
+from bot.core.inbound.files import Unread
+from bot.core.inbound.recordings import Sound, is_recording
+from bot.core.job import End
+from bot.core.stream import Usage
+from bot.errors import EndReason, ProviderError
+from bot.services.insisting import insist
+from bot.services.quota import Quota
+from bot.store.transcripts import Transcripts
+
+if TYPE_CHECKING:
+    from bot.providers.transcription import Transcriber
+
+TRANSCRIBED_WITHIN_S = 45.0
+"""Less than the limit for all files of a question (slack/files.py)."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Transcription:
+    """Knows transcripts, and has a model write others."""
+
+    transcriber: "Transcriber | None"
+    """None: BOT_TRANSCRIBE is not set."""
+    records: Transcripts
+    quota: Quota
+    clock: Clock
+
+    async def known(self, job: Job, files: Sequence[File]) -> list[File]:
+        """Returns the files with the transcripts that are on record of the job's thread. Raises StoreError."""
+        if not any(map(is_recording, files)):
+            return list(files)
+        known = await self.records.of_thread(job.question.thread)
+        return [replace(file, transcript=known.get(file.id, file.transcript)) for file in files]
+
+    async def record(self, job: Job, transcripts: Mapping[str, str]) -> None:
+        """Records transcripts for the job, which shows them. Raises StoreError."""
+        new = {file_id: text for file_id, text in transcripts.items() if file_id not in job.transcripts}
+        if new:
+            await self.records.record(job, new)
+
+    async def hear(self, job: Job, listening: Callable[[bool], None], file: File, sound: Sound) -> str | Unread:
+        """Has the model write down what is said; `listening` is told when it begins, and when it is over."""
+        assert self.transcriber is not None, "without one, nothing is heard"
+        if not await insist(lambda: self.quota.has_room(job.question), self.clock, "caps not checked"):
+            # The answer is refused for the same reason.
+            return Unread.NOT_HEARD
+        listening(True)
+        try:
+            async with asyncio.timeout(TRANSCRIBED_WITHIN_S):
+                heard = await self.transcriber.transcribe(sound)
+        except TimeoutError:
+            log.warning("file %s not transcribed within %.0f s", file.id, TRANSCRIBED_WITHIN_S)
+            # It is billed all the same.
+            await self._record(job, {}, Usage(audio_s=file.seconds))
+            return Unread.NOT_HEARD
+        except ProviderError as error:
+            log.warning("file %s not transcribed: %s: %s %s", file.id, error.model, error.reason, error.detail)
+            return Unread.NOT_HEARD
+        finally:
+            listening(False)
+        is_ours = await self._record(job, {file.id: heard.text}, heard.usage or Usage(audio_s=file.seconds))
+        return heard.text if is_ours else Unread.NOT_HEARD
+
+    async def _record(self, job: Job, transcripts: Mapping[str, str], usage: Usage) -> bool:
+        """Records what was heard and used, however long the database is away; returns False if the job is lost."""
+        assert self.transcriber is not None, "it was asked"
+        end = End(EndReason.TRANSCRIBED, model=self.transcriber.model, usage=usage)
+        return await insist(lambda: self.records.record(job, transcripts, end), self.clock, "transcript not recorded")

@@ -1,0 +1,61 @@
+"""Transcripts: what is said in recordings, kept with the question that they came with, so that none is heard twice."""
+
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.conversation import Job, ThreadKey
+from bot.core.job import End
+from bot.core.limits.caps import Cap
+from bot.prices import ModelPrices
+from bot.store.database import Database, reads, writes
+from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
+from bot.store.predicates import in_thread
+from bot.store.queue.held import Held, record_turn
+from bot.store.recorded_answers import REPLIES_READ
+from bot.store.rows import turn_values
+from bot.store.schema import jobs
+
+
+class Transcripts(WorkerOperations):
+    """Records transcripts, and the usage of models that wrote them."""
+
+    def __init__(
+        self, database: Database, worker: WorkerLiveness, prices: ModelPrices | None, caps: Sequence[Cap] = ()
+    ) -> None:
+        super().__init__(database, worker)
+        self._prices = prices
+        self._caps = caps
+
+    @writes
+    async def record(
+        self, connection: AsyncConnection, job: Job, transcripts: Mapping[str, str], end: End | None = None
+    ) -> bool:
+        """Records transcripts by their files' ids, and the usage of the model that wrote them, if one did.
+
+        Those that are on record stay. Returns False, and records nothing, if the job is no longer this worker's.
+        """
+        held = Held(job, self._worker.name)
+        ours = sa.select(jobs.c.transcripts).where(*held.is_ours).with_for_update()
+        row = (await connection.execute(ours)).one_or_none()
+        if row is None:
+            return False
+        if transcripts and transcripts.keys() <= row.transcripts.keys():
+            # Recorded before, by a transaction whose commit was not heard of.
+            return True
+        await connection.execute(held.fenced.values(transcripts={**transcripts, **row.transcripts}))
+        if end is not None:
+            now = self._now()
+            turn = turn_values(job.id, end, "", now, self._prices)
+            await record_turn(connection, job, turn, now, self._caps)
+        return True
+
+    @reads
+    async def of_thread(self, connection: AsyncConnection, thread: ThreadKey) -> Mapping[str, str]:
+        """Returns the transcripts of a thread's newest 500 questions, by the files' ids."""
+        newest = sa.select(jobs.c.transcripts).where(in_thread(thread)).order_by(jobs.c.ts.desc()).limit(REPLIES_READ)
+        found: dict[str, str] = {}
+        for row in await connection.execute(newest):
+            found |= row.transcripts
+        return found

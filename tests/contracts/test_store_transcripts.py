@@ -1,0 +1,73 @@
+"""Transcripts in the database: with their question, counted once, and gone with its words."""
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core.conversation import ThreadKey
+from bot.core.job import End
+from bot.core.limits.caps import CapWindow, Period, Scope, ScopeIds
+from bot.core.stream import Usage
+from bot.errors import EndReason
+from bot.prices import ModelPrices
+from bot.store import Stores
+from bot.store.schema import jobs
+from tests.contracts.stores import DONE, THREAD, asked, enqueued, one
+
+pytest_plugins = ["tests.contracts.databases"]
+
+HEARD = End(EndReason.TRANSCRIBED, model="openai/gpt-transcribe", usage=Usage(audio_s=60.0))
+WORDS = {"F1": "nul \0 half \ud800 𝄞"}
+
+
+async def used_usd(opened: Stores, *records: dict[str, str]) -> float:
+    """Records transcripts, each with a minute's usage, and returns what they cost."""
+    store = Stores(opened.database.engine, "w1", opened.clock, prices=ModelPrices())
+    await enqueued(store, asked(1))
+    job = await one(store)
+    for record in records:
+        assert await store.transcripts.record(job, record, HEARD)
+    month = CapWindow(Scope.USER, Period.MONTH)
+    used = await store.usage.used(ScopeIds("T1", job.question.user_id, "C1"), [month])
+    return used[month].cost_usd
+
+
+async def test_next_attempt_and_later_questions_have_the_transcripts(store: Stores) -> None:
+    await enqueued(store, asked(1))
+    job = await one(store)
+    assert job.transcripts == {}
+    assert await store.transcripts.record(job, WORDS)
+    assert await store.transcripts.record(job, {"F1": "other words", "F2": ""})
+    assert await store.worker_queue.release(job)
+    assert (await one(store)).transcripts == {**WORDS, "F2": ""}
+    assert await store.transcripts.of_thread(THREAD) == {**WORDS, "F2": ""}
+    assert await store.transcripts.of_thread(ThreadKey("T1", "C9", "1.0")) == {}
+
+
+async def test_worker_that_lost_the_job_records_none(store: Stores) -> None:
+    await enqueued(store, asked(1))
+    job = await one(store)
+    await store.worker_queue.release(job)
+    assert not await store.transcripts.record(job, WORDS, HEARD)
+    assert await store.transcripts.of_thread(THREAD) == {}
+
+
+async def test_transcription_counts_once_even_if_its_commit_was_not_heard_of(store: Stores) -> None:
+    assert await used_usd(store, WORDS, WORDS) == pytest.approx(0.0045)
+
+
+async def test_transcription_that_failed_counts_as_well(store: Stores) -> None:
+    assert await used_usd(store, {}, WORDS) == pytest.approx(0.009)
+
+
+@pytest.mark.parametrize("is_deleted", [True, False], ids=["deletion", "retention"])
+async def test_transcripts_go_with_the_questions_words(store: Stores, is_deleted: bool) -> None:
+    await enqueued(store, asked(1))
+    job = await one(store)
+    await store.transcripts.record(job, WORDS)
+    await store.worker_queue.finish(job, DONE, "Friday.")
+    if is_deleted:
+        assert await store.queue.delete("T1", "C1", job.question.ts)
+    else:
+        await store.erasure.expire(before=4e9)
+    async with store.database.begin_read() as connection:
+        assert (await connection.execute(sa.select(jobs.c.transcripts))).scalars().all() == [{}]
