@@ -228,6 +228,7 @@ class Settings:
     slack_app_token: str = _setting("SLACK_APP_TOKEN", _token("xapp-"), secret=True)
     slack_config_token: str = _setting("SLACK_CONFIG_TOKEN", _token("xoxe.xoxp-"), secret=True)
     slack_search: bool = _setting("BOT_SLACK_SEARCH", _on_off, False)
+    choices: bool = _setting("BOT_CHOICES", _on_off, True)
     slack_api_url: str = _setting("BOT_SLACK_API_URL", _url, "https://slack.com/api/")
     vendors: Mapping[str, VendorSettings] = field(default_factory=dict)
     """By the vendor's name in the registry, which names the variables too."""

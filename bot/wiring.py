@@ -46,6 +46,7 @@ from bot.services.assistant_pane import AssistantPane
 from bot.services.audit import seal_entries
 from bot.services.cap_notices import CapNotices
 from bot.services.cap_settings import CapSettings
+from bot.services.choices import ChoicePresses
 from bot.services.gate import Gate
 from bot.services.health import Probes
 from bot.services.intake import Intake
@@ -311,7 +312,9 @@ def _answering(parts: _Parts, models: Models, tools: Tools | None, transcriber: 
         access_control=parts.access,
         participants=stores.participants,
         token_refused=parts.token_refused,
-        tool_calls=ToolCalls(tools, stores.recorded_calls, workspace.users, parts.clock, parts.telemetry),
+        tool_calls=ToolCalls(
+            tools, stores.recorded_calls, workspace.users, parts.clock, parts.telemetry, settings.choices
+        ),
         max_steps=settings.max_steps,
         results_tokens=room_for_results(settings.history_tokens),
         admins=settings.admins,
@@ -346,9 +349,10 @@ def _listen(bolt: AsyncApp, parts: _Parts, answering: Answering, worker: Worker,
     actions = _reply_actions(parts, worker)
     private_notices = PrivateNotices(parts.workspace.ephemeral, stores.notices)
     quiet_threads = QuietThreads(stores.participants, private_notices, surfaces, parts.settings.admins, me)
-    reply_actions.register(bolt, actions, quiet_threads, me.team_id)
     intake = _intake(parts, actions, quiet_threads, worker, gate)
     shortcut = MessageShortcut(stores.message_questions, surfaces, intake, parts.clock, me)
+    choices = ChoicePresses(actions, shortcut, parts.access)
+    reply_actions.register(bolt, actions, choices, quiet_threads, me.team_id)
     cap_settings = _cap_settings(parts)
     slash_commands.register(bolt, _slash_commands(parts, answering.quota, cap_settings), shortcut)
     home = _app_home(parts, answering.quota, cap_settings)

@@ -262,7 +262,7 @@ def press_of(body: Mapping[str, Any], team_id: str) -> Press:
     thread_ts = container.get("thread_ts") or _object_or_empty(body, "message").get("thread_ts")
     channel_id = _string_or_none(container, "channel_id") or _string_or_none(_object_or_empty(body, "channel"), "id")
     return Press(
-        action=ReplyAction(action["action_id"]),
+        action=ReplyAction(action["action_id"].partition("-")[0]),
         # In a direct message, a message with replies names itself as the root of its thread.
         thread=ThreadKey(
             team_id,

@@ -353,6 +353,8 @@ class ToolDefinition:
     """OURS if it is our own, or if an admin has read it and agreed to it."""
     rule: ToolRule = field(default=ToolRule(Permission.ASK), compare=False)
     """What an admin has decided about it."""
+    is_dispensable: bool = field(default=False, compare=False)
+    """Nobody misses it: a model that refuses tools, or takes them only at a price, is asked without it."""
 
 
 @dataclass(frozen=True, slots=True)

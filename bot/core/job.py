@@ -263,6 +263,8 @@ class End:
     """The answer used tools, and a button lists them."""
     decided: Sequence[Decided] = field(default=(), compare=False)
     """Who decided about its calls. Their record has that, so it isn't stored with the end."""
+    choices: tuple[str, ...] = field(default=(), repr=False)
+    """What readers can press below it (core/choices.py)."""
 
     def naming(self, names: Mapping[str, str]) -> "End":
         """Returns the end with the names of the people who decided; those without one are named by their ids."""

@@ -1,7 +1,13 @@
-"""Questions about a message, which people ask with the message shortcut in a modal."""
+"""Questions about a message, which people ask with the message shortcut in a modal.
+
+A choice that somebody presses below an answer (core/choices.py) is one, too. Its words are not the presser's: a model
+wrote them, which may have read anything. So they count as quoted (core/trust.py), and the asker's own words say that
+they chose.
+"""
 
 from dataclasses import dataclass, field
 
+from bot.core import texts
 from bot.core.entities import escape, unescape
 from bot.core.reply.preview import beginning
 
@@ -17,11 +23,13 @@ class QuotedMessage:
     channel_id: str
     ts: str
     thread_ts: str
-    """The ts of its thread, or of the thread that a reply to it would begin."""
+    """The ts of its thread, or of the thread that a reply to it would begin; "" if it is an answer outside threads."""
     quote: str
     """Its text without markup; a modal keeps the beginning."""
     response_url: str
-    """Empty if the question was asked by a reaction."""
+    """Empty if the question was asked by a reaction or a button."""
+    offered_by: int | None = None
+    """The job whose answer the message is, if the answer offers the question as a choice; None for people's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,7 @@ class MessageQuestion:
 
     team_id: str
     view_id: str
-    """The id of the modal in which it was asked; for a reaction, the emoji and the message."""
+    """The id of the modal in which it was asked; of a reaction, the emoji and the message; of a choice, the answer."""
     user_id: str
     about: QuotedMessage = field(repr=False)
     text: str = field(repr=False)
@@ -59,6 +67,8 @@ def quote_above(about: QuotedMessage, *, elsewhere: bool) -> str:
 
 def text_of_post(about: QuotedMessage, question: str, *, elsewhere: bool) -> tuple[str, str]:
     """Returns the asker's words in the post, and what it quotes, as history reads both (core/inbound/mentions.py)."""
+    if about.offered_by is not None:
+        return texts.MY_CHOICE, escape(question)
     quote = escape(unescape(quote_above(about, elsewhere=elsewhere)))
     quoted = "\n".join(f"&gt; {line}" for line in quote.splitlines())
     return escape(question), quoted

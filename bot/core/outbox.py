@@ -48,6 +48,8 @@ class OutboxKind(StrEnum):
     """The approval that a mention asked for is no longer needed: delete the mention."""
     SHOW_DECISION = "show_decision"
     """A person decided about one of several calls: show that in the reply, which still asks about the others."""
+    CLOSE_CHOICES = "close_choices"
+    """A person chose what the answer offers, or edited the question: show the answer without the buttons."""
     TELL_ADMINS = "tell_admins"
     """The job's usage has passed a mark of a cap: tell the Typist admins once."""
 
@@ -56,7 +58,9 @@ ABOUT_APPROVALS = (OutboxKind.ASK_APPROVAL, OutboxKind.SHOW_DECISION)
 """Due only while the job waits."""
 ABOUT_NO_REPLY = (OutboxKind.TELL_ADMINS,)
 """Due at any time, also while the job is live."""
-EDITS_REPLY = (OutboxKind.SHOW_END, OutboxKind.SHOW_DECISION)
+EDITS_END = (OutboxKind.SHOW_END, OutboxKind.CLOSE_CHOICES)
+"""About the end of one version of an answer, which stays on record until then."""
+EDITS_REPLY = (*EDITS_END, OutboxKind.SHOW_DECISION)
 """While a process holds such an entry, nobody claims its job."""
 
 

@@ -290,6 +290,8 @@ STOPPED_WHILE_QUEUED = "I won't answer this question, because you stopped it whi
 PREVIOUS_VERSION = "The previous version of this answer:"
 PREVIOUS_VERSION_CUT = "The rest of it doesn't fit into this message."
 ACTION_FAILED = "I can't do this right now. Please try again in a moment."
+ALREADY_CHOSEN = "Somebody has already chosen here. My answer comes below."
+CHOICES_GONE = "These choices no longer stand: somebody has chosen, or the question has changed. Just write to me."
 ONLY_ASKER_STOPS = "Only the person who asked, or a Typist admin, can stop this answer."
 ONLY_ASKER_REGENERATES = "Only the person who asked, or a Typist admin, can regenerate this answer."
 ONLY_ASKER_CONTINUES = "Only the person who asked, or a Typist admin, can continue this answer."
@@ -734,6 +736,15 @@ ASKED_IN_DIRECT_MESSAGE = "I can't post in that thread, so I'll answer in our di
 def message_from(writer: str) -> str:
     """Stands above the message in the modal, in mrkdwn; `writer` is "" where it is unknown."""
     return f"Message from {writer}:" if writer else "Message:"
+
+
+MY_CHOICE = "My choice:"
+"""What a person says by pressing one of the choices below an answer. The choice follows."""
+
+
+def chose(asker: str) -> str:
+    """Stands above a choice that somebody pressed, in mrkdwn."""
+    return f"{asker} chose:"
 
 
 def asks_about_this(asker: str) -> str:

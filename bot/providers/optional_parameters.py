@@ -45,6 +45,7 @@ OF_TOOLS = frozenset(
     (OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING, OptionalParameter.ENCRYPTED_REASONING)
 )
 """Parameters of requests that offer tools."""
+_BAD_REQUEST = (400, 422)
 _NO_SUCH_API = (400, 403, 404, 405, 501)
 
 
@@ -52,6 +53,12 @@ def is_no_such_api(error: Exception) -> bool:
     """Returns whether this may be how a server refuses a request to an API that it lacks."""
     response = error_response(error)
     return response is not None and response.status in _NO_SUCH_API
+
+
+def is_bad_request(error: Exception) -> bool:
+    """Returns whether a server refuses what a request says, in whatever words."""
+    response = error_response(error)
+    return response is not None and response.status in _BAD_REQUEST
 
 
 def refused_parameters(parameters: Iterable[OptionalParameter], error: Exception) -> frozenset[OptionalParameter]:

@@ -34,7 +34,14 @@ from bot.providers.effort_levels import EffortLevels, may_mean_effort, names_eff
 from bot.providers.event_stream import MAX_EVENT_BYTES, EventTooLongError, Mark, read_events
 from bot.providers.failures import RequestAttempt
 from bot.providers.model_setup import RequestOptions
-from bot.providers.optional_parameters import OF_TOOLS, WEB, OptionalParameter, is_no_such_api, refused_parameters
+from bot.providers.optional_parameters import (
+    OF_TOOLS,
+    WEB,
+    OptionalParameter,
+    is_bad_request,
+    is_no_such_api,
+    refused_parameters,
+)
 
 # How servers report that a model can't take a file: a bad request, too much of it, no such endpoint.
 _MEDIA_FAILURES = (EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG, EndReason.UNKNOWN_MODEL)
@@ -42,6 +49,8 @@ MAX_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
 _DRAIN_S = 0.1
 _FEATURES = {OptionalParameter.TOOLS: Feature.TOOLS, OptionalParameter.WEB_SEARCH: Feature.WEB_SEARCH}
+_PRICE_OF_TOOLS = frozenset((OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING))
+"""What a model that refuses tools is asked without, for all or for a part of what it can do."""
 LEVELS_WITHIN_S = 2.0
 """How long a vendor may take to say which levels of effort a model takes. The first answer that needs one waits."""
 MAX_BLANK_BYTES = 4096
@@ -124,14 +133,17 @@ class _Answered:
 
     response: httpx2.Response
     api: Api
+    prompt: Prompt
+    """Without tools that nobody misses, if the model doesn't take them."""
     parameters: frozenset[OptionalParameter]
     effort: str
 
-    def refused(self, prompt: Prompt) -> tuple[Feature, ...]:
-        """Returns what the prompt asks for and the model refused."""
-        missing = self.api.optional_parameters - self.parameters - _unused_by(prompt)
+    @property
+    def refused(self) -> tuple[Feature, ...]:
+        """What the prompt asks for and the model refused."""
+        missing = self.api.optional_parameters - self.parameters - _unused_by(self.prompt)
         refused = tuple(feature for parameter, feature in _FEATURES.items() if parameter in missing)
-        is_missed = prompt.effort is Effort.THOROUGH and not self.effort
+        is_missed = self.prompt.effort is Effort.THOROUGH and not self.effort
         return (*refused, Feature.EFFORT) if is_missed else refused
 
 
@@ -148,6 +160,8 @@ class VendorModel:
         """Kept so that errors don't quote it."""
         self._refused: frozenset[OptionalParameter] = frozenset()
         """Remembered while the process runs, because each refusal costs an asker a moment."""
+        self._takes_dispensable_tools = True
+        """Also remembered."""
         self._levels: EffortLevels | None = None
         """As long as no answer needed a level, nobody has asked for them."""
 
@@ -184,7 +198,7 @@ class VendorModel:
         """
         with RequestAttempt(self.model, self._api_key, _private_texts(prompt), self._access) as attempt:
             answered = await self._send(prompt)
-            reader = answered.api.reader(attempt, prompt, answered.parameters)
+            reader = answered.api.reader(attempt, answered.prompt, answered.parameters)
             has_text = False
             pauses = 0
             while True:
@@ -205,8 +219,7 @@ class VendorModel:
             for event in reader.read_end():
                 yield event
             finish_reason = self._finish_reason(attempt, reader, has_text)
-            refused = answered.refused(prompt)
-            yield Completion(self.model, finish_reason, reader.usage, left_out, refused, answered.effort)
+            yield Completion(self.model, finish_reason, reader.usage, left_out, answered.refused, answered.effort)
 
     def _finish_reason(self, attempt: RequestAttempt, reader: AnswerReader, has_text: bool) -> FinishReason:
         """Returns why the model stopped. Raises ProviderError if that makes no answer."""
@@ -229,6 +242,9 @@ class VendorModel:
         api = self._api
         refused = frozenset[OptionalParameter]()
         levels = await self._known_levels(prompt)
+        is_dispensed = False
+        if not (self._takes_dispensable_tools and self._refused.isdisjoint(_PRICE_OF_TOOLS)):
+            prompt = _without_dispensable(prompt)
         while True:
             parameters = api.optional_parameters - self._refused - refused - _unused_by(prompt)
             # Such a model takes tools only if it doesn't reason.
@@ -238,10 +254,19 @@ class VendorModel:
                 response = await api.post(api.request(self._name, prompt, parameters, effort))
             except Exception as error:
                 named = refused_parameters(parameters, error)
-                if api.other is not None and OptionalParameter.TOOLS_WITH_REASONING in named:
+                may_mean = not named and api is self._api and may_mean_effort(error)
+                means_effort = effort and (names_effort(error) or may_mean)
+                # Not every server names tools in its refusal.
+                is_unclear = is_bad_request(error) and not (named or means_effort)
+                bare = _without_dispensable(prompt)
+                if bare.tools != prompt.tools and (is_unclear or not _PRICE_OF_TOOLS.isdisjoint(named)):
+                    log.info("%s: asking again without tools that nobody misses", self.model)
+                    prompt = bare
+                    is_dispensed = True
+                elif api.other is not None and OptionalParameter.TOOLS_WITH_REASONING in named:
                     log.warning("%s: this API refuses tools, trying the server's other API", self.model)
                     api = api.other
-                elif effort and (names_effort(error) or (not named and api is self._api and may_mean_effort(error))):
+                elif means_effort:
                     levels = levels.without(effort, error)
                     self._log_refused_effort(effort, levels.level(prompt.effort))
                 elif named:
@@ -256,8 +281,9 @@ class VendorModel:
             else:
                 self._api = api
                 self._refused |= refused
+                self._takes_dispensable_tools &= not is_dispensed
                 self._levels = self._levels if prompt.effort is Effort.NORMAL else levels
-                return _Answered(response, api, parameters, effort)
+                return _Answered(response, api, prompt, parameters, effort)
 
     async def _known_levels(self, prompt: Prompt) -> EffortLevels:
         """Returns which levels of effort the model takes. The vendor is asked once, when an answer needs one."""
@@ -283,6 +309,14 @@ def _unused_by(prompt: Prompt) -> frozenset[OptionalParameter]:
     """Returns the parameters that a prompt doesn't need, whatever an error seems to say of them."""
     web = frozenset() if prompt.web_search else WEB
     return web if prompt.tools else web | OF_TOOLS
+
+
+def _without_dispensable(prompt: Prompt) -> Prompt:
+    """Returns a prompt whose tools are all dispensable without them; any other as it is.
+
+    A prompt that has other tools pays their price anyway.
+    """
+    return replace(prompt, tools=()) if all(tool.is_dispensable for tool in prompt.tools) else prompt
 
 
 def content_of(

@@ -12,11 +12,12 @@
 
 Steps
 -----
-`_take_steps` is the loop of a model that uses tools, at most BOT_MAX_STEPS requests for an answer. Each request has
-its own reservation and its own usage. A step that asks for tools is recorded before any of its calls is made
+`_take_steps` is the loop of a model that uses tools, at most BOT_MAX_STEPS requests for an answer. Each request has its
+own reservation and its own usage. A step that asks for tools is recorded before any of its calls is made
 (services/tool_calls.py). Then its calls are made, and the next request has their results and whatever the askers have
 written meanwhile. A take-over continues from the recorded steps: no model is asked for them again. Where a call needs a
-person's approval, the reply asks for it, and the attempt gives the job up until the decision (core/job.py).
+person's approval, the reply asks for it, and the attempt gives the job up until the decision (core/job.py). A model
+that offers choices has ended its answer (core/choices.py).
 
 How an attempt ends
 -------------------
@@ -49,9 +50,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from bot.clock import Clock
-from bot.core import texts, trust
+from bot.core import choices, texts, trust
 from bot.core.answer import Answer, StepUnderWay
 from bot.core.carriers import may_be_streamed
+from bot.core.choices import Choices
 from bot.core.conversation import Effort, Job, Prompt
 from bot.core.freshness import Freshness
 from bot.core.inbound.mentions import without_address
@@ -322,6 +324,8 @@ class Answering:
             step = await self._ask_model(attempt, step_prompt, provider, reply, resumed=begun)
             if step is None:
                 return End(EndReason.REPLY_GONE)
+            if asked_back := offer.choices_in(step.calls):
+                return _asking_back(answer, step, asked_back, reply)
             if not step.calls or is_last:
                 return _completed(answer, step)
             await self._record_step(attempt, step, offer, begun)
@@ -379,7 +383,8 @@ class Answering:
         await self.quota.reserve(attempt.job, input_tokens, MAX_SEARCHES if prompt.web_search else 0)
         answer = attempt.answer
         step = attempt.step_began(provider.model, input_tokens, prompt.origins)
-        if not (prompt.tools or prompt.web_search or trust.read_more_than_askers(answer.origins)):
+        calls_tools = any(tool.name != choices.NAME for tool in prompt.tools)
+        if not (calls_tools or prompt.web_search or trust.read_more_than_askers(answer.origins)):
             # An approval may have to be shown, which a stream can't wait with. And Slack may fetch a stream's links, so
             # nobody else's words may make the model write one.
             await self._allow_stream(attempt.job)
@@ -535,6 +540,14 @@ def _completed(answer: Answer, step: StepUnderWay) -> End:
         # There is nothing to continue, and no button for it.
         notice = texts.STEP_LIMIT_WITHOUT_TEXT
     return End(reason, notice, model=completion.model, usage=completion.usage)
+
+
+def _asking_back(answer: Answer, step: StepUnderWay, offered: Choices, reply: LiveReply) -> End:
+    """Shows a question to the reader; returns the end of an answer that offers choices."""
+    reply.append(("\n\n" if answer.text.strip() else "") + offered.markdown)
+    log.info("choices offered: %d", len(offered.choices))
+    completion = _completion(step)
+    return End(EndReason.WHOLE, model=completion.model, usage=completion.usage, choices=offered.choices)
 
 
 def _completion(step: StepUnderWay) -> Completion:

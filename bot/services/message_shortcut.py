@@ -8,7 +8,7 @@ modal, and stays there until it is a job. A process that takes it later looks fi
 - Typist can't find a person's direct message, so nothing is posted there twice: Slack's event about the post says where
   it is. If no event comes, Typist tells the asker.
 
-A question by a reaction (reactions.py) is one without a modal, under an id that reactions make.
+A question by a reaction (reactions.py) or by a choice (choices.py) is one without a modal, under an id that these make.
 """
 
 import asyncio
@@ -71,16 +71,18 @@ class MessageShortcut:
             self._late.add(view_id)
             raise
 
-    async def ask_by_reaction(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> None:
+    async def ask_once(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> bool:
         """Asks in the background once the question is on record; the asker is told of a failure. Raises StoreError.
 
-        A question that was asked already, by whomever, isn't asked again.
+        Returns False for a question that was asked already, by whomever: it isn't asked again.
         """
         if view_id in self._under_way:
-            return
+            return False
         question = await self.records.begin(self.me.team_id, view_id, user_id, about, text)
-        if question is not None and not question.done:
-            self._start(view_id, self._continue(question))
+        if question is None or question.done:
+            return False
+        self._start(view_id, self._continue(question))
+        return (question.user_id, question.text) == (user_id, text)
 
     async def run(self) -> None:
         """Continues questions that a process began and left, until canceled."""
@@ -189,7 +191,8 @@ class MessageShortcut:
             place = await self.surfaces.post_question(question, self._may_post(question), elsewhere=False)
             return self._question(question, *place)
         except Refused as refused:
-            if refused.reason in (Refusal.CHANNEL_GONE, Refusal.FORBIDDEN):
+            # A choice means nothing without the answer that offers it.
+            if refused.reason in (Refusal.CHANNEL_GONE, Refusal.FORBIDDEN) and about.offered_by is None:
                 return await self._post_directly(question)
             if not refused.reason.may_pass:
                 raise
@@ -238,7 +241,7 @@ class MessageShortcut:
         is_elsewhere = channel_id != question.about.channel_id
         words, quoted = text_of_post(question.about, question.text, elsewhere=is_elsewhere)
         in_pane = ts if self.me.has_pane else None
-        thread_ts = in_pane if is_elsewhere else question.about.thread_ts
+        thread_ts = in_pane if is_elsewhere else question.about.thread_ts or None
         thread = ThreadKey(self.me.team_id, channel_id, thread_ts)
         return Question(
             thread, ts, question.user_id, "\n\n".join(filter(None, (words, quoted))), attached_chars=len(quoted)
@@ -247,7 +250,7 @@ class MessageShortcut:
     async def _tell(self, user_id: str, about: QuotedMessage, sentence: str) -> None:
         """Tells the asker the outcome; a failure is logged and changes nothing."""
         # A thread without answers shows no ephemeral message.
-        thread_ts = None if about.ts == about.thread_ts else about.thread_ts
+        thread_ts = None if about.ts == about.thread_ts else about.thread_ts or None
         thread = ThreadKey(self.me.team_id, about.channel_id, thread_ts)
         try:
             if about.response_url:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bot.clock import Clock
 from bot.core.answer import Answer
@@ -127,7 +127,7 @@ class Outbox:
                 await self.sender.remove(entry)
             case OutboxKind.OFFER_REGENERATE:
                 await self.sender.offer(entry)
-            case OutboxKind.SHOW_END:
+            case OutboxKind.SHOW_END | OutboxKind.CLOSE_CHOICES:
                 await self._show(entry, until)
             case OutboxKind.MENTION_ASKERS:
                 return await self.sender.ping(entry, in_time)
@@ -142,15 +142,20 @@ class Outbox:
         return None
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:
-        """Shows a recorded end that Slack did not accept, in the reply's messages, and nothing beside them."""
+        """Shows a recorded end that Slack did not accept, in the reply's messages, and nothing beside them.
+
+        Or shows it without choices that no longer stand.
+        """
+        closes = entry.kind is OutboxKind.CLOSE_CHOICES
         job = await self.entries.unshown_end(entry)
         if job is None or job.checkpoint.end is None:
             return
         reply = await self.replies.open(Answer(job), until=until)
         try:
             # Opening the reply has looked for messages beside it, so an end that is shown needs no edit.
-            if not reply.shown.is_end_shown:
-                await show_end(reply, job.checkpoint.end, self.users)
+            if closes or not reply.shown.is_end_shown:
+                end = replace(job.checkpoint.end, choices=()) if closes else job.checkpoint.end
+                await show_end(reply, end, self.users)
         finally:
             await reply.leave()
         if reply.messages != job.messages:

@@ -69,7 +69,7 @@ class Reactions:
         if await self._may_ask(reaction, about.thread_ts):
             about = replace(about, quote=shortened_quote(about.quote))
             text = texts.REACTION_QUESTION
-            await self.shortcut.ask_by_reaction(reaction.user_id, reaction.question_id, about, text)
+            await self.shortcut.ask_once(reaction.user_id, reaction.question_id, about, text)
 
     async def _may_ask(self, reaction: Reaction, thread_ts: str) -> bool:
         """Returns whether a person may ask, and tells them if not. Bots ask by mentions only, which are counted."""

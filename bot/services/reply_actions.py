@@ -9,7 +9,7 @@ no budget.
 
 import logging
 import re
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 
 from bot.clock import Clock
@@ -67,6 +67,9 @@ class Press:
     """The button is in the modal that shows all arguments of a call."""
 
 
+Perform = Callable[[Press], Awaitable[ActionResponse | None]]
+
+
 @dataclass(frozen=True, slots=True)
 class _PressedCall:
     """The call that a button names, as it is on record, and as the reply shows it."""
@@ -89,10 +92,13 @@ class ReplyActions:
     users: Users
     clock: Clock
 
-    async def pressed(self, press: Press) -> None:
-        """Performs the action, and shows the presser the outcome that the reply doesn't show."""
+    async def pressed(self, press: Press, perform: Perform | None = None) -> None:
+        """Performs the action, and shows the presser the outcome that the reply doesn't show.
+
+        `perform`: what performs it in place of `press`.
+        """
         try:
-            response = await self.press(press)
+            response = await (perform or self.press)(press)
         except StoreError as error:
             log.error("action %s failed: %s", press.action, error)
             response = ActionResponse(texts.ACTION_FAILED)
@@ -109,7 +115,7 @@ class ReplyActions:
 
     async def press(self, press: Press) -> ActionResponse | None:  # noqa: PLR0911
         """Performs the action. Returns the response to the presser, None if the reply shows it. Raises StoreError."""
-        answer, pressed, sentence = await self._judged(press)
+        answer, pressed, sentence = await self.judged(press)
         if sentence is not None or answer is None:
             log.info("action %s by user %s refused: %s", press.action, press.user_id, sentence)
             return ActionResponse(sentence or texts.ANSWER_UNKNOWN)
@@ -171,7 +177,7 @@ class ReplyActions:
         await self.answers.event_handled(message)
         return True
 
-    async def _judged(self, press: Press) -> tuple[RecordedAnswer | None, _PressedCall | None, str | None]:
+    async def judged(self, press: Press) -> tuple[RecordedAnswer | None, _PressedCall | None, str | None]:
         """Returns the answer, the call that the button names, and the sentence that refuses the press.
 
         An answer's last buttons are shown a moment before its end is on record, so that is waited for.

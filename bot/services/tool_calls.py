@@ -24,6 +24,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from bot.clock import Clock
+from bot.core import choices
+from bot.core.choices import Choices
 from bot.core.conversation import Job, Question, ToolDefinition
 from bot.core.limits.access import UserKind
 from bot.core.reply.approvals import MAX_ARGUMENT_CHARS, can_be_read, readable
@@ -68,13 +70,21 @@ class Offer:
     """The tools that an attempt may use, as they were defined when it began."""
 
     by_name: Mapping[str, ToolDefinition] = field(default_factory=dict)
+    """Those that are called. Choices aren't: they end the answer."""
     always: frozenset[tuple[str, str]] = frozenset()
     """The tools that an admin always allows in the channel, with the hashes of their definitions."""
+    choices: bool = False
+    """Whether the model may offer choices (core/choices.py)."""
 
     @property
     def definitions(self) -> tuple[ToolDefinition, ...]:
         """The tools in the order in which the model reads them."""
-        return tuple(self.by_name.values())
+        return (*self.by_name.values(), *((choices.DEFINITION,) if self.choices else ()))
+
+    def choices_in(self, calls: Sequence[ToolCall]) -> Choices | None:
+        """Returns the choices that a step offers, which end the answer; None if it offers none."""
+        offered = choices.offered(calls) if self.choices else ""
+        return offered if isinstance(offered, Choices) else None
 
 
 @dataclass(frozen=True)
@@ -86,17 +96,20 @@ class ToolCalls:
     users: Users
     clock: Clock
     telemetry: Telemetry = OFF
+    offers_choices: bool = False
+    """Whether models may offer choices to people."""
 
     async def offer(self, job: Job) -> Offer:
-        """Returns the tools that the question's channel and asker may use."""
+        """Returns the tools that the question's channel and asker may use. A bot presses no buttons."""
         question = job.question
+        may_choose = self.offers_choices and not question.from_bot
         definitions = await self.tools.definitions(question) if self.tools else ()
         if not definitions:
-            return Offer()
+            return Offer(choices=may_choose)
         if not await self._may_write(question):
             definitions = tuple(tool for tool in definitions if tool.rule.read_only)
         always = await self.insist(lambda: self.records.always_allowed(question.thread))
-        return Offer({tool.name: tool for tool in definitions}, frozenset(always.items()))
+        return Offer({tool.name: tool for tool in definitions}, frozenset(always.items()), may_choose)
 
     async def _may_write(self, question: Question) -> bool:
         kind = UserKind.BOT if question.from_bot else await self.users.kind(question.user_id)
@@ -112,7 +125,12 @@ class ToolCalls:
         self, calls: Sequence[ToolCall], step_no: int, offer: Offer, origins: Origins
     ) -> tuple[RecordedCall, ...]:
         """Returns a step's calls, each ready, to be asked about, or refused. `origins`: what the model had read."""
-        return tuple(self._planned(call, index, step_no, offer, origins) for index, call in enumerate(calls))
+        nothing_offered = choices.offered(calls) if offer.choices else ""
+        planned = [self._planned(call, index, step_no, offer, origins) for index, call in enumerate(calls)]
+        return tuple(
+            replace(call, result=str(nothing_offered)) if nothing_offered and call.tool == choices.NAME else call
+            for call in planned
+        )
 
     def _planned(self, call: ToolCall, index: int, step_no: int, offer: Offer, origins: Origins) -> RecordedCall:
         definition = offer.by_name.get(call.name)

@@ -140,7 +140,7 @@ class Surfaces:
         nothing is sent and Refused is raised.
         """
         about = question.about
-        channel_id, thread_ts = (question.user_id, None) if elsewhere else (about.channel_id, about.thread_ts)
+        channel_id, thread_ts = (question.user_id, None) if elsewhere else (about.channel_id, about.thread_ts or None)
         message = posted_question(question, elsewhere=elsewhere)
         with only_while(still):
             return await self._threads.post(channel_id, thread_ts, unfurl_links=False, unfurl_media=False, **message)
@@ -150,12 +150,13 @@ class Surfaces:
 
         `since` is in seconds since the epoch; older posts aren't read.
         """
+        thread = {"ts": question.about.thread_ts} if question.about.thread_ts else {}
         answer = await self._paced.call(
-            "conversations.replies",
+            "conversations.replies" if thread else "conversations.history",
             channel=question.about.channel_id,
-            ts=question.about.thread_ts,
             oldest=f"{since:.6f}",
             limit=LOOK_BACK_MESSAGES,
+            **thread,
         )
         messages = answer.get("messages") or ()
         return next((str(message["ts"]) for message in messages if view_of(message) == question.view_id), None)

@@ -121,6 +121,7 @@ def _end_values(end: End) -> dict[str, Any]:
         "origins": sorted(end.origins),
         "has_previous": end.has_previous,
         "has_details": end.has_details,
+        "choices": list(end.choices),
     }
 
 
@@ -128,7 +129,16 @@ def _end_of(values: Mapping[str, Any] | None, sources: Sequence[Citation]) -> En
     if not values:
         return None
     typed = {"reason": EndReason(values["reason"]), "origins": of_record(values["origins"])}
+    typed["choices"] = tuple(values.get("choices", ()))
     return End(**{**values, **typed}, sources=sources)
+
+
+async def choices_of(connection: AsyncConnection, job_id: int) -> tuple[str, ...]:
+    """Returns the choices that a job's end on record offers."""
+    ends = sa.select(checkpoints.c.end).join(jobs, checkpoints.c.job_id == jobs.c.id).where(jobs.c.id == job_id)
+    of_version = ends.where(checkpoints.c.version == jobs.c.version).order_by(checkpoints.c.id.desc())
+    end = _end_of(next(filter(None, (await connection.scalars(of_version)).all()), None), ())
+    return end.choices if end else ()
 
 
 async def drop(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:

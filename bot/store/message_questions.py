@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage
 from bot.store.database import Operations, writes
 from bot.store.predicates import has_come
+from bot.store.recorded_answers import close_choices
 from bot.store.rows import insert_into
 from bot.store.schema import message_questions
 
@@ -100,7 +101,9 @@ class MessageQuestions(Operations):
 
     @writes
     async def complete(self, connection: AsyncConnection, question: MessageQuestion) -> None:
-        """Records that the question is a job, and empties its texts."""
+        """Records that the question is a job, and empties its texts. Other choices beside it don't stand any more."""
+        if question.about.offered_by is not None:
+            await close_choices(connection, question.about.offered_by, self._now())
         this = sa.update(message_questions).where(_is(question.team_id, question.view_id))
         values: dict[str, Any] = {"done": True, "due_at": None, "about": {}, "text": ""}
         await connection.execute(this.values(**values))

@@ -12,7 +12,15 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job, RecordedMessage, page_ts
-from bot.core.outbox import ABOUT_APPROVALS, ABOUT_NO_REPLY, BACKOFF, OUTBOX_HOLD_S, OutboxEntry, OutboxKind
+from bot.core.outbox import (
+    ABOUT_APPROVALS,
+    ABOUT_NO_REPLY,
+    BACKOFF,
+    EDITS_END,
+    OUTBOX_HOLD_S,
+    OutboxEntry,
+    OutboxKind,
+)
 from bot.core.tool_calls import APPROVAL_S
 from bot.store import checkpoints, outbox, recorded_answers, recorded_steps
 from bot.store.database import Operations, completes, reads, writes
@@ -43,7 +51,8 @@ class OutboxEntries(Operations):
         """Removes an entry, unless there was a new reason for it meanwhile, or another process has taken it.
 
         `posted_ts` is a message that it posted: it is remembered, because it is no answer, or because it has to be
-        deleted once the approval that it asks for is no longer needed. Once an end is shown, its checkpoints go.
+        deleted once the approval that it asks for is no longer needed. Once an end is shown, and none of its choices
+        stands, its checkpoints go.
         """
         this = sa.update(jobs).where(jobs.c.id == entry.job_id)
         if posted_ts is not None and entry.kind is OutboxKind.ASK_APPROVAL:
@@ -54,7 +63,9 @@ class OutboxEntries(Operations):
         elif entry.kind is OutboxKind.CLEAR_ASK:
             await connection.execute(this.where(jobs.c.ask_ts == entry.ask_ts).values(ask_ts=None))
         removed = await connection.execute(sa.delete(outbox_entries).where(*_as_taken(entry)))
-        if removed.rowcount > 0 and entry.kind is OutboxKind.SHOW_END:
+        if removed.rowcount == 0 or entry.kind not in EDITS_END:
+            return
+        if entry.kind is OutboxKind.CLOSE_CHOICES or not await checkpoints.choices_of(connection, entry.job_id):
             await checkpoints.drop(connection, jobs.c.id == entry.job_id, has_ended())
 
     @writes
@@ -65,7 +76,9 @@ class OutboxEntries(Operations):
 
     @reads
     async def unshown_end(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-        """Returns the ended job whose end Slack did not accept, with its checkpoint; None if it needs no showing.
+        """Returns the ended job whose end Slack did not accept, or shows with choices that no longer stand.
+
+        It comes with its checkpoint; None if it needs no showing.
 
         The job comes without the other questions that it answered: showing an end takes no prompt.
         While the entry is held, nobody claims the job, and no other entry about it is handed out.

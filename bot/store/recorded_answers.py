@@ -19,7 +19,7 @@ from bot.store import audit, checkpoints, outbox, recorded_steps
 from bot.store.database import Operations, reads, writes
 from bot.store.predicates import in_thread, is_begun
 from bot.store.rows import insert_into, messages_of, put, question_of, sources_of, thread_of
-from bot.store.schema import audit_entries, feedback, jobs, seen_events, tool_calls, turns
+from bot.store.schema import audit_entries, feedback, jobs, outbox_entries, seen_events, tool_calls, turns
 
 REPLIES_READ = 500
 """The most jobs of a thread whose replies are read: a direct message may go on for years."""
@@ -154,7 +154,22 @@ async def _newest_answer(
         end_reason=EndReason(last.end_reason) if last else None,
         prompt_version=last.prompt_version if last else None,
         waits_until=row.waits_until,
+        choices=await _standing_choices(connection, row.id) if state is AnswerState.ENDED else (),
     )
+
+
+async def _standing_choices(connection: AsyncConnection, job_id: int) -> tuple[str, ...]:
+    """Returns the choices of an ended answer; none once they are about to be closed."""
+    closing = outbox_entries.c.job_id == job_id, outbox_entries.c.kind == OutboxKind.CLOSE_CHOICES.value
+    if await connection.scalar(sa.select(sa.exists().where(*closing))):
+        return ()
+    return await checkpoints.choices_of(connection, job_id)
+
+
+async def close_choices(connection: AsyncConnection, job_id: int, now: float) -> None:
+    """Takes away the choices that an ended answer offers, if there are any; the outbox removes their buttons."""
+    if await _standing_choices(connection, job_id):
+        await outbox.add(connection, OutboxKind.CLOSE_CHOICES, [job_id], now)
 
 
 def _state(row: sa.Row[Any]) -> AnswerState:

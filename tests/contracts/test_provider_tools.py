@@ -500,6 +500,38 @@ class TestToolCalls:
         assert ["tools" in request.body for request in vendor.requests] == [True, False, False, False]
         assert "asking again without tools" in caplog.text
 
+    @pytest.mark.parametrize(
+        ("status", "message"),
+        [
+            (400, "m does not support tools"),
+            (400, "Function tools with reasoning_effort are not supported. Please use /v1/responses instead."),
+            (500, "tools param requires --jinja flag"),
+            (422, "extra fields not permitted"),
+        ],
+    )
+    async def test_nothing_is_given_up_for_tools_that_nobody_misses(
+        self, vendor: VendorServer, status: int, message: str
+    ) -> None:
+        dispensable = replace(PROMPT, tools=(replace(CLOCK, is_dispensable=True),))
+        vendor.script(refusal(status, {"error": {"message": message, "type": "api_error"}}), CHAT.streamed("one"))
+        async with connected(CHAT, vendor) as model:
+            for _ in range(2):
+                received = await collect(model, dispensable)
+                assert (received.text, received.completions[0].refused) == ("one", ())
+            await collect(model, CALLING)
+        assert ["tools" in request.body for request in vendor.requests] == [True, False, False, True]
+        assert not any("reasoning_effort" in request.body for request in vendor.requests)
+        assert {request.path for request in vendor.requests} == {"/v1/chat/completions"}
+
+    async def test_bad_request_that_was_not_about_such_tools_is_a_failure(self, vendor: VendorServer) -> None:
+        dispensable = replace(PROMPT, tools=(replace(CLOCK, is_dispensable=True),))
+        vendor.script(refusal(400, {"error": {"message": "Too hot."}}))
+        async with connected(CHAT, vendor) as model:
+            assert (await collect(model, dispensable)).failure is EndReason.UNEXPECTED
+            vendor.script(CHAT.streamed("one"))
+            assert (await collect(model, dispensable)).text == "one"
+        assert ["tools" in request.body for request in vendor.requests] == [True, False, True]
+
     @pytest.mark.parametrize(("status", "message"), [(500, "The tools broke."), (400, "tools.0: bad schema")])
     async def test_other_failure_with_tools_is_a_failure(self, vendor: VendorServer, status: int, message: str) -> None:
         vendor.script(refusal(status, {"error": {"message": message, "type": "api_error"}}))

@@ -85,11 +85,11 @@ def test_asker_or_admin_reads_why_an_action_is_refused(
 
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("answer", [GROWING, WHOLE, CUT, STOPPED])
-def test_others_may_only_see_the_previous_version_and_give_feedback(
+def test_others_may_only_choose_see_the_previous_version_and_give_feedback(
     action: ReplyAction, answer: RecordedAnswer
 ) -> None:
     sentence = refusal(action, answer, "U5", ADMINS)
-    if action in (ReplyAction.PREVIOUS, ReplyAction.FEEDBACK, ReplyAction.DETAILS, *SHOWS_ARGUMENTS):
+    if action in FOR_ALL:
         assert sentence == refusal(action, answer, "UADA", ADMINS)
     else:
         assert sentence is not None
@@ -97,6 +97,7 @@ def test_others_may_only_see_the_previous_version_and_give_feedback(
 
 
 SHOWS_ARGUMENTS = (ReplyAction.ARGUMENTS, ReplyAction.ARGUMENTS_JSON)
+FOR_ALL = (ReplyAction.PREVIOUS, ReplyAction.FEEDBACK, ReplyAction.DETAILS, ReplyAction.CHOOSE, *SHOWS_ARGUMENTS)
 ASK = Ask("notes.add", '{"text": "Milk"}', "0.0.0.hash")
 ADMIN_ASK = replace(ASK, may_allow_always=True)
 CUT_ASK = replace(ADMIN_ASK, fields=(ArgumentField("text", "long " * 1_000),))

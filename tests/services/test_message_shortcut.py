@@ -256,7 +256,7 @@ async def test_question_is_posted_and_queued_as_its_askers_words() -> None:
 async def test_asker_by_a_reaction_is_told_of_a_failure_where_they_see_it(thread_ts: str, where: str) -> None:
     stage = staged(DELETED)
     about = replace(ABOUT, thread_ts=thread_ts, response_url="")
-    await stage.shortcut.ask_by_reaction("U1", "V1", about, "Until when?")
+    await stage.shortcut.ask_once("U1", "V1", about, "Until when?")
     await stage.shortcut.end(WITHIN_S)
     assert stage.posts.told == [(f"U1 at {where}", texts.MESSAGE_DELETED)]
 

@@ -1,7 +1,7 @@
 """Reply actions: the buttons below a reply, who may press them, and when. Pure."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bot.core import texts
@@ -27,6 +27,8 @@ class ReplyAction(StrEnum):
     ARGUMENTS = "arguments"
     ARGUMENTS_JSON = "arguments_json"
     DETAILS = "details"
+    CHOOSE = "choose"
+    """One of several buttons: the action_id has a number behind it, because each has its own."""
 
 
 class Vote(StrEnum):
@@ -67,6 +69,8 @@ class RecordedAnswer:
     prompt_version: str | None = None
     waits_until: float | None = None
     """Until when it waits for an approval; None if it waits for none."""
+    choices: tuple[str, ...] = field(default=(), repr=False)
+    """What people can still choose below it."""
 
     @property
     def is_expired(self) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.core import texts
+from bot.core.choices import value_of
 from bot.core.job import End
 from bot.core.reply.actions import ActionResponse, ReplyAction, Vote
 from bot.core.reply.markdown.bare_urls import with_ascii_hosts
@@ -32,6 +33,8 @@ _NOTE_LINE = "about-answer-"
 """Begins the block_id of a line about the answer. Slack keeps our block_ids, and no block of an answer has one."""
 PLAIN_BYTES = 3_800
 """In UTF-8; chat.update takes 4,000 bytes of text."""
+LABEL_CHARS = 75
+"""Slack's limit for the text of a button."""
 _NOTICE_CHARS = 300
 _PLAIN_TRANSCRIPT_CHARS = 200
 """Plain text isn't folded."""
@@ -75,6 +78,7 @@ def _below(view: PageView, text: str) -> list[Json]:
     if not lines and not has_paragraph(text):
         lines = [_last_line(view)]
     return [
+        *_choices(view),
         *_source_list(view.end.sources if view.end and view.markdown.strip() else ()),
         *_note_lines(*lines),
         *_asks(view),
@@ -170,6 +174,21 @@ def _asks(view: PageView) -> list[Json]:
         for number, ask in enumerate(view.asks)
         for block in approval_blocks.in_reply(ask, f"{_NOTE_LINE}ask-{number}")
     ]
+
+
+def _choices(view: PageView) -> list[Json]:
+    """Returns the buttons of what readers can choose. The answer has a list of it; a press is about its place there."""
+    if view.end is None or not view.end.choices:
+        return []
+    buttons = [
+        blockkit.button(f"{ReplyAction.CHOOSE}-{index}", _label(choice), value_of(view.version, index))
+        for index, choice in enumerate(view.end.choices)
+    ]
+    return [blockkit.actions(buttons)]
+
+
+def _label(choice: str) -> str:
+    return choice if len(choice) <= LABEL_CHARS else f"{choice[: LABEL_CHARS - 1]}…"
 
 
 def _decided(decided: Sequence[Decided]) -> str:

@@ -1,4 +1,4 @@
-"""A question about a message, which the bot posts for its asker.
+"""A question about a message, or a choice that somebody pressed, which the bot posts for its asker.
 
 In Slack, nobody can post for another person. The block_id names the asker, so history attributes the question to them.
 """
@@ -16,6 +16,7 @@ from bot.slack.format import blockkit, mrkdwn, rich_text
 from bot.slack.format.blockkit import Json, context, plain_text, rich_text_quote
 
 _BLOCK = "asked-by-"
+_CHOICE = "chosen-by-"
 _MARK = "asked-in-"
 _PREVIEW_CHARS = 150
 
@@ -32,13 +33,15 @@ def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
     The intro's block_id is the modal's mark, so that a later try finds the message.
     """
     asker = f"<@{question.user_id}>"
-    intro = texts.asks_about_this(asker)
+    intro, block = texts.asks_about_this(asker), _BLOCK
     if elsewhere:
         intro = texts.asks_about_message_in(asker, f"<#{question.about.channel_id}>")
+    elif question.about.offered_by is not None:
+        intro, block = texts.chose(asker), _CHOICE
     blocks = [context(blockkit.mrkdwn(intro), mark_of(question.view_id))]
     if quote := quote_above(question.about, elsewhere=elsewhere):
         blocks.append(context(plain_text(quote), f"{_BLOCK}{question.user_id}-about"))
-    blocks.append(rich_text_quote(question.text, f"{_BLOCK}{question.user_id}"))
+    blocks.append(rich_text_quote(question.text, f"{block}{question.user_id}"))
     return {"text": escape(beginning(question.text, _PREVIEW_CHARS)), "blocks": blocks}
 
 
@@ -58,14 +61,20 @@ def asked_in(message: Mapping[str, Any]) -> tuple[str, str, str] | None:
 
     Both are texts as core/inbound/mentions.py describes them. None for any other message.
     """
-    parts = [
-        block for block in rich_text.dicts(message.get("blocks")) if str(block.get("block_id", "")).startswith(_BLOCK)
-    ]
+    blocks = rich_text.dicts(message.get("blocks"))
+    if choice := next((block for block in blocks if _is(block, _CHOICE)), None):
+        user_id = str(choice["block_id"]).removeprefix(_CHOICE)
+        return user_id, texts.MY_CHOICE, mrkdwn.message_text(_text(choice))
+    parts = [block for block in blocks if _is(block, _BLOCK)]
     if not parts:
         return None
     user_id = str(parts[-1]["block_id"]).removeprefix(_BLOCK)
     quoted = ["\n".join(f"&gt; {line}" for line in _text(part).splitlines()) for part in parts[:-1]]
     return user_id, mrkdwn.message_text(_text(parts[-1])), mrkdwn.message_text("\n\n".join(quoted))
+
+
+def _is(block: Mapping[str, Any], kind: str) -> bool:
+    return str(block.get("block_id", "")).startswith(kind)
 
 
 def _text(block: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from bot.core.conversation import Effort, Question, QueuedThreads, page_ts
 from bot.core.job import Enqueued, State, Status, state_of
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
-from bot.store import audit, checkpoints, outbox, recorded_steps
+from bot.store import audit, checkpoints, outbox, recorded_answers, recorded_steps
 from bot.store.approvals import RELEASED, deny_by_reply
 from bot.store.database import Database, completes, reads, writes
 from bot.store.group_commit import GroupCommit
@@ -152,7 +152,7 @@ class QuestionQueue(WorkerOperations):
 
         A queued question is answered with its new text. An answer under way starts over in its messages; its worker
         learns of the edit with a heartbeat. If the answer has ended and the question is the thread's last, the outbox
-        offers its writer another answer.
+        offers its writer another answer. What the answer offers can't be chosen any more.
         """
         thread = question.thread
         row = await _at(connection, thread.team_id, thread.channel_id, question.ts)
@@ -169,8 +169,10 @@ class QuestionQueue(WorkerOperations):
         now, answered_by = self._now(), row.answered_with or row.id
         await audit.append(connection, now, [question_entry(question, row.id, edited=True)])
         starts_over = await _start_over(connection, answered_by, now)
-        if not starts_over and not _state(row).is_live and await _is_last(connection, answered_by):
-            await outbox.add(connection, OutboxKind.OFFER_REGENERATE, [row.id], now)
+        if not starts_over and not _state(row).is_live:
+            await recorded_answers.close_choices(connection, answered_by, now)
+            if await _is_last(connection, answered_by):
+                await outbox.add(connection, OutboxKind.OFFER_REGENERATE, [row.id], now)
         return True
 
     @writes

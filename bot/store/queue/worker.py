@@ -13,7 +13,7 @@ from bot.core.audit import Entry, Kind, answer_facts
 from bot.core.conversation import Job, RecordedMessage
 from bot.core.job import End, Piece, Pulse, Spent, Status
 from bot.core.limits.caps import Cap
-from bot.core.outbox import ABOUT_APPROVALS, OutboxKind, wait_s
+from bot.core.outbox import ABOUT_APPROVALS, EDITS_END, OutboxKind, wait_s
 from bot.prices import ModelPrices
 from bot.store import audit, checkpoints, outbox, recorded_answers, recorded_steps
 from bot.store.database import Database, completes, writes_unsynced
@@ -152,15 +152,17 @@ class WorkerQueue(WorkerOperations):
         """Ends the job and records its turn, with the answer's text; returns False if it was no longer this worker's.
 
         `ping` has the outbox mention the asker. `for_outbox` is work that Slack did not accept: it goes to the
-        outbox, and an end that Slack doesn't show yet stays on record until then.
+        outbox, and an end that Slack doesn't show yet stays on record until then. So does one that offers choices, as
+        long as they stand.
         If the question was edited meanwhile, the turn is recorded, and the job is released instead.
         """
         held = Held(job, self._worker.name)
         now = self._now()
         async with self._database.begin_write() as connection:
-            row = await self._end(connection, held, end, text, now, is_to_show=for_outbox is OutboxKind.SHOW_END)
+            is_kept = for_outbox is OutboxKind.SHOW_END or bool(end.choices)
+            row = await self._end(connection, held, end, text, now, is_kept=is_kept)
             if row is not None:
-                await self._leave(connection, held, row, now, for_outbox, ping=ping)
+                await self._leave(connection, held, row, now, for_outbox, is_kept=is_kept, ping=ping)
         self._handed_out.discard((job.id, job.attempts))
         if row is not None and row.erase_requested:
             await self._database.truncate_log()
@@ -219,12 +221,12 @@ class WorkerQueue(WorkerOperations):
             return []
 
     async def _end(
-        self, connection: AsyncConnection, held: Held, end: End, text: str, now: float, *, is_to_show: bool
+        self, connection: AsyncConnection, held: Held, end: End, text: str, now: float, *, is_kept: bool
     ) -> sa.Row[Any] | None:
         """Ends the job, or queues it if it is outdated, and records its turn; returns None if another worker has it."""
         job = held.job
         end = await _counted_once(connection, job, end)
-        if is_to_show:
+        if is_kept:
             await checkpoints.append(connection, held.worker, {job: Piece(0, text, end, end.sources)})
         # A stop counts more than an edit.
         outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.stop_requested)
@@ -258,11 +260,12 @@ class WorkerQueue(WorkerOperations):
         now: float,
         for_outbox: OutboxKind | None,
         *,
+        is_kept: bool,
         ping: bool,
     ) -> None:
         """Drops what only the attempt needed, leaves the rest to the outbox, and wakes who waited for the job."""
         job, is_outdated = held.job, row.status == Status.QUEUED
-        if is_outdated or for_outbox is not OutboxKind.SHOW_END:
+        if is_outdated or not is_kept or row.answer_deleted:
             await checkpoints.drop(connection, jobs.c.id == job.id)
         await recorded_steps.drop(connection, jobs.c.id == job.id)
         await _cancel_entries(connection, job)
@@ -291,8 +294,8 @@ async def _erase_from_audit(connection: AsyncConnection, job: Job, turn: Mapping
 
 async def _cancel_entries(connection: AsyncConnection, job: Job) -> None:
     """Cancels what was left to do for an earlier version's end, and for approvals that an earlier attempt asked."""
-    if job.version > 0:
-        await outbox.cancel(connection, OutboxKind.SHOW_END, [job.id])
+    for kind in EDITS_END if job.version > 0 else ():
+        await outbox.cancel(connection, kind, [job.id])
     if job.attempts > 1:
         for kind in ABOUT_APPROVALS:
             await outbox.cancel(connection, kind, [job.id])

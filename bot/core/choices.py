@@ -1,0 +1,114 @@
+"""Choices: a model that is unsure asks its reader, and offers up to five answers as buttons. Pure.
+
+The model asks for them by a tool, whose call ends the answer. The question and the list of choices become the last
+words of the answer, so they are on record, in later prompts, and in messages without buttons. The buttons belong to the
+answer's end (`End.choices`). So a waiting choice holds no worker and no lease, and needs no process.
+
+A press asks a question of its own, in the presser's name: core/message_question.py.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bot.core.conversation import ToolDefinition
+from bot.core.stream import ToolCall
+from bot.core.tools import Permission, ToolRule, visible
+from bot.core.trust import OURS
+
+NAME = "offer_choices"
+"""No owner stands before it, so no MCP server has a tool of this name."""
+MAX_CHOICES = 5
+MAX_CHOICE_CHARS = 200
+MAX_QUESTION_CHARS = 1_000
+
+DEFINITION = ToolDefinition(
+    NAME,
+    "Asks the reader a question with up to five choices, which they see as buttons, and ends your turn. Use it only if "
+    "you can't answer well without knowing which of a few things the reader wants, and their choice changes your "
+    "answer. Don't use it to offer more help or to confirm. Call no other tool beside it, and don't write the question "
+    "or the choices in your text: they are shown below it. The reader may press a button or write something else.",
+    {
+        "type": "object",
+        "properties": {
+            "question": {"type": "string", "description": "One short question"},
+            "choices": {
+                "type": "array",
+                "items": {"type": "string", "description": "A few words of plain text, in the reader's language"},
+                "minItems": 1,
+                "maxItems": MAX_CHOICES,
+            },
+        },
+        "required": ["question", "choices"],
+        "additionalProperties": False,
+    },
+    origins=OURS,
+    rule=ToolRule(Permission.ALLOW, read_only=True),
+    is_dispensable=True,
+)
+
+# What the model reads of a call that offers nothing.
+_NOTHING_OFFERED = "Nothing was offered: {problem} Call the tool again, or answer without it."
+_NOT_ALONE = "call no other tool in the same step."
+_NO_QUESTION = f"the question must be a text of at most {MAX_QUESTION_CHARS} characters, and not be empty."
+_NO_LIST = f"the choices must be a list of one to {MAX_CHOICES} texts."
+_EMPTY = "a choice is empty."
+_TOO_LONG = f"a choice is longer than {MAX_CHOICE_CHARS} characters."
+_TWICE = "a choice comes twice."
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """A question to the reader, and the answers that they can press."""
+
+    question: str = field(repr=False)
+    choices: tuple[str, ...] = field(repr=False)
+    """Each is one line that hides nothing."""
+
+    @property
+    def markdown(self) -> str:
+        """Both, as the last words of the answer."""
+        listed = "\n".join(f"{number}. {choice}" for number, choice in enumerate(self.choices, start=1))
+        return f"{self.question}\n\n{listed}"
+
+
+def offered(calls: Sequence[ToolCall]) -> Choices | str:
+    """Returns what a step's calls offer to the reader; if nothing, why a call that should offer something doesn't."""
+    if [call.name for call in calls] != [NAME]:
+        return _NOTHING_OFFERED.format(problem=_NOT_ALONE)
+    arguments = calls[0].arguments or {}
+    question, choices = arguments.get("question"), arguments.get("choices")
+    problem = _problem_of(question, choices)
+    if problem or not isinstance(question, str) or not isinstance(choices, list):
+        return _NOTHING_OFFERED.format(problem=problem)
+    return Choices(visible(question.strip()), tuple(map(_on_a_line, choices)))
+
+
+def _problem_of(question: object, choices: object) -> str:
+    """Returns why these can't be offered; "" if they can."""
+    if not isinstance(question, str) or not 0 < len(question.strip()) <= MAX_QUESTION_CHARS:
+        return _NO_QUESTION
+    if not isinstance(choices, list) or not 0 < len(choices) <= MAX_CHOICES:
+        return _NO_LIST
+    if not all(isinstance(choice, str) for choice in choices):
+        return _NO_LIST
+    lines = [_on_a_line(choice) for choice in choices]
+    if not all(lines):
+        return _EMPTY
+    if any(len(line) > MAX_CHOICE_CHARS for line in lines):
+        return _TOO_LONG
+    return _TWICE if len({line.casefold() for line in lines}) < len(lines) else ""
+
+
+def _on_a_line(choice: str) -> str:
+    return " ".join(visible(choice).split())
+
+
+def value_of(version: int, index: int) -> str:
+    """Returns what the button of a choice carries: the answer's version, and the choice's place from 0."""
+    return f"{version}.{index}"
+
+
+def choice_named(value: str, version: int, choices: Sequence[str]) -> str | None:
+    """Returns the choice that a button's value names, None if it is not one of these."""
+    values = [value_of(version, index) for index in range(len(choices))]
+    return choices[values.index(value)] if value in values else None

@@ -1,0 +1,66 @@
+"""Choices that a model offers: what it may offer, what it reads otherwise, and what is shown."""
+
+from typing import Any
+
+import pytest
+
+from bot.core.choices import MAX_CHOICE_CHARS, MAX_QUESTION_CHARS, NAME, Choices, choice_named, offered, value_of
+from bot.core.stream import ToolCall
+
+QUESTION = "Which environment?"
+
+
+def call(name: str = NAME, **arguments: Any) -> ToolCall:
+    return ToolCall(0, "call_1", name, arguments)
+
+
+def test_question_and_choices_become_a_text_with_a_list() -> None:
+    choices = offered([call(question=f" {QUESTION} ", choices=["Staging", " Production,\n all  regions"])])
+    assert choices == Choices(QUESTION, ("Staging", "Production, all regions"))
+    assert choices.markdown == f"{QUESTION}\n\n1. Staging\n2. Production, all regions"
+
+
+@pytest.mark.parametrize("choices", [["Yes"], ["1", "2", "3", "4", "5"], ["x" * MAX_CHOICE_CHARS]])
+def test_one_to_five_choices_may_be_offered(choices: list[str]) -> None:
+    assert offered([call(question=QUESTION, choices=choices)]) == Choices(QUESTION, tuple(choices))
+
+
+def test_characters_that_hide_or_reorder_text_are_seen_in_a_choice() -> None:
+    choices = offered([call(question=QUESTION, choices=["Keep\u202e it\u200b"])])
+    assert choices == Choices(QUESTION, ("Keep\ufffd it\ufffd",))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ({"choices": ["Yes"]}, "the question must be"),
+        ({"question": " ", "choices": ["Yes"]}, "the question must be"),
+        ({"question": ["Why?"], "choices": ["Yes"]}, "the question must be"),
+        ({"question": "x" * (MAX_QUESTION_CHARS + 1), "choices": ["Yes"]}, "the question must be"),
+        ({"question": QUESTION}, "a list of one to 5 texts"),
+        ({"question": QUESTION, "choices": "Yes"}, "a list of one to 5 texts"),
+        ({"question": QUESTION, "choices": []}, "a list of one to 5 texts"),
+        ({"question": QUESTION, "choices": list("abcdef")}, "a list of one to 5 texts"),
+        ({"question": QUESTION, "choices": ["Yes", 2]}, "a list of one to 5 texts"),
+        ({"question": QUESTION, "choices": ["Yes", " \n"]}, "a choice is empty"),
+        ({"question": QUESTION, "choices": ["Yes", " yes"]}, "a choice comes twice"),
+        ({"question": QUESTION, "choices": ["x" * (MAX_CHOICE_CHARS + 1)]}, "a choice is longer than 200"),
+    ],
+)
+def test_model_reads_why_nothing_was_offered(arguments: dict[str, Any], why: str) -> None:
+    problem = offered([call(**arguments)])
+    assert why in str(problem)
+
+
+def test_choices_are_not_offered_beside_other_calls_or_with_broken_arguments() -> None:
+    offer = call(question=QUESTION, choices=["Yes"])
+    beside = [offered([offer, call("notes__add")]), offered([call("notes__add"), offer]), offered([offer, offer])]
+    assert all(isinstance(problem, str) and "no other tool" in problem for problem in beside)
+    assert "the question must be" in str(offered([ToolCall(0, "call_1", NAME, None, '{"question":')]))
+
+
+@pytest.mark.parametrize("value", ["1.1", "0.2", "0.-1", "", "0", "x"])
+def test_button_of_another_version_or_place_names_no_choice(value: str) -> None:
+    choices = ("Staging", "Production")
+    assert choice_named(value_of(0, 1), 0, choices) == "Production"
+    assert choice_named(value, 0, choices) is None

@@ -1,0 +1,266 @@
+"""Choices below an answer: a model that is unsure offers them, and who presses one has asked, once, as themselves."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.core import choices, texts
+from bot.core.conversation import Question, ToolDefinition
+from bot.core.limits.access import Denial
+from bot.core.reply.actions import ReplyAction
+from bot.core.tools import Permission, ToolRule
+from bot.core.trust import OURS
+from bot.settings import Settings
+from sandbox.server import Sandbox
+from sandbox.workspace import Message
+from tests.marked import unmarked
+from tests.scenarios.conftest import Stage, buttons, footer, grows, running, says, shown
+from tests.scenarios.tools import Notes, asking, calls, press
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
+
+pytestmark = pytest.mark.skips_waits
+
+QUESTION = "Which environment?"
+OFFERED = ["Staging", "Production"]
+LISTED = f"{QUESTION}\n\n1. Staging\n2. Production"
+WHOLE = says("The whole answer.")
+
+
+def offers(text: str = "", offered: list[Any] = OFFERED) -> VendorResponse:
+    """Returns a vendor's answer that offers choices."""
+    return calls(text, (choices.NAME, {"question": QUESTION, "choices": offered}))
+
+
+def unsure(request: VendorRequest) -> VendorResponse:
+    """Offers choices to every question, and answers a choice."""
+    is_chosen = texts.MY_CHOICE in str(request.body["messages"][-1]["content"])
+    return WHOLE if is_chosen else offers("I can deploy that.")
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/typist.db"
+
+
+@pytest.fixture
+def settings(settings: Settings, database_url: str) -> Settings:
+    return replace(settings, database_url=database_url)
+
+
+@pytest.fixture
+async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
+    vendor.script(unsure)
+    async with running(settings):
+        yield Stage(sandbox, vendor)
+
+
+def choice_buttons(message: Message) -> list[str]:
+    return [action for action in buttons(message) if action.startswith(f"{ReplyAction.CHOOSE}-")]
+
+
+def labels(message: Message) -> list[str]:
+    elements = [element for block in message.blocks for element in block.get("elements", ())]
+    return [element["text"]["text"] for element in elements if element.get("action_id") in choice_buttons(message)]
+
+
+async def offering(stage: Stage, asked: str | None, channel: str = "general") -> Message:
+    """Waits until an answer offers choices."""
+    found = await stage.sandbox.wait_for(lambda: [m for m in stage.bots(channel, asked) if choice_buttons(m)])
+    return found[0]
+
+
+async def closed(stage: Stage, asked: str) -> None:
+    """Waits until no answer in a thread offers choices any more."""
+    await stage.sandbox.wait_for(lambda: not any(map(choice_buttons, stage.bots("general", asked))))
+
+
+async def choose(stage: Stage, message: Message, number: int, user: str = "ada") -> str | None:
+    """Presses a choice; returns what only the presser reads."""
+    return await press(stage, message, f"{ReplyAction.CHOOSE}-{number}", user)
+
+
+def prompt(stage: Stage) -> str:
+    """Returns what the model read last."""
+    return unmarked(stage.prompts()[-1][-1]["content"])
+
+
+async def test_choice_is_asked_in_the_thread_in_the_pressers_name(stage: Stage) -> None:
+    asked = await stage.mention("Deploy it.")
+    message = await offering(stage, asked)
+    assert shown(message) == f"I can deploy that.\n\n{LISTED}"
+    assert footer(message) == "openai/test"
+    assert labels(message) == OFFERED
+    assert await choose(stage, message, 1, "grace") is None
+    _, chosen, answer = await stage.answers("general", asked, count=3)
+    assert (chosen, answer) == (f"<@U0GRACE> {texts.chose('').strip()}\nProduction", "The whole answer.")
+    assert prompt(stage) == f"grace: {texts.MY_CHOICE}\n\nProduction"
+    await closed(stage, asked)
+    assert next(map(shown, stage.bots("general", asked))) == f"I can deploy that.\n\n{LISTED}"
+
+
+async def test_later_questions_read_the_choice_as_quoted_words(stage: Stage) -> None:
+    asked = await stage.mention("Deploy it.")
+    await choose(stage, await offering(stage, asked), 0)
+    await stage.answers("general", asked, count=3)
+    stage.vendor.script(WHOLE)
+    await stage.sandbox.say("ada", "general", "And then?", asked)
+    await stage.answers("general", asked, count=4)
+    user, assistant, chosen, _, later = [unmarked(turn["content"]) for turn in stage.prompts()[-1]]
+    assert (user, later) == ("Deploy it.", "And then?")
+    assert (assistant, chosen) == (f"I can deploy that.\n\n{LISTED}", f"{texts.MY_CHOICE}\n\nStaging")
+
+
+async def test_choice_in_a_direct_message_is_answered_there(stage: Stage) -> None:
+    dm = stage.sandbox.dm("ada")
+    await stage.sandbox.say("ada", dm, "Deploy it.")
+    message = await offering(stage, None, dm)
+    assert await stage.sandbox.client("ada").press(dm, message.ts, f"{ReplyAction.CHOOSE}-0")
+    _, chosen, answer = await stage.answers(dm, None, count=3)
+    assert (chosen, answer) == (f"<@U0ADA> {texts.chose('').strip()}\nStaging", "The whole answer.")
+
+
+async def test_choice_waits_across_a_restart(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
+    stage = Stage(sandbox, vendor)
+    vendor.script(unsure)
+    async with running(settings):
+        asked = await stage.mention("Deploy it.")
+        message = await offering(stage, asked)
+    async with running(settings):
+        assert await choose(stage, message, 0) is None
+        assert (await stage.answers("general", asked, count=3))[-1] == "The whole answer."
+        await closed(stage, asked)
+
+
+async def test_choices_below_a_native_stream(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
+    stage = Stage(sandbox, vendor)
+    growing = grows("".join(f"word{number} " for number in range(60)))
+    # Its last chunks are those of an answer that is complete.
+    vendor.script(replace(growing, chunks=[*growing.chunks[:-3], *offers().chunks]), WHOLE)
+    async with running(replace(settings, carrier="stream")):
+        asked = await stage.mention("Deploy it.")
+        message = await offering(stage, asked)
+        assert "chat.startStream" in {call.method for call in sandbox.calls}
+        assert labels(message) == OFFERED
+        assert await choose(stage, message, 0) is None
+        assert (await stage.answers("general", asked, count=3))[-1] == "The whole answer."
+        await closed(stage, asked)
+
+
+async def test_first_press_counts(stage: Stage) -> None:
+    asked = await stage.mention("Deploy it.")
+    message = await offering(stage, asked)
+    told = await asyncio.gather(*(choose(stage, message, number, user) for number, user in PRESSES))
+    assert sorted(filter(None, told)) in ([texts.ALREADY_CHOSEN] * 2, [texts.ALREADY_CHOSEN, texts.CHOICES_GONE])
+    await stage.answers("general", asked, count=3)
+    await closed(stage, asked)
+    stale = f"{ReplyAction.CHOOSE}-0"
+    assert await press(stage, message, stale, value=choices.value_of(0, 0)) == texts.CHOICES_GONE
+    assert len(stage.bots("general", asked)) == 3
+    assert len(stage.vendor.requests) == 2
+
+
+PRESSES = [(0, "ada"), (0, "ada"), (1, "grace")]
+
+
+async def test_person_without_access_chooses_nothing(stage: Stage) -> None:
+    stage.sandbox.people.arrive("gia", guest=True)
+    asked = await stage.mention("Deploy it.")
+    message = await offering(stage, asked)
+    assert await choose(stage, message, 0, "gia") == Denial.GUEST
+    assert await choose(stage, message, 0) is None
+    assert (await stage.answers("general", asked, count=3))[-1] == "The whole answer."
+
+
+async def test_edited_question_takes_its_choices_away(stage: Stage) -> None:
+    asked = await stage.mention("Deploy it.")
+    message = await offering(stage, asked)
+    await stage.sandbox.edit("general", asked, f"<@{stage.sandbox.bot_user_id}> Roll it back.")
+    await closed(stage, asked)
+    assert await press(stage, message, f"{ReplyAction.CHOOSE}-0", value=choices.value_of(0, 0)) == texts.CHOICES_GONE
+
+
+async def test_regenerated_answer_takes_the_choices_away(stage: Stage) -> None:
+    asked = await stage.mention("Deploy it.")
+    message = await offering(stage, asked)
+    stage.vendor.script(WHOLE)
+    await press(stage, message, ReplyAction.REGENERATE)
+    await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if "whole answer" in shown(m)])
+    await closed(stage, asked)
+    forged = f"{ReplyAction.CHOOSE}-0", "ada", choices.value_of(0, 0)
+    assert await press(stage, message, *forged) == texts.CHOICES_GONE
+
+
+async def test_choice_of_a_deleted_question_is_not_asked(stage: Stage) -> None:
+    asked = await stage.mention("Deploy it.")
+    message = await offering(stage, asked)
+    await stage.sandbox.say("alan", "general", "Wait for me.", asked)
+    await stage.sandbox.delete("general", asked)
+    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
+    assert await choose(stage, message, 0, "grace") == texts.QUESTION_EXPIRED
+
+
+@pytest.mark.parametrize("offered", [list("abcdef"), [], ["Yes", ""], ["Yes", "yes"]])
+async def test_model_that_offers_the_wrong_choices_reads_why_and_goes_on(stage: Stage, offered: list[str]) -> None:
+    stage.vendor.script(offers("", offered), offers())
+    asked = await stage.mention("Deploy it.")
+    message = await offering(stage, asked)
+    assert shown(message).startswith(LISTED)
+    [result] = [turn["content"] for turn in stage.prompts()[1] if turn["role"] == "tool"]
+    assert "Nothing was offered" in result
+
+
+async def test_model_without_tools_is_asked_without_choices_and_the_footer_says_nothing(stage: Stage) -> None:
+    stage.vendor.script(refusal(400, {"error": {"message": "tools: extra fields not permitted"}}), WHOLE)
+    for _ in range(2):
+        asked = await stage.mention("Deploy it.")
+        [answer] = await stage.answers("general", asked)
+        assert (answer, footer(stage.bots("general", asked)[0])) == ("The whole answer.", "openai/test")
+    assert ["tools" in request.body for request in stage.vendor.requests] == [True, False, False]
+
+
+async def test_choices_can_be_switched_off(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
+    stage = Stage(sandbox, vendor)
+    async with running(replace(settings, choices=False)):
+        await stage.answers("general", await stage.mention("Deploy it."))
+        assert "tools" not in vendor.requests[0].body
+
+
+class OurNotes(Notes):
+    """Notes whose tools an admin has agreed to and allows."""
+
+    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+        allowed = ToolRule(Permission.ALLOW)
+        return tuple(replace(tool, origins=OURS, rule=allowed) for tool in await super().definitions(question))
+
+
+Pressed = Callable[[Stage, str], Awaitable[object]]
+
+
+async def presses(stage: Stage, asked: str) -> None:
+    await choose(stage, await offering(stage, asked), 0)
+
+
+async def writes(stage: Stage, asked: str) -> None:
+    await offering(stage, asked)
+    await stage.sandbox.say("ada", "general", "Staging", asked)
+
+
+@pytest.mark.parametrize(("answered", "is_asked"), [(presses, True), (writes, False)])
+async def test_write_that_runs_unasked_after_the_askers_words_asks_after_a_press(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, answered: Pressed, is_asked: bool
+) -> None:
+    stage, notes = Stage(sandbox, vendor), OurNotes()
+    add = calls("I'll note it.", ("notes__add", {"text": "Staging"}))
+    vendor.script(offers(), add, says("Noted."))
+    async with running(settings, tools=notes):
+        asked = await stage.mention("Deploy it.")
+        await answered(stage, asked)
+        if is_asked:
+            assert ReplyAction.APPROVE in buttons(await asking(stage, asked))
+        else:
+            assert "Noted." in (await stage.answers("general", asked, count=2))[-1]
+        assert len(notes.written) == (not is_asked)
