@@ -79,7 +79,9 @@ class ScriptedModel(ChatServer):
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        prompt = ChatPrompt.of(body["messages"], has_tools=bool(body.get("tools")))
+        # The bot's own tool, which offers choices, has no server's name.
+        has_tools = any("__" in tool["function"]["name"] for tool in body.get("tools") or ())
+        prompt = ChatPrompt.of(body["messages"], has_tools=has_tools)
         words, calls = prompt.total_words, prompt.calls
         resumed_after = len(words_in(prompt.so_far))
         at_s, numbers = time.monotonic(), prompt.question_numbers

@@ -40,7 +40,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
-    return replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db")
+    return replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db", choices=False)
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def database(tmp_path: Path) -> Path:
 @pytest.fixture
 def settings(sandbox: Sandbox, vendor: VendorServer, database: Path) -> Settings:
     ours = settings_of(sandbox, vendor)
-    return replace(ours, slack_search=True, drain_s=0, database_url=f"sqlite:///{database}")
+    return replace(ours, slack_search=True, choices=False, drain_s=0, database_url=f"sqlite:///{database}")
 
 
 async def answered(stage: Stage, channel: str = "C0GENERAL") -> str:

@@ -31,6 +31,7 @@ LONG = "It streams answers into Slack by paced edits. " * 20
 def settings(settings: Settings, vendor: VendorServer, tmp_path: Path) -> Settings:
     return replace(
         settings,
+        choices=False,
         database_url=f"sqlite:///{tmp_path}/typist.db",
         vendors={"anthropic": VendorSettings("key", vendor.url)},
         models=("anthropic/claude-haiku-5-5",),
