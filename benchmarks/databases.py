@@ -75,12 +75,16 @@ class CallRow:
     """Whether no admin declared its tool read-only."""
     state: str
     begun: bool
-    decided: bool = False
-    """Whether a person decided about it."""
+    decision: str | None = None
+    """What a person decided about it."""
     ended_at: float | None = None
     """Seconds since the epoch."""
     step_no: int = 0
     index: int = 0
+
+    @property
+    def decided(self) -> bool:
+        return self.decision is not None
 
     @property
     def key(self) -> tuple[str, str, int, int, int]:
@@ -300,7 +304,7 @@ def _read_calls(url: str) -> list[CallRow]:
             not row.read_only,
             row.state,
             row.begun_at is not None,
-            row.decision is not None,
+            row.decision,
             row.ended_at,
             row.step_no,
             # A row is a tuple, and has a method of that name.

@@ -21,6 +21,7 @@ from benchmarks.scripted_model import ModelRequest, RequestEnd
 from benchmarks.tool_plan import seen_in
 from bot.core import texts
 from bot.core.job import Status
+from bot.core.tool_calls import Decision
 from bot.errors import EndReason
 from sandbox.web_api.http import CallRecord
 
@@ -331,6 +332,8 @@ def _check_text(evidence: Evidence, question: AskedQuestion, pages: Sequence[Mes
         return
     if INTERRUPTED.search(note) and job is not None and job.attempts >= MAX_ATTEMPTS:
         return
+    if note.startswith(texts.REPLIED_INSTEAD) and _was_replied_to(evidence, question):
+        return
     described = [f"{request.end} after {request.words}, begun at {evidence.at(request.at_s)}" for request in requests]
     shortfall = f"{len(shown)} of {question.plan.shown_words} words and the notice {note!r}"
     yield f"{shortfall}; requests to the model: {described}"
@@ -344,7 +347,8 @@ def _check_record(evidence: Evidence, question: AskedQuestion, pages: Sequence[M
         return
     if (times := sum((job.channel, job.ts) == (question.channel, question.ts) for job in evidence.jobs)) > 1:
         yield f"{times} times in the database"
-    if job.state in LIVE_STATES or EndReason(job.state).is_stop:
+    is_stop = job.state not in LIVE_STATES and EndReason(job.state).is_stop
+    if job.state in LIVE_STATES or (is_stop and not _was_replied_to(evidence, question)):
         yield f"its job is {job.state} after {job.attempts} attempts"
         return
     if job.page_ts != tuple(page.ts for page in pages):
@@ -355,6 +359,15 @@ def _check_record(evidence: Evidence, question: AskedQuestion, pages: Sequence[M
     whole = len(shown) == question.plan.shown_words and not any(page.last.note for page in pages)
     if EndReason(job.state).is_answer != whole:
         yield f"its job is {job.state}, and Slack shows {len(shown)} of {question.plan.shown_words} words"
+
+
+def _was_replied_to(evidence: Evidence, question: AskedQuestion) -> bool:
+    """Returns whether its asker wrote in the thread instead of deciding about a call, which ends the answer."""
+    wrote = any(
+        (other.thread, other.plan.person) == (question.thread, question.plan.person) and other.ts > question.ts
+        for other in evidence.questions
+    )
+    return wrote and any(call.decision == Decision.REPLIED for call in evidence.calls_for(question))
 
 
 def _check_growth(evidence: Evidence, question: AskedQuestion, histories: Sequence[MessageHistory]) -> Iterator[str]:

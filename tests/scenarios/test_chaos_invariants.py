@@ -477,6 +477,21 @@ def joined(request: ModelRequest) -> Evidence:
     return replace(evidence, jobs=[first, batched_job], model_requests={0: [request]}, tool_calls=calls)
 
 
+def replied_to(decision: str) -> Evidence:
+    """Returns evidence of a first answer that asked for an approval when its asker wrote the second question."""
+    evidence = first_answer_cut(f"{texts.REPLIED_INSTEAD} stopped", RequestEnd.WHOLE, 9)
+    first = replace(evidence.jobs[0], state="stopped")
+    call = CallRow("C1", first.ts, 0, {"token": "q0s0c0"}, True, "denied", False, decision)
+    return replace(evidence, jobs=[first, evidence.jobs[1]], tool_calls=[call])
+
+
+def test_answer_may_end_early_only_if_its_asker_wrote_instead_of_deciding() -> None:
+    assert violations(replied_to("replied")) == []
+    reported = violations(replied_to("denied"))
+    assert any("9 of 30 words" in violation for violation in reported), reported
+    assert any("its job is stopped" in violation for violation in reported), reported
+
+
 def test_question_read_between_steps_is_answered_with_the_earlier_one() -> None:
     read = ModelRequest(1.0, 30, RequestEnd.WHOLE, frozenset({0, 1}))
     assert violations(joined(read)) == []
@@ -509,7 +524,10 @@ def of_call(index: int, kind: str = "call", **facts: Any) -> dict[str, Any]:
 ANSWERED = with_tools("done", "done", (1, 1))
 CALLED = replace(
     ANSWERED,
-    tool_calls=[replace(row, index=at, decided=row.is_write) for at, row in enumerate(ANSWERED.tool_calls)],
+    tool_calls=[
+        replace(row, index=at, decision="approved" if row.is_write else None)
+        for at, row in enumerate(ANSWERED.tool_calls)
+    ],
 )
 ENTRIES = [
     entry("question", "100.000001"),
