@@ -79,9 +79,8 @@ class Askers:
     def _is_unmentioned(self, plan: PlannedQuestion, channel: str, root: str | None) -> bool:
         thread = None if root is None else self._threads[root]
         bot_wrote = root is not None and self._bot_wrote_in(channel, root)
-        last_ts = thread.last_asked[1] if thread and thread.last_asked else ""
-        bot_answered_last = bool(self.recorder.for_question(channel, last_ts))
-        why = why_unmentioned(plan, thread, bot_wrote=bot_wrote, bot_answered_last=bot_answered_last)
+        answered_last = self._bot_answered_last(channel, thread)
+        why = why_unmentioned(plan, thread, bot_wrote=bot_wrote, bot_answered_last=answered_last)
         if why is not None:
             self.unmentioned[why] += 1
         return why is not None
@@ -93,7 +92,8 @@ class Askers:
         if root is None and plan.kind is not RemarkKind.POST:
             plan = replace(plan, kind=RemarkKind.POST)
         thread = None if root is None else self._threads[root]
-        text = plan.text(named=needs_a_name(plan, thread))
+        named = needs_a_name(plan, thread, bot_answered_last=self._bot_answered_last(channel, thread))
+        text = plan.text(named=named)
         ts = await self.sandbox.say(plan.person, channel, text, root)
         if plan.kind is RemarkKind.POST:
             self._posts[plan.number] = ts
@@ -115,6 +115,10 @@ class Askers:
         if root is None or not any(message.ts == root for message in self.sandbox.workspace.messages(channel)):
             return None
         return root
+
+    def _bot_answered_last(self, channel: str, thread: OpenThread | None) -> bool:
+        last_ts = thread.last_asked[1] if thread and thread.last_asked else ""
+        return bool(last_ts) and bool(self.recorder.for_question(channel, last_ts))
 
     def _bot_wrote_in(self, channel: str, root: str) -> bool:
         return any(message.user_id == self.sandbox.bot_user_id for message in self.sandbox.messages(channel, root))

@@ -24,8 +24,8 @@ CHANNEL_SETTINGS: Mapping[str, ChannelSettings] = {
     "mpdm-ada--grace--typist-1": ChannelSettings(engagement=Engagement.MENTIONS),
 }
 """By the channel's name. Follow-ups are the default."""
-REMARK_EVERY = 2
-"""Every second question is followed by a remark, if others are there."""
+REMARK_EVERY = 3
+"""Every third question is followed by a remark, if others are there."""
 REPLY_DELAY_S = (1.0, 4.0)
 Change = Literal["edit", "delete"]
 CHANGES: Sequence[Change | None] = (None, None, "edit", "delete")
@@ -90,14 +90,20 @@ class OpenThread:
     last_asked: tuple[PlannedQuestion, str] | None = None
     """The newest message with its ts if it is a question, None if it is a remark."""
 
+    @property
+    def last_asker(self) -> str:
+        """Who wrote the newest message, empty if that is a remark, or a question that is deleted."""
+        plan = self.last_asked[0] if self.last_asked else None
+        return plan.person if plan is not None and plan.change != "delete" else ""
+
 
 def why_unmentioned(
     plan: PlannedQuestion, thread: OpenThread | None, *, bot_wrote: bool, bot_answered_last: bool
 ) -> Unmentioned | None:
     """Returns why a channel takes a question without a mention, None if it needs one.
 
-    `thread`: None if the question opens one. `bot_wrote`: whether the bot's answer to a question in it was there.
-    `bot_answered_last`: whether that is so for the newest message.
+    `thread`: None if the question opens one. `bot_wrote`: whether a message of the bot was in it. `bot_answered_last`:
+    whether the newest message had one.
     """
     settings = CHANNEL_SETTINGS[plan.thread.channel]
     if thread is None:
@@ -108,14 +114,14 @@ def why_unmentioned(
         return Unmentioned.ALONE
     if settings.engagement is Engagement.EVERYONE:
         return Unmentioned.EVERYONE
-    last = thread.last_asked[0] if thread.last_asked else None
-    if last is None or last.person != plan.person or last.change == "delete":
-        return None
-    return Unmentioned.JUST_ANSWERED if bot_answered_last else None
+    return Unmentioned.JUST_ANSWERED if bot_answered_last and thread.last_asker == plan.person else None
 
 
-def needs_a_name(plan: PlannedRemark, thread: OpenThread | None) -> bool:
-    """Returns whether a remark would be a question unless it began with another's name. `thread`: None for a post."""
+def needs_a_name(plan: PlannedRemark, thread: OpenThread | None, *, bot_answered_last: bool) -> bool:
+    """Returns whether a remark may be taken for a question unless it begins with another's name.
+
+    `thread`: None for a post. `bot_answered_last`: as in why_unmentioned.
+    """
     settings = CHANNEL_SETTINGS[plan.thread.channel]
     if plan.kind is RemarkKind.POST:
         return settings.new_posts
@@ -123,6 +129,8 @@ def needs_a_name(plan: PlannedRemark, thread: OpenThread | None) -> bool:
         return False
     if plan.kind is RemarkKind.NAMED or thread is None or settings.engagement is Engagement.EVERYONE:
         return True
+    if settings.engagement is Engagement.MENTIONS or (bot_answered_last and thread.last_asker not in ("", plan.person)):
+        return False
     # With so many remarks, the last lines might be those of one person again.
     return plan.person in thread.askers or thread.remarks >= MAX_LINES - 1
 

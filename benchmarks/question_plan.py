@@ -17,6 +17,8 @@ FOLLOW_UP_SHARE = 0.3
 REPEATED_FOLLOW_UP_SHARE = 0.5
 """The same share right after such a question, so that several are queued."""
 FOLLOW_UP_DELAY_S = (0.2, 1.5)
+SAME_PERSON_SHARE = 0.4
+"""Share of questions in a thread that are by the person who asked there last."""
 EDITED_EVERY, DELETED_EVERY = 9, 11
 """Every 9th question is edited and every 11th deleted: queued, running or answered."""
 CHANGE_DELAY_S = (0.5, 6.0)
@@ -122,7 +124,10 @@ def plan_questions(
             opened.append(thread)
         else:
             thread = rng.choice(opened)
-        planned.append(_plan_question(rng, number, due_s, thread))
+        before = next((question.person for question in reversed(planned) if question.thread == thread), None)
+        goes_on = before is not None and rng.random() < SAME_PERSON_SHARE
+        person = before if before is not None and goes_on else rng.choice(thread.people)
+        planned.append(_plan_question(rng, number, due_s, thread, person))
     rng = random.Random(rng.random())
     changed = [_with_change(rng, question) for question in sorted(planned, key=lambda question: question.at_s)]
     return [replace(question, with_tools=rng.random() < tools_share) for question in changed]
@@ -176,9 +181,9 @@ def _with_change(rng: random.Random, question: PlannedQuestion) -> PlannedQuesti
     return question
 
 
-def _plan_question(rng: random.Random, number: int, at_s: float, thread: Thread) -> PlannedQuestion:
+def _plan_question(rng: random.Random, number: int, at_s: float, thread: Thread, person: str) -> PlannedQuestion:
     if number % LONG_EVERY == LONG_EVERY - 1:
         words, words_per_s = LONG_WORDS, LONG_WORDS_PER_S
     else:
         words, words_per_s = rng.choice(((12, 12), (40, 20), (80, 20), (150, 25), (300, 30)))
-    return PlannedQuestion(number, at_s, thread, rng.choice(thread.people), words, words_per_s)
+    return PlannedQuestion(number, at_s, thread, person, words, words_per_s)
