@@ -426,7 +426,9 @@ def _check_order(evidence: Evidence, earlier: AskedQuestion, later: AskedQuestio
     begun_s = _begun_s(evidence, later, jobs[1])
     ended_s = max(page.last.at_s for page in before)
     known_s = jobs[0].created_at - evidence.clock_offset_s
-    if known_s + SIMULTANEOUS_S < begun_s < ended_s - CLAIM_DELAY_S:
+    # An attempt that left no trace may have begun as soon as the question was known. What was begun goes on first.
+    earliest_s = begun_s if jobs[1].attempts <= 1 else jobs[1].created_at - evidence.clock_offset_s
+    if known_s + SIMULTANEOUS_S < min(begun_s, earliest_s) and begun_s < ended_s - CLAIM_DELAY_S:
         yield (
             f"{later.name} was answered from {evidence.at(begun_s)} on, "
             f"before the answer to {earlier.name} ended at {evidence.at(ended_s)}"

@@ -212,6 +212,18 @@ def begun_before_an_older_question_arrived_and_posted_again() -> Evidence:
     return replace(evidence, histories=[first, old, end], jobs=jobs)
 
 
+def released_before_an_older_question_arrived(known_s: float = 6.0) -> Evidence:
+    """Returns evidence of a second question that a process released before it showed or requested anything."""
+    evidence = correct_evidence()
+    histories = [complete_reply(0, 9.5), complete_reply(1, 8.0)]
+    jobs = [
+        replace(evidence.jobs[0], created_at=1000.0 + known_s, page_ts=("109.500000",)),
+        replace(evidence.jobs[1], attempts=2, page_ts=("108.000000",), created_at=1005.0),
+    ]
+    requests = {0: [ModelRequest(9.6, 30, RequestEnd.WHOLE)], 1: [ModelRequest(8.2, 30, RequestEnd.WHOLE)]}
+    return replace(evidence, histories=histories, jobs=jobs, model_requests=requests)
+
+
 def deleted(number: int = 1, *, gone: bool = True, **changes: object) -> Evidence:
     """Returns evidence with one of the two questions deleted."""
     evidence = correct_evidence()
@@ -257,6 +269,7 @@ def rate_limited(at_s: float) -> Evidence:
         edited_while_no_process_ran(6),
         begun_before_an_older_question_arrived(),
         begun_before_an_older_question_arrived_and_posted_again(),
+        released_before_an_older_question_arrived(),
         deleted(),
         deleted(0, gone=False),
         posted_again(),
@@ -306,6 +319,10 @@ def test_correct_evidence_has_no_violation(evidence: Evidence) -> None:
         (
             with_revision(text(0), "Done."),
             "was answered from 5.00 s",
+        ),
+        (
+            released_before_an_older_question_arrived(known_s=4.0),
+            "was answered from 8.00 s on, before the answer to q0",
         ),
         (with_histories(lambda histories: setattr(histories[1], "ts", "101.000000")), "above"),
         (with_job(state="running"), "its job is running"),
