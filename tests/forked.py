@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from tests.clocks import WITHIN_S
-from tests.processes import INHERITED_VARIABLES
+from tests.processes import inherited
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.preloaded"])
@@ -62,13 +62,12 @@ async def forked_bot(
 
     `before` is called in the new process before anything else. `piped` is what it reads from stdin.
     """
-    inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
         (stdout, stdout_end), (stderr, stderr_end) = [await _pipe(stack) for _ in range(2)]
         stdin = _filled_pipe(piped)
         streams = (stdin, stdout_end, stderr_end)
-        process = _FORKS.Process(target=_run, args=(folder, arguments, {**inherited, **env}, streams, before))
+        process = _FORKS.Process(target=_run, args=(folder, arguments, {**inherited(), **env}, streams, before))
         with stdin, stdout_end, stderr_end:
             # The first start waits until the fork server has imported its modules.
             await asyncio.to_thread(process.start)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.clocks import WITHIN_S
 
@@ -25,17 +26,21 @@ async def bot_process(
     python: str = sys.executable,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Starts `python -m bot ARGUMENTS` with piped streams. Kills it at the end of the block if it is still running."""
-    inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
-    process = await asyncio.create_subprocess_exec(
-        python,
-        *program,
-        *arguments,
-        cwd=folder,
-        env={**inherited, "PYTHONPATH": str(REPOSITORY), **(env or {})},
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-    )
+    env = {**inherited(), "PYTHONPATH": str(REPOSITORY), **(env or {})}
+    options = {"cwd": folder, "stdin": stdin, "stdout": stdout, "stderr": stderr}
+    async with started(python, *program, *arguments, env=env, **options) as process:
+        yield process
+
+
+def inherited() -> dict[str, str]:
+    """Returns the variables of our environment that any program needs."""
+    return {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
+
+
+@asynccontextmanager
+async def started(*command: str, **options: Any) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Starts a command. Kills it at the end of the block if it is still running."""
+    process = await asyncio.create_subprocess_exec(*command, **options)
     try:
         yield process
     finally:

@@ -16,7 +16,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from sandbox.server import Sandbox, find_port
-from tests.processes import output, wait_for_line
+from tests.processes import output, started, wait_for_line
 from tests.scenarios.conftest import Stage, connected
 from tests.streams.server import VendorServer
 
@@ -61,7 +61,7 @@ class Container:
     ) -> AsyncIterator[asyncio.subprocess.Process]:
         """Runs a command with the image's user, folder and environment; its root is read-only but for /data."""
         variables = [*self.config["Env"], *(f"{name}={value}" for name, value in (env or {}).items())]
-        process = await asyncio.create_subprocess_exec(
+        async with started(
             *("unshare", "--mount", "--propagation", "private", "sh", "-c", RUN, "sh", *variables, *command),
             env={
                 "PATH": os.environ["PATH"],
@@ -72,13 +72,8 @@ class Container:
             },
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-        )
-        try:
+        ) as process:
             yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
 
     async def output(self, *command: str, env: Mapping[str, str] | None = None) -> tuple[int | None, str, str]:
         async with self.running(*command, env=env) as process:

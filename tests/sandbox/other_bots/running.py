@@ -1,7 +1,6 @@
 """Starts a sample bot against a sandbox, each in its own way."""
 
 import asyncio
-import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,7 +12,7 @@ from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 
 from sandbox.server import Sandbox
-from tests.processes import INHERITED_VARIABLES, REPOSITORY, wait_for_line
+from tests.processes import REPOSITORY, inherited, started, wait_for_line
 from tests.sandbox.other_bots import asynchronous, threaded
 
 FOLDER = Path(__file__).parent
@@ -66,20 +65,10 @@ async def node_process(program: Path, env: Mapping[str, str]) -> AsyncIterator[a
     node = shutil.which("node")
     if node is None or not (NODE_FOLDER / "done").is_file():
         pytest.skip("needs Node.js and @slack/bolt: make node")
-    inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
-    process = await asyncio.create_subprocess_exec(
-        node,
-        str(program),
-        env={**inherited, "NODE_PATH": str(NODE_FOLDER / "node_modules"), **env},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
+    env = {**inherited(), "NODE_PATH": str(NODE_FOLDER / "node_modules"), **env}
+    streams = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.STDOUT}
+    async with started(node, str(program), env=env, **streams) as process:
         yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 def tokens(sandbox: Sandbox) -> dict[str, str]:
