@@ -44,6 +44,7 @@ from bot.services.app_home import AppHome
 from bot.services.approval_expiry import expire_approvals
 from bot.services.assistant_pane import AssistantPane
 from bot.services.audit import seal_entries
+from bot.services.canvas_writer import CanvasWriter
 from bot.services.cap_notices import CapNotices
 from bot.services.cap_settings import CapSettings
 from bot.services.choices import ChoicePresses
@@ -316,6 +317,7 @@ def _answering(parts: _Parts, models: Models, tools: Tools | None, transcriber: 
             tools, stores.recorded_calls, workspace.users, parts.clock, parts.telemetry, settings.choices
         ),
         max_steps=settings.max_steps,
+        offers_canvases=workspace.canvases.may_write,
         results_tokens=room_for_results(settings.history_tokens),
         admins=settings.admins,
         done_ping_s=settings.done_ping_s,
@@ -376,6 +378,8 @@ def _reply_actions(parts: _Parts, worker: Worker) -> ReplyActions:
         approvals=parts.stores.approvals,
         users=parts.workspace.users,
         clock=parts.clock,
+        canvases=parts.stores.answer_canvases,
+        may_write_canvases=parts.workspace.canvases.may_write,
     )
 
 
@@ -441,9 +445,15 @@ def _app_home(parts: _Parts, quota: Quota, cap_settings: CapSettings) -> AppHome
 def _outbox(parts: _Parts) -> Outbox:
     stores, workspace, admins = parts.stores, parts.workspace, parts.settings.admins
     notices = CapNotices(stores.notices, stores.usage, workspace.outbox_sender, parts.clock, admins)
-    return Outbox(
-        stores.outbox, workspace.outbox_sender, workspace.scheduler, parts.clock, admins, notices, workspace.users
+    canvases = CanvasWriter(
+        stores.recorded_answers,
+        stores.answer_canvases,
+        workspace.canvases,
+        workspace.outbox_sender,
+        workspace.ephemeral,
     )
+    sender, replies, users = workspace.outbox_sender, workspace.scheduler, workspace.users
+    return Outbox(stores.outbox, sender, replies, parts.clock, admins, notices, users, canvases)
 
 
 def _loops(parts: _Parts, worker: Worker, shortcut: MessageShortcut, client: SlackClient) -> tuple[Loop, ...]:

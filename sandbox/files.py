@@ -151,6 +151,10 @@ class Files:
             raise SlackError("file_not_found")
         return self._files[file_id]
 
+    def stored(self) -> list[File]:
+        """Returns all files that aren't deleted."""
+        return list(self._files.values())
+
     def add(self, user_id: str, upload: UploadedFile) -> File:
         """Stores a person's file. Nobody sees it until it is shared."""
         kind = file_type(upload.name, upload.mimetype)

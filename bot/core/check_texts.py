@@ -57,6 +57,7 @@ PROBE_DELETE_FIX = "Delete the message by hand."
 SCOPE_LOSSES: Mapping[str, str] = {
     "app_mentions:read": "mentions are not answered",
     "canvases:read": "shared and linked canvases are not read",
+    "canvases:write": "answers are not saved as canvases",
     "channels:history": "Typist can't read threads in public channels, or answer follow-ups without a mention there",
     "channels:read": "Typist doesn't know public channels' names, and only Typist admins can change their settings",
     "chat:write": "Typist can't answer",

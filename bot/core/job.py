@@ -261,6 +261,8 @@ class End:
     """An earlier version of the answer is on record."""
     has_details: bool = False
     """The answer used tools, and a button lists them."""
+    offers_canvas: bool = False
+    """A button saves the answer as a canvas."""
     decided: Sequence[Decided] = field(default=(), compare=False)
     """Who decided about its calls. Their record has that, so it isn't stored with the end."""
     choices: tuple[str, ...] = field(default=(), repr=False)

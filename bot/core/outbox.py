@@ -50,6 +50,8 @@ class OutboxKind(StrEnum):
     """A person decided about one of several calls: show that in the reply, which still asks about the others."""
     CLOSE_CHOICES = "close_choices"
     """A person chose what the answer offers, or edited the question: show the answer without the buttons."""
+    MAKE_CANVAS = "make_canvas"
+    """A person wants the answer as a canvas: make it, and show its link."""
     TELL_ADMINS = "tell_admins"
     """The job's usage has passed a mark of a cap: tell the Typist admins once."""
 
@@ -85,4 +87,4 @@ class OutboxEntry:
     ask_ts: str | None = None
     """The message that asks for an approval and isn't deleted yet."""
     about: str = ""
-    """The CapNotice that admins are told."""
+    """The CapNotice that admins are told, or the person who wants a canvas."""

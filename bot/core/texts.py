@@ -212,6 +212,7 @@ ALLOW_ALWAYS_SCOPE = (
 SHOW_ALL = "Show all"
 SHOW_JSON = "Show JSON"
 DETAILS = "Details"
+CANVAS = "Save as canvas"
 ARGUMENTS_TITLE = "Arguments"
 CLOSE_DETAILS = "Close"
 DELETE_TITLE = "Delete this answer?"
@@ -280,6 +281,17 @@ ANSWER_NOT_CONTINUABLE = (
     "I can continue only answers that were stopped or reached their length limit. Press Regenerate instead."
 )
 NOTHING_TO_CONTINUE = "There's no text here that I could continue. Press Regenerate instead."
+CANVAS_TITLE = "Answer"
+CANVAS_BEGUN = "I'm writing the canvas. Its link will appear in this conversation in a moment."
+CANVAS_EXISTS = "This answer is a canvas already. Its link is in this conversation."
+CANVAS_OF_INCOMPLETE = "This answer isn't complete, so I can't save it as a canvas."
+CANVAS_FORBIDDEN = (
+    "I can't make canvases in this workspace yet. A workspace admin must give this app the canvases:write scope."
+)
+CANVASES_OFF = "I couldn't save the answer as a canvas: canvases are turned off in this workspace."
+CANVAS_REFUSED = "I couldn't save the answer as a canvas: Slack doesn't accept its text."
+CANVAS_NOT_MADE = "I couldn't save the answer as a canvas: Slack refused. Try again later, or ask a workspace admin."
+CANVAS_NOT_OPENED = "I saved the answer as a canvas, but Slack didn't let me share it with the people here."
 QUESTION_EXPIRED = "I no longer have the text of this question. Please ask again."
 NO_PREVIOUS_VERSION = "There's no previous version of this answer."
 NOTHING_TO_RATE = "There's no answer here to rate."
@@ -295,6 +307,7 @@ CHOICES_GONE = "These choices no longer stand: somebody has chosen, or the quest
 ONLY_ASKER_STOPS = "Only the person who asked, or a Typist admin, can stop this answer."
 ONLY_ASKER_REGENERATES = "Only the person who asked, or a Typist admin, can regenerate this answer."
 ONLY_ASKER_CONTINUES = "Only the person who asked, or a Typist admin, can continue this answer."
+ONLY_ASKER_MAKES_CANVAS = "Only the person who asked, or a Typist admin, can save this answer as a canvas."
 ONLY_ASKER_DELETES = "Only the person who asked, or a Typist admin, can delete this answer."
 
 # Messages beside a reply
@@ -307,6 +320,11 @@ QUESTION_EDITED = "You edited your question after I answered it. Shall I answer 
 def answer_ready(mention: str) -> str:
     """Tells the asker, who is given as a mention, that a long answer has ended."""
     return f"{mention} {ANSWER_READY}"
+
+
+def canvas_made(link: str) -> str:
+    """Shows a conversation the link to an answer's canvas."""
+    return f"The answer as a canvas: {link}"
 
 
 def approval_asked(mention: str) -> str:

@@ -9,11 +9,13 @@ from bot.core.answer import Answer, StepUnderWay
 from bot.core.conversation import Effort, Job
 from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.job import End, Spent
+from bot.core.reply.canvas import MIN_CHARS
 from bot.core.reply.messages import NOTHING_SHOWN, Shown
 from bot.core.step_turns import calls_made, has_expired, searches
 from bot.core.stream import Completion, StreamEvent, Usage
 from bot.core.tool_calls import Step, decided_about
 from bot.core.trust import Origins
+from bot.errors import EndReason
 
 CHARS_PER_TOKEN = 4.0
 """About right for English. Used only to count attempts without reported usage."""
@@ -83,6 +85,8 @@ class AnswerAttempt:
     """Files of the question. A notice below the answer names those that were not read."""
     prompt_version: str | None = None
     effort: Effort = Effort.NORMAL
+    offers_canvas: bool = False
+    """Whether a long answer can be saved as a canvas."""
     earlier_usd: float | None = 0.0
     """What earlier attempts at this version have cost; None if nobody knows."""
 
@@ -151,6 +155,7 @@ class AnswerAttempt:
             sources=answer.sources,
             has_previous=self.job.has_previous,
             has_details=calls_made(answer.steps) > 0,
+            offers_canvas=self.offers_canvas and end.reason is EndReason.WHOLE and len(answer.text) >= MIN_CHARS,
             decided=decided_about(call for step in answer.steps for call in step.calls),
         )
         answer.close(end)

@@ -165,6 +165,8 @@ class Answering:
     """The most requests for one answer."""
     results_tokens: int
     """The most tokens of tools' results in a request, beside those that the model hasn't read yet."""
+    offers_canvases: bool
+    """Whether long answers have a button that saves them as a canvas."""
     admins: Collection[str]
     """Ids of the Typist admins, who may always allow a tool."""
     done_ping_s: int
@@ -284,6 +286,7 @@ class Answering:
                 reply.show_transcripts(built.transcripts.values())
             attempt.opened = built.opened
             attempt.prompt_version = built.prompt_version
+            attempt.offers_canvas = self.offers_canvases
             attempt.effort = built.prompt.effort
             if attempt.effort is Effort.THOROUGH:
                 attempt.earlier_usd = await self.quota.earlier_usd(attempt.job)

@@ -12,6 +12,7 @@ from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, w
 from bot.core.reply.approvals import Ask, asks_of
 from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
 from bot.logs import of_job
+from bot.services.canvas_writer import CanvasWriter
 from bot.services.cap_notices import CapNotices
 from bot.services.replies import Replies, show_end
 from bot.slack.outbox_sender import OutboxSender
@@ -42,6 +43,7 @@ class Outbox:
     """Ids of the Typist admins, who may always allow a tool."""
     cap_notices: CapNotices
     users: Users
+    canvas_writer: CanvasWriter
     _running: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def run(self) -> None:
@@ -123,8 +125,12 @@ class Outbox:
                 await self.sender.clear(entry)
             case OutboxKind.DELETE_REPLY:
                 await self.sender.delete(entry)
+                await self.canvas_writer.delete(entry)
             case OutboxKind.RETRACT_REPLY:
-                await self.sender.remove(entry)
+                if await self.sender.remove(entry):
+                    await self.canvas_writer.delete(entry)
+            case OutboxKind.MAKE_CANVAS:
+                await self.canvas_writer.write(entry, lambda: self.clock.monotonic() < until)
             case OutboxKind.OFFER_REGENERATE:
                 await self.sender.offer(entry)
             case OutboxKind.SHOW_END | OutboxKind.CLOSE_CHOICES:

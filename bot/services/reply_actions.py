@@ -25,6 +25,7 @@ from bot.services.access_control import AccessControl
 from bot.services.worker import Worker
 from bot.slack.surfaces import Surfaces
 from bot.slack.users import Users
+from bot.store.answer_canvases import AnswerCanvases
 from bot.store.approvals import Approvals
 from bot.store.queue.producers import QuestionQueue
 from bot.store.recorded_answers import RecordedAnswers
@@ -91,6 +92,9 @@ class ReplyActions:
     approvals: Approvals
     users: Users
     clock: Clock
+    canvases: AnswerCanvases
+    may_write_canvases: bool
+    """Whether the app has the scope for canvases, as far as Slack says."""
 
     async def pressed(self, press: Press, perform: Perform | None = None) -> None:
         """Performs the action, and shows the presser the outcome that the reply doesn't show.
@@ -113,7 +117,7 @@ class ReplyActions:
         except (RateLimited, Refused) as error:
             log.warning("outcome of action %s not shown: %s", press.action, error)
 
-    async def press(self, press: Press) -> ActionResponse | None:  # noqa: PLR0911
+    async def press(self, press: Press) -> ActionResponse | None:  # noqa: C901, PLR0911
         """Performs the action. Returns the response to the presser, None if the reply shows it. Raises StoreError."""
         answer, pressed, sentence = await self.judged(press)
         if sentence is not None or answer is None:
@@ -139,6 +143,8 @@ class ReplyActions:
                 return await self._show_arguments(answer, press, pressed)
             case ReplyAction.DETAILS:
                 return await self._details(answer)
+            case ReplyAction.CANVAS:
+                return await self._save_as_canvas(answer, press)
         return None
 
     async def stop_session(self, thread: ThreadKey, user_id: str, event_id: str) -> None:
@@ -297,6 +303,15 @@ class ReplyActions:
         else:
             self.worker.wake()
         return None
+
+    async def _save_as_canvas(self, answer: RecordedAnswer, press: Press) -> ActionResponse:
+        """Has the outbox write the answer into a canvas, if its asker still has access."""
+        if not self.may_write_canvases:
+            return ActionResponse(texts.CANVAS_FORBIDDEN)
+        if denial := await self.access_control.denial(answer.question):
+            return ActionResponse(denial)
+        will_be_made = await self.canvases.request(answer.job_id, answer.version, press.user_id)
+        return ActionResponse(texts.CANVAS_BEGUN if will_be_made else texts.CANVAS_EXISTS)
 
     async def _vote(self, answer: RecordedAnswer, press: Press) -> ActionResponse:
         try:

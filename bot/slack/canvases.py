@@ -1,23 +1,27 @@
-"""Reads canvases that people share or link: their text comes by canvases.getContent, not as a file's bytes.
+"""Slack's canvases: reads those that people share or link, and makes those that answers are written into.
 
-A canvas that a message brings along was shared with the message's readers. A link may name any canvas that the app can
-open, so files.info says first whether the conversation's readers may read it. Until then, not even its name is told.
+The text of a canvas comes by canvases.getContent, not as a file's bytes. A canvas that a message brings along was
+shared with the message's readers. A link may name any canvas that the app can open, so files.info says first whether
+the conversation's readers may read it. Until then, not even its name is told.
 """
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
-from bot.core.conversation import File, Question
+from bot.core.conversation import File, Question, ThreadKey
 from bot.core.documents import MAX_CHARS, Document, LeftOut, Part
 from bot.core.inbound.files import CHECK_FILE_INFO, OpenedFile, Unread, is_canvas, reason_not_to_read
-from bot.errors import RateLimited, Refused
+from bot.errors import RateLimited, Refusal, Refused
+from bot.slack.client import only_while
 from bot.slack.format.files import file_of, is_for_readers
-from bot.slack.manifest import READ_CANVASES_SCOPE
+from bot.slack.manifest import READ_CANVASES_SCOPE, WRITE_CANVASES_SCOPE
 from bot.slack.paced_client import PacedClient
 
 READING_S = 20.0
 """The limit for all canvases of one question, including the wait for Slack's rate limits."""
+NEEDS_CHANNEL = "free_teams_cannot_create_non_tabbed_canvases"
 _REASONS = {
     "missing_scope": Unread.CANVAS_SCOPE,
     "canvas_not_found": Unread.CANVAS_NOT_FOUND,
@@ -32,11 +36,13 @@ log = logging.getLogger(__name__)
 
 
 class Canvases:
-    """Reads canvases. `scopes`: what the bot token is granted; None if Slack doesn't say."""
+    """Reads and makes canvases. `scopes`: what the bot token is granted; None if Slack doesn't say."""
 
-    def __init__(self, client: PacedClient, scopes: Collection[str] | None) -> None:
+    def __init__(self, client: PacedClient, scopes: Collection[str] | None, bot_user_id: str) -> None:
         self._client = client
+        self._bot_user_id = bot_user_id
         self._may_read = scopes is None or READ_CANVASES_SCOPE in scopes
+        self.may_write = scopes is None or WRITE_CANVASES_SCOPE in scopes
 
     async def read(self, canvases: Sequence[File], question: Question) -> Mapping[str, OpenedFile]:
         """Returns the text of each canvas as Markdown, by id, or why it can't be read; never raises because of one."""
@@ -70,6 +76,59 @@ class Canvases:
             log.warning("canvas %s: %s", canvas.id, error)
             return OpenedFile(canvas, Unread.FAILED)
         return OpenedFile(canvas, _document(content) if isinstance(content, str) else Unread.FAILED)
+
+    async def create(self, title: str, markdown: str, channel_id: str, still: Callable[[], bool]) -> str:
+        """Makes a canvas that only the bot sees, and returns its id. Raises RateLimited and Refused.
+
+        Sends nothing once `still()` is False. Where the workspace's plan takes only canvases in a channel's tab, the
+        canvas is in the tab of `channel_id`.
+        """
+        content: dict[str, Any] = {"title": title, "document_content": {"type": "markdown", "markdown": markdown}}
+        with only_while(still):
+            try:
+                answer = await self._client.call("canvases.create", **content)
+            except Refused as error:
+                if error.name != NEEDS_CHANNEL:
+                    raise
+                answer = await self._client.call("canvases.create", **content, channel_id=channel_id)
+        if not isinstance(answer.get("canvas_id"), str):
+            raise Refused("canvases.create", "no canvas", Refusal.TRANSIENT)
+        return str(answer["canvas_id"])
+
+    async def link(self, canvas_id: str) -> str:
+        """Returns a canvas's address. Raises RateLimited and Refused."""
+        described = (await self._client.call("files.info", file=canvas_id)).get("file") or {}
+        if not isinstance(described.get("permalink"), str):
+            raise Refused("files.info", "no permalink", Refusal.TRANSIENT)
+        return str(described["permalink"])
+
+    async def share(self, canvas_id: str, thread: ThreadKey, asker: str) -> None:
+        """Lets the people of a conversation read a canvas. Raises RateLimited and Refused.
+
+        Slack takes a direct message's people, and no such channel.
+        """
+        people = [asker] if thread.in_direct_message else await self._people_of_group(thread.channel_id)
+        readers = {"user_ids": people} if people else {"channel_ids": [thread.channel_id]}
+        answer = await self._client.call("canvases.access.set", canvas_id=canvas_id, access_level="read", **readers)
+        if answer.get("failed_to_update_user_ids") or answer.get("failed_to_update_channel_ids"):
+            raise Refused("canvases.access.set", "failed for some", Refusal.FORBIDDEN)
+
+    async def delete(self, canvas_id: str) -> None:
+        """Deletes a canvas, unless it is gone. Raises RateLimited, and Refused for a refusal that may pass."""
+        try:
+            await self._client.call("canvases.delete", canvas_id=canvas_id)
+        except Refused as error:
+            log.warning("canvas %s not deleted: %s", canvas_id, error)
+            if error.reason.may_pass:
+                raise
+
+    async def _people_of_group(self, channel_id: str) -> list[str]:
+        """Returns the people of a group's direct message; nobody for another channel."""
+        channel = (await self._client.call("conversations.info", channel=channel_id)).get("channel") or {}
+        if not channel.get("is_mpim"):
+            return []
+        members = (await self._client.call("conversations.members", channel=channel_id)).get("members") or ()
+        return [str(member) for member in members if member != self._bot_user_id]
 
 
 def _document(markdown: str) -> Document:

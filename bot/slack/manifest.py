@@ -24,6 +24,7 @@ _COMMAND = re.compile(r"/[a-z0-9_-]{1,31}")
 SCOPES = (
     "app_mentions:read",
     "canvases:read",
+    "canvases:write",
     "channels:history",
     "channels:read",
     "chat:write",
@@ -39,6 +40,7 @@ SCOPES = (
     "users:read",
 )
 READ_CANVASES_SCOPE = "canvases:read"
+WRITE_CANVASES_SCOPE = "canvases:write"
 AGENT_SCOPE = "assistant:write"
 """The scope of apps with the Agents feature."""
 SEARCH_SCOPE = "search:read.public"

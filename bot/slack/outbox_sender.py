@@ -5,6 +5,7 @@ A mention is posted once: a second try looks in Slack for the message of the fir
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bot.core import texts
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 PING_EVENT = "typist_ping"
 ASK_EVENT = "typist_ask"
+CANVAS_EVENT = "typist_canvas"
 
 
 class OutboxSender:
@@ -65,14 +67,31 @@ class OutboxSender:
         far_back = set() if is_complete else set(entry.page_ts) - {call.ts for call in nearby}
         await self._delete([*nearby, *(Delete(entry.question, ts) for ts in sorted(far_back))])
 
-    async def remove(self, entry: OutboxEntry) -> None:
-        """Deletes the messages of a reply and its files, unless a person wrote after the question.
+    async def remove(self, entry: OutboxEntry) -> bool:
+        """Deletes the messages of a reply and its files, unless a person wrote after the question; returns whether.
 
         Their message may refer to it.
         """
         messages = await self._posted.messages_since(entry.question)
-        if not any(self._is_by_person(message) for message in messages if message["ts"] > entry.question.ts):
-            await self._delete(await self._posted.late_messages(entry.question, ()))
+        if any(self._is_by_person(message) for message in messages if message["ts"] > entry.question.ts):
+            return False
+        await self._delete(await self._posted.late_messages(entry.question, ()))
+        return True
+
+    async def post_canvas(self, entry: OutboxEntry, version: int, link: str, still: Callable[[], bool]) -> str:
+        """Shows the conversation a link to an answer's canvas; returns the ts of the message.
+
+        Sends nothing if an earlier try has done so, or once `still()` is False.
+        """
+        metadata = _metadata(CANVAS_EVENT, replace(entry, version=version))
+        if ts := await self._earlier(entry, metadata):
+            return ts
+        sentence = texts.canvas_made(f"<{link}>")
+        return await self._post(entry, still, text=sentence, blocks=reply_blocks.remark(sentence), metadata=metadata)
+
+    async def delete_link(self, entry: OutboxEntry, ts: str) -> None:
+        """Deletes the message with the link to an answer's canvas."""
+        await self._delete([Delete(entry.question, ts)])
 
     async def offer(self, entry: OutboxEntry) -> None:
         """Shows the question's writer, and nobody else, a button for another answer.

@@ -62,7 +62,7 @@ class Workspace:
         self.users = Users(paced, identity.team_id)
         self.history = History(paced, identity.bot_id)
         self.files = Files(client)
-        self.canvases = Canvases(paced, scopes)
+        self.canvases = Canvases(paced, scopes, identity.user_id)
         self.ephemeral = EphemeralMessages(paced)
         self.surfaces = Surfaces(client, paced, threads, self.ephemeral)
         self.pane = Pane(paced)

@@ -122,6 +122,7 @@ def _end_values(end: End) -> dict[str, Any]:
         "has_previous": end.has_previous,
         "has_details": end.has_details,
         "choices": list(end.choices),
+        "offers_canvas": end.offers_canvas,
     }
 
 

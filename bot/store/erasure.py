@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.audit import Entry, Kind
 from bot.core.conversation import ThreadKey
 from bot.core.limits.caps import Scope
+from bot.core.outbox import OutboxKind
 from bot.store import audit, retention
 from bot.store.database import completes
 from bot.store.liveness.workers import WorkerOperations
@@ -23,6 +24,7 @@ from bot.store.schema import (
     jobs,
     message_questions,
     notices,
+    outbox_entries,
     pane_contexts,
     seen_events,
     thread_lines,
@@ -132,6 +134,9 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Non
             sa.exists(direct.where(notices.c.notice.contains(" " + jobs.c.channel_id + " ")).correlate(notices)),
         )
         await connection.execute(sa.delete(notices).where(named))
+    wants_canvas = outbox_entries.c.kind == OutboxKind.MAKE_CANVAS.value
+    this = outbox_entries.c.about == user_id if user_id else sa.true()
+    await connection.execute(sa.delete(outbox_entries).where(wants_canvas, this))
     for column in (tool_calls.c.decided_by, allowed_tools.c.allowed_by, thread_lines.c.user_id):
         this = column == user_id if user_id else column != ""
         await connection.execute(sa.update(column.table).where(this).values({column: ""}))

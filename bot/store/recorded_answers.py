@@ -19,7 +19,7 @@ from bot.store import audit, checkpoints, outbox, recorded_steps
 from bot.store.database import Operations, reads, writes
 from bot.store.predicates import in_thread, is_begun
 from bot.store.rows import insert_into, messages_of, put, question_of, sources_of, thread_of
-from bot.store.schema import audit_entries, feedback, jobs, outbox_entries, seen_events, tool_calls, turns
+from bot.store.schema import audit_entries, canvases, feedback, jobs, outbox_entries, seen_events, tool_calls, turns
 
 REPLIES_READ = 500
 """The most jobs of a thread whose replies are read: a direct message may go on for years."""
@@ -118,7 +118,9 @@ class RecordedAnswers(Operations):
                 found |= dict.fromkeys(shown, RecordedReply(""))
                 found |= dict.fromkeys(shown[:1], reply)
             found |= {row.mention_ts: RecordedReply("")} if row.mention_ts else {}
-        return found
+        of_newest = canvases.c.job_id.in_(sa.select(newest.c.id)), canvases.c.message_ts.is_not(None)
+        links = await connection.scalars(sa.select(canvases.c.message_ts).where(*of_newest))
+        return found | dict.fromkeys(map(str, links), RecordedReply(""))
 
 
 def _is_handled(event_id: str) -> sa.Select[tuple[bool]]:
@@ -148,6 +150,7 @@ async def _newest_answer(
         messages=messages_of(row),
         version=row.version,
         answer=last.answer if last else "",
+        sources=sources_of(last.sources) if last else (),
         previous=previous.answer if previous else "",
         previous_sources=sources_of(previous.sources) if previous else (),
         model=last.model if last else None,

@@ -341,7 +341,7 @@ outbox_entries = sa.Table(
     sa.Column("id", RowId, primary_key=True),
     sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
-    # What the entry is about, where the job doesn't say it: the CapNotice that admins are told.
+    # What the entry is about, where the job doesn't say it: the CapNotice that admins are told, who wants a canvas.
     sa.Column("about", sa.Text, nullable=False, server_default=""),
     sa.Column("due_at", sa.Double, nullable=False),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
@@ -350,6 +350,17 @@ outbox_entries = sa.Table(
 )
 
 sa.Index("ix_outbox_entries_due_at", outbox_entries.c.due_at)
+
+# The canvases that versions of answers were written into (bot/store/answer_canvases.py).
+canvases = sa.Table(
+    "canvases",
+    metadata,
+    sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("canvas_id", sa.Text, nullable=False),
+    # The message with its link; NULL until it is posted.
+    sa.Column("message_ts", sa.Text),
+)
 
 # Sums over turns, so that a cap is checked by reading a month's days instead of its answers.
 usage_totals = sa.Table(

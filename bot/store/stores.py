@@ -9,6 +9,7 @@ from bot.clock import Clock
 from bot.core.limits.caps import Cap
 from bot.errors import StoreError
 from bot.prices import ModelPrices
+from bot.store.answer_canvases import AnswerCanvases
 from bot.store.approvals import Approvals
 from bot.store.audit import Audit
 from bot.store.caps import CapStore
@@ -72,6 +73,7 @@ class Stores:
         self.recorded_calls = RecordedCalls(database, self._worker, prices, caps)
         self.transcripts = Transcripts(database, self._worker, prices, caps)
         self.approvals = Approvals(database, self._worker)
+        self.answer_canvases = AnswerCanvases(database)
         self.process_messages = ProcessMessages(database, self._worker)
         self.outbox = OutboxEntries(database)
         self.usage = UsageLedger(database, self._worker)

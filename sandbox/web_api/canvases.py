@@ -24,7 +24,7 @@ def create(app: App, args: Json) -> Json:
     if content is not None and (not isinstance(markdown, str) or content.get("type") != "markdown"):
         messages = ["[ERROR] failed to match exactly one allowed schema [json-pointer:/document_content]"]
         raise SlackError("invalid_arguments", response_metadata={"messages": messages})
-    if problem := next(_problems(markdown or ""), None):
+    if problem := next(problems(markdown or ""), None):
         line, what = problem
         raise SlackError("canvas_creation_failed", detail=f"'content' error: line {line}: {what}")
     channel = app.joined(args, "channel_id") if args.get("channel_id") else None
@@ -68,6 +68,37 @@ def delete(app: App, args: Json) -> Json:
     return {}
 
 
+def problems(markdown: str) -> Iterator[tuple[int, str]]:
+    """Yields what Slack refuses in a canvas: the line's number, and why."""
+    if len(markdown) > CONTENT_CHARS:
+        yield 1, "Content is too long"
+    fence = ""
+    in_table = False
+    kinds: dict[int, str] = {}
+    for number, line in enumerate(markdown.split("\n"), start=1):
+        if opened := _FENCE.match(line):
+            fence = "" if fence and opened[1].startswith(fence) else fence or opened[1]
+        if fence or not line.strip():
+            continue
+        is_delimiter = "|" in line and not in_table and _DELIMITER_ROW.fullmatch(line) is not None
+        in_table = "|" in line and (in_table or is_delimiter)
+        if is_delimiter and _NARROW_CELL.search(line):
+            yield number, "Unsupported table type"
+        if _HEADING.match(line):
+            yield number, "Unsupported heading level"
+        item = _ITEM.match(line)
+        if item is None:
+            kinds = kinds if line.startswith((" ", "\t")) else {}
+            if kinds and line.lstrip().startswith(">"):
+                yield number, "Unsupported blockquote in a list"
+            continue
+        kinds = {indent: kind for indent, kind in kinds.items() if indent < len(item[1])}
+        kind = "ordered" if item[2][0].isdigit() else "bullet"
+        if item[3] or any(other != kind for other in kinds.values()):
+            yield number, "Unsupported blockquote in a list" if item[3] else "Unsupported nested list"
+        kinds[len(item[1])] = kind
+
+
 def _canvas(app: App, args: Json) -> File:
     try:
         canvas = app.files.get(required(args, "canvas_id"))
@@ -98,33 +129,6 @@ def _ids(args: Json, key: str) -> list[str]:
     """Returns ids that are sent as a list, in JSON, or joined by commas as slack_sdk does."""
     value = args.get(key) or []
     return [str(one) for one in value] if isinstance(value, list) else re.findall(r"\w+", str(value))
-
-
-def _problems(markdown: str) -> Iterator[tuple[int, str]]:
-    """Yields what Slack refuses in a canvas: the line's number, and why."""
-    if len(markdown) > CONTENT_CHARS:
-        yield 1, "Content is too long"
-    fence, kinds = "", dict[int, str]()
-    for number, line in enumerate(markdown.split("\n"), start=1):
-        if opened := _FENCE.match(line):
-            fence = "" if fence and opened[1].startswith(fence) else fence or opened[1]
-        if fence or not line.strip():
-            continue
-        if "|" in line and _DELIMITER_ROW.fullmatch(line) and _NARROW_CELL.search(line):
-            yield number, "Unsupported table type"
-        if _HEADING.match(line):
-            yield number, "Unsupported heading level"
-        item = _ITEM.match(line)
-        if item is None:
-            kinds = kinds if line.startswith((" ", "\t")) else {}
-            if kinds and line.lstrip().startswith(">"):
-                yield number, "Unsupported blockquote in a list"
-            continue
-        kinds = {indent: kind for indent, kind in kinds.items() if indent < len(item[1])}
-        kind = "ordered" if item[2][0].isdigit() else "bullet"
-        if item[3] or any(other != kind for other in kinds.values()):
-            yield number, "Unsupported blockquote in a list" if item[3] else "Unsupported nested list"
-        kinds[len(item[1])] = kind
 
 
 METHODS = {

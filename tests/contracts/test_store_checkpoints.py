@@ -28,6 +28,7 @@ END = End(
     first_token_s=0.5,
     prompt_version="1",
     has_details=True,
+    offers_canvas=True,
 )
 
 SOURCES = (Citation("https://a.example/?q='%s'", "A 👩‍👩‍👧"), Citation("https://b.example", ""))

@@ -44,6 +44,12 @@ REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
     (ReplyAction.REGENERATE_WITH, WHOLE, None),
     (ReplyAction.REGENERATE, recorded(AnswerState.STOPPED, None), None),
     (ReplyAction.REGENERATE, recorded(AnswerState.ENDED, question=question("")), texts.QUESTION_EXPIRED),
+    (ReplyAction.CANVAS, GROWING, texts.ANSWER_UNFINISHED),
+    (ReplyAction.CANVAS, recorded(AnswerState.ENDED, answer="All of it"), None),
+    (ReplyAction.CANVAS, WHOLE, texts.CANVAS_OF_INCOMPLETE),
+    (ReplyAction.CANVAS, CUT, texts.CANVAS_OF_INCOMPLETE),
+    (ReplyAction.CANVAS, STOPPED, texts.CANVAS_OF_INCOMPLETE),
+    (ReplyAction.CANVAS, recorded(AnswerState.ENDED, question=question("")), texts.QUESTION_EXPIRED),
     (ReplyAction.CONTINUE, GROWING, texts.ANSWER_UNFINISHED),
     (ReplyAction.CONTINUE, CUT, None),
     (ReplyAction.CONTINUE, WHOLE, texts.ANSWER_COMPLETE),
@@ -130,6 +136,10 @@ SHOWN: list[tuple[PageView, list[str]]] = [
     (PageView("I'll do it.", growing=True, asks=(ADMIN_ASK,)), ["approve", "deny", "allow_always", JSON, STOP]),
     (PageView("", growing=True, asks=(CUT_ASK,)), ["arguments", "deny", JSON, STOP]),
     (PageView("All of it", end=End(EndReason.WHOLE, has_details=True)), [*REGENERATE, "details", *FEEDBACK_AND_DELETE]),
+    (
+        PageView("All of it", end=End(EndReason.WHOLE, offers_canvas=True)),
+        [*REGENERATE, "canvas", *FEEDBACK_AND_DELETE],
+    ),
 ]
 
 

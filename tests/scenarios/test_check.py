@@ -185,6 +185,7 @@ SLACK: Mapping[str, SlackCase] = {
     "No scope files:read": missing("files:read", WARN),
     "No scope mpim:history": missing("mpim:history", WARN),
     "No scope canvases:read": missing("canvases:read", WARN),
+    "No scope canvases:write": missing("canvases:write", WARN),
     "No scope reactions:read": missing("reactions:read", WARN),
     "No scope chat:write": missing("chat:write", FAIL),
     "No scope users:read": missing("users:read", FAIL, "slack.same_app"),
@@ -766,7 +767,7 @@ async def test_an_agent_is_compared_with_the_manifest_of_agents() -> None:
     async with Sandbox(manifest=app_manifest(agent=True)) as sandbox:
         report = await checked(read(connected(sandbox)))
     assert not_passed(report) == {}
-    assert "The bot token has all 16 scopes, and the Agents feature is on." in report.text()
+    assert "The bot token has all 17 scopes, and the Agents feature is on." in report.text()
 
 
 async def test_an_interrupted_probe_leaves_nothing(tmp_path: Path) -> None:

@@ -249,9 +249,10 @@ AT_THE_START = {"auth.test", "apps.connections.open"}
 """Methods called before anyone asks. tests/scenarios/test_start.py covers them."""
 IN_CHECKS = {"bots.info", "apps.manifest.export"}
 """Methods called only by `typist check`. tests/scenarios/test_check.py covers them."""
-BESIDE_ANSWERS = {"api.test", "canvases.getContent", "conversations.members", "users.list"}
+CANVASES = {"canvases.access.set", "canvases.create", "canvases.delete", "canvases.getContent"}
+BESIDE_ANSWERS = {"api.test", "conversations.members", "users.list", *CANVASES}
 """Methods whose failure leaves a feature out: tests/services/test_retention.py, tests/slack/test_channel_readers.py,
-tests/scenarios/test_canvases.py."""
+tests/scenarios/test_canvases.py, tests/scenarios/test_answer_canvases.py."""
 IN_A_DM = {method for method, way in WAYS.items() if way.manifest == AGENT} | {"conversations.history"}
 ABOUT_A_PERSON = {"users.info", "views.publish"}
 

@@ -316,6 +316,7 @@ class AnsweringStage:
             clock=self.clock,
             me=ME,
             estimate=estimate,
+            offers_canvases=True,
             metrics=self.lives.append,
             participants=stores.participants,
             access_control=AccessControl(

@@ -53,4 +53,6 @@ def actions_on(stage: AnsweringStage) -> ReplyActions:
         approvals=stores.approvals,
         users=stage.accounts,
         clock=stage.clock,
+        canvases=stores.answer_canvases,
+        may_write_canvases=True,
     )

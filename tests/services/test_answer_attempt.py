@@ -7,6 +7,7 @@ import pytest
 from bot.core.answer import Answer, StepUnderWay
 from bot.core.conversation import Effort, Job, TextPart
 from bot.core.job import End, Spent
+from bot.core.reply.canvas import MIN_CHARS
 from bot.core.stream import Citation, Completion, Feature, FinishReason, Opaque, Thinking, ToolCall, Usage
 from bot.core.tool_calls import Step
 from bot.core.trust import ASKERS
@@ -156,3 +157,21 @@ def test_footer_of_a_thorough_answer_has_its_effort_and_its_cost(
     usd = ModelPrices().cost_usd(completion.model, usage, 1_790_000_000.0)
     end = End(EndReason.WHOLE, model=completion.model, usage=completion.usage)
     assert attempt.close(end, last_usd=usd).footer == footer
+
+
+@pytest.mark.parametrize(
+    ("has_scope", "reason", "chars", "offered"),
+    [
+        (True, EndReason.WHOLE, MIN_CHARS, True),
+        (True, EndReason.WHOLE, MIN_CHARS - 1, False),
+        (True, EndReason.LENGTH_LIMIT, MIN_CHARS, False),
+        (True, EndReason.STOPPED, MIN_CHARS, False),
+        (False, EndReason.WHOLE, MIN_CHARS, False),
+    ],
+)
+def test_only_a_long_and_complete_answer_is_offered_as_a_canvas(
+    has_scope: bool, reason: EndReason, chars: int, offered: bool
+) -> None:
+    attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), 0.0, offers_canvas=has_scope)
+    attempt.answer.append("x" * chars)
+    assert attempt.close(End(reason)).offers_canvas is offered

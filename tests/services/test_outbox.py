@@ -89,8 +89,9 @@ class Sender:
     async def delete(self, entry: OutboxEntry) -> None:
         self.made.append("delete")
 
-    async def remove(self, entry: OutboxEntry) -> None:
+    async def remove(self, entry: OutboxEntry) -> bool:
         self.made.append("remove")
+        return self.answers
 
     async def offer(self, entry: OutboxEntry) -> None:
         self.made.append("offer")
@@ -110,6 +111,19 @@ class Sender:
 
 
 @dataclass
+class CanvasCalls:
+    """The calls about canvases, beside the sender's."""
+
+    made: list[str]
+
+    async def write(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
+        self.made.append("write canvas")
+
+    async def delete(self, entry: OutboxEntry) -> None:
+        self.made.append("delete canvases")
+
+
+@dataclass
 class Stage:
     entries: Entries = field(default_factory=Entries)
     sender: Sender = field(default_factory=Sender)
@@ -117,7 +131,8 @@ class Stage:
     clock: InstantClock = field(default_factory=InstantClock)
 
     def __post_init__(self) -> None:
-        doubles: Any = (self.entries, self.sender, self.replies, self.clock, (), None, None)
+        canvases = CanvasCalls(self.sender.made)
+        doubles: Any = (self.entries, self.sender, self.replies, self.clock, (), None, None, canvases)
         self.outbox = Outbox(*doubles)
         self.replies.may_open.set()
         self.replies.may_finish.set()
@@ -166,21 +181,28 @@ async def test_log_lines_of_an_entry_have_its_job(caplog: pytest.LogCaptureFixtu
 
 
 @pytest.mark.parametrize(
-    ("kind", "call", "became"),
+    ("kind", "calls", "became"),
     [
-        (OutboxKind.CLEAR_PLACEHOLDER, "clear", None),
-        (OutboxKind.DELETE_REPLY, "delete", None),
-        (OutboxKind.RETRACT_REPLY, "remove", None),
-        (OutboxKind.OFFER_REGENERATE, "offer", None),
-        (OutboxKind.MENTION_ASKERS, "ping", "999999.000000"),
-        (OutboxKind.ASK_APPROVAL, "ask_approval", "999999.000000"),
-        (OutboxKind.CLEAR_ASK, "clear_ask", None),
+        (OutboxKind.CLEAR_PLACEHOLDER, ["clear"], None),
+        (OutboxKind.DELETE_REPLY, ["delete", "delete canvases"], None),
+        (OutboxKind.RETRACT_REPLY, ["remove", "delete canvases"], None),
+        (OutboxKind.OFFER_REGENERATE, ["offer"], None),
+        (OutboxKind.MENTION_ASKERS, ["ping"], "999999.000000"),
+        (OutboxKind.ASK_APPROVAL, ["ask_approval"], "999999.000000"),
+        (OutboxKind.CLEAR_ASK, ["clear_ask"], None),
+        (OutboxKind.MAKE_CANVAS, ["write canvas"], None),
     ],
 )
-async def test_each_kind_has_its_call(kind: OutboxKind, call: str, became: str | None) -> None:
+async def test_each_kind_has_its_calls(kind: OutboxKind, calls: list[str], became: str | None) -> None:
     stage = Stage(Entries([[entry(kind)]]))
     await stage.look()
-    assert (stage.sender.made, stage.entries.became) == ([call], [became])
+    assert (stage.sender.made, stage.entries.became) == (calls, [became])
+
+
+async def test_reply_that_stays_keeps_its_canvases() -> None:
+    stage = Stage(Entries([[entry(OutboxKind.RETRACT_REPLY)]]), Sender(answers=False))
+    await stage.look()
+    assert stage.sender.made == ["remove"]
 
 
 @pytest.mark.parametrize("kind", [OutboxKind.MENTION_ASKERS, OutboxKind.ASK_APPROVAL])

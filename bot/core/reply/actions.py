@@ -29,6 +29,7 @@ class ReplyAction(StrEnum):
     DETAILS = "details"
     CHOOSE = "choose"
     """One of several buttons: the action_id has a number behind it, because each has its own."""
+    CANVAS = "canvas"
 
 
 class Vote(StrEnum):
@@ -59,6 +60,8 @@ class RecordedAnswer:
     version: int = 0
     answer: str = ""
     """The text of the newest version."""
+    sources: Sequence[Citation] = ()
+    """The web pages that it cites."""
     previous: str = ""
     """The text of the version before; "" if none is recorded."""
     previous_sources: Sequence[Citation] = ()
@@ -77,6 +80,11 @@ class RecordedAnswer:
         """Whether the question was removed from the database."""
         return not self.question.text and not self.question.files
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has ended, and its text is complete."""
+        return self.end_reason is EndReason.WHOLE and bool(self.answer.strip())
+
 
 _ONLY_ASKER = {
     ReplyAction.STOP: texts.ONLY_ASKER_STOPS,
@@ -84,6 +92,7 @@ _ONLY_ASKER = {
     ReplyAction.REGENERATE_WITH: texts.ONLY_ASKER_REGENERATES,
     ReplyAction.CONTINUE: texts.ONLY_ASKER_CONTINUES,
     ReplyAction.DELETE: texts.ONLY_ASKER_DELETES,
+    ReplyAction.CANVAS: texts.ONLY_ASKER_MAKES_CANVAS,
     ReplyAction.APPROVE: texts.ONLY_ASKER_DECIDES,
     ReplyAction.DENY: texts.ONLY_ASKER_DECIDES,
 }
@@ -138,6 +147,8 @@ def _not_now(action: ReplyAction, answer: RecordedAnswer) -> str | None:  # noqa
         return texts.ANSWER_UNFINISHED
     if answer.is_expired:
         return texts.QUESTION_EXPIRED
+    if action is ReplyAction.CANVAS:
+        return None if answer.is_whole else texts.CANVAS_OF_INCOMPLETE
     return _not_continuable(answer) if action is ReplyAction.CONTINUE else None
 
 

@@ -152,6 +152,8 @@ def _buttons(view: PageView) -> list[Json]:
         buttons.append(blockkit.button(ReplyAction.PREVIOUS, texts.PREVIOUS))
     if end.has_details:
         buttons.append(blockkit.button(ReplyAction.DETAILS, texts.DETAILS))
+    if end.offers_canvas:
+        buttons.append(blockkit.button(ReplyAction.CANVAS, texts.CANVAS))
     icons = [*([_feedback()] if answered else []), _delete_button()]
     return [blockkit.actions(buttons), blockkit.context_actions(icons)]
 

@@ -36,6 +36,7 @@ def upgrade() -> None:
     _create_group_threads()
     _create_thread_lines()
     _create_quiet_threads()
+    _create_canvases()
     _create_usage_totals()
     _create_caps()
     _create_notices()
@@ -307,6 +308,18 @@ def _create_quiet_threads() -> None:
         sa.Column("quiet", sa.Boolean, nullable=False),
         sa.Column("switched_ts", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("team_id", "channel_id", "thread_ts", name="pk_quiet_threads"),
+    )
+
+
+def _create_canvases() -> None:
+    op.create_table(
+        "canvases",
+        sa.Column("job_id", _ROW_ID, nullable=False, autoincrement=False),
+        sa.Column("version", sa.Integer, nullable=False, autoincrement=False),
+        sa.Column("canvas_id", sa.Text, nullable=False),
+        sa.Column("message_ts", sa.Text),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_canvases_job_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "version", name="pk_canvases"),
     )
 
 

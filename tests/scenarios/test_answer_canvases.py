@@ -1,0 +1,208 @@
+"""Answers as canvases: who may save one, where its link appears, who may read it, and what a failure leaves."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.core import texts
+from bot.core.reply.actions import ReplyAction
+from bot.core.reply.canvas import MIN_CHARS
+from bot.settings import Settings
+from sandbox.files import File
+from sandbox.server import Sandbox
+from sandbox.web_api.http import SCOPES, CallRecord
+from sandbox.workspace import Message
+from tests.scenarios.answers import answered, on_record, press
+from tests.scenarios.conftest import Stage, buttons, running, says, settings_of, shown
+from tests.scenarios.surfaces import ephemerals
+from tests.streams.server import VendorServer
+
+pytestmark = pytest.mark.skips_waits
+
+LONG = (
+    "# Plan for May\n\n" + "We ship <https://a.example> in *May*, says @here.\n\n" * 70 + "#### Last\n\n- a\n  1. b\n"
+)
+LATER_S = 2_000
+"""In the loop's time, which skips waits: longer than the outbox tries to make a canvas."""
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    return replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db", admins=frozenset({"U0GRACE"}))
+
+
+@pytest.fixture
+def vendor(vendor: VendorServer) -> VendorServer:
+    vendor.script(says(LONG))
+    return vendor
+
+
+def canvases(stage: Stage) -> list[File]:
+    """Returns the canvases that the bot made."""
+    return [file for file in stage.sandbox.files.stored() if file.is_canvas]
+
+
+def calls(stage: Stage, method: str) -> Sequence[CallRecord]:
+    return [call for call in stage.sandbox.calls if call.method == method]
+
+
+async def linked(stage: Stage, asked: str | None, channel: str = "general") -> tuple[File, Message]:
+    """Waits until a conversation shows a link to a canvas that is shared; returns the canvas and the message."""
+
+    def found() -> list[Message]:
+        shared = calls(stage, "canvases.access.set")
+        return [message for message in stage.bots(channel, asked) if shared and "/docs/" in message.text]
+
+    (message,) = await stage.sandbox.wait_for(found, LATER_S)
+    (canvas,) = [file for file in canvases(stage) if file.id in message.text]
+    return canvas, message
+
+
+async def test_long_answer_is_saved_as_a_canvas_that_the_channel_may_read(stage: Stage, settings: Settings) -> None:
+    asked, message = await answered(stage, settings)
+    assert await press(stage, message, ReplyAction.CANVAS) == texts.CANVAS_BEGUN
+    canvas, link = await linked(stage, asked)
+    address = f"https://sandbox.slack.com/docs/T0SANDBOX/{canvas.id}"
+    assert (canvas.title, link.text) == ("Plan for May", texts.canvas_made(f"<{address}>"))
+    assert (link.thread_ts, canvas.readers) == (asked, {"C0GENERAL": "read"})
+    content = canvas.content.decode()
+    assert content.startswith("# Plan for May\n\nWe ship https://a.example in *May*, says @here.\n")
+    assert content.endswith("### Last\n\n- a\n  - (1) b")
+
+
+async def test_second_press_makes_no_second_canvas(stage: Stage, settings: Settings) -> None:
+    asked, message = await answered(stage, settings)
+    for user in ("ada", "grace"):
+        assert await press(stage, message, ReplyAction.CANVAS, user) == texts.CANVAS_BEGUN
+    await linked(stage, asked)
+    assert await press(stage, message, ReplyAction.CANVAS) == texts.CANVAS_EXISTS
+    assert len(canvases(stage)) == len(calls(stage, "canvases.create")) == 1
+
+
+async def test_only_the_asker_and_admins_save_an_answer(stage: Stage, settings: Settings) -> None:
+    asked, message = await answered(stage, settings)
+    assert await press(stage, message, ReplyAction.CANVAS, "alan") == texts.ONLY_ASKER_MAKES_CANVAS
+    assert await press(stage, message, ReplyAction.CANVAS, "grace") == texts.CANVAS_BEGUN
+    await linked(stage, asked)
+
+
+async def test_readers_of_a_direct_message_are_named_one_by_one(stage: Stage, settings: Settings) -> None:
+    place = stage.sandbox.dm("ada")
+    await stage.sandbox.say("ada", place, "plan?")
+    await stage.answers(place, None)
+    await on_record(settings)
+    await stage.sandbox.client("ada").press(place, stage.bots(place)[0].ts, ReplyAction.CANVAS.value)
+    canvas, _ = await linked(stage, None, place)
+    assert canvas.readers == {"U0ADA": "read"}
+
+
+async def test_people_of_a_group_message_are_named_one_by_one(stage: Stage, settings: Settings) -> None:
+    group = stage.sandbox.workspace.channel("C0MPDM")
+    asked = await stage.sandbox.say("ada", group.id, "@typist plan?")
+    await stage.answers(group.id, asked)
+    await on_record(settings)
+    await stage.sandbox.client("ada").press(group.id, stage.bots(group.id, asked)[0].ts, ReplyAction.CANVAS.value)
+    canvas, _ = await linked(stage, asked, group.id)
+    assert canvas.readers == dict.fromkeys(set(group.members) - {stage.sandbox.bot_user_id}, "read")
+
+
+async def test_canvas_whose_response_was_lost_is_seen_by_nobody(stage: Stage, settings: Settings) -> None:
+    asked, message = await answered(stage, settings)
+    stage.sandbox.faults.start("lose_response", method="canvases.create", times=1)
+    await press(stage, message, ReplyAction.CANVAS)
+    canvas, link = await linked(stage, asked)
+    (lost,) = [other for other in canvases(stage) if other is not canvas]
+    assert (lost.readers, lost.shares, lost.id in link.text) == ({}, [], False)
+
+
+@pytest.mark.parametrize("method", ["chat.postMessage", "canvases.access.set", "files.info"])
+async def test_what_an_earlier_try_did_is_not_done_again(stage: Stage, settings: Settings, method: str) -> None:
+    asked, message = await answered(stage, settings)
+    before = len(calls(stage, method))
+    stage.sandbox.faults.start("lose_response", method=method, times=1)
+    await press(stage, message, ReplyAction.CANVAS)
+    await stage.sandbox.wait_for(lambda: len(calls(stage, method)) > before + (method != "chat.postMessage"), LATER_S)
+    canvas, _ = await linked(stage, asked)
+    assert (canvases(stage), canvas.readers) == ([canvas], {"C0GENERAL": "read"})
+
+
+REFUSALS = {
+    "missing_scope": texts.CANVAS_FORBIDDEN,
+    "canvas_disabled_user_team": texts.CANVASES_OFF,
+    "canvas_creation_failed": texts.CANVAS_REFUSED,
+    "restricted_action": texts.CANVAS_NOT_MADE,
+}
+
+
+@pytest.mark.parametrize(("error", "sentence"), REFUSALS.items(), ids=REFUSALS)
+async def test_presser_alone_is_told_of_a_refusal(stage: Stage, settings: Settings, error: str, sentence: str) -> None:
+    asked, message = await answered(stage, settings)
+    stage.sandbox.faults.start("refuse", method="canvases.create", error=error)
+    await press(stage, message, ReplyAction.CANVAS, "grace")
+    await stage.sandbox.wait_for(lambda: ("U0GRACE", sentence) in ephemerals(stage))
+    assert len(stage.bots("general", asked)) == 1
+
+
+async def test_presser_is_told_when_slack_fails_for_minutes(stage: Stage, settings: Settings) -> None:
+    _, message = await answered(stage, settings)
+    stage.sandbox.faults.start("internal_error", method="canvases.create")
+    await press(stage, message, ReplyAction.CANVAS)
+    told = ("U0ADA", texts.CANVAS_NOT_MADE)
+    await stage.sandbox.wait_for(lambda: told in ephemerals(stage), LATER_S)
+
+
+async def test_presser_is_told_that_the_canvas_is_not_shared(stage: Stage, settings: Settings) -> None:
+    _, message = await answered(stage, settings)
+    stage.sandbox.faults.start("refuse", method="canvases.access.set", error="restricted_action")
+    await press(stage, message, ReplyAction.CANVAS)
+    await stage.sandbox.wait_for(lambda: ("U0ADA", texts.CANVAS_NOT_OPENED) in ephemerals(stage))
+
+
+async def test_text_that_slack_refuses_becomes_code(stage: Stage, settings: Settings) -> None:
+    asked, message = await answered(stage, settings)
+    stage.sandbox.faults.start("refuse", method="canvases.create", error="canvas_creation_failed", times=1)
+    await press(stage, message, ReplyAction.CANVAS)
+    canvas, _ = await linked(stage, asked)
+    assert canvas.content.decode().startswith("```markdown\n# Plan for May\n")
+
+
+async def test_free_workspace_gets_the_canvas_in_the_channels_tab(stage: Stage, settings: Settings) -> None:
+    asked, message = await answered(stage, settings)
+    error = "free_teams_cannot_create_non_tabbed_canvases"
+    stage.sandbox.faults.start("refuse", method="canvases.create", error=error, times=1)
+    await press(stage, message, ReplyAction.CANVAS)
+    await linked(stage, asked)
+    assert [call.arguments.get("channel_id") for call in calls(stage, "canvases.create")] == [None, "C0GENERAL"]
+
+
+async def test_deleted_answer_takes_its_canvas_along(stage: Stage, settings: Settings) -> None:
+    asked, message = await answered(stage, settings)
+    await press(stage, message, ReplyAction.CANVAS)
+    await linked(stage, asked)
+    await press(stage, message, ReplyAction.DELETE)
+    await stage.sandbox.wait_for(lambda: not canvases(stage) and not stage.bots("general", asked))
+
+
+async def test_link_is_no_answer_in_later_prompts(stage: Stage, settings: Settings) -> None:
+    asked, message = await answered(stage, settings)
+    await press(stage, message, ReplyAction.CANVAS)
+    await linked(stage, asked)
+    stage.vendor.script(says("Sure."))
+    await stage.sandbox.say("ada", "general", "@typist really?", asked)
+    await stage.answers("general", asked, count=3)
+    question, answer, _ = stage.prompts()[-1]
+    assert (question["role"], answer["content"]) == ("user", LONG.rstrip())
+
+
+async def test_answer_that_is_short_or_without_the_scope_has_no_button(vendor: VendorServer) -> None:
+    cases = ((SCOPES - {"canvases:write"}, LONG, False), (SCOPES, LONG[: MIN_CHARS - 1], False), (SCOPES, LONG, True))
+    for scopes, answer, has_button in cases:
+        vendor.script(says(answer))
+        async with Sandbox(scopes=scopes) as sandbox, running(settings_of(sandbox, vendor)):
+            stage = Stage(sandbox, vendor)
+            asked = await stage.mention()
+            await stage.answers("general", asked)
+            (message,) = stage.bots("general", asked)
+            assert (ReplyAction.CANVAS in buttons(message)) is has_button, shown(message)[:40]
