@@ -44,7 +44,7 @@ TRANSCRIBING = "Listening…"
 
 def heard(transcript: str) -> str:
     """Stands above an answer whose question has recordings, with what is said in them."""
-    return f"I heard: {transcript}"
+    return f"I heard: “{transcript}”"
 
 
 QUEUED = "Queued. I'll answer after the questions ahead of you."

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sandbox.demo.spreadsheet import spreadsheet
+from sandbox.files import UploadedFile
 from sandbox.page.guide import Reply
 
 TOOL_SERVER = "notes"
@@ -42,8 +43,8 @@ class Scene:
     """The subject of its answers. It follows "shows" in their first line."""
     scripts: dict[str, Script]
     """The scripts by question. Several questions are asked at the same time, each by another person."""
-    file: tuple[str, bytes] | None = None
-    """A file that is shared with the question: name and content."""
+    file: UploadedFile | None = None
+    """A file that is shared with the question."""
     limited: bool = False
     """Whether its answer stops at a length limit, so that Continue is offered."""
     call: Call | None = None
@@ -83,6 +84,31 @@ def _read_file(text: str) -> str:
         "\n\nTo see a file that can't be read, open **Simulate Slack failures**, turn on *File downloads refused*, and "
         "press Regenerate."
     )
+
+
+def _hear(text: str) -> str:
+    """Returns an answer that is computed from the transcript in the prompt."""
+    said = re.search(r"This is said in it:\)\n([^\n]+)", text)
+    if said is None:
+        return "The clip's transcript did not reach the prompt. The notice below says why."
+    return (
+        f"I read {len(said[1].split())} words. Slack had written them down, so no model had to listen. They count as "
+        "a file's words: a tool that changes something would need your approval.\n\n"
+        "Slack transcribes a clip when a person asks for that. With `BOT_TRANSCRIBE`, a model hears the others, once "
+        "for each. In a direct message, a clip needs no words beside it."
+    )
+
+
+_SPOKEN = (
+    "Hi! I'm on the train, so I'm saying this instead of typing. The nightly export was slow again on Tuesday. It "
+    "began at two and took until six, and the dashboards were empty when people came in. I looked at the disk, and "
+    "there is enough room. Nobody has changed the query since May. What I don't know is whether the new index on "
+    "orders helps it or hurts it. Could you tell me which three things I should measure first, in which order, and "
+    "what each of them would prove? If one of them needs somebody with access to production, please say so, and I'll "
+    "ask Grace. Thanks, and please keep it short, because my battery is nearly empty."
+)
+_CLIP = b"\0\0\0\x18ftypM4A \0\0\0\0M4A mp42" + bytes(4_096)
+"""The head of a clip, and silence: nobody plays it."""
 
 
 def _total(cells: Iterable[list[str]]) -> int:
@@ -281,7 +307,7 @@ SCENES = (
         "Typist downloads an Excel file and reads it.",
         "how a shared file is read",
         {"What are the totals in this file?": _read_file},
-        (
+        UploadedFile(
             "questions.xlsx",
             spreadsheet(
                 (
@@ -295,6 +321,13 @@ SCENES = (
                 hidden=(("day", "guess"), ("Monday", "40")),
             ),
         ),
+    ),
+    Scene(
+        "Ask by voice",
+        "A clip with Slack's transcript, which stands above the answer.",
+        "how a voice clip is read",
+        {"Please answer what I say here.": _hear},
+        UploadedFile("Audio clip (from the showcase).m4a", _CLIP, transcript=_SPOKEN),
     ),
     Scene(
         "Three people ask at once",

@@ -56,7 +56,7 @@ class PageFiles:
         return {key: value for key, value in file.items() if key != "preview"} | more
 
     async def upload(self, request: web.Request) -> web.StreamResponse:
-        """Stores a person's file from a request's raw body.
+        """Stores a person's file from a request's raw body. Of a clip, the query may have a transcript.
 
         Other sites' forms can't send this content type without a preflight request.
         """
@@ -72,7 +72,8 @@ class PageFiles:
             raise SlackError(f"file_too_large (at most {MAX_BYTES >> 20} MB)") from None
         if not content:
             raise SlackError("file_is_empty")
-        return web.json_response({"ok": True, "id": self.files.add(person.id, UploadedFile(name, content)).id})
+        upload = UploadedFile(name, content, transcript=request.query.get("transcript"))
+        return web.json_response({"ok": True, "id": self.files.add(person.id, upload).id})
 
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Serves a file's content so that no browser runs it, whatever its type."""
@@ -94,4 +95,6 @@ def _file_json(file: Json) -> Json:
         return {"id": file["id"], "deleted": True}
     keys = ("id", "name", "title", "pretty_type", "size", "alt_txt", "preview", "preview_is_truncated", "lines_more")
     fields = {key: file[key] for key in keys if key in file}
+    if transcript := file.get("transcription", {}).get("preview"):
+        fields["transcript"] = transcript["content"] + ("…" if transcript["has_more"] else "")
     return fields | {"url": f"/sandbox/files/{file['id']}", "is_image": file["mimetype"] in _IMAGES}

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from sandbox.files import UploadedFile
 from sandbox.workspace import TEAM_ID, Json, User
 
 
@@ -26,8 +27,8 @@ class Card:
     title: str
     detail: str
     questions: tuple[str, ...]
-    file: tuple[str, bytes] | None = None
-    """A file that is shared with the first question: name and content."""
+    file: UploadedFile | None = None
+    """A file that is shared with the first question."""
     in_direct_message: bool = False
     """Whether it is asked in the person's direct message with the app."""
     replies: tuple[Reply, ...] = ()
@@ -60,7 +61,7 @@ class Guide:
                 "title": card.title,
                 "detail": card.detail,
                 "questions": card.questions,
-                "file": _file_json(*card.file) if card.file else None,
+                "file": _file_json(card.file) if card.file else None,
                 "in_direct_message": card.in_direct_message,
                 "replies": [asdict(reply) for reply in card.replies],
                 "people": card.people,
@@ -117,5 +118,5 @@ def role_of(user: User) -> str:
     return "guest" if user.is_restricted else "member"
 
 
-def _file_json(name: str, content: bytes) -> Json:
-    return {"name": name, "base64": b64encode(content).decode()}
+def _file_json(file: UploadedFile) -> Json:
+    return {"name": file.name, "base64": b64encode(file.content).decode(), "transcript": file.transcript}

@@ -18,6 +18,8 @@ _STYLES = [
     (re.compile(rf"(?<![\w{mark}]){mark}(?=\S)([^{mark}\n]+?)(?<=\S){mark}(?![\w{mark}])"), tag)
     for mark, tag in ((r"\*", "strong"), ("_", "em"), ("~", "s"))
 ]
+_FOLDED_CHARS, _FOLDED_LINES = 450, 5
+"""A longer section is folded."""
 _TASK_MARKS: Mapping[str, str] = {"pending": "○", "in_progress": "◌", "complete": "✓", "error": "⚠"}
 
 
@@ -101,7 +103,7 @@ class Renderer:
             case "section":
                 texts = [block["text"]] if "text" in block else []
                 html = "".join(f"<p>{self._text(text)}</p>" for text in [*texts, *block.get("fields", ())])
-                return self._elements.section(html, block)
+                return self._elements.section(_folded(html) if _is_long(block) else html, block)
             case "header":
                 return f"<h3>{self._text(block['text'])}</h3>"
             case "context":
@@ -140,6 +142,17 @@ class Renderer:
     def _text(self, text: Json) -> str:
         content = str(text.get("text") or text.get("alt_text") or "")
         return self.mrkdwn(content) if text.get("type") == "mrkdwn" else escape(content)
+
+
+def _is_long(section: Json) -> bool:
+    """Whether Slack shows only the beginning of a section. After how many lines it does isn't documented."""
+    text = str(section.get("text", {}).get("text", ""))
+    return not section.get("expand") and (len(text) > _FOLDED_CHARS or text.count("\n") > _FOLDED_LINES)
+
+
+def _folded(html: str) -> str:
+    summary = "<summary><span>See more</span><span>See less</span></summary>"
+    return f'<div class="fold">{html}<details>{summary}</details></div>'
 
 
 def _style(text: str) -> str:

@@ -111,6 +111,17 @@ async def test_clip_gets_its_transcript_when_a_person_asks_for_it(sandbox: Sandb
     assert [delivery.payload["event"]["type"] for delivery in sandbox.deliveries] == ["message"]
 
 
+async def test_transcript_of_a_clip_is_whole_in_its_captions(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+    words = "Ada & Grace <3 " * 40
+    ts = await sandbox.share("ada", "general", "", [UploadedFile("Audio clip (1).m4a", b"m4a", transcript=words)])
+    (clip,) = sandbox.workspace.message(GENERAL, ts).files
+    assert clip["transcription"]["preview"] == {"content": words[:500], "has_more": True}
+    status, mimetype, captions = await download_file(session, clip["vtt"], sandbox.bot_token)
+    assert (status, mimetype) == (200, "text/vtt")
+    assert captions.startswith(b"WEBVTT\n\n1\n00:00:00.000 --> ")
+    assert captions.count(b"Ada &amp; Grace &lt;3 ") == 40
+
+
 async def test_canvas_is_served_as_a_page(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
     canvas = await share_file(sandbox, UploadedFile("Plan.canvas", b"# Plan <1>"))
     assert (canvas["name"], canvas["mimetype"], canvas["filetype"]) == ("Plan", "application/vnd.slack-docs", "quip")

@@ -53,6 +53,7 @@ def test_mrkdwn_is_rendered_as_html(text: str, html: str) -> None:
     [
         ({"type": "section", "text": {"type": "mrkdwn", "text": "*a* <"}}, "<p><strong>a</strong> &lt;</p>"),
         ({"type": "section", "text": {"type": "plain_text", "text": "*a*"}}, "<p>*a*</p>"),
+        ({"type": "section", "expand": True, "text": {"type": "plain_text", "text": "a" * 451}}, f"<p>{'a' * 451}</p>"),
         ({"type": "header", "text": {"type": "plain_text", "text": "Top"}}, "<h3>Top</h3>"),
         ({"type": "divider"}, "<hr>"),
         (

@@ -12,13 +12,13 @@ from openai.types.chat import ChatCompletion
 from bot.cli.sandbox import GO_ON
 from bot.core.conversation import File
 from bot.core.documents import Document
-from bot.core.inbound.files import OpenedFile, Unread, file_label
+from bot.core.inbound.files import OpenedFile, Transcript, Unread, file_label
 from bot.core.inbound.prompt import CONTINUE_REQUEST, RESUME_REQUEST
 from sandbox.demo.scenes import NOTE_TOOL, SCENES, Scene
 from sandbox.demo.script import LIMIT_TOKENS
 from sandbox.demo.scripted_model import ScriptedModel
 
-STREAMING, LONG, FILE, _, BUSY, CALL = SCENES
+STREAMING, LONG, FILE, VOICE, _, BUSY, CALL = SCENES
 SCRIPTED = "This is a **scripted answer**: no model is connected"
 TOOL = {"type": "function", "function": {"name": NOTE_TOOL, "parameters": {"type": "object"}}}
 
@@ -158,6 +158,14 @@ async def test_totals_come_from_the_files_text_in_the_prompt(client: openai.Asyn
     text = await said(client, f"{question_of(FILE)}\n\n{label}")
     assert "`mine.csv`: 4 rows" in text
     assert "| **Total** | **12** |" in text
+
+
+async def test_words_of_a_clip_come_from_its_transcript_in_the_prompt(client: openai.AsyncOpenAI) -> None:
+    clip = File("F1", "mine.m4a", is_clip=True)
+    heard = file_label(OpenedFile(clip, Transcript("What day is it?")))
+    assert "I read 4 words." in await said(client, f"{question_of(VOICE)}\n\n{heard}")
+    unheard = file_label(OpenedFile(clip, Unread.CLIP_UNHEARD))
+    assert "did not reach the prompt" in await said(client, f"{question_of(VOICE)}\n\n{unheard}")
 
 
 async def test_file_that_was_not_read_is_not_answered_as_if_it_were(client: openai.AsyncOpenAI) -> None:

@@ -80,7 +80,7 @@ async def test_answer_with_headings_table_and_code_streams_and_is_regenerated(
 ) -> None:
     page = await opened(visit, sandbox, "C0GENERAL")
     cards = page.locator(".card")
-    await expect(cards).to_have_count(6)
+    await expect(cards).to_have_count(7)
     await expect(page.locator("#main")).to_contain_text("Your own questions go to a small model.")
     await cards.filter(has_text="Watch an answer stream").press("Enter")
     await expect(answer(page)).to_contain_text("Scripted answer: shows how streaming looks.")
@@ -123,6 +123,21 @@ async def test_shared_file_is_read(sandbox: Sandbox, visit: Visit, hurried: None
     await expect(answer(page)).to_contain_text("Not read: 1 hidden sheet (Draft)")
 
 
+async def test_voice_clip_is_answered_below_its_folded_transcript(
+    sandbox: Sandbox, visit: Visit, hurried: None
+) -> None:
+    page = await opened(visit, sandbox, "C0PARTNERS")
+    await page.locator(".card, .offers button").filter(has_text="Ask by voice").filter(visible=True).click()
+    await expect(page.locator("#main .file").last).to_contain_text("Hi! I'm on the train")
+    heard = answer(page).locator("p", has_text="I heard: “Hi! I'm on the train")
+    await expect(answer(page)).to_contain_text("I read 120 words.")
+    height = "node => node.clientHeight"
+    folded = await heard.evaluate(height)
+    await answer(page).get_by_text("See more").click()
+    assert await heard.evaluate(height) > folded
+    await expect(answer(page).get_by_text("See less")).to_be_visible()
+
+
 async def test_busy_thread_shows_when_the_bot_answers_and_when_it_stays_out(
     sandbox: Sandbox, visit: Visit, hurried: None
 ) -> None:
@@ -161,10 +176,10 @@ async def test_card_for_several_people_is_not_offered_where_there_are_too_few(sa
 async def test_showcase_stays_above_the_box_until_it_is_hidden(sandbox: Sandbox, visit: Visit, hurried: None) -> None:
     page = await opened(visit, sandbox, sandbox.dm("ada"))
     row = page.get_by_role("group", name="Showcase")
-    await expect(page.locator(".card")).to_have_count(4)
+    await expect(page.locator(".card")).to_have_count(5)
     await expect(row).to_be_hidden()
     await page.locator(".card", has_text="Share a spreadsheet").click()
-    await expect(row.get_by_role("button")).to_have_count(5)
+    await expect(row.get_by_role("button")).to_have_count(6)
     await row.get_by_role("button", name="Hide showcase").click()
     await page.reload()
     await expect(page.locator("#main .file")).to_be_visible()

@@ -25,7 +25,7 @@ from tests.scenarios.conftest import Stage, manifest, running, says, settings_of
 from tests.streams.server import VendorServer
 
 README = re.sub(r"\s+", " ", (Path(__file__).parents[2] / "README.md").read_text())
-STREAMING, LONG, _, SHARING, BUSY, _ = SCENES
+STREAMING, LONG, _, _, SHARING, BUSY, _ = SCENES
 CARRIERS = ("edit", pytest.param("stream", marks=pytest.mark.long))
 WORDS_PER_S = 3 * TOKENS_PER_S
 MODEL = f"openai/{ScriptedModel.model}"

@@ -129,8 +129,8 @@ async def test_transcript_that_slack_cut_is_read_whole(
     speaker = Speaker(vendor, refusal(500, {}))
     async with asked(settings, sandbox, clip(LONG)) as (_, answer):
         shown = quoted(answer)
-        assert shown.startswith(texts.heard(LONG[:1_000]))
-        assert shown.endswith("…")
+        assert shown.startswith(texts.heard(LONG[:1_000])[:-1])
+        assert shown.endswith("…”")
         assert len(shown) < 3_000
     assert LONG in speaker.questions[0]
 

@@ -9,9 +9,10 @@ const size = (bytes) => {
   return bytes < 1e6 ? `${Math.round(bytes / 1000)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 };
 
-/** Upload one file as a person. Resolves to its id. */
+/** Upload one file as a person. `file.transcript` is what Slack has written down of a clip. Resolves to its id. */
 export async function upload(file, userId) {
   const query = new URLSearchParams({ user_id: userId, name: file.name });
+  if (file.transcript) query.set("transcript", file.transcript);
   const response = await fetch(`/sandbox/upload?${query}`, {
     method: "POST",
     headers: { "Content-Type": "application/octet-stream" },
@@ -103,6 +104,7 @@ export function fileCard(file) {
   const card = el("figure", { class: "file" }, caption);
   if (file.is_image) card.append(picture(file));
   else if (file.preview) card.append(...preview(file));
+  else if (file.transcript) card.append(el("p", { class: "said", tabindex: "0" }, file.transcript));
   return card;
 }
 

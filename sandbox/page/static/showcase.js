@@ -75,6 +75,7 @@ export class Showcase {
       (channel.type === "im" ? question : `@${this.world.bot.name} ${question}`));
     const bytes = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
     const files = card.file ? [new File([bytes(card.file.base64)], card.file.name)] : [];
+    for (const file of files) file.transcript = card.file.transcript;
     const askers = this.#askers(channel);
     if (others.length) this.page.watch();
     // The card that has the focus disappears. On a phone, focusing the box would open the keyboard.
