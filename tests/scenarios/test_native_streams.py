@@ -251,6 +251,8 @@ async def test_reader_ends_with_the_whole_answer_once_whatever_fails_in_a_stream
 
 @pytest.mark.skips_waits
 async def test_stop_below_a_stream_ends_it(streams: Stage) -> None:
+    ended = asyncio.Event()
+    streams.vendor.script(grows(TEXT, gates={TEXT.index("word100"): ended.wait}))
     asked = await streams.mention()
     growing_message = await streaming(streams, asked)
     message, button = await streams.sandbox.wait_for(
@@ -260,6 +262,7 @@ async def test_stop_below_a_stream_ends_it(streams: Stage) -> None:
     assert (shown(button), buttons(button)) == (texts.WRITING_ABOVE, [ReplyAction.STOP])
     assert await streams.sandbox.client("ada").press("general", button.ts, ReplyAction.STOP.value)
     message = await only(streams, asked)
+    ended.set()
     assert footer(message).endswith("stopped")
     assert TEXT.startswith(shown(message))
 
