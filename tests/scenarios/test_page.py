@@ -175,7 +175,7 @@ async def test_own_messages_can_be_edited_and_deleted(page: Page, sandbox: Sandb
     await expect(message(page, "b > a")).to_contain_text("(edited)")
 
     await message(page, "not yours").get_by_role("button", name="Message actions").press("Enter")
-    await expect(page.get_by_role("menuitem")).to_have_text(["Reply in thread"])
+    await expect(page.get_by_role("menuitem")).to_have_text(["Reply in thread", "Add reaction…"])
     await page.keyboard.press("Escape")
     await message(page, "b > a").focus()
     await choose_action(message(page, "b > a"), "Delete")

@@ -264,5 +264,5 @@ async def test_busy_thread_is_answered_as_its_answers_say(engagement: Engagement
 
 def test_sandbox_without_the_mcp_sdk_has_no_card_with_a_tool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.cli.sandbox.find_spec", lambda name: None if name == "mcp" else find_spec(name))
-    assert len(guide_of(ModelChoice(Settings(), "a model")).cards) == 5
+    assert len(guide_of(ModelChoice(Settings(), "a model")).cards) == len(SCENES) - 1
     assert for_sandbox(Settings()).mcp.names == ()
