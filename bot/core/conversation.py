@@ -73,6 +73,8 @@ class File:
     """visible, check_file_info, ...: Slack's file_access."""
     url: str = ""
     """The download address, which needs the bot's token."""
+    user_id: str = ""
+    """The person who shared it."""
     is_clip: bool = False
     """Whether a person recorded it in Slack, with sound or with a picture too."""
     transcript: str | None = field(default=None, repr=False)

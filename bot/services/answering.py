@@ -283,7 +283,7 @@ class Answering:
             listening = partial(self._show_listening, attempt, reply)
             built = await self.prompt_builder.build(attempt.answer, memory, offer.definitions, listening)
             if built.transcripts:
-                reply.show_transcripts(built.transcripts.values())
+                reply.show_transcripts(built.transcripts)
             attempt.opened = built.opened
             attempt.prompt_version = built.prompt_version
             attempt.offers_canvas = self.offers_canvases

@@ -75,8 +75,8 @@ class BuiltPrompt:
     prompt_version: str
     opened: Sequence[OpenedFile]
     """Files that are new since the last answer. A notice below the answer names those that were not read."""
-    transcripts: Mapping[str, str]
-    """What is said in those of them that are recordings, by their ids."""
+    transcripts: Sequence[str]
+    """What is said in those of them that are recordings."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,9 @@ class PromptBuilder:
         room_tokens -= sum(map(self.estimate.tokens, instead))
         truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens)
         new_files = [opened[file_id] for file_id in dict.fromkeys(shared_files.file_ids_since_answer(conversation))]
-        transcripts = {file.file.id: file.content.text for file in new_files if isinstance(file.content, Transcript)}
-        await self._read("transcripts", lambda: self.transcription.record(job, transcripts))
+        heard = [(file.file, file.content.text) for file in new_files if isinstance(file.content, Transcript)]
+        recorded = [replace(file, transcript=text) for file, text in heard]
+        await self._read("transcripts", lambda: self.transcription.record(job, recorded))
         # In a channel, its creator may have written the instructions, who need not be an admin of Typist.
         is_others = bool(channel.system_prompt) and not job.question.thread.in_direct_message
         pane_context = await self._pane_context(job.question)
@@ -147,7 +148,7 @@ class PromptBuilder:
             system_origins=OTHERS if is_others or pane_context else OURS,
         )
         version = prompt_version(_joined(system, length))
-        return BuiltPrompt(prompt, channel.model, version, new_files, transcripts)
+        return BuiltPrompt(prompt, channel.model, version, new_files, [text for _, text in heard])
 
     async def _pane_context(self, question: Question) -> str:
         """Returns a sentence about the channel that the asker has open beside the pane; "" if its name isn't known."""

@@ -7,7 +7,7 @@ goes on without it.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -48,10 +48,9 @@ class Transcription:
         known = await self.records.of_thread(job.question.thread)
         return [replace(file, transcript=known.get(file.id, file.transcript)) for file in files]
 
-    async def record(self, job: Job, transcripts: Mapping[str, str]) -> None:
-        """Records transcripts for the job, which shows them. Raises StoreError."""
-        new = {file_id: text for file_id, text in transcripts.items() if file_id not in job.transcripts}
-        if new:
+    async def record(self, job: Job, files: Sequence[File]) -> None:
+        """Records the files' transcripts for the job, which shows them. Raises StoreError."""
+        if new := [file for file in files if file.id not in job.transcripts]:
             await self.records.record(job, new)
 
     async def hear(self, job: Job, listening: Callable[[bool], None], file: File, sound: Sound) -> str | Unread:
@@ -67,18 +66,19 @@ class Transcription:
         except TimeoutError:
             log.warning("file %s not transcribed within %.0f s", file.id, TRANSCRIBED_WITHIN_S)
             # It is billed all the same.
-            await self._record(job, {}, Usage(audio_s=file.seconds))
+            await self._record(job, [], Usage(audio_s=file.seconds))
             return Unread.NOT_HEARD
         except ProviderError as error:
             log.warning("file %s not transcribed: %s: %s %s", file.id, error.model, error.reason, error.detail)
             return Unread.NOT_HEARD
         finally:
             listening(False)
-        is_ours = await self._record(job, {file.id: heard.text}, heard.usage or Usage(audio_s=file.seconds))
+        usage = heard.usage or Usage(audio_s=file.seconds)
+        is_ours = await self._record(job, [replace(file, transcript=heard.text)], usage)
         return heard.text if is_ours else Unread.NOT_HEARD
 
-    async def _record(self, job: Job, transcripts: Mapping[str, str], usage: Usage) -> bool:
+    async def _record(self, job: Job, files: Sequence[File], usage: Usage) -> bool:
         """Records what was heard and used, however long the database is away; returns False if the job is lost."""
         assert self.transcriber is not None, "it was asked"
         end = End(EndReason.TRANSCRIBED, model=self.transcriber.model, usage=usage)
-        return await insist(lambda: self.records.record(job, transcripts, end), self.clock, "transcript not recorded")
+        return await insist(lambda: self.records.record(job, files, end), self.clock, "transcript not recorded")

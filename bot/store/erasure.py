@@ -117,6 +117,8 @@ async def _erase_from_audit(
 async def _erase_person(connection: AsyncConnection, user_id: str | None) -> None:
     """Removes other data of a person (or of everybody) than their questions; sums without a name stay.
 
+    What they say in recordings goes from others' questions, too.
+
     What a person decided about others' calls stays, without their name, and so does that somebody wrote in a thread.
     """
     for column in (usage_totals.c.scope_id, notices.c.user_id, pane_contexts.c.user_id, feedback.c.user_id):
@@ -128,6 +130,9 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Non
     direct = sa.select(jobs.c.channel_id).where(jobs.c.user_id == user_id, jobs.c.channel_id.startswith("D"))
     await connection.execute(sa.delete(usage_totals).where(usage_totals.c.scope_id.in_(direct)))
     if user_id:
+        # As it begins the values of the JSON. No index: `forget` is seldom run.
+        says = sa.cast(jobs.c.transcripts, sa.Text).contains(f'["{user_id}", ', autoescape=True)
+        await connection.execute(sa.update(jobs).where(says).values(transcripts={}))
         # Notices about a cap name its owner.
         named = sa.or_(
             notices.c.notice.contains(f" {user_id} ", autoescape=True),

@@ -64,9 +64,14 @@ def job_of(row: sa.Row[Any]) -> Job:
         interruptions=row.interruptions,
         version=row.version,
         effort=Effort(row.effort) if row.effort else None,
-        transcripts=row.transcripts,
+        transcripts=transcripts_of(row),
         asked_at=row.created_at if row.asked_at is None else row.asked_at,
     )
+
+
+def transcripts_of(row: sa.Row[Any]) -> dict[str, str]:
+    """Returns a job's transcripts by their files' ids."""
+    return {file_id: text for file_id, (_, text) in row.transcripts.items()}
 
 
 def scope_ids_of(question: Question) -> ScopeIds:

@@ -57,7 +57,7 @@ jobs = sa.Table(
     sa.Column("user_id", sa.Text, nullable=False),
     sa.Column("text", SafeText, nullable=False),
     sa.Column("files", sa.JSON, nullable=False, server_default="[]"),
-    # What is said in recordings that came with the question or since the answer before it, by the files' ids.
+    # What is said in recordings that came with the question or since the answer before it: {file id: [user id, text]}.
     sa.Column("transcripts", sa.JSON, nullable=False, server_default="{}"),
     sa.Column("from_bot", sa.Boolean, nullable=False, server_default=sa.false()),
     # How many of the text's last characters the asker didn't write.

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import Job, ThreadKey
+from bot.core.conversation import File, Job, ThreadKey
 from bot.core.job import End
 from bot.core.limits.caps import Cap
 from bot.prices import ModelPrices
@@ -14,7 +14,7 @@ from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.predicates import in_thread
 from bot.store.queue.held import Held, record_turn
 from bot.store.recorded_answers import REPLIES_READ
-from bot.store.rows import turn_values
+from bot.store.rows import transcripts_of, turn_values
 from bot.store.schema import jobs
 
 
@@ -30,21 +30,24 @@ class Transcripts(WorkerOperations):
 
     @writes
     async def record(
-        self, connection: AsyncConnection, job: Job, transcripts: Mapping[str, str], end: End | None = None
+        self, connection: AsyncConnection, job: Job, files: Sequence[File], end: End | None = None
     ) -> bool:
-        """Records transcripts by their files' ids, and the usage of the model that wrote them, if one did.
+        """Records the transcripts of files, and the usage of the model that wrote them, if one did.
 
         Those that are on record stay. Returns False, and records nothing, if the job is no longer this worker's.
         """
         held = Held(job, self._worker.name)
-        ours = sa.select(jobs.c.transcripts).where(*held.is_ours).with_for_update()
+        ours = sa.select(jobs.c.transcripts, jobs.c.stop_requested).where(*held.is_ours).with_for_update()
         row = (await connection.execute(ours)).one_or_none()
         if row is None:
             return False
-        if transcripts and transcripts.keys() <= row.transcripts.keys():
+        new = {file.id: [file.user_id, file.transcript or ""] for file in files}
+        if new and new.keys() <= row.transcripts.keys():
             # Recorded before, by a transaction whose commit was not heard of.
             return True
-        await connection.execute(held.fenced.values(transcripts={**transcripts, **row.transcripts}))
+        if not row.stop_requested:
+            # If the question was deleted, nothing of it may come back.
+            await connection.execute(held.fenced.values(transcripts={**new, **row.transcripts}))
         if end is not None:
             now = self._now()
             turn = turn_values(job.id, end, "", now, self._prices)
@@ -57,5 +60,5 @@ class Transcripts(WorkerOperations):
         newest = sa.select(jobs.c.transcripts).where(in_thread(thread)).order_by(jobs.c.ts.desc()).limit(REPLIES_READ)
         found: dict[str, str] = {}
         for row in await connection.execute(newest):
-            found |= row.transcripts
+            found |= transcripts_of(row)
         return found

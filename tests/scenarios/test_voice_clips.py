@@ -144,6 +144,20 @@ async def test_clip_without_transcript_is_named_with_what_to_do(stage: Stage) ->
     assert not stage.sandbox.files.downloads
 
 
+async def test_transcript_that_slack_made_since_is_read_by_regenerate(
+    settings: Settings, sandbox: Sandbox, vendor: VendorServer
+) -> None:
+    speaker = Speaker(vendor, refusal(500, {}))
+    async with asked(settings, sandbox, clip()) as (stage, answer):
+        place = sandbox.dm("ada")
+        [question] = [message for message in sandbox.messages(place) if message.files]
+        await sandbox.transcribe(question.files[0]["id"], SAID)
+        assert await sandbox.client("ada").press(place, answer.ts, ReplyAction.REGENERATE.value, "")
+        await sandbox.wait_for(lambda: len(speaker.questions) == 2 and not growing(stage.bots(place)[-1]))
+        assert quoted(stage.bots(place)[-1]) == texts.heard(SAID)
+    assert [SAID in question for question in speaker.questions] == [False, True]
+
+
 async def test_model_hears_a_clip_and_its_cost_counts(
     listening: Settings,
     sandbox: Sandbox,

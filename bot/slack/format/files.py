@@ -37,6 +37,7 @@ def file_of(file: Mapping[str, Any]) -> File:
         mode=string(file, "mode"),
         access=string(file, "file_access"),
         url=string(file, "url_private_download") or string(file, "url_private"),
+        user_id=string(file, "user"),
         # The names of clips are translated.
         is_clip=string(file, "subtype") in _CLIPS,
         transcript=_whole(_object(transcription, "preview")) if has_transcript else None,
