@@ -56,6 +56,7 @@ from bot.core.carriers import may_be_streamed
 from bot.core.choices import Choices
 from bot.core.conversation import Effort, Job, Prompt
 from bot.core.freshness import Freshness
+from bot.core.inbound.canvas_wish import wanted_by
 from bot.core.inbound.mentions import without_address
 from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity
@@ -494,12 +495,15 @@ class Answering:
         """Records the end, however long the database is away; returns False if the job is no longer ours."""
         job, text, end = attempt.job, attempt.answer.text, attempt.answer.end
         assert end is not None, "the answer was closed"
+        asked = (job.question, *job.earlier, *(later.question for later in attempt.answer.follow_ups))
+        is_document = end.reason is EndReason.WHOLE and bool(text.strip()) and not end.choices
+        canvas_for = wanted_by(asked, self.me.user_id) if is_document else ""
 
         async def record() -> bool:
             await self._record_messages(job, reply)
             waited_s = self.clock.now() - job.asked_at
             ping = end.reason.is_answer and 0 < self.done_ping_s < waited_s
-            return await self.jobs.finish(job, end, text, ping=ping, for_outbox=for_outbox)
+            return await self.jobs.finish(job, end, text, ping=ping, for_outbox=for_outbox, canvas_for=canvas_for)
 
         return await insist(record, self.clock, "end not recorded", Exception)
 

@@ -55,6 +55,9 @@ class CanvasWriter:
         if not answer.is_whole:
             await self._tell(entry, texts.CANVAS_OF_INCOMPLETE)
             return
+        if not self.canvases.may_write:
+            await self._tell(entry, texts.CANVAS_FORBIDDEN)
+            return
         if entry.tries > MAX_TRIES:
             await self._tell(entry, texts.CANVAS_NOT_MADE)
             return

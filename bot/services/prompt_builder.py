@@ -22,6 +22,7 @@ from bot.core.assistant_pane import in_pane, pane_context_line
 from bot.core.conversation import Job, Message, Prompt, Question, RecordedReply, ToolDefinition, WebSearch
 from bot.core.inbound import prompt as prompts
 from bot.core.inbound import shared_files
+from bot.core.inbound.canvas_wish import wanted_by
 from bot.core.inbound.channel_settings import ChannelSettings, prompt_version
 from bot.core.inbound.files import OpenedFile, Transcript, choose_files, is_canvas
 from bot.core.inbound.marks import Marks
@@ -138,7 +139,9 @@ class PromptBuilder:
         # In a channel, its creator may have written the instructions, who need not be an admin of Typist.
         is_others = bool(channel.system_prompt) and not job.question.thread.in_direct_message
         pane_context = await self._pane_context(job.question)
-        instructions = _joined(system, pane_context, Marks.of(job.question.thread).explained, length)
+        is_canvas = self.canvases.may_write and wanted_by((job.question, *job.earlier), self.me.user_id)
+        canvas = prompts.CANVAS_RULE if is_canvas else ""
+        instructions = _joined(system, pane_context, Marks.of(job.question.thread).explained, canvas, length)
         prompt = replace(
             prompts.build_prompt(instructions, truncated),
             cache_key=prompts.cache_key(job.question.thread),

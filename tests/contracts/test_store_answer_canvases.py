@@ -8,7 +8,7 @@ from bot.core.outbox import OutboxKind
 from bot.store import Stores
 from bot.store.answer_canvases import AnswerCanvas
 from bot.store.schema import canvases, outbox_entries
-from tests.contracts.stores import THREAD, Workers, answered, count, texts_of
+from tests.contracts.stores import DONE, THREAD, YES, Workers, answered, asked, count, enqueued, one, texts_of
 
 CANVAS = AnswerCanvas(0, "F0CANVAS", None)
 
@@ -18,6 +18,19 @@ async def test_wish_is_an_outbox_entry_for_the_person_who_has_it(store: Stores) 
     assert await store.answer_canvases.request(job.id, 0, "U7")
     [entry] = await store.outbox.take(10)
     assert (entry.kind, entry.job_id, entry.about) == (OutboxKind.MAKE_CANVAS, job.id, "U7")
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+async def test_canvas_that_a_question_asks_for_is_due_once_the_answer_is_on_record(
+    store: Stores, is_stopped: bool
+) -> None:
+    await enqueued(store, asked(1))
+    job = await one(store)
+    if is_stopped:
+        await store.queue.request_stop(job.id)
+    await store.worker_queue.finish(job, DONE, YES, canvas_for="U1")
+    entries = [(entry.kind, entry.about) for entry in await store.outbox.take(10)]
+    assert entries == ([] if is_stopped else [(OutboxKind.MAKE_CANVAS, "U1")])
 
 
 async def test_wishes_of_several_processes_are_one(worker: Workers) -> None:

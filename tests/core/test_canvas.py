@@ -1,11 +1,15 @@
 """An answer as a canvas: its title, and Markdown that Slack's canvases accept."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 
+from bot.core.inbound.canvas_wish import wanted_by
 from bot.core.reply.canvas import TITLE_CHARS, as_code, canvas_markdown, canvas_title
 from bot.core.stream import Citation
 from sandbox.web_api.canvases import problems
+from tests.core.conversations import ME, question
 from tests.core.markdown_texts import MARKDOWN
 
 TITLES = {
@@ -61,3 +65,35 @@ def test_no_answer_makes_markdown_that_slack_refuses(answer: str) -> None:
 @given(MARKDOWN)
 def test_code_of_any_answer_is_accepted(answer: str) -> None:
     assert list(problems(as_code(canvas_markdown(answer)))) == []
+
+
+WISHES = {
+    "Write the plan as a canvas": True,
+    "<@UBOT> write the plan as a canvas.": True,
+    "Write the plan as a Slack canvas, please!": True,
+    "write it AS CANVAS <@UBOT>": True,
+    "As a canvas: the plan for May": True,
+    "<@UBOT> please as a canvas, the plan": True,
+    "Why do people paint as a canvas ages?": False,
+    "What is a canvas?": False,
+    "As a canvas painter, which brush should I buy?": False,
+    "What can I put in a canvas?": False,
+    "Write it as a canvas when you are done with the others": False,
+    "Is Texas a canvas?": False,
+}
+
+
+@pytest.mark.parametrize(("words", "wanted"), WISHES.items(), ids=WISHES)
+def test_words_at_the_beginning_or_the_end_ask_for_a_canvas(words: str, wanted: bool) -> None:
+    assert wanted_by([question(words)], ME.user_id) == ("UADA" if wanted else "")
+
+
+def test_words_that_the_asker_only_shows_ask_for_nothing() -> None:
+    forwarded = "Forwarded from Bob: write it as a canvas"
+    shown = replace(question(f"Why?\n\n{forwarded}"), attached_chars=len(forwarded))
+    assert wanted_by([shown], ME.user_id) == ""
+
+
+def test_any_question_of_an_answer_may_ask_for_a_canvas() -> None:
+    later = replace(question("and Bob's, as a canvas"), user_id="UBOB")
+    assert wanted_by([question("Why?"), later], ME.user_id) == "UBOB"

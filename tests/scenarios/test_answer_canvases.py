@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from bot.core import texts
+from bot.core.inbound.prompt import CANVAS_RULE
 from bot.core.reply.actions import ReplyAction
 from bot.core.reply.canvas import MIN_CHARS
 from bot.settings import Settings
+from bot.store.schema import outbox_entries
 from sandbox.files import File
 from sandbox.server import Sandbox
 from sandbox.web_api.http import SCOPES, CallRecord
 from sandbox.workspace import Message
-from tests.scenarios.answers import answered, on_record, press
+from tests.scenarios.answers import answered, cut, on_record, press, rows
 from tests.scenarios.conftest import Stage, buttons, running, says, settings_of, shown
 from tests.scenarios.surfaces import ephemerals
 from tests.streams.server import VendorServer
@@ -206,3 +208,32 @@ async def test_answer_that_is_short_or_without_the_scope_has_no_button(vendor: V
             await stage.answers("general", asked)
             (message,) = stage.bots("general", asked)
             assert (ReplyAction.CANVAS in buttons(message)) is has_button, shown(message)[:40]
+
+
+async def test_answer_that_was_asked_for_as_a_canvas_becomes_one_at_its_end(stage: Stage, settings: Settings) -> None:
+    stage.vendor.script(says("# Plan\n\nWe ship."))
+    asked = await stage.mention("write the plan as a canvas, please")
+    canvas, _ = await linked(stage, asked)
+    assert (canvas.title, canvas.content.decode(), canvas.readers) == (
+        "Plan",
+        "# Plan\n\nWe ship.",
+        {"C0GENERAL": "read"},
+    )
+    assert CANVAS_RULE in stage.vendor.requests[-1].body["messages"][0]["content"]
+
+
+async def test_asker_of_a_canvas_is_told_that_the_scope_is_missing(vendor: VendorServer) -> None:
+    async with Sandbox(scopes=SCOPES - {"canvases:write"}) as sandbox, running(settings_of(sandbox, vendor)):
+        stage = Stage(sandbox, vendor)
+        asked = await stage.mention("write the plan as a canvas")
+        await stage.answers("general", asked)
+        await sandbox.wait_for(lambda: ("U0ADA", texts.CANVAS_FORBIDDEN) in ephemerals(stage))
+        assert not any(call.method.startswith("canvases.") for call in sandbox.calls)
+        assert CANVAS_RULE not in vendor.requests[-1].body["messages"][0]["content"]
+
+
+async def test_answer_that_is_not_complete_becomes_no_canvas(stage: Stage, settings: Settings) -> None:
+    stage.vendor.script(cut("Half of a plan"))
+    await stage.answers("general", await stage.mention("write the plan as a canvas"))
+    await on_record(settings)
+    assert (await rows(settings, outbox_entries), canvases(stage)) == ([], [])

@@ -212,6 +212,7 @@ class UnreadCanvases(Canvases):
 
     def __init__(self) -> None:
         """Needs nothing of Slack."""
+        self.may_write = True
 
     async def read(self, canvases: Sequence[File], question: Question) -> Mapping[str, OpenedFile]:
         return {canvas.id: OpenedFile(canvas, Unread.CANVAS_NOT_FOUND) for canvas in canvases}

@@ -61,6 +61,10 @@ MESSAGES_OMITTED = "(Earlier messages are left out here.)"
 CHARS_OMITTED = "\n\n(… {chars:,} characters are left out here …)\n\n"
 _LEFT_OUT = " characters are left out here …)\n\n"
 BEGUN_BY_BOT = "(This conversation begins with a message of yours.)"
+CANVAS_RULE = (
+    "The reader asks for a canvas, and your answer is saved as one: write the document itself, beginning with its "
+    "heading, and say nothing about the canvas."
+)
 CONTINUE_REQUEST = (
     "Your answer was cut off here. Go on exactly where it stops, in mid-word or in mid-list if need be: what you write "
     "now is appended to it. If a space or a line break is missing at its end, begin with that. Repeat nothing, and say "

@@ -147,13 +147,20 @@ class WorkerQueue(WorkerOperations):
 
     @completes()
     async def finish(
-        self, job: Job, end: End, text: str, *, ping: bool = False, for_outbox: OutboxKind | None = None
+        self,
+        job: Job,
+        end: End,
+        text: str,
+        *,
+        ping: bool = False,
+        for_outbox: OutboxKind | None = None,
+        canvas_for: str = "",
     ) -> bool:
         """Ends the job and records its turn, with the answer's text; returns False if it was no longer this worker's.
 
-        `ping` has the outbox mention the asker. `for_outbox` is work that Slack did not accept: it goes to the
-        outbox, and an end that Slack doesn't show yet stays on record until then. So does one that offers choices, as
-        long as they stand.
+        `ping` has the outbox mention the asker. `canvas_for` is who asked for a canvas, "" for nobody. `for_outbox` is
+        work that Slack did not accept: it goes to the outbox, and an end that Slack doesn't show yet stays on record
+        until then. So does one that offers choices, as long as they stand.
         If the question was edited meanwhile, the turn is recorded, and the job is released instead.
         """
         held = Held(job, self._worker.name)
@@ -163,6 +170,8 @@ class WorkerQueue(WorkerOperations):
             row = await self._end(connection, held, end, text, now, is_kept=is_kept)
             if row is not None:
                 await self._leave(connection, held, row, now, for_outbox, is_kept=is_kept, ping=ping)
+            if canvas_for and row is not None and row.status == Status.ENDED and not row.stop_requested:
+                await outbox.add(connection, OutboxKind.MAKE_CANVAS, [job.id], now, canvas_for)
         self._handed_out.discard((job.id, job.attempts))
         if row is not None and row.erase_requested:
             await self._database.truncate_log()
