@@ -161,7 +161,7 @@ async def bot_in(
 
 async def take_showcase(browser: Browser, sandbox: Sandbox) -> None:
     page = await opened(browser, sandbox, SMALL_SIZE, "light")
-    await expect(page.locator(".card")).to_have_count(7)
+    await expect(page.locator(".card")).to_have_count(8)
     await shoot(page, "showcase.png")
 
 

@@ -215,10 +215,11 @@ def guide_of(choice: ModelChoice) -> "Guide":
     from sandbox.page.guide import Card, Guide
 
     has_tools = notes_server(choice.settings) is not None
+    needs_server = {scene.title for scene in SCENES if scene.call and scene.call.needs_server}
     cards = tuple(
-        Card(scene.title, scene.detail, tuple(scene.scripts), scene.file, scene.call is not None, scene.replies)
+        Card(scene.title, scene.detail, tuple(scene.scripts), scene.file, scene.title in needs_server, scene.replies)
         for scene in SCENES
-        if has_tools or scene.call is None
+        if has_tools or scene.title not in needs_server
     )
     also = choice.settings.allow_also
     notes = dict.fromkeys(("admin", "member"), "Typist answers.")

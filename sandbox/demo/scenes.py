@@ -26,11 +26,16 @@ class Call:
     """A tool that a scene's answer calls after its script, and what it says then."""
 
     tool: str
-    arguments: Mapping[str, str]
+    arguments: Mapping[str, object]
     rest: Script
     """Takes what the tool returned, or why it wasn't called, and returns the rest of the answer."""
     not_offered: str
     """The rest of the answer if the asker may not use the tool, or its server isn't running yet."""
+
+    @property
+    def needs_server(self) -> bool:
+        """Whether it is a tool of the demo's MCP server."""
+        return self.tool.startswith(TOOL_SERVER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +53,11 @@ class Scene:
     limited: bool = False
     """Whether its answer stops at a length limit, so that Continue is offered."""
     call: Call | None = None
-    """The page asks a question with a call in the direct message with the bot."""
+    """What its first answer calls. If that needs the server, the page asks in the direct message with the bot."""
     replies: tuple[Reply, ...] = ()
     """What people write below the first question."""
     reply_scripts: Mapping[str, Script] = field(default_factory=dict)
-    """The scripts of the replies that a channel's mode may make questions, by their words."""
+    """The scripts of the replies that a channel's mode may make questions, and of choices, by their words."""
 
     @property
     def all_scripts(self) -> Mapping[str, Script]:
@@ -265,6 +270,13 @@ def _note_result(result: str) -> str:
     )
 
 
+CHOICE_TOOL = "offer_choices"
+"""The bot's own tool, in requests to a model."""
+_CHOSEN = (
+    "\n\nThe press was a question in the presser's name, and I answered it like any other. Everybody here could have "
+    "pressed, and the first press counts. Press **Regenerate** on the answer above to choose again."
+)
+
 _FIRST = "Our nightly export is slow since Tuesday. Where do we look first?"
 _NEXT = "The disk has room. And then?"
 _RESTARTED = "I restarted the export an hour ago."
@@ -367,6 +379,29 @@ SCENES = (
             _TOMORROW: _says(
                 "All right.\n\nNobody mentioned me, and I wasn't talking with you. By this channel's settings I "
                 "answer such messages, too."
+            ),
+        },
+    ),
+    Scene(
+        "Choose an answer",
+        "Typist isn't sure what you mean, and asks back with buttons.",
+        "choices below an answer",
+        {"Announce that exports are faster now.": _says("I can write that in a minute.")},
+        call=Call(
+            CHOICE_TOOL,
+            {"question": "Who is it for?", "choices": ["Our customers", "Our developers", "The whole company"]},
+            _says("\n\nI couldn't ask back."),
+            "Typist offers no choices here: BOT_CHOICES is off, or a bot asked.",
+        ),
+        reply_scripts={
+            "Our customers": _says(
+                "> Your exports now finish in half the time. You don't need to do anything." + _CHOSEN
+            ),
+            "Our developers": _says(
+                "`export_rows` streams from a cursor instead of loading all rows: 41 s before, 19 s now." + _CHOSEN
+            ),
+            "The whole company": _says(
+                "> Good news: exports take half as long as last week. Thanks, data team!" + _CHOSEN
             ),
         },
     ),

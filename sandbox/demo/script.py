@@ -59,9 +59,11 @@ class Conversation:
         """The scene that the question belongs to, and its words there."""
         for scene in SCENES:
             for question in scene.all_scripts:
-                # A speaker's mark may stand above the question, its files follow it. Another message never does.
+                # A speaker's mark may stand above the question, its files follow it. Another message never does. A
+                # choice is between marks.
                 if re.search(
-                    rf"(?:^|\n){re.escape(question)}(?:\n\n(?:\(|\[\w+ (?:file|attached)])|$)", self.turns[-1]
+                    rf"(?:^|\n){re.escape(question)}(?:\n\n(?:\(|\[\w+ (?:file|attached)])|\n\[\w+ end]|$)",
+                    self.turns[-1],
                 ):
                     return scene, question
         return None
@@ -83,15 +85,16 @@ def step(asked: Conversation, count: int) -> Step:
     if asked.scene is None:
         return Step(words(_rest(_other_answer(asked, count), asked.so_far)))
     scene, question = asked.scene
-    if scene.call and asked.result is not None:
-        return Step(words(scene.call.rest(asked.result)))
+    call = scene.call if question in scene.scripts else None
+    if call and asked.result is not None:
+        return Step(words(call.rest(asked.result)))
     number = f" no. {count}" if count > 1 else ""
     label = f"> *Scripted answer{number}: shows {scene.shows}. No model wrote it.*\n\n"
-    if scene.call and scene.call.tool not in asked.tools:
-        return Step(words(label + scene.call.not_offered))
+    if call and call.tool not in asked.tools:
+        return Step(words(label + call.not_offered))
     tokens = words(_rest(label + scene.all_scripts[question](asked.turns[-1]), asked.so_far))
     is_cut = scene.limited and not asked.so_far
-    return Step(tokens[:LIMIT_TOKENS] if is_cut else tokens, is_cut, scene.call)
+    return Step(tokens[:LIMIT_TOKENS] if is_cut else tokens, is_cut, call)
 
 
 def words(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The scripted model through an OpenAI client over HTTP: what it says to the cards' questions, and to all others."""
 
+import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
@@ -10,17 +11,18 @@ import pytest_asyncio
 from openai.types.chat import ChatCompletion
 
 from bot.cli.sandbox import GO_ON
+from bot.core import choices, texts
 from bot.core.conversation import File
 from bot.core.documents import Document
 from bot.core.inbound.files import OpenedFile, Transcript, Unread, file_label
 from bot.core.inbound.prompt import CONTINUE_REQUEST, RESUME_REQUEST
-from sandbox.demo.scenes import NOTE_TOOL, SCENES, Scene
+from bot.core.stream import ToolCall
+from sandbox.demo.scenes import CHOICE_TOOL, NOTE_TOOL, SCENES, Scene
 from sandbox.demo.script import LIMIT_TOKENS
 from sandbox.demo.scripted_model import ScriptedModel
 
-STREAMING, LONG, FILE, VOICE, _, BUSY, CALL = SCENES
+STREAMING, LONG, FILE, VOICE, _, BUSY, CHOICES, CALL = SCENES
 SCRIPTED = "This is a **scripted answer**: no model is connected"
-TOOL = {"type": "function", "function": {"name": NOTE_TOOL, "parameters": {"type": "object"}}}
 
 
 @pytest_asyncio.fixture
@@ -47,10 +49,12 @@ def messages(turns: Sequence[str], *further: dict[str, Any]) -> list[dict[str, A
 
 
 async def asked(
-    client: openai.AsyncOpenAI, *turns: str, further: Sequence[dict[str, Any]] = (), tools: bool = False
+    client: openai.AsyncOpenAI, *turns: str, further: Sequence[dict[str, Any]] = (), tool: str = ""
 ) -> ChatCompletion:
-    """The response as a whole."""
-    body = {"model": ScriptedModel.model, "messages": messages(turns, *further)} | ({"tools": [TOOL]} if tools else {})
+    """The response as a whole. `tool`: the only one that is offered."""
+    body: dict[str, Any] = {"model": ScriptedModel.model, "messages": messages(turns, *further)}
+    if tool:
+        body["tools"] = [{"type": "function", "function": {"name": tool, "parameters": {"type": "object"}}}]
     return await client.post("/chat/completions", body=body, cast_to=ChatCompletion)
 
 
@@ -183,14 +187,14 @@ async def test_file_that_was_not_read_is_not_answered_as_if_it_were(client: open
 async def test_scene_with_a_tool_asks_for_its_call_and_then_tells_how_it_ended(
     client: openai.AsyncOpenAI, result: str, says: str
 ) -> None:
-    [first] = (await asked(client, question_of(CALL), tools=True)).choices
+    [first] = (await asked(client, question_of(CALL), tool=NOTE_TOOL)).choices
     assert first.finish_reason == "tool_calls"
     assert first.message.tool_calls
     calls = [call.model_dump(exclude_none=True) for call in first.message.tool_calls]
     assert calls[0]["function"] == {"name": NOTE_TOOL, "arguments": '{"text": "The export failed on Tuesday."}'}
     called = {"role": "assistant", "content": first.message.content, "tool_calls": calls}
     answered = {"role": "tool", "tool_call_id": calls[0]["id"], "content": result}
-    [second] = (await asked(client, question_of(CALL), further=(called, answered), tools=True)).choices
+    [second] = (await asked(client, question_of(CALL), further=(called, answered), tool=NOTE_TOOL)).choices
     assert second.finish_reason == "stop"
     assert says in (second.message.content or "")
     assert result in (second.message.content or "")
@@ -200,3 +204,21 @@ async def test_scene_with_a_tool_says_so_where_the_tool_is_not_offered(client: o
     [choice] = (await asked(client, question_of(CALL))).choices
     assert "I can't use the tool:" in (choice.message.content or "")
     assert choice.finish_reason == "stop"
+
+
+async def test_scene_that_asks_back_offers_choices_and_answers_each(
+    model: ScriptedModel, client: openai.AsyncOpenAI
+) -> None:
+    [choice] = (await asked(client, question_of(CHOICES), tool=CHOICE_TOOL)).choices
+    assert choice.message.tool_calls
+    [call] = [call.model_dump() for call in choice.message.tool_calls]
+    function = call["function"]
+    offered = choices.offered([ToolCall(0, call["id"], function["name"], json.loads(function["arguments"]))])
+    assert isinstance(offered, choices.Choices)
+    assert offered.choices == tuple(CHOICES.reply_scripts)
+    for chosen in offered.choices:
+        pressed = f"{texts.MY_CHOICE}\n\n[0123abcd attached]\n{chosen}\n[0123abcd end]"
+        assert model.knows([question_of(CHOICES), offered.markdown, pressed])
+        [answer] = (await asked(client, question_of(CHOICES), offered.markdown, pressed, tool=CHOICE_TOOL)).choices
+        assert answer.finish_reason == "stop"
+        assert "The press was a question" in (answer.message.content or "")

@@ -80,7 +80,7 @@ async def test_answer_with_headings_table_and_code_streams_and_is_regenerated(
 ) -> None:
     page = await opened(visit, sandbox, "C0GENERAL")
     cards = page.locator(".card")
-    await expect(cards).to_have_count(7)
+    await expect(cards).to_have_count(8)
     await expect(page.locator("#main")).to_contain_text("Your own questions go to a small model.")
     await cards.filter(has_text="Watch an answer stream").press("Enter")
     await expect(answer(page)).to_contain_text("Scripted answer: shows how streaming looks.")
@@ -176,10 +176,10 @@ async def test_card_for_several_people_is_not_offered_where_there_are_too_few(sa
 async def test_showcase_stays_above_the_box_until_it_is_hidden(sandbox: Sandbox, visit: Visit, hurried: None) -> None:
     page = await opened(visit, sandbox, sandbox.dm("ada"))
     row = page.get_by_role("group", name="Showcase")
-    await expect(page.locator(".card")).to_have_count(5)
+    await expect(page.locator(".card")).to_have_count(6)
     await expect(row).to_be_hidden()
     await page.locator(".card", has_text="Share a spreadsheet").click()
-    await expect(row.get_by_role("button")).to_have_count(6)
+    await expect(row.get_by_role("button")).to_have_count(7)
     await row.get_by_role("button", name="Hide showcase").click()
     await page.reload()
     await expect(page.locator("#main .file")).to_be_visible()
@@ -223,6 +223,21 @@ async def test_tool_runs_only_when_it_is_approved(
     await expect(messages.last).to_contain_text(re.compile(r"Note \d: The export failed on Tuesday\."))
     await messages.last.get_by_role("button", name="Details").click()
     await expect(page.locator("#main")).to_contain_text("notes.add_note: done, approved by ada")
+
+
+async def test_press_of_a_choice_is_answered_in_the_pressers_name(
+    sandbox: Sandbox, visit: Visit, hurried: None
+) -> None:
+    page = await opened(visit, sandbox, "C0RANDOM")
+    await page.locator(".card, .offers button").filter(has_text="Choose an answer").filter(visible=True).click()
+    offering = page.get_by_role("region", name="Thread").locator(".message", has_text="Who is it for?")
+    choice = offering.get_by_role("button", name="Our developers", exact=True)
+    await choice.click()
+    await expect(answer(page)).to_contain_text("streams from a cursor")
+    chosen = page.get_by_role("region", name="Thread").locator(".message", has_text="@Ada chose:")
+    await expect(chosen).to_contain_text("Our developers")
+    await expect(choice).to_have_count(0)
+    await expect(offering.get_by_role("button", name="Regenerate")).to_be_visible()
 
 
 async def test_ada_is_a_typist_admin_who_chooses_the_tools_of_a_channel(sandbox: Sandbox, visit: Visit) -> None:

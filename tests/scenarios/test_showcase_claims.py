@@ -25,7 +25,7 @@ from tests.scenarios.conftest import Stage, manifest, running, says, settings_of
 from tests.streams.server import VendorServer
 
 README = re.sub(r"\s+", " ", (Path(__file__).parents[2] / "README.md").read_text())
-STREAMING, LONG, _, _, SHARING, BUSY, _ = SCENES
+STREAMING, LONG, _, _, SHARING, BUSY = SCENES[:6]
 CARRIERS = ("edit", pytest.param("stream", marks=pytest.mark.long))
 WORDS_PER_S = 3 * TOKENS_PER_S
 MODEL = f"openai/{ScriptedModel.model}"
@@ -262,7 +262,7 @@ async def test_busy_thread_is_answered_as_its_answers_say(engagement: Engagement
     assert re.findall("“(.+)”", summary) == [reply.words for reply in BUSY.replies[:3] if reply.words in stayed_out]
 
 
-def test_sandbox_without_the_mcp_sdk_has_no_card_with_a_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sandbox_without_the_mcp_sdk_has_no_card_with_its_tool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.cli.sandbox.find_spec", lambda name: None if name == "mcp" else find_spec(name))
     assert len(guide_of(ModelChoice(Settings(), "a model")).cards) == len(SCENES) - 1
     assert for_sandbox(Settings()).mcp.names == ()
