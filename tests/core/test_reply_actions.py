@@ -112,6 +112,8 @@ ONLY_REGENERATE = "regenerate"
 REGENERATE = [ONLY_REGENERATE, "regenerate_with"]
 JSON = "arguments_json"
 FEEDBACK_AND_DELETE = ["feedback", "delete"]
+CHOICES = ("<!channel>", "*Staging* & :tada:", "x" * 75, "y" * 76, "y" * 200)
+LABELS = [*CHOICES[:3], f"{'y' * 74}…", f"{'y' * 74}…"]
 SHOWN: list[tuple[PageView, list[str]]] = [
     (PageView("", growing=True), [STOP]),
     (PageView("Half of", growing=True), [STOP]),
@@ -139,6 +141,10 @@ SHOWN: list[tuple[PageView, list[str]]] = [
     (
         PageView("All of it", end=End(EndReason.WHOLE, offers_canvas=True)),
         [*REGENERATE, "canvas", *FEEDBACK_AND_DELETE],
+    ),
+    (
+        PageView("Which?", end=End(EndReason.WHOLE, choices=CHOICES)),
+        [*(f"choose-{index}" for index in range(5)), *REGENERATE, *FEEDBACK_AND_DELETE],
     ),
 ]
 
@@ -189,6 +195,13 @@ def test_last_page_has_the_buttons_for_its_answers_state(view: PageView, buttons
         element["action_id"] for block in shown for element in block.get("elements", ()) if "action_id" in element
     ] == buttons
     assert check_blocks(shown)
+
+
+def test_choices_are_labels_in_which_nothing_is_markup() -> None:
+    blocks = reply_blocks.message(PageView("Which?", version=2, end=End(EndReason.WHOLE, choices=CHOICES)))["blocks"]
+    [choices] = [block["elements"] for block in blocks if "choose-0" in str(block)]
+    assert [button["text"] for button in choices] == [{"type": "plain_text", "text": label} for label in LABELS]
+    assert [button["value"] for button in choices] == ["2.0", "2.1", "2.2", "2.3", "2.4"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """A question that the bot posts for a person is attributed to that person."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from bot.core.entities import escape
 from bot.core.inbound.mentions import with_names
 from bot.core.message_question import MessageQuestion, QuotedMessage, quote_above, text_of_post
+from bot.core.texts import MY_CHOICE
 from bot.slack.format.shortcut_question import asked_in, posted_question, view_of
 
 
@@ -52,6 +55,15 @@ def test_history_reads_the_same_question_as_the_record(question: str, quote: str
     posted = ask(question, quote)
     texts = text_of_post(posted.about, question, elsewhere=elsewhere)
     assert asked_in(posted_question(posted, elsewhere=elsewhere)) == ("U1", *texts)
+
+
+@given(texts.filter(bool))
+def test_choice_that_somebody_pressed_is_read_as_words_that_are_not_theirs(choice: str) -> None:
+    posted = replace(ask(choice), about=QuotedMessage("C1", "2.0", "", "", "", offered_by=7))
+    message = posted_question(posted, elsewhere=False)
+    assert asked_in(message) == ("U1", *text_of_post(posted.about, choice, elsewhere=False))
+    assert asked_in(message) == ("U1", MY_CHOICE, escape(choice))
+    assert view_of(message) == "V1"
 
 
 def test_other_messages_of_ours_contain_no_question() -> None:
