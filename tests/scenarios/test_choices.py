@@ -114,10 +114,11 @@ async def test_later_questions_read_the_choice_as_quoted_words(stage: Stage) -> 
     assert (assistant, chosen) == (f"I can deploy that.\n\n{LISTED}", f"{texts.MY_CHOICE}\n\nStaging")
 
 
-async def test_choice_in_a_direct_message_is_answered_there(stage: Stage) -> None:
+async def test_choice_in_a_direct_message_is_answered_there_also_if_its_post_seems_lost(stage: Stage) -> None:
     dm = stage.sandbox.dm("ada")
     await stage.sandbox.say("ada", dm, "Deploy it.")
     message = await offering(stage, None, dm)
+    stage.sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
     assert await stage.sandbox.client("ada").press(dm, message.ts, f"{ReplyAction.CHOOSE}-0")
     _, chosen, answer = await stage.answers(dm, None, count=3)
     assert (chosen, answer) == (f"<@U0ADA> {texts.chose('').strip()}\nStaging", "The whole answer.")
@@ -164,6 +165,17 @@ async def test_first_press_counts(stage: Stage) -> None:
 
 
 PRESSES = [(0, "ada"), (0, "ada"), (1, "grace")]
+
+
+@pytest.mark.parametrize("fault", ["drop_request", "lose_response", "error_500"])
+async def test_choice_is_posted_once_whatever_becomes_of_the_post(stage: Stage, fault: str) -> None:
+    asked = await stage.mention("Deploy it.")
+    message = await offering(stage, asked)
+    stage.sandbox.faults.start(fault, method="chat.postMessage", times=1)
+    assert await choose(stage, message, 0) is None
+    assert (await stage.answers("general", asked, count=3))[-1] == "The whole answer."
+    await closed(stage, asked)
+    assert len(stage.bots("general", asked)) == 3
 
 
 async def test_person_without_access_chooses_nothing(stage: Stage) -> None:
