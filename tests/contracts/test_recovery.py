@@ -113,13 +113,17 @@ async def test_stream_that_an_attempt_left_open_is_stopped_without_a_look_at_sla
         assert not [call for call in sandbox.calls if call.method == "conversations.replies"]
 
 
-async def test_page_stays_if_the_post_that_should_replace_it_did_not_leave() -> None:
+@pytest.mark.parametrize("words", [5, 4_000], ids=["only page", "last page"])
+@pytest.mark.parametrize("posting_on_record", [(POSTING,), ()], ids=["did not leave", "was refused"])
+async def test_page_stays_if_the_post_that_should_replace_it(
+    words: int, posting_on_record: tuple[RecordedMessage, ...]
+) -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
-        reply = await growing(transport, question, "word " * 4_000)
-        first, second = recorded_pages(*reply.page_ts)
-        messages = (first, replace(second, role=MessageRole.REPLACED), POSTING)
-        shown = await transport.recover(Job(1, question, 2, messages, checkpoint=Checkpoint("word " * 4_000)))
+        reply = await growing(transport, question, "word " * words)
+        *before, last = recorded_pages(*reply.page_ts)
+        messages = (*before, replace(last, role=MessageRole.REPLACED), *posting_on_record)
+        shown = await transport.recover(Job(1, question, 2, messages, checkpoint=Checkpoint("word " * words)))
         assert (shown.page_ts, shown.replaced_ts) == (reply.page_ts, ())
         assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == list(reply.page_ts)
 

@@ -13,7 +13,7 @@ import pytest
 from bot.core.answer import Answer
 from bot.core.assistant_pane import Sign
 from bot.core.conversation import POSTING, Job, Question, ThreadKey
-from bot.core.job import End
+from bot.core.job import Checkpoint, End
 from bot.core.lease import LEASE_S
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import FINAL_WAIT_S, OWN_GAP_S, POST_BURST, STEP_GAP_S, Urgency
@@ -866,6 +866,16 @@ async def test_placeholder_waits_for_first_words_where_calls_are_scarce_and_a_st
         await schedule.scheduler.open(Answer(job_of(1)), sign=sign)
         await asyncio.sleep(placeholder_s + 0.1)
         assert [at - began for at in schedule.times(Post)] == [pytest.approx(placeholder_s)]
+
+
+@simulated
+async def test_words_that_an_earlier_attempt_left_without_a_message_are_posted_at_once() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
+        job = replace(job_of(1), checkpoint=Checkpoint("The first half of it. " * 20))
+        reply = await schedule.scheduler.open(Answer(job), sign=Sign.SEEN)
+        await asyncio.sleep(0.1)
+        assert schedule.calls() == [(1, "Post")]
+        await reply.leave()
 
 
 @simulated

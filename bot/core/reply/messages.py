@@ -3,7 +3,8 @@
 `Reply` (reply.py) finds the next call; a `Carrier` (edits.py, streams.py) knows how one message travels.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from itertools import takewhile
 from typing import Protocol
@@ -100,8 +101,21 @@ def current_pages(job: Job) -> list[RecordedMessage]:
     return list(takewhile(lambda page: page.version == job.version, pages))
 
 
+def with_unreplaced(messages: Sequence[RecordedMessage]) -> tuple[RecordedMessage, ...]:
+    """Returns the messages on record, where one that no later page has replaced is a page again.
+
+    The post that should have replaced it did not leave, or was refused before the process ended.
+    """
+    last = max((message.ts for message in messages if message.role is MessageRole.PAGE), default="")
+    kept = [message for message in messages if message.role is MessageRole.REPLACED and message.ts > last]
+    pages = [message for message in messages if message.role is MessageRole.PAGE]
+    pages += [replace(message, role=MessageRole.PAGE) for message in kept]
+    return (*pages, *(message for message in messages if message.role is not MessageRole.PAGE and message not in kept))
+
+
 def shown_on_record(job: Job) -> Shown:
     """Returns what Slack shows of a job's reply by the record: each text is recorded before it is shown."""
+    job = replace(job, messages=with_unreplaced(job.messages))
     current = current_pages(job)
     text = job.checkpoint.text
     page_ts = ts_of(job.messages, MessageRole.PAGE)

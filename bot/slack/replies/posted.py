@@ -18,7 +18,7 @@ from bot.core.inbound.mentions import with_names
 from bot.core.reply import attachments
 from bot.core.reply.attachments import Attached
 from bot.core.reply.edits import Post
-from bot.core.reply.messages import Delete, PageView, Shown, current_pages, shown_on_record
+from bot.core.reply.messages import Delete, PageView, Shown, current_pages, shown_on_record, with_unreplaced
 from bot.errors import EndReason, Refusal, Refused
 from bot.slack.format import reply_blocks
 from bot.slack.format.message_text import body_of
@@ -221,24 +221,18 @@ def _page(message: Json) -> int:
 def _corrected(job: Job, by_ts: dict[str, Json], *, is_all: bool) -> tuple[RecordedMessage, ...]:
     """Returns the messages on record as Slack shows them, and pages whose posts got no answer.
 
-    A message on record that wasn't found is too far back, unless all messages were read: then it was deleted. If the
-    post that should replace a page isn't there, the page stays.
+    A message on record that wasn't found is too far back, unless all messages were read: then it was deleted.
     """
     there = [message for message in job.messages if message.ts in by_ts or not is_all or message.role in UNANSWERED]
     on_record = [message for message in job.messages if message.role is MessageRole.PAGE]
     pages = list(takewhile(lambda page: page in there, on_record))
     known = {message.ts for message in job.messages}
     last = pages[-1].ts if pages else ""
-    count = len(pages)
     for page in _pages(job.question, list(by_ts.values())):
         if page["ts"] not in known and page["ts"] > last and _page(page) == len(pages):
             pages.append(RecordedMessage(page["ts"], MessageRole.PAGE))
-    others = [message for message in there if message.role is not MessageRole.PAGE]
-    if len(pages) == count and any(message.role is MessageRole.POSTING for message in others):
-        kept = [message for message in others if message.role is MessageRole.REPLACED and message.ts > last]
-        pages += [replace(message, role=MessageRole.PAGE) for message in kept]
-        others = [message for message in others if message not in kept]
-    return tuple(_as_shown(message, by_ts.get(message.ts, {})) for message in (*pages, *others))
+    messages = with_unreplaced((*pages, *(message for message in there if message.role is not MessageRole.PAGE)))
+    return tuple(_as_shown(message, by_ts.get(message.ts, {})) for message in messages)
 
 
 def _as_shown(message: RecordedMessage, found: Json) -> RecordedMessage:

@@ -151,7 +151,9 @@ class EditScheduler:
         live.freshness.chars = len(answer.text)
         if not shown.page_ts and sign is not Sign.SEEN:
             live.asked_at = _asked_at(job)
-        delay_s = -math.inf if shown.page_ts else self._placeholder_delay_s(live, sign)
+        # Words of an earlier attempt need a message, too.
+        has_words = bool(shown.page_ts or answer.text)
+        delay_s = -math.inf if has_words else self._placeholder_delay_s(live, sign)
         live.placeholder_not_before = self._clock.monotonic() + delay_s
         self._budget.opened(live, posts_first_words=delay_s > 0)
         return live
