@@ -28,6 +28,7 @@ _CLIP = re.compile(r"Audio clip\b.*\.m4a")
 _CLIP_MS = 5_000
 _PREVIEWED_TRANSCRIPT_CHARS = 500
 _CAPTIONS = "file.vtt"
+_FILE_CHANGES = 4
 _PREVIEW_LINES = 5
 _PREVIEW_CHARS = 500
 _SIGN_IN = (
@@ -124,6 +125,8 @@ class Files:
     bot_token: str = field(repr=False)
     granted: AbstractSet[str]
     shared_after_s: float = SHARED_AFTER_S
+    emit: Callable[[Json], None] = lambda event: None
+    """Sends an event to the app."""
     downloads: deque[Download] = field(default_factory=lambda: deque(maxlen=1_000))
     _files: dict[str, File] = field(default_factory=dict)
     _deleted: set[str] = field(default_factory=set)
@@ -209,9 +212,15 @@ class Files:
         self._sharing.add(timer)
 
     def transcribe(self, file: File, text: str) -> None:
-        """Writes down an audio clip for a person. Messages show it without an edit."""
+        """Writes down an audio clip, as after a person's click. Messages show it without an edit.
+
+        Four file_change events say that something has changed.
+        """
         file.transcript = text
         self._change_in_messages(file, self.file_json(file), announced=False)
+        for _ in range(_FILE_CHANGES):
+            changed = {"type": "file_change", "file_id": file.id, "file": {"id": file.id}}
+            self.emit({**changed, "event_ts": self.workspace.next_ts()})
 
     def delete(self, file: File) -> None:
         """Deletes a file. Messages that contain it show a tombstone instead."""

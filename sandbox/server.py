@@ -48,7 +48,6 @@ T = TypeVar("T")
 HOST = "127.0.0.1"
 _CLOSE_TIMEOUT_S = 1.0
 _NEWEST = 8
-_FILE_CHANGES = 4
 
 
 def _source(predicate: Callable[[], object]) -> str:
@@ -123,7 +122,13 @@ class Sandbox:
         self.granted = set(self.config.scopes)
         self.workspace.declared_metadata = self.config.metadata
         self.files = Files(
-            self.workspace, self.faults, lambda: self.url, self.bot_token, self.granted, self.shared_after_s
+            self.workspace,
+            self.faults,
+            lambda: self.url,
+            self.bot_token,
+            self.granted,
+            self.shared_after_s,
+            self._emit,
         )
         self.people = People(self.workspace, self.files)
         self.problems = Problems()
@@ -289,9 +294,6 @@ class Sandbox:
     async def transcribe(self, file_id: str, text: str) -> None:
         """Has Slack write down an audio clip, as after a person's click, with the four file_change events of it."""
         self.files.transcribe(self.files.get(file_id), text)
-        for _ in range(_FILE_CHANGES):
-            changed = {"type": "file_change", "file_id": file_id, "file": {"id": file_id}}
-            self._emit({**changed, "event_ts": self.workspace.next_ts()})
 
     async def say_as_bot(
         self, name: str, channel: str, text: str, thread_ts: str | None = None, *, old: bool = False

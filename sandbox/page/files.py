@@ -95,6 +95,7 @@ def _file_json(file: Json) -> Json:
         return {"id": file["id"], "deleted": True}
     keys = ("id", "name", "title", "pretty_type", "size", "alt_txt", "preview", "preview_is_truncated", "lines_more")
     fields = {key: file[key] for key in keys if key in file}
+    fields["is_clip"] = "transcription" in file
     if transcript := file.get("transcription", {}).get("preview"):
         fields["transcript"] = transcript["content"] + ("…" if transcript["has_more"] else "")
     return fields | {"url": f"/sandbox/files/{file['id']}", "is_image": file["mimetype"] in _IMAGES}

@@ -69,6 +69,7 @@ class PageApi:
             web.post("/sandbox/say", for_page(self._say)),
             web.post("/sandbox/upload", for_page(self._files.upload)),
             web.get("/sandbox/files/{file_id}", for_page(self._files.download)),
+            web.post("/sandbox/transcribe", for_page(self._transcribe)),
             web.post("/sandbox/edit", for_page(self._edit)),
             web.post("/sandbox/delete", for_page(self._delete)),
             web.post("/sandbox/react", for_page(self._react)),
@@ -190,6 +191,11 @@ class PageApi:
         user, channel = strings(data, "user_id", "channel")
         files = [self.people.files.get(str(file_id)) for file_id in data["files"]]
         return done(ts=self.people.share(user, channel, str(data.get("text") or ""), files, thread_ts))
+
+    async def _transcribe(self, request: web.Request) -> web.StreamResponse:
+        file_id, text = strings(await body(request), "file_id", "text")
+        self.people.files.transcribe(self.people.files.get(file_id), text)
+        return done()
 
     async def _edit(self, request: web.Request) -> web.StreamResponse:
         self.people.edit(*strings(await body(request), "channel", "ts", "text"))

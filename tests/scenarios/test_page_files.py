@@ -160,6 +160,15 @@ async def test_forwarded_message_shows_its_author_and_files(page: Page, sandbox:
     await expect(cards(page).locator("img")).to_be_visible()
 
 
+async def test_clip_is_transcribed_for_a_person_who_asks_for_that(page: Page, sandbox: Sandbox) -> None:
+    await sandbox.share("ada", "general", "", [UploadedFile("Audio clip 1.m4a", b"m4a")])
+    card = cards(page).filter(has_text="Audio clip 1").last
+    await card.get_by_role("button", name="View transcript").click()
+    await page.keyboard.type("What <b>day</b> is it?")
+    await page.keyboard.press("Enter")
+    await expect(card.locator("p")).to_have_text("What <b>day</b> is it?")
+
+
 async def test_canvas_is_read_on_the_page_where_it_is_shared_and_where_it_is_linked(
     page: Page, sandbox: Sandbox
 ) -> None:

@@ -1,6 +1,6 @@
 // Files in the message box and in messages.
 
-import { el } from "./dom.js";
+import { el, post } from "./dom.js";
 
 const MAX_FILES = 10; // Slack's own limit for one message.
 
@@ -105,7 +105,27 @@ export function fileCard(file) {
   if (file.is_image) card.append(picture(file));
   else if (file.preview) card.append(...preview(file));
   else if (file.transcript) card.append(el("p", { class: "said", tabindex: "0" }, file.transcript));
+  else if (file.is_clip) card.append(transcription(file));
   return card;
+}
+
+/** In Slack, a click has a clip transcribed. The sandbox can't hear, so the person writes what is said in it. */
+function transcription(file) {
+  const button = el("button", { type: "button", class: "more" }, "View transcript");
+  button.addEventListener("click", () => {
+    const words = el("input", { name: "words", placeholder: "What is said? The sandbox can't hear.", required: true });
+    const form = el("form", { class: "said" }, words, el("button", { class: "button" }, "Transcribe"));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      post("/sandbox/transcribe", { file_id: file.id, text: words.value }).catch((error) => {
+        words.setCustomValidity(error.message);
+        words.reportValidity();
+      });
+    });
+    button.replaceWith(form);
+    words.focus();
+  });
+  return button;
 }
 
 function picture(file) {
