@@ -21,7 +21,9 @@ class Origin(StrEnum):
     ASKERS = "askers"
     """The people whose questions are answered."""
     OTHERS = "others"
-    """Other people, apps and bots: messages, names, quoted and forwarded text, link previews, channel instructions."""
+    """Other people, apps and bots: messages, names, quoted and forwarded text, link previews, channel instructions.
+
+    Also a choice that an asker pressed: a model wrote its words."""
     FILE = "file"
     """A file's content or name, also of a file that an asker shared."""
     TOOL = "tool"

@@ -179,7 +179,8 @@ sa.Index("ix_turns_created_at", turns.c.created_at)
 TURN_HAS_CONTENT = "answer <> ''"
 sa.Index("ix_turns_content", turns.c.created_at, **_where(TURN_HAS_CONTENT))
 
-# The text of growing answers, appended as it comes and dropped when the job ends (bot/store/checkpoints.py).
+# The text of growing answers, appended as it comes and dropped when the job ends, or once none of the choices that it
+# offers stands (bot/store/checkpoints.py).
 checkpoints = sa.Table(
     "checkpoints",
     metadata,

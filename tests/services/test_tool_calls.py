@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bot.core import texts
+from bot.core import choices, texts
 from bot.core.conversation import Job, Prompt, ToolResult
 from bot.core.inbound.prompt import RESUME_REQUEST
 from bot.core.limits.access import UserKind
@@ -630,3 +630,11 @@ def next_worker(stage: AnsweringStage) -> Worker:
     worker = replace(stage.worker)
     stage.worker = worker
     return worker
+
+
+@pytest.mark.parametrize(("from_bot", "names"), [(False, [choices.NAME]), (True, [])])
+async def test_choices_are_offered_to_people_and_not_to_bots(from_bot: bool, names: list[str]) -> None:
+    async with staged(NotesServer({}), ANSWER) as stage:
+        offering = replace(stage.answering.tool_calls, offers_choices=True)
+        offer = await offering.offer(Job(1, replace(QUESTION, from_bot=from_bot), attempts=1))
+        assert [tool.name for tool in offer.definitions] == names
