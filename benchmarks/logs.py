@@ -16,6 +16,8 @@ _ERROR = re.compile(r"^\S+ \S+ ERROR (.*)$", re.MULTILINE)
 _USER_TEXT = re.compile(r"\bq\d+w\d+\b|\bq\d+s\d+c\d+\b|\bq\d+: \d+ words")
 _RECONNECT_ERROR = re.compile(r"^slack_bolt: Failed to run message listeners")
 """Bolt logs this if it can't replace a closed connection at once. Typist's watch over the sockets then does it."""
+_ENDING = "because this process is ending"
+"""What a person does in the last moment of a process fails, and the person is told."""
 _OUTAGE_EFFECT_S = 15.0
 """Errors caused by a database outage may be logged up to this long after it."""
 
@@ -65,7 +67,8 @@ def _surprises(log: str) -> Iterator[str]:
 
 def _errors(log: str, excused: bool) -> Iterator[str]:
     for line in dict.fromkeys(_ERROR.findall(log)):
-        if not (excused and "database" in line.lower()) and not _RECONNECT_ERROR.match(line):
+        is_expected = _RECONNECT_ERROR.match(line) or line.endswith(_ENDING)
+        if not (excused and "database" in line.lower()) and not is_expected:
             yield f"an error in its log: {_shortened(line)}"
 
 

@@ -367,6 +367,10 @@ def test_violation_is_found(evidence: Evidence, sentence: str) -> None:
 OUTAGE_LINE = (
     "2026-11-20 08:00:00,000 ERROR bot.services.worker: worker: heartbeat failed: The database can't be used: no."
 )
+ENDING_LINE = (
+    "2026-11-20 08:00:00,000 ERROR bot.services.reply_actions: action approve failed: "
+    "the store is closed, because this process is ending"
+)
 
 
 @pytest.mark.parametrize(
@@ -374,6 +378,7 @@ OUTAGE_LINE = (
     [
         ("2026-11-20 08:00:00,000 INFO bot.services.metrics: job 1: attempt ended: end=whole", False, ""),
         (OUTAGE_LINE, True, ""),
+        (ENDING_LINE, False, ""),
         (OUTAGE_LINE, False, "an error in its log: bot.services.worker: worker: heartbeat failed"),
         (
             "2026-11-20 08:00:00,000 ERROR bot.services.worker: it broke",
