@@ -86,6 +86,7 @@ class CanvasWriter:
         canvas = recorded.get(answer.version)
         if canvas is None:
             canvas = AnswerCanvas(answer.version, await self._create(entry, answer, still))
+            log.info("canvas %s made", canvas.canvas_id)
             if not await self.records.record(entry.job_id, canvas):
                 await self.canvases.delete(canvas.canvas_id)
                 return None

@@ -24,7 +24,7 @@ from bot.core.inbound import prompt as prompts
 from bot.core.inbound import shared_files
 from bot.core.inbound.canvas_wish import wanted_by
 from bot.core.inbound.channel_settings import ChannelSettings, prompt_version
-from bot.core.inbound.files import OpenedFile, Transcript, choose_files, is_canvas
+from bot.core.inbound.files import CHECK_FILE_INFO, OpenedFile, Transcript, choose_files, is_canvas
 from bot.core.inbound.marks import Marks
 from bot.core.inbound.prompt import PromptMessage
 from bot.core.inbound.tokens import TokenEstimate, room_for_conversation
@@ -208,11 +208,14 @@ class PromptBuilder:
         wanted, unread = choose_files(shared, hears=hears)
         canvases = [file for file in wanted if is_canvas(file)]
         files = [file for file in wanted if not is_canvas(file)]
-        read = dict(await self.canvases.read(canvases, job.question))
+        read: dict[str, OpenedFile] = {}
         if files:
             transcribe = partial(self.transcription.hear, job, listening) if hears else None
             reading = self.files.reading(files, pdf_texts=self.settings.pdf_texts, transcribe=transcribe)
             read |= await memory.enter_async_context(reading)
+        # Of a file in a channel shared with another organization, only files.info says that it is a canvas.
+        canvases += [replace(one.file, access=CHECK_FILE_INFO) for one in read.values() if is_canvas(one.file)]
+        read |= await self.canvases.read(canvases, job.question)
         in_order = {file.id: read[file.id] for file in wanted}
         return shared_files.truncate_files({**in_order, **unread}, self.estimate.tokens, room_tokens // 2)
 

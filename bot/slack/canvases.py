@@ -123,9 +123,17 @@ class Canvases:
                 raise
 
     async def _people_of_group(self, channel_id: str) -> list[str]:
-        """Returns the people of a group's direct message; nobody for another channel."""
-        channel = (await self._client.call("conversations.info", channel=channel_id)).get("channel") or {}
-        if not channel.get("is_mpim"):
+        """Returns the people of a group's direct message; nobody for another channel, or one that Slack won't describe.
+
+        Needs the scopes channels:read, groups:read and mpim:read.
+        """
+        try:
+            answer = await self._client.call("conversations.info", channel=channel_id)
+        except Refused as error:
+            if error.reason.may_pass:
+                raise
+            return []
+        if not (answer.get("channel") or {}).get("is_mpim"):
             return []
         members = (await self._client.call("conversations.members", channel=channel_id)).get("members") or ()
         return [str(member) for member in members if member != self._bot_user_id]

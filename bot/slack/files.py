@@ -28,6 +28,7 @@ from bot.core.inbound.files import (
     Unread,
     detect_media_type,
     document_kind,
+    is_canvas,
     is_sign_in_page,
     reason_not_heard,
     reason_not_to_read,
@@ -119,6 +120,9 @@ class Files:
                 file = file_of((await self._client.call("files.info", file=file.id)).get("file", {}))
             if reason := reason_not_to_read(file):
                 return file, reason
+            if is_canvas(file):
+                # Its bytes are a page of Slack's. Who asked for it reads its text in another way (canvases.py).
+                return file, Unread.KIND
             if is_recording(file):
                 return file, await self._heard(file, left, transcribe)
             return file, await self._downloaded(file, left)

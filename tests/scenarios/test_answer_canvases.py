@@ -110,6 +110,14 @@ async def test_people_of_a_group_message_are_named_one_by_one(stage: Stage, sett
     assert canvas.readers == dict.fromkeys(set(group.members) - {stage.sandbox.bot_user_id}, "read")
 
 
+async def test_channel_that_slack_does_not_describe_may_read_the_canvas(stage: Stage, settings: Settings) -> None:
+    asked, message = await answered(stage, settings)
+    stage.sandbox.granted.discard("channels:read")
+    await press(stage, message, ReplyAction.CANVAS)
+    canvas, _ = await linked(stage, asked)
+    assert canvas.readers == {"C0GENERAL": "read"}
+
+
 async def test_canvas_whose_response_was_lost_is_seen_by_nobody(stage: Stage, settings: Settings) -> None:
     asked, message = await answered(stage, settings)
     stage.sandbox.faults.start("lose_response", method="canvases.create", times=1)

@@ -71,6 +71,13 @@ async def test_persons_own_canvas_is_read_in_their_direct_message(stage: Stage, 
     assert await answer_to(stage, f"when? {canvas_link(canvas_id)}", stage.sandbox.dm("ada")) == answer
 
 
+async def test_canvas_of_another_organization_is_read_in_the_channel_that_it_is_shared_in(stage: Stage) -> None:
+    root = await stage.sandbox.share("emmy", "partners", "Here it is.", [PLAN])
+    await stage.sandbox.say("ada", "partners", "@typist when?", root)
+    assert await stage.answers("partners", root) == [ANSWER]
+    assert READ in asked(stage)
+
+
 REFUSALS = {
     "canvas_not_found": texts.CANVAS_NOT_FOUND,
     "canvas_deleted": texts.FILE_DELETED,
