@@ -87,7 +87,7 @@ async def test_regenerate_replaces_the_answer_in_place_and_keeps_the_previous_ve
     await stage.answers("general", asked, count=2)
     await on_record(settings)
     first, last = stage.bots("general", asked)[:2]
-    assert (buttons(first), buttons(last)) == ([], DONE)
+    assert (buttons(first), buttons(last)) == ([], [*DONE[:2], ReplyAction.CANVAS, *DONE[2:]])
     assert await press(stage, last, ReplyAction.REGENERATE) is None
     message = await reply(stage, asked, texts.THINKING)
     assert message.ts == first.ts
