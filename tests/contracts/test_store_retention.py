@@ -113,7 +113,7 @@ async def test_jobs_that_were_lost_are_forgotten(database_url: str, monkeypatch:
 
 def test_every_table_has_a_rule_or_is_bounded_otherwise() -> None:
     bounded = {
-        *("turns", "feedback", "outbox_entries"),  # They go with their job.
+        *("turns", "feedback", "outbox_entries", "canvases"),  # They go with their job.
         *(table.name for table in OF_THREADS),  # They go with the last job of their thread.
         *("workers", "channel_settings", "tool_pins", "allowed_tools"),  # So many as processes, channels and tools.
         "caps",  # So many as admins set.
