@@ -61,6 +61,8 @@ class ScheduledReply:
     """Since then only the edit budget holds the answer's end back."""
     placeholder_not_before: float = -math.inf
     """Until then the thread's status stands for the placeholder."""
+    waits_for_button: bool = False
+    """Only its Stop button is to be posted: new text goes before that."""
     failures: Failures = NO_FAILURES
     calls: int = 0
     """The number of calls that Slack did."""
@@ -96,9 +98,10 @@ class ScheduledReply:
         self.freshness.wrote(len(delta), self.clock.monotonic())
         # Text needs a message of its own, so it ends the wait for a pane's status: the loop may sleep until then. Nor
         # does it wait for a Stop button.
-        waits_for_status = self.placeholder_not_before > -math.inf
-        must_wake = not self.has_changed or waits_for_status or self.reply.next_stop_button() is not None
+        is_asleep = self.placeholder_not_before > -math.inf or self.waits_for_button
+        must_wake = not self.has_changed or is_asleep
         self.placeholder_not_before = -math.inf
+        self.waits_for_button = False
         if self.answer is not None:
             self.answer.append(delta)
         self.reply.append(delta)

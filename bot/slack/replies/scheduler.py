@@ -260,6 +260,7 @@ class EditScheduler:
             live.reply.leave_carriers(now)
             call = self._carried(live, live.next_call(), now)
             button = live.reply.next_stop_button()
+            live.waits_for_button = button is not None and call is None
             if button is not None and (call is None or self._post_at(button, now) <= now):
                 call = button
             if call is not None:
