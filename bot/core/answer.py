@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from bot.core import trust
 from bot.core.conversation import Job, TextPart, TurnPart
+from bot.core.growing_text import GrowingText
 from bot.core.job import End, Piece
 from bot.core.reply.resuming import start_of
 from bot.core.reply.sources import with_citation
@@ -21,8 +22,7 @@ class Answer:
     def __init__(self, job: Job) -> None:
         self.job = job
         start = start_of(job)
-        self._utf8 = bytearray(start.encode())
-        """The text. A list of deltas takes seven times the memory, and StringIO keeps one, in Python 3.11."""
+        self._text = GrowingText(start)
         keeps_checkpoint = self.resumes or bool(job.steps) or job.checkpoint.end is not None
         self.sources: Sequence[Citation] = job.checkpoint.sources if keeps_checkpoint else job.sources
         """The web pages that the text cites."""
@@ -43,7 +43,7 @@ class Answer:
     @property
     def text(self) -> str:
         """The whole text so far."""
-        return self._utf8.decode()
+        return str(self._text)
 
     @property
     def resumes(self) -> bool:
@@ -52,7 +52,7 @@ class Answer:
 
     def append(self, delta: str) -> None:
         """Adds text from the model."""
-        self._utf8 += delta.encode()
+        self._text.append(delta)
 
     def note(self, event: StreamEvent) -> None:
         """Notes whose words the model reads with an event of its stream, and the source that the event cites."""
@@ -62,7 +62,7 @@ class Answer:
 
     def keep_earlier(self, text: str) -> None:
         """Replaces the text by a longer one that an earlier attempt left."""
-        self._utf8 = bytearray(text.encode())
+        self._text = GrowingText(text)
         self.origins |= UNKNOWN
         self._recorded_chars = 0
 
@@ -98,7 +98,7 @@ class StepUnderWay:
     """Text and thinking."""
     parts: list[TurnPart] = field(default_factory=list)
     """The step so far, up to its last text, which ends with the next part or the step."""
-    _text_utf8: bytearray = field(default_factory=bytearray)
+    _text: GrowingText = field(default_factory=GrowingText)
     """The last text as the model wrote it. As a part it would be copied at each delta."""
     completion: Completion | None = None
 
@@ -111,7 +111,7 @@ class StepUnderWay:
         """Notes an event of the model's stream; returns its text, if it has any."""
         match event:
             case str():
-                self._text_utf8 += event.encode()
+                self._text.append(event)
                 self.output_chars += len(event)
                 return event
             case Thinking(chars=chars):
@@ -126,6 +126,6 @@ class StepUnderWay:
 
     def _end_text(self) -> None:
         """Adds the text since the last part as a part."""
-        if self._text_utf8:
-            self.parts.append(TextPart(self._text_utf8.decode()))
-            self._text_utf8.clear()
+        if self._text:
+            self.parts.append(TextPart(str(self._text)))
+            self._text.clear()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from anthropic import AsyncAnthropic, AsyncAnthropicBedrock, AsyncAnthropicVertex, DefaultAioHttpClient
 
 from bot.core.conversation import Media, Prompt, TextPart, ToolResult, Turn, TurnPart, WebSearch
+from bot.core.growing_text import GrowingText
 from bot.core.inbound.files import PDF
 from bot.core.stream import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
 from bot.core.surrogates import paired
@@ -173,7 +174,7 @@ class MessagesReader(AnswerReader):
         self._counts: dict[str, int] = {}
         self._block: dict[str, Any] = {}
         """The content block that is growing."""
-        self._added: list[str] = []
+        self._added = GrowingText()
         """What the deltas added to the growing block: text, thinking, or the JSON of a tool's input."""
         self._searched = ""
         """What the running search looks for."""
@@ -215,7 +216,7 @@ class MessagesReader(AnswerReader):
 
     def _read_start(self, block: dict[str, Any]) -> Searching | Literal[""]:
         self._block = block
-        self._added = []
+        self._added.clear()
         kind = block["type"]
         if kind != "text":
             self._parts.start_part()
@@ -252,7 +253,7 @@ class MessagesReader(AnswerReader):
     def _read_stop(self) -> Delta:
         """Ends a content block; returns the beginning of a search."""
         block = self._block
-        added = "".join(self._added)
+        added = str(self._added)
         self.at_work = block.get("type") == "server_tool_use"
         if self.at_work and added:
             block["input"] = dict(tool_call(0, "", "", added).arguments or {})

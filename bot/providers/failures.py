@@ -21,6 +21,7 @@ from typing import Any, Self
 import aiohttp
 import httpx2
 
+from bot.core.growing_text import GrowingText
 from bot.core.surrogates import paired
 from bot.errors import EndReason, ProviderError
 
@@ -133,8 +134,8 @@ class RequestAttempt:
         """The response has begun, so a connection that breaks now cuts the answer."""
         self._access = access
         self._prompt_texts = prompt_texts
-        self._answer_utf8 = bytearray()
-        """Vendors quote both the question and the answer in errors. A list of deltas takes seven times the memory."""
+        self._answer = GrowingText()
+        """Vendors quote both the question and the answer in errors."""
         self._api_key = api_key
 
     def __enter__(self) -> Self:
@@ -149,7 +150,7 @@ class RequestAttempt:
 
     def received(self, text: str) -> None:
         """Notes a piece of the answer's text."""
-        self._answer_utf8 += text.encode()
+        self._answer.append(text)
 
     def failed(self, failure: EndReason, detail: str, retry_after_s: float | None = None) -> ProviderError:
         """Returns the error to raise for a failure that is known. `detail` may hold a vendor's words."""
@@ -175,7 +176,7 @@ class RequestAttempt:
 
     def _unquoted(self, message: str) -> str:
         """Returns a vendor's sentence without the words that it shares with the question or the answer."""
-        texts = (*self._prompt_texts, self._answer_utf8.decode())
+        texts = (*self._prompt_texts, str(self._answer))
         private = {word for text in texts for word in _WORD.findall(text.lower())}
         return _WORD.sub(lambda word: "…" if word[0].lower() in private else word[0], message)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from bot.core.conversation import Media, Prompt, TextPart, ToolDefinition, ToolResult, Turn, WebSearch
+from bot.core.growing_text import GrowingText
 from bot.core.inbound.files import PDF
 from bot.core.stream import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
 from bot.core.surrogates import paired
@@ -325,7 +326,7 @@ class ChatReader(TaggedAnswerReader):
         self._offers_tools = offers_tools
         self._chat_calls = ChatToolCalls()
         self._reasoning = ChatReasoning()
-        self._text: list[str] = []
+        self._text = GrowingText()
 
     def read_done(self) -> None:
         self.finish_reason = self.finish_reason or FinishReason.STOP
@@ -342,7 +343,7 @@ class ChatReader(TaggedAnswerReader):
         # Without data of the server's own, the calls can go on at any other server.
         own = self._reasoning.fields()
         if own or any(extras):
-            self._items = [chat_message(self._calls, extras, paired("".join(self._text)), **own)]
+            self._items = [chat_message(self._calls, extras, paired(str(self._text)), **own)]
         return super().read_end()
 
     def read_response(self, body: Any) -> str:

@@ -27,6 +27,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 
+from bot.core.growing_text import GrowingText
 from bot.core.reply.markdown.bare_urls import MAX_ADDED_CHARS, international_chars
 from bot.core.reply.markdown.extent import BLOCK_CHARS, Extent, FullAt
 from bot.core.reply.markdown.render import sent_chars
@@ -107,8 +108,8 @@ class Pages:
         self.max_full = max_full
         self.full: list[Page] = []
         self.growing = first
-        self._rest_utf8 = bytearray()
-        """The text behind the pages that isn't laid out. A list of deltas takes seven times the memory."""
+        self._rest = GrowingText()
+        """The text behind the pages that isn't laid out."""
         self._extent = Extent()
         """What the growing page takes."""
         self._safe_chars = 0
@@ -117,7 +118,7 @@ class Pages:
     def append(self, text: str) -> None:
         """Adds a delta to the growing page, and cuts off the pages that are full."""
         if not self.is_complete:
-            self._keep(text)
+            self._rest.append(text)
             return
         page = replace(self.growing, source=self.growing.source + text)
         # Slack's blocks are counted in complete lines.
@@ -132,8 +133,8 @@ class Pages:
 
     def lay_out(self, max_full: int) -> None:
         """Lays out the text behind the full pages, up to this many full pages."""
-        rest = self._rest
-        self._rest_utf8.clear()
+        rest = str(self._rest)
+        self._rest.clear()
         self.max_full = max_full
         self.append(rest)
 
@@ -146,7 +147,7 @@ class Pages:
             self._extent = Extent()
             self._safe_chars = 0
         if not self.is_complete:
-            self._keep(page.source)
+            self._rest.append(page.source)
             page = replace(page, source="")
         return page
 
@@ -172,22 +173,15 @@ class Pages:
         """Ends the text. A last page of white space alone is joined to the one before."""
         if self.is_complete:
             self.growing = self._cut(self.growing, is_complete=not self.growing.source.endswith("\n"))
-        left = self.growing.source + self._rest
+        left = self.growing.source + str(self._rest)
         if self.full and len(left) <= self.limit_chars and not left.strip():
             last = self.full.pop()
             self.growing = replace(last, source=last.source + left)
-            self._rest_utf8.clear()
+            self._rest.clear()
 
     def text(self, first_page: int = 0) -> str:
         """Returns the text from a page on."""
-        return "".join(page.source for page in self.full[first_page:]) + self.growing.source + self._rest
-
-    @property
-    def _rest(self) -> str:
-        return self._rest_utf8.decode("utf-8", "surrogatepass")
-
-    def _keep(self, text: str) -> None:
-        self._rest_utf8 += text.encode("utf-8", "surrogatepass")
+        return "".join(page.source for page in self.full[first_page:]) + self.growing.source + str(self._rest)
 
     def fits(self, source: str, opening: Opening = NO_OPENING) -> bool:
         """Whether one page can hold the source by its characters and bytes."""
