@@ -38,6 +38,10 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._idle.now_s
 
+    def pause(self, seconds: float) -> None:
+        """Lets time go by as if the process was paused: all timers until then are late."""
+        self._idle.now_s += seconds
+
 
 class SimulatedClock:
     """A Clock in simulated time."""

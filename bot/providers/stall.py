@@ -6,12 +6,14 @@ the vendors' readers yield for whatever comes while a model thinks or writes a t
 other time is none. A model that thinks in silence gets ten times as long, at most ten minutes, and so does a search.
 
 Only waiting for the model counts. The reader's own time, such as a wait for the database, is neither limited nor
-canceled. A process that is paused for so long has lost its lease by then, and with it the attempt.
+canceled. Nor does a pause of the process count: what came meanwhile waits to be read, and the time begins again.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from types import TracebackType
+from typing import Self
 
 from bot.core.conversation import Prompt
 from bot.core.stream import Searching, StreamEvent, Thinking
@@ -20,6 +22,8 @@ from bot.providers.models import Provider
 
 MAX_SILENCE_S = 600.0
 """gpt-6-astra was seen thinking for 300 s without a sign (AntigmaLabs/ante#186). This is twice that."""
+PAUSED_S = 1.0
+"""A timer that is so late was held up by a pause: of the process, of its machine, of all other work."""
 
 
 def silence_s(stall_timeout_s: float) -> float:
@@ -41,17 +45,53 @@ class Stall:
             limit_s = float(self._stall_timeout_s)
             while True:
                 try:
-                    async with asyncio.timeout(limit_s) as wait:
+                    async with _Wait(limit_s) as wait:
                         event = await anext(events)
                 except StopAsyncIteration:
                     return
                 except TimeoutError:
-                    if not wait.expired():
+                    if not wait.expired:
                         raise
                     detail = f"nothing for {limit_s:g} s"
                     raise ProviderError(EndReason.STALLED, self.model, detail=detail) from None
                 limit_s = silence_s(self._stall_timeout_s) if _at_work(event) else self._stall_timeout_s
                 yield event
+
+
+class _Wait:
+    """The context of one wait for the model, with a limit that begins again after a pause. Raises TimeoutError."""
+
+    __slots__ = ("_limit_s", "_timeout", "_timer")
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._timeout = asyncio.timeout(None)
+
+    @property
+    def expired(self) -> bool:
+        """Whether the wait was too long."""
+        return self._timeout.expired()
+
+    async def __aenter__(self) -> Self:
+        await self._timeout.__aenter__()
+        self._begin()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        await self._timeout.__aexit__(kind, error, trace)
+
+    def _begin(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._limit_s, self._end)
+
+    def _end(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._timer.when() > PAUSED_S:
+            self._begin()
+        else:
+            self._timeout.reschedule(now_s)
 
 
 def _at_work(event: StreamEvent) -> bool:

@@ -8,7 +8,7 @@ from bot.core.stream import Thinking
 from bot.errors import EndReason
 from bot.providers.stall import Stall, silence_s
 from tests.providers.scripts import END, PROMPT, THINKING, ScriptedProvider, Step, TimedEvents, receive
-from tests.simulated_time import SimulatedClock, run_simulated
+from tests.simulated_time import SimulatedClock, SimulatedLoop, run_simulated
 
 TIMEOUT_S = 10.0
 OVER = Thinking(ended=True)
@@ -72,6 +72,28 @@ def test_stall_is_noticed_in_time_after_a_slow_reader() -> None:
     received = received_from("a", "b", 60.0, reader_s=25.0)
     assert received.failure is EndReason.STALLED
     assert received.ended_s == pytest.approx(60.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("steps", "ends_s"),
+    [
+        # What came during the pause is read.
+        (["a", 6.0, "b", END], None),
+        # Nothing came: its time begins again after the pause.
+        (["a", 200.0], 75.0),
+    ],
+)
+def test_pause_of_the_process_is_no_stall(steps: list[Step], ends_s: float | None) -> None:
+    async def paused() -> TimedEvents:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimulatedLoop)
+        loop.call_at(5.0, loop.pause, 60.0)
+        return await receive(Stall(ScriptedProvider(steps), TIMEOUT_S))
+
+    received = run_simulated(paused())
+    assert received.failure is (None if ends_s is None else EndReason.STALLED)
+    if ends_s is not None:
+        assert received.ended_s == pytest.approx(ends_s, abs=1e-3)
 
 
 def test_readers_cancellation_is_no_stall() -> None:
