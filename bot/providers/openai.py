@@ -343,7 +343,7 @@ class ChatReader(TaggedAnswerReader):
         # Without data of the server's own, the calls can go on at any other server.
         own = self._reasoning.fields()
         if own or any(extras):
-            self._items = [chat_message(self._calls, extras, paired(str(self._text)), **own)]
+            self._items = [chat_message(self._calls, extras, str(self._text), **own)]
         return super().read_end()
 
     def read_response(self, body: Any) -> str:
