@@ -36,7 +36,11 @@ async def threaded_bot(sandbox: Sandbox) -> AsyncIterator[None]:
         # Its receiving thread would only notice the end of its own connection after 3 s.
         handler.client.auto_reconnect_enabled = False
         sandbox.sockets.drop()
-        await asyncio.to_thread(handler.close)
+        try:
+            await asyncio.to_thread(handler.close)
+        except AttributeError:
+            # Its receiving thread closed the socket in the same moment; the second call finds it closed.
+            await asyncio.to_thread(handler.close)
 
 
 @asynccontextmanager
