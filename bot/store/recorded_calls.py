@@ -1,7 +1,7 @@
 """Calls: each is committed as begun before it is made, so that none is made twice (core/tool_calls.py)."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,30 +11,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.audit import call_entry
 from bot.core.conversation import FollowUp, Job, ThreadKey
 from bot.core.job import End, Piece, Status
-from bot.core.limits.caps import Cap
 from bot.core.outbox import OutboxKind
 from bot.core.step_turns import were_replied_to
 from bot.core.tool_calls import APPROVAL_S, CallState, Decision, RecordedCall, Step
-from bot.prices import ModelPrices
 from bot.store import approvals, audit, checkpoints, outbox, recorded_steps
-from bot.store.database import Database, reads, writes
-from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
+from bot.store.database import reads, writes
 from bot.store.predicates import in_thread
 from bot.store.queue import batch
-from bot.store.queue.held import Held, record_turn
+from bot.store.queue.held import Held, MeteredOperations
 from bot.store.rows import insert_into, turn_values
 from bot.store.schema import allowed_tools, jobs, steps, tool_calls
 
 
-class RecordedCalls(WorkerOperations):
+class RecordedCalls(MeteredOperations):
     """Records an attempt's steps. A worker that lost the job, or whose version is outdated, writes nothing."""
-
-    def __init__(
-        self, database: Database, worker: WorkerLiveness, prices: ModelPrices | None, caps: Sequence[Cap] = ()
-    ) -> None:
-        super().__init__(database, worker)
-        self._prices = prices
-        self._caps = caps
 
     @writes
     async def record(self, connection: AsyncConnection, job: Job, step: Step, end: End, piece: Piece | None) -> bool:
@@ -58,7 +48,7 @@ class RecordedCalls(WorkerOperations):
         if step.calls:
             await connection.execute(sa.insert(tool_calls), [_values(job, call, now) for call in step.calls])
             await audit.append(connection, now, [call_entry(job, call) for call in step.calls])
-        await record_turn(connection, job, turn_values(job.id, end, "", now, self._prices), now, self._caps)
+        await self._record_turn(connection, job, turn_values(job.id, end, "", now, self._prices), now)
         return True
 
     @writes

@@ -7,26 +7,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import File, Job, ThreadKey
 from bot.core.job import End
-from bot.core.limits.caps import Cap
-from bot.prices import ModelPrices
-from bot.store.database import Database, reads, writes
-from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
+from bot.store.database import reads, writes
 from bot.store.predicates import in_thread
-from bot.store.queue.held import Held, record_turn
+from bot.store.queue.held import Held, MeteredOperations
 from bot.store.recorded_answers import REPLIES_READ
 from bot.store.rows import transcripts_of, turn_values
 from bot.store.schema import jobs
 
 
-class Transcripts(WorkerOperations):
+class Transcripts(MeteredOperations):
     """Records transcripts, and the usage of models that wrote them."""
-
-    def __init__(
-        self, database: Database, worker: WorkerLiveness, prices: ModelPrices | None, caps: Sequence[Cap] = ()
-    ) -> None:
-        super().__init__(database, worker)
-        self._prices = prices
-        self._caps = caps
 
     @writes
     async def record(
@@ -51,7 +41,7 @@ class Transcripts(WorkerOperations):
         if end is not None:
             now = self._now()
             turn = turn_values(job.id, end, "", now, self._prices)
-            await record_turn(connection, job, turn, now, self._caps)
+            await self._record_turn(connection, job, turn, now)
         return True
 
     @reads

@@ -10,7 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.audit import answer_entry
 from bot.core.conversation import Job
 from bot.core.limits.caps import Cap
+from bot.prices import ModelPrices
 from bot.store import audit, usage_totals
+from bot.store.database import Database
+from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
 from bot.store.predicates import is_running
 from bot.store.rows import scope_ids_of
 from bot.store.schema import jobs, turns
@@ -39,10 +42,18 @@ class Held:
         return sa.update(jobs).where(*self.is_ours)
 
 
-async def record_turn(
-    connection: AsyncConnection, job: Job, turn: Mapping[str, Any], now: float, caps: Sequence[Cap]
-) -> None:
-    """Adds an attempt's or a step's turn, and counts its usage. `caps`: as in usage_totals.count."""
-    await connection.execute(sa.insert(turns), turn)
-    await audit.append(connection, now, [answer_entry(job.question, job.id, turn)])
-    await usage_totals.count(connection, [(scope_ids_of(job.question), turn)], now, caps)
+class MeteredOperations(WorkerOperations):
+    """Operations that record a worker's usage: what it costs, and the caps that it counts for."""
+
+    def __init__(
+        self, database: Database, worker: WorkerLiveness, prices: ModelPrices | None, caps: Sequence[Cap] = ()
+    ) -> None:
+        super().__init__(database, worker)
+        self._prices = prices
+        self._caps = caps
+
+    async def _record_turn(self, connection: AsyncConnection, job: Job, turn: Mapping[str, Any], now: float) -> None:
+        """Adds an attempt's or a step's turn, and counts its usage."""
+        await connection.execute(sa.insert(turns), turn)
+        await audit.append(connection, now, [answer_entry(job.question, job.id, turn)])
+        await usage_totals.count(connection, [(scope_ids_of(job.question), turn)], now, self._caps)

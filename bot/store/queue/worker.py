@@ -17,10 +17,10 @@ from bot.core.outbox import ABOUT_APPROVALS, EDITS_END, OutboxKind, wait_s
 from bot.prices import ModelPrices
 from bot.store import audit, checkpoints, outbox, recorded_answers, recorded_steps
 from bot.store.database import Database, completes, writes_unsynced
-from bot.store.liveness.workers import WorkerLiveness, WorkerOperations
+from bot.store.liveness.workers import WorkerLiveness
 from bot.store.predicates import in_thread, is_queued, is_running
 from bot.store.queue import batch, claim
-from bot.store.queue.held import Held, record_turn
+from bot.store.queue.held import Held, MeteredOperations
 from bot.store.rows import interrupted_values, message_values, turn_values
 from bot.store.schema import audit_entries, jobs
 
@@ -29,7 +29,7 @@ MAX_HANDED_OUT = 1_000
 NO_PIECES: Mapping[Job, Piece] = {}
 
 
-class WorkerQueue(WorkerOperations):
+class WorkerQueue(MeteredOperations):
     """Gives jobs to a worker, reports requests about them, and ends them.
 
     Every write names the worker and the attempt, so that a worker that lost the job writes nothing.
@@ -48,10 +48,8 @@ class WorkerQueue(WorkerOperations):
         caps: Sequence[Cap],
     ) -> None:
         """`max_per_user`: how many answers one person may have under way at once, over all processes."""
-        super().__init__(database, worker)
+        super().__init__(database, worker, prices, caps)
         self._max_per_user = max_per_user
-        self._prices = prices
-        self._caps = caps
         self._spent: Mapping[Job, Spent] = {}
         self._claiming = asyncio.Lock()
         self._handed_out: set[tuple[int, int]] = set()
@@ -191,7 +189,7 @@ class WorkerQueue(WorkerOperations):
             is_released = (await connection.execute(released)).rowcount > 0
             if is_released and spent != Spent() and not await recorded_steps.counted(connection, {job.id: spent}):
                 turn = interrupted_values(job.id, spent, self._now(), self._prices)
-                await record_turn(connection, job, turn, self._now(), self._caps)
+                await self._record_turn(connection, job, turn, self._now())
             if is_released:
                 await self._worker.wake_others(connection)
         self._handed_out.discard((job.id, job.attempts))
@@ -258,7 +256,7 @@ class WorkerQueue(WorkerOperations):
                 turn = {**turn, "answer": "", "sources": None}
                 # One may have ended after the answer was deleted.
                 await recorded_answers.empty_calls(connection, job.question.thread, job.id)
-            await record_turn(connection, job, turn, now, self._caps)
+            await self._record_turn(connection, job, turn, now)
         return row
 
     async def _leave(
