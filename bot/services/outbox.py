@@ -130,7 +130,7 @@ class Outbox:
                 if await self.sender.remove(entry):
                     await self.canvas_writer.delete(entry)
             case OutboxKind.MAKE_CANVAS:
-                await self.canvas_writer.write(entry, lambda: self.clock.monotonic() < until)
+                await self.canvas_writer.write(entry, in_time)
             case OutboxKind.OFFER_REGENERATE:
                 await self.sender.offer(entry)
             case OutboxKind.SHOW_END | OutboxKind.CLOSE_CHOICES:

@@ -17,6 +17,7 @@ from yarl import URL
 from bot.core.conversation import File, Media
 from bot.core.documents import Document, Kind, Refusal, decode_text
 from bot.core.inbound.files import (
+    CHECK_FILE_INFO,
     IMAGES,
     MAX_BYTES,
     MAX_FILE_BYTES,
@@ -115,7 +116,7 @@ class Files:
     ) -> tuple[File, bytes | Transcript | Unread]:
         """Returns the file as Slack describes it now, and its bytes, its transcript, or why it can't be read."""
         try:
-            if file.transcript is None and (file.access == "check_file_info" or not file.url):
+            if file.transcript is None and (file.access == CHECK_FILE_INFO or not file.url):
                 # In a channel shared with another organization, the event has only the id.
                 file = file_of((await self._client.call("files.info", file=file.id)).get("file", {}))
             if reason := reason_not_to_read(file):
