@@ -46,7 +46,7 @@ class RemarkKind(StrEnum):
     """Why a message must not be answered."""
 
     NAMED = "begins with another's name"
-    ASIDE = "of somebody who asked nothing"
+    ASIDE = "of somebody who did not ask"
     POST = "post"
     """It opens a thread without the bot."""
     REPLY = "reply below a post"

@@ -2,7 +2,7 @@
 
 An entry is written in the transaction of what it records, and sealed some seconds later (bot/store/audit.py): it gets
 its number, and a hash over its content and the hash of the entry before it. So whoever changes, removes or inserts an
-entry has to compute all later hashes anew, and the newest hash shows that to anybody who kept it.
+entry has to compute all later hashes again, and the newest hash shows that to anybody who kept it.
 
 An entry is exported as one line of JSON:
 

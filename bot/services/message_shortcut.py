@@ -249,13 +249,13 @@ class MessageShortcut:
 
     async def _tell(self, user_id: str, about: QuotedMessage, sentence: str) -> None:
         """Tells the asker the outcome; a failure is logged and changes nothing."""
-        # A thread without answers shows no ephemeral message.
-        thread_ts = None if about.ts == about.thread_ts else about.thread_ts or None
-        thread = ThreadKey(self.me.team_id, about.channel_id, thread_ts)
         try:
             if about.response_url:
                 await self.surfaces.respond_to_command(about.response_url, CommandResponse(sentence))
             else:
+                # A thread without answers shows no ephemeral message.
+                thread_ts = None if about.ts == about.thread_ts else about.thread_ts or None
+                thread = ThreadKey(self.me.team_id, about.channel_id, thread_ts)
                 await self.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
         except (RateLimited, Refused) as error:
             log.warning("response to a command not sent: %s", error)

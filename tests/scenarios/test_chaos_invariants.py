@@ -333,7 +333,7 @@ def test_correct_evidence_has_no_violation(evidence: Evidence) -> None:
         (replace(correct_evidence(), jobs=[*correct_evidence().jobs] * 2), "2 times in the database"),
         (
             with_an_answered_remark(),
-            "remark 0, of somebody who asked nothing (C1 103.000001, thread 100.000001) was an",
+            "remark 0, of somebody who did not ask (C1 103.000001, thread 100.000001) was an",
         ),
         (with_an_answered_remark(deleted_s=9.0), "was answered in 106.500000"),
         (with_a_recorded_remark(), "is a question in the database: batched"),

@@ -1,7 +1,7 @@
 """Marks: lines of a prompt that say whose words follow, which no text can imitate. Pure.
 
 A mark is a line of its own, `[CODE ...]`. The code is that of the conversation, so its prompts begin alike from turn to
-turn. It needs not be secret: it is taken out of every text before the text goes into a prompt.
+turn. It need not be secret: it is taken out of every text before the text goes into a prompt.
 
 - `[CODE-TAG Ada]` begins a message of Ada, where several people speak. The tag is the person's in this conversation, so
   two people of one name stay two.
