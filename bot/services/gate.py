@@ -3,6 +3,9 @@
 A doubtful message is acknowledged as one that isn't answered, and becomes a question only if the model is sure. Nothing
 shows before that. Whatever goes wrong, a cap that is used up or a crash included, the message stays unanswered. What
 the decision used counts in the caps, also if it came too late.
+
+A message that is no question yet has no record that its deletion could change. So Slack is asked whether it is still
+there, before and after the decision.
 """
 
 import asyncio
@@ -14,7 +17,7 @@ from bot.core.conversation import Question
 from bot.core.inbound.doubt import NEEDED_PROBABILITY, USD_PER_TOKEN, statement, transcript
 from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity
-from bot.errors import ProviderError, StoreError, trace_of
+from bot.errors import TypistError, trace_of
 from bot.services.quota import Quota
 from bot.slack.history import History
 
@@ -55,7 +58,7 @@ class Gate:
         try:
             if await self._is_for_us(question):
                 await enqueue()
-        except (ProviderError, StoreError, TimeoutError) as error:
+        except (TypistError, TimeoutError) as error:
             log.warning("doubtful message %s ignored: %s", question.ts, str(error) or "the decision took too long")
         except Exception as error:
             log.error("doubtful message %s ignored: %s", question.ts, trace_of(error))
@@ -65,7 +68,11 @@ class Gate:
             log.info("doubtful message %s ignored: a cap is used up", question.ts)
             return False
         async with asyncio.timeout(READ_WITHIN_S):
-            text = transcript(await self._history.messages(question), question.ts, self._me)
+            messages = await self._history.messages(question)
+        if all(message.ts != question.ts for message in messages):
+            log.info("doubtful message %s ignored: Slack doesn't have it", question.ts)
+            return False
+        text = transcript(messages, question.ts, self._me)
         asked = statement(self._me)
         try:
             async with asyncio.timeout(DECIDED_WITHIN_S):
@@ -76,7 +83,15 @@ class Gate:
             raise
         await self._count(question, decision.input_tokens)
         log.info("doubtful message %s: probability %.2f", question.ts, decision.probability)
-        return decision.probability >= NEEDED_PROBABILITY
+        return decision.probability >= NEEDED_PROBABILITY and await self._is_there(question)
+
+    async def _is_there(self, question: Question) -> bool:
+        """Returns whether the message wasn't deleted meanwhile."""
+        async with asyncio.timeout(READ_WITHIN_S):
+            message = await self._history.message(question.thread.team_id, question.thread.channel_id, question.ts)
+        if message is None:
+            log.info("doubtful message %s ignored: it was deleted meanwhile", question.ts)
+        return message is not None
 
     async def _count(self, question: Question, tokens: int) -> None:
         await self._quota.count(question, tokens, tokens * USD_PER_TOKEN)

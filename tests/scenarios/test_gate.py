@@ -146,6 +146,18 @@ async def test_message_stays_unanswered_if_the_model_is_not_sure_or_fails(
         await started.stage.answers("general", started.asked, count=2)
 
 
+async def test_message_that_is_deleted_while_the_model_decides_stays_unanswered(start: Start) -> None:
+    async def delete() -> None:
+        sandbox = stage.sandbox
+        [written] = [message for message in sandbox.messages("general", started.asked) if message.text == QUESTION]
+        await sandbox.delete("general", written.ts)
+
+    async with start(probable(1.0, gates={0: delete})) as started:
+        stage = started.stage
+        await decision_request(started)
+        await unanswered(started)
+
+
 async def counted(store: Stores, user_id: str) -> int:
     """Waits until a person has used tokens, and returns how many."""
     window = CapWindow(Scope.USER, Period.DAY)
