@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import Kind, arguments_hash, call_facts
-from bot.core.conversation import Question, ThreadKey
+from bot.core.conversation import MessageRole, Question, ThreadKey, ts_of
 from bot.core.job import Status
 from bot.core.outbox import OutboxKind
 from bot.core.tool_calls import CallState, Decision, RecordedCall
@@ -20,7 +20,7 @@ from bot.store import audit, outbox, recorded_steps
 from bot.store.database import reads, writes
 from bot.store.liveness.workers import WorkerOperations
 from bot.store.predicates import in_thread, is_awaiting_approval, is_running
-from bot.store.rows import put
+from bot.store.rows import messages_of, put
 from bot.store.schema import allowed_tools, jobs, tool_calls
 
 RELEASED: dict[str, Any] = {
@@ -147,16 +147,21 @@ class Approvals(WorkerOperations):
 
 
 async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
-    """Denies the calls that wait in threads in which their asker has written instead; returns whether any did."""
+    """Denies the calls that wait in threads in which their asker has written instead; returns whether any did.
+
+    A message that stands above the page with the calls was written before them, however late Slack delivers it.
+    """
     if not await connection.scalar(sa.select(sa.exists().where(is_awaiting_approval()))):
         return False
     denied = False
     for question in questions:
         of_asker = in_thread(question.thread), jobs.c.user_id == question.user_id
-        waiting: sa.Select[Any] = sa.select(*audit.ASKED, jobs.c.version).where(
+        waiting: sa.Select[Any] = sa.select(*audit.ASKED, jobs.c.version, jobs.c.messages).where(
             *of_asker, is_awaiting_approval(), jobs.c.ts < question.ts
         )
         for row in (await connection.execute(waiting.with_for_update())).all():
+            if max(ts_of(messages_of(row), MessageRole.PAGE), default="") > question.ts:
+                continue
             await _deny_all(connection, row, Decision.REPLIED, question.user_id, now)
             denied = True
     return denied

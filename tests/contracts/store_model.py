@@ -333,7 +333,8 @@ class StoreModel:
         denied = []
         for key, job in self.of(question.thread).items():
             is_asker = question.user_id == job.question.user_id
-            if job.state is State.AWAITING_APPROVAL and is_asker and job.question.ts < question.ts:
+            shown_ts = max((job.question.ts, *job.page_ts))
+            if job.state is State.AWAITING_APPROVAL and is_asker and shown_ts < question.ts:
                 denied += [key] if self._deny_all(key) else []
         return denied
 

@@ -390,6 +390,21 @@ async def test_question_of_the_asker_denies_and_of_another_person_does_not(store
     assert (denied.tool, denied.arguments, denied.state) == (CALL.tool, CALL.arguments, CallState.DENIED)
 
 
+@pytest.mark.parametrize(
+    ("below", "decision"), [((1,), Decision.REPLIED), ((1, 2), None)], ids=["written below", "written above"]
+)
+async def test_question_denies_only_calls_that_stand_above_it(
+    store: Stores, below: tuple[int, ...], decision: Decision | None
+) -> None:
+    """`below`: the questions below which the reply's pages stand."""
+    job = await recorded(store)
+    await store.worker_queue.record_messages(job.id, recorded_pages(*(f"{asked(number).ts}5" for number in below)))
+    assert await store.recorded_calls.wait(job, None, None)
+    await enqueued(store, asked(2))
+    [call] = await store.approvals.shown(job.id)
+    assert call.decision is decision
+
+
 async def test_only_the_reply_itself_follows_denied_calls_and_knows_what_else_was_done(store: Stores) -> None:
     job = await recorded(store, CALL, replace(READY, index=1), replace(LISTING, index=2), replace(READY, index=3))
     for made in (replace(READY, index=1), replace(LISTING, index=2)):
