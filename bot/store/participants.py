@@ -24,11 +24,13 @@ class ThreadParticipants(Operations):
         """Returns who was in the thread when `user_id` wrote the message `ts`.
 
         If the writer is not the only person in it, the thread is recorded as a group's from that message on. Later
-        messages do not count, however late Slack delivers this one. The message itself counts, so a redelivery gives
-        the same result.
+        messages do not count, however late Slack delivers this one. A redelivery gives the same result: if the message
+        is a question, it doesn't make the bot take part before it.
         """
+        asked = in_thread(thread), ~is_denied()
         facts = sa.select(
-            sa.exists().where(in_thread(thread), jobs.c.ts <= ts, ~is_denied()),
+            sa.exists().where(*asked, jobs.c.ts < ts),
+            sa.exists().where(*asked, jobs.c.ts <= ts),
             sa.exists().where(in_thread(thread), jobs.c.user_id != user_id, jobs.c.ts < ts),
             _starter(thread),
             sa.select(quiet_threads.c.quiet)
@@ -37,9 +39,9 @@ class ThreadParticipants(Operations):
             sa.select(group_threads.c.since_ts).where(in_thread(thread, group_threads)).scalar_subquery(),
         )
         async with self._database.begin_read() as connection:
-            takes_part, other_asked, starter, quiet, since_ts = (await connection.execute(facts)).one()
+            takes_part, is_asked, other_asked, starter, quiet, since_ts = (await connection.execute(facts)).one()
             is_group = since_ts is not None and since_ts <= ts
-            others = takes_part and (other_asked or is_group)
+            others = is_asked and (other_asked or is_group)
             lines = await _lines_before(connection, thread, ts) if others else ()
         joined = others and not is_group
         if joined:

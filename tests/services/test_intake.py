@@ -190,3 +190,14 @@ async def test_only_the_very_words_in_a_thread_of_ours_are_no_question(
     await stage.intake.take("Ev1", MENTION)
     await stage.intake.take("Ev2", replace(MENTION, ts="3.000000", text=text, **{"thread_ts": ASKED, **changes}))
     assert await queued(stage.stores) == asked
+
+
+async def test_message_with_two_events_is_not_a_question_and_then_a_command(stage: IntakeStage) -> None:
+    """Slack sends two events for a mention. By the second one, the bot takes part in the thread."""
+    message = replace(MENTION, text="<@UBOT> stay quiet", thread_ts="0.500000")
+    for event_id in ("Ev1", "Ev2"):
+        await stage.intake.take(event_id, message)
+    assert await queued(stage.stores) == 1
+    later = await stage.stores.participants.at_message(message.thread, "U1", "9.000000")
+    assert later.takes_part
+    assert not later.quiet
