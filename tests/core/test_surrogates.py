@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.hostile import milliseconds
 from bot.core.surrogates import Pairing, paired, paired_json
 
-UNITS = st.lists(st.sampled_from(["a", " ", "é", "世", "😀", "\ud83d", "\ude00", "\udbff", "\udc00"]), max_size=12)
+HALVES = ["\ud83d", "\ude00", "\udbff", "\udc00"]
+UNITS = st.lists(st.sampled_from(["a", " ", "?", "\0", "0", "1", "é", "世", "😀", *HALVES]), max_size=12)
 
 
 def expected(text: str) -> str:
@@ -38,6 +40,12 @@ def expected(text: str) -> str:
 )
 def test_adjacent_halves_are_joined_and_lone_halves_replaced(text: str, repaired: str) -> None:
     assert paired(text) == repaired
+
+
+@pytest.mark.parametrize("repeated", ["\ud83d", "?\ud83d", "\0\ude00", "\ud83d\ude00\ud83d"])
+def test_many_lone_halves_take_about_as_long_as_one(repeated: str) -> None:
+    one, many = "😀" * 300_000 + "\ud83d", repeated * (300_000 // len(repeated))
+    assert milliseconds(paired, many) < 5 * max(milliseconds(paired, one), 1.0)
 
 
 @given(UNITS, st.lists(st.integers(0, 12)))
