@@ -372,6 +372,13 @@ def test_canvas_that_is_shared_and_linked_is_the_shared_one() -> None:
     assert shared_files.with_linked_canvases([message]) == [message]
 
 
+def test_link_to_a_file_that_is_shared_in_the_conversation_does_not_hide_the_file() -> None:
+    shared = File("F0PLAN", "plan.pdf", "application/pdf")
+    links = PromptMessage("U2", "https://acme.slack.com/docs/T0ACME/F0PLAN"), PromptMessage("U3", "(Canvas F0PLAN)")
+    with_links = shared_files.with_linked_canvases([PromptMessage("U1", "read it", files=(shared,)), *links])
+    assert [message.files for message in with_links] == [(shared,)] * 3
+
+
 def test_canvases_that_our_own_messages_link_are_not_read() -> None:
     message = PromptMessage(None, "https://acme.slack.com/docs/T0ACME/F0PLAN")
     assert shared_files.with_linked_canvases([message]) == [message]

@@ -17,13 +17,18 @@ def files_newest_first(messages: Sequence[PromptMessage]) -> list[File]:
 
 
 def with_linked_canvases(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
-    """Adds to each message the canvases that its text links, except to our own: those repeat an answer."""
-    return [replace(message, files=_with_linked(message)) if message.speaker else message for message in messages]
+    """Adds to each message the canvases that its text links, except to our own: those repeat an answer.
+
+    A link may name any file. To one that is shared in the conversation, it counts as sharing that file again.
+    """
+    shared = {file.id: file for message in messages for file in message.files}
+    return [replace(one, files=_with_linked(one, shared)) if one.speaker else one for one in messages]
 
 
-def _with_linked(message: PromptMessage) -> tuple[File, ...]:
-    shared = {file.id for file in message.files}
-    return (*message.files, *(canvas for canvas in linked_canvases(message.text) if canvas.id not in shared))
+def _with_linked(message: PromptMessage, shared: Mapping[str, File]) -> tuple[File, ...]:
+    own = {file.id for file in message.files}
+    linked = (shared.get(canvas.id, canvas) for canvas in linked_canvases(message.text) if canvas.id not in own)
+    return (*message.files, *linked)
 
 
 def file_ids_since_answer(messages: Sequence[PromptMessage]) -> Iterator[str]:
