@@ -379,6 +379,14 @@ def test_link_to_a_file_that_is_shared_in_the_conversation_does_not_hide_the_fil
     assert [message.files for message in with_links] == [(shared,)] * 3
 
 
+def test_of_many_canvases_that_a_message_links_one_more_than_can_be_read_is_named() -> None:
+    messages = [PromptMessage("U1", " ".join(f"(Canvas F{one}{at})" for at in range(2_000))) for one in range(3)]
+    found = shared_files.files_newest_first(shared_files.with_linked_canvases(messages))
+    wanted, unread = files.choose_files(found)
+    assert [file.id for file in wanted] == [f"F2{at}" for at in range(MAX_FILES)]
+    assert [file.content for file in unread.values()] == [Unread.TOO_MANY] * (1 + 2 * (MAX_FILES + 1))
+
+
 def test_canvases_that_our_own_messages_link_are_not_read() -> None:
     message = PromptMessage(None, "https://acme.slack.com/docs/T0ACME/F0PLAN")
     assert shared_files.with_linked_canvases([message]) == [message]

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import chain
 
 from bot.core import texts
 from bot.core.conversation import File, Media, Prompt, Turn
@@ -145,8 +146,11 @@ def linked_canvases(text: str) -> Iterator[File]:
 
     Their names stay unknown until then: the title of a canvas may be as private as its content.
     """
-    for canvas_id in dict.fromkeys((*_CANVAS_LINK.findall(text), *_MENTIONED_CANVAS.findall(text))):
-        yield File(canvas_id, texts.CANVAS_UNNAMED, CANVAS, access=CHECK_FILE_INFO)
+    seen = set()
+    for found in chain(_CANVAS_LINK.finditer(text), _MENTIONED_CANVAS.finditer(text)):
+        if found[1] not in seen:
+            seen.add(found[1])
+            yield File(found[1], texts.CANVAS_UNNAMED, CANVAS, access=CHECK_FILE_INFO)
 
 
 def reason_not_heard(file: File) -> Unread:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from bot.core.conversation import File, Media
 from bot.core.documents import Document
-from bot.core.inbound.files import OpenedFile, Transcript, document_label, file_label, linked_canvases
+from bot.core.inbound.files import MAX_FILES, OpenedFile, Transcript, document_label, file_label, linked_canvases
 from bot.core.inbound.marks import Marks
 from bot.core.inbound.prompt import CountTokens, PromptMessage, two_ends
 from bot.core.trust import FILE
@@ -28,7 +29,8 @@ def with_linked_canvases(messages: Sequence[PromptMessage]) -> list[PromptMessag
 def _with_linked(message: PromptMessage, shared: Mapping[str, File]) -> tuple[File, ...]:
     own = {file.id for file in message.files}
     linked = (shared.get(canvas.id, canvas) for canvas in linked_canvases(message.text) if canvas.id not in own)
-    return (*message.files, *linked)
+    # One more than can be read, so that readers learn of it. A message has room for thousands.
+    return (*message.files, *islice(linked, MAX_FILES + 1))
 
 
 def file_ids_since_answer(messages: Sequence[PromptMessage]) -> Iterator[str]:
