@@ -10,6 +10,7 @@ from typing import Any
 
 from bot.core.inbound.recordings import MAX_TRANSCRIPT_CHARS, Sound
 from bot.core.stream import Usage
+from bot.core.surrogates import paired
 from bot.errors import EndReason
 from bot.providers.failures import RequestAttempt
 from bot.providers.model_setup import VendorSettings
@@ -46,7 +47,7 @@ class Transcriber:
             text = body.get("text") if isinstance(body, dict) else None
             if not isinstance(text, str):
                 raise attempt.failed(EndReason.UNEXPECTED, "the response has no text")
-            return Transcribed(text[:MAX_TRANSCRIPT_CHARS].strip(), _usage(body.get("usage")))
+            return Transcribed(paired(text[:MAX_TRANSCRIPT_CHARS]).strip(), _usage(body.get("usage")))
 
     async def aclose(self) -> None:
         """Closes the connections."""

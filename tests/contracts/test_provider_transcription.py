@@ -65,6 +65,11 @@ async def test_transcript_without_end_is_cut(vendor: VendorServer) -> None:
     assert len((await heard(vendor)).text) == MAX_TRANSCRIPT_CHARS
 
 
+async def test_half_of_a_character_is_replaced_so_that_later_prompts_can_be_sent(vendor: VendorServer) -> None:
+    vendor.script(says({"text": "Hello \ud83d"}))
+    assert (await heard(vendor)).text == "Hello \N{REPLACEMENT CHARACTER}"
+
+
 @pytest.mark.parametrize(
     ("response", "reason"),
     [
