@@ -14,6 +14,7 @@ from bot.core.inbound.channel_settings import Length
 from bot.core.inbound.marks import Marks
 from bot.core.inbound.prompt import BEGUN_BY_BOT, MESSAGES_OMITTED, Conversation, PromptMessage
 from tests.core.conversations import ME, message, question
+from tests.core.counted import FEW_STEPS, steps
 from tests.marked import unmarked
 
 MARKS = Marks("0123abcd")
@@ -234,6 +235,12 @@ def test_cut_separates_no_combining_mark_from_its_character(text: str, limit: in
     for rest in (tail, text[len(head) :]):
         assert not unicodedata.combining(rest[0])
         assert rest[0] not in "\u200d\ufe0f"
+
+
+@pytest.mark.parametrize("text", ["\u0301" * 40_000, "a" + "\u200d" * 40_000])
+def test_cut_of_endless_combining_marks_takes_few_steps(text: str) -> None:
+    assert steps(lambda text: prompts.cut_middle(text, len, 30_000), text) < 2 * FEW_STEPS
+    assert len(prompts.cut_middle(text, len, 30_000)) > 29_000
 
 
 speakers = st.sampled_from([None, "UADA", "UGRACE", "BOTHER"])

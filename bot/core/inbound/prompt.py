@@ -76,6 +76,8 @@ RESUME_REQUEST = (
     f"going on. If nothing is missing, write {NOTHING_MISSING} and nothing else."
 )
 _JOINERS = "\u200d\ufe0e\ufe0f"
+_MAX_COMBINING = 30
+"""How many marks a character may have in a text of any language: https://unicode.org/reports/tr15/ (Stream-Safe)"""
 
 CountTokens = Callable[[str], int]
 
@@ -361,12 +363,13 @@ def cut_middle(text: str, count_tokens: CountTokens, limit_tokens: int) -> str:
 def two_ends(text: str, chars: int) -> str:
     """Returns the beginning and the end of a text, `chars` characters together or a few less.
 
-    No character is separated from its combining marks.
+    No character is separated from its combining marks, unless it has more than any language needs.
     """
     head, tail = (chars + 1) // 2, len(text) - chars // 2
-    while 0 < head < len(text) and _is_combining(text[head]):
+    least, most = max(0, head - _MAX_COMBINING), min(len(text), tail + _MAX_COMBINING)
+    while least < head < len(text) and _is_combining(text[head]):
         head -= 1
-    while tail < len(text) and _is_combining(text[tail]):
+    while tail < most and _is_combining(text[tail]):
         tail += 1
     return text[:head].rstrip() + CHARS_OMITTED.format(chars=tail - head) + text[tail:].lstrip()
 
