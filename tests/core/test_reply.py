@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from benchmarks.hostile import milliseconds
 from bot.core import texts
 from bot.core.carriers import STREAM_BYTES
 from bot.core.conversation import MessageRole, RecordedMessage
@@ -21,6 +22,7 @@ from bot.core.reply.messages import Call, PageView, Shown, Upload
 from bot.core.reply.pages import PAGE_CHARS
 from bot.core.reply.reply import MAX_PAGES, Reply
 from bot.core.reply.streams import Stream
+from bot.core.reply.transcripts import shown_transcript
 from bot.errors import EndReason, Refusal
 from bot.slack.format import reply_blocks
 from tests.core.conversations import job, recorded_pages, reply_on_short_pages
@@ -83,6 +85,14 @@ def test_first_page_leaves_room_for_a_long_transcript(said: str, text: str) -> N
     headings = HEADER_CHARS * markdown["text"].count("# ")
     assert counted_chars(section["text"]["text"]) + len(markdown["text"]) + headings <= BLOCK_CHARS
     assert len(markdown["text"]) > 400
+
+
+@pytest.mark.parametrize("repeated", ["word ", "a\u200b", "&"])
+def test_transcripts_of_any_length_are_shown_in_about_the_same_time(repeated: str) -> None:
+    short, long = (repeated * (chars // len(repeated)) for chars in (10_000, 500_000))
+    assert shown_transcript([long]) == shown_transcript([short * 2])
+    limit_ms = 5 * max(milliseconds(lambda text: shown_transcript([text]), short), 1.0)
+    assert milliseconds(lambda text: shown_transcript([text]), long) < limit_ms
 
 
 def test_transcript_is_short_where_slack_refuses_blocks() -> None:
