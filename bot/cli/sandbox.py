@@ -116,7 +116,8 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     port = None if port is None else parse_port(port)
     logs.set_up(ours.log_level, ours.log_format)
-    if "DATABASE_URL" not in env:
+    # A copy of .env.example names the default, too. Each sandbox is a new workspace: an old one's rows would be read.
+    if ours.database_url == Settings().database_url:
         ours = replace(ours, database_url="sqlite://")
 
     async def serve(shutdown: "Shutdown") -> None:

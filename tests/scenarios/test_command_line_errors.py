@@ -164,7 +164,7 @@ CASES = {
         f"a folder that can't be written to, for {arguments[0]}": FailureCase(
             arguments, 1, ("{folder} can't be written to. Change its permissions, or DATABASE_URL.",), env, read_only
         )
-        for arguments, env in [(("migrate",), {}), (SCRIPTED, {"DATABASE_URL": "sqlite:///typist.db"})]
+        for arguments, env in [(("migrate",), {}), (SCRIPTED, {"DATABASE_URL": "sqlite:///sandbox.db"})]
     },
     **{
         f"a database that can't be written to, for {arguments[0]}": FailureCase(

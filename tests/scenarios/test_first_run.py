@@ -1,5 +1,6 @@
 """`python -m bot sandbox` without settings: a person opens the page, presses a card, asks, and is answered."""
 
+import os
 import re
 import signal
 from pathlib import Path
@@ -9,7 +10,7 @@ from playwright.async_api import expect
 
 from sandbox.demo import local_model
 from tests.browser import Visit, browser, visit
-from tests.processes import bot_process, wait_for_line
+from tests.processes import REPOSITORY, bot_process, wait_for_line
 
 __all__ = ["browser", "visit"]
 
@@ -55,6 +56,15 @@ async def test_page_shows_a_card_and_a_real_models_answer_grow_and_end(tmp_path:
         assert "Please ask again" not in whole
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
+
+
+async def test_with_a_copy_of_the_example_settings_it_stores_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text((REPOSITORY / ".env.example").read_text())
+    async with bot_process(tmp_path, "sandbox", "--model", "scripted") as process:
+        await wait_for_line(process.stdout, "To connect your own Slack")
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+    assert not set(os.listdir(tmp_path)) - {".env"}
 
 
 async def test_as_an_agent_it_suggests_prompts_and_answers_in_threads(tmp_path: Path, visit: Visit) -> None:
