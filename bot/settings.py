@@ -161,7 +161,9 @@ def _transcription_model(value: str) -> str:
     vendor, _, name = value.partition("/")
     able = [vendor for vendor, entry in VENDORS.items() if entry.transcribes]
     if vendor not in able or not name:
-        raise ValueError(f"must name a model as vendor/model, such as openai/gpt-transcribe, of {', '.join(able)}")
+        raise ValueError(
+            f"must name a model as vendor/model, where vendor is {' or '.join(able)}, such as openai/gpt-transcribe"
+        )
     return value
 
 
@@ -199,7 +201,10 @@ _channels = _ids("[CGD][A-Z0-9]+", "channel IDs such as C0123ABCD (in Slack: at 
 
 def _kinds(value: str) -> frozenset[UserKind]:
     choices = [kind.value for kind in UserKind if kind is not UserKind.MEMBER]
-    return frozenset(UserKind(_one_of(*choices)(part.strip())) for part in value.split(",") if part.strip())
+    kinds = [part.strip().lower() for part in value.split(",") if part.strip()]
+    for wrong in (kind for kind in kinds if kind not in choices):
+        raise ValueError(f"must be a comma-separated list of {', '.join(choices)}; {wrong!r} isn't one")
+    return frozenset(UserKind(kind) for kind in kinds)
 
 
 def _price_file(value: str) -> tuple[OwnPrice, ...]:

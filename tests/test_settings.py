@@ -107,7 +107,7 @@ PROBLEMS = {
     ),
     "an unknown kind of user": (
         {"BOT_ALLOW_ALSO": "strangers"},
-        ["BOT_ALLOW_ALSO must be one of guests, external, bots"],
+        ["BOT_ALLOW_ALSO must be a comma-separated list of guests, external, bots; 'strangers' isn't one."],
     ),
     "a cap without a unit": ({"BOT_CAPS": "user/day=20"}, ["BOT_CAPS must list caps such as user/day=200000tokens"]),
     "a dollar cap on a model without a price": (
@@ -116,7 +116,7 @@ PROBLEMS = {
     ),
     "a model that can't transcribe": (
         {"BOT_TRANSCRIBE": "anthropic/claude-haiku-5-5"},
-        ["BOT_TRANSCRIBE must name a model as vendor/model, such as openai/gpt-transcribe, of openai."],
+        ["BOT_TRANSCRIBE must name a model as vendor/model, where vendor is openai, such as openai/gpt-transcribe."],
     ),
     "a model that transcribes without a key": (
         {"BOT_TRANSCRIBE": "openai/gpt-transcribe"},

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="export|verify")
     export = actions.add_parser(EXPORT, help="print the entries as a table or as JSON")
     export.add_argument("--since", metavar="TIME", help="2026-11-20 or 2026-11-20T08:00, in UTC (default: all)")
-    export.add_argument("--json", action="store_true", help="print a line of JSON for each entry, to be verified")
+    export.add_argument("--json", action="store_true", help="print one line of JSON for each entry, as verify needs it")
     export.add_argument("--texts", action="store_true", help="with --json: add the texts that are still stored")
     verify = actions.add_parser(VERIFY, help="check an export as JSON")
     verify.add_argument("file", help="the export, or - for standard input")

@@ -14,7 +14,7 @@ from bot.settings import Settings
 
 HELP = "delete questions and answers from the database"
 DESCRIPTION = (
-    "Deletes questions and their answers from the database for good. Answers being written are deleted when they end. "
+    "Deletes questions and their answers from the database for good. Answers being written are stopped, then deleted. "
     "Messages in Slack stay: delete them there."
 )
 EXIT_DECLINED = 1
@@ -112,7 +112,7 @@ async def _erase(ours: Settings, target: ErasureTarget) -> None:
         count = await stores.erasure.erase(user_id=target.user_id, thread=thread)
     finally:
         await stores.close()
-    print(f"{deleted(count)} Answers being written are deleted when they end.")
+    print(f"{deleted(count)} Answers being written are stopped, then deleted.")
     print("Messages in Slack stay. Delete them there.")
 
 
