@@ -126,7 +126,7 @@ _STREAMING = """\
 A model writes word by word. Typist shows the words **while the model writes**. Slack allows about 50 edits a minute \
 in a workspace, so each call carries everything that was written since the one before.
 
-| Answers at once | Edits a minute for each |
+| Answers at once | Edits a minute each |
 |:--|--:|
 | 1 | 50 at most |
 | 3 | 16 at most |
@@ -202,6 +202,13 @@ _CHAPTERS = (
         "last call, an outbox entry repeats it until Slack does. If you waited for more than a minute, Typist mentions "
         "you when the answer is ready.",
     ),
+    (
+        "A canvas keeps it",
+        "Below a long, complete answer like this one is the button Save as canvas. Press it, and Typist writes the "
+        "answer into a canvas that the people of the conversation can read, and posts a link to it here. A question "
+        "that ends with “as a canvas” gets one without a press. Delete removes the answer together with its canvas. "
+        "Regenerate leaves the canvas as it is.",
+    ),
 )
 _LONG = "## The life of an answer\n\n" + "".join(
     f"### {number}. {title}\n\n{text}\n\n" for number, (title, text) in enumerate(_CHAPTERS, 1)
@@ -237,7 +244,7 @@ _COUNTED = "".join(
             "Each call to Slack carries all the words since the last one,",
             "so a lost call costs a moment and no words.",
             "The answers of the other two people are in threads of their own.",
-            "Open them from the channel, and they are just as far.",
+            "Open them from the channel, and they are just as far along.",
             "The panel lists the calls of each answer so far:",
             "one `chat.postMessage` for the placeholder,",
             "and edits or appends for the words.",
@@ -277,7 +284,7 @@ _CHOSEN = (
     "pressed, and the first press counts. Press **Regenerate** on the answer above to choose again."
 )
 
-_FIRST = "Our nightly export is slow since Tuesday. Where do we look first?"
+_FIRST = "Our nightly export has been slow since Tuesday. Where do we look first?"
 _NEXT = "The disk has room. And then?"
 _RESTARTED = "I restarted the export an hour ago."
 _THANKS = "Thanks! Is it faster now?"

@@ -113,6 +113,8 @@ async def test_long_answer_is_stopped_and_another_one_is_continued(
     await expect(answer(page)).to_contain_text("The last call")
     await expect(answer(page)).to_contain_text("mentions you when the answer is ready.")
     await expect(answer(page)).not_to_contain_text(texts.LENGTH_LIMIT)
+    await answer(page).get_by_role("button", name="Save as canvas").click()
+    await expect(answer(page)).to_contain_text("The answer as a canvas:")
 
 
 async def test_shared_file_is_read(sandbox: Sandbox, visit: Visit, hurried: None) -> None:
