@@ -12,7 +12,7 @@ const NEAR_BOTTOM_PX = 32;
 const SAME_GROUP_S = 300;
 const WRITING_MS = 2500;
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const when = (ts) => new Date(Number(ts) * 1000);
 
