@@ -18,6 +18,7 @@ from bot.slack.client import only_while
 from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.format import reply_blocks
 from bot.slack.format.home import cap_notice_blocks
+from bot.slack.format.shortcut_question import asked_in
 from bot.slack.replies.posted import PostedReplies
 from bot.slack.replies.recovery import MessageTransport
 from bot.slack.thread_poster import ThreadPoster
@@ -70,7 +71,7 @@ class OutboxSender:
     async def remove(self, entry: OutboxEntry) -> bool:
         """Deletes the messages of a reply and its files, unless a person wrote after the question; returns whether.
 
-        Their message may refer to it.
+        Their message may refer to it. So may a question that we posted for them, as a choice below the reply does.
         """
         messages = await self._posted.messages_since(entry.question)
         if any(self._is_by_person(message) for message in messages if message["ts"] > entry.question.ts):
@@ -165,7 +166,9 @@ class OutboxSender:
         return ts
 
     def _is_by_person(self, message: dict[str, Any]) -> bool:
-        is_other = message.get("user") not in (None, self._bot_user_id) and not message.get("bot_id")
+        if message.get("user") == self._bot_user_id:
+            return asked_in(message) is not None
+        is_other = message.get("user") is not None and not message.get("bot_id")
         return is_other and message.get("subtype") in ANSWERED_SUBTYPES
 
     async def _delete(self, calls: Sequence[Delete]) -> None:

@@ -15,9 +15,11 @@ from bot.core.reply.actions import ReplyAction
 from bot.core.tools import Permission, ToolRule
 from bot.core.trust import OURS
 from bot.settings import Settings
+from bot.store.schema import outbox_entries
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.marked import unmarked
+from tests.scenarios.answers import rows
 from tests.scenarios.conftest import Stage, buttons, footer, grows, running, says, shown
 from tests.scenarios.tools import Notes, asking, calls, press
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
@@ -213,6 +215,23 @@ async def test_choice_of_a_deleted_question_is_not_asked(stage: Stage) -> None:
     await stage.sandbox.delete("general", asked)
     await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
     assert await choose(stage, message, 0, "grace") == texts.QUESTION_EXPIRED
+
+
+async def test_answer_whose_choice_was_pressed_stays_when_its_question_is_deleted(
+    stage: Stage, settings: Settings
+) -> None:
+    asked = await stage.mention("Deploy it.")
+    await choose(stage, await offering(stage, asked), 0, "grace")
+    await stage.answers("general", asked, count=3)
+    await closed(stage, asked)
+    await stage.sandbox.delete("general", asked)
+    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
+    for _ in range(600):
+        if not await rows(settings, outbox_entries):
+            break
+        await asyncio.sleep(1)
+    first, _, answer = map(shown, stage.bots("general", asked))
+    assert (first, answer) == (f"I can deploy that.\n\n{LISTED}", "The whole answer.")
 
 
 @pytest.mark.parametrize("offered", [list("abcdef"), [], ["Yes", ""], ["Yes", "yes"]])
