@@ -103,6 +103,11 @@ def _on_a_line(choice: str) -> str:
     return " ".join(visible(choice).split())
 
 
+def question_id(job_id: int, version: int) -> str:
+    """Returns the id of the question that a press asks: the same for all choices of one version of an answer."""
+    return f"choice:{job_id}:{version}"
+
+
 def value_of(version: int, index: int) -> str:
     """Returns what the button of a choice carries: the answer's version, and the choice's place from 0."""
     return f"{version}.{index}"

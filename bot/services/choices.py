@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from bot.core import texts
-from bot.core.choices import choice_named
+from bot.core.choices import choice_named, question_id
 from bot.core.message_question import QuotedMessage
 from bot.core.reply.actions import ActionResponse
 from bot.logs import of_job
@@ -42,8 +42,8 @@ class ChoicePresses:
         about = QuotedMessage(
             thread.channel_id, press.message_ts, thread.thread_ts or "", "", "", offered_by=answer.job_id
         )
-        question_id = f"choice:{answer.job_id}:{answer.version}"
-        is_asked = await self.shortcut.ask_once(press.user_id, question_id, about, choice)
+        asked_as = question_id(answer.job_id, answer.version)
+        is_asked = await self.shortcut.ask_once(press.user_id, asked_as, about, choice)
         with of_job(answer.job_id):
             log.info("choice of user %s %s", press.user_id, "asked" if is_asked else "comes too late")
         return None if is_asked else ActionResponse(texts.ALREADY_CHOSEN)

@@ -10,12 +10,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.choices import question_id
 from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage
 from bot.store.database import Operations, writes
 from bot.store.predicates import has_come
 from bot.store.recorded_answers import close_choices
 from bot.store.rows import insert_into
-from bot.store.schema import message_questions
+from bot.store.schema import jobs, message_questions
 
 
 class MessageQuestions(Operations):
@@ -101,9 +102,15 @@ class MessageQuestions(Operations):
 
     @writes
     async def complete(self, connection: AsyncConnection, question: MessageQuestion) -> None:
-        """Records that the question is a job, and empties its texts. Other choices beside it don't stand any more."""
-        if question.about.offered_by is not None:
-            await close_choices(connection, question.about.offered_by, self._now())
+        """Records that the question is a job, and empties its texts. Other choices beside it don't stand any more.
+
+        If the answer has a newer version by now, the choices of that one stand.
+        """
+        offered_by = question.about.offered_by
+        if offered_by is not None:
+            version = await connection.scalar(sa.select(jobs.c.version).where(jobs.c.id == offered_by))
+            if version is not None and question.view_id == question_id(offered_by, version):
+                await close_choices(connection, offered_by, self._now())
         this = sa.update(message_questions).where(_is(question.team_id, question.view_id))
         values: dict[str, Any] = {"done": True, "due_at": None, "about": {}, "text": ""}
         await connection.execute(this.values(**values))

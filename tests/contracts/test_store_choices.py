@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from bot.core.choices import question_id
 from bot.core.conversation import Job
 from bot.core.job import End
 from bot.core.message_question import QuotedMessage
@@ -48,10 +49,10 @@ async def test_choices_wait_for_any_process_and_are_closed_once_one_is_asked(sha
     job = await offering(store)
     assert await standing(other) == OFFERED
     about = QuotedMessage("C1", PAGE, "1.0", "", "", offered_by=job.id)
-    question = await other.message_questions.begin("T1", "choice:1:0", "U2", about, "Staging")
+    question = await other.message_questions.begin("T1", question_id(job.id, 0), "U2", about, "Staging")
     assert question is not None
     assert question.about == about
-    assert await store.message_questions.begin("T1", "choice:1:0", "U3", about, "Production") is None
+    assert await store.message_questions.begin("T1", question_id(job.id, 0), "U3", about, "Production") is None
     assert await standing(store) == OFFERED, "nothing is asked yet"
     await other.message_questions.complete(question)
     assert await standing(store) == ()
@@ -99,6 +100,20 @@ async def test_choices_and_their_texts_go_with_their_answer(
     for entry in await closing(store):
         await store.outbox.complete(entry)
     assert await count(store, checkpoints) == 0
+    await store.close()
+
+
+async def test_choice_of_an_earlier_version_takes_none_of_the_newest_away(database_url: str, clock: LateClock) -> None:
+    """Its post may take minutes, and the asker may have pressed Regenerate meanwhile."""
+    store = await Stores.open(database_url, "w1", clock)
+    job = await offering(store)
+    about = QuotedMessage("C1", PAGE, "1.0", "", "", offered_by=job.id)
+    question = await store.message_questions.begin("T1", question_id(job.id, 0), "U2", about, "Staging")
+    assert question is not None
+    await store.queue.regenerate(job.id)
+    assert await store.worker_queue.finish(await one(store), ASKING, YES)
+    await store.message_questions.complete(question)
+    assert (await standing(store), await closing(store)) == (OFFERED, [])
     await store.close()
 
 
