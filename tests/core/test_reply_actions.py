@@ -81,6 +81,12 @@ REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
 ]
 
 
+@pytest.mark.parametrize("state", AnswerState)
+def test_answer_is_whole_until_a_new_version_is_begun(state: AnswerState) -> None:
+    # Until the new version ends, the text and its end on record are those of the one before.
+    assert recorded(state, answer="All of it").is_whole is (state is AnswerState.ENDED)
+
+
 @pytest.mark.parametrize(("action", "answer", "sentence"), REFUSALS)
 @pytest.mark.parametrize("user_id", ["UADA", "U9"])
 def test_asker_or_admin_reads_why_an_action_is_refused(

@@ -82,8 +82,8 @@ class RecordedAnswer:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it has ended, and its text is complete."""
-        return self.end_reason is EndReason.WHOLE and bool(self.answer.strip())
+        """Whether it has ended, and its text is complete. While a new version is written, that is another one's."""
+        return (self.state, self.end_reason) == (AnswerState.ENDED, EndReason.WHOLE) and bool(self.answer.strip())
 
 
 _ONLY_ASKER = {
