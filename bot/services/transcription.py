@@ -8,6 +8,7 @@ goes on without it.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from bot.core.inbound.files import Unread
 from bot.core.inbound.recordings import Sound, is_recording
 from bot.core.job import End
 from bot.core.stream import Usage
-from bot.errors import EndReason, ProviderError
+from bot.errors import EndReason, ProviderError, StoreError
 from bot.services.insisting import insist
 from bot.services.quota import Quota
 from bot.store.transcripts import Transcripts
@@ -68,6 +69,11 @@ class Transcription:
             # It is billed all the same.
             await self._record(job, [], Usage(audio_s=file.seconds))
             return Unread.NOT_HEARD
+        except asyncio.CancelledError:
+            # By a stop, an edit or the limit for all files. It is billed as well, but nothing waits for the database.
+            with suppress(StoreError):
+                await self.records.record(job, [], self._end(Usage(audio_s=file.seconds)))
+            raise
         except ProviderError as error:
             log.warning("file %s not transcribed: %s: %s %s", file.id, error.model, error.reason, error.detail)
             return Unread.NOT_HEARD
@@ -79,6 +85,9 @@ class Transcription:
 
     async def _record(self, job: Job, files: Sequence[File], usage: Usage) -> bool:
         """Records what was heard and used, however long the database is away; returns False if the job is lost."""
-        assert self.transcriber is not None, "it was asked"
-        end = End(EndReason.TRANSCRIBED, model=self.transcriber.model, usage=usage)
+        end = self._end(usage)
         return await insist(lambda: self.records.record(job, files, end), self.clock, "transcript not recorded")
+
+    def _end(self, usage: Usage) -> End:
+        assert self.transcriber is not None, "it was asked"
+        return End(EndReason.TRANSCRIBED, model=self.transcriber.model, usage=usage)

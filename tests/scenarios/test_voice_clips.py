@@ -243,6 +243,23 @@ async def test_answer_goes_on_if_the_transcription_fails(
     assert "All is well." in speaker.questions[0]
 
 
+async def test_stop_does_not_save_the_cost_of_what_is_being_heard(
+    listening: Settings, sandbox: Sandbox, vendor: VendorServer, another_process: Stores
+) -> None:
+    Speaker(vendor, UNHEARD["silent"])
+    place = sandbox.dm("ada")
+    stage = Stage(sandbox, vendor)
+    async with running(listening):
+        await sandbox.share("ada", place, "", [clip()])
+        await vendor.request(0)
+        [answer] = stage.bots(place)
+        assert await sandbox.client("ada").press(place, answer.ts, ReplyAction.STOP.value, "")
+        assert (await stage.answers(place, None))[0].startswith(texts.STOPPED)
+    month = CapWindow(Scope.USER, Period.MONTH)
+    used = (await another_process.usage.used(ScopeIds(TEAM_ID, "U0ADA", ""), {month}))[month]
+    assert used.cost_usd > 0
+
+
 async def test_file_that_is_no_sound_is_not_sent(listening: Settings, sandbox: Sandbox, vendor: VendorServer) -> None:
     speaker = Speaker(vendor, heard())
     async with asked(listening, sandbox, clip(content=b"\0\1\2 no sound")) as (stage, _):
