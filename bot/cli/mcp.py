@@ -53,11 +53,15 @@ class SeenTool:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what to do, and the tools to agree to."""
-    parser.add_argument("action", nargs="?", choices=[LIST, AGREE, REVOKE], default=LIST, help="default: list")
-    tools = "with agree and revoke: tools as the list names them; with agree also srv__*"
-    parser.add_argument("tools", nargs="*", metavar="TOOL", help=tools)
-    parser.add_argument("--yes", action="store_true", help="with agree: don't ask for confirmation")
+    """Adds the three actions with their options."""
+    parser.set_defaults(tools=[], yes=False)
+    actions = parser.add_subparsers(dest="action", metavar="[list|agree|revoke]")
+    actions.add_parser(LIST, help="list the tools (default)")
+    agree = actions.add_parser(AGREE, help="have new and changed tools offered")
+    agree.add_argument("tools", nargs="+", metavar="TOOL", help="as the list names it, or srv__* for all of a server")
+    agree.add_argument("--yes", action="store_true", help="don't ask for confirmation")
+    revoke = actions.add_parser(REVOKE, help="have the calls of tools that are always allowed ask again")
+    revoke.add_argument("tools", nargs="+", metavar="TOOL", help="as the list names it")
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
@@ -66,8 +70,6 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     logs.set_up_quietly(ours.log_level, ours.log_format)
     if not ours.mcp.servers:
         raise SettingsError(["BOT_MCP_CONFIG is not set, so there are no MCP servers."])
-    if bool(options.tools) != (options.action != LIST):
-        raise SettingsError(["Name the tools: typist mcp agree TOOL, or revoke TOOL. `typist mcp` alone lists them."])
     if options.action == REVOKE:
         return asyncio.run(_revoke(ours, options.tools))
     return asyncio.run(_run(ours, options.tools, yes=options.yes))

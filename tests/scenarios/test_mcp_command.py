@@ -107,9 +107,12 @@ async def test_both_definitions_are_shown_before_an_admin_agrees(
     assert ((await agreed(env))["it__look"] == EARLIER) is (code == 1)
 
 
-async def test_agreed_tool_is_no_longer_listed_as_changed(tmp_path: Path, env: dict[str, str]) -> None:
+@pytest.mark.parametrize("arguments", [["it__look", "--yes"], ["--yes", "it__look"]])
+async def test_agreed_tool_is_no_longer_listed_as_changed(
+    tmp_path: Path, env: dict[str, str], arguments: list[str]
+) -> None:
     await agreed(env, EARLIER)
-    code, out, _ = await run(tmp_path, "agree", "it__look", "--yes", env=env)
+    code, out, _ = await run(tmp_path, "agree", *arguments, env=env)
     assert (code, out) == (0, "it__look: agreed. It is offered from the next question on.\n")
     _, out, _ = await run(tmp_path, env=env)
     assert out.startswith("agreed   allow  reads  it__look\n")
@@ -118,10 +121,10 @@ async def test_agreed_tool_is_no_longer_listed_as_changed(tmp_path: Path, env: d
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["agree"], "Name the tools: typist mcp agree TOOL"),
-        (["list", "it__look"], "Name the tools: typist mcp agree TOOL"),
+        (["agree"], "the following arguments are required: TOOL"),
+        (["list", "it__look"], "unrecognized arguments: it__look"),
         (["agree", "it__drop", "--yes"], "No server lists it__drop. gone is down: its command was not found."),
-        (["revoke"], "Name the tools: typist mcp agree TOOL"),
+        (["revoke"], "the following arguments are required: TOOL"),
         (["revoke", "it__drop"], "Not always allowed anywhere: it__drop."),
         (["agree", "it__look"], "There is no terminal to confirm at. Use --yes"),
     ],
