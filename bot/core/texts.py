@@ -99,7 +99,7 @@ def time_in_utc(time: datetime) -> str:
     return f"{time:%B} {time.day} at {time:%H:%M} UTC"
 
 
-REPEATED_CALL = "Careful: I already made exactly this call for an earlier version of this answer, or may have."
+REPEATED_CALL = "Careful: I made exactly this call, or may have made it, for an earlier version of this answer."
 
 
 def mixed_scripts(words: Sequence[str]) -> str:
@@ -303,7 +303,7 @@ PREVIOUS_VERSION = "The previous version of this answer:"
 PREVIOUS_VERSION_CUT = "The rest of it doesn't fit into this message."
 ACTION_FAILED = "I can't do this right now. Please try again in a moment."
 ALREADY_CHOSEN = "Somebody has already chosen here. My answer comes below."
-CHOICES_GONE = "These choices no longer stand: somebody has chosen, or the question has changed. Just write to me."
+CHOICES_GONE = "These choices no longer work: somebody has chosen, or the question has changed. Just write to me."
 ONLY_ASKER_STOPS = "Only the person who asked, or a Typist admin, can stop this answer."
 ONLY_ASKER_REGENERATES = "Only the person who asked, or a Typist admin, can regenerate this answer."
 ONLY_ASKER_CONTINUES = "Only the person who asked, or a Typist admin, can continue this answer."
