@@ -168,14 +168,16 @@ class ReplyActions:
     async def stop_by_message(self, thread: ThreadKey, user_id: str, message_ts: str) -> bool:
         """Stops the answer being written in a thread as its Stop button does; returns False if there is none to stop.
 
-        Slack sends two events for one message, and each may come twice. The second must not be taken for a question.
-        Raises StoreError.
+        Slack sends two events for one message, and each may come twice. The second must not be taken for a question,
+        nor stop the answer to the message itself, if the first found nothing to stop. Raises StoreError.
         """
         message = f"stop {thread.channel_id} {message_ts}"
         if await self.answers.is_handled(message):
             return True
         answer = await self.answers.written_in(thread, message)
-        if answer is None or refusal(ReplyAction.STOP, answer, user_id, self.admins) is not None:
+        if answer is None or answer.question.ts >= message_ts:
+            return False
+        if refusal(ReplyAction.STOP, answer, user_id, self.admins) is not None:
             return False
         with of_job(answer.job_id):
             log.info("stopped by a message of user %s", user_id)

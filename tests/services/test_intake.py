@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from bot.core import texts
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.engagement import TriageRules
+from bot.core.job import Spent
 from bot.core.limits.access import UserKind
 from bot.services.gate import Gate
 from bot.services.intake import Intake
@@ -201,3 +202,12 @@ async def test_message_with_two_events_is_not_a_question_and_then_a_command(stag
     later = await stage.stores.participants.at_message(message.thread, "U1", "9.000000")
     assert later.takes_part
     assert not later.quiet
+
+
+async def test_stop_that_finds_nothing_to_stop_does_not_stop_its_own_answer(stage: IntakeStage) -> None:
+    """By the second event of the mention, the first one's question is being answered."""
+    message = replace(MENTION, text="<@UBOT> stop", thread_ts="0.500000")
+    await stage.intake.take("Ev1", message)
+    [job] = await stage.stores.worker_queue.claim(1)
+    await stage.intake.take("Ev2", message)
+    assert (await stage.stores.worker_queue.heartbeat({job: Spent()})).to_stop == frozenset()
