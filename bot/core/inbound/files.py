@@ -294,10 +294,15 @@ def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt
     return replace(prompt, turns=tuple(turns)), tuple(left_out)
 
 
+def not_shown(name: str) -> str:
+    """Returns the remark about a medium that a model can't be shown."""
+    return f"(You can't be shown {name}.)"
+
+
 def _remark(media: Media) -> str:
     """Returns what stands in place of a medium: a PDF's text, if it has one."""
     text = media.alternative.text if media.alternative else ""
-    return text or f"(You can't be shown {media.name}.)"
+    return text or not_shown(media.name)
 
 
 def newest_media_within(turns: Sequence[Turn], max_bytes: int) -> Collection[Media]:

@@ -6,7 +6,15 @@ from itertools import islice
 
 from bot.core.conversation import File, Media
 from bot.core.documents import Document
-from bot.core.inbound.files import MAX_FILES, OpenedFile, Transcript, document_label, file_label, linked_canvases
+from bot.core.inbound.files import (
+    MAX_FILES,
+    OpenedFile,
+    Transcript,
+    document_label,
+    file_label,
+    linked_canvases,
+    not_shown,
+)
 from bot.core.inbound.marks import Marks
 from bot.core.inbound.prompt import CountTokens, PromptMessage, two_ends
 from bot.core.trust import FILE
@@ -92,8 +100,8 @@ def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFi
 
 
 def _labeled(media: Media, marks: Marks | None) -> Media:
-    """Returns a medium whose text, if it has one, stands in marks like that of any other file."""
-    if media.alternative is None or not media.alternative.text.strip():
-        return media
-    label = f"(In place of {media.name}, which you can't be shown:)\n{document_label(media.alternative)}"
+    """Returns a medium with what stands in its place for a model that can't be shown it: in marks, as of any file."""
+    label = not_shown(media.name)
+    if media.alternative is not None and media.alternative.text.strip():
+        label = f"(In place of {media.name}, which you can't be shown:)\n{document_label(media.alternative)}"
     return replace(media, alternative=Document(marks.framed("file", label) if marks else label))
