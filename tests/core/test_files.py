@@ -11,7 +11,7 @@ from PIL import Image
 
 from bot.core import texts
 from bot.core.conversation import File, Media, Prompt, ThreadKey, Turn
-from bot.core.documents import Document, Kind, LeftOut, Part, decode_text
+from bot.core.documents import MAX_NEWLINES, Document, Kind, LeftOut, Part, decode_text
 from bot.core.inbound import files, shared_files
 from bot.core.inbound.files import MAX_FILES, OpenedFile, Unread
 from bot.core.inbound.marks import Marks
@@ -130,6 +130,11 @@ class TestContentDetection:
         assert decode_text(text.encode()) == text
         assert decode_text(text.encode("utf-8-sig")) == text
         assert decode_text(text.encode("utf-16")) == text
+
+    def test_line_ends_become_newlines_in_a_bounded_time(self) -> None:
+        lines = MAX_NEWLINES + 1
+        assert decode_text(b"\r\n" * lines) == "\n" * MAX_NEWLINES + "\r\n"
+        assert decode_text(b"a\r\nb\r\n") == "a\nb\n"
 
     @given(st.binary())
     def test_decoded_text_has_no_nul(self, content: bytes) -> None:
