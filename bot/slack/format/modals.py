@@ -167,7 +167,8 @@ def _model_field(settings: ChannelSettings, defaults: DefaultSettings, focus: Se
     # A model that was removed from BOT_MODELS isn't asked anymore.
     chosen = settings.model if settings.model in labels else DEFAULT
     menu = static_select(name, labels, chosen=chosen or DEFAULT, focus=focus is name)
-    return input_field(name, texts.MODEL_LABEL, menu, hint=texts.MODEL_HINT, optional=False)
+    hint = texts.MODEL_HINT if len(defaults.models) > 1 else ""
+    return input_field(name, texts.MODEL_LABEL, menu, hint=hint, optional=False)
 
 
 def _system_prompt_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:

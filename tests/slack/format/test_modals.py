@@ -69,6 +69,12 @@ def test_untouched_settings_stay_unchanged(settings: ChannelSettings) -> None:
     assert modals.submitted_settings(submitted(view)) == (CHANNEL, settings)
 
 
+@pytest.mark.parametrize("models", [("openai/one",), ("openai/one", "anthropic/two")])
+def test_other_models_are_promised_only_where_there_are_some(models: tuple[str, ...]) -> None:
+    view = modals.settings_modal(CHANNEL, ChannelSettings(), replace(DEFAULTS, models=models), SettingsField.MODEL)
+    assert (texts.MODEL_HINT in str(view)) is (len(models) > 1)
+
+
 def test_emptied_field_returns_to_its_default() -> None:
     view = modals.settings_modal(
         CHANNEL, ChannelSettings("openai/one", "Be brief.", Engagement.MENTIONS), DEFAULTS, SettingsField.MODEL
