@@ -367,6 +367,10 @@ LINKS = {
     "a link with a label": ("[plan](https://acme.enterprise.slack.com/docs/E0ACME/F0PLAN?focus=1)", ["F0PLAN"]),
     "GovSlack": ("https://acme.slack-gov.com/docs/T0ACME/F0PLAN", ["F0PLAN"]),
     "a mention": ("Plan (Canvas F0PLAN)", ["F0PLAN"]),
+    "words": (
+        "(Canvas Friday) https://acme.slack.com/docs/T0ACME/Friday https://acme.slack.com/docs/T0ACME/FRIday",
+        [],
+    ),
     "a file": ("https://acme.slack.com/files/U0ADA/F0PLAN/plan.md", []),
     "another host": ("https://notslack.com/docs/T0ACME/F0PLAN https://acme.slack.com.example.com/docs/T0/F0", []),
     "without TLS": ("http://acme.slack.com/docs/T0ACME/F0PLAN", []),

@@ -98,9 +98,9 @@ _HTML_HEAD_BYTES = 1_024
 CANVAS = "application/vnd.slack-docs"
 CHECK_FILE_INFO = "check_file_info"
 """Slack's access of a file that only files.info describes. Of a canvas, it also says where the canvas is shared."""
-_CANVAS_LINK = re.compile(r"https://[\w.-]{1,100}\.slack(?:-gov)?\.com/docs/[TE]\w{1,30}/(F\w{1,30})")
+_CANVAS_LINK = re.compile(r"https://[\w.-]{1,100}\.slack(?:-gov)?\.com/docs/[TE][A-Z0-9]{1,30}/(F[A-Z0-9]{1,30})\b")
 _CANVAS_MENTION = "(Canvas {id})"
-_MENTIONED_CANVAS = re.compile(r"\(Canvas (F\w{1,30})\)")
+_MENTIONED_CANVAS = re.compile(r"\(Canvas (F[A-Z0-9]{1,30})\)")
 # Never read; for all other types, the bytes decide.
 _NEVER_TEXT = re.compile(
     r"(?:audio|video|font)/|image/(?!png|jpe?g|gif|webp|svg)"
