@@ -45,18 +45,22 @@ class Gate:
         self._me = me
         self._deciding: set[asyncio.Task[None]] = set()
 
-    def decide(self, question: Question, enqueue: Callable[[], Awaitable[None]]) -> None:
-        """Has the question enqueued if the model takes its message for one."""
+    def decide(
+        self, question: Question, may_ask: Callable[[], Awaitable[bool]], enqueue: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Has the question enqueued if its writer may ask, and the model takes its message for one."""
         if len(self._deciding) >= MAX_AT_ONCE:
             log.warning("doubtful message %s ignored: too many at once", question.ts)
             return
-        task = asyncio.create_task(self._decide(question, enqueue))
+        task = asyncio.create_task(self._decide(question, may_ask, enqueue))
         self._deciding.add(task)
         task.add_done_callback(self._deciding.discard)
 
-    async def _decide(self, question: Question, enqueue: Callable[[], Awaitable[None]]) -> None:
+    async def _decide(
+        self, question: Question, may_ask: Callable[[], Awaitable[bool]], enqueue: Callable[[], Awaitable[None]]
+    ) -> None:
         try:
-            if await self._is_for_us(question):
+            if await may_ask() and await self._is_for_us(question):
                 await enqueue()
         except (TypistError, TimeoutError) as error:
             log.warning("doubtful message %s ignored: %s", question.ts, str(error) or "the decision took too long")

@@ -89,9 +89,14 @@ class Intake:
             await self.enqueue(event_id, question)
 
     def _decide(self, event_id: str, question: Question | None) -> None:
-        """Has a model decide about a message in doubt, unless its writer has no access."""
-        if question is not None and self._gate is not None and not self._access_control.denial_at_once(question):
-            self._gate.decide(question, lambda: self.enqueue(event_id, question))
+        """Has a model decide about a message in doubt, unless its writer has no access. They aren't told of that."""
+        if question is None or self._gate is None:
+            return
+
+        async def may_ask() -> bool:
+            return await self._access_control.denial(question) is None
+
+        self._gate.decide(question, may_ask, lambda: self.enqueue(event_id, question))
 
     async def _record_line(self, message: Message, participants: Participants) -> None:
         """Records who wrote a message that is not a question, where that decides about later messages."""

@@ -158,6 +158,17 @@ async def test_message_that_is_deleted_while_the_model_decides_stays_unanswered(
         await unanswered(started)
 
 
+async def test_no_model_is_asked_about_a_guests_message_and_the_guest_is_not_told(start: Start) -> None:
+    """Slack has not said yet who the guest is."""
+    async with start(probable(0.1)) as started:
+        await decision_request(started)
+        started.stage.sandbox.people.arrive("gia", guest=True)
+        await started.stage.sandbox.say("gia", "general", QUESTION, started.asked)
+        await unanswered(started)
+        assert started.shown_at_decisions == [1]
+        assert {user_id for user_id, _ in ephemerals(started.stage)} == {"U0ADA"}
+
+
 async def counted(store: Stores, user_id: str) -> int:
     """Waits until a person has used tokens, and returns how many."""
     window = CapWindow(Scope.USER, Period.DAY)
