@@ -204,7 +204,7 @@ _CHAPTERS = (
     ),
     (
         "A canvas keeps it",
-        "Below a long, complete answer like this one is the button Save as canvas. Press it, and Typist writes the "
+        "A long, complete answer like this one has the button Save as canvas. Press it, and Typist writes the "
         "answer into a canvas that the people of the conversation can read, and posts a link to it here. A question "
         "that ends with “as a canvas” gets one without a press. Delete removes the answer together with its canvas. "
         "Regenerate leaves the canvas as it is.",
