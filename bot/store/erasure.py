@@ -20,6 +20,7 @@ from bot.store.schema import (
     allowed_tools,
     audit_entries,
     caps,
+    channel_settings,
     feedback,
     jobs,
     message_questions,
@@ -126,6 +127,7 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Non
         await connection.execute(sa.delete(column.table).where(this))
     of_person = caps.c.scope == Scope.USER.value
     await connection.execute(sa.delete(caps).where(of_person, caps.c.scope_id == user_id if user_id else sa.true()))
+    await _erase_settings_of_direct_messages(connection, user_id)
     # A direct message's channel is as good as a name.
     direct = sa.select(jobs.c.channel_id).where(jobs.c.user_id == user_id, jobs.c.channel_id.startswith("D"))
     await connection.execute(sa.delete(usage_totals).where(usage_totals.c.scope_id.in_(direct)))
@@ -145,3 +147,16 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Non
     for column in (tool_calls.c.decided_by, allowed_tools.c.allowed_by, thread_lines.c.user_id):
         this = column == user_id if user_id else column != ""
         await connection.execute(sa.update(column.table).where(this).values({column: ""}))
+
+
+async def _erase_settings_of_direct_messages(connection: AsyncConnection, user_id: str | None) -> None:
+    """Removes what a person (or everybody) has set in direct messages, such as their own system prompt.
+
+    Only the audit says whose direct message it is if nothing was asked there.
+    """
+    for table in (channel_settings, allowed_tools):
+        theirs = table.c.channel_id.startswith("D")
+        if user_id:
+            by_table = ((by.c.channel_id, by.c.user_id == user_id) for by in (jobs, audit_entries))
+            theirs &= table.c.channel_id.in_(sa.union(*(sa.select(channel).where(of) for channel, of in by_table)))
+        await connection.execute(sa.delete(table).where(theirs))

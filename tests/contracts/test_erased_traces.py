@@ -16,11 +16,12 @@ import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.core.conversation import ThreadKey
+from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.job import Spent
 from bot.store import Stores
 from bot.store.schema import metadata
 from tests.clocks import WITHIN_S
-from tests.contracts.stores import DONE, THREAD, YES, asked, enqueued
+from tests.contracts.stores import CALL, DONE, THREAD, YES, asked, enqueued
 
 PERSON, OTHER = "U0PERSON77", "U0OTHER88"
 NAMES_A_PERSON = {
@@ -209,6 +210,24 @@ async def test_erasing_a_person_leaves_no_sum_of_their_direct_messages(shared_ur
     assert b"D0DIRECT77" in contents(shared_url)
     await store.erasure.erase(user_id="U1")
     assert b"D0DIRECT77" not in contents(shared_url)
+    await store.close()
+
+
+@pytest.mark.parametrize("user_id", ["U1", None], ids=["person", "everything"])
+@pytest.mark.parametrize("has_asked", [True, False])
+async def test_erasing_a_person_leaves_no_setting_of_their_direct_message(
+    shared_url: str, user_id: str | None, has_asked: bool
+) -> None:
+    store = await Stores.open(shared_url, "w1", SystemClock())
+    for place, by in (("D0DIRECT77", "U1"), ("C0TEAM88", "U1")):
+        await store.channel_settings.write("T1", place, ChannelSettings(system_prompt=f"Words for {place}."), by)
+        await store.approvals.allow_always(ThreadKey("T1", place, None), CALL, by)
+    if has_asked:
+        await store.queue.enqueue("Ev1", asked(1, ThreadKey("T1", "D0DIRECT77", None)))
+    await store.erasure.erase(user_id=user_id)
+    assert b"D0DIRECT77" not in contents(shared_url)
+    assert (await store.channel_settings.read("T1", "C0TEAM88")).system_prompt == "Words for C0TEAM88."
+    assert [tool.channel_id for tool in await store.approvals.allowed()] == ["C0TEAM88"]
     await store.close()
 
 
