@@ -147,6 +147,17 @@ async def test_dollars_need_a_price_for_each_model(sandbox: Sandbox, vendor: Ven
         assert await grace.submit({**entered, "dollars_a_month": None}) == {}
 
 
+async def test_quota_that_lost_its_price_hinders_no_other_change(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores
+) -> None:
+    await another_process.caps.change(TEAM_ID, GENERAL, {CapField.DOLLARS_A_DAY: 5.0}, by="U0GRACE")
+    async with running(replace(settings, models=("openai/test",))):
+        grace = sandbox.client("grace")
+        await grace.command("general", "/typist prompt")
+        assert await grace.submit({"system_prompt": "Be brief."}) == {}
+    assert [cap.setting for cap in await another_process.caps.own(TEAM_ID, GENERAL)] == ["channel/day=5usd"]
+
+
 async def test_admin_sets_a_channels_quota_among_its_settings(stage: Stage, another_process: Stores) -> None:
     grace = stage.sandbox.client("grace")
     await grace.command("general", "/typist prompt")
@@ -185,7 +196,7 @@ async def test_someone_who_is_no_admin_anymore_is_told_so_and_changes_nothing(
         grace = await opened(stage, SET_WORKSPACE_CAPS)
         before = grace.home
     async with running(replace(settings, admins=frozenset({"U0ADA"}))):
-        assert await grace.submit({"tokens_a_day": "1"}) == {"dollars_a_month": texts.ONLY_ADMINS_SET_QUOTAS}
+        assert await grace.submit({"tokens_a_day": "1"}) == {"tokens_a_day": texts.ONLY_ADMINS_SET_QUOTAS}
         await grace.close()
         assert before
         assert await grace.press_in_view(before, SET_PERSON_CAPS, "U0ALAN")

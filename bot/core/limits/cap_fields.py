@@ -37,7 +37,7 @@ class CapField(StrEnum):
 
 
 Entered = tuple[tuple[CapField, str], ...]
-"""What a person entered in each field; "" leaves the cap to BOT_CAPS."""
+"""What a person entered in the fields that they changed; "" leaves the cap to BOT_CAPS."""
 Limits = Mapping[CapField, float | None]
 """An owner's own caps by field; None leaves one to BOT_CAPS."""
 

@@ -50,15 +50,21 @@ def caps_blocks(caps: OwnerCaps) -> list[Json]:
 
 
 def submitted_caps(view: Mapping[str, Any]) -> tuple[CapOwner, Entered]:
-    """Returns whose caps a person submitted, and what they entered."""
+    """Returns whose caps a person submitted, and what they changed."""
     owner = json.loads(view["private_metadata"])
     return CapOwner(Scope(owner["scope"]), str(owner["id"])), entered_caps(view)
 
 
 def entered_caps(view: Mapping[str, Any]) -> Entered:
-    """Returns what a person entered for each cap; nothing if the modal has no such fields."""
+    """Returns what a person entered in the fields that they changed; nothing if the modal has no such fields.
+
+    Another admin may have changed the others since the modal was opened.
+    """
     values = view["state"]["values"]
-    return tuple((field, _text(values[field])) for field in CapField if field in values)
+    blocks = view.get("blocks") or ()
+    shown = {block.get("block_id"): (block.get("element") or {}).get("initial_value", "") for block in blocks}
+    entered = ((field, _text(values[field])) for field in CapField if field in values)
+    return tuple((field, text) for field, text in entered if text != shown.get(field, ""))
 
 
 def _field(caps: OwnerCaps, field: CapField) -> Json:

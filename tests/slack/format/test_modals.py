@@ -19,17 +19,20 @@ from bot.core.inbound.channel_settings import (
     problems,
 )
 from bot.core.inbound.engagement import Engagement
+from bot.core.limits.cap_fields import CapField, Entered, OwnerCaps, by_field
+from bot.core.limits.caps import Amount, CapOwner, Period, Scope, parse_caps
 from bot.core.message_question import QuotedMessage
 from bot.core.reply.approvals import MAX_ARGUMENT_CHARS, ask_of, can_be_read, readable
 from bot.core.tool_calls import CallState, RecordedCall
 from bot.mcp.config import MAX_SERVER_NAME_CHARS, MAX_SERVERS
 from bot.settings import MAX_MODELS
-from bot.slack.format import modals
+from bot.slack.format import cap_modals, modals
 from bot.slack.format.blockkit import Json
 from sandbox.blocks.view_rules import check_view
 
 DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be helpful. " * 50, web_search=True, gate=True)
 CHANNEL, DIRECT = SettingsPlace("C1", "https://hooks.example/1"), SettingsPlace("D1", "https://hooks.example/1")
+SPENT = dict.fromkeys(Period, Amount())
 ABOUT = QuotedMessage("C1", "2.0", "1.0", "A quote", "https://hooks.example/1")
 
 
@@ -42,12 +45,12 @@ def submitted(view: Json, **changes: str | None) -> Json:
             initial = element.get("initial_value") or (element.get("initial_option") or {}).get("value")
             value = changes.get(name, initial)
             state: dict[str, Any] = {"selected_option": {"value": value}}
-            if element["type"] == "plain_text_input":
+            if element["type"] in ("plain_text_input", "number_input"):
                 state = {"value": value}
             elif element["type"] in ("checkboxes", "multi_static_select"):
                 state = {"selected_options": element.get("initial_options", [])}
             values[name] = {name: {"type": element["type"], **state}}
-    return {"private_metadata": view["private_metadata"], "state": {"values": values}}
+    return {"private_metadata": view["private_metadata"], "state": {"values": values}, "blocks": view["blocks"]}
 
 
 @pytest.mark.parametrize(
@@ -67,6 +70,27 @@ def test_untouched_settings_stay_unchanged(settings: ChannelSettings) -> None:
     view = modals.settings_modal(CHANNEL, settings, DEFAULTS, SettingsField.MODEL)
     check_view(view, "modal")
     assert modals.submitted_settings(submitted(view)) == (CHANNEL, settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "entered"),
+    [
+        ({}, ()),
+        ({"dollars_a_month": "2.5", "tokens_a_day": "70"}, ()),
+        ({"tokens_a_day": "71"}, ((CapField.TOKENS_A_DAY, "71"),)),
+        ({"dollars_a_month": None}, ((CapField.DOLLARS_A_MONTH, ""),)),
+        ({"tokens_a_month": " 9 "}, ((CapField.TOKENS_A_MONTH, "9"),)),
+    ],
+)
+def test_only_quotas_that_were_changed_in_a_modal_are_submitted(
+    changes: dict[str, str | None], entered: Entered
+) -> None:
+    owner = CapOwner(Scope.CHANNEL, "C1")
+    own = by_field(parse_caps("channel/month=2.5usd,channel/day=70tokens"), Scope.CHANNEL)
+    caps = OwnerCaps(owner, own, by_field(parse_caps("channel/month=50tokens"), Scope.CHANNEL), SPENT)
+    assert cap_modals.submitted_caps(submitted(cap_modals.caps_modal(caps), **changes)) == (owner, entered)
+    view = modals.settings_modal(CHANNEL, ChannelSettings(), DEFAULTS, SettingsField.MODEL, caps=caps)
+    assert cap_modals.entered_caps(submitted(view, **changes)) == entered
 
 
 @pytest.mark.parametrize("models", [("openai/one",), ("openai/one", "anthropic/two")])
