@@ -91,7 +91,7 @@ SMALL_SIZE = {"width": 1180, "height": 780}
 FILING = "I'll file this in acme/export."
 ISSUE = {
     "repository": "acme/export",
-    "title": "Nightly export fails since Tuesday",
+    "title": "Nightly export failing since Tuesday",
     "body": "The job ends with exit code 137.\n\n- Since: Tuesday, 02:00 UTC\n- Log: OOMKilled",
     "labels": ["bug"],
 }
@@ -252,7 +252,7 @@ async def take_home(browser: Browser, sandbox: Sandbox) -> None:
 async def take_approval(browser: Browser, sandbox: Sandbox) -> None:
     page = await opened(browser, sandbox, SMALL_SIZE, "light")
     await page.locator("#directs").get_by_role("button", name=DIRECT).press("Enter")
-    await page.locator("#main-box").fill("Please file an issue: the nightly export fails since Tuesday.")
+    await page.locator("#main-box").fill("Please file an issue: the nightly export has failed since Tuesday.")
     await page.locator("#main-box").press("Enter")
     await expect(page.get_by_role("button", name="Approve", exact=True)).to_be_visible(timeout=60_000)
     await shoot(page, "approval.png")
