@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -24,6 +25,7 @@ EXPORT, VERIFY = "export", "verify"
 EXIT_BROKEN = 1
 PAGE = 500
 STDIN = "-"
+_HASH = re.compile("[0-9a-f]{64}")
 
 _DETAILS_LEFT_OUT = {"no", "at", "kind", "team", "job", "user", "by", "channel", "thread", "ts", "previous", "hash"}
 _DETAILS_LEFT_OUT |= {"user_salt", "user_digest", "by_salt", "by_digest", "arguments_sha256", audit.TEXTS}
@@ -38,14 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--texts", action="store_true", help="with --json: add the texts that are still stored")
     verify = actions.add_parser(VERIFY, help="check an export as JSON")
     verify.add_argument("file", help="the export, or - for standard input")
-    verify.add_argument("--hash", default=NO_HASH, help="a hash that was kept elsewhere: the export must have it")
+    verify.add_argument("--hash", help="a hash that was kept elsewhere: the export must have it")
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Exports or verifies, and returns the exit code. Raises StoreError, SettingsError, AuditBroken."""
     if options.action == VERIFY:
         # Without the settings: it is for another machine.
-        return _verify(options.file, options.hash)
+        return _verify(options.file, NO_HASH if options.hash is None else parse_hash(options.hash))
     ours = settings.read(env)
     logs.set_up_quietly(ours.log_level, ours.log_format)
     if options.texts and not options.json:
@@ -69,6 +71,16 @@ def parse_since(text: str) -> float:
         raise SettingsError(
             [f"--since must be a day such as 2026-11-20, or a time such as 2026-11-20T08:00, not {text}."]
         ) from None
+
+
+def parse_hash(text: str) -> str:
+    """Returns the hash that --hash names. Raises SettingsError.
+
+    A script whose variable is empty would otherwise verify without one.
+    """
+    if not _HASH.fullmatch(text):
+        raise SettingsError([f"--hash must be a hash as export prints it, of 64 digits and letters, not {text!r}."])
+    return text
 
 
 async def _export(database_url: str, since: float, *, as_json: bool, texts: bool) -> str:

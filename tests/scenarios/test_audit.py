@@ -201,6 +201,8 @@ async def test_running_bot_seals_what_it_records(sandbox: Sandbox, vendor: Vendo
         (["export", "--texts"], 2, "typist: --texts needs --json.\n"),
         (["verify", "missing.jsonl"], 2, "typist: missing.jsonl can't be read: No such file or directory.\n"),
         (["verify", "."], 2, "typist: . can't be read: Is a directory.\n"),
+        (["verify", "missing.jsonl", "--hash", ""], 2, "typist: --hash must be a hash as export prints it, "),
+        (["verify", "missing.jsonl", "--hash", "5c1f…"], 2, "typist: --hash must be a hash as export prints it, "),
         ([], 2, "usage: "),
         (["export"], 0, "Nothing is recorded yet: there is no database at "),
     ],
