@@ -48,6 +48,8 @@ _MEDIA_FAILURES = (EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG, EndReason.U
 MAX_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
 _DRAIN_S = 0.1
+REST_S = 5.0
+"""How long what may follow a finish reason, such as usage, may take. Some servers don't end their streams."""
 _FEATURES = {OptionalParameter.TOOLS: Feature.TOOLS, OptionalParameter.WEB_SEARCH: Feature.WEB_SEARCH}
 _PRICE_OF_TOOLS = frozenset((OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING))
 """What a model that refuses tools is asked without, for all or for a part of what it can do."""
@@ -385,8 +387,8 @@ async def _read(
 async def _read_stream(stream: AsyncGenerator[Any, None], reader: AnswerReader) -> AsyncGenerator[Delta, None]:
     """Yields what each event says, "" for most."""
     try:
-        async with aclosing(stream) as events:
-            async for event in events:
+        async with aclosing(stream) as events, aclosing(_expected(events, reader)) as expected:
+            async for event in expected:
                 for delta in _deltas(reader, event):
                     yield delta
                 if reader.is_complete or event is Mark.DONE:
@@ -396,6 +398,22 @@ async def _read_stream(stream: AsyncGenerator[Any, None], reader: AnswerReader) 
         # After the terminal marker the answer is whole, however the vendor hangs up.
         if reader.finish_reason is None:
             raise
+
+
+async def _expected(events: AsyncGenerator[Any, None], reader: AnswerReader) -> AsyncGenerator[Any, None]:
+    """Yields events; of those behind the finish reason only what comes soon, while comments may come forever."""
+    async for event in events:
+        yield event
+        if reader.finish_reason is not None:
+            break
+    while True:
+        try:
+            async with asyncio.timeout(REST_S):
+                while (event := await anext(events)) is Mark.COMMENT:
+                    pass
+        except (StopAsyncIteration, TimeoutError):
+            return
+        yield event
 
 
 async def _beginning(body: AsyncIterator[bytes]) -> bytes:

@@ -139,6 +139,18 @@ class TestStall:
         assert (received.failure, received.error.detail) == (EndReason.STALLED, "nothing for 5 s")
         assert received.thought > 0
 
+    @pytest.mark.parametrize("ping", [b"", b": ping\n\n"], ids=["silent", "pings"])
+    @pytest.mark.parametrize("events_after_text", [1, 2], ids=["finish reason", "usage"])
+    async def test_stream_that_does_not_end_after_the_finish_reason_is_a_whole_answer(
+        self, vendor: VendorServer, events_after_text: int, ping: bytes
+    ) -> None:
+        events = [*CHAT.unended("one"), *CHAT.speak(["one"])[-CHAT.events_after_text :][:events_after_text]]
+        vendor.script(VendorResponse(events, ending=ResponseEnd.HANG, ping=ping))
+        async with connected(CHAT, vendor) as model:
+            received = await collect(Stall(model, stall_timeout_s=30))
+        assert (received.text, received.error) == ("one", None)
+        assert (received.completions[0].usage is not None) == (events_after_text == 2)
+
     @pytest.mark.parametrize(
         ("stall_timeout_s", "silence_s"), [(1, 10), (30, 300), (60, 600), (120, 600), (1800, 1800)]
     )
