@@ -190,7 +190,8 @@ class MessagesReader(AnswerReader):
             case "message_start":
                 self._count(event["message"].get("usage"))
             case "message_delta":
-                self._stop_reason = event["delta"].get("stop_reason")
+                # Another one may follow with usage alone.
+                self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
                 self._count(event.get("usage"))
             case "message_stop":
                 self._finish()

@@ -1,6 +1,7 @@
 """The contract of Provider: each API over real HTTP with its SDK, plain and wrapped."""
 
 import asyncio
+import json
 import logging
 import traceback
 import tracemalloc
@@ -128,6 +129,17 @@ class TestAnAnswer:
         async with connected(api, vendor) as model:
             received = await collect(model)
         assert received.text == "one"
+
+    @pytest.mark.parametrize("delta", [{}, {"stop_reason": None, "stop_sequence": None}], ids=["without", "null"])
+    async def test_usage_may_follow_the_stop_reason_in_an_event_of_its_own(
+        self, vendor: VendorServer, delta: dict[str, object]
+    ) -> None:
+        *events, end = ANTHROPIC.speak(["one"])
+        usage = {"type": "message_delta", "delta": delta, "usage": {"output_tokens": 7}}
+        vendor.script(VendorResponse([*events, f"data: {json.dumps(usage)}\n\n".encode(), end]))
+        async with connected(ANTHROPIC, vendor) as model:
+            received = await collect(model)
+        assert received.completions == [Completion(model.model, FinishReason.STOP, Usage(speech.INPUT_TOKENS, 7))]
 
     @ALL_APIS
     async def test_connection_is_reused_for_the_next_answer(self, vendor: VendorServer, api: VendorApi) -> None:
