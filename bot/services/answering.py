@@ -317,6 +317,8 @@ class Answering:
         begun = answer.text[len(job.fixed_text) :]
         while True:
             await self._make_calls(attempt, offer, reply)
+            if answer.steps and reply.gone:
+                return End(EndReason.REPLY_GONE)
             if answer.steps and were_replied_to(answer.steps[-1].calls):
                 return End(EndReason.STOPPED, texts.REPLIED_INSTEAD, model=answer.steps[-1].model)
             await self._take_follow_ups(attempt)
@@ -336,7 +338,7 @@ class Answering:
             begun = ""
 
     async def _make_calls(self, attempt: AnswerAttempt, offer: Offer, reply: LiveReply) -> None:
-        """Makes the calls of the last step. Raises _NeedsApproval and NotOurs."""
+        """Makes the calls of the last step. Asks about none if the reply is gone. Raises _NeedsApproval and NotOurs."""
         job, answer = attempt.job, attempt.answer
         if not answer.steps:
             return
@@ -344,6 +346,9 @@ class Answering:
         calls = await self.tool_calls.make(job, step.step_no, offer, partial(self._show_tool, attempt, reply))
         if asks := asks_of(calls, job.version, self.admins, self.clock.now() + APPROVAL_S):
             await reply.ask(asks)
+            if reply.gone:
+                # Nobody sees the buttons.
+                return
             if reply.unshown:
                 raise NotShown
             raise _NeedsApproval

@@ -187,16 +187,17 @@ async def test_new_version_is_told_which_calls_an_earlier_one_has_made() -> None
 # Approvals.
 
 
-async def test_reply_that_slack_no_longer_shows_asks_nobody() -> None:
+@pytest.mark.parametrize(("state", "end_reason"), [("unshown", EndReason.NOT_SHOWN), ("gone", EndReason.REPLY_GONE)])
+async def test_reply_that_slack_no_longer_shows_asks_nobody(state: str, end_reason: EndReason) -> None:
     async with staged(notes(), asking(MILK), ANSWER) as stage:
 
         async def refuse() -> None:
-            stage.replies.opened[0].unshown = True
+            setattr(stage.replies.opened[0], state, True)
 
         stage.replies.when_asked = refuse
         await ended(stage)
         row = await stage.row()
-    assert row.end_reason == EndReason.NOT_SHOWN
+    assert (row.end_reason, len(prompts_of(stage))) == (end_reason, 1)
 
 
 async def test_process_that_ends_while_a_reply_asks_leaves_the_job_to_the_person_who_decides() -> None:
