@@ -410,7 +410,8 @@ class Answering:
                     if reply.unshown:
                         raise NotShown
         except ProviderError as error:
-            if error.reason is not EndReason.EMPTY or not (answer.resumes or answer.steps):
+            has_answer = bool(answer.resumes or answer.steps) and bool(answer.text.strip())
+            if error.reason is not EndReason.EMPTY or not has_answer:
                 raise
             # The model had nothing to add: the text on record is complete.
             step.completion = Completion(error.model, FinishReason.STOP, None)

@@ -174,6 +174,16 @@ async def test_model_that_has_nothing_to_add_to_its_steps_completes_the_answer()
     assert (row.end_reason, stage.attempts[0].answer.text) == (EndReason.WHOLE, "Let me see.")
 
 
+async def test_model_that_writes_nothing_in_any_step_has_not_answered() -> None:
+    async with staged(notes(), asking(LIST, text=""), ANSWER, model=SilentAfterTools) as stage:
+        await ended(stage)
+        row = await stage.row()
+        end = stage.replies.opened[0].end
+    assert row.end_reason == EndReason.EMPTY
+    assert end is not None
+    assert end.notice
+
+
 async def test_new_version_is_told_which_calls_an_earlier_one_has_made() -> None:
     async with staged(notes(**{WRITE: ToolRule(Permission.ALLOW)}), asking(MILK), ANSWER) as stage:
         await ended(stage)
