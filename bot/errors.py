@@ -177,6 +177,11 @@ class Refusal(StrEnum):
         return self in (Refusal.TRANSIENT, Refusal.UNKNOWN)
 
     @property
+    def is_final(self) -> bool:
+        """Whether the same call never succeeds later. A refused token may be accepted again, or replaced."""
+        return not (self.may_pass or self is Refusal.TOKEN_GONE)
+
+    @property
     def is_unavailable(self) -> bool:
         """Whether Slack refuses the method there, whatever the arguments are: then it may be left alone for a while."""
         return self in (Refusal.FORBIDDEN, Refusal.CHANNEL_GONE)

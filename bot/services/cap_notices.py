@@ -49,7 +49,7 @@ class CapNotices:
                 again = error
                 continue
             except Refused as refused:
-                if refused.reason.may_pass:
+                if not refused.reason.is_final:
                     again = refused
                     continue
                 log.warning("admin %s not told about a cap: %s", admin, refused)

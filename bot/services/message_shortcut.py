@@ -157,7 +157,7 @@ class MessageShortcut:
             sentence = texts.QUESTION_MAYBE_ASKED
         except (RateLimited, Refused) as error:
             log.warning("question about message %s not asked: %s", question.about.ts, error)
-            may_pass = isinstance(error, RateLimited) or error.reason.may_pass or error.reason is Refusal.TOKEN_GONE
+            may_pass = isinstance(error, RateLimited) or not error.reason.is_final
             if may_pass and question.view_id in self._late and question.tries < MAX_TRIES:
                 return await self._postpone(question, TRIES.wait_s(question.tries))
             sentence = _sentence(error)

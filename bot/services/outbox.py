@@ -101,7 +101,7 @@ class Outbox:
                 return None, await self._do(entry)
         except Refused as refused:
             log.warning("%s: %s", about, refused)
-            if not refused.reason.may_pass:
+            if refused.reason.is_final:
                 return None, None
         except (RateLimited, TimeoutError) as error:
             log.warning("%s: rate limited, retrying: %s", about, str(error) or "timeout")

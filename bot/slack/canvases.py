@@ -114,12 +114,12 @@ class Canvases:
             raise Refused("canvases.access.set", "failed for some", Refusal.FORBIDDEN)
 
     async def delete(self, canvas_id: str) -> None:
-        """Deletes a canvas, unless it is gone. Raises RateLimited, and Refused for a refusal that may pass."""
+        """Deletes a canvas, unless it is gone. Raises RateLimited, and Refused for a refusal that isn't final."""
         try:
             await self._client.call("canvases.delete", canvas_id=canvas_id)
         except Refused as error:
             log.warning("canvas %s not deleted: %s", canvas_id, error)
-            if error.reason.may_pass:
+            if not error.reason.is_final:
                 raise
 
     async def _people_of_group(self, channel_id: str) -> list[str]:

@@ -176,7 +176,7 @@ class OutboxSender:
             try:
                 await self._transport.senders.files.delete_paced(call)
             except Refused as error:
-                if error.reason.may_pass:
+                if not error.reason.is_final:
                     raise
 
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from bot.clock import SystemClock
 from bot.core.conversation import POSTING, Job, MessageRole, Question, RecordedMessage, ThreadKey, ts_of
 from bot.core.job import Checkpoint, End
 from bot.core.lease import Lease
+from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.core.reply.edits import Post, Update
 from bot.core.reply.messages import Delete, PageView, Shown
 from bot.core.reply.reply import Reply
@@ -17,6 +19,7 @@ from bot.core.reply.streams import StartStream
 from bot.errors import EndReason, Refusal, Refused
 from bot.slack.client import SlackClient, new_session
 from bot.slack.history import History
+from bot.slack.outbox_sender import OutboxSender
 from bot.slack.paced_client import PacedClient
 from bot.slack.replies.posted import LOOK_BACK_MESSAGES, PostedReplies
 from bot.slack.replies.recovery import MessageTransport
@@ -394,3 +397,21 @@ async def test_deletion_of_an_open_stream_keeps_slacks_own_stop_while_the_answer
         session = sandbox.panes.session("C0GENERAL", question.ts)
         assert session is not None
         assert session.status == ("processing" if keeps_stop else "active")
+
+
+@pytest.mark.parametrize(
+    ("kind", "refused"), [("clear", "chat.delete"), ("delete", "chat.delete"), ("delete", "conversations.replies")]
+)
+async def test_reply_is_deleted_once_slack_takes_the_token_again(kind: str, refused: str) -> None:
+    async with posting() as (sandbox, transport, _):
+        question = await asked(sandbox)
+        reply = await growing(transport, question, TEXT)
+        unused: Any = None
+        sender = OutboxSender(transport, transport.senders.posted, unused, unused, "U0TYPIST")
+        entry = OutboxEntry(1, OutboxKind.CLEAR_PLACEHOLDER, 0.0, 1, 1, 0, question, reply.page_ts)
+        sandbox.faults.start("refuse", method=refused, error="token_revoked", times=1)
+        with pytest.raises(Refused):
+            await getattr(sender, kind)(entry)
+        assert len(sandbox.messages("general", question.ts)) == 2
+        await getattr(sender, kind)(entry)
+        assert len(sandbox.messages("general", question.ts)) == 1

@@ -131,7 +131,10 @@ def test_reply_that_is_gone_leaves_no_deletion_to_the_outbox() -> None:
     assert [*kinds, reply.for_outbox] == [OutboxKind.SHOW_END, None]
 
 
-def test_deletion_that_is_refused_for_good_ends_the_reply() -> None:
+@pytest.mark.parametrize(
+    ("reason", "for_outbox"), [(Refusal.MESSAGE_GONE, None), (Refusal.TOKEN_GONE, OutboxKind.SHOW_END)]
+)
+def test_deletion_that_is_refused_for_good_ends_the_reply(reason: Refusal, for_outbox: OutboxKind | None) -> None:
     reply, channel = Reply(job(), Shown(("7.0", "8.0"))), ReadersChannel()
     reply.append("Hello")
     reply.finish(End(EndReason.WHOLE))
@@ -140,8 +143,9 @@ def test_deletion_that_is_refused_for_good_ends_the_reply() -> None:
     reply.confirmed(update, channel.take(update))
     delete = reply.next_call()
     assert isinstance(delete, Delete)
-    reply.refused(delete, Refusal.MESSAGE_GONE)
-    assert (reply.life, reply.next_call(), reply.for_outbox) == (Life.SHOWN, None, None)
+    reply.refused(delete, reason)
+    assert (reply.life, reply.next_call(), reply.for_outbox) == (Life.SHOWN, None, for_outbox)
+    assert ("8.0" in {message.ts for message in reply.recorded}) == (for_outbox is not None)
 
 
 def test_deletion_that_is_refused_for_minutes_goes_to_the_outbox() -> None:

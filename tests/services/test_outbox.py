@@ -154,6 +154,7 @@ class Stage:
     [
         (None, 1, None),
         (Refused("chat.delete", "message_not_found", Refusal.MESSAGE_GONE), 1, None),
+        (Refused("chat.delete", "token_revoked", Refusal.TOKEN_GONE), 3, wait_s(3)),
         (FAILED, 3, wait_s(3)),
         (ValueError("a bug"), 3, wait_s(3)),
         (RateLimited("chat.delete", 1.0), 3, wait_s(3, had_no_turn=True)),

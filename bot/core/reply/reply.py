@@ -316,6 +316,8 @@ class Reply:
         match call:
             case Upload():
                 self._refused_upload(reason)
+            case Delete() if reason is Refusal.TOKEN_GONE:
+                self.give_up()
             case Delete() if not reason.may_pass:
                 self._forget(call.ts)
             case PostStopButton():

@@ -125,8 +125,7 @@ class MessageDelivery:
                     await self._remove_streams()
         except (Refused, RateLimited, TimeoutError) as error:
             log.warning("late messages not deleted: %s", str(error) or "it took too long")
-            may_pass = not isinstance(error, Refused) or error.reason.may_pass
-            return not may_pass
+            return isinstance(error, Refused) and error.reason.is_final
         except Exception as error:
             log.error("late messages not deleted: %s", trace_of(error))
         return True
