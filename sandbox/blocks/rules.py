@@ -146,12 +146,26 @@ def _rich_text(block: Json, pointer: str) -> Iterator[str]:
             yield f"unsupported type [json-pointer:{child_pointer}/type]"
         elif element["type"] == "rich_text_list":
             yield from _rich_text(element, child_pointer)
-        elif not _are_elements(element.get("elements")):
-            yield f"missing required field: elements [json-pointer:{child_pointer}]"
+        else:
+            yield from _leaves(element.get("elements"), child_pointer)
 
 
-def _are_elements(elements: Any) -> bool:
-    return isinstance(elements, list) and all(isinstance(e, dict) and isinstance(e.get("type"), str) for e in elements)
+def _leaves(elements: Any, pointer: str) -> Iterator[str]:
+    """Yields Slack's objections to what stands in a line, a quote or code: there must be something, and no empty text.
+
+    Slack takes a link without a text.
+    """
+    if not isinstance(elements, list) or not elements:
+        yield f"missing required field: elements [json-pointer:{pointer}]"
+        return
+    for index, element in enumerate(elements):
+        child_pointer = f"{pointer}/elements/{index}"
+        if not isinstance(element, dict) or not isinstance(element.get("type"), str):
+            yield f"missing required field: type [json-pointer:{child_pointer}]"
+        elif element["type"] == "text" and not isinstance(element.get("text"), str):
+            yield f"missing required field: text [json-pointer:{child_pointer}]"
+        elif element.get("text") == "":
+            yield f"must be more than 0 characters [json-pointer:{child_pointer}/text]"
 
 
 def _table(block: Json, pointer: str) -> Iterator[str]:

@@ -48,6 +48,10 @@ def container(*blocks: Json) -> Json:
     return {"type": "container", "title": {"type": "plain_text", "text": "t"}, "child_blocks": list(blocks)}
 
 
+def rich_text(*elements: Json, kind: str = "rich_text_section") -> list[Json]:
+    return [{"type": "rich_text", "elements": [{"type": kind, "elements": list(elements)}]}]
+
+
 def refusal(blocks: Sequence[Json]) -> str | None:
     """Returns the error's name with its first message, None if the blocks are accepted."""
     try:
@@ -115,6 +119,19 @@ SIZES: dict[str, tuple[Sequence[Json], str | None]] = {
         [{"type": "table", "rows": [[{"type": "raw_text", "text": ""}]]}],
         "invalid_blocks [ERROR] must be more than 0 characters [json-pointer:/blocks/0/rows/0/0/text]",
     ),
+    "a link without a text": (rich_text({"type": "link", "url": "https://example.com"}), None),
+    "hermes-agent: a quote of nothing": (
+        rich_text(kind="rich_text_quote"),
+        "invalid_blocks [ERROR] missing required field: elements [json-pointer:/blocks/0/elements/0]",
+    ),
+    "hermes-agent: empty code": (
+        rich_text({"type": "text", "text": ""}, kind="rich_text_preformatted"),
+        "invalid_blocks [ERROR] must be more than 0 characters [json-pointer:/blocks/0/elements/0/elements/0/text]",
+    ),
+    "slack-go: a link with an empty text": (
+        rich_text({"type": "link", "url": "https://example.com", "text": ""}),
+        "invalid_blocks [ERROR] must be more than 0 characters [json-pointer:/blocks/0/elements/0/elements/0/text]",
+    ),
     "a data table, a container with Markdown and two charts": (
         [data_table(), {**container(*markdown("a")), "subtitle": {"type": "mrkdwn", "text": "b"}}, CHART, CHART],
         None,
@@ -153,7 +170,7 @@ SIZES: dict[str, tuple[Sequence[Json], str | None]] = {
     ),
     "a rich_text element without a type": (
         [{"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{}]}]}],
-        "invalid_blocks [ERROR] missing required field: elements [json-pointer:/blocks/0/elements/0]",
+        "invalid_blocks [ERROR] missing required field: type [json-pointer:/blocks/0/elements/0/elements/0]",
     ),
 }
 
@@ -223,7 +240,7 @@ CHANGES: dict[str, tuple[Json, Json, str | None]] = {
     "rich_text to text and no blocks": (RICH, {"text": "words", "blocks": []}, None),
     "a section to a header": (SECTION, HEADER, None),
     "an app's own rich_text to a header": (
-        {"blocks": [{"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": []}]}]},
+        {"blocks": rich_text({"type": "text", "text": "x"})},
         HEADER,
         "block_mismatch",
     ),
