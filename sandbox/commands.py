@@ -47,7 +47,8 @@ class Commands:
             "message_ts": ts,
             "message": payload_message_json(workspace, message),
             "channel": payload_channel_json(workspace.channel(channel)),
-            "response_url": self.interactivity.responses.give(channel, user_id, message),
+            # A shortcut's message is anybody's, so it isn't an original that the app could replace.
+            "response_url": self.interactivity.responses.give(channel, user_id),
         }
         return await self.interactivity.send(message_payload) is not None
 

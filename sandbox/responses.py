@@ -21,7 +21,10 @@ class ResponseUrl:
     channel: str
     user_id: str
     message: Message | None
-    """The message whose button was pressed, for replace_original and delete_original. None for a command."""
+    """The message whose button was pressed, for replace_original and delete_original.
+
+    None for a command or a shortcut.
+    """
     until_s: float
     uses: int = USES
 
@@ -77,7 +80,7 @@ class Responses:
         sent = tuple(content.get("blocks") or ())
         if not text.strip() and not blocks:
             raise SlackError("no_text")
-        # A command has no original message: its response is a new message.
+        # A command or a shortcut has no original message: its response is a new message.
         if content.get("replace_original") and response_url.message:
             if original is not None:
                 self.workspace.change(replace(original, text=text, blocks=blocks, sent_blocks=sent))

@@ -29,6 +29,7 @@ class UrlRecorder:
 
         bolt.action("stop")(record)
         bolt.command("/typist")(record)
+        bolt.shortcut("ask_about")(record)
 
 
 @pytest.fixture
@@ -74,6 +75,16 @@ async def test_response_to_a_command_is_not_replaced(sandbox: Sandbox, recorder:
     await respond(recorder.urls[-1], text="Thinking…")
     await respond(recorder.urls[-1], text="Done.", replace_original=True)
     assert [message.text for message in sandbox.workspace.ephemerals] == ["Thinking…", "Done."]
+
+
+@pytest.mark.parametrize("change", ["replace_original", "delete_original"])
+async def test_response_to_a_message_shortcut_leaves_the_message_alone(
+    sandbox: Sandbox, recorder: UrlRecorder, change: str
+) -> None:
+    ts = await sandbox.say("grace", "general", "mine")
+    await sandbox.client("ada").use_message_shortcut("general", ts, "ask_about")
+    await respond(recorder.urls[-1], text="Done.", **{change: True})
+    assert [message.text for message in sandbox.messages("general")] == ["mine"]
 
 
 async def test_response_to_a_press_replaces_the_message(
