@@ -134,6 +134,8 @@ def _streaming(app: App, args: Json) -> tuple[Channel, Message, Stream]:
     message = app.workspace.message(channel.id, required(args, "ts"))
     if message.user_id != app.workspace.bot.id:
         raise SlackError("message_not_owned_by_app")
+    if channel.archived:
+        raise SlackError("is_archived")
     if not is_open(app, channel.id, message.ts):
         raise SlackError(app.closed_streams.get((channel.id, message.ts), CLOSED))
     return channel, message, app.streams[channel.id, message.ts]

@@ -256,6 +256,16 @@ async def test_stream_requires_a_thread_and_a_person(
     assert sandbox.workspace.replies(GENERAL, root) == []
 
 
+@pytest.mark.parametrize("method", ["chat.appendStream", "chat.stopStream"])
+async def test_open_stream_in_an_archived_channel_takes_no_more_calls(
+    sandbox: Sandbox, web: AsyncWebClient, method: str
+) -> None:
+    ts = await start(sandbox, web, markdown_text="Hello")
+    sandbox.workspace.channel(GENERAL).archived = True
+    assert await error_of(web, method, ts=ts, markdown_text=" there") == "is_archived"
+    assert sandbox.workspace.message(GENERAL, ts).text == "Hello"
+
+
 async def test_stream_to_a_person_of_another_organization_is_refused(sandbox: Sandbox, web: AsyncWebClient) -> None:
     person = next(user for user in sandbox.workspace.users.values() if user.team_id == "T0PARTNERS")
     root = await sandbox.say("ada", "general", "question")
