@@ -48,7 +48,7 @@ def register(app: AsyncApp, caps: CapSettings, home: AppHome, team_id: str) -> N
             await ack(response_action="errors", errors=problems)
         else:
             await ack()
-            home.opened(user_id)
+            home.changed(user_id)
 
     for action_id in (SET_WORKSPACE_CAPS, SET_PERSON_CAPS, SET_CHANNEL_CAPS):
         app.action(action_id)(on_press)

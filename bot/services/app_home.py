@@ -41,13 +41,27 @@ class AppHome:
     admins: frozenset[str]
     settings: Mapping[str, str]
     _building: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _outdated: set[str] = field(default_factory=set, init=False)
+    """The people whose Home shows what has changed since its building began."""
 
     def opened(self, user_id: str) -> None:
         """Builds a person's Home in the background, so that the acknowledgment doesn't wait for the rate budget."""
         if user_id in self._building or len(self._building) >= MAX_BUILDING:
             return
         task = self._building[user_id] = asyncio.create_task(self._publish(user_id))
-        task.add_done_callback(lambda _: self._building.pop(user_id))
+        task.add_done_callback(lambda _: self._built(user_id))
+
+    def changed(self, user_id: str) -> None:
+        """Builds a person's Home again because of what they changed, also if it is being built."""
+        if user_id in self._building:
+            self._outdated.add(user_id)
+        self.opened(user_id)
+
+    def _built(self, user_id: str) -> None:
+        del self._building[user_id]
+        if user_id in self._outdated:
+            self._outdated.remove(user_id)
+            self.opened(user_id)
 
     async def _publish(self, user_id: str) -> None:
         try:

@@ -22,6 +22,7 @@ from sandbox.client import Client
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
 from tests.scenarios.conftest import Stage, running, says
+from tests.scenarios.outages import until
 from tests.scenarios.surfaces import home, text_of
 from tests.streams import speech
 from tests.streams.server import VendorServer
@@ -105,6 +106,15 @@ async def test_admin_sets_a_quota_in_app_home_and_it_holds_from_the_next_answer_
     assert sentence.startswith(refused)
     assert sentence.endswith(texts.ASK_FOR_QUOTA)
     await stage.sandbox.wait_for(lambda: f"quota of {USED_TOKENS} tokens per month: 100% used" in text_of(grace))
+
+
+async def test_quota_that_is_saved_while_home_is_built_is_in_it_all_the_same(stage: Stage) -> None:
+    await home(stage, "grace")
+    stage.sandbox.faults.start("slow", method="views.publish", times=1)
+    grace = await opened(stage, SET_WORKSPACE_CAPS)
+    await until(lambda: stage.sandbox.faults.active("slow") is None, "Home is on its way to Slack")
+    assert await grace.submit({"tokens_a_month": "70"}) == {}
+    await stage.sandbox.wait_for(lambda: "quota of 70 tokens per month" in text_of(grace))
 
 
 async def test_modal_shows_what_is_set_and_the_defaults_and_an_empty_field_restores_one(
