@@ -336,3 +336,19 @@ async def test_question_about_calls_waits_for_no_status_and_until_it_is_shown() 
         assert (sent.call.view.asks, sent.call.view.activity) == (asks, "")
         await reply.ask(())
         assert asyncio.get_running_loop().time() == pytest.approx(6.0, abs=OWN_GAP_S + 0.01)
+
+
+@simulated
+async def test_page_that_cannot_be_laid_out_for_its_carrier_ends_its_own_reply() -> None:
+    def fail(page: int, carrier: object) -> None:
+        raise ValueError("unforeseen")
+
+    async with scheduling(SimulatedTransport(latency_s=0.0), carrier=STREAM) as schedule:
+        broken, other = [await schedule.open_in_pane(number) for number in (1, 2)]
+        broken.reply.carry = fail  # type: ignore[method-assign]
+        for reply in (broken, other):
+            reply.append("One two three. ")
+        await asyncio.sleep(1)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(reply.finish(End(EndReason.WHOLE)) for reply in (broken, other)))
+    assert [broken.unshown, other.unshown] == [True, False]

@@ -128,7 +128,7 @@ class ScheduledReply:
         # The end waits for no status, and for no next try.
         self.placeholder_not_before = self.not_before = -math.inf
         self.freshness.ends(self.clock.monotonic())
-        self._laid_out(lambda: self.reply.finish(end))
+        self.laid_out(lambda: self.reply.finish(end))
         self.touch()
         await self.done.wait()
         if not self.reply.unshown and await self.delivery.clean_up():
@@ -145,11 +145,11 @@ class ScheduledReply:
 
     def next_call(self) -> Call | None:
         """Returns the call that the reply needs next; None if it needs none."""
-        return self._laid_out(self.reply.next_call)
+        return self.laid_out(self.reply.next_call)
 
     def filled(self, call: Call, now: float) -> Call | None:
         """Returns a call that leaves now with its text; None if there is nothing to send for now."""
-        filled = self._laid_out(lambda: self.reply.filled(call))
+        filled = self.laid_out(lambda: self.reply.filled(call))
         if filled is None:
             self.not_before = now + HELD_BACK_S
         else:
@@ -181,7 +181,7 @@ class ScheduledReply:
 
     def give_up(self) -> None:
         """Ends what Slack has refused for minutes; the reply may have other calls left."""
-        self.reply.give_up()
+        self.laid_out(self.reply.give_up)
         self.failures = NO_FAILURES
 
     @property
@@ -189,7 +189,7 @@ class ScheduledReply:
         """Whether the reply's first message waits to be posted."""
         return not self.reply.page_ts and not self.in_flight and self.placeholder_not_before == -math.inf
 
-    def _laid_out(self, lay_out: Callable[[], T]) -> T | None:
+    def laid_out(self, lay_out: Callable[[], T]) -> T | None:
         """Asks the reply. A text that can't be laid out ends this reply, and no other one."""
         try:
             return lay_out()

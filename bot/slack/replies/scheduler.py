@@ -43,6 +43,7 @@ import logging
 import math
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 
 from bot.clock import Clock
 from bot.core.answer import Answer
@@ -257,12 +258,7 @@ class EditScheduler:
         for live in [live for live in self._live if live.has_changed and not live.in_flight]:
             if now >= live.until:
                 live.reply.happened(Turn.LEAVE)
-            live.reply.leave_carriers(now)
-            call = self._carried(live, live.next_call(), now)
-            button = live.reply.next_stop_button()
-            live.waits_for_button = button is not None and call is None
-            if button is not None and (call is None or self._post_at(button, now) <= now):
-                call = button
+            call = live.laid_out(partial(self._next_call, live, now))
             if call is not None:
                 calls[live] = call
                 continue
@@ -271,6 +267,16 @@ class EditScheduler:
             if live.reply.life.is_over:
                 self._close(live)
         return calls
+
+    def _next_call(self, live: ScheduledReply, now: float) -> Call | None:
+        """Returns the call that a reply needs next, which may be the post of its Stop button."""
+        live.reply.leave_carriers(now)
+        call = self._carried(live, live.next_call(), now)
+        button = live.reply.next_stop_button()
+        live.waits_for_button = button is not None and call is None
+        if button is not None and (call is None or self._post_at(button, now) <= now):
+            call = button
+        return call
 
     def _carried(self, live: ScheduledReply, call: Call | None, now: float) -> Call | None:
         """Chooses what carries a page that begins, and has the budget keep room for it; returns the next call then."""
