@@ -120,7 +120,9 @@ def _feedback(element: Json, pointer: str) -> Iterator[str]:
             yield from _button(button, f"{pointer}/{key}")
 
 
-def _options(limit: int) -> Callable[[Json, str], Iterator[str]]:
+def _options(limit: int, *, plain: bool = True) -> Callable[[Json, str], Iterator[str]]:
+    """Returns the check of an element's options. `plain`: they take no mrkdwn, as in menus."""
+
     def check(element: Json, pointer: str) -> Iterator[str]:
         groups = element.get("option_groups")
         options = [o for g in groups for o in g.get("options", ())] if groups else element.get("options")
@@ -128,7 +130,9 @@ def _options(limit: int) -> Callable[[Json, str], Iterator[str]]:
             yield f"must have 1 to {limit} options [json-pointer:{pointer}/options]"
             return
         for index, option in enumerate(options):
-            yield from _option(option, f"{pointer}/options/{index}")
+            yield from _option(option, f"{pointer}/options/{index}", plain=plain)
+        if element.get("initial_options") == []:
+            yield f"must be one of the provided options [json-pointer:{pointer}/initial_options]"
         initial = element.get("initial_options") or [element.get("initial_option")]
         if any(option is not None and option not in options for option in initial):
             yield f"initial option must be one of the options [json-pointer:{pointer}/initial_option]"
@@ -162,11 +166,13 @@ def suggested_options(answer: Json) -> Any:
     return [option for group in groups if isinstance(group, dict) for option in group.get("options", ())]
 
 
-def _option(option: Any, pointer: str) -> Iterator[str]:
+def _option(option: Any, pointer: str, *, plain: bool = True) -> Iterator[str]:
     if not isinstance(option, dict) or not option.get("value"):
         yield f"missing required field: value [json-pointer:{pointer}]"
         return
-    yield from text_object_problems(option.get("text"), OPTION_TEXT, f"{pointer}/text")
+    yield from text_object_problems(option.get("text"), OPTION_TEXT, f"{pointer}/text", plain=plain)
+    if "description" in option:
+        yield from text_object_problems(option["description"], OPTION_TEXT, f"{pointer}/description", plain=plain)
     yield from length_problems(option, "value", OPTION_VALUE, pointer)
 
 
@@ -198,8 +204,8 @@ _CHECKS: Mapping[str, Callable[[Json, str], Iterator[str]]] = {
     "multi_external_select": _external,
     "static_select": _options(100),
     "multi_static_select": _options(100),
-    "checkboxes": _options(10),
-    "radio_buttons": _options(10),
+    "checkboxes": _options(10, plain=False),
+    "radio_buttons": _options(10, plain=False),
     "plain_text_input": _text_input,
     "number_input": _number_input,
 }

@@ -17,6 +17,7 @@ MARKDOWN = 12_000
 """The most text in one markdown block, or in markdown_text."""
 SECTION_TEXT = 3_000
 SECTION_FIELD = 2_000
+SECTION_FIELDS = 10
 
 _PLAIN_TYPES = ("alert", "card", "carousel", "divider", "file", "image", "plan")
 _TYPES = frozenset({*_PLAIN_TYPES, "task_card", "video"})
@@ -93,6 +94,8 @@ def _markdown(block: Json, pointer: str) -> Iterator[str]:
 def _section(block: Json, pointer: str) -> Iterator[str]:
     if "text" not in block and not block.get("fields"):
         yield f"missing required field: text or fields [json-pointer:{pointer}]"
+    if len(block.get("fields", ())) > SECTION_FIELDS:
+        yield f"no more than {SECTION_FIELDS} items allowed [json-pointer:{pointer}/fields]"
     if "text" in block:
         yield from text_object_problems(block["text"], SECTION_TEXT, f"{pointer}/text")
     for index, entry in enumerate(block.get("fields", ())):
@@ -107,6 +110,8 @@ def _header(block: Json, pointer: str) -> Iterator[str]:
 
 def _input(block: Json, pointer: str) -> Iterator[str]:
     yield from text_object_problems(block.get("label"), INPUT_LABEL, f"{pointer}/label", plain=True)
+    if "hint" in block:
+        yield from text_object_problems(block["hint"], INPUT_LABEL, f"{pointer}/hint", plain=True)
     yield from element_problems(block.get("element"), "input", f"{pointer}/element")
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sandbox.blocks.choices import Choice, initial_choice
@@ -15,7 +15,9 @@ TITLE = 24
 PRIVATE_METADATA = 3_000
 BLOCKS = 100
 VIEW_BYTES = 250_000
-MESSAGE_BLOCKS = ("data_visualization",)
+MESSAGE_BLOCKS = frozenset(
+    {"container", "context_actions", "data_table", "data_visualization", "markdown", "plan", "table", "task_card"}
+)
 """Blocks that only messages take."""
 MISSING = "Please complete this required field."
 
@@ -59,14 +61,23 @@ def _problems(view: Json, kind: str) -> Iterator[str]:
     for index, block in enumerate(view["blocks"]):
         if isinstance(block, dict) and block.get("type") in MESSAGE_BLOCKS:
             yield f"unsupported type: {block['type']} [json-pointer:/view/blocks/{index}/type]"
+    blocks = [block for block in view["blocks"] if isinstance(block, dict)]
+    if sum(element.get("focus_on_load") is True for element in _fields(blocks)) > 1:
+        yield "only one element can have focus_on_load [json-pointer:/view/blocks]"
     if kind == "home":
         return
     yield from text_object_problems(view.get("title"), TITLE, "/view/title", plain=True)
     for key in ("submit", "close"):
         if view.get(key) is not None:
             yield from text_object_problems(view[key], TITLE, f"/view/{key}", plain=True)
-    if view.get("submit") is None and any(b.get("type") == "input" for b in view["blocks"] if isinstance(b, dict)):
+    if view.get("submit") is None and any(block.get("type") == "input" for block in blocks):
         yield "missing required field: submit [json-pointer:/view]"
+
+
+def _fields(blocks: Sequence[Json]) -> Iterator[Json]:
+    """Yields the elements of input blocks."""
+    elements = (block.get("element") for block in blocks if block.get("type") == "input")
+    yield from (element for element in elements if isinstance(element, dict))
 
 
 def _refusal(messages: list[str]) -> SlackError:

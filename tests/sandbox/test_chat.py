@@ -59,6 +59,7 @@ async def test_timestamps_are_unique_and_increasing(web: AsyncWebClient) -> None
         ({"text": "x", "blocks": [{"type": "marquee"}]}, "invalid_blocks"),
         ({"text": "x", "blocks": [section("x" * 3_001)]}, "invalid_blocks"),
         ({"text": "x", "blocks": [section("")]}, "invalid_blocks"),
+        ({"text": "x", "blocks": [section("x", fields=[section("x")["text"]] * 11)]}, "invalid_blocks"),
         ({"text": "x", "blocks": [section("x", block_id="b" * 256)]}, "invalid_blocks"),
         ({"text": "x", "blocks": [section("x", block_id="b"), section("y", block_id="b")]}, "invalid_blocks"),
         ({"text": "x", "blocks": [button(value="v" * 2_001)]}, "invalid_blocks"),

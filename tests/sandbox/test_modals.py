@@ -197,6 +197,12 @@ async def test_trigger_id_expires_after_one_use_or_three_seconds(modal_app: Moda
         view(field("a", {"type": "plain_text_input", "action_id": "a", "max_length": 3_001})),
         view(field("a", {"type": "feedback_buttons", "action_id": "a"})),
         view({"type": "data_visualization", "title": "Use", "chart": {"type": "pie", "segments": [{}]}}),
+        view({"type": "markdown", "text": "**Hello**"}),
+        view(field("a", {**MODEL, "options": [{"text": {"type": "mrkdwn", "text": "*a*"}, "value": "a"}]})),
+        view(field("a", {**MODEL, "options": [{**option("a"), "description": plain("d" * 76)}]})),
+        view(field("a", {"type": "checkboxes", "action_id": "a", "options": [option("b")], "initial_options": []})),
+        view(field("a", {**MODEL, "focus_on_load": True}), field("b", {**MODEL, "focus_on_load": True})),
+        view(field("a", MODEL, hint=plain(""))),
         {"type": "home", "blocks": []},
     ],
 )
