@@ -28,6 +28,7 @@ _CLIP = re.compile(r"Audio clip\b.*\.m4a")
 _CLIP_MS = 5_000
 _PREVIEWED_TRANSCRIPT_CHARS = 500
 _CAPTIONS = "file.vtt"
+_CAPTIONS_VERSION = "0000000000"
 _FILE_CHANGES = 4
 _PREVIEW_LINES = 5
 _PREVIEW_CHARS = 500
@@ -144,6 +145,7 @@ class Files:
             web.get("/signin", _sign_in),
             web.get(f"/files-pri/{TEAM_ID}-{{file_id}}/{{name}}", self._serve),
             web.get(f"/files-pri/{TEAM_ID}-{{file_id}}/download/{{name}}", self._serve),
+            web.get(f"/files-tmb/{TEAM_ID}-{{file_id}}-{{version}}/{{name}}", self._serve),
         ]
 
     def get(self, file_id: str) -> File:
@@ -153,6 +155,13 @@ class Files:
         if file_id not in self._files:
             raise SlackError("file_not_found")
         return self._files[file_id]
+
+    def is_visible(self, file: File) -> bool:
+        """Returns whether the bot owns a file, may open it, or is in a channel that may."""
+        bot_id = self.workspace.bot.id
+        places = (*(share.channel for share in file.shares), *file.readers)
+        channels = (self.workspace.channels[place] for place in places if place in self.workspace.channels)
+        return bot_id in (file.user_id, *file.readers) or any(bot_id in channel.members for channel in channels)
 
     def stored(self) -> list[File]:
         """Returns all files that aren't deleted."""
@@ -274,7 +283,8 @@ class Files:
         }
         fields |= {"alt_txt": file.alt_txt} if file.alt_txt else {}
         if file.is_clip:
-            return fields | _clip(file, f"{address}/{_CAPTIONS}")
+            captions = f"{self.url()}/files-tmb/{TEAM_ID}-{file.id}-{_CAPTIONS_VERSION}/{_CAPTIONS}?_xcb=00000"
+            return fields | _clip(file, captions)
         if not file.is_snippet:
             return fields | {"media_display_type": "unknown"}
         return fields | {"edit_link": f"{fields['permalink']}/edit"} | _preview(file)

@@ -39,7 +39,7 @@ def get_content(app: App, args: Json) -> Json:
     if str(args.get("content_type") or "markdown") not in _CONTENT_TYPES:
         raise SlackError("invalid_arguments")
     canvas = _canvas(app, args)
-    if not _is_visible(app, canvas):
+    if not app.files.is_visible(canvas):
         raise SlackError("canvas_not_found")
     as_html = args.get("content_type") == "html"
     return {"content": app.files.canvas_page(canvas) if as_html else canvas.content.decode()}
@@ -53,8 +53,7 @@ def set_access(app: App, args: Json) -> Json:
         raise SlackError("invalid_arguments")
     canvas = _owned(app, args)
     for channel_id in channel_ids:
-        channel = app.workspace.channels.get(channel_id)
-        if channel is None or channel.type in ("im", "mpim"):
+        if app.readable({"channel": channel_id}).type in ("im", "mpim"):
             raise SlackError("channel_not_found")
     for user_id in user_ids:
         if user_id not in app.workspace.users:
@@ -115,14 +114,6 @@ def _owned(app: App, args: Json) -> File:
     if canvas.user_id != app.workspace.bot.id:
         raise SlackError("canvas_not_found")
     return canvas
-
-
-def _is_visible(app: App, canvas: File) -> bool:
-    """Whether the bot made a canvas, or a channel with the bot may read it."""
-    bot_id = app.workspace.bot.id
-    places = (*(share.channel for share in canvas.shares), *canvas.readers)
-    channels = (app.workspace.channels[place] for place in places if place in app.workspace.channels)
-    return bot_id in (canvas.user_id, *canvas.readers) or any(bot_id in channel.members for channel in channels)
 
 
 def _ids(args: Json, key: str) -> list[str]:

@@ -49,6 +49,8 @@ def complete_upload(app: App, args: Json) -> Json:
 
 def info(app: App, args: Json) -> Json:
     file = app.files.get(required(args, "file"))
+    if not app.files.is_visible(file):
+        raise SlackError("file_not_found")
     return {"file": app.files.info_json(file), "comments": [], "response_metadata": {"next_cursor": ""}}
 
 

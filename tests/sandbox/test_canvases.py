@@ -66,6 +66,13 @@ async def test_access_is_given_to_channels_or_to_people(web: AsyncWebClient) -> 
     assert (await web.files_info(file=canvas_id))["file"]["channels"] == [GENERAL]
 
 
+async def test_access_is_not_given_to_a_private_channel_without_the_bot(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    canvas_id = await created(web)
+    sandbox.workspace.leave("project-x", sandbox.bot_user_id)
+    given = web.canvases_access_set(canvas_id=canvas_id, access_level="read", channel_ids=["C0PROJECTX"])
+    assert await error_of(given) == "channel_not_found"
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "nobody": ({}, "invalid_parameters"),
     "channels and people": ({"channel_ids": [GENERAL], "user_ids": ["U0ADA"]}, "invalid_parameters"),

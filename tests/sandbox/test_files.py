@@ -116,10 +116,19 @@ async def test_transcript_of_a_clip_is_whole_in_its_captions(sandbox: Sandbox, s
     ts = await sandbox.share("ada", "general", "", [UploadedFile("Audio clip (1).m4a", b"m4a", transcript=words)])
     (clip,) = sandbox.workspace.message(GENERAL, ts).files
     assert clip["transcription"]["preview"] == {"content": words[:500], "has_more": True}
+    assert f"/files-tmb/{sandbox.team_id}-{clip['id']}-" in clip["vtt"]
     status, mimetype, captions = await download_file(session, clip["vtt"], sandbox.bot_token)
     assert (status, mimetype) == (200, "text/vtt")
     assert captions.startswith(b"WEBVTT\n\n1\n00:00:00.000 --> ")
     assert captions.count(b"Ada &amp; Grace &lt;3 ") == 40
+
+
+async def test_file_is_described_only_where_it_is_shared_with_the_bot(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    sandbox.workspace.leave("general", sandbox.bot_user_id)
+    file = await share_file(sandbox, UploadedFile("notes.md", b"# Notes"))
+    assert await error_of(web.files_info(file=file["id"])) == "file_not_found"
+    sandbox.workspace.join("general", sandbox.bot_user_id)
+    assert (await web.files_info(file=file["id"]))["file"]["name"] == "notes.md"
 
 
 async def test_canvas_is_served_as_a_page(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:

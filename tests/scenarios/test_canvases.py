@@ -55,6 +55,13 @@ async def test_linked_canvas_of_another_channel_is_not_read_nor_named(stage: Sta
     assert not any(call.method == "canvases.getContent" for call in stage.sandbox.calls)
 
 
+async def test_linked_canvas_of_a_channel_without_the_bot_is_not_found(stage: Stage) -> None:
+    canvas_id = await shared_id(stage.sandbox, "random")
+    stage.sandbox.workspace.leave("random", stage.sandbox.bot_user_id)
+    answer = await answer_to(stage, f"when? {canvas_link(canvas_id)}")
+    assert answer == f"{ANSWER}\nNot read: {texts.CANVAS_UNNAMED} ({texts.CANVAS_NOT_FOUND})."
+
+
 async def test_forwarded_canvas_of_another_channel_is_not_read(stage: Stage) -> None:
     ts = await stage.sandbox.share("grace", "random", "Here it is.", [PLAN])
     asked_ts = await stage.sandbox.forward("ada", "random", ts, "general", "@typist when?")
