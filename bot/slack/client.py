@@ -26,6 +26,8 @@ from bot.telemetry import OFF, Telemetry
 
 CALL_TIMEOUT_S = 15
 DEFAULT_RETRY_AFTER_S = 30.0
+MAX_RETRY_AFTER_S = 3_600.0
+"""The longest wait that is obeyed. Slack's own are about a minute, and a rate limit outlasts a restart."""
 NO_OBJECT = "no JSON object"
 """Our own error name for a response that isn't a JSON object."""
 
@@ -235,5 +237,6 @@ def _refused(method: str, error: SlackApiError) -> RateLimited | Refused:
 
 
 def _retry_after_s(response: Any) -> float:
-    value = getattr(response, "headers", {}).get("Retry-After", "")
-    return float(value) if str(value).isdigit() else DEFAULT_RETRY_AFTER_S
+    value = str(getattr(response, "headers", {}).get("Retry-After", ""))
+    is_number = value.isascii() and value.isdigit()
+    return min(float(value), MAX_RETRY_AFTER_S) if is_number else DEFAULT_RETRY_AFTER_S

@@ -5,7 +5,7 @@ from typing import Unpack
 import pytest
 
 from bot.errors import RateLimited, Refusal, Refused, TypistError
-from bot.slack.client import SlackClient, new_session
+from bot.slack.client import DEFAULT_RETRY_AFTER_S, MAX_RETRY_AFTER_S, SlackClient, new_session
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
 
@@ -74,7 +74,12 @@ async def test_documented_error_has_its_documented_meaning(error: str, reason: R
     assert (refused.error, refused.reason) == (error, reason)
 
 
-async def test_rate_limit_is_no_refusal() -> None:
-    limited = await refusal("rate_limit", retry_after_s=7)
+@pytest.mark.parametrize(
+    ("retry_after_s", "waits_s"),
+    [(7, 7), (0, 0), (-1, DEFAULT_RETRY_AFTER_S), (10**9, MAX_RETRY_AFTER_S), (10**400, MAX_RETRY_AFTER_S)],
+    ids=["some", "none", "negative", "decades", "infinite"],
+)
+async def test_rate_limit_is_no_refusal_and_has_a_bounded_wait(retry_after_s: int, waits_s: float) -> None:
+    limited = await refusal("rate_limit", retry_after_s=retry_after_s)
     assert isinstance(limited, RateLimited)
-    assert limited.retry_after_s == 7
+    assert limited.retry_after_s == waits_s
