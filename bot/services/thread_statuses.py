@@ -225,6 +225,8 @@ class ThreadStatuses:
                 self._show_places(await self.queue.queued_threads(self.team_id))
             except StoreError as error:
                 log.info("statuses of queued questions not shown: %s", error)
+            except Exception as error:
+                log.error("statuses of queued questions not shown: %s", trace_of(error))
             await asyncio.sleep(QUEUE_LOOK_S)
 
     def _show_places(self, queued: QueuedThreads) -> None:
