@@ -208,7 +208,8 @@ _REASONS = {
     "missing_scope": Unread.SCOPE,
     "access_denied": Unread.NO_ACCESS,
     "not_visible": Unread.NO_ACCESS,
-    "file_not_found": Unread.DELETED,
+    # Slack says so of every file that the app may not see, too.
+    "file_not_found": Unread.NO_ACCESS,
     "file_deleted": Unread.DELETED,
 }
 

@@ -326,12 +326,13 @@ async def test_inaccessible_file_is_named(stage: Stage) -> None:
     assert answer == (
         f"{ANSWER}\nNot read: doc ({texts.FILE_EXTERNAL}), {texts.FILE_UNNAMED} ({texts.FILE_DELETED}), "
         f"old.png ({texts.FILE_HIDDEN}), theirs.png ({texts.FILE_NO_ACCESS}), "
-        f"{texts.FILE_UNNAMED} ({texts.FILE_DELETED})."
+        f"{texts.FILE_UNNAMED} ({texts.FILE_NO_ACCESS})."
     )
 
 
 async def test_file_of_another_organisation_is_looked_up_by_its_id(stage: Stage) -> None:
     file = stage.sandbox.files.add("U0ADA", UploadedFile("notes.md", b"All is well."))
+    stage.sandbox.people.share("ada", "general", "Here it is.", [file])
     asked_ts = shared(stage, {"id": file.id, "mode": "file_access", "file_access": "check_file_info"})
     assert await stage.answers("general", asked_ts) == [ANSWER]
     assert unmarked(content(stage)) == "what is it?\n\n(Attached: notes.md)\n```md\nAll is well.\n```"
