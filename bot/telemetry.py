@@ -115,16 +115,17 @@ class Telemetry:
         """Records how long a question had no visible reply."""
         self._placeholder_delay.record(delay_s)
 
-    def answer_ended(
-        self, reason: EndReason, model: str | None, cost_usd: float | None, calls: int, freshness: Freshness
-    ) -> None:
+    def charged(self, model: str | None, cost_usd: float | None) -> None:
+        """Counts what a step of a model has cost; None: not known. An answer may be given up between its steps."""
+        if model is not None and cost_usd is not None:
+            self._cost.add(cost_usd, _of_model(model))
+
+    def answer_ended(self, reason: EndReason, calls: int, freshness: Freshness) -> None:
         """Records an answer that ended, and how in its span. `calls`: those that showed it."""
         self._answers.add(1)
         if reason.is_failure:
             self._failures.add(1, {"reason": reason.value})
         self._edits.add(calls)
-        if model is not None and cost_usd is not None:
-            self._cost.add(cost_usd, _of_model(model))
         for histogram, delay_s in (
             (self._first_word_delay, freshness.first_word_delay_s),
             (self._staleness, freshness.staleness_s),

@@ -380,6 +380,7 @@ class Answering:
         if piece:
             answer.recorded(piece)
         attempt.step_recorded(recorded, end.usage, self._cost_usd(end))
+        self._count_charge(end)
 
     async def _ask_model(
         self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, reply: LiveReply, *, resumed: str
@@ -474,6 +475,7 @@ class Answering:
         """Reports the metrics of an attempt that ended its job."""
         total_s = self.clock.monotonic() - attempt.claimed_at
         times = Times(waited_s(attempt.job, self.clock.now() - total_s), total_s, attempt.first_token_s)
+        self._count_charge(end)
         used = attempt.used.plus(end.usage, self._cost_usd(end))
         whole = replace(end, usage=used.usage) if end.usage else end
         is_shown = reply is not None and not (reply.gone or reply.unshown)
@@ -482,6 +484,10 @@ class Answering:
 
     def _close(self, attempt: AnswerAttempt, end: End, shown: Shown) -> End:
         return attempt.close(end, shown, self._cost_usd(attempt.counted(end)))
+
+    def _count_charge(self, end: End) -> None:
+        """Counts what a step has cost. The attempt may end no job: it is given up while a call waits for a person."""
+        self.tool_calls.telemetry.charged(end.model, self._cost_usd(end))
 
     def _cost_usd(self, end: End) -> float | None:
         return self.prices.cost_usd(end.model, end.usage, self.clock.now()) if end.model and end.usage else None

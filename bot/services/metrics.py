@@ -80,9 +80,9 @@ Metrics = Callable[[JobLife], None]
 
 
 def report(telemetry: Telemetry, life: JobLife) -> None:
-    """Writes one line to the log, and records the same in telemetry."""
+    """Writes one line to the log, and records the end in telemetry. Charges are counted by step (answering.py)."""
     log.info("attempt ended", extra=fields(_values(life)))
-    telemetry.answer_ended(life.end_reason, life.model, life.cost_usd, life.calls, life.freshness)
+    telemetry.answer_ended(life.end_reason, life.calls, life.freshness)
 
 
 def _values(life: JobLife) -> Mapping[str, object]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import sqlalchemy as sa
+from prometheus_client.parser import text_string_to_metric_families
 
 from bot.core import texts
 from bot.core.answer import Answer
@@ -14,15 +15,18 @@ from bot.core.conversation import Job, Prompt, Question, WebSearch
 from bot.core.job import Checkpoint
 from bot.core.limits.caps import parse_caps
 from bot.core.outbox import OutboxKind
-from bot.core.stream import SEARCH_RESULT_TOKENS, Searching, StreamEvent
+from bot.core.stream import SEARCH_RESULT_TOKENS, Searching, StreamEvent, Usage
 from bot.core.tool_calls import Decision
 from bot.core.tools import Permission, ToolRule
 from bot.core.trust import ASKERS, WEB
 from bot.errors import EndReason, ProviderError
+from bot.prices import ModelPrices
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.assistant_pane import AssistantPane, Signs
 from bot.store import Stores
 from bot.store.rows import messages_of
+from bot.store.schema import turns
+from bot.telemetry_sdk import opened
 from tests.clocks import WITHIN_S, InstantClock
 from tests.services.answering import BEGAN_S, MESSAGES, MODEL, QUESTION, AnsweringStage, MemoryModel
 from tests.services.notes import (
@@ -254,6 +258,26 @@ async def test_asker_is_mentioned_once_a_call_has_waited_long_for_their_approval
         assert await stage.stores.outbox.take(5) == []
         stage.clock.now_s = BEGAN_S + 61.0
         assert [entry.kind for entry in await stage.stores.outbox.take(5)] == kinds
+
+
+async def test_charge_of_each_step_is_counted_also_before_an_approval() -> None:
+    with opened(with_metrics=True, traces_url="") as telemetry:
+        async with staged(notes(), asking(LIST), asking(MILK), ANSWER) as stage:
+            calls = replace(stage.answering.tool_calls, telemetry=telemetry)
+            stage.answering = replace(stage.answering, tool_calls=calls)
+            assert await decide(stage, await waiting(stage), Decision.APPROVED)
+            await ended(stage)
+            [life] = stage.lives
+            used = sa.select(turns.c.model, turns.c.input_tokens, turns.c.output_tokens).order_by(turns.c.id)
+            async with stage.stores.database.engine.connect() as connection:
+                steps = (await connection.execute(used)).all()
+        assert telemetry.scrape
+        families = list(text_string_to_metric_families(telemetry.scrape().decode()))
+    samples = [sample for family in families for sample in family.samples]
+    [counted] = [sample.value for sample in samples if sample.name == "typist_cost_usd_total"]
+    charges = [ModelPrices().cost_usd(model, Usage(*tokens), BEGAN_S) or 0.0 for model, *tokens in steps]
+    assert len(charges) == 3
+    assert (life.cost_usd, counted) == pytest.approx((charges[-1], sum(charges)))
 
 
 # Streams.
