@@ -48,7 +48,7 @@ _MEDIA_FAILURES = (EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG, EndReason.U
 MAX_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
 _DRAIN_S = 0.1
-REST_S = 5.0
+REST_S = 10.0
 """How long what may follow a finish reason, such as usage, may take. Some servers don't end their streams."""
 _FEATURES = {OptionalParameter.TOOLS: Feature.TOOLS, OptionalParameter.WEB_SEARCH: Feature.WEB_SEARCH}
 _PRICE_OF_TOOLS = frozenset((OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING))
