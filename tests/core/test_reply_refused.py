@@ -132,6 +132,26 @@ def test_reply_that_is_gone_leaves_no_deletion_to_the_outbox() -> None:
 
 
 @pytest.mark.parametrize(
+    ("page_ts", "reason", "for_outbox"),
+    [
+        (("7.0",), Refusal.CHANNEL_GONE, OutboxKind.SHOW_END),
+        (("7.0",), Refusal.MESSAGE_GONE, None),
+        ((), Refusal.CHANNEL_GONE, None),
+    ],
+    ids=["closed channel", "deleted message", "closed channel without a message"],
+)
+def test_message_in_a_channel_that_is_closed_gets_its_end_from_the_outbox(
+    page_ts: tuple[str, ...], reason: Refusal, for_outbox: OutboxKind | None
+) -> None:
+    reply = Reply(job(), Shown(page_ts))
+    reply.append("Hello")
+    call = reply.next_call()
+    assert isinstance(call, Update if page_ts else Post)
+    reply.refused(call, reason)
+    assert (reply.gone, reply.next_call(), reply.for_outbox) == (True, None, for_outbox)
+
+
+@pytest.mark.parametrize(
     ("reason", "for_outbox"), [(Refusal.MESSAGE_GONE, None), (Refusal.TOKEN_GONE, OutboxKind.SHOW_END)]
 )
 def test_deletion_that_is_refused_for_good_ends_the_reply(reason: Refusal, for_outbox: OutboxKind | None) -> None:

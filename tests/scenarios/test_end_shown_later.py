@@ -71,3 +71,32 @@ def test_buttons_work_below_an_end_that_another_process_showed_in_a_new_message(
             await store.close()
 
     run_fast(run())
+
+
+def test_answer_in_a_channel_that_was_archived_has_an_end_once_the_channel_is_back(tmp_path: Path) -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        async with Sandbox(ack_timeout_s=120.0, monotonic=loop.time) as sandbox, VendorServer() as vendor:
+            vendor.script(says(TEXT, 0.5))
+            database_url = f"sqlite:///{tmp_path}/typist.db"
+            settings = replace(settings_of(sandbox, vendor), database_url=database_url, carrier=CarrierSetting.EDIT)
+            stage = Stage(sandbox, vendor)
+            store = await Stores.open(database_url, "reader", FastClock())
+            channel = sandbox.workspace.channel("general")
+            async with process(settings):
+                asked = await stage.mention()
+                await until(lambda: [m for m in stage.bots("general", asked) if "word1" in shown(m)], "words")
+                channel.archived = True
+                for _ in range(600):
+                    if await count(store, outbox_entries):
+                        break
+                    await asyncio.sleep(1)
+                channel.archived = False
+                [message] = await until(
+                    lambda: [m for m in stage.bots("general", asked) if ReplyAction.REGENERATE in buttons(m)], "an end"
+                )
+                assert TEXT.startswith(shown(message))
+                assert "stopped" in footer(message)
+            await store.close()
+
+    run_fast(run())

@@ -100,6 +100,8 @@ class Reply:
         """The last page whose carrier was chosen."""
         self._short_from = math.inf if shown.stream_page is None else shown.stream_page
         """Pages from here on hold no more than a stream carries. A take-over breaks the pages where they were."""
+        self._is_shut_out = False
+        """The channel is closed to Typist, and may be opened again."""
         self._skips_deletions = False
         """Slack refused a deletion for minutes, so no more deletions are sent."""
         self._transcript = shown_transcript(job.transcripts.values())
@@ -175,7 +177,9 @@ class Reply:
         """The work that remains for the outbox: showing the end, or deleting pages at the channel's root."""
         if self.of(MessageRole.STRAY):
             return OutboxKind.DELETE_REPLY
-        is_left = self.unshown or self.of(*UNANSWERED) or (self._skips_deletions and not self.gone)
+        # A message that still grows would be there when the channel is opened again.
+        is_left = self.unshown or self.of(*UNANSWERED) or (self._is_shut_out and self.page_ts)
+        is_left = is_left or (self._skips_deletions and not self.gone)
         return OutboxKind.SHOW_END if is_left else None
 
     @property
@@ -334,6 +338,7 @@ class Reply:
         plain_from = self._edits.plain_from
         match carrier.refused(call, reason):
             case Verdict.GONE:
+                self._is_shut_out = reason is Refusal.CHANNEL_GONE
                 self.happened(Turn.LOSE)
             case Verdict.UNSHOWN:
                 self.happened(Turn.GIVE_UP)
