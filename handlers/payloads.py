@@ -25,7 +25,7 @@ from bot.slack.format import home
 from bot.slack.format.cap_modals import entered_caps, submitted_caps
 from bot.slack.format.files import files_of
 from bot.slack.format.message_text import app_name, attached_to, body_of, is_by_app
-from bot.slack.format.modals import approval_in, revoked_tools, submitted_question, submitted_settings
+from bot.slack.format.modals import approval_in, revoked_tools, shown_settings, submitted_question, submitted_settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -200,11 +200,16 @@ def message_of_shortcut(shortcut: Mapping[str, Any], team_id: str) -> Message:
 
 
 @parser
-def settings_in(body: Mapping[str, Any]) -> tuple[str, SettingsPlace, ChannelSettings, tuple[str, ...], Entered]:
-    """Returns who submitted the settings modal, for which channel, the settings, tools that ask again, and caps."""
+def settings_in(
+    body: Mapping[str, Any],
+) -> tuple[str, SettingsPlace, ChannelSettings, ChannelSettings, tuple[str, ...], Entered]:
+    """Returns who submitted the settings modal, and for which channel; what was entered, and what the modal showed.
+
+    Then the tools that ask again, and caps.
+    """
     view = _object(body, "view")
     user_id = _string(_object(body, "user"), "id")
-    return user_id, *submitted_settings(view), revoked_tools(view), entered_caps(view)
+    return user_id, *submitted_settings(view), shown_settings(view), revoked_tools(view), entered_caps(view)
 
 
 @parser

@@ -14,6 +14,7 @@ from bot.core.inbound.channel_settings import (
     SettingsPlace,
     effective_settings,
     settings_line,
+    with_changes,
 )
 from bot.core.inbound.triage import Identity
 from bot.core.limits.access import Denial
@@ -69,21 +70,28 @@ class SlashCommands:
         return await self._response(invocation.channel_id, Help(typed.name, "" if subcommand == HELP else subcommand))
 
     async def save(
-        self, user_id: str, place: SettingsPlace, settings: ChannelSettings, revoked: Sequence[str], caps: Entered
+        self,
+        user_id: str,
+        place: SettingsPlace,
+        submitted: ChannelSettings,
+        shown: ChannelSettings,
+        revoked: Sequence[str],
+        caps: Entered,
     ) -> dict[str, str]:
-        """Saves a channel's settings and caps, or returns a sentence for each field that can't be saved.
+        """Saves what a person changed of a channel's settings and caps, or returns a sentence for each bad field.
 
         `revoked`: always allowed tools whose calls ask again from now on. `caps` is empty where the modal showed none.
         The fields are those of SettingsField and CapField.
         """
-        problems = channel_settings.problems(settings, self.defaults.models) | self.caps.problems(user_id, caps)
+        problems = channel_settings.problems(submitted, self.defaults.models) | self.caps.problems(user_id, caps)
         if problems:
             return problems
         if not await self._may_change(user_id, place.channel_id):
             return {SettingsField.MODEL: texts.NOT_YOUR_CHANNEL}
+        before = await self.channel_settings.read(self.me.team_id, place.channel_id)
+        settings = with_changes(before, shown, submitted)
         if user_id not in self.admins:
             # A server acts with the bot's credentials, so only an admin hands it to a channel.
-            before = await self.channel_settings.read(self.me.team_id, place.channel_id)
             settings = replace(settings, mcp_servers=before.mcp_servers)
         elif revoked:
             await self.approvals.revoke(revoked, user_id, self.me.team_id, place.channel_id)

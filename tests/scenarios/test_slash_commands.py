@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.core import texts
+from bot.core.conversation import Effort
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.inbound.engagement import Engagement
 from bot.mcp.config import McpSetup, ServerConfig, StdioTransport
@@ -98,6 +99,18 @@ async def test_settings_of_another_process_are_in_the_modal_and_in_force(stage: 
     assert await ada.submit({"engagement": "everyone"}) == {}
     stored = await another_process.channel_settings.read(TEAM_ID, GENERAL)
     assert stored == ChannelSettings("openai/other", "Be brief.", Engagement.EVERYONE)
+
+
+async def test_modal_changes_only_the_settings_that_its_person_has_changed(
+    stage: Stage, another_process: Stores
+) -> None:
+    await another_process.channel_settings.write(TEAM_ID, GENERAL, ChannelSettings("openai/other", mcp_servers=("a",)))
+    ada = await opened(stage, "ada", "/typist prompt")
+    changed = ChannelSettings(gate=True, web_search=False, reaction="eyes", effort=Effort.THOROUGH)
+    await another_process.channel_settings.write(TEAM_ID, GENERAL, changed)
+    assert await ada.submit({"system_prompt": "Be brief."}) == {}
+    stored = await another_process.channel_settings.read(TEAM_ID, GENERAL)
+    assert stored == replace(changed, system_prompt="Be brief."), "nothing that was revoked meanwhile is back"
 
 
 async def test_invalid_settings_are_reported_in_place(stage: Stage, another_process: Stores) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
 from bot.core import texts
@@ -73,6 +73,15 @@ class ChannelSettings:
     length: Length = Length.NORMAL
     reaction: str = ""
     """The name of the emoji that asks about the message under it; empty for none."""
+
+
+def with_changes(before: ChannelSettings, shown: ChannelSettings, submitted: ChannelSettings) -> ChannelSettings:
+    """Returns a channel's settings with what a person changed in a form.
+
+    Somebody else may have changed the rest since the form was shown, and it may have no field for some.
+    """
+    entered = {field.name: getattr(submitted, field.name) for field in fields(ChannelSettings)}
+    return replace(before, **{name: value for name, value in entered.items() if value != getattr(shown, name)})
 
 
 def emoji_name(text: str) -> str:

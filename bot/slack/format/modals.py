@@ -149,6 +149,20 @@ def submitted_settings(view: Mapping[str, Any]) -> tuple[SettingsPlace, ChannelS
     return place, settings
 
 
+def shown_settings(view: Mapping[str, Any]) -> ChannelSettings:
+    """Returns the settings that a settings modal showed: those that an untouched one submits."""
+    inputs = [block for block in view.get("blocks") or () if block.get("type") == "input"]
+    values = {block["block_id"]: {"": _untouched(block["element"])} for block in inputs}
+    _, shown = submitted_settings({**view, "state": {"values": values}})
+    return shown
+
+
+def _untouched(element: Mapping[str, Any]) -> Json:
+    """Returns the state of a field that nobody has used."""
+    initial = {"value": "initial_value", "selected_option": "initial_option", "selected_options": "initial_options"}
+    return {name: element.get(of_element) for name, of_element in initial.items()}
+
+
 def _chosen(options: type[_Option], value: str | None) -> _Option | None:
     """Returns the option that a menu stands at; None if it stands at the environment's default."""
     return next((option for option in options if option == value), None)

@@ -70,6 +70,7 @@ def test_untouched_settings_stay_unchanged(settings: ChannelSettings) -> None:
     view = modals.settings_modal(CHANNEL, settings, DEFAULTS, SettingsField.MODEL)
     check_view(view, "modal")
     assert modals.submitted_settings(submitted(view)) == (CHANNEL, settings)
+    assert modals.shown_settings(submitted(view, system_prompt="Other.", model=modals.DEFAULT)) == settings
 
 
 @pytest.mark.parametrize(
