@@ -20,7 +20,7 @@ from bot.core import texts
 from bot.core.reply.actions import ReplyAction
 from bot.slack import search
 from bot.wiring import Bot
-from sandbox.files import UploadedFile
+from sandbox.files import Share, UploadedFile
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import WINDOW_S
 from sandbox.web_api.http import METHODS
@@ -146,6 +146,7 @@ async def shares_a_file(case: PersonCase) -> None:
     file = sandbox.files.add(case.user, UploadedFile("notes.md", b"All is well."))
     case.begin(file.id)
     case.root = sandbox.workspace.next_ts()
+    file.shares.append(Share(case.channel, case.root, None))
     stub = {"id": file.id, "mode": "file_access", "file_access": "check_file_info"}
     text = f"<@{sandbox.bot_user_id}> what is it?"
     sandbox.workspace.post(Message(case.channel, case.root, case.user, text, files=(stub,), subtype="file_share"))
