@@ -15,6 +15,9 @@ DATA_TABLE_PAGE = 100
 CHART_TITLE = 50
 CHART_PARTS = 6
 """The most segments of a pie, or series of another chart."""
+CHART_POINTS = 20
+"""The most points of a series."""
+CHART_LABEL = 20
 CHARTS = 2
 """The most charts in a message."""
 _CHART_PARTS = {"pie": "segments", "bar": "series", "area": "series", "line": "series"}
@@ -64,5 +67,34 @@ def chart_problems(block: Json, pointer: str) -> Iterator[str]:
     parts = chart.get(_CHART_PARTS[kind])
     if not isinstance(parts, list) or not 1 <= len(parts) <= CHART_PARTS:
         yield f"must have 1 to {CHART_PARTS} items [json-pointer:{pointer}/chart/{_CHART_PARTS[kind]}]"
-    if kind != "pie" and not isinstance(chart.get("axis_config"), dict):
+        return
+    if kind == "pie":
+        yield from _point_problems(parts, f"{pointer}/chart/segments")
+        return
+    axis = chart.get("axis_config")
+    if not isinstance(axis, dict):
         yield f"missing required field: axis_config [json-pointer:{pointer}/chart]"
+        return
+    for index, series in enumerate(parts):
+        yield from _series_problems(series, axis.get("categories"), f"{pointer}/chart/series/{index}")
+
+
+def _series_problems(series: Any, categories: Any, pointer: str) -> Iterator[str]:
+    points = series.get("data") if isinstance(series, dict) else None
+    if not isinstance(points, list) or not 1 <= len(points) <= CHART_POINTS:
+        yield f"must have 1 to {CHART_POINTS} items [json-pointer:{pointer}/data]"
+        return
+    if not series.get("name"):
+        yield f"missing required field: name [json-pointer:{pointer}]"
+    yield from length_problems(series, "name", CHART_LABEL, pointer)
+    yield from _point_problems(points, f"{pointer}/data")
+    if [point.get("label") for point in points if isinstance(point, dict)] != categories:
+        yield f"labels must match the categories [json-pointer:{pointer}/data]"
+
+
+def _point_problems(points: Sequence[Any], pointer: str) -> Iterator[str]:
+    for index, point in enumerate(points):
+        if not isinstance(point, dict) or not point.get("label") or not isinstance(point.get("value"), int | float):
+            yield f"missing required field: label or value [json-pointer:{pointer}/{index}]"
+        else:
+            yield from length_problems(point, "label", CHART_LABEL, f"{pointer}/{index}")

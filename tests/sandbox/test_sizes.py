@@ -40,6 +40,14 @@ CHART: Json = {
 }
 
 
+def bars(count: int, label: str = "Nov", categories: int | None = None) -> Json:
+    """Returns a chart with this many bars. `categories`: how many the axis has, if not as many."""
+    labels = [f"{label} {number}" for number in range(count)]
+    series = {"name": "tokens", "data": [{"label": name, "value": 0} for name in labels]}
+    axis = {"categories": labels[:categories]}
+    return {**CHART, "chart": {"type": "bar", "series": [series], "axis_config": axis}}
+
+
 def data_table(rows: int = 2) -> Json:
     return {"type": "data_table", "caption": "c", "rows": [[{"type": "raw_text", "text": "a"}]] * rows}
 
@@ -167,6 +175,19 @@ SIZES: dict[str, tuple[Sequence[Json], str | None]] = {
     "rich_text without elements": (
         [{"type": "rich_text"}],
         "invalid_blocks [ERROR] missing required field: elements [json-pointer:/blocks/0]",
+    ),
+    "20 bars": ([bars(20)], None),
+    "21 bars": (
+        [bars(21)],
+        "invalid_blocks [ERROR] must have 1 to 20 items [json-pointer:/blocks/0/chart/series/0/data]",
+    ),
+    "a bar's label of 21 characters": (
+        [bars(1, "x" * 19)],
+        "invalid_blocks [ERROR] must be less than 21 characters [json-pointer:/blocks/0/chart/series/0/data/0/label]",
+    ),
+    "a bar that the axis lacks": (
+        [bars(2, categories=1)],
+        "invalid_blocks [ERROR] labels must match the categories [json-pointer:/blocks/0/chart/series/0/data]",
     ),
     "a rich_text element without a type": (
         [{"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{}]}]}],
