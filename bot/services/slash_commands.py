@@ -95,7 +95,9 @@ class SlashCommands:
             settings = replace(settings, mcp_servers=before.mcp_servers)
         elif revoked:
             await self.approvals.revoke(revoked, user_id, self.me.team_id, place.channel_id)
-        await self.channel_settings.write(self.me.team_id, place.channel_id, settings, user_id)
+        # The audit has an entry of each write.
+        if settings != before:
+            await self.channel_settings.write(self.me.team_id, place.channel_id, settings, user_id)
         await self.caps.save(user_id, CapOwner(Scope.CHANNEL, place.channel_id), caps)
         log.info("user %s changed the settings of channel %s", user_id, place.channel_id)
         await self.tell(place.response_url, await self._response(place.channel_id, texts.SETTINGS_SAVED))

@@ -180,6 +180,16 @@ async def test_admin_sets_a_channels_quota_among_its_settings(stage: Stage, anot
     assert [cap.setting for cap in await another_process.caps.own(TEAM_ID, GENERAL)] == ["channel/month=9000tokens"]
 
 
+async def test_audit_has_only_what_was_changed_in_a_channels_modal(stage: Stage, another_process: Stores) -> None:
+    grace = stage.sandbox.client("grace")
+    for changed in ({}, {"tokens_a_month": "9000"}, {"system_prompt": "Be brief."}):
+        await grace.command("general", "/typist prompt")
+        assert await grace.submit(changed) == {}
+    await another_process.audit.seal()
+    lines = await another_process.audit.page(1, 100)
+    assert [(line["setting"], line["by"]) for line in lines] == [("caps", "U0GRACE"), ("channel", "U0GRACE")]
+
+
 async def test_channels_creator_who_is_no_admin_neither_sees_nor_changes_its_quotas(
     stage: Stage, another_process: Stores
 ) -> None:
