@@ -10,6 +10,7 @@ No cloud tells for free which models it serves to whom. So `typist check` sends 
 looks at the identity and the model before it refuses that, and a refused request costs nothing.
 """
 
+import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -122,8 +123,11 @@ def _bedrock_openai(settings: VendorSettings, options: RequestOptions) -> _Clien
     api = openai.ResponsesApi(sdk, options, "bedrock")
     api.max_media_bytes = 18_000_000
     api.optional_parameters -= WEB
-    api.prepare = cloud_identity.aws(settings.region).find
-    return _Client(api, sdk.close)
+    # As above; this SDK doesn't tell the key that it has read.
+    key = os.environ.get("AWS_BEARER_TOKEN_BEDROCK", "")
+    if not key:
+        api.prepare = cloud_identity.aws(settings.region).find
+    return _Client(api, sdk.close, key)
 
 
 def _vertex(settings: VendorSettings, options: RequestOptions) -> _Client:

@@ -124,6 +124,7 @@ class TestAnIdentity:
         vendor.script(cloud.answer)
         with no_identity(tmp_path) as environment:
             environment.setenv("AWS_BEARER_TOKEN_BEDROCK", "a-bedrock-key")
+            environment.setenv("AWS_PROFILE", "not-in-any-file")
             received = await asked(cloud, vendor)
         assert (received.text, received.error) == (TEXT, None)
         assert vendor.requests[0].headers["Authorization"] == "Bearer a-bedrock-key"
