@@ -201,7 +201,9 @@ class ResponsesReader(TaggedAnswerReader):
         return Searching() if item["type"] == "web_search_call" else ""
 
     def _read_item(self, item: Any) -> Searching | Literal[""]:
-        """Keeps an output item that is whole; returns the end of a search."""
+        """Keeps an output item that is whole; returns the end of a search. One that comes again is no other call."""
+        if item in self._items:
+            return ""
         self._items.append(item)
         match item["type"]:
             case "function_call" if self._offers_tools:

@@ -98,6 +98,18 @@ CASES = {
     "responses, items only at the end": StepCase(
         RESPONSES, VendorResponse([steps.responses(*RESPONSES_ONE)[-1]]), ONE, RESPONSES_ONE
     ),
+    "responses, items that come again": StepCase(
+        RESPONSES,
+        VendorResponse(
+            [
+                event
+                for event in steps.responses(*RESPONSES_TWO)
+                for _ in range(2 if b"output_item.done" in event else 1)
+            ]
+        ),
+        TWO,
+        RESPONSES_TWO,
+    ),
     "responses, no arguments": StepCase(
         RESPONSES,
         VendorResponse(steps.responses(steps.function_call("c1", "time__now", ""))),
