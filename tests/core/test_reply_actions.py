@@ -110,7 +110,7 @@ def test_others_may_only_choose_see_the_previous_version_and_give_feedback(
 
 SHOWS_ARGUMENTS = (ReplyAction.ARGUMENTS, ReplyAction.ARGUMENTS_JSON)
 FOR_ALL = (ReplyAction.PREVIOUS, ReplyAction.FEEDBACK, ReplyAction.DETAILS, ReplyAction.CHOOSE, *SHOWS_ARGUMENTS)
-ASK = Ask("notes.add", '{"text": "Milk"}', "0.0.0.hash")
+ASK = Ask("notes.add", '{"text": "Milk"}', "0.0.0.hash", title="Add")
 ADMIN_ASK = replace(ASK, may_allow_always=True)
 CUT_ASK = replace(ADMIN_ASK, fields=(ArgumentField("text", "long " * 1_000),))
 STOP, CONTINUE, PREVIOUS = "stop", "continue", "previous"
