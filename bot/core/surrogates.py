@@ -46,6 +46,8 @@ def paired_json(value: Any) -> Any:
 class Pairing:
     """Repairs a text that comes in deltas. The first half of a pair is held back until the next delta."""
 
+    __slots__ = ("_high",)
+
     def __init__(self) -> None:
         self._high = ""
 
@@ -58,7 +60,12 @@ class Pairing:
             delta, self._high = delta[:-1], delta[-1]
         return paired(delta)
 
+    @property
+    def held_back(self) -> str:
+        """What the text would end with if no delta followed: U+FFFD for half of a pair, else ""."""
+        return paired(self._high)
+
     def end(self) -> str:
-        """Ends the text; returns U+FFFD if half of a pair was held back, else ""."""
-        lone_half, self._high = self._high, ""
-        return paired(lone_half)
+        """Ends the text; returns what was held back."""
+        held_back, self._high = self.held_back, ""
+        return held_back
