@@ -9,10 +9,12 @@ import codecs
 import gc
 import importlib
 import json
+import os
 import resource
 import sys
 from contextlib import suppress
 from dataclasses import asdict
+from xml.parsers.expat import errors
 
 from bot.core.documents import Kind, Refusal
 from bot.documents import formats
@@ -38,6 +40,8 @@ _ENCODINGS = (
     *("gb2312", "gbk", "big5", "shift_jis", "johab"),
 )
 
+_NO_MEMORY_FOR_XML = errors.codes[errors.XML_ERROR_NO_MEMORY]
+
 
 def main() -> None:
     """Reads a document and writes it, or why it can't be read."""
@@ -57,9 +61,10 @@ def main() -> None:
         said = asdict(formats.read(kind, content))
     except Unreadable as error:
         said = {"refusal": error.refusal}
-    except MemoryError:
-        sys.exit(OUT_OF_MEMORY)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, MemoryError) or getattr(error, "code", None) == _NO_MEMORY_FOR_XML:
+            # At once: raising SystemExit takes memory, too.
+            os._exit(OUT_OF_MEMORY)
         said = {"refusal": Refusal.DAMAGED}
     sys.stdout.buffer.write(json.dumps(said, ensure_ascii=False).encode(errors="replace"))
     sys.stdout.buffer.flush()
