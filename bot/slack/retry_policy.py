@@ -77,5 +77,3 @@ OUTSIDE_THREAD_DELETION = RetryPolicy(Backoff(0.5, 8.0), max_tries=6)
 """Deleting a post that Slack put outside its thread."""
 CONNECTION = RetryPolicy(Backoff(1.0, 30.0), max_retry_after_s=300.0, retries_any_refusal=True)
 """Connecting to Slack: tried for as long as the process runs, unless Slack says that a token is bad."""
-SHORT_LIVED_CONNECTION = Backoff(1.0, 60.0)
-"""Connecting again after a connection that Slack took, and ended before it lasted."""

@@ -1,7 +1,8 @@
 """Socket Mode: keeps two connections to Slack open, so that refreshing one leaves no gap.
 
 Slack can end each connection right after its hello: too many processes, or Socket Mode is off. So a connection counts
-as a success only after STEADY_S. Until then each further try waits longer, up to a minute, and /readyz says why.
+as a success only after STEADY_S. Until then connections follow one another ever more slowly, down to one in STEADY_S,
+and /readyz says why. A network that cuts a connection after twenty seconds is away for ten at most.
 
 The SDK takes up to ten seconds to notice a lost connection, and its own loop may retry an expired ticket forever. So
 Typist watches the connections itself, and each try asks for a new ticket.
@@ -26,13 +27,13 @@ from bot.core.surrogates import paired_json
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
 from bot.slack.client import SlackClient
 from bot.slack.credentials import LOOK_S, Credential
-from bot.slack.retry_policy import SHORT_LIVED_CONNECTION
+from bot.slack.retry_policy import CONNECTION
 
 CONNECTIONS = 2
 PING_INTERVAL_S = 5
 WATCH_S = 0.5
 CONNECT_TIMEOUT_S = 10
-STEADY_S = 30.0
+STEADY_S = CONNECTION.backoff.max_s
 """A connection that ends sooner is a failure."""
 CLOSE_TIMEOUT_S = 1.0
 """A Slack that hangs doesn't answer a close, and a process that ends has little time."""
@@ -94,9 +95,9 @@ class SocketConnection(SocketModeClient):
         if self.current_session is not None:
             await _within(CLOSE_TIMEOUT_S, self.current_session.close)
 
-    def is_steady(self) -> bool:
-        """Returns whether the connection has lasted long enough to count as a success."""
-        return self._clock.monotonic() - self.opened_at >= STEADY_S
+    def age_s(self) -> float:
+        """Returns how long ago the connection was opened."""
+        return self._clock.monotonic() - self.opened_at
 
     async def issue_new_wss_url(self) -> str:
         """Raises RateLimited and Refused; the SDK's own waits for a rate limit inside of the call, again and again."""
@@ -202,7 +203,7 @@ class Sockets:
         failures = 0
         while True:
             is_up = await connection.look()
-            if connection.is_steady():
+            if connection.age_s() >= STEADY_S:
                 failures = 0
                 self._set_problem(connection, "")
             if is_up:
@@ -211,12 +212,12 @@ class Sockets:
                 log.info("connection to Slack ended for a refresh, opening a new one")
             elif not failures:
                 log.warning("connection to Slack lost, opening a new one")
-            if not connection.is_steady():
+            if connection.age_s() < STEADY_S:
                 failures += 1
                 if failures > 1:
                     self._set_problem(connection, _problem_of(connection.end_reason))
                 await connection.leave()
-                await self._clock.sleep(SHORT_LIVED_CONNECTION.wait_s(failures))
+                await self._clock.sleep(max(0.0, CONNECTION.backoff.wait_s(failures) - connection.age_s()))
             try:
                 await self._credential.insist(connection.renew)
             except SlackSetupError as error:

@@ -21,7 +21,7 @@ from bot.settings import Settings
 from bot.slack import credentials
 from bot.slack.credentials import Credential
 from bot.slack.manifest import app_manifest
-from bot.slack.retry_policy import CONNECTION, SHORT_LIVED_CONNECTION, Failures
+from bot.slack.retry_policy import CONNECTION, Failures
 from bot.slack.socket import CONNECTIONS, STEADY_S, WATCH_S
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox, find_port
@@ -340,18 +340,33 @@ async def test_connections_that_end_after_hello_are_opened_ever_more_rarely(
         sandbox.faults.start("refresh")
         await asyncio.sleep(STEADY_S)
         before = len(opened_at())
-        await asyncio.sleep(2 * SHORT_LIVED_CONNECTION.max_s)
-        assert len(opened_at()) - before <= CONNECTIONS * 3
+        await asyncio.sleep(4 * STEADY_S)
+        assert len(opened_at()) - before <= CONNECTIONS * 5
         status, health = await _health(port)
         assert (status, health["slack"]) == (503, 0)
         assert f"({reason}). " in str(health["problem"])
         assert advice in str(health["problem"])
         sandbox.faults.stop_all()
-        await asyncio.sleep(SHORT_LIVED_CONNECTION.max_s + 2 * STEADY_S)
+        await asyncio.sleep(3 * STEADY_S)
         status, health = await _health(port)
         assert (status, health["slack"], health.get("problem")) == (200, 2, None)
         await stage.answers("general", await stage.mention())
     assert sum(reason in record.getMessage() for record in caplog.records) == 1
+
+
+@pytest.mark.skips_waits
+async def test_connections_that_are_cut_every_20_s_are_away_for_10_s_at_most(
+    sandbox: Sandbox, settings: Settings
+) -> None:
+    clock = asyncio.get_running_loop().time
+    async with running(settings):
+        for _ in range(8):
+            await asyncio.sleep(20)
+            sandbox.faults.start("drop_socket")
+            cut_at = clock()
+            await sandbox.wait_for(lambda: not sandbox.sockets.connections)
+            await sandbox.wait_for(lambda: len(sandbox.sockets.connections) == CONNECTIONS)
+            assert clock() - cut_at < STEADY_S - 20 + 3
 
 
 @pytest.mark.skips_waits
