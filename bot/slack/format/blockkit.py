@@ -246,6 +246,22 @@ def input_field(name: str, label: str, element: Json, *, hint: str = "", optiona
     return {**block, "hint": plain_text(hint)} if hint else block
 
 
+def untouched(view: Mapping[str, Any]) -> Json:
+    """Returns a submitted modal as it would have been if the person had used none of its fields."""
+    fields = {
+        block.get("block_id"): {"": _initial(block.get("element") or {})}
+        for block in view.get("blocks") or ()
+        if block.get("type") == "input"
+    }
+    return {**view, "state": {"values": fields}}
+
+
+def _initial(element: Json) -> Json:
+    """Returns the state of a field that nobody has used."""
+    initial = {"value": "initial_value", "selected_option": "initial_option", "selected_options": "initial_options"}
+    return {name: element.get(of_element) for name, of_element in initial.items()}
+
+
 def modal_to_read(title: str, blocks: Sequence[Json], *, close: str) -> Json:
     """A modal without anything to submit."""
     return {"type": "modal", "title": plain_text(title), "close": plain_text(close), "blocks": list(blocks)}

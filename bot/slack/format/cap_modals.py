@@ -18,6 +18,7 @@ from bot.slack.format.blockkit import (
     number_input,
     plain_text,
     section,
+    untouched,
 )
 from bot.slack.format.command_responses import amount_text
 
@@ -60,11 +61,13 @@ def entered_caps(view: Mapping[str, Any]) -> Entered:
 
     Another admin may have changed the others since the modal was opened.
     """
+    entered, shown = _texts(view), _texts(untouched(view))
+    return tuple((field, text) for field, text in entered.items() if text != shown.get(field, ""))
+
+
+def _texts(view: Mapping[str, Any]) -> dict[CapField, str]:
     values = view["state"]["values"]
-    blocks = view.get("blocks") or ()
-    shown = {block.get("block_id"): (block.get("element") or {}).get("initial_value", "") for block in blocks}
-    entered = ((field, _text(values[field])) for field in CapField if field in values)
-    return tuple((field, text) for field, text in entered if text != shown.get(field, ""))
+    return {field: _text(values[field]) for field in CapField if field in values}
 
 
 def _field(caps: OwnerCaps, field: CapField) -> Json:

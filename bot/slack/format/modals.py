@@ -39,6 +39,7 @@ from bot.slack.format.blockkit import (
     static_select,
     text_area,
     text_line,
+    untouched,
 )
 from bot.slack.format.cap_modals import caps_blocks
 
@@ -151,16 +152,8 @@ def submitted_settings(view: Mapping[str, Any]) -> tuple[SettingsPlace, ChannelS
 
 def shown_settings(view: Mapping[str, Any]) -> ChannelSettings:
     """Returns the settings that a settings modal showed: those that an untouched one submits."""
-    inputs = [block for block in view.get("blocks") or () if block.get("type") == "input"]
-    values = {block["block_id"]: {"": _untouched(block["element"])} for block in inputs}
-    _, shown = submitted_settings({**view, "state": {"values": values}})
+    _, shown = submitted_settings(untouched(view))
     return shown
-
-
-def _untouched(element: Mapping[str, Any]) -> Json:
-    """Returns the state of a field that nobody has used."""
-    initial = {"value": "initial_value", "selected_option": "initial_option", "selected_options": "initial_options"}
-    return {name: element.get(of_element) for name, of_element in initial.items()}
 
 
 def _chosen(options: type[_Option], value: str | None) -> _Option | None:
