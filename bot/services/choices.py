@@ -2,7 +2,7 @@
 
 The question is posted and answered in the answer's thread as one of the message shortcut is. Its id names the answer
 and its version, so whoever presses first has chosen, however often people press, and whatever Slack delivers again.
-Anybody who may ask can press, not only the asker of the answer.
+Everybody who may ask can press them, not only the person who was answered.
 """
 
 import logging
