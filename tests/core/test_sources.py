@@ -19,6 +19,9 @@ PAGE = "https://docs.example.com/a?b=1#c"
         ("https://evil.example/login", "bank.com · Log in", "evil.example · bank.com · Log in"),
         (PAGE, "moc.knab \u202ereversed", "docs.example.com · moc.knab reversed"),
         ("https://bücher.example/", "Books", "xn--bcher-kva.example · Books"),
+        # Browsers keep these letters; an older standard has them as ss and as another sigma.
+        ("https://fa\u00df.example/", "", "xn--fa-hia.example"),
+        ("https://\u03c3\u03b1\u03c2.example/", "", "xn--mxa8ab.example"),
         # A Cyrillic letter that looks like a Latin one.
         ("https://b\u0430nk.com/", "Bank", "xn--bnk-6cd.com · Bank"),
     ],

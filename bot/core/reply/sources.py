@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from bot.core import texts
+from bot.core.reply.markdown import hosts
 from bot.core.reply.preview import beginning
 from bot.core.stream import Citation
 
@@ -17,6 +18,8 @@ MAX_RECORDED = 50
 """More sources of one answer are dropped."""
 MAX_URL_CHARS = 2_000
 TITLE_CHARS = 70
+MAX_LABEL_CHARS = 63
+"""How long each part of a host can be in DNS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,9 @@ def _host(url: str) -> str:
         return ""
     try:
         parts = urlsplit(url)
-        host = (parts.hostname or "").encode("idna").decode()
+        host = hosts.ascii_host(parts.hostname or "")
     except ValueError:
         return ""
-    is_web = parts.scheme in ("http", "https") and "." in host and parts.username is None and "%" not in parts.netloc
+    is_host = host.isascii() and "." in host and all(0 < len(label) <= MAX_LABEL_CHARS for label in host.split("."))
+    is_web = parts.scheme in ("http", "https") and is_host and parts.username is None and "%" not in parts.netloc
     return host.removeprefix("www.") if is_web else ""
