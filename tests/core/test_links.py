@@ -128,6 +128,17 @@ DECEPTIVE = {
     "a stranger's host below a public suffix": ("github.io", "https://evil.github.io"),
     "no scheme in the target": ("bank.com", "evil.io"),
     "no host in the target": ("bank.com", "javascript:alert(1)"),
+    "a slash that only some readers know in the target": ("bank.com", "https://evil.io\uff0f.bank.com"),
+    "a bracket in the target": ("bank.com", "https://[evil.io/.bank.com"),
+    "two mailboxes": ("ceo@bank.com", "mailto:x@evil.io,ceo@bank.com"),
+    "two mailboxes, encoded": ("ceo@bank.com", "mailto:x@evil.io%2Cceo@bank.com"),
+    "a copy to another mailbox": ("ceo@bank.com", "mailto:ceo@bank.com?cc=x@evil.io"),
+    "another mailbox of the host": ("alice@gmail.com", "mailto:mallory@gmail.com"),
+    "mail of its host": ("bank.com", "mailto:x@bank.com"),
+    "another telephone number": ("+49 30 1234567", "tel:+900111"),
+    "an app that opens": ("Open the channel", "slack://user?team=T1&id=U2"),
+    "an app's own host": ("bank.com", "slack://bank.com/x"),
+    "a script": ("Open", "javascript:alert(1)"),
     "one of many words": ("Please sign in at bank.com today", "https://evil.io"),
 }
 
@@ -196,6 +207,9 @@ HONEST = {
     "dots": ("and so on...then", "https://example.com"),
     "an abbreviation": ("e.g. this", "https://example.com"),
     "mail": ("help@bank.com", "mailto:help@bank.com"),
+    "mail among words": ("Mail Help@bank.com", "mailto:help@bank.com"),
+    "mail without a name": ("Write to us", "mailto:help@bank.com"),
+    "its telephone number": ("+49 (30) 1234-567", "tel:+49301234567"),
 }
 
 
@@ -257,6 +271,45 @@ def test_host_is_never_all_that_shows_of_a_link_to_another_host(label: str) -> N
 def test_characters_that_do_not_show_hide_no_host(label: str) -> None:
     hiding = [ascii(one) for one in INVISIBLE if not is_deceptive(label.replace("{}", one), "https://evil.example")]
     assert hiding == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[bank](https://evil.com)[.com](https://evil.com)",
+        "[ba](https://evil.com)[nk](https://evil.com)[.com](https://evil.com)",
+        "[bank](https://evil.com)[.](https://evil.com)[com](https://evil.com)",
+        "bank.[com](https://evil.com)",
+        "**bank**[.com/login](https://evil.com)",
+        "bank.[co][1]\n\n[1]: https://evil.com\n",
+        "bank.![com](https://evil.com)",
+    ],
+)
+def test_host_that_begins_before_a_label_is_not_all_that_shows(text: str) -> None:
+    shown = rendered(text, growing=False)
+    assert "com](" not in shown
+    assert "\\[" in shown or "(https://evil.com)" in shown.rpartition("]")[2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "docs.[python.org](https://docs.python.org/3)",
+        "https://bank.com/[login](https://example.com)",
+        "(see bank.com:[docs](https://example.com))",
+        "[bank.com](https://bank.com)[, docs](https://example.com)",
+        "[one](https://example.com)[two](https://example.com)",
+    ],
+)
+def test_link_directly_behind_other_text_stays_one(text: str) -> None:
+    assert rendered(text, growing=False) == text
+
+
+@pytest.mark.parametrize("label", ["[bank.com]", "[bank.com][]", "![bank.com]"])
+@pytest.mark.parametrize("between", ["\n\n", "\n\nMore.\n\n"])
+def test_label_that_is_defined_in_another_paragraph_is_no_link_to_another_host(label: str, between: str) -> None:
+    shown = rendered(f"See {label}.{between}[bank.com]: https://evil.com\n", growing=False)
+    assert shown.startswith(f"See {label.replace('[bank.com]', chr(92) + '[bank.com' + chr(92) + ']')}.")
 
 
 def test_label_with_too_many_hosts_or_destinations_to_compare_is_deceptive() -> None:

@@ -44,10 +44,14 @@ MAX_CONSTRUCT_CHARS = 400
 
 So nothing that is open for longer can change how its beginning is sent (`decided_inlines`).
 """
+MAX_JOINED_CHARS = 100
+"""How much of the text directly before a link is read together with its label."""
 MAX_OPENERS = 100
 """How many open delimiter runs are considered for one that closes."""
 
 _SPECIAL = re.compile(rf"(?P<url>{bare_urls.START})|\\|`+|\*+|_+|~+|!\[|\[|\]|<")
+_NEVER_JOINED = " \n\t()[]{}<>!"
+_JOINED = re.compile(r"[^\s()\[\]{}<>!]*\Z")
 _BACKTICKS = re.compile(r"`+")
 _AUTOLINK = re.compile(r"<(https?://[^\s<>|]*)>", re.IGNORECASE)
 _OTHER_AUTOLINK = re.compile(r"<(?:[a-zA-Z][a-zA-Z0-9+.-]{1,31}:[^\s<>]*|([\w.+-]+@[\w.-]+))>")
@@ -158,6 +162,8 @@ class _InlineParser:
         """Where the destinations behind parentheses end, as far as the text was read for one."""
         self._last_end = 0
         """Where the last code span, link or autolink ends."""
+        self._last_link = (-1, "")
+        """Where the last link ends, and its label with what is directly before it."""
         self.inlines = InlineStructure()
 
     def parse(self, position: int) -> InlineStructure:
@@ -469,7 +475,10 @@ class _InlineParser:
         spaced_images = [image._replace(text=f" {image.text} ") for image in images]
         spaced_label = with_replacements(self.text, spaced_images, label_start, end)
         readings = f"{shown_label} {spaced_label}" if images else shown_label
+        before = self._joined_before(bracket.start)
         deceptive = is_deceptive(readings, *destinations)
+        deceptive = deceptive or bool(before and is_deceptive(readings, *destinations, before=before))
+        self._last_link = (after, before + shown_label)
         if deceptive:
             self.inlines.replacements += self._label_and_destination(bracket, end, after, destinations[0])
         elif bracket.is_image and not label.strip():
@@ -489,6 +498,16 @@ class _InlineParser:
             self.inactive_brackets = len(self.brackets)
         if not deceptive:
             self.last_run = bracket.last_run
+
+    def _joined_before(self, start: int) -> str:
+        """Returns the characters that readers see directly before a link: of a link that ends there, of its label."""
+        last_end, before = self._last_link
+        if last_end != start:
+            if not start or self.text[start - 1] in _NEVER_JOINED:
+                return ""
+            before = self.text[max(0, start - MAX_JOINED_CHARS) : start]
+        joined = _JOINED.search(before[-MAX_JOINED_CHARS:])
+        return joined[0] if joined else ""
 
     def _outside_of(self, images: list[Replacement], first: int) -> list[Replacement]:
         """Returns the replacements from an index on that begin in none of the images."""

@@ -7,11 +7,13 @@ the label alone. So a link whose label names a host that the link doesn't lead t
 A label is read as a person would read it (`lookalikes.py`): without marks and invisible characters, and with lookalikes
 of letters and dots taken for Latin ones. A destination is read as browsers do. When in doubt a link shows where it
 leads. Not everything with a dot is a host: `os.path` is none, and `README.md` may be one or a file. A label that may be
-a file's name is honest if the link leads to that file.
+a file's name is honest if the link leads to that file. A mailbox is honest if the mail goes there and nowhere else. A
+link that opens an app (`tel:`, `slack:`) is honest only if the label is what it opens.
 """
 
 import html
 import re
+from collections.abc import Collection
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -49,6 +51,11 @@ _UNSAFE = re.compile(r"(?<![^\W_])_|_(?![^\W_])|[*~`\[\]()<>|\\\s\x00-\x1f]")
 _ENTITY = re.compile(r"&#?\w+;")
 _BACKSLASH = re.compile(r"\\([!-/:-@\[-`{-~])")
 _MARKUP = str.maketrans("", "", "*~`\\")
+_APP = re.compile(r"(?!https?:|mailto:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+"""Matches the scheme of what no browser opens as a web page."""
+_NOT_SHOWN_IN_URL = re.compile(r"[\x00-\x20]")
+_NOT_SAID = re.compile(r"[\s()./-]")
+_MAILBOX = re.compile(r"[\w.%+-]++@[\w.-]++(?<![.-])")
 
 
 class NamedHost(NamedTuple):
@@ -60,21 +67,30 @@ class NamedHost(NamedTuple):
     """Whether it can't be a file's name or a number."""
 
 
-def is_deceptive(label: str, *destinations: str) -> bool:
-    """Whether a label names a host that the link doesn't lead to.
+def is_deceptive(label: str, *destinations: str, before: str = "") -> bool:
+    """Whether a label names a host that the link doesn't lead to, or doesn't say what an app would open.
 
     A reference link has several possible destinations if its label is defined more than once; each must be honest.
+
+    `before`: what stands directly before the label. A host may begin there and end in the label.
     """
-    if all(_is_plain_address(label, destination) for destination in destinations):
+    if not before and all(_is_plain_address(label, destination) for destination in destinations):
         return False
-    text = lookalikes.read(html.unescape(label).translate(_MARKUP), MAX_LABEL_CHARS)
+    with_scheme = [destination for destination in destinations if ":" in destination or "&" in destination]
+    if with_scheme and any(_hides_address(label, destination) for destination in with_scheme):
+        return True
+    text = _read(before + label)
     if text is None:
         return True
     named = _named_hosts(text)
+    if before and (begun := _read(before)):
+        known = _named_hosts(begun)
+        named = [host for host in named if host not in known]
     if not named or len(destinations) > MAX_DESTINATIONS or len(named) > MAX_NAMED_HOSTS:
         return bool(named)
+    mailboxes = set(_MAILBOX.findall(text.latin.lower()))
     urls = [url for destination in destinations for url in _readings(destination)]
-    return any(not _leads_to(url, host) for url in urls for host in named)
+    return any(not _leads_to(url, host, mailboxes) for url in urls for host in named)
 
 
 def bare_url(destination: str) -> str:
@@ -100,15 +116,24 @@ def _is_plain_address(label: str, destination: str) -> bool:
     return label == destination and bool(_host(label)) and label.isascii() and not re.search(r"[@\\&*~`\s]", label)
 
 
+def _hides_address(label: str, destination: str) -> bool:
+    """Whether a link opens an app, with something else than the label says."""
+    url = _NOT_SHOWN_IN_URL.sub("", _normalized(destination))
+    if not _APP.match(url):
+        return False
+    return _NOT_SAID.sub("", label) not in (_NOT_SAID.sub("", url), _NOT_SAID.sub("", url.partition(":")[2]))
+
+
+def _read(label: str) -> ReadText | None:
+    return lookalikes.read(html.unescape(label).translate(_MARKUP), MAX_LABEL_CHARS)
+
+
 def _host(url: str) -> str:
-    """Returns the host that a URL leads to; of `mailto:`, the host of the mailbox."""
+    """Returns the host that a URL leads to; "" if nobody can tell."""
     try:
-        parts = urlsplit(_normalized(url))
-        if parts.scheme == "mailto":
-            return parts.path.partition("?")[0].rpartition("@")[2].lower()
-        return parts.hostname or ""
+        return urlsplit(_normalized(url)).hostname or ""
     except ValueError:
-        return url
+        return ""
 
 
 def _normalized(destination: str) -> str:
@@ -188,8 +213,13 @@ def _readings(destination: str) -> set[str]:
     return {_normalized(destination), decoded(destination).strip().replace("\\", "/")}
 
 
-def _leads_to(url: str, named: NamedHost) -> bool:
-    """Whether a URL leads to the host that its label names, a subdomain of it, or the file that the label names."""
+def _leads_to(url: str, named: NamedHost, mailboxes: Collection[str]) -> bool:
+    """Whether a URL leads to the host that its label names, a subdomain of it, or the file that the label names.
+
+    Mail goes to the only one of the label's `mailboxes`, and to no other.
+    """
+    if url.lower().startswith("mailto:"):
+        return {url.lower().removeprefix("mailto:")} == mailboxes
     host, named_host = hosts.ascii_host(_host(url)), hosts.ascii_host(named.host.removeprefix("www."))
     if named_host and host.removeprefix("www.") == named_host:
         return True

@@ -222,7 +222,7 @@ def _link_definitions(markdown: str) -> LinkDefinitions:
     if "]:" not in markdown:
         return NO_DEFINITIONS
     definitions = DEFINITION.finditer(markdown)
-    return _shared_definitions(tuple((match[1], match[2] or match[3]) for match in definitions))
+    return _shared_definitions(tuple((match[1], match[2] or match[3] or "") for match in definitions))
 
 
 @lru_cache(maxsize=256)
@@ -235,7 +235,8 @@ def _shared_definitions(definitions: tuple[tuple[str, str], ...]) -> LinkDefinit
 
 def replacements_of(markdown: str, leaf_blocks: Iterable[LeafBlock], definitions: LinkDefinitions) -> list[Replacement]:
     """Returns the replacements in leaf blocks that are complete."""
-    needs_parsing = _needs_parsing(markdown)
+    # A label alone is a link if it is defined anywhere in the page.
+    needs_parsing = _needs_parsing(markdown) or (bool(definitions.destinations) and "[" in markdown)
     replacements: list[Replacement] = []
     for leaf in leaf_blocks:
         substitute = oversize_substitute(markdown, leaf)
