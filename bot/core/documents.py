@@ -40,6 +40,10 @@ class Part(StrEnum):
     FORMULA = "formula without a saved result"
     ERROR = "formula error"
     PICTURE = "picture"
+    CHART = "chart"
+    DIAGRAM = "diagram"
+    TEXT_BOX = "text box"
+    EQUATION = "equation"
     ATTACHMENT = "attachment"
     END = "end"
 

@@ -431,7 +431,8 @@ END = "the end"
 def left_out(part: str, count: int, names: Sequence[str]) -> str:
     """For example "2 hidden sheets (Prices, Old)"; `part` is a core.documents.Part's value, `names` the first ones."""
     noun, _, rest = part.partition(" without ")
-    plural = f"{noun}{'' if count == 1 else 's'}{f' without {rest}' if rest else ''}"
+    ending = "" if count == 1 else "es" if noun.endswith("x") else "s"
+    plural = f"{noun}{ending}{f' without {rest}' if rest else ''}"
     named = ", ".join([*names, *(["…"] if len(names) < count else [])])
     return f"{count} {plural}{f' ({named})' if names else ''}"
 

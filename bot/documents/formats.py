@@ -49,8 +49,8 @@ def _add_archive(content: bytes, draft: Draft) -> None:
     mimetype = archive.bytes_of("mimetype").strip()
     if "META-INF/manifest.xml" in archive.names:
         open_document.check_protection(archive)
-    if "word/document.xml" in archive.names:
-        word.read(content, archive, draft)
+    if any(archive.matching(word.DOCUMENT)):
+        word.read(archive, draft)
     elif slides.PRESENTATION in archive.names:
         slides.read(archive, draft)
     elif {"xl/workbook.xml", "xl/workbook.bin"} & set(archive.names) or mimetype.endswith(b".spreadsheet"):

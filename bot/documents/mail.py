@@ -2,13 +2,16 @@
 
 import email
 import email.policy
+from collections.abc import Iterator, Sequence
 from email.message import MIMEPart
-from typing import Any
+from typing import Any, TypeAlias
 
 from bot.core.documents import Part
 from bot.documents import markup
 from bot.documents.draft import Draft
 
+_Part: TypeAlias = "MIMEPart[Any, Any]"
+_TEXTS = ("text/plain", "text/html")
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
 
@@ -19,17 +22,52 @@ def read(content: bytes, draft: Draft) -> None:
         if value := " ".join(str(mail.get(name, "")).split()):
             draft.add(f"{name}: {value}", "\n")
     draft.add("---")
-    body = mail.get_body(("plain", "html"))
-    text = _text(body) if body is not None else ""
-    if body is not None and body.get_content_type() == "text/html":
-        markup.read(text, draft)
-    else:
-        draft.add(text.replace("\r\n", "\n"))
-    attached = [part.get_filename() or part.get_content_type() for part in mail.iter_attachments()]
+    attached = []
+    for part, is_shown in _parts(mail, is_shown=True):
+        if part.get_content_type() in _TEXTS and not part.is_attachment() and not part.get_filename():
+            _add(part if is_shown else None, draft)
+        else:
+            attached.append(_name(part))
     draft.leave_out(Part.ATTACHMENT, attached, count=0)
 
 
-def _text(body: "MIMEPart[Any, Any]") -> str:
+def _parts(part: _Part, *, is_shown: bool) -> Iterator[tuple[_Part, bool]]:
+    """Yields the parts of a mail, and whether they are shown: of alternatives, one is. Mails in it stay whole."""
+    if part.get_content_maintype() != "multipart" or not part.is_multipart():
+        yield part, is_shown
+        return
+    inner = list(part.iter_parts())
+    chosen = _alternative(inner) if part.get_content_subtype() == "alternative" else None
+    for one in inner:
+        yield from _parts(one, is_shown=is_shown and chosen in (None, one))
+
+
+def _alternative(parts: Sequence[_Part]) -> "_Part | None":
+    """Returns the first part with plain text, or else the first with HTML. Plain text may be empty."""
+    for kind in _TEXTS:
+        for part in parts:
+            if any(one.get_content_type() == kind and _text(one).strip() for one in part.walk()):
+                return part
+    return None
+
+
+def _add(part: "_Part | None", draft: Draft) -> None:
+    if part is None:
+        return
+    if part.get_content_type() == "text/html":
+        markup.read(_text(part), draft)
+    else:
+        draft.add(_text(part).replace("\r\n", "\n"))
+
+
+def _name(part: _Part) -> str:
+    """Returns an attachment's name, a mail's subject, or else its type."""
+    mail = part.get_payload(0) if part.get_content_type() == "message/rfc822" and part.is_multipart() else None
+    subject = str(mail.get("Subject", "")) if isinstance(mail, MIMEPart) else ""
+    return part.get_filename() or subject or part.get_content_type()
+
+
+def _text(body: _Part) -> str:
     """Returns a part's text, even if nobody knows the encoding that it names."""
     try:
         return str(body.get_content())

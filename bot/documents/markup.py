@@ -135,6 +135,7 @@ class Markup(HTMLParser):
             self._tables.append(_Table())
         elif tag == "tr":
             self._end_cell()
+            self._end_caption()
             self._tables[-1].begin_row()
         elif tag in _CELLS:
             self._end_cell()
@@ -165,6 +166,12 @@ class Markup(HTMLParser):
         table = self._tables[-1]
         if table.spans:
             table.add_cell(_tidy("".join(self._text)))
+            self._text.clear()
+
+    def _end_caption(self) -> None:
+        """Adds what stands above the rows of a table, unless it stands in another one's cell."""
+        if len(self._tables) == 1:
+            self._draft.add(_tidy("".join(self._text)))
             self._text.clear()
 
     def _end_table(self) -> None:

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 
 from bot.core.documents import Part, Refusal, decode_text
@@ -13,8 +13,15 @@ from bot.documents.draft import Draft, Unreadable
 _COMMENT = rb"<(?:\w+:)?comment |<office:annotation[ >]"
 _COMMENTED = r"xl/comments\d*\.xml|xl/comments/[^/]*\.xml|content\.xml"
 _SHEET = r"xl/worksheets/[^/]*\.xml"
-_FORMULA = rb"(?:<f[^>]*/>|<f[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>"
-_ERROR = rb"<c [^>]*t=\"e\""
+_DRAWN = r"xl/drawings/[^/]*\.xml|content\.xml"
+_DRAWINGS = {
+    Part.PICTURE: rb"<(?:(?:\w+:)?pic|draw:image)[ >]",
+    Part.CHART: rb"<(?:\w+:)?chart[ >]",
+    Part.TEXT_BOX: rb"(?s)<(?:\w+:)?txBody[ >](?:(?!</(?:\w+:)?txBody>).)*?<a:t[ >]|<draw:text-box[ >]",
+}
+_FORMULA = rb"<c (?![^>]*t=\"str\")[^>]*>(?:<f[^>]*/>|<f[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>"
+"""One without a value. The value of a formula that gives an empty text is empty, too."""
+_ERROR = rb"<c [^>]*t=\"e\"|calcext:value-type=\"error\""
 _DELIMITERS = "\t;|,"
 _SNIFFED_ROWS = 100
 
@@ -35,7 +42,9 @@ def read(content: bytes, archive: Archive | None, draft: Draft) -> None:
     if archive:
         draft.leave_out(Part.COMMENT, count=archive.count(_COMMENTED, _COMMENT))
         draft.leave_out(Part.FORMULA, count=archive.count(_SHEET, _FORMULA))
-        draft.leave_out(Part.ERROR, count=archive.count(_SHEET, _ERROR))
+        draft.leave_out(Part.ERROR, count=archive.count(f"{_SHEET}|content\\.xml", _ERROR))
+        for part, drawing in _DRAWINGS.items():
+            draft.leave_out(part, count=archive.count(_DRAWN, drawing))
     for name in (sheet.name for sheet in sheets if sheet.name not in hidden):
         draft.add(f"## Sheet {name}")
         draft.table([_written(cell) for cell in row] for row in workbook.get_sheet_by_name(name).iter_rows())
@@ -44,8 +53,9 @@ def read(content: bytes, archive: Archive | None, draft: Draft) -> None:
 def _written(cell: Cell) -> str:
     if isinstance(cell, bool):
         return str(cell).upper()
-    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 10**15:
-        return str(int(cell))
+    if isinstance(cell, float):
+        # Spreadsheets show 15 digits. The others of a fraction come from its binary form.
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 2**53 else f"{cell:.15g}"
     if isinstance(cell, datetime):
         return cell.isoformat(" ").removesuffix(" 00:00:00")
     return str(cell)
@@ -61,16 +71,18 @@ def read_csv(content: bytes, draft: Draft) -> None:
     is_said = text[:4].lower() == "sep=" and said in _DELIMITERS and text[5:6] in "\r\n"
     # A quote that never ends makes one cell of all that follows.
     csv.field_size_limit(len(text) + 1)
-    delimiter = said if is_said else _delimiter(text)
-    draft.table(csv.reader(io.StringIO(rest if is_said else text, newline=""), delimiter=delimiter))
+    draft.table(_csv_rows(rest, said) if is_said else _csv_rows(text, _delimiter(text)))
+
+
+def _csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
 
 
 def _delimiter(text: str) -> str:
     """Returns the delimiter that gives most rows the same number of cells, and more than one."""
 
     def regularity(delimiter: str) -> float:
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        widths = _widths(rows)
+        widths = _widths(_csv_rows(text, delimiter))
         return max((count for width, count in widths.items() if width > 1), default=0) / max(1, widths.total())
 
     # The first one of equals: commas also stand within numbers and sentences.

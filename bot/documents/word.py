@@ -1,14 +1,37 @@
-"""Word documents. mammoth reads the body with footnotes, insertions and comments; headers and footers are ours."""
+"""Word documents. mammoth reads the body with footnotes, insertions and comments; headers and footers are ours.
+
+mammoth passes over elements that it doesn't know, with all the text in them. So they are rewritten first: simple
+fields, ruby, text of a direction, and text boxes become elements that it reads, and equations become text.
+"""
 
 import io
+import zipfile
+from collections.abc import Iterator
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 from bot.core.documents import Part, Refusal
 from bot.documents import markup
-from bot.documents.archive import Archive, local
+from bot.documents.archive import Archive, attribute, local
 from bot.documents.draft import Draft, Unreadable
 
+DOCUMENT = r"word/document\d*\.xml"
+_REWRITTEN = r"word/(?:document|footnotes|endnotes|comments)\d*\.xml"
+_TRANSPARENT = frozenset(("fldSimple", "bdo", "dir", "ruby", "rubyBase", "oMathPara"))
+_DRAWN = frozenset(("AlternateContent", "drawing", "pict", "object"))
+_AROUND = {
+    "num": ("(", ")"),
+    "den": ("/(", ")"),
+    "sup": ("^(", ")"),
+    "sub": ("_(", ")"),
+    "deg": ("[", "]"),
+    "rad": ("√(", ")"),
+    "mr": ("", "; "),
+}
+"""What stands around parts of an equation, because lines of text have no fractions and powers."""
 
-def read(content: bytes, archive: Archive, draft: Draft) -> None:
+
+def read(archive: Archive, draft: Draft) -> None:
     """Adds a docx file to a draft."""
     import mammoth
 
@@ -17,9 +40,8 @@ def read(content: bytes, archive: Archive, draft: Draft) -> None:
         raise Unreadable(Refusal.DAMAGED)
     for name in archive.matching(r"word/(?:header|footer)\d*\.xml"):
         title = "Header" if "header" in name else "Footer"
-        paragraphs = (element for element in archive.xml(name).iter() if local(element) == "p")
-        text = " ".join("".join(part.text or "" for part in one.iter() if local(part) == "t") for one in paragraphs)
-        draft.add(f"{title}: {text}" if text.strip() else "")
+        text = _text(_readable(archive.xml(name)))
+        draft.add(f"{title}: {text}" if text else "")
     pictures = 0
 
     def count(_: object) -> dict[str, str]:
@@ -29,10 +51,89 @@ def read(content: bytes, archive: Archive, draft: Draft) -> None:
 
     # A style map in the file could hide paragraphs.
     html = mammoth.convert_to_html(
-        io.BytesIO(content),
+        _rewritten(archive),
         style_map="comment-reference => sup",
         include_embedded_style_map=False,
         convert_image=mammoth.images.img_element(count),
     ).value
     markup.read(html, draft)
     draft.leave_out(Part.PICTURE, count=pictures)
+    draft.leave_out(Part.CHART, count=archive.count(DOCUMENT, rb"<(?:\w+:)?chart[ >]"))
+    draft.leave_out(Part.DIAGRAM, count=archive.count(DOCUMENT, rb"<(?:\w+:)?relIds[ >]"))
+    draft.leave_out(Part.ATTACHMENT, count=archive.count(DOCUMENT, rb"<(?:\w+:)?altChunk[ >]"))
+
+
+def _rewritten(archive: Archive) -> io.BytesIO:
+    """Returns the file as mammoth can read it, without its pictures: they are only counted."""
+    file = io.BytesIO()
+    rewritten = set(archive.matching(_REWRITTEN))
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+        for name in dict.fromkeys(archive.names):
+            if name in rewritten:
+                packed.writestr(name, ElementTree.tostring(_readable(archive.xml(name)), "utf-8"))
+            elif name.endswith((".xml", ".rels")):
+                packed.writestr(name, archive.bytes_of(name))
+    return file
+
+
+def _readable(root: Element) -> Element:
+    """Rewrites what mammoth doesn't know. Returns the same element."""
+    namespace = root.tag.rpartition("}")[0]
+    namespace += "}" if namespace else ""
+    for element in list(root.iter()):
+        name = local(element)
+        if name in _TRANSPARENT:
+            element.tag = f"{namespace}smartTag"
+        elif name == "oMath":
+            text = _equation(element)
+            _become(element, f"{namespace}r", ElementTree.Element(f"{namespace}t"))
+            element[0].text = f" {text} "
+        elif name in _DRAWN and (boxes := list(_boxes(element))):
+            _become(element, f"{namespace}pict", *boxes)
+    return root
+
+
+def _become(element: Element, tag: str, *children: Element) -> None:
+    tail = element.tail
+    element.clear()
+    element.tag, element.tail = tag, tail
+    element.extend(children)
+
+
+def _boxes(element: Element) -> Iterator[Element]:
+    """Yields the text boxes in a drawing. A fallback repeats those of its choice, but LibreOffice's may be empty."""
+    choices = [child for child in element if local(child) == "Choice"]
+    fallbacks = [child for child in element if local(child) == "Fallback"]
+    for children in (choices, fallbacks) if choices or fallbacks else (list(element),):
+        found = False
+        for child in children:
+            for box in [child] if local(child) == "txbxContent" else _boxes(child):
+                found = True
+                yield box
+        if found:
+            return
+
+
+def _equation(element: Element) -> str:
+    """Returns an equation on a line, such as (a)/(b)."""
+    name = local(element)
+    if name == "t":
+        return element.text or ""
+    if name == "chr":
+        return attribute(element, "val")
+    if name == "naryPr" and all(local(child) != "chr" for child in element):
+        return "∫"
+    text = "".join(map(_equation, element))
+    before, after = _brackets(element) if name == "d" else _AROUND.get(name, ("", ""))
+    return f"{before}{text}{after}" if text else ""
+
+
+def _brackets(element: Element) -> tuple[str, str]:
+    signs = {local(sign): attribute(sign, "val") for child in element if local(child) == "dPr" for sign in child}
+    return signs.get("begChr", "("), signs.get("endChr", ")")
+
+
+def _text(root: Element) -> str:
+    """Returns the text of all paragraphs on one line."""
+    parts = ((part.text or "") if local(part) == "t" else " " for part in root.iter() if local(part) in ("t", "p"))
+    return " ".join("".join(parts).split())

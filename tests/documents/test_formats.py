@@ -1,8 +1,11 @@
 """How single formats become Markdown: what the producers of the corpus don't write."""
 
+import io
+import zipfile
+
 import pytest
 
-from benchmarks.hostile_documents import docx, odf, pptx, xlsx
+from benchmarks.hostile_documents import docx, odf, packed, pptx, xlsx
 from bot.core.documents import Document, Kind, LeftOut, Part, Refusal
 from bot.documents import formats
 from bot.documents.draft import Unreadable
@@ -22,9 +25,10 @@ def text(kind: Kind, content: bytes) -> str:
         ("one\n\ntwo\n", "| one |\n|---|\n| two |"),
         ('a,"two\nlines",\nb,"x | y",,\n', "| a | two lines |\n|---|---|\n| b | x \\| y |"),
         ('a,b\n"c,d\ne,f\n', "| a | b |\n|---|---|\n| c,d e,f |"),
+        ('a, b\n1, "c, d"\n', "| a | b |\n|---|---|\n| 1 | c, d |"),
         ("", ""),
     ],
-    ids=["semicolons", "tabs", "quoted", "said", "one column", "lines and bars", "open quote", "empty"],
+    ids=["semicolons", "tabs", "quoted", "said", "one column", "lines and bars", "open quote", "spaces", "empty"],
 )
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_dialect_of_csv_is_guessed(content: str, rows: str, encoding: str) -> None:
@@ -70,10 +74,45 @@ def test_mail_in_an_unknown_encoding_is_read() -> None:
 
 
 def test_formula_without_a_result_and_errors_are_counted() -> None:
-    rows = '<row r="1"><c r="A1"><f>1+1</f></c><c r="B1" t="e"><f>1/0</f><v>#DIV/0!</v></c><c r="C1"><v>7</v></c></row>'
+    """A formula that gives an empty text, as Excel saves it, has a result."""
+    rows = (
+        '<row r="1"><c r="A1"><f>1+1</f></c><c r="B1" t="e"><f>1/0</f><v>#DIV/0!</v></c><c r="C1"><v>7</v></c>'
+        '<c r="D1" t="str"><f>IF(C1,"","x")</f><v></v></c></row>'
+    )
     read = formats.read(Kind.ARCHIVE, xlsx(rows))
     assert "| 7 |" in read.text
     assert read.left_out == (LeftOut(Part.FORMULA, 1), LeftOut(Part.ERROR, 1))
+
+
+@pytest.mark.parametrize(
+    ("saved", "shown"),
+    [
+        ("0.30000000000000004", "0.3"),
+        ("13580.160000000002", "13580.16"),
+        ("4111111111111111", "4111111111111111"),
+        ("-0", "0"),
+        ("1e+17", "1e+17"),
+    ],
+)
+def test_number_is_shown_with_the_digits_of_spreadsheets(saved: str, shown: str) -> None:
+    assert f"| {shown} |" in text(Kind.ARCHIVE, xlsx(f'<row r="1"><c r="A1"><v>{saved}</v></c></row>'))
+
+
+def test_what_is_drawn_on_a_sheet_is_counted() -> None:
+    box = "<xdr:sp><xdr:txBody><a:p><a:r><a:t>words</a:t></a:r></a:p></xdr:txBody></xdr:sp>"
+    empty = "<xdr:sp><xdr:txBody><a:p/></xdr:txBody></xdr:sp>"
+    drawing = f"<xdr:wsDr>{empty}{box}<xdr:pic></xdr:pic><c:chart r:id='r1'/><c:chart r:id='r2'/></xdr:wsDr>"
+    file = with_part(xlsx(""), "xl/drawings/drawing1.xml", drawing)
+    assert formats.read(Kind.ARCHIVE, file).left_out == (
+        LeftOut(Part.PICTURE, 1),
+        LeftOut(Part.CHART, 2),
+        LeftOut(Part.TEXT_BOX, 1),
+    )
+
+
+def with_part(content: bytes, name: str, part: str) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return packed({**{entry: archive.read(entry) for entry in archive.namelist()}, name: part})
 
 
 def test_mail_without_plain_text_is_read_as_a_page_and_names_its_attachments() -> None:
@@ -87,6 +126,62 @@ def test_mail_without_plain_text_is_read_as_a_page_and_names_its_attachments() -
     assert read == Document(
         "From: Zoë <z@example.com>\nSubject: Plan\n\n---\n\n# План", (LeftOut(Part.ATTACHMENT, 1, ("a.pdf",)),)
     )
+
+
+def multipart(subtype: str, *parts: str) -> str:
+    inner = "".join(f"--{subtype}\n{part}\n" for part in parts)
+    return f"Content-Type: multipart/{subtype}; boundary={subtype}\n\n{inner}--{subtype}--\n"
+
+
+PLAIN, FOOTER = "Content-Type: text/plain\n\nplain", "Content-Type: text/plain\n\nfooter"
+HTML = "Content-Type: text/html\n\n<p>html"
+FILE = "Content-Type: application/pdf\nContent-Disposition: inline; filename=a.pdf\n\nx"
+FORWARDED = "Content-Type: message/rfc822\n\nSubject: Older\n\nolder"
+
+
+@pytest.mark.parametrize(
+    ("mail", "shown", "attached"),
+    [
+        (multipart("alternative", PLAIN, multipart("mixed", HTML, FILE, HTML)), "plain", ["a.pdf"]),
+        (multipart("mixed", PLAIN, FILE, FOOTER), "plain\n\nfooter", ["a.pdf"]),
+        (multipart("mixed", multipart("alternative", PLAIN, HTML), FILE), "plain", ["a.pdf"]),
+        (multipart("mixed", multipart("related", PLAIN, FILE), FOOTER), "plain\n\nfooter", ["a.pdf"]),
+        (multipart("alternative", "Content-Type: text/plain\n\n \n", HTML), "html", []),
+        (multipart("mixed", PLAIN, FORWARDED), "plain", ["Older"]),
+        (multipart("alternative", PLAIN, "Content-Type: text/calendar\n\nx"), "plain", ["text/calendar"]),
+        (FILE, "", ["a.pdf"]),
+    ],
+)
+def test_mail_of_several_parts_shows_all_texts_once_and_names_the_rest(
+    mail: str, shown: str, attached: list[str]
+) -> None:
+    read = formats.read(Kind.MAIL, f"Subject: Plan\n{mail}".encode())
+    assert read.text.partition("---")[2].strip() == shown
+    assert [name for part in read.left_out for name in part.names] == attached
+
+
+def test_caption_stands_above_its_table() -> None:
+    page = "<table><caption>Sales</caption><tr><td>a<table><caption>x</caption><tr><td>y</table><td>b</table>"
+    assert text(Kind.HTML, page.encode()) == "Sales\n\n| a x y | b |\n|---|---|"
+
+
+@pytest.mark.parametrize(
+    ("rtf", "shown"),
+    [
+        (rb"a{\shp{\*\shpinst\shpleft0{\sp{\sn x}{\sv 1}}{\shptxt box\par}}{\shprslt box}}", "a box"),
+        (rb"a {\deleted\revauthdel1 gone}{\rtlch \ltrch\deleted gone}{\revised b}\deleted0 c", "a bc"),
+        (rb"\u-10179?\u-8704? ok", "\U0001f600 ok"),
+    ],
+    ids=["text box", "deleted", "emoji"],
+)
+def test_rtf_keeps_what_its_reader_would_lose(rtf: bytes, shown: str) -> None:
+    assert text(Kind.RTF, rb"{\rtf1\ansi " + rtf + b"}") == shown
+
+
+def test_picture_and_equation_of_rtf_are_counted_once() -> None:
+    pictures = rb"{\*\shppict{\pict 00}}{\nonshppict{\pict 00}}"
+    read = formats.read(Kind.RTF, rb"{\rtf1 a{\mmath{\*\moMathPara{\*\moMath x}}}" + pictures + b"}")
+    assert read == Document("a", (LeftOut(Part.EQUATION, 1), LeftOut(Part.PICTURE, 1)))
 
 
 def test_far_empty_cells_of_a_sheet_take_no_room() -> None:
@@ -115,6 +210,68 @@ def test_deleted_text_and_notes_of_open_documents() -> None:
 def test_link_to_a_picture_in_a_file_is_not_followed() -> None:
     drawing = '<w:p><w:r><w:drawing><a:blip r:link="r9"/></w:drawing><w:t>text</w:t></w:r></w:p>'
     assert text(Kind.ARCHIVE, docx(drawing)) == "text"
+
+
+def run(words: str) -> str:
+    return f"<w:r><w:t>{words}</w:t></w:r>"
+
+
+W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+BOX = f"<w:txbxContent><w:p>{run('box')}</w:p></w:txbxContent>"
+DRAWING = f"<w:drawing><a:graphic>{BOX}</a:graphic></w:drawing>"
+MC = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+M = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+EQUATION = (
+    "<m:oMathPara><m:oMath><m:f><m:num><m:r><m:t>a</m:t></m:r></m:num><m:den><m:rad><m:e><m:r><m:t>b</m:t></m:r></m:e>"
+    '</m:rad></m:den></m:f><m:nary><m:naryPr><m:chr m:val="∑"/></m:naryPr><m:sub><m:r><m:t>i</m:t></m:r></m:sub>'
+    "<m:sup/>"
+    '<m:e><m:d><m:dPr><m:begChr m:val="|"/><m:endChr m:val="|"/></m:dPr><m:e><m:r><m:t>x</m:t></m:r></m:e></m:d></m:e>'
+    "</m:nary></m:oMath></m:oMathPara>"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (f'{run("Figure ")}<w:fldSimple w:instr="SEQ">{run("1")}</w:fldSimple>', "Figure 1"),
+        (f"<w:bdo>{run('a')}</w:bdo><w:dir>{run('b')}</w:dir>", "ab"),
+        (f"<w:r><w:ruby><w:rt>{run('ki')}</w:rt><w:rubyBase>{run('base')}</w:rubyBase></w:ruby></w:r>", "base"),
+        (f"{run('eq')}{EQUATION}{run('end')}", "eq (a)/(√(b))∑_(i)|x| end"),
+        (f"<w:r>{DRAWING}</w:r>", "box"),
+        (f"<w:r><w:pict><a:oval>{BOX}</a:oval></w:pict></w:r>", "box"),
+        (
+            f"<w:r><mc:AlternateContent><mc:Choice>{DRAWING}</mc:Choice><mc:Fallback><w:pict>{BOX}</w:pict>"
+            "</mc:Fallback></mc:AlternateContent></w:r>",
+            "box",
+        ),
+        (
+            f"<w:r><mc:AlternateContent><mc:Choice>{DRAWING}</mc:Choice><mc:Fallback><w:pict/></mc:Fallback>"
+            "</mc:AlternateContent></w:r>",
+            "box",
+        ),
+    ],
+    ids=["simple field", "direction", "ruby", "equation", "text box", "old text box", "both", "empty fallback"],
+)
+def test_text_of_a_document_that_its_reader_passes_over_is_kept(body: str, shown: str) -> None:
+    file = docx(f"<w:p {MC} {M}>{body}</w:p>")
+    assert text(Kind.ARCHIVE, file) == shown
+    header = f'<w:hdr xmlns:w="{W}" xmlns:a="a" {MC} {M}><w:p>{body}</w:p></w:hdr>'
+    assert text(Kind.ARCHIVE, with_part(docx(""), "word/header1.xml", header)).count(shown) == 1
+
+
+def test_charts_and_diagrams_of_a_document_are_counted() -> None:
+    charts = "<w:p><w:r><w:drawing><c:chart xmlns:c='c'/><d:relIds xmlns:d='d'/></w:drawing></w:r></w:p>"
+    assert formats.read(Kind.ARCHIVE, docx(charts)).left_out == (LeftOut(Part.CHART, 1), LeftOut(Part.DIAGRAM, 1))
+
+
+def test_document_of_another_name_is_read() -> None:
+    """Word for the web writes document2.xml."""
+    with zipfile.ZipFile(io.BytesIO(docx(f"<w:p>{run('text')}</w:p>"))) as archive:
+        parts = {
+            name.replace("document.xml", "document2.xml"): archive.read(name).replace(b"document.xml", b"document2.xml")
+            for name in archive.namelist()
+        }
+    assert text(Kind.ARCHIVE, packed(parts)) == "text"
 
 
 @pytest.mark.parametrize("content", [b"a\0b", b"\x01\x02"])
