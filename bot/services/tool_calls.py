@@ -181,10 +181,10 @@ class ToolCalls:
         definition = offer.by_name.get(call.tool)
         if definition is None or definition.definition_hash != call.definition_hash:
             changed = "The tool has changed since the call was decided about. The call was not made."
-            await self._end(job, replace(call, state=CallState.DENIED, decision=None, result=changed))
+            await self._end(job, replace(call, state=CallState.DENIED, result=changed))
             return None
         if not call.read_only and not await self._may_write_now(job.question):
-            await self._end(job, replace(call, state=CallState.DENIED, decision=None, result=NOT_A_MEMBER))
+            await self._end(job, replace(call, state=CallState.DENIED, result=NOT_A_MEMBER))
             return None
         if not await self.insist(lambda: self.records.begin(job, call)):
             # The job is lost, stopped or edited. Or a commit that was not heard of has begun the call.
