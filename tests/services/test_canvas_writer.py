@@ -1,0 +1,143 @@
+"""Canvases of answers: what is made, shown and deleted at each try of an outbox entry, with a real record."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from bot.core import texts
+from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.job import End
+from bot.core.outbox import OutboxEntry, OutboxKind
+from bot.errors import EndReason, Refusal, Refused
+from bot.services.canvas_writer import MAX_TRIES, CanvasWriter
+from bot.slack.canvases import Canvases
+from bot.slack.ephemeral_messages import EphemeralMessages
+from bot.slack.format.blockkit import Json
+from bot.store import Stores
+from bot.store.answer_canvases import AnswerCanvas
+from tests.clocks import InstantClock
+from tests.services.answering import QUESTION
+
+FAILED = Refused("canvases", "timeout", Refusal.TRANSIENT)
+FORBIDDEN = Refused("canvases", "restricted_action", Refusal.FORBIDDEN)
+ALL_CALLS = ["create", "link", "post", "share"]
+
+
+@dataclass
+class CanvasesInSlack(Canvases, EphemeralMessages):
+    """Slack, with the calls that it accepted. It raises each error once."""
+
+    errors: dict[str, Refused] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    told: list[tuple[str, str]] = field(default_factory=list)
+    while_creating: Callable[[], Awaitable[object]] | None = None
+    may_write: bool = True
+
+    async def create(self, title: str, markdown: str, channel_id: str, still: Callable[[], bool]) -> str:
+        self._accept("create")
+        if self.while_creating:
+            await self.while_creating()
+        return "F1"
+
+    async def link(self, canvas_id: str) -> str:
+        self._accept("link")
+        return f"https://slack.example/{canvas_id}"
+
+    async def share(self, canvas_id: str, thread: ThreadKey, asker: str) -> None:
+        self._accept("share")
+
+    async def delete(self, canvas_id: str) -> None:
+        self._accept(f"delete {canvas_id}")
+
+    async def post_canvas(self, entry: OutboxEntry, version: int, link: str, still: Callable[[], bool]) -> str:
+        self._accept("post")
+        return "999999.000000"
+
+    async def delete_link(self, entry: OutboxEntry, ts: str) -> None:
+        self._accept(f"delete {ts}")
+
+    async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
+        self.told.append((question.user_id, sentence))
+
+    def _accept(self, call: str) -> None:
+        if error := self.errors.pop(call, None):
+            raise error
+        self.calls.append(call)
+
+
+@pytest.fixture
+async def stores() -> AsyncIterator[Stores]:
+    stores = await Stores.open("sqlite://", "w1", InstantClock())
+    yield stores
+    await stores.close()
+
+
+async def answered(stores: Stores) -> Job:
+    await stores.queue.enqueue("Ev1", QUESTION)
+    [job] = await stores.worker_queue.claim(1)
+    await stores.worker_queue.finish(job, End(EndReason.WHOLE), "Because.")
+    return job
+
+
+def writer_of(stores: Stores, slack: CanvasesInSlack) -> CanvasWriter:
+    sender: Any = slack
+    return CanvasWriter(stores.recorded_answers, stores.answer_canvases, slack, sender, slack)
+
+
+def entry(job: Job, tries: int = 1) -> OutboxEntry:
+    return OutboxEntry(7, OutboxKind.MAKE_CANVAS, 0.0, tries, job.id, 0, QUESTION, (), about="U7")
+
+
+@pytest.mark.parametrize(
+    ("refused", "error", "sentence", "calls"),
+    [
+        ("create", FAILED, None, ALL_CALLS),
+        ("create", FORBIDDEN, texts.CANVAS_NOT_MADE, ALL_CALLS),
+        ("post", FAILED, None, ["create", "link", "link", "post", "share"]),
+        ("share", FAILED, None, ALL_CALLS),
+        ("share", FORBIDDEN, texts.CANVAS_NOT_OPENED, ALL_CALLS),
+    ],
+    ids=str,
+)
+async def test_next_try_goes_on_after_a_failure_that_may_pass_and_the_person_is_told_of_another(
+    stores: Stores, refused: str, error: Refused, sentence: str | None, calls: list[str]
+) -> None:
+    job = await answered(stores)
+    slack = CanvasesInSlack({refused: error})
+    writer = writer_of(stores, slack)
+    with nullcontext() if sentence else pytest.raises(Refused):
+        await writer.write(entry(job), bool)
+    assert slack.told == ([("U7", sentence)] if sentence else [])
+    await writer.write(entry(job, tries=2), bool)
+    assert slack.calls == calls
+
+
+@pytest.mark.parametrize(("tries", "is_made"), [(MAX_TRIES, True), (MAX_TRIES + 1, False)])
+async def test_person_who_wants_a_canvas_waits_for_some_tries_only(stores: Stores, tries: int, is_made: bool) -> None:
+    job = await answered(stores)
+    slack = CanvasesInSlack()
+    await writer_of(stores, slack).write(entry(job, tries), bool)
+    assert slack.calls == (ALL_CALLS if is_made else [])
+    assert slack.told == ([] if is_made else [("U7", texts.CANVAS_NOT_MADE)])
+
+
+async def test_answer_that_is_deleted_has_no_canvas(stores: Stores) -> None:
+    job = await answered(stores)
+    slack = CanvasesInSlack(while_creating=lambda: stores.recorded_answers.delete(job.id, "U1"))
+    for calls in (["create", "delete F1"], []):
+        slack.calls.clear()
+        await writer_of(stores, slack).write(entry(job), bool)
+        assert (slack.calls, slack.told) == (calls, [])
+
+
+async def test_canvases_of_all_versions_go_with_their_links_and_records(stores: Stores) -> None:
+    job = await answered(stores)
+    for canvas in (AnswerCanvas(0, "F0", "999998.000000"), AnswerCanvas(1, "F1")):
+        assert await stores.answer_canvases.record(job.id, canvas)
+    slack = CanvasesInSlack()
+    await writer_of(stores, slack).delete(replace(entry(job), kind=OutboxKind.DELETE_REPLY))
+    assert slack.calls == ["delete F0", "delete 999998.000000", "delete F1"]
+    assert await stores.answer_canvases.of_job(job.id) == []

@@ -1,0 +1,114 @@
+"""The gate: which doubtful messages a model is asked about, and how many at once, with a real ledger."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from bot.core.conversation import Message, Question
+from bot.core.inbound.doubt import Decision
+from bot.core.inbound.tokens import TokenEstimate
+from bot.errors import StoreError
+from bot.providers.decisions import Decider
+from bot.services.gate import MAX_AT_ONCE, Gate
+from bot.slack.history import History
+from bot.store import Stores
+from tests.clocks import InstantClock
+from tests.services.answering import ME, MODEL, QUESTION, AnsweringStage
+from tests.services.test_engagement_table import idle
+
+DOUBTFUL = replace(QUESTION, ts="999995.000000", text="And why?")
+
+
+@dataclass
+class Thread(History):
+    """A thread as Slack has it now."""
+
+    has: Sequence[Message]
+
+    async def messages(self, question: Question) -> list[Message]:
+        return list(self.has)
+
+    async def message(self, team_id: str, channel_id: str, ts: str) -> Message | None:
+        return next((message for message in self.has if message.ts == ts), None)
+
+
+@dataclass
+class SureModel(Decider):
+    """Takes each message for a question."""
+
+    asked: list[str] = field(default_factory=list)
+
+    async def decide(self, text: str, statement: str) -> Decision:
+        self.asked.append(text)
+        return Decision(1.0, 10)
+
+
+@dataclass
+class GateStage:
+    """A gate, and what becomes of the doubtful messages."""
+
+    stores: Stores
+    has: Sequence[Message] = (QUESTION.as_message(), DOUBTFUL.as_message())
+    error: Exception | None = None
+    """Why nobody can say whether the writer may ask."""
+    may_say: asyncio.Event = field(default_factory=asyncio.Event)
+    questions: int = 0
+
+    def __post_init__(self) -> None:
+        quota = AnsweringStage(self.stores, InstantClock()).answering.quota
+        self.model = SureModel()
+        self.gate = Gate(self.model, Thread(self.has), quota, TokenEstimate((MODEL,)), ME)
+
+    def decide(self) -> None:
+        self.gate.decide(DOUBTFUL, self._may_ask, self._enqueue)
+
+    async def _may_ask(self) -> bool:
+        await self.may_say.wait()
+        if self.error:
+            raise self.error
+        return True
+
+    async def _enqueue(self) -> None:
+        self.questions += 1
+
+
+@pytest.fixture
+async def stores() -> AsyncIterator[Stores]:
+    stores = await Stores.open("sqlite://", "w1", InstantClock())
+    yield stores
+    await stores.close()
+
+
+async def test_doubtful_messages_beyond_the_most_at_once_stay_unanswered(stores: Stores) -> None:
+    stage = GateStage(stores)
+    for _ in range(MAX_AT_ONCE + 1):
+        stage.decide()
+    stage.may_say.set()
+    await idle()
+    assert stage.questions == MAX_AT_ONCE
+    stage.decide()
+    await idle()
+    assert stage.questions == MAX_AT_ONCE + 1
+
+
+@pytest.mark.parametrize(
+    ("has", "error"),
+    [
+        ((QUESTION.as_message(),), None),
+        (GateStage.has, StoreError("away")),
+        (GateStage.has, ValueError("a bug")),
+    ],
+    ids=["it was deleted", "the database is away", "a bug"],
+)
+async def test_no_model_reads_a_doubtful_message_without_need(
+    stores: Stores, caplog: pytest.LogCaptureFixture, has: Sequence[Message], error: Exception | None
+) -> None:
+    caplog.set_level("INFO")
+    stage = GateStage(stores, has, error)
+    stage.may_say.set()
+    stage.decide()
+    await idle()
+    assert (stage.model.asked, stage.questions) == ([], 0)
+    assert f"doubtful message {DOUBTFUL.ts} ignored" in caplog.text
