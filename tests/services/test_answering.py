@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from bot.core import texts, trust
 from bot.core.answer import Answer
 from bot.core.assistant_pane import Sign
-from bot.core.conversation import Effort, File, Job, Media, Message, Question, ToolDefinition
+from bot.core.conversation import Effort, File, Job, Media, Message, Question, ThreadKey, ToolDefinition
 from bot.core.inbound.channel_settings import ChannelSettings, Length, prompt_version
 from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.inbound.marks import Marks
@@ -685,6 +685,19 @@ async def test_length_that_a_channel_chose_is_the_last_thing_that_the_instructio
     assert prompt.system.endswith(rule or Marks.of(QUESTION.thread).explained)
     version = prompt_version("\n\n".join(filter(None, (own_prompt or "You are a colleague.", rule))))
     assert (await turn(alone)).prompt_version == version
+
+
+@pytest.mark.parametrize(
+    ("channel_id", "own_prompt", "origins"),
+    [("C1", "", trust.OURS), ("C1", "Rhyme.", trust.OTHERS), ("D1", "Rhyme.", trust.OURS)],
+)
+async def test_instructions_of_a_channel_may_be_somebody_elses_words(
+    alone: AnsweringStage, channel_id: str, own_prompt: str, origins: trust.Origins
+) -> None:
+    await alone.stores.channel_settings.write("T1", channel_id, ChannelSettings(system_prompt=own_prompt))
+    question = replace(QUESTION, thread=ThreadKey("T1", channel_id, None))
+    await attempt_at(alone, lambda job: replace(job, question=question))
+    assert [prompt.system_origins for prompt in alone.model.prompts] == [origins]
 
 
 async def test_other_failure_of_a_resumed_answer_is_its_end(alone: AnsweringStage) -> None:

@@ -1,5 +1,6 @@
 """Messages, their edits and deletions, on their way to the queue, with a real database."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,7 +10,8 @@ import sqlalchemy as sa
 
 from bot.core import texts
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.inbound.engagement import TriageRules
+from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.inbound.engagement import Engagement, TriageRules
 from bot.core.job import Spent
 from bot.core.limits.access import UserKind
 from bot.services.gate import Gate
@@ -19,7 +21,7 @@ from bot.services.private_notices import PrivateNotices
 from bot.services.quiet_threads import QuietPress, QuietThreads
 from bot.store import Stores
 from bot.store.schema import jobs
-from tests.clocks import InstantClock
+from tests.clocks import WITHIN_S, InstantClock
 from tests.services.answering import ME, Accounts, AnsweringStage
 from tests.services.presses import MemorySurfaces, actions_on
 
@@ -59,6 +61,7 @@ class SureGate(Gate):
 @dataclass
 class IntakeStage:
     stores: Stores
+    gate: Gate | None = field(default_factory=SureGate)
 
     def __post_init__(self) -> None:
         stores, self.accounts, self.tokens = self.stores, KnownAccounts(), Tokens(self.stores)
@@ -78,7 +81,7 @@ class IntakeStage:
             me=ME,
             rules=TriageRules(),
             action_tokens=tokens,
-            gate=SureGate(),
+            gate=self.gate,
         )
         self.edits = MessageEdits(stores.queue, beside.worker, self.intake, ME)
 
@@ -148,6 +151,28 @@ async def test_only_what_people_write_makes_them_participants(
 
 
 ASKED = "1.000100"
+
+
+@pytest.mark.parametrize(
+    ("engagement", "gate", "has_model", "sentence"),
+    [
+        (Engagement.FOLLOW_UPS, True, True, texts.SOMEBODY_JOINED_IN_DOUBT),
+        (Engagement.FOLLOW_UPS, True, False, texts.SOMEBODY_JOINED[Engagement.FOLLOW_UPS]),
+        (Engagement.FOLLOW_UPS, False, True, texts.SOMEBODY_JOINED[Engagement.FOLLOW_UPS]),
+        (Engagement.EVERYONE, True, True, texts.SOMEBODY_JOINED[Engagement.EVERYONE]),
+    ],
+)
+async def test_starter_reads_when_somebody_joins_whether_a_model_decides_in_doubt(
+    stage: IntakeStage, engagement: Engagement, gate: bool, has_model: bool, sentence: str
+) -> None:
+    stage = stage if has_model else IntakeStage(stage.stores, gate=None)
+    await stage.stores.channel_settings.write("T1", "C1", ChannelSettings(engagement=engagement, gate=gate))
+    await stage.intake.take("Ev1", MENTION)
+    await stage.intake.take("Ev2", Message("T1", "C1", "2.0", "I know", thread_ts=ASKED, user_id="U2"))
+    async with asyncio.timeout(WITHIN_S):
+        while not stage.accounts.sentences:  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+    assert stage.accounts.sentences == [sentence]
 
 
 @pytest.mark.parametrize(

@@ -289,6 +289,14 @@ async def test_decisions_that_come_meanwhile_are_shown_too(then: list[Job | None
     assert (reply.is_left, stage.entries.jobs, stage.entries.became) == (True, [], [None])
 
 
+@pytest.mark.parametrize(("on_record", "recorded"), [(PAGE_TS, []), ("999990.500000", [(PAGE_TS,)])])
+async def test_message_that_asks_in_place_of_a_lost_one_is_recorded(on_record: str, recorded: list[Any]) -> None:
+    job = replace(waiting(True, False), messages=recorded_pages(on_record))
+    stage = Stage(Entries([[entry(OutboxKind.SHOW_DECISION)]], [job, None]))
+    await stage.look()
+    assert (stage.entries.pages, stage.entries.became) == (recorded, [None])
+
+
 async def test_decisions_are_shown_for_a_while_only() -> None:
     stage = Stage(
         Entries([[entry(OutboxKind.SHOW_DECISION)]], [waiting(True, False, False), waiting(True, True, False)])

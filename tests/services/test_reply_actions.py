@@ -13,6 +13,7 @@ from bot.core import texts
 from bot.core.conversation import Effort, Job, ThreadKey
 from bot.core.job import End, Spent
 from bot.core.limits.access import AccessRules, Denial, UserKind
+from bot.core.outbox import OutboxKind
 from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction
 from bot.core.reply.approvals import SHOWN_ARGUMENT_CHARS, ApprovalPlace, value_of
 from bot.core.stream import ToolCall
@@ -25,10 +26,10 @@ from bot.services.reply_actions import LOOK_AGAIN_S, LOOK_FOR_END_S, LOOKS_FOR_E
 from bot.store import Stores
 from bot.store.recorded_answers import RecordedAnswers
 from bot.store.rows import message_values
-from bot.store.schema import feedback, jobs
+from bot.store.schema import feedback, jobs, outbox_entries
 from tests.clocks import InstantClock
 from tests.core.conversations import recorded_pages
-from tests.services.answering import MODEL, QUESTION, AnsweringStage, MemoryReplies
+from tests.services.answering import MODEL, QUESTION, Accounts, AnsweringStage, MemoryReplies
 from tests.services.notes import (
     ANSWER,
     LIST,
@@ -347,6 +348,33 @@ async def test_offer_goes_once_its_button_worked_and_a_replys_buttons_stay(
     await actions.pressed(replace(STOP, private=private, value=str(job.id), response_url="https://hooks.example/1"))
     assert surfaces_of(actions).deleted == (["https://hooks.example/1"] if private else [])
     assert surfaces_of(actions).responses == []
+
+
+async def test_offer_stays_if_its_button_is_refused(stores: Stores) -> None:
+    actions = actions_of(stores, BusyClock())
+    await actions.pressed(replace(STOP, private=True, value="99", response_url="https://hooks.example/1"))
+    assert surfaces_of(actions).responses == [ActionResponse(texts.ANSWER_UNKNOWN)]
+    assert surfaces_of(actions).deleted == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "may_write", "sentence"),
+    [
+        (UserKind.MEMBER, True, texts.CANVAS_BEGUN),
+        (UserKind.GUEST, True, Denial.GUEST),
+        (UserKind.MEMBER, False, texts.CANVAS_FORBIDDEN),
+    ],
+)
+async def test_answer_is_saved_for_an_asker_with_access_if_the_app_may_write_canvases(
+    stores: Stores, kind: UserKind, may_write: bool, sentence: str
+) -> None:
+    await stores.worker_queue.finish(await under_way(stores), END, "Because.")
+    stage = AnsweringStage(stores, BusyClock(), accounts=Accounts(kind_of_all=kind))
+    actions = replace(actions_on(stage), may_write_canvases=may_write)
+    assert await actions.press(replace(STOP, action=ReplyAction.CANVAS)) == ActionResponse(sentence)
+    async with stores.database.engine.connect() as connection:
+        kinds = set(await connection.scalars(sa.select(outbox_entries.c.kind)))
+    assert (OutboxKind.MAKE_CANVAS in kinds) is (sentence == texts.CANVAS_BEGUN)
 
 
 @pytest.mark.parametrize(("value", "sentence"), [("up", texts.THANKS_HELPED), ("down", texts.THANKS_NOT_HELPED)])

@@ -1,0 +1,39 @@
+"""What a denied asker is told, with a real record of notices."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from bot.core import texts
+from bot.core.limits.access import AccessRules, Denial
+from bot.services.access_control import AccessControl
+from bot.services.private_notices import PrivateNotices
+from bot.store import Stores
+from tests.clocks import InstantClock
+from tests.services.answering import QUESTION, Accounts
+from tests.services.test_engagement_table import idle
+
+
+@pytest.fixture
+async def stores() -> AsyncIterator[Stores]:
+    stores = await Stores.open("sqlite://", "w1", InstantClock())
+    yield stores
+    await stores.close()
+
+
+@pytest.mark.parametrize(
+    ("from_bot", "sentences"),
+    [(False, [texts.naming_admins(Denial.GUEST, ["<@U3>", "<@U4>", "<@U5>"])]), (True, [])],
+    ids=["person", "bot"],
+)
+async def test_denied_person_reads_three_admins_and_a_bot_reads_nothing(
+    stores: Stores, from_bot: bool, sentences: list[str]
+) -> None:
+    accounts = Accounts()
+    notices = PrivateNotices(accounts, stores.notices)
+    admins = ("U6", "U4", "U3", "U5")
+    access_control = AccessControl(AccessRules(), accounts, notices, stores.bot_questions, admins)
+    access_control.tell(replace(QUESTION, from_bot=from_bot), Denial.GUEST)
+    await idle()
+    assert accounts.sentences == sentences
