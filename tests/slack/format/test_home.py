@@ -88,6 +88,11 @@ def test_bars_compare_tokens_where_nothing_has_a_price() -> None:
     assert "████░░░░ <@U1>: 10 tokens" in shown
 
 
+def test_bar_shows_what_is_little_beside_the_most() -> None:
+    shown = admins_home(MonthUsage(Amount(101), {"U1": Amount(1), "U2": Amount(100)}, {}, {}, {}))
+    assert "█░░░░░░░ <@U1>: 1 token" in shown
+
+
 def test_ten_are_listed_and_the_rest_is_a_sum() -> None:
     people = {f"U{number:02}": Amount(number, number / 100) for number in range(1, 16)}
     shown = admins_home(MonthUsage(Amount(), people, {}, {}, {}), MonthUsage(Amount(), {"U01": Amount(50)}, {}, {}, {}))
@@ -118,6 +123,21 @@ def test_admin_sees_defaults_and_quotas_of_their_own_by_use() -> None:
     at = [shown.index(line) for line in lines]
     assert at == sorted(at)
     assert "$500" not in shown
+
+
+@pytest.mark.parametrize(
+    ("defaults", "own_cap", "is_said"),
+    [
+        ("workspace/month=500usd", "user/day=100tokens", True),
+        ("workspace/month=500tokens", "user/day=1usd", True),
+        ("workspace/month=500tokens", "user/day=100tokens", False),
+    ],
+)
+def test_models_without_a_price_are_named_where_a_quota_is_in_dollars(
+    defaults: str, own_cap: str, is_said: bool
+) -> None:
+    quotas = Quotas(parse_caps(defaults), (own(own_cap, "U1", Amount()),), ("own/model",))
+    assert ("Quotas in dollars don't count own/model" in admins_home(quotas=quotas)) is is_said
 
 
 def test_workspace_without_quotas_says_so() -> None:
@@ -169,6 +189,14 @@ def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> No
 )
 def test_settings_in_effect_are_one_line(settings: ChannelSettings, defaults: DefaultSettings, line: str) -> None:
     assert line in settings_line(effective_settings(settings, defaults), "C1")
+
+
+def test_what_typists_own_settings_do_not_offer_is_in_effect_nowhere() -> None:
+    assert effective_settings(ChannelSettings(gate=True, web_search=True), DEFAULTS) == IN_EFFECT
+
+
+def test_settings_of_a_direct_message_name_no_mentions() -> None:
+    assert settings_line(IN_EFFECT, "D1") == "Settings here: openai/one · default prompt"
 
 
 @pytest.mark.parametrize(
