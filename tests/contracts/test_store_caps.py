@@ -147,6 +147,18 @@ async def test_list_of_caps_has_what_is_used_of_each(store: Stores) -> None:
     assert await store.caps.all("T2") == []
 
 
+async def test_monthly_cap_in_the_list_has_the_use_of_earlier_days(database_url: str) -> None:
+    clock = ManualClock()
+    store = await Stores.open(database_url, "w1", clock)
+    await used(store, 1, 300)
+    clock.now_s += 86_400
+    await used(store, 2, 20)
+    await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 500.0, CapField.TOKENS_A_MONTH: 900.0}, by="UADMIN")
+    used_of = {own.cap.setting: own.used for own in await store.caps.all("T1")}
+    assert used_of == {"user/day=500tokens": Amount(20), "user/month=900tokens": Amount(320)}
+    await store.close()
+
+
 class TestMarks:
     @pytest.fixture
     async def store(self, database_url: str) -> Stores:

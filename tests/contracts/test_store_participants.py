@@ -70,6 +70,12 @@ class TestThread:
         await store.queue.enqueue("Ev2", asked(2))
         assert await store.participants.at_message(THREAD, "U1", LATER) == Participants(takes_part=True)
 
+    async def test_thread_stays_shared_from_its_first_message_by_somebody_else(self, store: Stores) -> None:
+        await enqueued(store, asked(1))
+        for number in (2, 4):
+            await store.participants.mark_group(THREAD, asked(number).ts)
+        assert (await store.participants.at_message(THREAD, "U1", asked(3).ts)).others
+
     async def test_messages_after_the_asked_one_do_not_count_however_late_it_arrives(self, store: Stores) -> None:
         before, between, after = (asked(number).ts for number in (1, 3, 5))
         await enqueued(store, asked(1))

@@ -181,6 +181,25 @@ async def test_new_version_knows_what_an_earlier_one_may_have_changed(store: Sto
     assert (made.tool, made.state) == (READY.tool, CallState.DONE)
 
 
+@pytest.mark.parametrize(
+    ("was_begun", "arguments", "repeats"),
+    [(True, CALL.arguments, True), (False, CALL.arguments, False), (True, {"text": "Bread"}, False)],
+    ids=["begun", "not begun", "other arguments"],
+)
+async def test_call_repeats_one_that_was_begun_for_an_earlier_version(
+    store: Stores, was_begun: bool, arguments: dict[str, object], repeats: bool
+) -> None:
+    job = await recorded(store, READY)
+    if was_begun:
+        assert await store.recorded_calls.begin(job, READY)
+    await store.worker_queue.finish(job, DONE, YES)
+    await store.queue.regenerate(job.id)
+    call = replace(CALL, arguments=arguments)
+    assert await store.recorded_calls.record(await one(store), asking_step(call), STEPPED, None)
+    [shown] = await store.approvals.shown(job.id)
+    assert shown.repeats is repeats
+
+
 # Approvals.
 
 

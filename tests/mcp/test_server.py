@@ -12,8 +12,8 @@ import pytest
 from bot.core.tools import CallOutcome
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.connection import ServerDown
-from bot.mcp.failures import CALL_LOST, CALL_LOST_READ_ONLY, RESULT_UNREADABLE, SERVER_DOWN
-from bot.mcp.server import BACKOFF, McpServer, open_servers
+from bot.mcp.failures import CALL_LOST, CALL_LOST_READ_ONLY, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN
+from bot.mcp.server import BACKOFF, MAX_CALLS, McpServer, open_servers
 from tests.clocks import WITHIN_S, HurriedClock
 from tests.mcp.servers import TIME, Json, RawServer, http_server, text_result, tool
 
@@ -218,6 +218,21 @@ class TestCalls:
         assert await outcome(server, "it", timeout_s=0.5) is UNKNOWN
         assert time.monotonic() - begun < 30
         assert raw.calls == [["it", {}]]
+
+    async def test_calls_beyond_the_most_at_once_are_not_made_if_their_time_is_over_first(
+        self, raw: RawServer, server: McpServer
+    ) -> None:
+        raw.script([tool("it")], {"it": {"sleep_s": 60}})
+        await server.tools()
+        calling = [asyncio.create_task(outcome(server, "it")) for _ in range(MAX_CALLS)]
+        async with asyncio.timeout(WITHIN_S):
+            while not raw.calls:  # noqa: ASYNC110 another process writes the file
+                await asyncio.sleep(0.01)
+        result, _ = await server.call("it", {}, timeout_s=0.01, read_only=False)
+        assert (result.outcome, result.text) == (FAILED, SERVER_BUSY)
+        for call in calling:
+            call.cancel()
+        await asyncio.wait(calling)
 
     async def test_response_that_is_no_json_is_lost_when_the_time_is_up(
         self, raw: RawServer, server: McpServer

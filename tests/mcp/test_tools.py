@@ -11,10 +11,10 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.tools import MAX_RESULT_CHARS, CallOutcome, CallResult, Pin
 from bot.mcp.config import McpSetup, ToolRules
-from bot.mcp.definitions import ListedTool
+from bot.mcp.definitions import MAX_SCHEMA_CHARS, ListedTool
 from bot.mcp.failures import CALL_DENIED, CALL_LOST, DEFINITION_CHANGED, SERVER_DOWN
 from bot.mcp.server import open_servers
-from bot.mcp.tools import McpTools
+from bot.mcp.tools import MAX_TOOLS, McpTools
 from bot.store import Stores
 from tests.clocks import HurriedClock
 from tests.mcp.servers import RawServer, text_result, tool
@@ -137,6 +137,22 @@ class TestDefinitions:
         result = await tools.call(asked(), "raw__look", before["raw__look"].definition_hash, {}, timeout_s=30)
         assert (result.outcome, raw.calls) == (FAILED, [])
         assert (await call(tools, "raw__look")).outcome is DONE
+
+    async def test_admins_read_once_in_the_log_that_a_tool_is_held_back(
+        self, tools: McpTools, raw: RawServer, clock: HurriedClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await tools.definitions(asked())
+        raw.script([tool("look", "Another."), *TOOLS[1:]])
+        for _ in range(3):
+            clock.ahead_s += 61
+            await tools.definitions(asked())
+        assert caplog.text.count("MCP tool raw__look is new or has changed") == 1
+
+    async def test_tools_are_offered_up_to_a_number_and_a_size(self, tools: McpTools, raw: RawServer) -> None:
+        large = {"type": "object", "properties": {"x" * MAX_SCHEMA_CHARS: {"type": "string"}}}
+        small = [tool(f"tool{number:03}") for number in range(MAX_TOOLS + 1)]
+        raw.script([tool("large", inputSchema=large), *small])
+        assert await names(tools, asked()) == [f"raw__tool{number:03}" for number in range(MAX_TOOLS)]
 
     async def test_definition_changed_between_two_processes_is_not_offered(
         self, opening: Opening, raw: RawServer
