@@ -200,7 +200,8 @@ class Refused(TypistError):
         self.error = error
         self.reason = reason
         self.ts = ts
-        super().__init__(f"Slack refused {method}: {error}.")
+        failed = f"{method} failed" if reason is Refusal.TRANSIENT else f"Slack refused {method}"
+        super().__init__(f"{failed}: {error}.")
 
     @property
     def name(self) -> str:

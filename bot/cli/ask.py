@@ -25,7 +25,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the question and how to answer it."""
-    parser.add_argument("question", nargs="?", help="the question; may be left out if text is piped in")
+    parser.add_argument("question", nargs="*", help="the question; may be left out if text is piped in")
     parser.add_argument("--model", help="vendor/model to use instead of BOT_MODELS")
     parser.add_argument("--no-stream", action="store_true", help="print the answer only when it is complete")
 
@@ -38,7 +38,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     ours = replace(ours, streaming=ours.streaming and not options.no_stream)
     logs.set_up_quietly(ours.log_level, ours.log_format)
     piped = "" if sys.stdin.isatty() else sys.stdin.read()
-    question = "\n\n".join(part for part in (options.question, piped.strip()) if part)
+    question = "\n\n".join(part for part in (" ".join(options.question), piped.strip()) if part)
     if not question:
         raise SettingsError(['There is no question. Try: typist ask "your question"'])
     asyncio.run(_ask(ours, question))

@@ -117,7 +117,7 @@ async def _export(database_url: str, since: float, *, as_json: bool, texts: bool
 
 def _say_newest(first: int, newest: int, newest_hash: str) -> None:
     print(
-        f"Entries {first:,} to {newest:,}. Newest hash: {newest_hash}\n"
+        f"{_numbers(first, newest).capitalize()}. Newest hash: {newest_hash}\n"
         "Keep this hash where nobody can change it together with the database. A later export must still have it: "
         "typist audit verify FILE --hash HASH",
         file=sys.stderr,
@@ -159,15 +159,20 @@ def _verify(file: str, kept_hash: str) -> int:
 
 def _found(verified: Verified) -> str:
     first, last = verified.first, verified.last
+    times = f"from {_cell(first['at'])} to {_cell(last['at'])}" if verified.entries > 1 else f"of {_cell(first['at'])}"
     sentences = [
-        f"{verified.entries:,} {'entry' if verified.entries == 1 else 'entries'}, {first['no']:,} to {last['no']:,}, "
-        f"from {_cell(first['at'])} to {_cell(last['at'])}: nothing was changed, inserted or left out."
+        f"Nothing was changed, inserted or left out in {_numbers(first['no'], last['no'])}, {times}.",
     ]
     if first["no"] > 1:
         sentences.append(f"Entries before {first['no']:,} are not in this export.")
     if verified.erased:
-        sentences.append(f"Names were erased from {verified.erased:,} of them.")
+        entries = "1 entry" if verified.erased == 1 else f"{verified.erased:,} entries"
+        sentences.append(f"Names were erased from {entries}.")
     return "\n".join([*sentences, f"Newest hash: {last['hash']}"])
+
+
+def _numbers(first: int, last: int) -> str:
+    return f"entry {first:,}" if first == last else f"entries {first:,} to {last:,}"
 
 
 def _lines(file: str) -> Iterator[str]:

@@ -31,7 +31,7 @@ from bot.cli import (
     usage,
 )
 from bot.core import texts
-from bot.errors import SettingsError, TypistError, trace_of
+from bot.errors import ProviderError, SettingsError, TypistError, trace_of
 
 EXIT_FAILED = 1
 
@@ -79,6 +79,9 @@ def run_command(arguments: Sequence[str]) -> int:
         return code
     except SettingsError as error:
         return _failed(EXIT_INVALID, *error.problems)
+    except ProviderError as error:
+        # Who reads this may be the Typist admin whom the sentence says to ask.
+        return _failed(EXIT_FAILED, texts.for_error(error), *([f"The reason: {error.detail}"] if error.detail else []))
     except TypistError as error:
         return _failed(EXIT_FAILED, texts.for_error(error))
     except BrokenPipeError:

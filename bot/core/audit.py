@@ -200,7 +200,7 @@ def _parsed(text: str, number: int) -> dict[str, Any]:
     except (ValueError, RecursionError):
         is_entry = False
     if not is_entry:
-        raise AuditBroken(number, "this is not an entry of an audit export.")
+        raise AuditBroken(number, "this is not an entry of `typist audit export --json`.")
     # A name that comes twice, or a number written in another way, reads the same.
     if written(line) != text:
         raise AuditBroken(number, f"entry {line['no']} is not written as Typist writes it.")

@@ -106,7 +106,7 @@ async def test_texts_are_added_where_they_are_asked_for_and_still_stored(tmp_pat
         {"question": "Why?"},
     ]
     code, out, _ = await forked_command(tmp_path, "audit", "verify", "audit.jsonl", env={})
-    assert (code, out.startswith("9 entries, 1 to 9, ")) == (0, True)
+    assert (code, "in entries 1 to 9, from " in out) == (0, True)
     await forked_command(tmp_path, "forget", "--user", "U1", "--yes", env={"DATABASE_URL": used})
     assert not any("texts" in line for line in await export(tmp_path, used, "--texts"))
 
@@ -144,12 +144,31 @@ async def test_verify_needs_no_settings_and_names_the_changed_line(tmp_path: Pat
     code, out, err = await forked_command(tmp_path, "audit", "verify", "audit.jsonl", "--hash", newest, env=bad)
     assert (code, err) == (0, "")
     assert out == (
-        "9 entries, 1 to 9, from 2027-01-15T08:00:00.000000Z to 2027-01-16T08:00:00.000000Z: nothing was changed, "
-        f"inserted or left out.\nNewest hash: {newest}\n"
+        "Nothing was changed, inserted or left out in entries 1 to 9, from 2027-01-15T08:00:00.000000Z to "
+        f"2027-01-16T08:00:00.000000Z.\nNewest hash: {newest}\n"
     )
     file.write_text(file.read_text().replace('"decision":"approved"', '"decision":"denied"'))
     code, out, err = await forked_command(tmp_path, "audit", "verify", "audit.jsonl", env={})
     assert (code, out, err) == (1, "", "typist: Line 4: entry 4 was changed: its hash is another.\n")
+
+
+async def test_verify_names_a_single_entry_as_one(tmp_path: Path, used: str) -> None:
+    exported = await export(tmp_path, used)
+    file = tmp_path / "audit.jsonl"
+    file.write_text(file.read_text().splitlines()[1])
+    code, out, err = await forked_command(tmp_path, "audit", "verify", "audit.jsonl", env={})
+    assert (code, err) == (0, "")
+    assert out == (
+        "Nothing was changed, inserted or left out in entry 2, of 2027-01-15T08:00:00.000000Z.\n"
+        f"Entries before 2 are not in this export.\nNewest hash: {exported[1]['hash']}\n"
+    )
+
+
+async def test_verify_of_a_table_names_the_export_that_it_needs(tmp_path: Path, used: str) -> None:
+    _, table, _ = await forked_command(tmp_path, "audit", "export", env={"DATABASE_URL": used})
+    (tmp_path / "audit.txt").write_text(table)
+    code, out, err = await forked_command(tmp_path, "audit", "verify", "audit.txt", env={})
+    assert (code, out, err) == (1, "", "typist: Line 1: this is not an entry of `typist audit export --json`.\n")
 
 
 async def test_verify_tells_an_export_that_lost_its_end(tmp_path: Path, used: str) -> None:
@@ -168,7 +187,7 @@ async def test_export_after_an_erasure_is_unbroken_and_says_so(tmp_path: Path, u
     assert "U1" not in (tmp_path / "audit.jsonl").read_text()
     kept = before[-1]["hash"]
     code, out, _ = await forked_command(tmp_path, "audit", "verify", "audit.jsonl", "--hash", kept, env={})
-    assert (code, "Names were erased from 8 of them." in out) == (0, True)
+    assert (code, "Names were erased from 8 entries." in out) == (0, True)
 
 
 async def sealed(store: Stores, count: int) -> None:

@@ -41,6 +41,7 @@ async def test_ask_streams_the_answer_and_writes_usage_to_stderr(tmp_path: Path,
     ("arguments", "piped", "question"),
     [
         (["why?"], b"", "why?"),
+        (["why", "is", "it?"], b"", "why is it?"),
         ([], b"piped in\n", "piped in"),
         (["explain this:"], b"piped in\n", "explain this:\n\npiped in"),
     ],
@@ -120,13 +121,14 @@ async def test_ask_ends_quietly_when_its_stdout_is_closed(tmp_path: Path, vendor
     assert (process.returncode, err) == (1, "")
 
 
-async def test_ask_reports_a_failure_in_one_sentence_without_the_key(tmp_path: Path, vendor: VendorServer) -> None:
+async def test_ask_reports_a_failure_with_its_reason_and_without_the_key(tmp_path: Path, vendor: VendorServer) -> None:
     key = "sk-proj-abcdefghijklmnop"
     vendor.script(refusal(401, {"error": {"message": f"Incorrect API key provided: {key}"}}))
     env = {**asking(vendor), "OPENAI_API_KEY": key, "BOT_LOG_LEVEL": "debug"}
     code, out, err = await forked_command(tmp_path, "ask", "why?", env=env)
     assert (code, out) == (1, "")
     assert texts.model_failure(EndReason.BAD_KEY, "openai/test") in err
+    assert "Incorrect API key provided" in err
     assert key not in err
 
 

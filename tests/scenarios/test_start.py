@@ -144,7 +144,7 @@ async def test_process_waits_for_an_unavailable_slack(tmp_path: Path, vendor: Ve
     env = {**_slack_env(api_url), "OPENAI_BASE_URL": f"{vendor.url}/v1", "BOT_MODELS": "openai/test"}
     async with forked_bot(tmp_path, "run", env=env) as process:
         for _ in range(2):
-            await wait_for_line(process.stderr, "not connected yet: Slack refused auth.test")
+            await wait_for_line(process.stderr, "not connected yet: auth.test failed")
         async with Sandbox(port, tokens=TOKENS):
             await wait_for_line(process.stdout, "is connected to Slack")
             process.send_signal(signal.SIGTERM)
