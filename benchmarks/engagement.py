@@ -19,7 +19,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,15 +56,30 @@ class Score:
 
 
 def read(lines: Iterable[str]) -> list[list[Spoken]]:
-    """Returns the conversations in a file's lines. Raises ValueError, which names the line."""
+    """Returns the conversations in a file's lines. Raises ValueError, which names the line, or if none is judged."""
     conversations = []
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
-            spoken = json.loads(line)["lines"]
-            conversations.append([Spoken(str(one["by"]), str(one["text"]), one.get("to_bot")) for one in spoken])
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"line {number} is no conversation: {type(error).__name__}") from error
+            conversations.append([_spoken(one) for one in json.loads(line)["lines"]])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f'line {number} is no conversation: {{"lines": [{{"by", "text"}}, ...]}}') from error
+        except ValueError as error:
+            raise ValueError(f"line {number} is no conversation: {error}") from error
+    if not any(spoken.to_bot is not None for lines in conversations for spoken in lines):
+        raise ValueError("no line has a to_bot, so there is nothing to judge")
     return conversations
+
+
+def _spoken(line: Mapping[str, Any]) -> Spoken:
+    by, text = line["by"], line["text"]
+    to_bot = line.get("to_bot")
+    if not (isinstance(by, str) and isinstance(text, str)):
+        raise ValueError("by and text must be strings")
+    if not (to_bot is None or isinstance(to_bot, bool)) or (by == BOT and to_bot is not None):
+        raise ValueError("to_bot must be true or false, and none of the bot's own lines")
+    return Spoken(by, text, to_bot)
 
 
 def score(conversations: Iterable[Sequence[Spoken]], rules: TriageRules, *, lines_known: bool = True) -> Score:
@@ -130,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     options = parser.parse_args(arguments)
     try:
-        with options.file.open(encoding="utf-8") as file:
+        with options.file.open(encoding="utf-8-sig") as file:
             conversations = read(file)
     except (OSError, ValueError) as error:
         parser.error(f"can't read {options.file}: {error}")

@@ -74,7 +74,17 @@ def test_figures_are_a_table_without_json(tmp_path: Path, capsys: pytest.Capture
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [(None, "No such file"), ('{"lines": []}\n[]\n', "line 2 is no conversation"), ("?\n", "line 1 is no")],
+    [
+        (None, "No such file"),
+        ('{"lines": []}\n[]\n', "line 2 is no conversation"),
+        ("?\n", "line 1 is no conversation"),
+        ('{"lines": [{"by": "P1"}]}', "line 1 is no conversation"),
+        ('{"lines": [{"by": null, "text": "so?"}]}', "by and text must be strings"),
+        ('{"lines": [{"by": "P1", "text": "so?", "to_bot": "yes"}]}', "to_bot must be true or false"),
+        ('{"lines": [{"by": "BOT", "text": "so", "to_bot": true}]}', "none of the bot's own"),
+        ('{"lines": [{"by": "P1", "text": "so?"}]}', "nothing to judge"),
+        ("", "nothing to judge"),
+    ],
 )
 def test_unreadable_file_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, complaint: str
@@ -87,9 +97,10 @@ def test_unreadable_file_is_named(
     assert complaint in reported
 
 
-def test_line_that_is_not_labelled_is_not_judged() -> None:
-    [conversation] = read(['{"lines": [{"by": "P1", "text": "so?"}]}'])
-    assert conversation == [Spoken("P1", "so?", None)]
+def test_empty_lines_and_lines_without_a_label_are_not_judged() -> None:
+    judged, other = {"by": "P1", "text": "so?", "to_bot": True}, {"by": "P1", "text": "so?", "minute": 1}
+    [conversation] = read(["\n", json.dumps({"lines": [judged, other]}), "\n"])
+    assert conversation == [Spoken("P1", "so?", True), Spoken("P1", "so?", None)]
 
 
 @pytest.mark.parametrize("seed", range(8))
