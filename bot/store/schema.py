@@ -224,8 +224,9 @@ tool_calls = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("step_no", sa.Integer, nullable=False),
     sa.Column("index", sa.Integer, nullable=False),
-    sa.Column("call_id", sa.Text, nullable=False),
-    sa.Column("tool", sa.Text, nullable=False),
+    # Any text that a model wrote, as the arguments.
+    sa.Column("call_id", SafeText, nullable=False),
+    sa.Column("tool", SafeText, nullable=False),
     # JSON; '' once it has expired, as the result.
     sa.Column("arguments", SafeText, nullable=False),
     sa.Column("definition_hash", sa.Text, nullable=False),

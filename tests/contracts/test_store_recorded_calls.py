@@ -71,6 +71,12 @@ async def test_next_attempt_gets_the_recorded_steps_with_their_items(store: Stor
     assert job.fixed_text == job.checkpoint.text == "I'll note it. "
 
 
+async def test_call_is_recorded_whatever_the_model_calls_it(store: Stores) -> None:
+    job = await again(store, await recorded(store, replace(CALL, tool="nul \0 half \ud800", call_id="\0 \ud800")))
+    [call] = job.steps[0].calls
+    assert (call.tool, call.call_id) == ("nul \ufffd half \ufffd", "\ufffd \ufffd")
+
+
 async def test_step_counts_its_usage_once_even_if_its_commit_was_not_heard_of(store: Stores) -> None:
     job = await recorded(store)
     assert await store.recorded_calls.record(job, asking_step(), STEPPED, None)
