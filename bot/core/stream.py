@@ -14,6 +14,8 @@ THINKING_TOKENS = 24_576
 
 MAX_SEARCHES = 8
 """Web searches that one request may make. Each costs a cent, and its results are input tokens."""
+MOST_TOKENS = 100_000_000
+"""More than any request uses. A count beyond it is a server's mistake."""
 SEARCH_RESULT_TOKENS = 20_000
 """Input tokens that are reserved for what searches find: more than most answers use, less than they may."""
 
@@ -37,6 +39,11 @@ class Feature(StrEnum):
     TOOLS = "tools"
     WEB_SEARCH = "web search"
     EFFORT = "thinking longer"
+
+
+def reported_tokens(count: object) -> int:
+    """Returns a number of tokens as a vendor reports it; 0 for what can't be one, and the database wouldn't take."""
+    return int(count) if isinstance(count, int | float) and 0 <= count <= MOST_TOKENS else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from anthropic import AsyncAnthropic, AsyncAnthropicBedrock, AsyncAnthropicVerte
 from bot.core.conversation import Media, Prompt, TextPart, ToolResult, Turn, TurnPart, WebSearch
 from bot.core.growing_text import GrowingText
 from bot.core.inbound.files import PDF
-from bot.core.stream import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
+from bot.core.stream import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage, reported_tokens
 from bot.core.surrogates import paired
 from bot.errors import EndReason
 from bot.providers.answer_reader import AnswerReader, Delta
@@ -288,7 +288,7 @@ class MessagesReader(AnswerReader):
     def _count(self, usage: Any) -> None:
         # Later counts replace earlier ones: they are cumulative.
         counts = {**(usage or {}), **((usage or {}).get("server_tool_use") or {})}
-        self._counts |= {name: count for name, count in counts.items() if isinstance(count, int)}
+        self._counts |= {name: reported_tokens(count) for name, count in counts.items() if isinstance(count, int)}
 
     def _finish(self) -> None:
         if self._stop_reason in _FAILURES:

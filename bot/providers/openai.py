@@ -11,7 +11,7 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 from bot.core.conversation import Media, Prompt, TextPart, ToolDefinition, ToolResult, Turn, WebSearch
 from bot.core.growing_text import GrowingText
 from bot.core.inbound.files import PDF
-from bot.core.stream import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
+from bot.core.stream import MAX_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage, reported_tokens
 from bot.core.surrogates import paired
 from bot.errors import EndReason
 from bot.providers.answer_reader import AnswerReader, Delta, TaggedAnswerReader
@@ -515,13 +515,14 @@ def _reasoning_in(message: Mapping[str, Any]) -> str:
 
 def _usage(usage: Mapping[str, Any], input_name: str, output_name: str) -> Usage:
     details = usage.get(f"{input_name}_tokens_details") or {}
-    input_tokens, output_tokens = usage.get(f"{input_name}_tokens") or 0, usage.get(f"{output_name}_tokens") or 0
+    input_tokens = reported_tokens(usage.get(f"{input_name}_tokens"))
+    output_tokens = reported_tokens(usage.get(f"{output_name}_tokens"))
     if input_tokens:
         # xAI and Gemini leave reasoning out of the output's tokens. It is billed as such, and part of the total.
-        output_tokens = max(output_tokens, (usage.get("total_tokens") or 0) - input_tokens)
+        output_tokens = max(output_tokens, reported_tokens(usage.get("total_tokens")) - input_tokens)
     return Usage(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
-        cached_input_tokens=details.get("cached_tokens") or 0,
-        cache_write_tokens=details.get("cache_write_tokens") or 0,
+        cached_input_tokens=reported_tokens(details.get("cached_tokens")),
+        cache_write_tokens=reported_tokens(details.get("cache_write_tokens")),
     )

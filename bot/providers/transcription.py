@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.core.inbound.recordings import MAX_TRANSCRIPT_CHARS, Sound
-from bot.core.stream import Usage
+from bot.core.stream import Usage, reported_tokens
 from bot.core.surrogates import paired
 from bot.errors import EndReason
 from bot.providers.failures import RequestAttempt
@@ -62,4 +62,5 @@ def _usage(reported: Any) -> Usage | None:
     if isinstance(seconds, int | float) and 0 <= seconds < math.inf:
         return Usage(audio_s=float(seconds))
     heard, written = reported.get("input_tokens"), reported.get("output_tokens")
-    return Usage(heard, written) if isinstance(heard, int) and isinstance(written, int) else None
+    are_counts = isinstance(heard, int) and isinstance(written, int)
+    return Usage(reported_tokens(heard), reported_tokens(written)) if are_counts else None

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import traceback
 import tracemalloc
 from collections.abc import Callable
@@ -140,6 +141,20 @@ class TestAnAnswer:
         async with connected(ANTHROPIC, vendor) as model:
             received = await collect(model)
         assert received.completions == [Completion(model.model, FinishReason.STOP, Usage(speech.INPUT_TOKENS, 7))]
+
+    @ALL_APIS
+    @pytest.mark.parametrize("count", [10**19, -1, 1e300, "7", [7]], ids=str)
+    async def test_count_that_no_database_takes_is_no_usage(
+        self, vendor: VendorServer, api: VendorApi, count: object
+    ) -> None:
+        stream = b"".join(api.speak(["one"]))
+        for name in (b"input", b"output", b"prompt", b"completion", b"total"):
+            stream = re.sub(rb'("%s_tokens": ?)\d+' % name, rb"\g<1>" + json.dumps(count).encode(), stream)
+        vendor.script(VendorResponse([stream]))
+        async with connected(api, vendor) as model:
+            received = await collect(model)
+        assert received.text == "one"
+        assert received.completions == [Completion(model.model, FinishReason.STOP, Usage())]
 
     @ALL_APIS
     async def test_connection_is_reused_for_the_next_answer(self, vendor: VendorServer, api: VendorApi) -> None:
