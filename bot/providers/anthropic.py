@@ -81,7 +81,8 @@ def connection() -> dict[str, Any]:
         # Typist measures requests itself, and vendors are not to get the id of a trace.
         "open_telemetry": {"traces": False, "propagation": False},
         "timeout": TIMEOUT,
-        "http_client": DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls()),
+        # A redirect would send the conversation wherever it leads.
+        "http_client": DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls(), follow_redirects=False),
     }
 
 

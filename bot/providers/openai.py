@@ -56,7 +56,8 @@ def connection() -> dict[str, Any]:
         # The SDK would wait for a Retry-After of up to two minutes. retry.py retries instead.
         "max_retries": 0,
         "timeout": TIMEOUT,
-        "http_client": DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls()),
+        # A redirect would send the conversation wherever it leads.
+        "http_client": DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls(), follow_redirects=False),
     }
 
 

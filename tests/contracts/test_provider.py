@@ -454,6 +454,20 @@ class TestAFailure:
             assert (await collect(model)).failure is EndReason.EMPTY
 
     @ALL_APIS
+    @pytest.mark.parametrize("status", [302, 307, 308])
+    async def test_redirect_is_a_failure_and_is_not_followed(
+        self, vendor: VendorServer, api: VendorApi, status: int
+    ) -> None:
+        elsewhere = {"Location": f"{vendor.url}/elsewhere"}
+        vendor.script(VendorResponse(status=status, headers=elsewhere), api.streamed("one"))
+        async with connected(api, vendor) as model:
+            received = await collect(model)
+        assert (received.deltas, received.failure) == ([], EndReason.UNEXPECTED)
+        assert received.error is not None
+        assert str(status) in received.error.detail
+        assert len(vendor.requests) == 1
+
+    @ALL_APIS
     async def test_unavailable_vendor_is_unreachable(self, api: VendorApi) -> None:
         async with VendorServer() as gone:
             pass
