@@ -23,6 +23,9 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
+import httpx2
+from openai import BadRequestError
+
 from benchmarks import holds
 from benchmarks.hostile_texts import SHAPES, forget_renderings, text_of
 from bot.core.conversation import Message
@@ -45,6 +48,13 @@ from bot.core.stream import Citation
 from bot.core.surrogates import paired
 from bot.core.tools import as_data, capped, claims_in, visible
 from bot.errors import EndReason
+from bot.providers.anthropic import MessagesReader
+from bot.providers.effort_levels import EffortLevels, may_mean_effort, names_effort
+from bot.providers.failures import RequestAttempt
+from bot.providers.openai import ResponsesReader
+from bot.providers.optional_parameters import OptionalParameter, refused_parameters
+from bot.providers.think_tags import ThinkTags
+from bot.providers.tool_calls import ChatToolCalls
 from bot.slack.format import message_text, reply_blocks
 from bot.slack.format.mrkdwn import labels
 from bot.slack.format.rich_text import Json
@@ -52,6 +62,8 @@ from bot.slack.format.rich_text import Json
 SIZES_CHARS = (5_900, 11_800, 23_600)
 """The last but one is a full page."""
 MAX_RATIO = 2.6
+PIECE_CHARS = 8
+"""Of a text that comes as deltas, or as many calls."""
 SHORTEST_MS = 3.0
 MAX_MS = 1_000.0
 MAX_RUN_S = 600.0
@@ -100,6 +112,51 @@ def _attached(text: str) -> Json:
     }
 
 
+def _pieces(text: str) -> list[str]:
+    return [text[at : at + PIECE_CHARS] for at in range(0, len(text), PIECE_CHARS)]
+
+
+def _untagged(text: str, model: str) -> None:
+    tags = ThinkTags(model)
+    for piece in _pieces(text):
+        tags.add(piece)
+    tags.end(complete=True)
+    ThinkTags(model).add(text)
+
+
+def _chat_calls(text: str) -> object:
+    calls = ChatToolCalls()
+    for at, piece in enumerate(_pieces(text)):
+        calls.add({"index": at % 2, "id": f"call_{at}", "function": {"name": "a", "arguments": piece}})
+    return calls.calls()
+
+
+def _output_items(text: str) -> object:
+    reader = ResponsesReader(RequestAttempt("openai/m", ""), True, 1)
+    calls = [
+        {"type": "function_call", "call_id": f"call_{at}", "name": "a", "arguments": piece}
+        for at, piece in enumerate(_pieces(text))
+    ]
+    reader.read_event({"type": "response.completed", "response": {"status": "completed", "output": calls}})
+    return reader.read_end()
+
+
+def _cited(text: str) -> object:
+    reader = MessagesReader(RequestAttempt("anthropic/m", ""), keeps_blocks=True)
+    for at, piece in enumerate(_pieces(text)):
+        citation = {"url": f"https://a.example/{at}", "title": piece}
+        reader.read_event({"type": "content_block_delta", "delta": {"type": "citations_delta", "citation": citation}})
+    return reader.beside_text
+
+
+def _refusal(text: str) -> object:
+    request = httpx2.Request("POST", "https://a.example")
+    error = BadRequestError(text, response=httpx2.Response(400, request=request), body={"message": text})
+    EffortLevels().without("low", error)
+    named = refused_parameters(OptionalParameter, error), names_effort(error), may_mean_effort(error)
+    return named, RequestAttempt("openai/m", "", (text,)).reported({"error": {"message": text}}, 400)
+
+
 FUNCTIONS: dict[str, Callable[[str], object]] = {
     "rendered": lambda text: render.rendered(text, growing=False),
     "rendered growing": lambda text: render.rendered(text, growing=True),
@@ -144,6 +201,12 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "readable": lambda text: approvals.readable({text: text}),
     "readable list": lambda text: approvals.readable({"a": text.split("a")}),
     "fields_of": lambda text: approvals.fields_of({text: text, "list": text.split("a")}),
+    "ThinkTags": lambda text: _untagged(text, "openai/m"),
+    "ThinkTags, opened": lambda text: _untagged(text, "openai/deepseek-r1"),
+    "calls in pieces": _chat_calls,
+    "output items": _output_items,
+    "citations": _cited,
+    "refusal": _refusal,
     "claims_in": lambda text: claims_in(json.dumps(["tool", text, {}, text])),
 }
 

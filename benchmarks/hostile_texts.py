@@ -134,6 +134,8 @@ SHAPES: dict[str, str | tuple[str, str] | tuple[str, str, str]] = {
     "sentence ends with brackets": (".", ")", "a"),
     "no-break spaces": "\u00a0",
     "line separators": "a\u2028",
+    "reasoning without words": "<think></think>",
+    "names of limits": "max_",
 }
 
 

@@ -248,7 +248,8 @@ class MessagesReader(AnswerReader):
                 return Thinking(len(delta["partial_json"]))
             case "citations_delta":
                 citation = delta["citation"]
-                self._block["citations"] = [*(self._block.get("citations") or ()), citation]
+                self._block["citations"] = cited = self._block.get("citations") or []
+                cited.append(citation)
                 self._cite(citation.get("url"), citation.get("title"))
         return ""
 

@@ -1,5 +1,6 @@
 """OpenAI, Azure and every server that is compatible with OpenAI: the Responses API, or Chat Completions."""
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import date
@@ -144,6 +145,8 @@ class ResponsesReader(TaggedAnswerReader):
         self._held_annotations: list[Mapping[str, Any]] = []
         self._offers_tools = offers_tools
         self._max_output_tokens = max_output_tokens
+        self._read_items: set[str] = set()
+        """The output items as JSON. Looking for one in a list takes long where a response has thousands."""
         self._web_searches = 0
         self._place: tuple[object, object] | None = None
         """The part of the last delta: not all servers announce a part."""
@@ -203,8 +206,10 @@ class ResponsesReader(TaggedAnswerReader):
 
     def _read_item(self, item: Any) -> Searching | Literal[""]:
         """Keeps an output item that is whole; returns the end of a search. One that comes again is no other call."""
-        if item in self._items:
+        written = json.dumps(item, sort_keys=True)
+        if written in self._read_items:
             return ""
+        self._read_items.add(written)
         self._items.append(item)
         match item["type"]:
             case "function_call" if self._offers_tools:

@@ -20,7 +20,7 @@ class OptionalParameter(Enum):
     """Summaries of the model's reasoning, which show that it is at work."""
     ENCRYPTED_REASONING = r"\binclude\b|encrypted.content"
     """The reasoning before a tool call, to send back with its result: requests aren't stored."""
-    ROOM_TO_THINK = r"max_\w*tokens|in the completion|output tokens must be reduced"
+    ROOM_TO_THINK = r"max_\w{0,40}tokens|in the completion|output tokens must be reduced"
     """Output tokens beyond those of the answer's text."""
     WEB_SEARCH = r"web.?search|max_tool_calls"
     """The vendor's own web search, which models or organizations may not have."""

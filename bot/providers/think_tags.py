@@ -6,6 +6,8 @@ by deltas, text is withheld as long as it could be the start of a tag.
 
 Some models' templates put the opening tag into the prompt, so that the text starts within the reasoning. Their text is
 withheld until the closing tag. If that never comes and the answer is whole, all of the text is the answer.
+
+Each character is looked at a fixed number of times: models were seen that write line breaks without end.
 """
 
 import re
@@ -21,6 +23,9 @@ _CLOSING_TAGS = {
 }
 # https://huggingface.co/Qwen/Qwen3-30B-A3B-Thinking-2507, https://huggingface.co/Qwen/QwQ-32B
 _STARTS_WITHIN_REASONING = re.compile(r"deepseek-r1|qwq|qwen3.*thinking", re.IGNORECASE)
+_MOST_CHARS = max(map(len, _CLOSING_TAGS)) + 1
+"""More than this can't be the start of an opening tag."""
+_BLANK = re.compile(r"\s*")
 
 
 class ThinkTags:
@@ -33,7 +38,11 @@ class ThinkTags:
         self._has_reasoning = self._opening_tag_missing
         self._answering = False
         """Whether the answer has begun. Then nothing more is taken out."""
-        self._withheld = ""
+        self._withheld: list[str] = []
+        """What is part of the text if that is the answer, and isn't looked at again."""
+        self._text = ""
+        self._at = 0
+        """Where the text begins that has to be looked at."""
 
     def reasoning_is_separate(self) -> None:
         """Notes that the server sends the reasoning in its own field, so that all text is the answer."""
@@ -45,44 +54,63 @@ class ThinkTags:
         """Returns the text of the answer that can be shown now, or a sign of thinking."""
         if self._answering:
             return delta
-        self._withheld += delta
+        self._text = self._text[self._at :] + delta
+        self._at = 0
         while not self._answering:
             if not (self._skip_reasoning() if self._closing_tag else self._find_opening_tag()):
                 return Thinking(len(delta)) if self._closing_tag else ""
-        text = self._withheld
-        self._withheld = ""
-        return text
+        return self._taken()
 
     def end(self, complete: bool) -> str:
         """Returns withheld text that is the answer after all. `complete`: the model ended by itself."""
-        text = self._withheld
-        self._withheld = ""
+        text = self._taken()
         return text if not self._closing_tag or (self._opening_tag_missing and complete) else ""
+
+    def _taken(self) -> str:
+        text = "".join((*self._withheld, self._text[self._at :]))
+        self._withheld = []
+        self._text = ""
+        self._at = 0
+        return text
 
     def _find_opening_tag(self) -> bool:
         """Returns whether the text's start is known by now: reasoning, or the answer."""
-        text = self._withheld.lstrip()
-        if self._has_reasoning:
-            self._withheld = text
+        blanks = self._skip_blanks()
+        if not self._has_reasoning:
+            self._withheld.append(blanks)
         for opening_tag, closing_tag in _CLOSING_TAGS.items():
-            if text.startswith(opening_tag):
+            if self._text.startswith(opening_tag, self._at):
                 self._closing_tag = closing_tag
                 self._has_reasoning = True
-                self._withheld = text[len(opening_tag) :]
+                self._withheld = []
+                self._at += len(opening_tag)
                 return True
-        self._answering = not any(opening_tag.startswith(text) for opening_tag in _CLOSING_TAGS)
+        start = self._text[self._at : self._at + _MOST_CHARS]
+        self._answering = not any(opening_tag.startswith(start) for opening_tag in _CLOSING_TAGS)
         return self._answering
 
     def _skip_reasoning(self) -> bool:
         """Returns whether the reasoning has ended. While it lasts, only a possible start of the closing tag is kept."""
-        if self._opening_tag_missing and self._withheld.lstrip().startswith("<think>"):
-            self._opening_tag_missing = False
-        _, closed, rest = self._withheld.partition(self._closing_tag)
-        if closed:
-            self._withheld = rest
+        if self._opening_tag_missing and not self._withheld:
+            self._skip_blanks()
+            self._opening_tag_missing = not self._text.startswith("<think>", self._at)
+        closed_at = self._text.find(self._closing_tag, self._at)
+        if closed_at >= 0:
+            self._at = closed_at + len(self._closing_tag)
             self._closing_tag = ""
             self._opening_tag_missing = False
+            self._withheld = []
             return True
-        if not self._opening_tag_missing:
-            self._withheld = self._withheld[-len(self._closing_tag) :]
+        seen = max(self._at, len(self._text) - len(self._closing_tag))
+        if self._opening_tag_missing and seen > self._at:
+            # So long a text can't begin with the opening tag any more.
+            self._withheld.append(self._text[self._at : seen])
+        self._at = seen
         return False
+
+    def _skip_blanks(self) -> str:
+        """Returns the blanks at the text's start."""
+        start = self._at
+        if blank := _BLANK.match(self._text, start):
+            self._at = blank.end()
+        return self._text[start : self._at]

@@ -114,7 +114,6 @@ def _members(item: Any) -> Iterable[Any]:
 class _Pieces:
     """One call as its pieces arrive."""
 
-    index: object
     call_id: str
     name: str
     arguments: list[str] = field(default_factory=list)
@@ -129,6 +128,10 @@ class ChatToolCalls:
 
     def __init__(self) -> None:
         self._calls: list[_Pieces] = []
+        self._by_id: dict[tuple[object, str], _Pieces] = {}
+        """By index and id."""
+        self._last_of: dict[object, _Pieces] = {}
+        """The last one of each index."""
 
     def add(self, piece: Mapping[str, Any]) -> int:
         """Adds a piece; returns how many characters of a call it has."""
@@ -165,16 +168,17 @@ class ChatToolCalls:
         return [call for call in self._calls if call.name]
 
     def _call_of(self, index: object, call_id: str, name: str) -> _Pieces:
-        same_index = [call for call in self._calls if call.index == index]
+        last = self._calls[-1] if self._calls else None
         if call_id:
-            known = next((call for call in same_index if call.call_id == call_id), None)
+            known = self._by_id.get((index, call_id))
         elif name:
             # Some servers send the id first and the name with the next piece.
-            known = next((call for call in self._calls[-1:] if not call.name), None)
+            known = None if last is None or last.name else last
         else:
-            known = next(reversed(same_index or self._calls), None)
+            known = self._last_of.get(index, last)
         if known is None:
-            known = _Pieces(index, call_id, name)
+            known = self._last_of[index] = _Pieces(call_id, name)
+            self._by_id[index, call_id] = known
             self._calls.append(known)
         known.name = known.name or name
         return known
