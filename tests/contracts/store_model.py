@@ -542,9 +542,11 @@ class StoreModel:
     def join(self, thread: ThreadKey, user_id: str, ts: str) -> Participants:
         """Other participants are those who wrote before the message. Once known as shared, a thread stays shared."""
         jobs = self.of(thread).values()
-        takes_part = any(job.question.ts <= ts and job.state is not State.DENIED for job in jobs)
+        answered = [job.question.ts for job in jobs if job.state is not State.DENIED]
+        takes_part = any(asked_ts < ts for asked_ts in answered)
         others_asked = any(job.question.user_id != user_id and job.question.ts < ts for job in jobs)
-        others = takes_part and (others_asked or (thread in self.shared and self.shared[thread] <= ts))
+        in_group = others_asked or (thread in self.shared and self.shared[thread] <= ts)
+        others = in_group and any(asked_ts <= ts for asked_ts in answered)
         if others:
             self.shared[thread] = min(ts, self.shared.get(thread, ts))
         return Participants(takes_part, others, lines=self._lines_before(thread, ts) if others else ())
