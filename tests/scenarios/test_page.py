@@ -294,6 +294,17 @@ async def test_meter_follows_the_calls(page: Page, web: AsyncWebClient) -> None:
     await expect(page.get_by_role("meter", name="chat.postMessage")).to_have_attribute("aria-valuenow", "1")
 
 
+async def test_meter_follows_calls_that_name_a_channel_which_the_page_does_not_know(
+    page: Page, web: AsyncWebClient
+) -> None:
+    await page.get_by_role("button", name="Simulate Slack failures").press("Enter")
+    group = (await web.conversations_open(users="U0ADA,U0GRACE"))["channel"]["id"]
+    await web.chat_postMessage(channel=group, text="for two")
+    with pytest.raises(SlackApiError, match="channel_not_found"):
+        await web.chat_postMessage(channel="C0NOWHERE", text="for nobody")
+    await expect(page.get_by_role("meter", name="chat.postMessage")).to_have_attribute("aria-valuenow", "2")
+
+
 async def test_ephemeral_message_is_shown_to_its_recipient_only(page: Page, web: AsyncWebClient) -> None:
     await web.chat_postEphemeral(channel=GENERAL, user="U0ADA", text="for Ada's eyes")
     await expect(message(page, "for Ada's eyes")).to_contain_text("Only visible to you")

@@ -31,7 +31,10 @@ export class Failures {
   showBudgets(budgets) {
     const shown = new Set();
     for (const { method, channel, used, limit } of budgets) {
-      const name = channel ? `posts in ${this.world.title(this.world.channel(channel))}` : method;
+      const place = this.world.channel(channel);
+      // The page doesn't know a channel that the app has just opened, or one that a call named and nobody has.
+      if (channel && !place) continue;
+      const name = place ? `posts in ${this.world.title(place)}` : method;
       shown.add(name);
       if (!this.meters.has(name)) this.#addMeter(name);
       const meter = this.meters.get(name);
