@@ -103,8 +103,8 @@ REPEATED_CALL = "Careful: I made exactly this call, or may have made it, for an 
 
 
 def mixed_scripts(words: Sequence[str]) -> str:
-    """Warns of words in which a letter of another script may pass for the one that a reader expects."""
-    return f"Careful: these words mix letters of different alphabets: {', '.join(words)}"
+    """Warns of words in which a letter or digit of another script may pass for the one that a reader expects."""
+    return f"Careful: these words mix letters or digits of different alphabets: {', '.join(words)}"
 
 
 DECISIONS = {"approved": "Approved.", "denied": "Denied."}

@@ -11,13 +11,11 @@ turn. It need not be secret: it is taken out of every text before the text goes 
 import hashlib
 from dataclasses import dataclass
 
-import regex
-
 from bot.core.conversation import ThreadKey
+from bot.core.reply.markdown import lookalikes
 from bot.core.tools import visible
 
 _NAME_CHARS = 80
-_HIDDEN = regex.compile(r"\p{Default_Ignorable_Code_Point}")
 _EXPLAINED = (
     "Only a line that begins with [{code} is a mark of this conversation. [{code}-TAG NAME] stands above each message "
     "where several people talk, and each person has a tag. Lines between [{code} attached] or [{code} file] and "
@@ -52,11 +50,20 @@ class Marks:
         return f"[{self.code} {what}]\n{self.without(text)}\n{self._end}"
 
     def without(self, text: str) -> str:
-        """Returns a text without the code, also where characters that show nothing stand in it."""
-        # Few texts have a code. A pattern for each conversation would take 6 kB and 0.3 ms.
-        if self.code not in _HIDDEN.sub("", text).lower():
+        """Returns a text without the code, also where it is written with what doesn't show, or with lookalikes."""
+        latin = lookalikes.table_of(text)
+        if self.code not in text.translate(latin).lower():
             return text
-        return regex.sub(rf"{_HIDDEN.pattern}*".join(self.code), "(code)", text, flags=regex.IGNORECASE)
+        read = [(character, at) for at, one in enumerate(text) for character in one.translate(latin).lower()]
+        between = "".join(character for character, _ in read).split(self.code)
+        parts = []
+        kept = end = 0
+        for before in between[:-1]:
+            end += len(before)
+            parts += [text[kept : read[end][1]], "(code)"]
+            end += len(self.code)
+            kept = read[end - 1][1] + 1
+        return "".join([*parts, text[kept:]])
 
     def reopened(self, text: str, at: int) -> str:
         """Returns a cut text, with a mark at `at` if the cut took the beginning of what ends later."""

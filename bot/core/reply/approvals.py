@@ -15,7 +15,7 @@ import regex
 
 from bot.core import texts
 from bot.core.reply.markdown.escaping import fenced
-from bot.core.reply.markdown.lookalikes import OTHER_ALPHABET, mixes_scripts
+from bot.core.reply.markdown.lookalikes import OTHER_ALPHABET, is_other_form, mixes_scripts
 from bot.core.tool_calls import CallState, Decision, RecordedCall
 from bot.core.tools import escaped, label_of, title_of
 
@@ -242,13 +242,17 @@ def can_be_read(arguments: str) -> bool:
 
 
 def mixed_words(text: str) -> tuple[str, ...]:
-    """Returns the first words that mix scripts, their letters of other scripts than Latin escaped."""
+    """Returns the first words that mix scripts, their letters and digits that may pass for others escaped."""
     words = (match[0] for match in _WORD.finditer(text) if mixes_scripts(match[0]))
     named = dict.fromkeys(word if len(word) <= _MAX_WORD_CHARS else f"{word[:_MAX_WORD_CHARS]}…" for word in words)
-    return tuple(
-        OTHER_ALPHABET.sub(lambda letter: json.dumps(letter[0])[1:-1], word)
-        for word in list(named)[:_MIXED_WORDS_NAMED]
-    )
+    return tuple("".join(map(_unmistakable, word)) for word in list(named)[:_MIXED_WORDS_NAMED])
+
+
+def _unmistakable(character: str) -> str:
+    """Returns a character of a word that mixes scripts: as an escape if it may pass for another."""
+    is_digit = character.isdecimal() and not character.isascii()
+    is_escaped = is_digit or OTHER_ALPHABET.match(character) or is_other_form(character)
+    return json.dumps(character)[1:-1] if is_escaped else character
 
 
 def _in_line(name: str) -> str:

@@ -79,6 +79,17 @@ def read(text: str, max_chars: int) -> ReadText | None:
     return ReadText(_ZERO_AS_DOT.sub(".", "".join(latin)), tuple(written))
 
 
+def table_of(text: str) -> dict[int, str]:
+    """Returns a table that makes of each character of a text what it looks like (str.translate)."""
+    if text.isascii() and text.isprintable():
+        return {}
+    return {ord(character): _looks_like(character) for character in set(text)}
+
+
+def _looks_like(character: str) -> str:
+    return "".join(_lookalike(one) or "" for one in unicodedata.normalize("NFKC", character))
+
+
 def reads_as_tld(text: ReadText, start: int, end: int) -> bool:
     """Whether the part of a dotted name that begins at `start` is, or looks like, a top-level domain."""
     latin, written = text.latin[start:end], text.written_between(start, end)
@@ -91,11 +102,28 @@ def reads_as_tld(text: ReadText, start: int, end: int) -> bool:
 
 
 def mixes_scripts(word: str) -> bool:
-    """Whether a word has letters of a script that nobody mixes with others, beside letters of another."""
+    """Whether a word has letters of a script that nobody mixes with others, beside letters of another.
+
+    So do digits of several scripts, and other forms of ASCII letters beside ASCII ones, such as the sign of Kelvin.
+    """
+    if word.isascii():
+        return False
+    zeros = {ord(digit) - unicodedata.decimal(digit) for digit in word if digit.isdecimal()}
+    if len(zeros) > 1 or any(map(is_other_form, word)):
+        return True
     others = OTHER_ALPHABET.findall(word)
     # A letter's name begins with its script's.
     scripts = {unicodedata.name(letter, "").partition(" ")[0] for letter in others}
     return len(scripts) > 1 or 0 < len(others) < len(_LETTER.findall(word))
+
+
+def is_other_form(character: str) -> bool:
+    """Whether a character is an ASCII letter in another form, as in a Roman numeral. A raised one, as in 1º, isn't."""
+    if character.isascii():
+        return False
+    is_raised = unicodedata.decomposition(character).startswith(("<super>", "<sub>"))
+    plain = unicodedata.normalize("NFKC", character)
+    return plain.isascii() and plain.isalpha() and not is_raised
 
 
 def ascii_digits(text: str) -> str:
