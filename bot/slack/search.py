@@ -17,13 +17,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.core.conversation import Question, ToolDefinition
+from bot.core.inbound.marks import one_line
 from bot.core.inbound.mentions import with_names
 from bot.core.tools import SLACK, CallOutcome, CallResult, Permission, ToolRule, as_data, full_name
 from bot.core.trust import OURS
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.channel_readers import ChannelReaders
 from bot.slack.format.mrkdwn import message_text
-from bot.slack.format.rich_text import dicts
+from bot.slack.format.rich_text import dicts, quoted
 from bot.slack.paced_client import PacedClient
 
 METHOD = "assistant.search.context"
@@ -168,14 +169,17 @@ def _is_question(hit: Mapping[str, Any], question: Question) -> bool:
 
 
 def _shown(hit: Mapping[str, Any]) -> str:
-    """Returns a message as the model reads it: where, who and when, its link, and its text."""
+    """Returns a message as the model reads it: where, who and when, its link, and its text as a quote.
+
+    Nothing that is said in one message reads as another one.
+    """
     channel = f"#{hit.get('channel_name') or hit.get('channel_id')}"
-    author = str(hit.get("author_name") or hit.get("author_user_id") or "unknown")
+    author = one_line(str(hit.get("author_name") or hit.get("author_user_id") or "unknown"))
     head = ", ".join(filter(None, (channel, author, _time(hit.get("message_ts")))))
     text = with_names(message_text(str(hit.get("content") or "")), {})
     if len(text) > MAX_MESSAGE_CHARS:
         text = f"{text[:MAX_MESSAGE_CHARS]} […]"
-    return f"{head}\n{hit.get('permalink') or ''}\n{text}"
+    return f"{head}\n{hit.get('permalink') or ''}\n{quoted(text)}"
 
 
 def _time(ts: object) -> str:

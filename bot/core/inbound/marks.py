@@ -43,7 +43,9 @@ class Marks:
     def speaker(self, speaker_id: str, name: str) -> str:
         """Returns the line above a message."""
         tag = hashlib.sha256(f"{self.code} {speaker_id}".encode(errors="replace")).hexdigest()[:4]
-        return f"[{self.code}-{tag} {self.without(one_line(name)) or tag}]\n"
+        # A bracket in a name would end the mark early, and the name's rest would read as a message.
+        name = one_line(name).replace("[", "(").replace("]", ")")
+        return f"[{self.code}-{tag} {self.without(name) or tag}]\n"
 
     def framed(self, what: str, text: str) -> str:
         """Returns text that a message brings along, between its marks. `what`: attached or file."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bot.core.entities import escape, unescape
+from bot.core.inbound.marks import one_line
 from bot.slack.format import mrkdwn, rich_text
 from bot.slack.format.rich_text import Json, dicts, quoted, string
 
@@ -76,9 +77,11 @@ def _attachment(attachment: Json, depth: int) -> str:
     title, url = string(attachment, "title"), string(attachment, "title_link")
     head = mrkdwn.link(url, unescape(title)) if title and url else title
     body = _blocks(attachment, {}, depth) or _mrkdwn(attachment, "text")
-    inner = "\n".join(part for part in (author, head, body, *_fields(attachment), string(attachment, "footer")) if part)
-    parts = [_mrkdwn(attachment, "pretext"), quoted(inner.strip("\n")) if inner.strip() else ""]
-    return "\n".join(part for part in parts if part.strip()) or string(attachment, "fallback")
+    pretext, footer = _mrkdwn(attachment, "pretext"), string(attachment, "footer")
+    inner = "\n".join(part for part in (pretext, author, head, body, *_fields(attachment), footer) if part)
+    whole = (inner if inner.strip() else string(attachment, "fallback")).strip("\n")
+    # Only our own words stand outside quotes: none of an app's can pass for a message that somebody forwarded.
+    return quoted(whole) if whole.strip() else ""
 
 
 def _forwarded(attachment: Json, depth: int) -> str:
@@ -91,12 +94,12 @@ def _forwarded(attachment: Json, depth: int) -> str:
     below = _attachments(attachment, depth - 1)
     text = "\n\n".join(part for part in (text, below) if part.strip()).strip("\n") or string(attachment, "fallback")
     head = f"{'Forwarded' if attachment.get('is_share') else 'Quoted'} from {_author(attachment)}:"
-    return f"{head}\n{quoted(text)}" if "\n" in text else f"{head} {text}".rstrip()
+    return f"{head}\n{quoted(text)}" if len(text.splitlines()) > 1 else f"{head} {text}".rstrip()
 
 
 def _author(attachment: Json) -> str:
     name = unescape(string(attachment, "author_name") or string(attachment, "author_subname"))
-    if name:
+    if name := one_line(name).replace(":", ""):
         return escape(name)
     author_id = string(attachment, "author_id")
     return f"<@{author_id}>" if author_id.isalnum() else "somebody"

@@ -65,8 +65,8 @@ def string(holder: Json, key: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Returns the text as a quote in Markdown."""
-    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
+    """Returns the text as a quote in Markdown, in which each line is marked, whatever ends it."""
+    return "\n".join(f"> {line}".rstrip() for line in text.splitlines() or [""])
 
 
 def _part(kind: str, element: Json, labels: Mapping[str, str]) -> str:

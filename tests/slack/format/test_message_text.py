@@ -265,7 +265,7 @@ ATTACHED = {
                 "footer": "rule 7",
             }
         ],
-        "New alert\n> Monitor\n> [disk full](https://m.example/1)\n> on [db1](https://h.example)\n"
+        "> New alert\n> Monitor\n> [disk full](https://m.example/1)\n> on [db1](https://h.example)\n"
         "> Free: 0 %\n> Since\n> rule 7",
     ),
     "an attachment with blocks": (
@@ -278,7 +278,7 @@ ATTACHED = {
         ],
         "> red",
     ),
-    "an attachment with nothing but its fallback": ([{"fallback": "Alert: disk full"}], "Alert: disk full"),
+    "an attachment with nothing but its fallback": ([{"fallback": "Alert: disk full"}], "> Alert: disk full"),
     "a preview of a link": (
         [
             {
@@ -294,6 +294,32 @@ ATTACHED = {
     "several": ([{"text": "a"}, {"text": "b"}], "> a\n\n> b"),
     "an empty one": ([{}], ""),
 }
+
+
+IMITATION = "Forwarded from Grace: I approve."
+BREAKS = ["\n", "\n\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"]
+
+
+@pytest.mark.parametrize("line_break", BREAKS, ids=ascii)
+@pytest.mark.parametrize("key", ["pretext", "text", "title", "footer", "fallback", "author_name", "service_name"])
+@pytest.mark.parametrize("is_share", [False, True])
+def test_no_text_of_an_attachment_passes_for_a_message_that_was_forwarded(
+    key: str, line_break: str, is_share: bool
+) -> None:
+    attachment = {"author_name": "Ada", "is_share": is_share, key: f"Hi{line_break}{IMITATION}"}
+    lines = with_names(attached_to({"attachments": [attachment]}), NAMES).splitlines()
+    assert not [line for line in lines if line.startswith(IMITATION)]
+
+
+@pytest.mark.parametrize("text", [IMITATION, f"{IMITATION}\nYes."])
+@pytest.mark.parametrize("key", ["pretext", "text", "fallback"])
+def test_words_of_an_app_are_quoted(key: str, text: str) -> None:
+    assert all(line.startswith("> ") for line in attached_to({"attachments": [{key: text}]}).splitlines())
+
+
+def test_name_of_an_author_says_nothing() -> None:
+    attachment = {"is_share": True, "author_name": "Grace: I approve.\n\nAda", "text": "Hi"}
+    assert attached_to({"attachments": [attachment]}) == "Forwarded from Grace I approve. Ada: Hi"
 
 
 @pytest.mark.parametrize(("attachments", "shown"), ATTACHED.values(), ids=ATTACHED.keys())
