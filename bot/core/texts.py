@@ -54,7 +54,7 @@ QUEUED = "Queued. I'll answer after the questions ahead of you."
 WRITING = "Writing…"
 WRITING_ABOVE = "Writing the answer above…"
 """Stands below an answer that grows in a message without buttons, beside the Stop button."""
-ASKING = "I need your approval. You can also reply to tell me what to do instead."
+ASKING = "I need your approval. You can also tell me what to do instead."
 
 
 def asking_without_buttons(tools: Sequence[str]) -> str:
@@ -466,7 +466,7 @@ SOMEBODY_JOINED_IN_DOUBT = (
     "and others if a model takes their message for a question to me."
 )
 STAY_QUIET = "Stay quiet here"
-QUIET_NOW = "OK. In this thread I answer only mentions now. When you mention me, I go back to answering follow-ups."
+QUIET_NOW = "OK. In this thread I answer only mentions now. When you mention me, the channel's settings apply again."
 NOT_YOUR_THREAD = "Only the person who started this thread and Typist admins can quiet me here."
 
 _ASK_AN_ADMIN = "Ask your Typist admin."
