@@ -111,6 +111,11 @@ def unreachable(reason: str) -> str:
     return f"Slack can't be reached ({reason})."
 
 
+def unavailable(error: str) -> str:
+    """Says that Slack answered a call with an error that passes; `error` is Slack's name for it."""
+    return f"Slack can't take calls right now ({error})."
+
+
 def refused(variable: str, error: str) -> str:
     """Says that Slack refuses a token; `error` is Slack's name for the reason."""
     return f"Slack does not accept {variable} ({error})."
@@ -126,7 +131,10 @@ def app_token_fix(error: str) -> str:
     if error in ("invalid_auth", "not_allowed_token_type"):
         # Slack doesn't document what it answers while Socket Mode is off: both were seen.
         return f"{APP_TOKEN_FIX} {SOCKET_MODE_FIX}"
-    return APP_TOKEN_FIX if error == "missing_scope" else _TOKEN_FIXES.get(error, APP_TOKEN_FIX)
+    if error in ("missing_scope", "token_revoked", "token_expired"):
+        # Installing the app again renews the bot token only.
+        return APP_TOKEN_FIX
+    return _TOKEN_FIXES.get(error, APP_TOKEN_FIX)
 
 
 def app_token(scope: str) -> str:
@@ -196,7 +204,8 @@ def probe_fix(error: str) -> str:
 def probe_no_event(others: int) -> str:
     """Says that the probe's event did not arrive; `others` are connections besides this one."""
     if others:
-        return f"The probe's event did not arrive, but {others} other connections are open and may have received it."
+        are_open = "1 other connection is open" if others == 1 else f"{others} other connections are open"
+        return f"The probe's event did not arrive, but {are_open} and may have received it."
     return "The probe's event did not arrive."
 
 
@@ -225,8 +234,8 @@ def model_fix(model: str, variable: str) -> str:
 
 
 def model_retired(model: str, retired: str) -> str:
-    """Says that the model no longer answers; `retired` is since when, if that is known."""
-    return f"{model} has been retired" + (f" since {retired}." if retired else ".")
+    """Says that the model no longer answers; `retired` is the day, if that is known."""
+    return f"{model} was retired on {retired}." if retired else f"{model} has been retired."
 
 
 def model_missing(model: str) -> str:

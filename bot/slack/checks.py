@@ -307,8 +307,9 @@ async def _refused_as(
         if name == "socket_mode_not_enabled":
             return severity(check_id, check_texts.SOCKET_MODE_OFF, check_texts.SOCKET_MODE_FIX)
         if isinstance(error, RateLimited) or error.reason is Refusal.TRANSIENT:
-            fix = check_texts.TRY_LATER_FIX if _ERROR_NAME.fullmatch(name) else check_texts.UNREACHABLE_FIX
-            return severity(check_id, check_texts.unreachable(name), fix)
+            if _ERROR_NAME.fullmatch(name):
+                return severity(check_id, check_texts.unavailable(name), check_texts.TRY_LATER_FIX)
+            return severity(check_id, check_texts.unreachable(name), check_texts.UNREACHABLE_FIX)
         return severity(check_id, check_texts.refused(variable, error.error), fix_of(name))
 
 
