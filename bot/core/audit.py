@@ -215,9 +215,10 @@ def _check(line: Mapping[str, Any], number: int) -> bool:
         if not opened and salt not in line:
             is_erased = is_erased or name in line
         elif name not in line or digest(line.get(salt), opened) != line[name]:
-            raise AuditBroken(number, f"entry {line['no']} has another {' or '.join(fields)} than it was written with.")
+            names = ", ".join(fields)
+            raise AuditBroken(number, f"entry {line['no']} was changed: its digest of {names} doesn't match.")
     if hash_of(line) != line["hash"]:
-        raise AuditBroken(number, f"entry {line['no']} was changed: its hash is another.")
+        raise AuditBroken(number, f"entry {line['no']} was changed: its hash doesn't match.")
     return is_erased
 
 

@@ -149,7 +149,7 @@ async def test_verify_needs_no_settings_and_names_the_changed_line(tmp_path: Pat
     )
     file.write_text(file.read_text().replace('"decision":"approved"', '"decision":"denied"'))
     code, out, err = await forked_command(tmp_path, "audit", "verify", "audit.jsonl", env={})
-    assert (code, out, err) == (1, "", "typist: Line 4: entry 4 was changed: its hash is another.\n")
+    assert (code, out, err) == (1, "", "typist: Line 4: entry 4 was changed: its hash doesn't match.\n")
 
 
 async def test_verify_names_a_single_entry_as_one(tmp_path: Path, used: str) -> None:
