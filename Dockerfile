@@ -8,7 +8,7 @@ RUN python3 -m venv /venv \
     && /venv/bin/pip uninstall --yes pip setuptools
 
 FROM base
-# An init passes SIGTERM on and buries what is left behind.
+# An init passes SIGTERM on, and reaps processes whose parents have ended.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends tini \
     && rm -rf /var/lib/apt/lists/*
