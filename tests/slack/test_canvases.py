@@ -1,0 +1,77 @@
+"""Canvases at the boundary to Slack: answers that say less than they should, and refusals."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from bot.core.conversation import File, Question, ThreadKey
+from bot.core.documents import MAX_CHARS, Document
+from bot.errors import Refusal, Refused
+from bot.slack.canvases import Canvases
+
+Json = dict[str, Any]
+
+CHANNEL = ThreadKey("T1", "C1", "1.0")
+QUESTION = Question(CHANNEL, "5.0", "U1", "Why?")
+
+
+@dataclass
+class Client:
+    """Slack, which answers each method as the test says, and else with nothing."""
+
+    answers: dict[str, Json | Refused] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        client: Any = self
+        self.canvases = Canvases(client, None, "UBOT")
+
+    async def call(self, method: str, **arguments: Any) -> Json:
+        answer = self.answers.get(method, {})
+        if isinstance(answer, Refused):
+            raise answer
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_shared"),
+    [
+        ({}, True),
+        ({"failed_to_update_user_ids": [], "failed_to_update_channel_ids": []}, True),
+        ({"failed_to_update_user_ids": ["U1"]}, False),
+        ({"failed_to_update_channel_ids": ["C1"]}, False),
+    ],
+    ids=str,
+)
+async def test_canvas_that_slack_shares_with_nobody_is_not_shared(answer: Json, is_shared: bool) -> None:
+    client = Client({"canvases.access.set": answer})
+    with nullcontext() if is_shared else pytest.raises(Refused, match="failed for some"):
+        await client.canvases.share("F1", CHANNEL, "U1")
+
+
+async def test_answers_without_an_id_or_an_address_are_failures_that_may_pass() -> None:
+    canvases = Client().canvases
+    with pytest.raises(Refused) as created:
+        await canvases.create("Plan", "# Plan", "C1", bool)
+    with pytest.raises(Refused) as linked:
+        await canvases.link("F1")
+    assert [created.value.reason, linked.value.reason] == [Refusal.TRANSIENT, Refusal.TRANSIENT]
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_raised"), [(Refusal.MESSAGE_GONE, False), (Refusal.TRANSIENT, True), (Refusal.TOKEN_GONE, True)]
+)
+async def test_canvas_that_is_gone_needs_no_deletion(reason: Refusal, is_raised: bool) -> None:
+    client = Client({"canvases.delete": Refused("canvases.delete", "error", reason)})
+    with pytest.raises(Refused) if is_raised else nullcontext():
+        await client.canvases.delete("F1")
+
+
+@pytest.mark.parametrize("chars", [MAX_CHARS, MAX_CHARS + 1])
+async def test_long_canvas_is_cut_and_says_so(chars: int) -> None:
+    client = Client({"canvases.getContent": {"content": "x" * chars}})
+    opened = await client.canvases.read([File("F1", "Plan")], QUESTION)
+    content = opened["F1"].content
+    assert isinstance(content, Document)
+    assert (len(content.text), bool(content.left_out)) == (MAX_CHARS, chars > MAX_CHARS)
