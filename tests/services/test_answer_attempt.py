@@ -10,7 +10,7 @@ from bot.core.job import End, Spent
 from bot.core.reply.canvas import MIN_CHARS
 from bot.core.stream import Citation, Completion, Feature, FinishReason, Opaque, Thinking, ToolCall, Usage
 from bot.core.tool_calls import Step
-from bot.core.trust import ASKERS
+from bot.core.trust import ASKERS, WEB
 from bot.errors import EndReason
 from bot.prices import ModelPrices
 from bot.services.answer_attempt import CHARS_PER_TOKEN, AnswerAttempt, Used
@@ -46,6 +46,13 @@ def test_first_token_is_the_first_text() -> None:
     for event, now in ((Thinking(5), 12.0), ("Because", 13.0), (" it is.", 14.0)):
         attempt.receive(event, now)
     assert attempt.first_token_s == 3.0
+
+
+def test_answer_keeps_the_origins_of_all_that_it_was_written_from() -> None:
+    so_far = Job(1, QUESTION, 2, so_far="Be", so_far_origins=WEB)
+    attempt = AnswerAttempt(Answer(so_far), claimed_at=10.0)
+    attempt.step_began(MODEL, 30, ASKERS)
+    assert attempt.answer.origins == WEB | ASKERS
 
 
 def test_step_consists_of_its_texts_calls_and_opaque_items_in_order() -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 import sqlalchemy as sa
 
-from bot.core import texts, trust
+from bot.core import choices, texts, trust
 from bot.core.answer import Answer
 from bot.core.assistant_pane import Sign
 from bot.core.conversation import Effort, File, Job, Media, Message, Question, ThreadKey, ToolDefinition
@@ -23,7 +23,17 @@ from bot.core.limits.caps import parse_caps
 from bot.core.outbox import OutboxKind
 from bot.core.reply.messages import Shown
 from bot.core.reply.resuming import SHORTEST_CHARS
-from bot.core.stream import Citation, Completion, Feature, FinishReason, Searching, StreamEvent, Thinking, Usage
+from bot.core.stream import (
+    Citation,
+    Completion,
+    Feature,
+    FinishReason,
+    Searching,
+    StreamEvent,
+    Thinking,
+    ToolCall,
+    Usage,
+)
 from bot.errors import EndReason, ProviderError
 from bot.prices import ModelPrices
 from bot.services.answer_attempt import AnswerAttempt, Cancellation
@@ -37,6 +47,7 @@ from tests.contracts.stores import texts_of
 from tests.core.conversations import recorded_pages
 from tests.services.answering import (
     BEGAN_S,
+    DONE,
     ME,
     MESSAGES,
     MODEL,
@@ -614,6 +625,12 @@ async def test_failed_answer_keeps_the_longer_text_of_an_earlier_attempt(alone: 
     assert (await turn(alone)).answer == "Because it is."
 
 
+async def test_whole_answer_takes_the_place_of_a_longer_text_of_an_earlier_attempt(alone: AnsweringStage) -> None:
+    alone.replies.shown = Shown(("999991.000000",), 15, "Because it is.")
+    await attempt_at(alone)
+    assert (await turn(alone)).answer == "Because."
+
+
 async def test_stopped_answer_needs_no_sentence_below_the_text_of_an_earlier_attempt(alone: AnsweringStage) -> None:
     alone.replies.shown = Shown(("999991.000000",), 15, "Because it is.")
     await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text="")))
@@ -719,6 +736,28 @@ async def test_resumed_answer_repeats_nothing_and_loses_nothing(alone: Answering
     alone.model.events = ("is true", Completion(MODEL, FinishReason.STOP, None))
     await alone.answering.answer(held)
     assert held.answer.text == f"{start}is true"
+
+
+OFFERED = ToolCall(0, "call_1", choices.NAME, {"question": "For which month?", "choices": ["May", "June"]})
+
+
+@pytest.mark.parametrize(
+    ("events", "kinds"),
+    [
+        (("The plan.", DONE), [OutboxKind.MAKE_CANVAS]),
+        (("The plan.", replace(DONE, finish_reason=FinishReason.LENGTH)), []),
+        (("A plan.", OFFERED, replace(DONE, finish_reason=FinishReason.TOOLS)), []),
+    ],
+    ids=["whole", "incomplete", "asks back"],
+)
+async def test_canvas_that_was_asked_for_is_made_of_a_whole_answer(
+    alone: AnsweringStage, events: tuple[StreamEvent, ...], kinds: list[OutboxKind]
+) -> None:
+    alone.model.events = events
+    alone.answering = replace(alone.answering, tool_calls=replace(alone.answering.tool_calls, offers_choices=True))
+    wish = replace(QUESTION, text="Write a plan as a canvas")
+    await attempt_at(alone, lambda job: replace(job, question=wish))
+    assert [entry.kind for entry in await alone.stores.outbox.take(5)] == kinds
 
 
 async def test_failed_models_text_and_name_are_recorded(alone: AnsweringStage) -> None:

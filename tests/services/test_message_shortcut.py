@@ -40,6 +40,8 @@ class Records:
     elsewhere: bool = False
     posted: tuple[str, str] | None = None
     done: bool = False
+    first: tuple[str, str] | None = None
+    """Who asked what before, if that is on record."""
     begins: bool | Exception = True
     """Whether `begin` returns the question, or what it raises."""
     ours: bool = True
@@ -56,7 +58,8 @@ class Records:
     ) -> MessageQuestion | None:
         if isinstance(self.begins, Exception):
             raise self.begins
-        return self.question(team_id, view_id, user_id, about, text) if self.begins else None
+        asker, words = self.first or (user_id, text)
+        return self.question(team_id, view_id, asker, about, words) if self.begins else None
 
     def question(self, team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str) -> MessageQuestion:
         now = self.clock.now()
@@ -269,6 +272,27 @@ async def test_post_leaves_only_while_nobody_else_may_take_the_question() -> Non
     assert stage.posts.still()
     stage.records.clock.now_s += 0.1
     assert not stage.posts.still()
+
+
+@pytest.mark.parametrize(
+    ("of_record", "is_asked", "posts"),
+    [
+        ({}, True, 1),
+        ({"begins": False}, False, 0),
+        ({"done": True}, False, 0),
+        ({"first": ("U2", "Until when?")}, False, 1),
+        ({"first": ("U1", "Why?")}, False, 1),
+    ],
+    ids=["first", "another process has it", "it is a job already", "somebody else's", "other words"],
+)
+async def test_question_that_is_asked_once_is_that_of_who_asked_first(
+    of_record: dict[str, Any], is_asked: bool, posts: int
+) -> None:
+    stage = staged(**of_record)
+    assert await stage.shortcut.ask_once("U1", "V1", ABOUT, "Until when?") is is_asked
+    assert not await stage.shortcut.ask_once("U3", "V1", ABOUT, "Since when?"), "while it is being posted, too"
+    await stage.shortcut.end(WITHIN_S)
+    assert stage.posts.made == posts
 
 
 # Why a question isn't asked.

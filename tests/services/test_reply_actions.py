@@ -16,7 +16,7 @@ from bot.core.limits.access import AccessRules, Denial, UserKind
 from bot.core.outbox import OutboxKind
 from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction
 from bot.core.reply.approvals import SHOWN_ARGUMENT_CHARS, ApprovalPlace, value_of
-from bot.core.stream import ToolCall
+from bot.core.stream import Citation, ToolCall
 from bot.core.tool_calls import CallState, Decision, RecordedCall
 from bot.core.tools import Permission, ToolRule
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
@@ -348,6 +348,16 @@ async def test_offer_goes_once_its_button_worked_and_a_replys_buttons_stay(
     await actions.pressed(replace(STOP, private=private, value=str(job.id), response_url="https://hooks.example/1"))
     assert surfaces_of(actions).deleted == (["https://hooks.example/1"] if private else [])
     assert surfaces_of(actions).responses == []
+
+
+async def test_previous_version_is_shown_with_its_sources(stores: Stores) -> None:
+    source = Citation("https://example.com/typist", "Typist")
+    await stores.worker_queue.finish(await under_way(stores), replace(END, sources=(source,)), "Because.")
+    await stores.queue.regenerate(1)
+    await stores.worker_queue.finish(await under_way(stores), END, "For a reason.")
+    response = await actions_of(stores, BusyClock()).press(replace(STOP, action=ReplyAction.PREVIOUS))
+    assert response is not None
+    assert (response.markdown, list(response.sources)) == ("Because.", [source])
 
 
 async def test_offer_stays_if_its_button_is_refused(stores: Stores) -> None:

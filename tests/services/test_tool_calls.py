@@ -17,6 +17,7 @@ from bot.core.step_turns import DROPPED
 from bot.core.stream import Opaque, StreamEvent, ToolCall, Usage
 from bot.core.tool_calls import APPROVAL_S, CallState, Decision, RecordedCall
 from bot.core.tools import NOT_KEPT, CallOutcome, CallResult, Permission, ToolRule
+from bot.core.trust import OURS
 from bot.errors import EndReason
 from bot.services import tool_calls
 from bot.services.tool_calls import NO_ARGUMENTS, NOT_A_MEMBER, NotOurs, ToolCalls
@@ -638,3 +639,12 @@ async def test_choices_are_offered_to_people_and_not_to_bots(from_bot: bool, nam
         offering = replace(stage.answering.tool_calls, offers_choices=True)
         offer = await offering.offer(Job(1, replace(QUESTION, from_bot=from_bot), attempts=1))
         assert [tool.name for tool in offer.definitions] == names
+
+
+async def test_call_beside_choices_keeps_a_reason_of_its_own() -> None:
+    offered = ToolCall(0, "call_1", choices.NAME, {"question": "Which?", "choices": ["This"]})
+    async with staged(NotesServer({}), ANSWER) as stage:
+        calls = offered, ToolCall(1, "call_2", "notes__gone", {})
+        first, second = stage.answering.tool_calls.planned(calls, 0, tool_calls.Offer(choices=True), OURS)
+    assert "call no other tool in the same step" in first.result
+    assert second.result == "There is no tool named 'notes__gone'."
