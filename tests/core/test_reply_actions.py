@@ -123,6 +123,7 @@ LABELS = [*CHOICES[:3], f"{'y' * 74}…", f"{'y' * 74}…"]
 SHOWN: list[tuple[PageView, list[str]]] = [
     (PageView("", growing=True), [STOP]),
     (PageView("Half of", growing=True), [STOP]),
+    (PageView("Half of", growing=True, has_stop=True), []),
     (PageView("A page that is full"), []),
     (PageView("All of it", end=End(EndReason.WHOLE)), [*REGENERATE, *FEEDBACK_AND_DELETE]),
     (PageView("All of it", end=End(EndReason.WHOLE, has_previous=True)), [*REGENERATE, PREVIOUS, *FEEDBACK_AND_DELETE]),
@@ -136,6 +137,8 @@ SHOWN: list[tuple[PageView, list[str]]] = [
     (PageView("", end=End(EndReason.STOPPED, "Stopped.")), [ONLY_REGENERATE, "delete"]),
     (PageView("", end=End(EndReason.CUT, "It failed.")), [ONLY_REGENERATE, "delete"]),
     (PageView("", end=End(EndReason.WHOLE, "Ask me anything.")), []),
+    (PageView("", end=End(EndReason.NOTHING_ASKED, "Ask me anything.")), []),
+    (PageView("All of it", end=End(EndReason.DENIED, "No access.")), []),
     (PageView("", growing=True, asks=(ASK,)), ["approve", "deny", JSON, STOP]),
     (
         PageView("", growing=True, asks=(replace(ADMIN_ASK, decision=Decision.DENIED), ASK)),
@@ -216,6 +219,7 @@ def test_choices_are_labels_in_which_nothing_is_markup() -> None:
         (PageView("All", end=End(EndReason.WHOLE, footer="openai/test")), "openai/test"),
         (PageView("Half", end=End(EndReason.STOPPED, footer="openai/test")), "openai/test · stopped"),
         (PageView("Half", end=End(EndReason.LENGTH_LIMIT, footer="openai/test")), "openai/test · incomplete"),
+        (PageView("Half", end=End(EndReason.STEP_LIMIT, footer="openai/test")), "openai/test · incomplete"),
         (
             PageView("Half", end=End(EndReason.CUT, footer="fell back to openai/other")),
             "fell back to openai/other · incomplete",

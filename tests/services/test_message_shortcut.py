@@ -388,6 +388,15 @@ async def test_question_is_asked_in_a_direct_message_where_it_cannot_be_posted(
     assert (stage.records.direct, stage.posts.told) == ([True], [NOTICE])
 
 
+async def test_choice_is_asked_below_its_answer_or_not_at_all() -> None:
+    stage = staged(FORBIDDEN)
+    about = replace(ABOUT, response_url="", offered_by=1)
+    await stage.shortcut.ask_once("U1", "V1", about, "Staging")
+    await stage.shortcut.end(WITHIN_S)
+    assert (stage.posts.made, stage.records.direct, stage.queued) == (1, [], [])
+    assert [sentence for _, sentence in stage.posts.told] == [texts.QUESTION_REFUSED]
+
+
 async def test_direct_message_is_not_posted_once_another_process_has_the_question() -> None:
     stage = staged(FORBIDDEN, ours=False)
     assert await stage.ask() == ""
