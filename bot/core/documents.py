@@ -23,6 +23,8 @@ class Kind(StrEnum):
 
     ARCHIVE = "archive"
     OLE = "ole"
+    FLAT_ODF = "flat OpenDocument"
+    """One XML file in place of an archive: fodt, fods, fodp."""
     RTF = "rtf"
     HTML = "html"
     MAIL = "mail"

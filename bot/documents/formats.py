@@ -32,6 +32,8 @@ def _add(kind: Kind, content: bytes, draft: Draft) -> None:
             _add_archive(content, draft)
         case Kind.OLE:
             _add_ole(content, draft)
+        case Kind.FLAT_ODF:
+            open_document.read_flat(content, draft)
         case Kind.RTF:
             rich_text.read(content, draft)
         case Kind.HTML:

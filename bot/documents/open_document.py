@@ -1,6 +1,7 @@
-"""OpenDocument texts and presentations, as LibreOffice writes them."""
+"""OpenDocument texts and presentations, and flat files of all kinds, as LibreOffice writes them."""
 
 from collections.abc import Iterator
+from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from bot.core.documents import Part, Refusal
@@ -20,12 +21,22 @@ def check_protection(archive: Archive) -> None:
 
 def read(archive: Archive, draft: Draft) -> None:
     """Adds an odt or odp file to a draft."""
+    root = archive.xml("content.xml")
+    _add(archive.xml("styles.xml") if "styles.xml" in archive.names else root, root, draft)
+
+
+def read_flat(content: bytes, draft: Draft) -> None:
+    """Adds a fodt, fods or fodp file to a draft. expat loads no external entities, and refuses those that grow."""
+    root = ElementTree.fromstring(content)  # noqa: S314
+    _add(root, root, draft)
+
+
+def _add(styles: Element, root: Element, draft: Draft) -> None:
     seen = set()
-    for element in archive.xml("styles.xml").iter() if "styles.xml" in archive.names else ():
+    for element in styles.iter():
         if local(element) in ("header", "footer") and (text := _text(element)) and text not in seen:
             seen.add(text)
             draft.add(f"{local(element).capitalize()}: {text}")
-    root = archive.xml("content.xml")
     body = next(element for element in root if local(element) == "body")
     _Walk(draft).add(body)
     draft.leave_out(Part.COMMENT, count=sum(local(element) == "annotation" for element in root.iter()))
@@ -57,7 +68,7 @@ class _Walk:
             elif name in ("list-item", "list-header"):
                 self.add(child, depth, f"{'  ' * (min(depth, 20) - 1)}- ")
             elif name == "table":
-                self._draft.table(_rows(child))
+                self._add_table(child, is_sheet=local(element) == "spreadsheet")
             elif name == "notes":
                 text = "\n".join(_texts(child))
                 self._draft.add(f"Notes: {text}" if text else "")
@@ -66,6 +77,11 @@ class _Walk:
                     self._slides += 1
                     self._draft.add(f"## Slide {self._slides}")
                 self.add(child, depth, lead)
+
+    def _add_table(self, table: Element, *, is_sheet: bool) -> None:
+        if is_sheet:
+            self._draft.add(f"## Sheet {attribute(table, 'name')}")
+        self._draft.table(_rows(table))
 
 
 def _rows(table: Element) -> Iterator[list[str]]:
@@ -94,7 +110,7 @@ def _texts(element: Element) -> list[str]:
     """Returns the texts of all paragraphs in an element that are not within another."""
     if local(element) in ("p", "h"):
         return [_text(element)]
-    return [text for child in element for text in _texts(child) if text]
+    return [text for child in element if local(child) != "annotation" for text in _texts(child) if text]
 
 
 def _text(element: Element) -> str:

@@ -6,7 +6,9 @@ import zipfile
 import pytest
 
 from benchmarks.hostile_documents import docx, odf, packed, pptx, xlsx
+from bot.core.conversation import File
 from bot.core.documents import Document, Kind, LeftOut, Part, Refusal
+from bot.core.inbound.files import document_kind
 from bot.documents import formats
 from bot.documents.draft import Unreadable
 
@@ -198,6 +200,11 @@ def test_hidden_slide_is_left_out_and_a_fallback_not_repeated() -> None:
     assert hidden == Document("", (LeftOut(Part.HIDDEN_SLIDE, 1, ("1",)),))
 
 
+ODF = " ".join(
+    f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "text", "table")
+)
+
+
 def test_deleted_text_and_notes_of_open_documents() -> None:
     body = (
         "<text:tracked-changes><text:p>gone</text:p></text:tracked-changes>"
@@ -205,6 +212,18 @@ def test_deleted_text_and_notes_of_open_documents() -> None:
         "<text:note-body><text:p>below</text:p></text:note-body></text:note> c</text:p>"
     )
     assert text(Kind.ARCHIVE, odf("text", body)) == "a   b1 (below) c"
+
+
+def test_flat_open_document_is_read_as_one_in_an_archive() -> None:
+    cell = "<table:table-cell><office:annotation><text:p>why?</text:p></office:annotation><text:p>7</text:p>"
+    body = f'<table:table table:name="Data"><table:table-row>{cell}</table:table-cell></table:table-row></table:table>'
+    head = "<office:master-styles><office:header><text:p>Top</text:p></office:header></office:master-styles>"
+    office = f"{head}<office:body><office:spreadsheet>{body}</office:spreadsheet></office:body>"
+    content = f'<?xml version="1.0"?>\n\n<office:document {ODF}>{office}</office:document>'.encode()
+    assert document_kind(File("F1", "a.fods"), content) is Kind.FLAT_ODF
+    assert formats.read(Kind.FLAT_ODF, content) == Document(
+        "Header: Top\n\n## Sheet Data\n\n| 7 |\n|---|", (LeftOut(Part.COMMENT, 1),)
+    )
 
 
 def test_link_to_a_picture_in_a_file_is_not_followed() -> None:

@@ -95,6 +95,7 @@ _ARCHIVE, _OLE, _RTF = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"{\\
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|body)[\s>]", re.IGNORECASE)
 """A whole page. What has none of these is a template, and of use as it is."""
 _HTML_HEAD_BYTES = 1_024
+_FLAT_ODF = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml[^>]{0,200}>)?\s{0,20}<office:document\s")
 CANVAS = "application/vnd.slack-docs"
 CHECK_FILE_INFO = "check_file_info"
 """Slack's access of a file that only files.info describes. Of a canvas, it also says where the canvas is shared."""
@@ -201,6 +202,8 @@ def document_kind(file: File, content: bytes) -> Kind | None:
         return Kind.ARCHIVE if content.startswith(_ARCHIVE) else Kind.OLE
     if content.startswith(_RTF):
         return Kind.RTF
+    if _FLAT_ODF.match(content):
+        return Kind.FLAT_ODF
     extension = file.name.rpartition(".")[2].lower()
     if extension in ("csv", "tsv") or file.mimetype in ("text/csv", "text/tab-separated-values"):
         return Kind.CSV
