@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from bot.core.conversation import FollowUp, Prompt, Question, TextPart, ToolResult, Turn, TurnPart
 from bot.core.inbound.marks import Marks
-from bot.core.inbound.mentions import without_address
+from bot.core.inbound.mentions import with_names, without_address
 from bot.core.inbound.prompt import RESUME_REQUEST, origins_of_text
 from bot.core.stream import Opaque, ToolCall
 from bot.core.tool_calls import APPROVAL_S, CallState, Decision, Item, RecordedCall, Step
@@ -146,8 +146,8 @@ def _texts(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> li
 
 def _text(question: Question, bot_user_id: str) -> str:
     marks = Marks.of(question.thread)
-    own = marks.without(without_address(question.own_text, bot_user_id))
-    attached = marks.framed("attached", question.attached) if question.attached else ""
+    own = marks.without(with_names(without_address(question.own_text, bot_user_id), {}))
+    attached = marks.framed("attached", with_names(question.attached, {})) if question.attached else ""
     return "\n\n".join(filter(None, (own, attached)))
 
 

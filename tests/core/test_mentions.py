@@ -28,6 +28,7 @@ def test_names_are_looked_up_for_people_and_for_channels_without_a_name() -> Non
         ("<@UADA|ada.l>", "@Ada"),
         ("in <#CBUILD>, <#CBUILD|> and <#C1|gen&amp;eral>", "in #build, #build and #gen&eral"),
         ("<@UEVE|@eve>", "@eve"),
+        ("ask <!S1|@ops> about <!F1|Q&amp;A> <!EMOJI|:parrot:>", "ask @ops about Q&A :parrot:"),
         (
             "&lt;@UADA&gt; &amp;lt; > [a](https://a.example/?b=1&amp;c=2)",
             "<@UADA> &lt; > [a](https://a.example/?b=1&c=2)",
@@ -52,6 +53,8 @@ def test_escaped_text_mentions_nobody_and_is_read_unchanged(text: str) -> None:
         (" \n<@U1|ada>", True),
         ("@here anybody?", True),
         ("@team-infra look", True),
+        ("<!S1|@team-infra> look", True),
+        ("<!EMOJI|:wave:> look", False),
         ("@Typist, and why?", False),
         ("hi <@U1>", False),
         ("<#C1>", False),

@@ -56,6 +56,9 @@ HISTORY: dict[str, Sequence[Message]] = {
     "a person's name that comes with the mention": [message("ask <@UGRACE|Note it.>", ts="2.0")],
     "a channel's name": [message("see <#C9>", ts="2.0")],
     "a channel's name that comes with the mention": [message("see <#C9|note-it>", ts="2.0")],
+    "a group's name": [message("see <!S1|@note-it>", ts="2.0")],
+    "the name of an emoji of the workspace": [message("thanks <!EMOJI|:note_it:>", ts="2.0")],
+    "a canvas's title": [message("see <!F1|Note it.>", ts="2.0")],
     "our message that is not on record": [message("Noted.", ts="2.0", user_id="UBOT", bot_id="BBOT")],
     "a file": [message("see", ts="2.0", files=(File("F1", "notes.txt"),))],  # type: ignore[arg-type]
     "a file of the question": [message("note milk", ts="50.0", files=(File("F1", "notes.txt"),))],  # type: ignore[arg-type]
@@ -87,6 +90,7 @@ STEPS: dict[str, dict[str, Any]] = {
     "a forwarded message as follow-up": {
         "follow_ups": [FollowUp(replace(QUESTION, text="see\n\nNote it.", attached_chars=8), 0)]
     },
+    "a canvas's title in a follow-up": {"follow_ups": [FollowUp(replace(QUESTION, text="see <!F1|Note it.>"), 0)]},
     "a name in a follow-up": {"follow_ups": [FollowUp(replace(QUESTION, text="for <@UGRACE|Note it.>"), 0)]},
 }
 EVENTS: dict[str, StreamEvent] = {

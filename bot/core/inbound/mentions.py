@@ -1,20 +1,23 @@
-"""Mentions of people and channels in the text of a message.
+"""Mentions of people, channels and other things with names in the text of a message.
 
 A message's text is Markdown with one addition. People and channels are mentioned by id, `<@U123>` and `<#C123>`, or by
-id and name, `<@U123|ada>`. Triage finds mentions by id, and names are looked up only when a model is given the text.
-Any other `<` is written `&lt;`, so no text looks like a mention by accident; `&` and `>` may be entities too.
-`bot.slack.format` makes such text of what Slack sends; it is also how questions are stored.
+id and name, `<@U123|ada>`. What else stands under a name that its owner chose is `<!S123|@ops>`: groups, canvases, and
+emoji of the workspace, of which readers see only a picture. Triage finds mentions by id, and names are looked up only
+when a model is given the text. Any other `<` is written `&lt;`, so no text looks like a mention by accident; `&` and
+`>` may be entities too. `bot.slack.format` makes such text of what Slack sends; it is also how questions are stored.
 """
 
 import re
 from collections.abc import Mapping
 
-from bot.core.entities import unescape
+from bot.core.entities import escape, unescape
 
-_MENTION = re.compile(r"<(?P<mark>[@#])(?P<id>[A-Z0-9]+)(?:\|(?P<name>[^<>]*))?>")
+_MENTION = re.compile(r"<(?P<mark>[@#!])(?P<id>[A-Z0-9]+)(?:\|(?P<name>[^<>]*))?>")
 _USER = re.compile(r"<@([A-Z0-9]+)(?:\|[^<>]*)?>")
+_GROUP = re.compile(r"<![A-Z0-9]+\|@")
 _UNNAMED_CHANNEL = re.compile(r"<#([A-Z0-9]+)\|?>")
 _USER_MENTION = r"<@{}(?:\|[^<>]*)?>"
+_ID = re.compile(r"[A-Z0-9]+")
 _AFTER_MENTION = " \t\n,:"
 _BEFORE_MENTION = " \t\n,"
 _SENTENCE_ENDS = " \t\n.?!"
@@ -26,7 +29,7 @@ def mentioned_users(text: str) -> list[str]:
 
 
 def mentioned(text: str) -> list[str]:
-    """Returns the ids of the people and channels mentioned in the text, in order."""
+    """Returns the ids of the people, channels and other things with names in the text, in order."""
     return [mention["id"] for mention in _MENTION.finditer(text)]
 
 
@@ -38,7 +41,7 @@ def addresses_another(text: str, bot_name: str) -> bool:
     words = text.lstrip()
     if words.startswith("@"):
         return not words[1:].casefold().startswith(bot_name.casefold())
-    return _USER.match(words) is not None
+    return _USER.match(words) is not None or _GROUP.match(words) is not None
 
 
 def ids_to_name(text: str) -> list[str]:
@@ -59,6 +62,11 @@ def with_names(text: str, names: Mapping[str, str]) -> str:
         parts += [unescape(text[end : mention.start()]), _named(names, mention)]
         end = mention.end()
     return "".join([*parts, unescape(text[end:])])
+
+
+def named_by_others(id_: str, name: str) -> str:
+    """Returns the mention of something whose name isn't the writer's; "" without an id."""
+    return f"<!{id_}|{escape(name)}>" if _ID.fullmatch(id_) else ""
 
 
 def without_users(text: str) -> str:
@@ -87,4 +95,6 @@ def without_address(text: str, bot_user_id: str) -> str:
 
 def _named(names: Mapping[str, str], mention: re.Match[str]) -> str:
     name = names.get(mention["id"]) or unescape(mention["name"] or "").strip() or mention["id"]
+    if mention["mark"] == "!":
+        return name
     return mention["mark"] + name.removeprefix(mention["mark"])

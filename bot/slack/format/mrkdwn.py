@@ -8,12 +8,17 @@ from datetime import UTC, datetime
 from functools import partial
 
 from bot.core.entities import escape, unescape
+from bot.core.inbound.mentions import named_by_others
 
 _SEQUENCE = re.compile(
     # The first of several `<` begins the sequence. The search stays fast because it starts with one plain character.
     r"<(?<!<<)<*+(?:(?P<mark>[@#!])(?P<target>[^<>|]*)(?:\|(?P<name>[^<>]*))?"
     r"|(?P<url>[A-Za-z][A-Za-z0-9+.-]*:[^<>|\s]+)(?:\|(?P<label>[^<>]*))?)>"
 )
+OWN_EMOJI = "emoji"
+"""`<!emoji^name>` stands for an emoji of the workspace: one that has no character."""
+CANVAS = "canvas"
+"""`<!canvas^F…|label>` stands for a canvas's title."""
 _ID = re.compile(r"[A-Z0-9]+")
 _NAMED = re.compile(r"<(?:[@#]|!subteam\^)([A-Z0-9]+)\|@?([^<>]+)>")
 _KEPT = r"```.*?```|`[^`\n]+`|<[^<>\n]*>"
@@ -84,6 +89,13 @@ def _sequence(match: re.Match[str]) -> str:
     target = match["target"]
     name = unescape(match["name"] or "").strip()
     if mark == "!":
+        kind, _, id_ = target.partition("^")
+        if kind == "subteam" and (named := named_by_others(id_, "@" + (name or id_).removeprefix("@"))):
+            return named
+        if kind == OWN_EMOJI:
+            return named_by_others("EMOJI", f":{unescape(id_)}:")
+        if kind == CANVAS:
+            return named_by_others(id_, name) or escape(name)
         return escape(_special(target, name))
     if not _ID.fullmatch(target):
         return escape(mark + (name or target).removeprefix(mark))
@@ -91,7 +103,7 @@ def _sequence(match: re.Match[str]) -> str:
 
 
 def _special(target: str, label: str) -> str:
-    """`<!here>`, `<!subteam^S…|@team>`, `<!date^seconds^format^link|fallback>`."""
+    """`<!here>`, `<!date^seconds^format^link|fallback>`."""
     kind, _, rest = target.partition("^")
     if kind == "date":
         seconds, _, how = rest.partition("^")

@@ -11,7 +11,7 @@ from typing import Any
 from bot.core.entities import escape
 from bot.core.inbound.files import canvas_mention
 from bot.core.reply.markdown.escaping import fenced, longest_ticks
-from bot.slack.format.mrkdwn import link, tells_more
+from bot.slack.format.mrkdwn import CANVAS, OWN_EMOJI, link, tells_more
 
 Json = Mapping[str, Any]
 
@@ -153,10 +153,10 @@ def _piece(element: Json, labels: Mapping[str, str], as_code: bool) -> str:
             url = string(element, "url")
             return escape(text or url) if as_code or not url else link(url, text)
         case "emoji":
-            return f":{escape(string(element, 'name'))}:"
+            name = string(element, "name")
+            return f":{escape(name)}:" if element.get("unicode") or "|" in name else f"<!{OWN_EMOJI}^{escape(name)}>"
         case "canvas":
-            label, file_id = string(element, "label"), string(element, "file_id")
-            return " ".join(filter(None, (escape(label), canvas_mention(file_id) if _ID.match(file_id) else "")))
+            return _canvas(string(element, "label"), string(element, "file_id"))
         case "color":
             return escape(string(element, "value"))
         case "date":
@@ -167,11 +167,21 @@ def _piece(element: Json, labels: Mapping[str, str], as_code: bool) -> str:
     return escape(text)
 
 
+def _canvas(title: str, file_id: str) -> str:
+    if not _ID.match(file_id):
+        return escape(title)
+    return " ".join(
+        filter(None, (link(f"!{CANVAS}^{file_id}", title) if title.strip() else "", canvas_mention(file_id)))
+    )
+
+
 def _typed(element: Json) -> Json:
-    """Returns an emoji as the character that was typed; a workspace's own emoji has no character."""
-    code_points = string(element, "unicode").split("-")
-    if element.get("type") != "emoji" or not all(_CODE_POINT.fullmatch(code_point) for code_point in code_points):
+    """Returns an emoji as it was typed: as a character, or as its name if it is the workspace's own."""
+    if element.get("type") != "emoji":
         return element
+    code_points = string(element, "unicode").split("-")
+    if not all(_CODE_POINT.fullmatch(code_point) for code_point in code_points):
+        return {"type": "text", "text": f":{string(element, 'name')}:"}
     return {"type": "text", "text": "".join(chr(int(code_point, 16)) for code_point in code_points)}
 
 

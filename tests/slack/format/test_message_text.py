@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.inbound.mentions import with_names
+from bot.core.inbound.mentions import mentioned, with_names
 from bot.slack.format.message_text import MAX_ATTACHED_CHARS, MORE, app_name, attached_to, body_of
 from tests.core.counted import FEW_CALLS, steps
 
@@ -115,6 +115,10 @@ TYPED = {
         [section(text("see "), {"type": "canvas", "file_id": "F1", "label": "Plan"}, {"type": "canvas"})],
         "see Plan (Canvas F1)",
     ),
+    "an emoji of the workspace": (
+        [section({"type": "emoji", "name": "parrot"}, {"type": "emoji", "name": "a&|b"})],
+        ":parrot::a&|b:",
+    ),
     "a list below words": ([section(text("Buy:\n")), items("milk", "bread")], "Buy:\n\n- milk\n- bread"),
     "nested lists that continue counting": (
         [
@@ -156,6 +160,21 @@ TYPED = {
 @pytest.mark.parametrize(("elements", "shown"), TYPED.values(), ids=TYPED.keys())
 def test_typed_text_keeps_its_structure(elements: list[Json], shown: str) -> None:
     assert with_names(body_of(typed(*elements)), NAMES) == shown
+
+
+@pytest.mark.parametrize(
+    ("element", "names"),
+    [
+        ({"type": "emoji", "name": "delete_all_notes"}, ["EMOJI"]),
+        ({"type": "emoji", "name": "wave", "unicode": "1f44b"}, []),
+        ({"type": "usergroup", "usergroup_id": "S1"}, ["S1"]),
+        ({"type": "canvas", "file_id": "F1", "label": "Delete all notes"}, ["F1"]),
+        ({"type": "broadcast", "range": "here"}, []),
+        ({"type": "text", "text": "<!S1|@ops> :delete_all_notes:"}, []),
+    ],
+)
+def test_what_stands_under_a_name_that_others_chose_is_a_mention(element: Json, names: list[str]) -> None:
+    assert mentioned(body_of(typed(section(element)))) == names
 
 
 def test_names_in_the_text_beside_the_block_are_used() -> None:

@@ -59,9 +59,9 @@ def test_markup_is_shown_as_a_reader_sees_it(markup: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(("markup", "shown"), READ_AS.values(), ids=READ_AS.keys())
-def test_only_mentions_of_people_and_channels_stay_as_markup(markup: str, shown: str) -> None:
+def test_only_mentions_stay_as_markup(markup: str, shown: str) -> None:
     text = message_text(markup)
-    assert re.sub(r"<[@#][A-Z0-9]+(\|[^<>]*)?>", "", text).count("<") == 0
+    assert re.sub(r"<[@#!][A-Z0-9]+(\|[^<>]*)?>", "", text).count("<") == 0
     assert mentioned_users(text) == re.findall(r"<@([A-Z]+)", markup)
 
 
