@@ -1,4 +1,4 @@
-"""Measures which messages the rules for speaking without a mention take, on labelled conversations.
+"""Measures which messages the rules for speaking without a mention take, on labeled conversations.
 
     python -m benchmarks.engagement FILE [--json]
 
@@ -141,7 +141,7 @@ def scores(conversations: Sequence[Sequence[Spoken]]) -> dict[str, Score]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the figures; returns 1 if the default is below its target."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, metavar="FILE", help="labelled conversations, one JSON object a line")
+    parser.add_argument("file", type=Path, metavar="FILE", help="labeled conversations, one JSON object a line")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     options = parser.parse_args(arguments)
     try:

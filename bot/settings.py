@@ -82,7 +82,7 @@ def _url(value: str) -> str:
 def _cloud_name(value: str) -> str:
     """A region or a project becomes a part of an address."""
     if not _CLOUD_NAME.fullmatch(value):
-        raise ValueError("must be a name of small letters, digits and hyphens, as the cloud's console shows it")
+        raise ValueError("must be a name of lowercase letters, digits and hyphens, as the cloud's console shows it")
     return value
 
 

@@ -9,7 +9,7 @@ from sandbox.web_api.http import LACKS_METHOD, CallRecord
 from sandbox.workspace import Json
 
 QUIET_S = 10.0
-"""How long after a mention's acknowledgement the app may be without any call. Bolt acknowledges before a listener runs,
+"""How long after a mention's acknowledgment the app may be without any call. Bolt acknowledges before a listener runs,
 so that Slack learns of no exception in it."""
 _MAX_PROBLEMS = 50
 _SHOWN = 20
@@ -44,7 +44,7 @@ class Problems:
         self.close()
         text = (
             f"No call followed the event app_mention within {self.quiet_s:g} s. If the app meant to answer, its "
-            "listener may have raised an exception after the acknowledgement: see the app's own output."
+            "listener may have raised an exception after the acknowledgment: see the app's own output."
         )
         self._quiet = asyncio.get_running_loop().call_later(self.quiet_s, self._add, text)
 

@@ -79,7 +79,7 @@ PROBLEMS = {
     ),
     "a region that is none": (
         {"AWS_REGION": "us-east-1.example.com/"},
-        ["AWS_REGION must be a name of small letters, digits and hyphens"],
+        ["AWS_REGION must be a name of lowercase letters, digits and hyphens"],
     ),
     "a URL without a scheme": (
         {"OPENAI_BASE_URL": "localhost:1"},

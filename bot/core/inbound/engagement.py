@@ -2,7 +2,7 @@
 
 A channel may have each new post answered. In a thread, the rules look at who wrote, not at the words: question marks
 and politeness say little, and whose turn it is says much. A message that begins with another person's name, or that
-shares a file among people, is never taken. `python -m benchmarks.engagement` measures the rules on labelled
+shares a file among people, is never taken. `python -m benchmarks.engagement` measures the rules on labeled
 conversations.
 """
 
