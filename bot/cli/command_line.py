@@ -1,4 +1,4 @@
-"""The command line: parses it, runs one subcommand, and turns every error into one line and an exit code.
+"""The command line: parses it, runs one subcommand, and turns every error into sentences and an exit code.
 
 Each subcommand is a module beside this one. They import the rest of the bot only after the settings are read, so that
 an invalid setting is reported at once and `ask` doesn't wait for Slack's libraries.

@@ -286,7 +286,10 @@ def _served(settings: Settings, running: "RunningServer") -> ModelChoice:
 
 
 def _with_models(settings: Settings, models: str) -> Settings:
-    changed = replace(settings, models=parse_model_option(models))
+    try:
+        changed = replace(settings, models=parse_model_option(models))
+    except SettingsError as error:
+        raise SettingsError([*error.problems, "In the sandbox, --model can also be local or scripted."]) from None
     if problems := missing_access(changed):
         raise SettingsError(problems)
     return changed

@@ -112,7 +112,9 @@ CASES = {
         before=without_the_local_model,
     ),
     "a sandbox whose model has no key": FailureCase(("sandbox", "--model", "openai/gpt-test"), 2, (NO_KEY,)),
-    "a sandbox whose model has no vendor": FailureCase(("sandbox", "--model", "gpt"), 2, (NO_MODEL,)),
+    "a sandbox whose model has no vendor": FailureCase(
+        ("sandbox", "--model", "gpt"), 2, (NO_MODEL, "In the sandbox, --model can also be local or scripted.")
+    ),
     "a question to a model without a key": FailureCase(("ask", "why?", "--model", "openai/gpt-test"), 2, (NO_KEY,)),
     "a question to a model without a vendor": FailureCase(("ask", "why?", "--model", "gpt"), 2, (NO_MODEL,)),
     "a question to no model": FailureCase(
