@@ -239,12 +239,11 @@ def _method_of(id_: str) -> tuple[str, str]:
 
 
 def kind_of(user: Mapping[str, Any], team_id: str) -> UserKind | None:
-    """Returns a person's kind in a workspace.
-
-    None for a deactivated account, because Slack no longer says whether it was a guest's.
-    """
-    if not user or user.get("deleted"):
+    """Returns a person's kind in a workspace, None if Slack's answer has nothing about them."""
+    if not user:
         return None
+    if user.get("deleted"):
+        return UserKind.DEACTIVATED
     # In an Enterprise Grid a person has one home workspace, and may belong to more.
     teams = {user.get("team_id", team_id), *(user.get("enterprise_user") or {}).get("teams", ())}
     if user.get("is_stranger") or team_id not in teams:

@@ -10,8 +10,8 @@ from itertools import product
 import pytest
 
 from bot.core.conversation import Question, ThreadKey
-from bot.core.limits.access import AccessRules, Denial, UserKind, denial, depends_on_kind
-from tests.core.user_kinds import OPTIONAL, SUBSETS
+from bot.core.limits.access import OPTIONAL, AccessRules, Denial, UserKind, denial, depends_on_kind
+from tests.core.user_kinds import SUBSETS
 
 ASKER, SOMEBODY = "U0ASKER", "U0SOMEBODY"
 HERE, ELSEWHERE, DIRECT = "C0HERE", "C0ELSEWHERE", "D0ASKER"
@@ -58,6 +58,8 @@ def expected(row: Combination, kind: UserKind | None) -> Denial | None:
             return None
         case None:
             return None if len(rules.also) == len(OPTIONAL) else Denial.UNKNOWN
+        case UserKind.DEACTIVATED:
+            return None if len(rules.also) == len(OPTIONAL) else Denial.PERSON
         case _:
             return None if kind in rules.also else Denial[kind.name]
 

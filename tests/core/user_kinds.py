@@ -2,7 +2,6 @@
 
 from itertools import chain, combinations
 
-from bot.core.limits.access import UserKind
+from bot.core.limits.access import OPTIONAL
 
-OPTIONAL = (UserKind.GUEST, UserKind.EXTERNAL, UserKind.BOT)
 SUBSETS = [frozenset(kinds) for kinds in chain.from_iterable(combinations(OPTIONAL, n) for n in range(4))]

@@ -127,10 +127,10 @@ PEOPLE: dict[str, UserKind | None] = {
     "U0NOBODY": UserKind.EXTERNAL,
     "U0BOTDEPLOYS": UserKind.BOT,
     "U0TYPIST": UserKind.BOT,
-    "U0ALAN": None,
+    "U0ALAN": UserKind.DEACTIVATED,
 }
 """An owner, an admin, two guests, two people of other organizations, one whom Slack hides, another bot, Typist itself,
-and a deactivated account, for which Slack no longer tells the kind.
+and a deactivated account.
 """
 
 

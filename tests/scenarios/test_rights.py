@@ -1,7 +1,7 @@
 """Rights as they are at the moment: of the asker when a call is made, and of the person who presses a button."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import pytest
@@ -100,18 +100,25 @@ async def test_call_is_not_approved_while_slack_does_not_say_who_presses(stage: 
     assert notes.written == []
 
 
-async def test_queued_asker_who_became_a_guest_reads_that_in_place_of_an_answer(stage: Stage) -> None:
+def is_deactivated(stage: Stage, user_id: str) -> None:
+    stage.sandbox.people.deactivate(user_id)
+
+
+@pytest.mark.parametrize(("change", "denial"), [(become_guest, Denial.GUEST), (is_deactivated, Denial.PERSON)])
+async def test_queued_asker_who_lost_access_reads_that_in_place_of_an_answer(
+    stage: Stage, change: Callable[[Stage, str], None], denial: Denial
+) -> None:
     is_queued = asyncio.Event()
     stage.vendor.script(grows("First. " * 40, gates={250: is_queued.wait}), says("Not for guests."))
     asked = await stage.mention("first?")
     await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
     await stage.sandbox.say("alan", "general", "@typist and mine?", asked)
     [placeholder] = await queued_placeholders(stage, 1, "general", asked)
-    become_guest(stage, "U0ALAN")
+    change(stage, "U0ALAN")
     is_queued.set()
 
     def denied() -> bool:
-        return any(Denial.GUEST in shown(message) for message in stage.bots("general", asked))
+        return any(denial in shown(message) for message in stage.bots("general", asked))
 
     await stage.sandbox.wait_for(denied)
     assert len(stage.vendor.requests) == 1, "no model is asked"

@@ -45,7 +45,7 @@ KINDS: Mapping[str, tuple[Mapping[str, Any], UserKind | None]] = {
     "a guest of one channel": (TEAM | {"is_ultra_restricted": True}, UserKind.GUEST),
     "a guest of another workspace": ({"team_id": "T2", "is_restricted": True}, UserKind.EXTERNAL),
     "a bot": (TEAM | {"is_bot": True}, UserKind.BOT),
-    "deactivated": (TEAM | {"deleted": True}, None),
+    "deactivated": (TEAM | {"deleted": True}, UserKind.DEACTIVATED),
     "no answer": ({}, None),
 }
 ALL_NAMES = {"name": "ada.l", "real_name": "Ada Lovelace", "profile": {"display_name": "ada", "real_name": "Ada L."}}

@@ -24,6 +24,12 @@ class UserKind(StrEnum):
     EXTERNAL = "external"
     """A member of another organization, by Slack Connect."""
     BOT = "bots"
+    DEACTIVATED = "deactivated"
+    """Slack no longer tells of what kind the account was. No setting names it."""
+
+
+OPTIONAL = (UserKind.GUEST, UserKind.EXTERNAL, UserKind.BOT)
+"""The kinds that an admin may let in besides members."""
 
 
 class Denial(StrEnum):
@@ -43,6 +49,7 @@ _DENIALS = {
     UserKind.GUEST: Denial.GUEST,
     UserKind.EXTERNAL: Denial.EXTERNAL,
     UserKind.BOT: Denial.BOT,
+    UserKind.DEACTIVATED: Denial.PERSON,
     None: Denial.UNKNOWN,
 }
 
@@ -63,7 +70,7 @@ class AccessRules:
     @property
     def allow_all_kinds(self) -> bool:
         """Whether every kind of user may ask, even an unknown one."""
-        return self.also >= frozenset(UserKind) - {UserKind.MEMBER}
+        return self.also >= frozenset(OPTIONAL)
 
 
 def denial(rules: AccessRules, question: Question, kind: UserKind | None) -> Denial | None:
