@@ -3,6 +3,7 @@
 import email
 import email.policy
 from collections.abc import Iterator, Sequence
+from email.errors import MessageError
 from email.message import MIMEPart
 from typing import Any, TypeAlias
 
@@ -19,7 +20,7 @@ def read(content: bytes, draft: Draft) -> None:
     """Adds an eml file to a draft."""
     mail = email.message_from_bytes(content, policy=email.policy.default)
     for name in _HEADERS:
-        if value := " ".join(str(mail.get(name, "")).split()):
+        if value := " ".join(_header(mail, name).split()):
             draft.add(f"{name}: {value}", "\n")
     draft.add("---")
     attached = []
@@ -63,14 +64,22 @@ def _add(part: "_Part | None", draft: Draft) -> None:
 def _name(part: _Part) -> str:
     """Returns an attachment's name, a mail's subject, or else its type."""
     mail = part.get_payload(0) if part.get_content_type() == "message/rfc822" and part.is_multipart() else None
-    subject = str(mail.get("Subject", "")) if isinstance(mail, MIMEPart) else ""
+    subject = _header(mail, "Subject") if isinstance(mail, MIMEPart) else ""
     return part.get_filename() or subject or part.get_content_type()
+
+
+def _header(mail: _Part, name: str) -> str:
+    """Returns a header's text, as it is written if Python can't parse it: its parser fails in many ways."""
+    try:
+        return str(mail.get(name, ""))
+    except (AttributeError, LookupError, TypeError, ValueError, MessageError):
+        return next((str(value) for key, value in mail.raw_items() if key.lower() == name.lower()), "")
 
 
 def _text(body: _Part) -> str:
     """Returns a part's text, even if nobody knows the encoding that it names."""
     try:
         return str(body.get_content())
-    except (LookupError, OSError):
+    except (LookupError, OSError, ValueError):
         payload = body.get_payload(decode=True)
         return payload.decode(errors="replace") if isinstance(payload, bytes) else ""

@@ -75,6 +75,11 @@ def test_mail_in_an_unknown_encoding_is_read() -> None:
     assert text(Kind.MAIL, mail) == "Subject: x\n\n---\n\nhello \ufffd"
 
 
+@pytest.mark.parametrize("header", ["=?utf-8?q??=", '"', "<a@example.com>, <"])
+def test_header_that_cannot_be_parsed_is_shown_as_it_is_written(header: str) -> None:
+    assert text(Kind.MAIL, f"To: {header}\n\nhello\n".encode()) == f"To: {header}\n\n---\n\nhello"
+
+
 def test_formula_without_a_result_and_errors_are_counted() -> None:
     """A formula that gives an empty text, as Excel saves it, has a result."""
     rows = (
