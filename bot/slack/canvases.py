@@ -16,6 +16,7 @@ from bot.core.inbound.files import CHECK_FILE_INFO, OpenedFile, Unread, is_canva
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import only_while
 from bot.slack.format.files import file_of, is_for_readers
+from bot.slack.format.rich_text import json_object, texts_in
 from bot.slack.manifest import READ_CANVASES_SCOPE, WRITE_CANVASES_SCOPE
 from bot.slack.paced_client import PacedClient
 
@@ -60,7 +61,7 @@ class Canvases:
             return OpenedFile(canvas, Unread.CANVAS_SCOPE)
         try:
             if canvas.access == CHECK_FILE_INFO:
-                described = (await self._client.call("files.info", file=canvas.id)).get("file") or {}
+                described = json_object(await self._client.call("files.info", file=canvas.id), "file")
                 if not is_for_readers(described, question.thread, question.user_id):
                     return OpenedFile(canvas, Unread.CANVAS_NOT_SHARED)
                 canvas = file_of(described)
@@ -97,7 +98,7 @@ class Canvases:
 
     async def link(self, canvas_id: str) -> str:
         """Returns a canvas's address. Raises RateLimited and Refused."""
-        described = (await self._client.call("files.info", file=canvas_id)).get("file") or {}
+        described = json_object(await self._client.call("files.info", file=canvas_id), "file")
         if not isinstance(described.get("permalink"), str):
             raise Refused("files.info", "no permalink", Refusal.TRANSIENT)
         return str(described["permalink"])
@@ -133,10 +134,10 @@ class Canvases:
             if error.reason.may_pass:
                 raise
             return []
-        if not (answer.get("channel") or {}).get("is_mpim"):
+        if not json_object(answer, "channel").get("is_mpim"):
             return []
-        members = (await self._client.call("conversations.members", channel=channel_id)).get("members") or ()
-        return [str(member) for member in members if member != self._bot_user_id]
+        page = await self._client.call("conversations.members", channel=channel_id)
+        return [member for member in texts_in(page, "members") if member != self._bot_user_id]
 
 
 def _document(markdown: str) -> Document:

@@ -8,11 +8,11 @@ channel's members are compared with the workspace's people. What Slack doesn't s
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
 
 from bot.core.conversation import ThreadKey
 from bot.core.limits.access import UserKind
 from bot.errors import RateLimited, Refused
+from bot.slack.format.rich_text import json_object, texts_in
 from bot.slack.paced_client import PacedClient
 from bot.slack.users import Users
 
@@ -63,7 +63,7 @@ class ChannelReaders:
 
     async def _has_insiders_only(self, channel_id: str) -> bool:
         answer = await self._client.call("conversations.info", channel=channel_id)
-        channel: dict[str, Any] = answer.get("channel") or {}
+        channel = json_object(answer, "channel")
         if not channel or any(channel.get(field) for field in SHARED):
             return False
         members = [member async for page in self._pages(channel_id) for member in page]
@@ -84,8 +84,8 @@ class ChannelReaders:
             page = await self._client.call(
                 "conversations.members", channel=channel_id, limit=MEMBERS_PER_PAGE, cursor=cursor or None
             )
-            yield [str(member) for member in page.get("members") or ()]
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            yield texts_in(page, "members")
+            cursor = json_object(page, "response_metadata").get("next_cursor") or ""
             if not cursor:
                 return
         yield [""]

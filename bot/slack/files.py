@@ -41,6 +41,7 @@ from bot.errors import RateLimited, Refused
 from bot.slack import images
 from bot.slack.client import SlackClient
 from bot.slack.format.files import file_of
+from bot.slack.format.rich_text import json_object
 
 READING_S = 60.0
 """The limit for all files of one question, including the wait for memory."""
@@ -118,7 +119,7 @@ class Files:
         try:
             if file.transcript is None and (file.access == CHECK_FILE_INFO or not file.url):
                 # In a channel shared with another organization, the event has only the id.
-                file = file_of((await self._client.call("files.info", file=file.id)).get("file", {}))
+                file = file_of(json_object(await self._client.call("files.info", file=file.id), "file"))
             if reason := reason_not_to_read(file):
                 return file, reason
             if is_canvas(file):

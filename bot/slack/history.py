@@ -14,8 +14,9 @@ from typing import Any
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.format.files import files_of
-from bot.slack.format.message_text import app_name, attached_to, body_of, is_by_app
+from bot.slack.format.message_text import app_name, attached_to, body_of, is_by_app, messages_in
 from bot.slack.format.reply_blocks import answer_of
+from bot.slack.format.rich_text import json_object, string
 from bot.slack.format.shortcut_question import asked_in
 from bot.slack.paced_client import PacedClient
 from bot.slack.retry_policy import HISTORY_PAGE
@@ -86,7 +87,7 @@ class History:
             log.info("message %s in channel %s not read: %s", ts, channel_id, error)
             return None
         in_channel = Question(ThreadKey(team_id, channel_id, None), ts, "", "")
-        found = next((message for message in answer.get("messages") or () if message.get("ts") == ts), None)
+        found = next((message for message in messages_in(answer) if message["ts"] == ts), None)
         if found is None or found.get("subtype") == "tombstone" or found.get("bot_id") == self._bot_id:
             return None
         return self._message(in_channel, found)
@@ -95,7 +96,7 @@ class History:
         answer = await self._page("conversations.history", reading, limit=DIRECT_MESSAGES)
         if answer is None:
             return [_after_gap(reading.question)]
-        messages = [self._message(reading.question, message) for message in answer.get("messages", [])[::-1]]
+        messages = [self._message(reading.question, message) for message in messages_in(answer)[::-1]]
         if messages and answer.get("has_more"):
             messages[0] = replace(messages[0], after_gap=True)
         return messages
@@ -122,7 +123,7 @@ class History:
             if call >= THREAD_PAGES:
                 has_gap = True
                 newest.clear()
-            page = [self._message(question, message) for message in answer.get("messages", [])]
+            page = [self._message(question, message) for message in messages_in(answer)]
             first = first or [message for message in page if message.ts == thread_ts]
             page = [message for message in page if message.ts > after]
             has_gap = has_gap or len(newest) + len(page) > NEWEST_MESSAGES
@@ -147,7 +148,7 @@ class History:
             return None
 
     def _message(self, question: Question, message: Mapping[str, Any]) -> Message:
-        bot_id = message.get("bot_id")
+        bot_id = string(message, "bot_id") or None
         is_ours = bot_id == self._bot_id
         if is_ours and (asked := asked_in(message)):
             asker, text, quoted = asked
@@ -159,14 +160,14 @@ class History:
             ts=message["ts"],
             text=body_of(answer_of(message) if is_ours else message),
             attached="" if is_ours else attached_to(message),
-            thread_ts=message.get("thread_ts"),
-            user_id=message.get("user"),
+            thread_ts=string(message, "thread_ts") or None,
+            user_id=string(message, "user") or None,
             bot_id=bot_id,
             app_name=app_name(message),
             by_app=is_by_app(message),
-            subtype=message.get("subtype"),
+            subtype=string(message, "subtype") or None,
             files=() if is_ours else files_of(message),
-            edited_ts=(message.get("edited") or {}).get("ts", ""),
+            edited_ts=string(json_object(message, "edited"), "ts"),
         )
 
 

@@ -19,6 +19,8 @@ from bot.slack.format import cap_modals, modals, reply_blocks
 from bot.slack.format.blockkit import Json
 from bot.slack.format.command_responses import command_message
 from bot.slack.format.home import denied_view, home_view
+from bot.slack.format.message_text import messages_in
+from bot.slack.format.rich_text import json_object
 from bot.slack.format.shortcut_question import posted_question, view_of
 from bot.slack.paced_client import PacedClient
 from bot.slack.replies.posted import LOOK_BACK_MESSAGES
@@ -128,7 +130,7 @@ class Surfaces:
             if error.reason.may_pass:
                 raise
             return None
-        creator = (answer.get("channel") or {}).get("creator")
+        creator = json_object(answer, "channel").get("creator")
         return str(creator) if creator else None
 
     async def post_question(
@@ -158,5 +160,5 @@ class Surfaces:
             limit=LOOK_BACK_MESSAGES,
             **thread,
         )
-        messages = answer.get("messages") or ()
+        messages = messages_in(answer)
         return next((str(message["ts"]) for message in messages if view_of(message) == question.view_id), None)

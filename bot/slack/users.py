@@ -24,6 +24,7 @@ from typing import Any
 
 from bot.core.limits.access import UserKind
 from bot.errors import RateLimited, Refused
+from bot.slack.format.rich_text import dicts, json_object, texts_in
 from bot.slack.paced_client import PacedClient
 from bot.slack.retry_policy import NO_FAILURES, USER_KIND
 
@@ -155,9 +156,9 @@ class Users:
         for _ in range(MAX_PROFILES // PEOPLE_PER_PAGE):
             now = self._clock.monotonic()
             page = await self._client.call("users.list", limit=PEOPLE_PER_PAGE, cursor=cursor or None)
-            for person in page.get("members") or ():
+            for person in dicts(page.get("members")):
                 self._keep(str(person.get("id")), Profile(name_of(person), now, kind_of(person, self._team_id), now))
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            cursor = json_object(page, "response_metadata").get("next_cursor") or ""
             if not cursor:
                 return
 
@@ -217,7 +218,7 @@ class Users:
                 self._keep(id_, replace(self._profile(id_), named_at=now))
             raise
         now = self._clock.monotonic()
-        subject = answer.get(argument) or {}
+        subject = json_object(answer, argument)
         kind = kind_of(subject, self._team_id) if method == _USER[0] else None
         self._keep(id_, Profile(name_of(subject), now, kind, asked_at))
 
@@ -245,7 +246,7 @@ def kind_of(user: Mapping[str, Any], team_id: str) -> UserKind | None:
     if user.get("deleted"):
         return UserKind.DEACTIVATED
     # In an Enterprise Grid a person has one home workspace, and may belong to more.
-    teams = {user.get("team_id", team_id), *(user.get("enterprise_user") or {}).get("teams", ())}
+    teams = [user.get("team_id", team_id), *texts_in(json_object(user, "enterprise_user"), "teams")]
     if user.get("is_stranger") or team_id not in teams:
         return UserKind.EXTERNAL
     if user.get("is_restricted") or user.get("is_ultra_restricted"):
@@ -255,6 +256,6 @@ def kind_of(user: Mapping[str, Any], team_id: str) -> UserKind | None:
 
 def name_of(user_or_channel: Mapping[str, Any]) -> str:
     """Returns the name that Slack shows, or "" if the answer has none."""
-    profile = user_or_channel.get("profile") or {}
+    profile = json_object(user_or_channel, "profile")
     names = (profile.get("display_name"), user_or_channel.get("real_name"), profile.get("real_name"))
     return str(next(filter(None, (*names, user_or_channel.get("name"))), ""))

@@ -7,7 +7,7 @@ from typing import Any
 from bot.core import texts
 from bot.core.conversation import File, ThreadKey
 from bot.core.inbound.files import CHECK_FILE_INFO, is_canvas
-from bot.slack.format.rich_text import dicts, string
+from bot.slack.format.rich_text import dicts, json_object, string
 
 _CLIPS = ("slack_audio", "slack_video")
 """The subtypes of what people record in Slack."""
@@ -26,7 +26,7 @@ def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
 
 def file_of(file: Mapping[str, Any]) -> File:
     """Returns a file object as our file. https://docs.slack.dev/reference/objects/file-object"""
-    transcription = _object(file, "transcription")
+    transcription = json_object(file, "transcription")
     has_transcript = transcription.get("status") == "complete"
     duration_ms = file.get("duration_ms")
     return File(
@@ -40,7 +40,7 @@ def file_of(file: Mapping[str, Any]) -> File:
         user_id=string(file, "user"),
         # The names of clips are translated.
         is_clip=string(file, "subtype") in _CLIPS,
-        transcript=_whole(_object(transcription, "preview")) if has_transcript else None,
+        transcript=_whole(json_object(transcription, "preview")) if has_transcript else None,
         captions_url=string(file, "vtt") if has_transcript else "",
         seconds=duration_ms / 1_000 if isinstance(duration_ms, int | float) else 0.0,
     )
@@ -49,11 +49,6 @@ def file_of(file: Mapping[str, Any]) -> File:
 def _whole(preview: Mapping[str, Any]) -> str | None:
     """Returns a transcript, None if Slack shows only its beginning."""
     return string(preview, "content") if preview.get("has_more") is False else None
-
-
-def _object(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = holder.get(key)
-    return value if isinstance(value, Mapping) else {}
 
 
 def is_for_readers(file: Mapping[str, Any], thread: ThreadKey, asker: str) -> bool:

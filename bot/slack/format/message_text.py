@@ -25,6 +25,11 @@ _PARTS = ("blocks", "elements", "message_blocks", "attachments")
 _BAR = re.compile(r"<[^<>]*>|\|")
 
 
+def messages_in(answer: Json) -> list[Json]:
+    """Returns the messages in an answer of Slack's. What has no ts is no message."""
+    return [message for message in dicts(answer.get("messages")) if string(message, "ts")]
+
+
 def body_of(message: Json) -> str:
     """Returns the writer's text: the message's blocks, or its text if the blocks are empty or too many to read."""
     text = string(message, "text")

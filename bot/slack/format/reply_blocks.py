@@ -112,8 +112,10 @@ def _first_page(markdown: str) -> tuple[str, str]:
 
 def answer_of(message: Mapping[str, Any]) -> Json:
     """Returns a message of a reply with only the answer's blocks, in the blocks that Slack made of them."""
-    answers = [block for block in message.get("blocks") or [] if not _is_not_answer(block)]
-    return {"text": "" if message.get("blocks") else message.get("text", ""), "blocks": answers}
+    blocks = message.get("blocks")
+    whole = [block for block in blocks if isinstance(block, Mapping)] if isinstance(blocks, list) else []
+    answers = [block for block in whole if not _is_not_answer(block)]
+    return {"text": "" if blocks else message.get("text", ""), "blocks": answers}
 
 
 def _is_not_answer(block: Mapping[str, Any]) -> bool:

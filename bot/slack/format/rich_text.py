@@ -64,6 +64,24 @@ def string(holder: Json, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def texts_in(holder: Json, key: str) -> list[str]:
+    """Returns the texts in the list under a key; none if there is no list."""
+    value = holder.get(key)
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+
+
+def count_in(holder: Json, key: str) -> int:
+    """Returns the number under a key; 0 if there is none."""
+    value = holder.get(key)
+    return max(0, value) if isinstance(value, int) else 0
+
+
+def json_object(holder: Json, key: str) -> Json:
+    """Returns the object under a key; {} if there is none."""
+    value = holder.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
 def quoted(text: str) -> str:
     """Returns the text as a quote in Markdown, in which each line is marked, whatever ends it."""
     return "\n".join(f"> {line}".rstrip() for line in text.splitlines() or [""])
@@ -86,16 +104,11 @@ def _part(kind: str, element: Json, labels: Mapping[str, str]) -> str:
 
 
 def _items(element: Json, items: Iterable[Json], labels: Mapping[str, str]) -> Iterator[str]:
-    indent = INDENT * min(_count(element, "indent"), MAX_INDENT)
-    for number, item in enumerate(items, start=_count(element, "offset") + 1):
+    indent = INDENT * min(count_in(element, "indent"), MAX_INDENT)
+    for number, item in enumerate(items, start=count_in(element, "offset") + 1):
         sign = f"{number}. " if element.get("style") == "ordered" else "- "
         text = _inline(dicts(item.get("elements")), labels).strip("\n")
         yield indent + sign + text.replace("\n", f"\n{indent}{' ' * len(sign)}")
-
-
-def _count(element: Json, key: str) -> int:
-    value = element.get(key)
-    return max(0, value) if isinstance(value, int) else 0
 
 
 def _code_block(inner: Iterable[Json], language: str) -> str:
@@ -163,7 +176,7 @@ def _piece(element: Json, labels: Mapping[str, str], as_code: bool) -> str:
             date = string(element, "fallback")
             if date and (url := string(element, "url")):
                 return link(url, date)
-            return escape(date) or f"<!date^{_count(element, 'timestamp')}>"
+            return escape(date) or f"<!date^{count_in(element, 'timestamp')}>"
     return escape(text)
 
 

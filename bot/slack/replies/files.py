@@ -10,6 +10,7 @@ from bot.core.conversation import Question
 from bot.core.reply.messages import Delete, Upload
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import SlackClient
+from bot.slack.format.rich_text import string
 from bot.slack.paced_client import PacedClient
 from bot.slack.replies.posted import PostedReplies
 from bot.slack.replies.streams import Streams
@@ -63,10 +64,11 @@ class Files:
         for file in upload.files:
             method = "files.getUploadURLExternal"
             target = await self._paced.call(method, filename=file.name, length=len(file.content))
-            if not (target.get("upload_url") and target.get("file_id")):
+            url, file_id = string(target, "upload_url"), string(target, "file_id")
+            if not (url and file_id):
                 raise Refused(method, "no upload address", Refusal.TRANSIENT)
-            await self._client.send_bytes(target["upload_url"], file.content)
-            ids.append(str(target["file_id"]))
+            await self._client.send_bytes(url, file.content)
+            ids.append(file_id)
         return ids
 
     async def share(self, upload: Upload, ids: Sequence[str], *, is_retry: bool) -> str:

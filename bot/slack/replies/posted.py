@@ -21,10 +21,12 @@ from bot.core.reply.edits import Post
 from bot.core.reply.messages import Delete, PageView, Shown, current_pages, shown_on_record, with_unreplaced
 from bot.errors import EndReason, Refusal, Refused
 from bot.slack.format import reply_blocks
-from bot.slack.format.message_text import body_of
+from bot.slack.format.message_text import body_of, messages_in
+from bot.slack.format.rich_text import count_in, dicts, json_object, string
 from bot.slack.paced_client import PacedClient
 
 METADATA_EVENT = "typist_reply"
+_NUMBERS = ("page", "version", "shown_chars")
 LOOK_BACK_MESSAGES = 200
 COMPARED_CHARS = 40
 FILES_WITHIN_S = 600.0
@@ -139,7 +141,7 @@ class PostedReplies:
 
     def _is_emptied(self, question: Question, message: Json) -> bool:
         """Whether a message of ours below the question shows deleted files and nothing else."""
-        files = message.get("files") or []
+        files = dicts(message.get("files"))
         is_ours = message.get("user") == self._bot_user_id and message["ts"] > question.ts
         return is_ours and bool(files) and all(file.get("mode") == "tombstone" for file in files)
 
@@ -188,7 +190,7 @@ class PostedReplies:
             include_all_metadata=True,
             **arguments,
         )
-        messages = sorted(answer.get("messages", []), key=lambda message: str(message["ts"]))
+        messages = sorted(map(dict, messages_in(answer)), key=lambda message: str(message["ts"]))
         return messages, not answer.get("has_more")
 
 
@@ -206,8 +208,11 @@ def metadata_of(question: Question, page: int, view: PageView) -> Json:
 
 
 def _payload(message: Json) -> Json:
-    metadata = message.get("metadata") or {}
-    return metadata.get("event_payload") or {} if metadata.get("event_type") == METADATA_EVENT else {}
+    """Returns what a page's metadata says, {} for any other message."""
+    metadata = json_object(message, "metadata")
+    payload = json_object(metadata, "event_payload")
+    is_page = metadata.get("event_type") == METADATA_EVENT
+    return dict(payload) if is_page and all(str(payload.get(name)).isdecimal() for name in _NUMBERS) else {}
 
 
 def _pages(question: Question, messages: list[Json]) -> list[Json]:
@@ -305,9 +310,11 @@ def _attached(question: Question, messages: list[Json]) -> list[Attached]:
     attached = []
     for message in messages:
         files = [
-            file for file in message.get("files") or [] if attachments.belongs_to(file.get("name") or "", question.ts)
+            file
+            for file in dicts(message.get("files"))
+            if string(file, "id") and attachments.belongs_to(string(file, "name"), question.ts)
         ]
         if files:
-            keys = frozenset((file["name"], int(file.get("size") or 0)) for file in files)
+            keys = frozenset((file["name"], count_in(file, "size")) for file in files)
             attached.append(Attached(message["ts"], tuple(file["id"] for file in files), keys))
     return attached
