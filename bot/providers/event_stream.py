@@ -6,6 +6,7 @@ finish reason is whole. The format: https://html.spec.whatwg.org/multipage/serve
 Servers end a stream without the empty line that ends its last event. So an object that is whole counts without one.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from enum import Enum, auto
@@ -13,6 +14,8 @@ from typing import Any
 
 MAX_EVENT_BYTES = 8 * 2**20
 """The longest event: the last one of a response repeats the whole answer, with its encrypted reasoning."""
+LINES_AT_ONCE = 100
+"""A gateway's cache sends a whole answer at once. After so many lines, the process does what else is due."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -67,6 +70,7 @@ async def _lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """Yields the lines of a stream, at last the one that has no end. Each byte is looked at a fixed number of times."""
     pieces: list[bytes] = []
     held_bytes = 0
+    lines = 0
     after_cr = False
     is_first = True
     async for chunk in chunks:
@@ -78,6 +82,9 @@ async def _lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
             held_bytes += len(line)
             if held_bytes > MAX_EVENT_BYTES:
                 raise EventTooLongError
+            lines += 1
+            if lines % LINES_AT_ONCE == 0:
+                await asyncio.sleep(0)
             if line.endswith((b"\n", b"\r")):
                 whole = b"".join(pieces).rstrip(b"\r\n")
                 pieces = []

@@ -1,5 +1,6 @@
 """Server-sent events are decoded as OpenAI's own decoder does, plus the two markers that it swallows."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
-from bot.providers.event_stream import MAX_EVENT_BYTES, EventTooLongError, Mark, read_events
+from bot.providers.event_stream import LINES_AT_ONCE, MAX_EVENT_BYTES, EventTooLongError, Mark, read_events
 from tests.streams import speech
 
 
@@ -75,6 +76,25 @@ async def test_line_without_end_is_an_error_after_linear_work(data: bytes) -> No
     assert read_bytes <= MAX_EVENT_BYTES
     # Joining the line at each of its 500,000 pieces would take minutes.
     assert process_time() - began < 15
+
+
+@pytest.mark.parametrize("repeated", [b"data: 1\n\n", b": ping\n", b"\n"])
+async def test_other_work_goes_on_while_a_stream_comes_at_once(repeated: bytes) -> None:
+    turns = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        yield repeated * 10_000
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    working = asyncio.create_task(others())
+    [event async for event in read_events(body())]
+    working.cancel()
+    assert turns >= 10_000 // LINES_AT_ONCE
 
 
 async def test_event_of_many_lines_is_bounded_too() -> None:
