@@ -92,6 +92,8 @@ IMAGES = ("image/png", "image/jpeg", "image/webp")
 PDF = "application/pdf"
 _MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
 _ARCHIVE, _OLE, _RTF = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"{\\rtf"
+_WORD = "application/msword"
+"""Slack's type of .doc, which has no reader. But many programs give RTF, HTML and newer documents that name."""
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|body)[\s>]", re.IGNORECASE)
 """A whole page. What has none of these is a template, and of use as it is."""
 _HTML_HEAD_BYTES = 1_024
@@ -105,7 +107,7 @@ _MENTIONED_CANVAS = re.compile(r"\(Canvas (F[A-Z0-9]{1,30})\)")
 # Never read; for all other types, the bytes decide.
 _NEVER_TEXT = re.compile(
     r"(?:audio|video|font)/|image/(?!png|jpe?g|gif|webp|svg)"
-    r"|application/(?:zip|gzip|x-|vnd\.(?:slack|ms-(?!excel|(?:word|powerpoint)\.)|apple|google|rar)|msword|java-archive)"
+    r"|application/(?:zip|gzip|x-|vnd\.(?:slack|ms-(?!excel|(?:word|powerpoint)\.)|apple|google|rar)|java-archive)"
 )
 _TEXT_AFTER_X = re.compile(r"application/x-(?:sh|yaml|toml|ndjson|sql|tex|python|perl|ruby|php|javascript|httpd-php)")
 _BIDI_CONTROLS = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
@@ -198,8 +200,11 @@ def detect_media_type(content: bytes) -> str:
 
 def document_kind(file: File, content: bytes) -> Kind | None:
     """Returns how a file is read as a document; None if it is a text, a medium, or nothing that can be read."""
-    if content.startswith((_ARCHIVE, _OLE)):
-        return Kind.ARCHIVE if content.startswith(_ARCHIVE) else Kind.OLE
+    if content.startswith(_ARCHIVE):
+        return Kind.ARCHIVE
+    if content.startswith(_OLE):
+        # A document of Word may contain a workbook, which isn't what was shared.
+        return Kind.OLE if file.mimetype != _WORD else None
     if content.startswith(_RTF):
         return Kind.RTF
     if _FLAT_ODF.match(content):
