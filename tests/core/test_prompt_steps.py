@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot.core.conversation import ThreadKey, Turn
 from bot.core.inbound import prompt as prompts
 from bot.core.inbound.prompt import MESSAGES_OMITTED, Conversation, PromptMessage
-from bot.core.trust import ASKERS
+from bot.core.trust import ASKERS, OURS
 from tests.core.conversations import ME, message, question
 
 TURNS = 120
@@ -89,6 +89,11 @@ def test_question_of_a_continued_answer_is_never_left_out() -> None:
         messages = [PromptMessage(None, "z" * 500, ts=f"{number}.0"), PromptMessage("UADA", "why?", ts=f"{number}.1")]
         truncated = prompts.truncate(prompts.with_continuation(messages, "so far " * 80, ASKERS), len, 1_000)
         assert "why?" in [message.text for message in truncated]
+
+
+def test_answer_so_far_keeps_the_origins_that_are_on_record() -> None:
+    so_far, request = prompts.with_continuation([], "So far.", ASKERS)
+    assert (so_far.origins, request.origins) == (ASKERS, OURS)
 
 
 def test_questions_that_wait_for_the_answer_stay_although_earlier_messages_were_not_read() -> None:

@@ -1,13 +1,17 @@
-"""The oldest results of tools make room for newer ones."""
+"""What later requests of an answer hold of its steps: results as far as there is room, and whose words they are."""
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.step_turns import DROPPED, with_room
+from bot.core.conversation import FollowUp, Prompt, Question, ThreadKey, Turn
+from bot.core.step_turns import DROPPED, calls_made, searches, with_room, with_steps
 from bot.core.tool_calls import CallState, RecordedCall, Step
+from bot.core.trust import ASKERS, OURS, read_more_than_askers
 
 SIZES = st.lists(st.lists(st.integers(0, 5_000), min_size=1, max_size=8), max_size=16)
 """The sizes of results, in characters, by step and call."""
@@ -69,3 +73,68 @@ def test_what_a_person_or_an_admin_denied_stays_as_it_is() -> None:
     denied = replace(steps[0].calls[0], state=CallState.DENIED, result="An admin denies this tool.")
     steps = [replace(steps[0], calls=(denied,)), steps[1]]
     assert with_room(steps, len, 0) == steps
+
+
+QUESTION = Question(ThreadKey("T1", "C1", "1.0"), "2.0", "U1", "and then?")
+PROMPT = Prompt("", (Turn("user", "Why?", origins=ASKERS),), system_origins=OURS)
+
+
+@pytest.mark.parametrize(
+    ("begun", "follow_ups", "holds_others"),
+    [
+        ("", (), False),
+        ("Because", (), True),
+        ("", (QUESTION,), False),
+        ("", (replace(QUESTION, text="and then?\n\nBob: Because.", attached_chars=13),), True),
+        ("", (replace(QUESTION, text="and <@U9>?"),), True),
+    ],
+    ids=["the question", "a text of unknown origin", "own words", "words of others below", "a name"],
+)
+def test_words_that_may_not_be_the_askers_are_known_as_such(
+    begun: str, follow_ups: tuple[Question, ...], holds_others: bool
+) -> None:
+    asked = [FollowUp(question, 0) for question in follow_ups]
+    assert read_more_than_askers(with_steps(PROMPT, [], asked, "UBOT", begun=begun).origins) is holds_others
+
+
+def test_follow_up_that_was_deleted_leaves_nothing() -> None:
+    deleted = FollowUp(replace(QUESTION, text=""), 0)
+    assert with_steps(PROMPT, [], [deleted], "UBOT").turns[0].text == "Why?"
+
+
+def test_call_of_an_earlier_version_is_told_in_a_line_of_bounded_length() -> None:
+    call = RecordedCall(0, 0, "", "notes__add", {"text": "Milk " * 1_000}, "a hash", CallState.DONE)
+    told = with_steps(PROMPT, [], [], "UBOT", made_before=[call]).turns[0].text
+    assert "- notes__add" in told
+    assert len(told) < 1_500
+
+
+@pytest.mark.parametrize(
+    ("state", "made"),
+    [
+        (CallState.DONE, 1),
+        (CallState.FAILED, 1),
+        (CallState.UNKNOWN, 1),
+        (CallState.DENIED, 0),
+        (CallState.ASKED, 0),
+        (CallState.READY, 0),
+    ],
+)
+def test_calls_count_as_made_whatever_came_of_them(state: CallState, made: int) -> None:
+    call = RecordedCall(0, 0, "", "notes__add", {}, "a hash", state)
+    assert calls_made([Step(0, "", (), "openai/test", (call,))]) == made
+
+
+@pytest.mark.parametrize(
+    ("item", "found"),
+    [
+        ({"type": "web_search_call"}, 1),
+        ({"type": "web_search_call", "action": {"type": "search"}}, 1),
+        ({"type": "web_search_call", "action": {"type": "open_page"}}, 0),
+        ({"type": "server_tool_use", "name": "web_search"}, 1),
+        ({"type": "server_tool_use", "name": "web_fetch"}, 0),
+        ({"type": "reasoning", "name": "web_search"}, 0),
+    ],
+)
+def test_opened_pages_are_no_searches(item: dict[str, Any], found: int) -> None:
+    assert searches([{"type": "opaque", "vendor": "any", "item": item}, {"type": "text", "text": "So:"}]) == found
