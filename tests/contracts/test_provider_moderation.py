@@ -24,6 +24,7 @@ WORDS = ["How", " to", " pick a lock."]
 TEXT = "".join(WORDS)
 GOOD = {"type": "moderation_result", "model": "omni", "flagged": False, "categories": {"illicit": False}}
 BAD = {**GOOD, "flagged": True, "categories": {"illicit": True, "self-harm/intent": True, "violence": False}}
+UNNAMED = {**BAD, "categories": {"Ada's secret": True, "violence": False}}
 FAILED = {"type": "error", "code": "server_error", "message": "No."}
 Verdicts = Mapping[str, Any]
 
@@ -81,11 +82,12 @@ class TestScore:
         [
             (verdicts(answer=BAD), ["openai/m: moderation flagged the answer: illicit, self-harm/intent"]),
             (verdicts(question=BAD), ["openai/m: moderation flagged the question: illicit, self-harm/intent"]),
+            (verdicts(answer=UNNAMED), ["openai/m: moderation flagged the answer: unnamed"]),
             (verdicts(), []),
             (verdicts(FAILED, FAILED), []),
             ({}, []),
         ],
-        ids=["answer", "question", "nothing", "failed", "absent"],
+        ids=["answer", "question", "no category of theirs", "nothing", "failed", "absent"],
     )
     async def test_flagged_answer_streams_and_its_categories_are_logged(
         self, vendor: VendorServer, caplog: pytest.LogCaptureFixture, more: Verdicts, lines: list[str]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.conversation import Message, Prompt, RecordedReply, Turn
+from bot.core.conversation import File, Message, Prompt, RecordedReply, Turn
 from bot.core.inbound import prompt as prompts
 from bot.core.inbound.channel_settings import Length
 from bot.core.inbound.marks import Marks
@@ -64,6 +64,24 @@ def test_thread_comes_before_the_question_with_our_answers_as_the_assistants() -
         Turn("assistant", "the **whole** answer"),
         Turn("user", "why?"),
     )
+
+
+@pytest.mark.parametrize("user_id", ["USLACK", "USLACKBOT"])
+def test_notices_of_slack_itself_are_no_turns(user_id: str) -> None:
+    asked = message("what is it?", ts="1.0")
+    assert build([asked, message("A reminder", ts="2.0", user_id=user_id)]) == build([asked])
+
+
+def test_question_has_the_files_that_slack_has_with_it_now() -> None:
+    asked, photo = question(ts="50.0", thread_ts="1.0"), File("F1", "photo.png")
+    [last] = prompts.prompt_messages(Conversation(asked, [replace(asked.as_message(), files=(photo,))], {}), ME)
+    assert last.files == (photo,)
+
+
+def test_nothing_is_said_to_be_left_out_behind_a_first_message_that_is_only_cut() -> None:
+    prompt = build([message("x" * 5_000, ts="1.0"), message("and then?", ts="2.0")])
+    assert "characters are left out" in prompt.turns[0].text
+    assert MESSAGES_OMITTED not in messages_in(prompt.turns)
 
 
 def test_later_pages_and_replies_without_text_are_no_turns() -> None:
