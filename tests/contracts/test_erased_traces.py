@@ -19,7 +19,7 @@ from bot.core.conversation import ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.job import Spent
 from bot.store import Stores
-from bot.store.schema import metadata
+from bot.store.schema import SafeText, metadata
 from tests.clocks import WITHIN_S
 from tests.contracts.stores import CALL, DONE, THREAD, YES, asked, enqueued
 
@@ -103,7 +103,7 @@ def value(column: sa.Column[Any], owner: str, number: int, length: int) -> Any:
     if name in NAMES_A_PERSON:
         return PERSON if owner == "theirs" or not column.primary_key else OTHER
     match column.type:
-        case sa.Text():
+        case sa.Text() | SafeText():
             return f"{owner}{number}"
         case sa.JSON():
             return []
