@@ -335,6 +335,7 @@ class ChatReader(TaggedAnswerReader):
         self._chat_calls = ChatToolCalls()
         self._reasoning = ChatReasoning()
         self._text = GrowingText()
+        self._has_searched = False
 
     def read_done(self) -> None:
         self.finish_reason = self.finish_reason or FinishReason.STOP
@@ -365,6 +366,7 @@ class ChatReader(TaggedAnswerReader):
             self.usage = _usage(usage, "prompt", "completion")
         choices = event.get("choices")
         if not choices:
+            self._read_sources(event, {})
             return ""
         if reason := choices[0].get("finish_reason"):
             self._finish(str(reason))
@@ -404,6 +406,10 @@ class ChatReader(TaggedAnswerReader):
         for annotation in message.get("annotations") or ():
             if annotation.get("type") == "url_citation":
                 self._cite(annotation["url_citation"].get("url"), annotation["url_citation"].get("title"))
+        if not (self._cited or self._has_searched) and _tells_of_search(event, message):
+            # Nothing can be cited, but what the model writes from here on may be the web's.
+            self._has_searched = True
+            self.beside_text.append(Searching(done=True))
 
     def _finish(self, reason: str) -> None:
         if reason.lower() in _FILTERED:
@@ -418,6 +424,16 @@ _GOOD_ENDS = ("stop", "tool_calls", "function_call", "tool_use", "eos", "eos_tok
 _LENGTH_LIMITS = ("length", "max_tokens", "model_length", "max_output_tokens")
 _FINISH_REASONS = dict.fromkeys(_GOOD_ENDS, FinishReason.STOP) | dict.fromkeys(_LENGTH_LIMITS, FinishReason.LENGTH)
 _FILTERED = ("content_filter", "safety", "refusal")
+
+
+def _tells_of_search(event: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
+    """Whether a server says that it used tools of its own: Perplexity, Groq's compound models, xAI, OpenRouter."""
+    usage = event.get("usage") or {}
+    used = usage.get("server_tool_use")
+    counts = [usage.get("num_search_queries"), usage.get("num_sources_used")]
+    counts += used.values() if isinstance(used, Mapping) else ()
+    found = [event.get("search_results"), event.get("citations")]
+    return any((*counts, *found, message.get("annotations"), message.get("executed_tools")))
 
 
 def _function(tool: ToolDefinition) -> dict[str, Any]:

@@ -771,6 +771,31 @@ class TestWebSearch:
         assert completion.usage == replace(USAGE, web_searches=searches)
 
     @pytest.mark.parametrize(
+        ("more", "others"),
+        [
+            ({"choices": [], "citations": ["https://x.example/"]}, [Citation("https://x.example/")]),
+            ({"choices": [], "search_results": [{"title": "Untold"}]}, [Searching(done=True)]),
+            ({"choices": [], "usage": {"num_search_queries": 1}}, [Searching(done=True)]),
+            ({"choices": [], "usage": {"num_sources_used": 3}}, [Searching(done=True)]),
+            ({"choices": [], "usage": {"server_tool_use": {"web_search_requests": 1}}}, [Searching(done=True)]),
+            ({"choices": [{"delta": {"executed_tools": [{"type": "search"}]}}]}, [Searching(done=True)]),
+            ({"choices": [{"delta": {"annotations": [{"type": "file_citation"}]}}]}, [Searching(done=True)]),
+            ({"choices": [], "usage": {"server_tool_use": {"web_search_requests": 0}}}, []),
+            ({"choices": [{"delta": {"annotations": []}}], "citations": None}, []),
+        ],
+        ids=str,
+    )
+    async def test_chat_answer_says_that_its_server_searched_whatever_it_cites(
+        self, vendor: VendorServer, more: dict[str, Any], others: Sequence[Citation | Searching]
+    ) -> None:
+        answer = {"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}]}
+        lines = [f"data: {json.dumps(event)}\n\n" for event in (answer, more, more)]
+        vendor.script(VendorResponse(["".join([*lines, "data: [DONE]\n\n"]).encode()]))
+        async with connected(CHAT, vendor) as model:
+            received = await collect(model)
+        assert (received.text, received.others) == ("Hi", others)
+
+    @pytest.mark.parametrize(
         ("name", "text", "titles"),
         [
             ("perplexity_chat", "Hello there![1][2]", ["", ""]),
