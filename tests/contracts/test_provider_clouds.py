@@ -17,6 +17,7 @@ from bot.core.conversation import Effort, Prompt, ToolDefinition, ToolResult, Tu
 from bot.core.stream import Opaque, ToolCall, Usage
 from bot.errors import EndReason
 from bot.providers import cloud_identity
+from bot.providers.failures import RequestAttempt
 from bot.providers.fallback import Fallback
 from bot.providers.registry import VENDORS, open_models
 from bot.settings import model_setup
@@ -224,6 +225,11 @@ class TestAMissingPermission:
         assert cloud.named in received.error.detail
         shown = texts.model_failure(received.failure, cloud.model)
         assert shown == f"I don't have access to {cloud.model}. Ask your Typist admin to check it."
+
+    @pytest.mark.parametrize(("status", "detail"), [(403, "needs the role: 403 No."), (429, "429 No.")])
+    def test_permission_is_named_only_where_it_may_be_missing(self, status: int, detail: str) -> None:
+        attempt = RequestAttempt("bedrock/m", "", access="the role")
+        assert attempt.reported({"message": "No."}, status).detail == detail
 
     @ALL_CLOUDS
     async def test_process_without_credentials_says_what_it_needs(

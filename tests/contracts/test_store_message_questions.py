@@ -45,6 +45,14 @@ async def test_abandoned_question_is_taken_once_by_any_process(records: MessageQ
     assert [ask.tries for some in taken for ask in some] == [2]
 
 
+async def test_abandoned_question_stays_that_of_its_first_asker(records: MessageQuestions, clock: LateClock) -> None:
+    await begun(records)
+    clock.ahead_s = QUESTION_HOLD_S + 1
+    again = await records.begin("T1", "V1", "U2", ABOUT, "Why not?")
+    assert again
+    assert (again.user_id, again.text) == ("U1", "Why?")
+
+
 async def test_first_text_stays_unless_its_asker_was_notified(records: MessageQuestions, clock: LateClock) -> None:
     ask = await begun(records)
     assert ask

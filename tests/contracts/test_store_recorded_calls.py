@@ -187,6 +187,19 @@ async def test_new_version_knows_what_an_earlier_one_may_have_changed(store: Sto
     assert (made.tool, made.state) == (READY.tool, CallState.DONE)
 
 
+async def test_calls_of_the_same_version_were_made_for_no_earlier_one(store: Stores) -> None:
+    job = await recorded(store, READY)
+    assert await store.recorded_calls.begin(job, READY)
+    await store.worker_queue.finish(job, DONE, YES)
+    await store.queue.regenerate(job.id)
+    job = await one(store)
+    other = replace(READY, arguments={"text": "Bread"})
+    assert await store.recorded_calls.record(job, asking_step(other), STEPPED, None)
+    assert await store.recorded_calls.begin(job, other)
+    made = await store.recorded_calls.made_before(await again(store, job))
+    assert [call.arguments for call in made] == [READY.arguments]
+
+
 @pytest.mark.parametrize(
     ("was_begun", "arguments", "repeats"),
     [(True, CALL.arguments, True), (False, CALL.arguments, False), (True, {"text": "Bread"}, False)],
