@@ -196,6 +196,17 @@ async def test_cut_arguments_are_approved_only_where_they_are_shown_whole(
         assert (now.decision is None) is refused
 
 
+@pytest.mark.parametrize(
+    ("action", "tools"),
+    [(ReplyAction.APPROVE, []), (ReplyAction.DENY, []), (ReplyAction.ALLOW_ALWAYS, [WRITE])],
+)
+async def test_approval_of_one_call_allows_no_other(action: ReplyAction, tools: list[str]) -> None:
+    async with asked_about(MILK) as (stage, actions, [call]):
+        await actions.press(press_of(call, action, "UADMIN"))
+        allowed = await stage.stores.approvals.allowed()
+    assert [one.tool for one in allowed] == tools
+
+
 GUESTS_TOO = AccessRules(also=frozenset({UserKind.GUEST}))
 
 
