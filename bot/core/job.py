@@ -34,8 +34,8 @@ after one of these has no effect, and neither has one without a call that is sti
 faster than the worker.
 
 Such a job blocks nobody. Later questions of its thread are claimed and answered while it waits; once it is RELEASED, it
-goes first again. If its asker writes to Typist in the thread instead of deciding, that is a decision: the
-calls are denied, and the attempt that follows takes the message along.
+goes first again. If its asker writes to Typist in the thread instead of deciding, that is a decision: the calls are
+denied, the answer ends where it is, and the message is a question of its own, which is answered below.
 
 Messages while tools run
 ------------------------
