@@ -75,23 +75,26 @@ PERSON_MODULES = frozenset(
 
 def generated() -> str:
     """Returns the page's lists, made from the sandbox's code."""
-    methods = [(f"`{name}`", _scopes(name), FLOORS.get(name, "")) for name in sorted(METHODS)]
-    events = [(f"`{name}`", f"`{scope}`" if scope else "") for name, scope in sorted(EVENT_SCOPES.items())]
+    methods: dict[str, list[str]] = {}
+    for name in sorted(METHODS):
+        methods.setdefault(_scopes(name), []).append(f"`{name}` {FLOORS.get(name, '')}".strip())
+    events: dict[str, list[str]] = {}
+    for event, scope in sorted(EVENT_SCOPES.items()):
+        events.setdefault(f"`{scope}`" if scope else "no scope", []).append(event)
     blocks = [(f"`{block}`", _names(sorted(allowed))) for block, allowed in elements.ALLOWED.items()]
     limits = [(what, f"{limit:,}" if isinstance(limit, int) else limit) for what, limit in LIMITS.items()]
     sections = {
         "Methods": (
-            "One of the scopes is enough. More calls in a minute get HTTP 429.",
-            table(("method", "scopes", "calls a minute"), methods),
+            "By scopes, of which one is enough, with the calls a minute beyond which a method gets HTTP 429:",
+            listed((scopes, ", ".join(methods[scopes])) for scopes in sorted(methods)),
         ),
         "Events": (
             "A manifest can subscribe to these. Each needs its scope.",
-            table(("event", "scope"), events),
-            "A manifest can subscribe to these, too, but the sandbox never sends them:",
-            _wrapped(sorted(NEVER_SENT)),
+            listed((scope, _names(events[scope])) for scope in sorted(events)),
+            f"It can subscribe to Slack's other {len(NEVER_SENT)} events, too, which the sandbox never sends.",
         ),
-        "Blocks": ("The elements that each block takes:", table(("block", "elements"), blocks)),
-        "Limits": (table(("what", "at most"), limits),),
+        "Blocks": ("The elements that each block takes:", listed(blocks)),
+        "Limits": (listed(limits),),
         "Errors": ("The sandbox refuses calls with these errors:", _wrapped(app_errors())),
     }
     return "\n".join("\n".join((f"## {heading}\n", *_spaced(parts))) for heading, parts in sections.items())
@@ -118,11 +121,9 @@ def _constants(node: ast.expr) -> list[str]:
     return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
 
 
-def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """Returns a table in Markdown."""
-    heads = list(heads)
-    lines = [heads, ["---"] * len(heads), *([str(cell) for cell in row] for row in rows)]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+def listed(rows: Iterable[tuple[str, object]]) -> str:
+    """Returns a list in Markdown."""
+    return "".join(f"{_filled(f'- {what}: {text}', '  ')}\n" for what, text in rows)
 
 
 def _scopes(method: str) -> str:
@@ -131,7 +132,7 @@ def _scopes(method: str) -> str:
         return "no token"
     kind = METHODS[method].called_with
     note = {"app": "the app-level token", "config": "an app configuration token"}.get(kind or "", "")
-    return ", ".join(part for part in (scopes, note) if part)
+    return ", ".join(part for part in (scopes, note) if part) or "no scope"
 
 
 def _names(names: Iterable[str]) -> str:
@@ -139,7 +140,11 @@ def _names(names: Iterable[str]) -> str:
 
 
 def _wrapped(names: Iterable[str]) -> str:
-    return textwrap.fill(_names(names), 120, break_on_hyphens=False) + "\n"
+    return f"{_filled(_names(names))}\n"
+
+
+def _filled(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, 120, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def code(language: str) -> str:
