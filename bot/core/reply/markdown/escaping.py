@@ -13,7 +13,10 @@ from collections.abc import Iterator, Sequence
 from bot.core.reply.markdown.replacement import Replacement
 
 JOINER = "\u2060"
-"""WORD JOINER: it has no width, allows no line break, and is part of no instruction."""
+"""WORD JOINER: it has no width, allows no line break, and is part of no instruction.
+
+In code it stands only where an instruction would begin, so that people can copy the rest of the code as it is.
+"""
 
 _TICKS = re.compile("`+")
 _INSTRUCTION_START = re.compile(

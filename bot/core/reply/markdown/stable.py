@@ -63,7 +63,10 @@ def stable_prefix(markdown: str) -> str:
 
 
 def has_definitions(markdown: str) -> bool:
-    """Returns whether a page has what may be a link reference definition, which changes what was sent before it."""
+    """Returns whether a page has what may be a link reference definition, which changes what was sent before it.
+
+    What only looks like one counts too: one that is missed would leave a label that hides where it leads.
+    """
     return _first_definition(markdown) is not None
 
 
