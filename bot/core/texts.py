@@ -666,7 +666,7 @@ SYSTEM_PROMPT_LABEL = "System prompt"
 SYSTEM_PROMPT_HINT = "Instructions for the model. Leave this empty for the default prompt."
 ENGAGEMENT_LABEL = "Mentions"
 ENGAGEMENT_HINT = (
-    "Without a mention, I never answer a message that begins with a mention of someone else, "
+    "If nobody mentions me, I never answer a message that begins by mentioning somebody, "
     "or a file in a thread of several people."
 )
 ENGAGEMENTS = {

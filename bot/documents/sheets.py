@@ -9,6 +9,7 @@ from datetime import date, datetime, time, timedelta
 from bot.core.documents import Part, Refusal, decode_text
 from bot.documents.archive import Archive
 from bot.documents.draft import Draft, Unreadable
+from bot.documents.limits import MAX_DOCUMENT_BYTES
 
 _COMMENT = rb"<(?:\w+:)?comment |<office:annotation[ >]"
 _COMMENTED = r"xl/comments\d*\.xml|xl/comments/[^/]*\.xml|content\.xml"
@@ -70,7 +71,7 @@ def read_csv(content: bytes, draft: Draft) -> None:
     said, rest = text[4:5], text[5:].lstrip("\r\n")
     is_said = text[:4].lower() == "sep=" and said in _DELIMITERS and text[5:6] in "\r\n"
     # A quote that never ends makes one cell of all that follows.
-    csv.field_size_limit(len(text) + 1)
+    csv.field_size_limit(MAX_DOCUMENT_BYTES)
     draft.table(_csv_rows(rest, said) if is_said else _csv_rows(text, _delimiter(text)))
 
 

@@ -352,13 +352,13 @@ def test_command_shortcut_and_modals_are_parsed() -> None:
     ("name", "called", "kind"),
     [
         ("bot", "ada", UserKind.BOT),
-        ("deactivated_bot", "ada", None),
-        ("deactivated_member", "ada", None),
+        ("deactivated_bot", "ada", UserKind.DEACTIVATED),
+        ("deactivated_member", "ada", UserKind.DEACTIVATED),
         ("invited_member", "Ada Byron", UserKind.MEMBER),
         ("member", "ada", UserKind.MEMBER),
         ("slackbot", "ada", UserKind.MEMBER),
     ],
 )
-def test_people_have_names_and_kinds_even_if_deactivated(name: str, called: str, kind: UserKind | None) -> None:
+def test_people_have_names_and_kinds_even_if_deactivated(name: str, called: str, kind: UserKind) -> None:
     user = load(f"web_api/users_info_{name}")["user"]
     assert (name_of(user), kind_of(user, "T0SANDBOX")) == (called, kind)

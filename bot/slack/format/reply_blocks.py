@@ -26,6 +26,7 @@ from bot.core.tools import escaped
 from bot.errors import EndReason
 from bot.slack.format import approval_blocks, blockkit
 from bot.slack.format.blockkit import Json
+from bot.slack.format.rich_text import dicts
 
 _NOT_ANSWER = ("actions", "context_actions", "context")
 """Blocks that are no part of the answer."""
@@ -113,8 +114,7 @@ def _first_page(markdown: str) -> tuple[str, str]:
 def answer_of(message: Mapping[str, Any]) -> Json:
     """Returns a message of a reply with only the answer's blocks, in the blocks that Slack made of them."""
     blocks = message.get("blocks")
-    whole = [block for block in blocks if isinstance(block, Mapping)] if isinstance(blocks, list) else []
-    answers = [block for block in whole if not _is_not_answer(block)]
+    answers = [block for block in dicts(blocks) if not _is_not_answer(block)]
     return {"text": "" if blocks else message.get("text", ""), "blocks": answers}
 
 
