@@ -57,7 +57,7 @@ from bot.providers.think_tags import ThinkTags
 from bot.providers.tool_calls import ChatToolCalls
 from bot.slack.format import message_text, reply_blocks
 from bot.slack.format.mrkdwn import labels
-from bot.slack.format.rich_text import Json
+from bot.slack.format.payload import Json
 
 SIZES_CHARS = (5_900, 11_800, 23_600)
 """The last but one is a full page."""

@@ -16,7 +16,7 @@ from bot.core.inbound.files import CHECK_FILE_INFO, OpenedFile, Unread, is_canva
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import only_while
 from bot.slack.format.files import file_of, is_for_readers
-from bot.slack.format.rich_text import json_object, texts_in
+from bot.slack.format.payload import json_object, strings
 from bot.slack.manifest import READ_CANVASES_SCOPE, WRITE_CANVASES_SCOPE
 from bot.slack.paced_client import PacedClient
 
@@ -137,7 +137,7 @@ class Canvases:
         if not json_object(answer, "channel").get("is_mpim"):
             return []
         page = await self._client.call("conversations.members", channel=channel_id)
-        return [member for member in texts_in(page, "members") if member != self._bot_user_id]
+        return [member for member in strings(page, "members") if member != self._bot_user_id]
 
 
 def _document(markdown: str) -> Document:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from bot.core.conversation import ThreadKey
 from bot.core.limits.access import UserKind
 from bot.errors import RateLimited, Refused
-from bot.slack.format.rich_text import json_object, texts_in
+from bot.slack.format.payload import json_object, next_cursor, strings
 from bot.slack.paced_client import PacedClient
 from bot.slack.users import Users
 
@@ -84,8 +84,8 @@ class ChannelReaders:
             page = await self._client.call(
                 "conversations.members", channel=channel_id, limit=MEMBERS_PER_PAGE, cursor=cursor or None
             )
-            yield texts_in(page, "members")
-            cursor = json_object(page, "response_metadata").get("next_cursor") or ""
+            yield strings(page, "members")
+            cursor = next_cursor(page)
             if not cursor:
                 return
         yield [""]

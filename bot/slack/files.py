@@ -41,7 +41,7 @@ from bot.errors import RateLimited, Refused
 from bot.slack import images
 from bot.slack.client import SlackClient
 from bot.slack.format.files import file_of
-from bot.slack.format.rich_text import json_object
+from bot.slack.format.payload import json_object
 
 READING_S = 60.0
 """The limit for all files of one question, including the wait for memory."""

@@ -15,8 +15,8 @@ from bot.core.conversation import Message, Question, ThreadKey
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.format.files import files_of
 from bot.slack.format.message_text import app_name, attached_to, body_of, is_by_app, messages_in
+from bot.slack.format.payload import json_object, string
 from bot.slack.format.reply_blocks import answer_of
-from bot.slack.format.rich_text import json_object, string
 from bot.slack.format.shortcut_question import asked_in
 from bot.slack.paced_client import PacedClient
 from bot.slack.retry_policy import HISTORY_PAGE

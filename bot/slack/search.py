@@ -24,7 +24,8 @@ from bot.core.trust import OURS
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.channel_readers import ChannelReaders
 from bot.slack.format.mrkdwn import message_text
-from bot.slack.format.rich_text import dicts, quoted
+from bot.slack.format.payload import json_object, json_objects
+from bot.slack.format.rich_text import quoted
 from bot.slack.paced_client import PacedClient
 
 METHOD = "assistant.search.context"
@@ -160,8 +161,7 @@ def _key(question: Question) -> tuple[str, str]:
 
 
 def _hits(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    results = answer.get("results")
-    return dicts(results.get("messages")) if isinstance(results, dict) else []
+    return json_objects(json_object(answer, "results"), "messages")
 
 
 def _is_question(hit: Mapping[str, Any], question: Question) -> bool:

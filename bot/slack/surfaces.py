@@ -20,7 +20,7 @@ from bot.slack.format.blockkit import Json
 from bot.slack.format.command_responses import command_message
 from bot.slack.format.home import denied_view, home_view
 from bot.slack.format.message_text import messages_in
-from bot.slack.format.rich_text import json_object
+from bot.slack.format.payload import json_object
 from bot.slack.format.shortcut_question import posted_question, view_of
 from bot.slack.paced_client import PacedClient
 from bot.slack.replies.posted import LOOK_BACK_MESSAGES

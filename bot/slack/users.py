@@ -24,7 +24,7 @@ from typing import Any
 
 from bot.core.limits.access import UserKind
 from bot.errors import RateLimited, Refused
-from bot.slack.format.rich_text import dicts, json_object, texts_in
+from bot.slack.format.payload import json_object, json_objects, next_cursor, strings
 from bot.slack.paced_client import PacedClient
 from bot.slack.retry_policy import NO_FAILURES, USER_KIND
 
@@ -156,9 +156,9 @@ class Users:
         for _ in range(MAX_PROFILES // PEOPLE_PER_PAGE):
             now = self._clock.monotonic()
             page = await self._client.call("users.list", limit=PEOPLE_PER_PAGE, cursor=cursor or None)
-            for person in dicts(page.get("members")):
+            for person in json_objects(page, "members"):
                 self._keep(str(person.get("id")), Profile(name_of(person), now, kind_of(person, self._team_id), now))
-            cursor = json_object(page, "response_metadata").get("next_cursor") or ""
+            cursor = next_cursor(page)
             if not cursor:
                 return
 
@@ -246,7 +246,7 @@ def kind_of(user: Mapping[str, Any], team_id: str) -> UserKind | None:
     if user.get("deleted"):
         return UserKind.DEACTIVATED
     # In an Enterprise Grid a person has one home workspace, and may belong to more.
-    teams = [user.get("team_id", team_id), *texts_in(json_object(user, "enterprise_user"), "teams")]
+    teams = [user.get("team_id", team_id), *strings(json_object(user, "enterprise_user"), "teams")]
     if user.get("is_stranger") or team_id not in teams:
         return UserKind.EXTERNAL
     if user.get("is_restricted") or user.get("is_ultra_restricted"):

@@ -7,7 +7,7 @@ from typing import Any
 from bot.core import texts
 from bot.core.conversation import File, ThreadKey
 from bot.core.inbound.files import CHECK_FILE_INFO, is_canvas
-from bot.slack.format.rich_text import dicts, json_object, string
+from bot.slack.format.payload import json_object, json_objects, string, strings
 
 _CLIPS = ("slack_audio", "slack_video")
 """The subtypes of what people record in Slack."""
@@ -18,8 +18,10 @@ def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
 
     Slack lets whoever reads a forwarded message open its files, but not its canvases.
     """
-    shared = [file_of(file) for file in dicts(message.get("files"))]
-    forwarded = [file_of(file) for holder in dicts(message.get("attachments")) for file in dicts(holder.get("files"))]
+    shared = [file_of(file) for file in json_objects(message, "files")]
+    forwarded = [
+        file_of(file) for holder in json_objects(message, "attachments") for file in json_objects(holder, "files")
+    ]
     checked = [replace(file, access=CHECK_FILE_INFO) if is_canvas(file) else file for file in forwarded]
     return (*shared, *checked)
 
@@ -64,10 +66,8 @@ def is_for_readers(file: Mapping[str, Any], thread: ThreadKey, asker: str) -> bo
 def _places_of(file: Mapping[str, Any]) -> Iterator[str]:
     """Yields the ids of the channels in which a file is shared."""
     for key in ("channels", "groups", "ims"):
-        listed = file.get(key)
-        yield from listed if isinstance(listed, list) else ()
-    shares = file.get("shares")
-    for group in shares.values() if isinstance(shares, Mapping) else ():
+        yield from strings(file, key)
+    for group in json_object(file, "shares").values():
         yield from group if isinstance(group, Mapping) else ()
     # A channel's own canvas is shared nowhere else.
     yield string(file, "linked_channel_id")

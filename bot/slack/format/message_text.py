@@ -11,7 +11,8 @@ from typing import Any
 from bot.core.entities import escape, unescape
 from bot.core.inbound.marks import one_line
 from bot.slack.format import mrkdwn, rich_text
-from bot.slack.format.rich_text import Json, dicts, quoted, string
+from bot.slack.format.payload import Json, json_object, json_objects, string
+from bot.slack.format.rich_text import quoted
 
 MAX_ATTACHED_CHARS = 40_000
 """The length of the longest Slack message; attachments beyond it are left out whole."""
@@ -27,7 +28,7 @@ _BAR = re.compile(r"<[^<>]*>|\|")
 
 def messages_in(answer: Json) -> list[Json]:
     """Returns the messages in an answer of Slack's. What has no ts is no message."""
-    return [message for message in dicts(answer.get("messages")) if string(message, "ts")]
+    return [message for message in json_objects(answer, "messages") if string(message, "ts")]
 
 
 def body_of(message: Json) -> str:
@@ -46,8 +47,7 @@ def app_name(message: Json) -> str | None:
     """Returns the name of the app that wrote the message, None for a person."""
     if not message.get("bot_id"):
         return None
-    profile = message.get("bot_profile")
-    named = string(profile, "name") if isinstance(profile, Mapping) else ""
+    named = string(json_object(message, "bot_profile"), "name")
     return unescape(string(message, "username") or named) or None
 
 
@@ -59,7 +59,7 @@ def is_by_app(message: Json) -> bool:
 def _attachments(message: Json, depth: int) -> str:
     parts: list[str] = []
     size_chars = elements = 0
-    for attachment in dicts(message.get("attachments")):
+    for attachment in json_objects(message, "attachments"):
         elements += _element_count(attachment) if elements <= MAX_ELEMENTS else 0
         if elements > MAX_ELEMENTS:
             attachment = {key: value for key, value in attachment.items() if key not in _PARTS}
@@ -92,7 +92,7 @@ def _attachment(attachment: Json, depth: int) -> str:
 def _forwarded(attachment: Json, depth: int) -> str:
     """Returns a message that a person forwarded (`is_share`), or whose link Slack unfurled."""
     labels = mrkdwn.labels(string(attachment, "text"))
-    messages = [block.get("message") for block in dicts(attachment.get("message_blocks"))]
+    messages = [block.get("message") for block in json_objects(attachment, "message_blocks")]
     parts = [_blocks(message, labels, depth - 1) for message in messages if isinstance(message, Mapping)]
     written = "\n\n".join(part for part in parts if part)
     text = written or _mrkdwn(attachment, "text") or _blocks(attachment, {}, depth - 1)
@@ -111,13 +111,13 @@ def _author(attachment: Json) -> str:
 
 
 def _fields(attachment: Json) -> Iterator[str]:
-    for field in dicts(attachment.get("fields")):
+    for field in json_objects(attachment, "fields"):
         title, value = string(field, "title"), _mrkdwn(field, "value")
         yield f"{title}: {value}" if title and value else title or value
 
 
 def _blocks(holder: Json, labels: Mapping[str, str], depth: int) -> str:
-    blocks = dicts(holder.get("blocks"))
+    blocks = json_objects(holder, "blocks")
     if _element_count({"blocks": blocks}) > MAX_ELEMENTS:
         return ""
     parts = [_block(block, labels, depth).strip("\n") for block in blocks]
@@ -135,7 +135,7 @@ def _element_count(holder: Json) -> int:
             parts = node.get(key)
             if isinstance(parts, Sequence):
                 count += len(parts)
-                left += dicts(parts[:MAX_ELEMENTS])
+                left += json_objects(node, key)
     return count
 
 
@@ -151,10 +151,10 @@ def _block(block: Json, labels: Mapping[str, str], depth: int) -> str:
             words = " ".join(_object(block, "text").split())
             return f"**{words}**" if words else ""
         case "section":
-            fields = map(_text_object, dicts(block.get("fields")))
-            return "\n".join(filter(None, (_object(block, "text"), *fields, _button(block.get("accessory")))))
+            fields = map(_text_object, json_objects(block, "fields"))
+            return "\n".join(filter(None, (_object(block, "text"), *fields, _button(json_object(block, "accessory")))))
         case "context" | "actions" | "context_actions":
-            return " ".join(filter(None, map(_element, dicts(block.get("elements")))))
+            return " ".join(filter(None, map(_element, json_objects(block, "elements"))))
     return "\n".join(_any_texts(block, labels, depth))
 
 
@@ -163,9 +163,9 @@ def _element(element: Json) -> str:
     return _text_object(element) or string(element, "alt_text") or _button(element)
 
 
-def _button(element: Any) -> str:
+def _button(element: Json) -> str:
     """Returns a button with an address as a link, "" for others: a model can't press them."""
-    url = string(element, "url") if isinstance(element, Mapping) else ""
+    url = string(element, "url")
     return mrkdwn.link(url, unescape(_object(element, "text"))) if url else ""
 
 
@@ -213,9 +213,8 @@ def _any_texts(node: Any, labels: Mapping[str, str], depth: int) -> Iterator[str
 
 
 def _object(holder: Json, key: str) -> str:
-    """Returns the text of a text object."""
-    value = holder.get(key)
-    return _text_object(value) if isinstance(value, Mapping) else ""
+    """Returns the text of the text object under a key."""
+    return _text_object(json_object(holder, key))
 
 
 def _text_object(text_object: Json) -> str:

@@ -26,7 +26,7 @@ from bot.core.tools import escaped
 from bot.errors import EndReason
 from bot.slack.format import approval_blocks, blockkit
 from bot.slack.format.blockkit import Json
-from bot.slack.format.rich_text import dicts
+from bot.slack.format.payload import json_objects
 
 _NOT_ANSWER = ("actions", "context_actions", "context")
 """Blocks that are no part of the answer."""
@@ -113,9 +113,8 @@ def _first_page(markdown: str) -> tuple[str, str]:
 
 def answer_of(message: Mapping[str, Any]) -> Json:
     """Returns a message of a reply with only the answer's blocks, in the blocks that Slack made of them."""
-    blocks = message.get("blocks")
-    answers = [block for block in dicts(blocks) if not _is_not_answer(block)]
-    return {"text": "" if blocks else message.get("text", ""), "blocks": answers}
+    answers = [block for block in json_objects(message, "blocks") if not _is_not_answer(block)]
+    return {"text": "" if message.get("blocks") else message.get("text", ""), "blocks": answers}
 
 
 def _is_not_answer(block: Mapping[str, Any]) -> bool:

@@ -4,16 +4,14 @@ docs.slack.dev, "Rich text block".
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
-from typing import Any
 
 from bot.core.entities import escape
 from bot.core.inbound.files import canvas_mention
 from bot.core.reply.markdown.escaping import fenced, longest_ticks
 from bot.slack.format.mrkdwn import CANVAS, OWN_EMOJI, link, tells_more
-
-Json = Mapping[str, Any]
+from bot.slack.format.payload import Json, count, json_object, json_objects, string
 
 INDENT = "    "
 MAX_INDENT = 8
@@ -36,7 +34,7 @@ def markup_of(block: Json, labels: Mapping[str, str]) -> str:
     """Returns the block as mrkdwn; `labels` are the names in the message itself, by id."""
     text = ""
     previous_kind = ""
-    for element in dicts(block.get("elements")):
+    for element in json_objects(block, "elements"):
         kind = str(element.get("type"))
         part = _part(kind, element, labels).strip("\n")
         if not part.strip():
@@ -49,37 +47,8 @@ def markup_of(block: Json, labels: Mapping[str, str]) -> str:
 
 def words_of(block: Json) -> str:
     """Returns the text of a block that the bot posted, as mrkdwn; Slack turned its emoji and links into elements."""
-    lines = [map(_typed, dicts(element.get("elements"))) for element in dicts(block.get("elements"))]
+    lines = [map(_typed, json_objects(element, "elements")) for element in json_objects(block, "elements")]
     return "\n".join(_inline(line, {}) for line in lines)
-
-
-def dicts(value: Any) -> list[Json]:
-    """Returns the objects in a list, or nothing if the value isn't one."""
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, Sequence) else []
-
-
-def string(holder: Json, key: str) -> str:
-    """Returns the text under a key; "" if there is none."""
-    value = holder.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def texts_in(holder: Json, key: str) -> list[str]:
-    """Returns the texts in the list under a key; none if there is no list."""
-    value = holder.get(key)
-    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
-
-
-def count_in(holder: Json, key: str) -> int:
-    """Returns the number under a key; 0 if there is none."""
-    value = holder.get(key)
-    return max(0, value) if isinstance(value, int) else 0
-
-
-def json_object(holder: Json, key: str) -> Json:
-    """Returns the object under a key; {} if there is none."""
-    value = holder.get(key)
-    return value if isinstance(value, Mapping) else {}
 
 
 def quoted(text: str) -> str:
@@ -88,13 +57,12 @@ def quoted(text: str) -> str:
 
 
 def _part(kind: str, element: Json, labels: Mapping[str, str]) -> str:
-    inner = dicts(element.get("elements"))
+    inner = json_objects(element, "elements")
     match kind:
         case "rich_text_list":
             part = "\n".join(_items(element, inner, labels))
         case "rich_text_preformatted":
-            language = element.get("language")
-            part = _code_block(inner, language if isinstance(language, str) else "")
+            part = _code_block(inner, string(element, "language"))
         case "rich_text_quote":
             return quoted(_inline(inner, labels).strip("\n"))
         case _:
@@ -104,10 +72,10 @@ def _part(kind: str, element: Json, labels: Mapping[str, str]) -> str:
 
 
 def _items(element: Json, items: Iterable[Json], labels: Mapping[str, str]) -> Iterator[str]:
-    indent = INDENT * min(count_in(element, "indent"), MAX_INDENT)
-    for number, item in enumerate(items, start=count_in(element, "offset") + 1):
+    indent = INDENT * min(count(element, "indent"), MAX_INDENT)
+    for number, item in enumerate(items, start=count(element, "offset") + 1):
         sign = f"{number}. " if element.get("style") == "ordered" else "- "
-        text = _inline(dicts(item.get("elements")), labels).strip("\n")
+        text = _inline(json_objects(item, "elements"), labels).strip("\n")
         yield indent + sign + text.replace("\n", f"\n{indent}{' ' * len(sign)}")
 
 
@@ -133,9 +101,9 @@ def _inline(elements: Iterable[Json], labels: Mapping[str, str]) -> str:
 
 def _styles(element: Json) -> frozenset[str]:
     """Returns an element's styles. Mentions have none, so that a message still begins with its mention."""
-    style = element.get("style")
-    if element.get("type") not in ("text", "link", "emoji") or not isinstance(style, Mapping):
+    if element.get("type") not in ("text", "link", "emoji"):
         return frozenset()
+    style = json_object(element, "style")
     styles = frozenset(name for name in _STYLES if style.get(name) is True)
     # As code, a link would lose its address.
     return styles - {"code"} if tells_more(string(element, "url"), string(element, "text")) else styles
@@ -176,7 +144,7 @@ def _piece(element: Json, labels: Mapping[str, str], as_code: bool) -> str:
             date = string(element, "fallback")
             if date and (url := string(element, "url")):
                 return link(url, date)
-            return escape(date) or f"<!date^{count_in(element, 'timestamp')}>"
+            return escape(date) or f"<!date^{count(element, 'timestamp')}>"
     return escape(text)
 
 

@@ -14,6 +14,7 @@ from bot.core.message_question import MessageQuestion, QuotedMessage, quote_abov
 from bot.core.reply.preview import beginning
 from bot.slack.format import blockkit, mrkdwn, rich_text
 from bot.slack.format.blockkit import Json, context, plain_text, rich_text_quote
+from bot.slack.format.payload import json_objects
 
 _BLOCK = "asked-by-"
 _CHOICE = "chosen-by-"
@@ -52,7 +53,7 @@ def mark_of(view_id: str) -> str:
 
 def view_of(message: Mapping[str, Any]) -> str | None:
     """Returns the id of the modal in which a message of ours was asked, None for any other message."""
-    ids = (str(block.get("block_id", "")) for block in rich_text.dicts(message.get("blocks")))
+    ids = (str(block.get("block_id", "")) for block in json_objects(message, "blocks"))
     return next((id_.removeprefix(_MARK) for id_ in ids if id_.startswith(_MARK)), None)
 
 
@@ -61,7 +62,7 @@ def asked_in(message: Mapping[str, Any]) -> tuple[str, str, str] | None:
 
     Both are texts as core/inbound/mentions.py describes them. None for any other message.
     """
-    blocks = rich_text.dicts(message.get("blocks"))
+    blocks = json_objects(message, "blocks")
     if choice := next((block for block in blocks if _is(block, _CHOICE)), None):
         user_id = str(choice["block_id"]).removeprefix(_CHOICE)
         return user_id, texts.MY_CHOICE, mrkdwn.message_text(_text(choice))
@@ -82,5 +83,5 @@ def _text(block: Mapping[str, Any]) -> str:
     if block.get("type") == "rich_text":
         return rich_text.words_of(block)
     # It is not documented whether Slack returns plain text escaped: either way it is escaped once.
-    elements = rich_text.dicts(block.get("elements"))
+    elements = json_objects(block, "elements")
     return " ".join(escape(unescape(str(element.get("text", "")))) for element in elements)

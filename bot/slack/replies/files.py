@@ -10,7 +10,7 @@ from bot.core.conversation import Question
 from bot.core.reply.messages import Delete, Upload
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import SlackClient
-from bot.slack.format.rich_text import string
+from bot.slack.format.payload import string
 from bot.slack.paced_client import PacedClient
 from bot.slack.replies.posted import PostedReplies
 from bot.slack.replies.streams import Streams

@@ -22,7 +22,7 @@ from bot.core.reply.messages import Delete, PageView, Shown, current_pages, show
 from bot.errors import EndReason, Refusal, Refused
 from bot.slack.format import reply_blocks
 from bot.slack.format.message_text import body_of, messages_in
-from bot.slack.format.rich_text import count_in, dicts, json_object, string
+from bot.slack.format.payload import count, json_object, json_objects, string
 from bot.slack.paced_client import PacedClient
 
 METADATA_EVENT = "typist_reply"
@@ -141,7 +141,7 @@ class PostedReplies:
 
     def _is_emptied(self, question: Question, message: Json) -> bool:
         """Whether a message of ours below the question shows deleted files and nothing else."""
-        files = dicts(message.get("files"))
+        files = json_objects(message, "files")
         is_ours = message.get("user") == self._bot_user_id and message["ts"] > question.ts
         return is_ours and bool(files) and all(file.get("mode") == "tombstone" for file in files)
 
@@ -311,10 +311,10 @@ def _attached(question: Question, messages: list[Json]) -> list[Attached]:
     for message in messages:
         files = [
             file
-            for file in dicts(message.get("files"))
+            for file in json_objects(message, "files")
             if string(file, "id") and attachments.belongs_to(string(file, "name"), question.ts)
         ]
         if files:
-            keys = frozenset((file["name"], count_in(file, "size")) for file in files)
+            keys = frozenset((file["name"], count(file, "size")) for file in files)
             attached.append(Attached(message["ts"], tuple(file["id"] for file in files), keys))
     return attached

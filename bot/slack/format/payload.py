@@ -1,0 +1,44 @@
+"""Values in Slack's JSON, by type. What is missing or of another type counts as empty: payloads change without notice.
+
+Where a payload is of no use without a value, handlers/payloads.py raises instead.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+def string(holder: Json, key: str) -> str:
+    """Returns the text under a key; "" if there is none."""
+    value = holder.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def strings(holder: Json, key: str) -> list[str]:
+    """Returns the texts in the list under a key; none if there is no list."""
+    value = holder.get(key)
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def count(holder: Json, key: str) -> int:
+    """Returns the number under a key; 0 if there is none, or a negative one."""
+    value = holder.get(key)
+    return max(0, value) if isinstance(value, int) else 0
+
+
+def json_object(holder: Json, key: str) -> Json:
+    """Returns the object under a key; {} if there is none."""
+    value = holder.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def json_objects(holder: Json, key: str) -> list[Json]:
+    """Returns the objects in the list under a key; none if there is no list."""
+    value = holder.get(key)
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, Sequence) else []
+
+
+def next_cursor(page: Json) -> str:
+    """Returns the cursor of the page behind this one; "" if this is the last."""
+    return string(json_object(page, "response_metadata"), "next_cursor")
