@@ -3,7 +3,6 @@
 `python -m tests.sandbox.test_emulator_page` writes the lists again.
 """
 
-import ast
 import asyncio
 import os
 import re
@@ -28,7 +27,6 @@ from tests.processes import REPOSITORY, bot_process, wait_for_line
 from tests.sandbox.other_bots.running import node_process
 
 PAGE = REPOSITORY / "docs" / "emulator.md"
-SANDBOX = REPOSITORY / "sandbox"
 BEGIN = "<!-- generated from the sandbox's code: python -m tests.sandbox.test_emulator_page -->\n"
 END = "<!-- end of the generated part -->\n"
 LIMITS: Mapping[str, object] = {
@@ -64,13 +62,6 @@ LIMITS: Mapping[str, object] = {
     ),
 }
 """What is limited, and the sandbox's constant."""
-REFUSALS = ("SlackError", "refusal", "_own_message")
-"""The sandbox's calls that take the name of an error."""
-PERSON_MODULES = frozenset(
-    {"blocks/choices.py", "client.py", "commands.py", "interactivity.py", "modals.py", "people.py"}
-    | {"page/actions.py", "page/files.py", "page/guard.py", "page/routes.py"}
-)
-"""Modules that refuse what people do, not what apps do."""
 
 
 def generated() -> str:
@@ -95,30 +86,12 @@ def generated() -> str:
         ),
         "Blocks": ("The elements that each block takes:", listed(blocks)),
         "Limits": (listed(limits),),
-        "Errors": ("The sandbox refuses calls with these errors:", _wrapped(app_errors())),
     }
     return "\n".join("\n".join((f"## {heading}\n", *_spaced(parts))) for heading, parts in sections.items())
 
 
 def _spaced(parts: Iterable[str]) -> Iterable[str]:
     return (part if part.endswith("\n") else f"{part}\n" for part in parts)
-
-
-def app_errors() -> list[str]:
-    """Returns the errors that the sandbox's modules refuse an app's calls with."""
-    sources = {path.relative_to(SANDBOX).as_posix(): path.read_text() for path in SANDBOX.rglob("*.py")}
-    assert sources.keys() >= PERSON_MODULES
-    modules = (ast.parse(source) for path, source in sources.items() if path not in PERSON_MODULES)
-    calls = (node for module in modules for node in ast.walk(module) if isinstance(node, ast.Call))
-    refusals = (call for call in calls if isinstance(call.func, ast.Name) and call.func.id in REFUSALS)
-    constants = {error for call in refusals for argument in call.args for error in _constants(argument)}
-    return sorted(error for error in constants if re.fullmatch("[a-z][a-z_]+[a-z]", error))
-
-
-def _constants(node: ast.expr) -> list[str]:
-    if isinstance(node, ast.IfExp):
-        return [*_constants(node.body), *_constants(node.orelse)]
-    return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
 
 
 def listed(rows: Iterable[tuple[str, object]]) -> str:
@@ -137,10 +110,6 @@ def _scopes(method: str) -> str:
 
 def _names(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
-
-
-def _wrapped(names: Iterable[str]) -> str:
-    return f"{_filled(_names(names))}\n"
 
 
 def _filled(text: str, indent: str = "") -> str:
