@@ -25,15 +25,15 @@ def read(content: bytes, draft: Draft) -> None:
     draft.add("---")
     attached = []
     for part, is_shown in _parts(mail, is_shown=True):
-        if part.get_content_type() in _TEXTS and not part.is_attachment() and not part.get_filename():
-            _add(part if is_shown else None, draft)
-        else:
+        if part.get_content_type() not in _TEXTS or part.is_attachment() or part.get_filename():
             attached.append(_name(part))
+        elif is_shown:
+            _add(part, draft)
     draft.leave_out(Part.ATTACHMENT, attached, count=0)
 
 
 def _parts(part: _Part, *, is_shown: bool) -> Iterator[tuple[_Part, bool]]:
-    """Yields the parts of a mail, and whether they are shown: of alternatives, one is. Mails in it stay whole."""
+    """Yields the parts of a mail, and whether each is shown: of alternatives, one is. An attached mail is one part."""
     if part.get_content_maintype() != "multipart" or not part.is_multipart():
         yield part, is_shown
         return
@@ -44,7 +44,7 @@ def _parts(part: _Part, *, is_shown: bool) -> Iterator[tuple[_Part, bool]]:
 
 
 def _alternative(parts: Sequence[_Part]) -> "_Part | None":
-    """Returns the first part with plain text, or else the first with HTML. Plain text may be empty."""
+    """Returns the first part whose plain text isn't blank, or else the first with HTML; None if there is neither."""
     for kind in _TEXTS:
         for part in parts:
             if any(one.get_content_type() == kind and _text(one).strip() for one in part.walk()):
@@ -52,9 +52,7 @@ def _alternative(parts: Sequence[_Part]) -> "_Part | None":
     return None
 
 
-def _add(part: "_Part | None", draft: Draft) -> None:
-    if part is None:
-        return
+def _add(part: _Part, draft: Draft) -> None:
     if part.get_content_type() == "text/html":
         markup.read(_text(part), draft)
     else:
@@ -69,7 +67,7 @@ def _name(part: _Part) -> str:
 
 
 def _header(mail: _Part, name: str) -> str:
-    """Returns a header's text, as it is written if Python can't parse it: its parser fails in many ways."""
+    """Returns a header's text, "" if it is missing. Python's parser fails in many ways: then the text is as written."""
     try:
         return str(mail.get(name, ""))
     except (AttributeError, LookupError, TypeError, ValueError, MessageError):

@@ -6,7 +6,7 @@ fields, ruby, text of a direction, and text boxes become elements that it reads,
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -42,11 +42,10 @@ def read(archive: Archive, draft: Draft) -> None:
         title = "Header" if "header" in name else "Footer"
         text = _text(_readable(archive.xml(name)))
         draft.add(f"{title}: {text}" if text else "")
-    pictures = 0
+    pictures: list[object] = []
 
-    def count(_: object) -> dict[str, str]:
-        nonlocal pictures
-        pictures += 1
+    def leave_out(picture: object) -> dict[str, str]:
+        pictures.append(picture)
         return {"src": ""}
 
     # A style map in the file could hide paragraphs.
@@ -54,10 +53,10 @@ def read(archive: Archive, draft: Draft) -> None:
         _rewritten(archive),
         style_map="comment-reference => sup",
         include_embedded_style_map=False,
-        convert_image=mammoth.images.img_element(count),
+        convert_image=mammoth.images.img_element(leave_out),
     ).value
     markup.read(html, draft)
-    draft.leave_out(Part.PICTURE, count=pictures)
+    draft.leave_out(Part.PICTURE, count=len(pictures))
     draft.leave_out(Part.CHART, count=archive.count(DOCUMENT, rb"<(?:\w+:)?chart[ >]"))
     draft.leave_out(Part.DIAGRAM, count=archive.count(DOCUMENT, rb"<(?:\w+:)?relIds[ >]"))
     draft.leave_out(Part.ATTACHMENT, count=archive.count(DOCUMENT, rb"<(?:\w+:)?altChunk[ >]"))
@@ -78,8 +77,7 @@ def _rewritten(archive: Archive) -> io.BytesIO:
 
 def _readable(root: Element) -> Element:
     """Rewrites what mammoth doesn't know. Returns the same element."""
-    namespace = root.tag.rpartition("}")[0]
-    namespace += "}" if namespace else ""
+    namespace = "".join(root.tag.rpartition("}")[:2])
     for element in list(root.iter()):
         name = local(element)
         if name in _TRANSPARENT:
@@ -88,7 +86,7 @@ def _readable(root: Element) -> Element:
             text = _equation(element)
             _become(element, f"{namespace}r", ElementTree.Element(f"{namespace}t"))
             element[0].text = f" {text} "
-        elif name in _DRAWN and (boxes := list(_boxes(element))):
+        elif name in _DRAWN and (boxes := _boxes(element)):
             _become(element, f"{namespace}pict", *boxes)
     return root
 
@@ -100,18 +98,17 @@ def _become(element: Element, tag: str, *children: Element) -> None:
     element.extend(children)
 
 
-def _boxes(element: Element) -> Iterator[Element]:
-    """Yields the text boxes in a drawing. A fallback repeats those of its choice, but LibreOffice's may be empty."""
+def _boxes(element: Element) -> list[Element]:
+    """Returns the text boxes in a drawing. A fallback repeats those of a choice, unless the choice has none."""
     choices = [child for child in element if local(child) == "Choice"]
     fallbacks = [child for child in element if local(child) == "Fallback"]
-    for children in (choices, fallbacks) if choices or fallbacks else (list(element),):
-        found = False
-        for child in children:
-            for box in [child] if local(child) == "txbxContent" else _boxes(child):
-                found = True
-                yield box
-        if found:
-            return
+    if choices or fallbacks:
+        return _boxes_among(choices) or _boxes_among(fallbacks)
+    return _boxes_among(element)
+
+
+def _boxes_among(elements: Iterable[Element]) -> list[Element]:
+    return [box for child in elements for box in ([child] if local(child) == "txbxContent" else _boxes(child))]
 
 
 def _equation(element: Element) -> str:
