@@ -9,6 +9,7 @@ turn. It need not be secret: it is taken out of every text before the text goes 
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 from bot.core.conversation import ThreadKey
@@ -57,14 +58,11 @@ class Marks:
         if self.code not in text.translate(latin).lower():
             return text
         read = [(character, at) for at, one in enumerate(text) for character in one.translate(latin).lower()]
-        between = "".join(character for character, _ in read).split(self.code)
         parts = []
-        kept = end = 0
-        for before in between[:-1]:
-            end += len(before)
-            parts += [text[kept : read[end][1]], "(code)"]
-            end += len(self.code)
-            kept = read[end - 1][1] + 1
+        kept = 0
+        for found in re.finditer(self.code, "".join(character for character, _ in read)):
+            parts += [text[kept : read[found.start()][1]], "(code)"]
+            kept = read[found.end() - 1][1] + 1
         return "".join([*parts, text[kept:]])
 
     def reopened(self, text: str, at: int) -> str:

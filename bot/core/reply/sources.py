@@ -18,8 +18,6 @@ MAX_RECORDED = 50
 """More sources of one answer are dropped."""
 MAX_URL_CHARS = 2_000
 TITLE_CHARS = 70
-MAX_LABEL_CHARS = 63
-"""How long each part of a host can be in DNS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +65,7 @@ def _host(url: str) -> str:
         host = hosts.ascii_host(parts.hostname or "")
     except ValueError:
         return ""
-    is_host = host.isascii() and "." in host and all(0 < len(label) <= MAX_LABEL_CHARS for label in host.split("."))
+    labels = host.split(".")
+    is_host = host.isascii() and len(labels) > 1 and all(0 < len(label) <= hosts.MAX_LABEL_CHARS for label in labels)
     is_web = parts.scheme in ("http", "https") and is_host and parts.username is None and "%" not in parts.netloc
     return host.removeprefix("www.") if is_web else ""

@@ -8,6 +8,8 @@ from publicsuffixlist import PublicSuffixList
 
 MAX_HOST_CHARS = 253
 """How long a host can be in DNS."""
+MAX_LABEL_CHARS = 63
+"""How long each part of a host can be in DNS."""
 
 _LOCAL = "alt corp example home internal intranet invalid lan local localdomain localhost onion private test"
 _LOCAL_TLDS = frozenset(_LOCAL.split())

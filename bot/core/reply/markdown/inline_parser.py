@@ -50,8 +50,7 @@ MAX_OPENERS = 100
 """How many open delimiter runs are considered for one that closes."""
 
 _SPECIAL = re.compile(rf"(?P<url>{bare_urls.START})|\\|`+|\*+|_+|~+|!\[|\[|\]|<")
-_NEVER_JOINED = " \n\t()[]{}<>!"
-_JOINED = re.compile(r"[^\s()\[\]{}<>!]*\Z")
+_NEVER_JOINED = re.compile(r"[\s()\[\]{}<>!]")
 _BACKTICKS = re.compile(r"`+")
 _AUTOLINK = re.compile(r"<(https?://[^\s<>|]*)>", re.IGNORECASE)
 _OTHER_AUTOLINK = re.compile(r"<(?:[a-zA-Z][a-zA-Z0-9+.-]{1,31}:[^\s<>]*|([\w.+-]+@[\w.-]+))>")
@@ -477,7 +476,8 @@ class _InlineParser:
         readings = f"{shown_label} {spaced_label}" if images else shown_label
         before = self._joined_before(bracket.start)
         deceptive = is_deceptive(readings, *destinations)
-        deceptive = deceptive or bool(before and is_deceptive(readings, *destinations, before=before))
+        if before and not deceptive:
+            deceptive = is_deceptive(readings, *destinations, before=before)
         self._last_link = (after, before + shown_label)
         if deceptive:
             self.inlines.replacements += self._label_and_destination(bracket, end, after, destinations[0])
@@ -500,14 +500,10 @@ class _InlineParser:
             self.last_run = bracket.last_run
 
     def _joined_before(self, start: int) -> str:
-        """Returns the characters that readers see directly before a link: of a link that ends there, of its label."""
-        last_end, before = self._last_link
-        if last_end != start:
-            if not start or self.text[start - 1] in _NEVER_JOINED:
-                return ""
-            before = self.text[max(0, start - MAX_JOINED_CHARS) : start]
-        joined = _JOINED.search(before[-MAX_JOINED_CHARS:])
-        return joined[0] if joined else ""
+        """Returns what readers see directly before a link. Of another link that ends there, they see the label."""
+        last_end, last_label = self._last_link
+        before = last_label if last_end == start else self.text[max(0, start - MAX_JOINED_CHARS) : start]
+        return _NEVER_JOINED.split(before[-MAX_JOINED_CHARS:])[-1]
 
     def _outside_of(self, images: list[Replacement], first: int) -> list[Replacement]:
         """Returns the replacements from an index on that begin in none of the images."""

@@ -76,8 +76,7 @@ def is_deceptive(label: str, *destinations: str, before: str = "") -> bool:
     """
     if not before and all(_is_plain_address(label, destination) for destination in destinations):
         return False
-    with_scheme = [destination for destination in destinations if ":" in destination or "&" in destination]
-    if with_scheme and any(_hides_address(label, destination) for destination in with_scheme):
+    if any(_hides_address(label, destination) for destination in destinations):
         return True
     text = _read(before + label)
     if text is None:
@@ -117,7 +116,10 @@ def _is_plain_address(label: str, destination: str) -> bool:
 
 
 def _hides_address(label: str, destination: str) -> bool:
-    """Whether a link opens an app, with something else than the label says."""
+    """Whether a link opens an app with something else than the label says."""
+    if ":" not in destination and "&" not in destination:
+        # It has no scheme: an entity may be the colon.
+        return False
     url = _NOT_SHOWN_IN_URL.sub("", _normalized(destination))
     if not _APP.match(url):
         return False

@@ -80,7 +80,7 @@ def read(text: str, max_chars: int) -> ReadText | None:
 
 
 def table_of(text: str) -> dict[int, str]:
-    """Returns a table that makes of each character of a text what it looks like (str.translate)."""
+    """Returns a table for str.translate that replaces each character of a text by what it looks like."""
     if text.isascii() and text.isprintable():
         return {}
     return {ord(character): _looks_like(character) for character in set(text)}
@@ -104,7 +104,7 @@ def reads_as_tld(text: ReadText, start: int, end: int) -> bool:
 def mixes_scripts(word: str) -> bool:
     """Whether a word has letters of a script that nobody mixes with others, beside letters of another.
 
-    So do digits of several scripts, and other forms of ASCII letters beside ASCII ones, such as the sign of Kelvin.
+    Digits of several scripts count too, and any other form of an ASCII letter, such as the sign of Kelvin.
     """
     if word.isascii():
         return False
