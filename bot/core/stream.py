@@ -14,7 +14,7 @@ THINKING_TOKENS = 24_576
 
 MAX_SEARCHES = 8
 """Web searches that one request may make. Each costs a cent, and its results are input tokens."""
-MOST_TOKENS = 100_000_000
+MAX_REPORTED_TOKENS = 100_000_000
 """More than any request uses. A count beyond it is a server's mistake."""
 SEARCH_RESULT_TOKENS = 20_000
 """Input tokens that are reserved for what searches find: more than most answers use, less than they may."""
@@ -42,8 +42,8 @@ class Feature(StrEnum):
 
 
 def reported_tokens(count: object) -> int:
-    """Returns a number of tokens as a vendor reports it; 0 for what can't be one, and the database wouldn't take."""
-    return int(count) if isinstance(count, int | float) and 0 <= count <= MOST_TOKENS else 0
+    """Returns a number of tokens as a vendor reports it; 0 for what can't be one, or is too much for the database."""
+    return int(count) if isinstance(count, int | float) and 0 <= count <= MAX_REPORTED_TOKENS else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ _CLOSING_TAGS = {
 _STARTS_WITHIN_REASONING = re.compile(r"deepseek-r1|qwq|qwen3.*thinking", re.IGNORECASE)
 _MOST_CHARS = max(map(len, _CLOSING_TAGS)) + 1
 """More than this can't be the start of an opening tag."""
-_BLANK = re.compile(r"\s*")
+_NOT_BLANK = re.compile(r"\S")
 
 
 class ThinkTags:
@@ -39,10 +39,10 @@ class ThinkTags:
         self._answering = False
         """Whether the answer has begun. Then nothing more is taken out."""
         self._withheld: list[str] = []
-        """What is part of the text if that is the answer, and isn't looked at again."""
+        """What was looked at, and belongs to the answer if no reasoning follows."""
         self._text = ""
+        """The end of the text so far. What is before `_at` was looked at."""
         self._at = 0
-        """Where the text begins that has to be looked at."""
 
     def reasoning_is_separate(self) -> None:
         """Notes that the server sends the reasoning in its own field, so that all text is the answer."""
@@ -67,6 +67,7 @@ class ThinkTags:
         return text if not self._closing_tag or (self._opening_tag_missing and complete) else ""
 
     def _taken(self) -> str:
+        """Empties what is withheld, and returns it."""
         text = "".join((*self._withheld, self._text[self._at :]))
         self._withheld = []
         self._text = ""
@@ -109,8 +110,8 @@ class ThinkTags:
         return False
 
     def _skip_blanks(self) -> str:
-        """Returns the blanks at the text's start."""
+        """Passes over the blanks at the text's start, and returns them."""
         start = self._at
-        if blank := _BLANK.match(self._text, start):
-            self._at = blank.end()
+        found = _NOT_BLANK.search(self._text, start)
+        self._at = found.start() if found else len(self._text)
         return self._text[start : self._at]

@@ -62,5 +62,6 @@ def _usage(reported: Any) -> Usage | None:
     if isinstance(seconds, int | float) and 0 <= seconds < math.inf:
         return Usage(audio_s=float(seconds))
     heard, written = reported.get("input_tokens"), reported.get("output_tokens")
-    are_counts = isinstance(heard, int) and isinstance(written, int)
-    return Usage(reported_tokens(heard), reported_tokens(written)) if are_counts else None
+    if not (isinstance(heard, int) and isinstance(written, int)):
+        return None
+    return Usage(reported_tokens(heard), reported_tokens(written))
