@@ -24,7 +24,7 @@ from bot.core.assistant_pane import DEFAULT_SUGGESTIONS, Suggestion, parse_sugge
 from bot.core.carriers import CarrierSetting
 from bot.core.inbound.engagement import Engagement
 from bot.core.inbound.prompt import DEFAULT_SYSTEM_PROMPT
-from bot.core.limits.access import OPTIONAL, UserKind
+from bot.core.limits.access import OPTIONAL_KINDS, UserKind
 from bot.core.limits.caps import Cap, parse_caps
 from bot.core.limits.prices import OwnPrice, parse_prices
 from bot.core.stream import Usage
@@ -200,7 +200,7 @@ _channels = _ids("[CGD][A-Z0-9]+", "channel IDs such as C0123ABCD (in Slack: at 
 
 
 def _kinds(value: str) -> frozenset[UserKind]:
-    choices = [kind.value for kind in OPTIONAL]
+    choices = [kind.value for kind in OPTIONAL_KINDS]
     kinds = [part.strip().lower() for part in value.split(",") if part.strip()]
     for wrong in (kind for kind in kinds if kind not in choices):
         raise ValueError(f"must be a comma-separated list of {', '.join(choices)}; {wrong!r} isn't one")

@@ -10,7 +10,7 @@ from itertools import product
 import pytest
 
 from bot.core.conversation import Question, ThreadKey
-from bot.core.limits.access import OPTIONAL, AccessRules, Denial, UserKind, denial, depends_on_kind
+from bot.core.limits.access import OPTIONAL_KINDS, AccessRules, Denial, UserKind, denial, depends_on_kind
 from tests.core.user_kinds import SUBSETS
 
 ASKER, SOMEBODY = "U0ASKER", "U0SOMEBODY"
@@ -57,9 +57,9 @@ def expected(row: Combination, kind: UserKind | None) -> Denial | None:
         case UserKind.MEMBER:
             return None
         case None:
-            return None if len(rules.also) == len(OPTIONAL) else Denial.UNKNOWN
+            return None if len(rules.also) == len(OPTIONAL_KINDS) else Denial.UNKNOWN
         case UserKind.DEACTIVATED:
-            return None if len(rules.also) == len(OPTIONAL) else Denial.PERSON
+            return None if len(rules.also) == len(OPTIONAL_KINDS) else Denial.PERSON
         case _:
             return None if kind in rules.also else Denial[kind.name]
 

@@ -2,6 +2,6 @@
 
 from itertools import chain, combinations
 
-from bot.core.limits.access import OPTIONAL
+from bot.core.limits.access import OPTIONAL_KINDS
 
-SUBSETS = [frozenset(kinds) for kinds in chain.from_iterable(combinations(OPTIONAL, n) for n in range(4))]
+SUBSETS = [frozenset(kinds) for kinds in chain.from_iterable(combinations(OPTIONAL_KINDS, n) for n in range(4))]

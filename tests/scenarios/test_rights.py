@@ -100,11 +100,11 @@ async def test_call_is_not_approved_while_slack_does_not_say_who_presses(stage: 
     assert notes.written == []
 
 
-def is_deactivated(stage: Stage, user_id: str) -> None:
+def leave(stage: Stage, user_id: str) -> None:
     stage.sandbox.people.deactivate(user_id)
 
 
-@pytest.mark.parametrize(("change", "denial"), [(become_guest, Denial.GUEST), (is_deactivated, Denial.PERSON)])
+@pytest.mark.parametrize(("change", "denial"), [(become_guest, Denial.GUEST), (leave, Denial.PERSON)])
 async def test_queued_asker_who_lost_access_reads_that_in_place_of_an_answer(
     stage: Stage, change: Callable[[Stage, str], None], denial: Denial
 ) -> None:

@@ -28,7 +28,7 @@ class UserKind(StrEnum):
     """Slack no longer tells of what kind the account was. No setting names it."""
 
 
-OPTIONAL = (UserKind.GUEST, UserKind.EXTERNAL, UserKind.BOT)
+OPTIONAL_KINDS = (UserKind.GUEST, UserKind.EXTERNAL, UserKind.BOT)
 """The kinds that an admin may let in besides members."""
 
 
@@ -70,7 +70,7 @@ class AccessRules:
     @property
     def allow_all_kinds(self) -> bool:
         """Whether every kind of user may ask, even an unknown one."""
-        return self.also >= frozenset(OPTIONAL)
+        return self.also >= frozenset(OPTIONAL_KINDS)
 
 
 def denial(rules: AccessRules, question: Question, kind: UserKind | None) -> Denial | None:
