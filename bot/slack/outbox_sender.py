@@ -18,12 +18,11 @@ from bot.slack.client import only_while
 from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.format import reply_blocks
 from bot.slack.format.home import cap_notice_blocks
+from bot.slack.format.payload import Json
 from bot.slack.format.shortcut_question import asked_in
 from bot.slack.replies.posted import PostedReplies
 from bot.slack.replies.recovery import MessageTransport
 from bot.slack.thread_poster import ThreadPoster
-
-Json = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +164,7 @@ class OutboxSender:
             _, ts = await self._threads.post(thread.channel_id, thread.thread_ts, **message)
         return ts
 
-    def _is_by_person(self, message: dict[str, Any]) -> bool:
+    def _is_by_person(self, message: Json) -> bool:
         if message.get("user") == self._bot_user_id:
             return asked_in(message) is not None
         is_other = message.get("user") is not None and not message.get("bot_id")

@@ -11,7 +11,6 @@ the two is known by messages of ours with nothing but deleted files.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, takewhile
-from typing import Any
 
 from bot.core.conversation import UNANSWERED, Job, MessageRole, Question, RecordedMessage
 from bot.core.inbound.mentions import with_names
@@ -22,7 +21,7 @@ from bot.core.reply.messages import Delete, PageView, Shown, current_pages, show
 from bot.errors import EndReason, Refusal, Refused
 from bot.slack.format import reply_blocks
 from bot.slack.format.message_text import body_of, messages_in
-from bot.slack.format.payload import count, json_object, json_objects, string
+from bot.slack.format.payload import Json, count, json_object, json_objects, string
 from bot.slack.paced_client import PacedClient
 
 METADATA_EVENT = "typist_reply"
@@ -31,8 +30,6 @@ LOOK_BACK_MESSAGES = 200
 COMPARED_CHARS = 40
 FILES_WITHIN_S = 600.0
 """An answer's files follow its last page within this."""
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +187,7 @@ class PostedReplies:
             include_all_metadata=True,
             **arguments,
         )
-        messages = sorted(map(dict, messages_in(answer)), key=lambda message: str(message["ts"]))
+        messages = sorted(messages_in(answer), key=lambda message: str(message["ts"]))
         return messages, not answer.get("has_more")
 
 
@@ -212,7 +209,7 @@ def _payload(message: Json) -> Json:
     metadata = json_object(message, "metadata")
     payload = json_object(metadata, "event_payload")
     is_page = metadata.get("event_type") == METADATA_EVENT
-    return dict(payload) if is_page and all(str(payload.get(name)).isdecimal() for name in _NUMBERS) else {}
+    return payload if is_page and all(str(payload.get(name)).isdecimal() for name in _NUMBERS) else {}
 
 
 def _pages(question: Question, messages: list[Json]) -> list[Json]:
