@@ -1,4 +1,4 @@
-"""Clocks that tests set, and the limit for what is awaited in real time."""
+"""Clocks that tests set, the limit for what is awaited in real time, and the wait for what runs beside a test."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -7,6 +7,13 @@ from bot.clock import Clock, SystemClock
 
 WITHIN_S = 120.0
 """The longest wait for what must happen. What takes ten seconds beside other work takes a minute on another machine."""
+
+
+async def idle() -> None:
+    """Returns once nothing runs in the background. Raises TimeoutError."""
+    if others := asyncio.all_tasks() - {asyncio.current_task()}:
+        async with asyncio.timeout(WITHIN_S):
+            await asyncio.wait(others)
 
 
 @dataclass

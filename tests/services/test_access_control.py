@@ -1,6 +1,5 @@
 """What a denied asker is told, with a real record of notices."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -10,16 +9,8 @@ from bot.core.limits.access import AccessRules, Denial
 from bot.services.access_control import AccessControl
 from bot.services.private_notices import PrivateNotices
 from bot.store import Stores
-from tests.clocks import InstantClock
+from tests.clocks import idle
 from tests.services.answering import QUESTION, Accounts
-from tests.services.test_engagement_table import idle
-
-
-@pytest.fixture
-async def stores() -> AsyncIterator[Stores]:
-    stores = await Stores.open("sqlite://", "w1", InstantClock())
-    yield stores
-    await stores.close()
 
 
 @pytest.mark.parametrize(

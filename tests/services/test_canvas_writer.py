@@ -1,6 +1,6 @@
 """Canvases of answers: what is made, shown and deleted at each try of an outbox entry, with a real record."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,7 +18,6 @@ from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.format.blockkit import Json
 from bot.store import Stores
 from bot.store.answer_canvases import AnswerCanvas
-from tests.clocks import InstantClock
 from tests.services.answering import QUESTION
 
 FAILED = Refused("canvases", "timeout", Refusal.TRANSIENT)
@@ -66,13 +65,6 @@ class CanvasesInSlack(Canvases, EphemeralMessages):
         if error := self.errors.pop(call, None):
             raise error
         self.calls.append(call)
-
-
-@pytest.fixture
-async def stores() -> AsyncIterator[Stores]:
-    stores = await Stores.open("sqlite://", "w1", InstantClock())
-    yield stores
-    await stores.close()
 
 
 async def answered(stores: Stores) -> Job:

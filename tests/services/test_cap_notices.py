@@ -1,6 +1,6 @@
 """Notices of caps: which admins are told at which try, and what their chart shows, with a real record."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,11 +36,9 @@ class DirectMessages:
 
 
 @pytest.fixture
-async def stores() -> AsyncIterator[Stores]:
-    stores = await Stores.open("sqlite://", "w1", InstantClock())
+async def stores(stores: Stores) -> Stores:
     await stores.queue.enqueue("Ev1", QUESTION)
-    yield stores
-    await stores.close()
+    return stores
 
 
 def notices_of(stores: Stores, slack: DirectMessages) -> CapNotices:

@@ -24,7 +24,7 @@ from bot.errors import EndReason
 from bot.services.message_shortcut import MessageShortcut
 from bot.store import Stores
 from bot.store.schema import jobs
-from tests.clocks import InstantClock
+from tests.clocks import InstantClock, idle
 from tests.services.answering import ME
 from tests.services.presses import MemorySurfaces
 from tests.services.test_intake import IntakeStage
@@ -109,12 +109,6 @@ class Cell:
         async with self.stage.stores.database.engine.connect() as connection:
             columns = sa.select(jobs.c.ts, jobs.c.text, jobs.c.end_reason).where(jobs.c.channel_id == self.channel_id)
             return {row.ts: (row.text, row.end_reason) for row in await connection.execute(columns)}
-
-
-async def idle() -> None:
-    """Returns once nothing runs in the background."""
-    if others := asyncio.all_tasks() - {asyncio.current_task()}:
-        await asyncio.wait(others)
 
 
 Event = Callable[[], Awaitable[object]]

@@ -1,7 +1,7 @@
 """The gate: which doubtful messages a model is asked about, and how many at once, with a real ledger."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -14,9 +14,8 @@ from bot.providers.decisions import Decider
 from bot.services.gate import MAX_AT_ONCE, Gate
 from bot.slack.history import History
 from bot.store import Stores
-from tests.clocks import InstantClock
+from tests.clocks import InstantClock, idle
 from tests.services.answering import ME, MODEL, QUESTION, AnsweringStage
-from tests.services.test_engagement_table import idle
 
 DOUBTFUL = replace(QUESTION, ts="999995.000000", text="And why?")
 
@@ -72,13 +71,6 @@ class GateStage:
 
     async def _enqueue(self) -> None:
         self.questions += 1
-
-
-@pytest.fixture
-async def stores() -> AsyncIterator[Stores]:
-    stores = await Stores.open("sqlite://", "w1", InstantClock())
-    yield stores
-    await stores.close()
 
 
 async def test_doubtful_messages_beyond_the_most_at_once_stay_unanswered(stores: Stores) -> None:

@@ -1,7 +1,5 @@
 """Messages, their edits and deletions, on their way to the queue, with a real database."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,7 +19,7 @@ from bot.services.private_notices import PrivateNotices
 from bot.services.quiet_threads import QuietPress, QuietThreads
 from bot.store import Stores
 from bot.store.schema import jobs
-from tests.clocks import WITHIN_S, InstantClock
+from tests.clocks import InstantClock, idle
 from tests.services.answering import ME, Accounts, AnsweringStage
 from tests.services.presses import MemorySurfaces, actions_on
 
@@ -99,10 +97,8 @@ async def asked_ts(stores: Stores) -> set[str]:
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[IntakeStage]:
-    stores = await Stores.open("sqlite://", "w1", InstantClock())
-    yield IntakeStage(stores)
-    await stores.close()
+def stage(stores: Stores) -> IntakeStage:
+    return IntakeStage(stores)
 
 
 async def test_token_for_a_search_is_kept_before_any_worker_can_claim_the_question(stage: IntakeStage) -> None:
@@ -169,9 +165,7 @@ async def test_starter_reads_when_somebody_joins_whether_a_model_decides_in_doub
     await stage.stores.channel_settings.write("T1", "C1", ChannelSettings(engagement=engagement, gate=gate))
     await stage.intake.take("Ev1", MENTION)
     await stage.intake.take("Ev2", Message("T1", "C1", "2.0", "I know", thread_ts=ASKED, user_id="U2"))
-    async with asyncio.timeout(WITHIN_S):
-        while not stage.accounts.sentences:  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
+    await idle()
     assert stage.accounts.sentences == [sentence]
 
 

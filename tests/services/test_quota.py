@@ -1,7 +1,6 @@
 """Quotas: what is reserved for an answer, and who is warned how often, with a real ledger."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -21,13 +20,6 @@ from tests.services.answering import MODEL, Accounts
 
 MAX_OUTPUT_TOKENS = 1_000
 MODELS = ("openai/gpt-5-nano", "openai/gpt-5")
-
-
-@pytest.fixture
-async def stores() -> AsyncIterator[Stores]:
-    stores = await Stores.open("sqlite://", "w1", InstantClock())
-    yield stores
-    await stores.close()
 
 
 def asked(number: int, user_id: str = "U1") -> Question:

@@ -63,11 +63,9 @@ class BusyClock(InstantClock):
 
 
 @pytest.fixture
-async def stores() -> AsyncIterator[Stores]:
-    stores = await Stores.open("sqlite://", "w1", InstantClock())
+async def stores(stores: Stores) -> Stores:
     await stores.queue.enqueue("Ev1", QUESTION)
-    yield stores
-    await stores.close()
+    return stores
 
 
 def actions_of(stores: Stores, clock: BusyClock) -> ReplyActions:
