@@ -1,12 +1,13 @@
 """What happens to each kind of event in each mode, through intake, message edits and the message shortcut.
 
-`python -m tests.services.test_engagement_table` prints the tables of docs/engagement.md.
+`python -m tests.services.test_engagement_table` prints the table and the list of docs/engagement.md.
 """
 
 import asyncio
 import itertools
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import textwrap
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,7 @@ from tests.services.presses import MemorySurfaces
 from tests.services.test_intake import IntakeStage
 
 PAGE = Path(__file__).parents[2] / "docs" / "engagement.md"
-EACH_MODE = "in each mode"
-"""The column of events whose outcome doesn't depend on the mode."""
+IN_EACH_MODE = "In each mode:"
 ANSWERED, CHANGED, REMOVED, NOTHING = "answered", "starts over", "answer removed", "–"
 TOLD = {Denial.GUEST: "told: no access", Denial.EXTERNAL: "told: no access"} | {
     texts.QUIET_NOW: "quieted",
@@ -267,25 +267,29 @@ async def column(mode: str) -> list[str]:
 
 
 def printed(columns: dict[str, list[str]]) -> str:
-    """Formats the tables of docs/engagement.md: of events whose outcome depends on the mode, and of all others."""
-    rows = dict(zip(ROWS, zip(*columns.values(), strict=True), strict=True))
-    depending = {event: cells for event, cells in rows.items() if len(set(cells)) > 1}
-    others = {event: cells[:1] for event, cells in rows.items() if event not in depending}
-    return f"{table(list(columns), depending)}\n\n{table([EACH_MODE], others)}"
-
-
-def table(heads: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
-    lines = [f"| event | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]
-    return "\n".join([*lines, *(f"| {event} | {' | '.join(cells)} |" for event, cells in rows.items())])
+    """Formats the table of docs/engagement.md, and the list of events whose outcome doesn't depend on the mode."""
+    lines = [f"| event | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    others: dict[str, list[str]] = {}
+    for event, cells in zip(ROWS, zip(*columns.values(), strict=True), strict=True):
+        if len(set(cells)) == 1:
+            others.setdefault(cells[0], []).append(event)
+        else:
+            lines.append(f"| {event} | {' | '.join(cells)} |")
+    listed = [f"- *{outcome}*: {'; '.join(events)}" for outcome, events in others.items()]
+    return "\n".join(
+        [*lines, "", IN_EACH_MODE, "", *(textwrap.fill(item, 120, subsequent_indent="  ") for item in listed)]
+    )
 
 
 def documented(mode: str) -> dict[str, str]:
-    """Returns what the tables of docs/engagement.md say of a mode, by row."""
-    said: dict[str, str] = {}
-    for lines in re.findall(r"(?:^\|.*\n)+", PAGE.read_text(), re.MULTILINE):
-        heads, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines.splitlines())
-        place = heads.index(EACH_MODE if EACH_MODE in heads else mode)
-        said |= {row[0]: row[place] for row in rows}
+    """Returns what docs/engagement.md says of a mode, by row."""
+    page = PAGE.read_text()
+    lines = (line for line in page.splitlines() if line.startswith("|"))
+    heads, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    said = {row[0]: row[heads.index(mode)] for row in rows}
+    listed = page.partition(f"{IN_EACH_MODE}\n\n")[2].replace("\n  ", " ")
+    for outcome, events in re.findall(r"^- \*(.+?)\*: (.+)$", listed, re.MULTILINE):
+        said |= dict.fromkeys(events.split("; "), outcome)
     return said
 
 
@@ -295,7 +299,7 @@ async def test_each_event_does_what_the_page_says(mode: str) -> None:
 
 
 async def main() -> None:
-    """Prints the tables."""
+    """Prints the table and the list."""
     print(printed({mode: await column(mode) for mode in MODES}))  # noqa: T201
 
 
