@@ -68,7 +68,8 @@ class MessageShortcut:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            self._late.add(view_id)
+            if view_id in self._under_way:
+                self._late.add(view_id)
             raise
 
     async def ask_once(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> bool:

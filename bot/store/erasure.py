@@ -73,12 +73,19 @@ async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: 
         where.append(jobs.c.user_id == user_id)
     if thread is not None:
         where.append(in_thread(thread))
+    # First: from here on, no worker counts usage for them.
+    running = sa.update(jobs).where(*where, is_running()).values(stop_requested=True, erase_requested=True)
+    count = (await connection.execute(running)).rowcount
     if thread is None:
         await _erase_person(connection, user_id)
-    running = sa.update(jobs).where(*where, is_running()).values(stop_requested=True, erase_requested=True)
-    others = sa.delete(jobs).where(*where, ~is_running())
-    count = (await connection.execute(running)).rowcount + (await connection.execute(others)).rowcount
-    if user_id is None:
+    else:
+        await connection.execute(sa.delete(notices).where(notices.c.notice.endswith(f" {thread}", autoescape=True)))
+    others = *where, ~is_running()
+    threads = await retention.threads_of(connection, *others) if user_id is not None else []
+    count += (await connection.execute(sa.delete(jobs).where(*others))).rowcount
+    if user_id is not None:
+        await retention.drop_facts(connection, threads)
+    else:
         for table in OF_THREADS:
             of_thread = sa.true() if thread is None else in_thread(thread, table)
             await connection.execute(sa.delete(table).where(of_thread))
@@ -135,10 +142,11 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Non
         # As it begins the values of the JSON. No index: `forget` is seldom run.
         says = sa.cast(jobs.c.transcripts, sa.Text).contains(f'["{user_id}", ', autoescape=True)
         await connection.execute(sa.update(jobs).where(says).values(transcripts={}))
-        # Notices about a cap name its owner.
+        # Notices about a cap name its owner, and those about a thread its channel.
+        in_direct = sa.or_(*(notices.c.notice.contains(mark + jobs.c.channel_id + mark) for mark in (" ", "/")))
         named = sa.or_(
             notices.c.notice.contains(f" {user_id} ", autoescape=True),
-            sa.exists(direct.where(notices.c.notice.contains(" " + jobs.c.channel_id + " ")).correlate(notices)),
+            sa.exists(direct.where(in_direct).correlate(notices)),
         )
         await connection.execute(sa.delete(notices).where(named))
     wants_canvas = outbox_entries.c.kind == OutboxKind.MAKE_CANVAS.value

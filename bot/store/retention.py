@@ -139,15 +139,22 @@ async def _remove(connection: AsyncConnection, rule: Rule, keys: Sequence[sa.Row
     if rule.emptied is not None:
         statement: sa.Update | sa.Delete = sa.update(rule.table).where(these, *rule.which).values(rule.emptied)
         return (await connection.execute(statement)).rowcount
-    threads = await _threads(connection, these) if rule.table is jobs else []
+    threads = await threads_of(connection, these) if rule.table is jobs else []
     removed = (await connection.execute(sa.delete(rule.table).where(these, *rule.which))).rowcount
-    for table in OF_THREADS if threads else ():
-        of_threads = sa.tuple_(*(table.c[name] for name in THREAD)).in_(threads)
-        is_empty = ~sa.exists().where(same_thread(jobs, table))
-        await connection.execute(sa.delete(table).where(of_threads, is_empty))
+    await drop_facts(connection, threads)
     return removed
 
 
-async def _threads(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> list[tuple[str, ...]]:
-    threads = sa.select(*(jobs.c[name] for name in THREAD)).where(which).distinct()
+async def threads_of(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> list[tuple[str, ...]]:
+    """Returns the threads of some jobs."""
+    threads = sa.select(*(jobs.c[name] for name in THREAD)).where(*which).distinct()
     return [tuple(row) for row in await connection.execute(threads)]
+
+
+async def drop_facts(connection: AsyncConnection, threads: Sequence[tuple[str, ...]]) -> None:
+    """Removes the facts about those of the threads that have no job any more."""
+    for first in range(0, len(threads), MAX_BATCH):
+        for table in OF_THREADS:
+            these = sa.tuple_(*(table.c[name] for name in THREAD)).in_(threads[first : first + MAX_BATCH])
+            is_empty = ~sa.exists().where(same_thread(jobs, table))
+            await connection.execute(sa.delete(table).where(these, is_empty))

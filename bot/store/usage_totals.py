@@ -20,7 +20,7 @@ from bot.core.limits.caps import (
 from bot.core.outbox import OutboxKind
 from bot.store import caps, notices, outbox
 from bot.store.rows import insert_into
-from bot.store.schema import usage_totals
+from bot.store.schema import jobs, usage_totals
 
 DAYS_KEPT = 62
 """App Home shows this month and the last."""
@@ -33,10 +33,13 @@ Counted = tuple[ScopeIds, Mapping[str, Any]]
 async def count(connection: AsyncConnection, turns: Sequence[Counted], now: float, defaults: Sequence[Cap]) -> None:
     """Adds the usage of turns to the totals, and has the outbox tell Typist admins of marks that it has passed.
 
+    Answers that will be erased when they end are left out: the totals name their askers.
     `defaults`: the caps that hold where admins have set no others.
     """
     # A transcription is billed by its length, and may use no tokens.
     counted = [(scope_ids, turn) for scope_ids, turn in turns if _tokens(turn) or turn["cost_usd"]]
+    erased = await _erased(connection, {turn["job_id"] for _, turn in counted})
+    counted = [(scope_ids, turn) for scope_ids, turn in counted if turn["job_id"] not in erased]
     if not counted:
         return
     await _add(connection, counted, now)
@@ -82,6 +85,12 @@ async def added_up(
 
 def _tokens(turn: Mapping[str, Any]) -> int:
     return (turn["input_tokens"] or 0) + (turn["output_tokens"] or 0)
+
+
+async def _erased(connection: AsyncConnection, job_ids: Collection[int]) -> set[int]:
+    """Returns which of the jobs will be erased when they end."""
+    these = sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), jobs.c.erase_requested)
+    return set(await connection.scalars(these)) if job_ids else set()
 
 
 async def _add(connection: AsyncConnection, turns: Iterable[Counted], now: float) -> None:

@@ -202,11 +202,12 @@ async def test_erasing_a_person_leaves_no_trace_of_them(shared_url: str) -> None
     await store.close()
 
 
-async def test_erasing_a_person_leaves_no_sum_of_their_direct_messages(shared_url: str) -> None:
+async def test_erasing_a_person_leaves_no_sum_and_no_notice_of_their_direct_messages(shared_url: str) -> None:
     store = await Stores.open(shared_url, "w1", SystemClock())
     await store.queue.enqueue("Ev1", asked(1, ThreadKey("T1", "D0DIRECT77", None)))
     [job] = await store.worker_queue.claim(1)
     await store.worker_queue.finish(job, DONE, YES)
+    await store.notices.claim("T1", "", f"title {job.question.thread}")
     assert b"D0DIRECT77" in contents(shared_url)
     await store.erasure.erase(user_id="U1")
     assert b"D0DIRECT77" not in contents(shared_url)
@@ -257,6 +258,17 @@ async def test_erasing_a_thread_leaves_no_word_of_it(shared_url: str) -> None:
     await store.erasure.erase(thread=ThreadKey("T1", "C1", "1.000100"))
     assert found(shared_url, "theirs") <= ADMINS_SETTINGS | {PERSON}
     assert found(shared_url, "others") == marked_columns() | {PERSON}
+    await store.close()
+
+
+async def test_erasing_a_thread_leaves_no_notice_about_it(shared_url: str) -> None:
+    store = await Stores.open(shared_url, "w1", SystemClock())
+    thread, other = (ThreadKey("T1", "D1", f"1.0000{number}") for number in (10, 11))
+    for named in (thread, other):
+        await store.notices.claim("T1", "", f"title {named}")
+    await store.erasure.erase(thread=thread)
+    given = [await store.notices.is_given("T1", "", f"title {named}") for named in (thread, other)]
+    assert given == [False, True]
     await store.close()
 
 

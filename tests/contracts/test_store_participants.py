@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import ThreadKey
@@ -10,8 +11,8 @@ from bot.core.job import End
 from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.participants import LINES_KEPT
-from bot.store.schema import thread_lines
-from tests.contracts.stores import OTHER_THREAD, THREAD, Workers, asked, enqueued
+from bot.store.schema import OF_THREADS, thread_lines
+from tests.contracts.stores import OTHER_THREAD, THREAD, Workers, asked, count, enqueued
 
 BEFORE, LATER = "1600000000.000000", "1800000000.000000"
 
@@ -117,6 +118,23 @@ class TestLines:
         assert found.lines == tuple(Line(f"U{number}") for number in range(100 - MAX_LINES, 100))
         async with store.database.engine.connect() as connection:
             assert await connection.scalar(sa.select(sa.func.count()).select_from(thread_lines)) == LINES_KEPT
+
+    @pytest.mark.parametrize("is_under_way", [False, True])
+    @pytest.mark.parametrize("others_ask", [False, True])
+    async def test_facts_about_a_thread_go_with_the_last_question_of_an_erased_person(
+        self, store: Stores, is_under_way: bool, others_ask: bool
+    ) -> None:
+        await enqueued(store, asked(1))
+        await store.participants.mark_group(THREAD, asked(2).ts)
+        await store.participants.record_line(THREAD, "U2", asked(2).ts)
+        await store.participants.switch(THREAD, quiet=True, ts=asked(2).ts)
+        claimed = await store.worker_queue.claim(1) if is_under_way else []
+        if others_ask:
+            await enqueued(store, replace(asked(3), user_id="U2"))
+        assert await store.erasure.erase(user_id="U1") == 1
+        for job in claimed:
+            await store.worker_queue.finish(job, End(EndReason.STOPPED), "")
+        assert [await count(store, table) for table in OF_THREADS] == [int(others_ask)] * len(OF_THREADS)
 
     async def test_erased_writer_stays_somebody_else(self, store: Stores) -> None:
         await enqueued(store, asked(1))

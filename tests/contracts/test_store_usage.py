@@ -144,6 +144,15 @@ class TestSpending:
         await store.worker_queue.finish(job, ANSWERED, YES)
         assert await count(store, usage_totals) == 0
 
+    async def test_step_and_release_after_the_erasure_add_no_usage_total(self, store: Stores) -> None:
+        job = await under_way(store, 1)
+        await store.erasure.erase(user_id="U1")
+        assert await store.recorded_calls.record(job, asking_step(CALL), STEPPED, None)
+        assert await count(store, usage_totals) == 0
+        await store.worker_queue.heartbeat({job: Spent(7, 8, version=job.version, step_no=1)})
+        assert await store.worker_queue.release(job)
+        assert await count(store, usage_totals) == 0
+
 
 class TestReserving:
     async def test_reservation_counts_for_others_until_its_job_ends(self, store: Stores) -> None:
