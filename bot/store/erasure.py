@@ -11,7 +11,7 @@ from bot.core.audit import Entry, Kind
 from bot.core.conversation import ThreadKey
 from bot.core.limits.caps import Scope
 from bot.core.outbox import OutboxKind
-from bot.store import audit, retention
+from bot.store import audit, participants, retention
 from bot.store.database import completes
 from bot.store.liveness.workers import WorkerOperations
 from bot.store.predicates import in_thread, is_running
@@ -81,10 +81,10 @@ async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: 
     else:
         await connection.execute(sa.delete(notices).where(notices.c.notice.endswith(f" {thread}", autoescape=True)))
     others = *where, ~is_running()
-    threads = await retention.threads_of(connection, *others) if user_id is not None else []
+    threads = await participants.threads_of(connection, *others) if user_id is not None else []
     count += (await connection.execute(sa.delete(jobs).where(*others))).rowcount
     if user_id is not None:
-        await retention.drop_facts(connection, threads)
+        await participants.drop_facts(connection, threads)
     else:
         for table in OF_THREADS:
             of_thread = sa.true() if thread is None else in_thread(thread, table)

@@ -1,5 +1,6 @@
 """Participants: whether Typist takes part in a thread, whether more than one person does, and who wrote last."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import ThreadKey
 from bot.core.inbound.engagement import MAX_LINES, Line, Participants
 from bot.store.database import Operations, completes, reads, writes
-from bot.store.predicates import in_thread, is_denied, thread_values
+from bot.store.predicates import THREAD, in_thread, is_denied, same_thread, thread_values
 from bot.store.rows import insert_into
-from bot.store.schema import group_threads, jobs, quiet_threads, thread_lines
+from bot.store.schema import OF_THREADS, group_threads, jobs, quiet_threads, thread_lines
 
+THREADS_AT_ONCE = 100
 LINES_KEPT = 3 * MAX_LINES
 """For each thread: Slack may deliver a message again when later ones are on record."""
 
@@ -118,3 +120,18 @@ async def _lines_before(connection: AsyncConnection, thread: ThreadKey, ts: str)
     for asked_ts, user_id, denied in await connection.execute(asked.order_by(jobs.c.ts.desc()).limit(MAX_LINES)):
         by_ts[asked_ts] = [Line(user_id)] if denied else [Line(user_id), Line("", asker=user_id)]
     return tuple(line for _, lines in sorted(by_ts.items()) for line in lines)[-MAX_LINES:]
+
+
+async def threads_of(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> list[tuple[str, ...]]:
+    """Returns the threads of some jobs."""
+    threads = sa.select(*(jobs.c[name] for name in THREAD)).where(*which).distinct()
+    return [tuple(row) for row in await connection.execute(threads)]
+
+
+async def drop_facts(connection: AsyncConnection, threads: Sequence[tuple[str, ...]]) -> None:
+    """Removes the facts about those of the threads that have no job any more."""
+    for first in range(0, len(threads), THREADS_AT_ONCE):
+        for table in OF_THREADS:
+            these = sa.tuple_(*(table.c[name] for name in THREAD)).in_(threads[first : first + THREADS_AT_ONCE])
+            is_empty = ~sa.exists().where(same_thread(jobs, table))
+            await connection.execute(sa.delete(table).where(these, is_empty))

@@ -13,15 +13,15 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.limits.caps import Period, day_of, first_day
+from bot.store import participants
 from bot.store.database import Database
 from bot.store.notices import NOTICES_KEPT_S
 from bot.store.pane_context import KEPT_S as PANE_CONTEXT_KEPT_S
 from bot.store.postgresql import one_at_a_time
-from bot.store.predicates import THREAD, has_ended, same_thread
+from bot.store.predicates import has_ended
 from bot.store.schema import (
     CALL_HAS_CONTENT,
     JOB_HAS_CONTENT,
-    OF_THREADS,
     TURN_HAS_CONTENT,
     checkpoints,
     jobs,
@@ -139,22 +139,7 @@ async def _remove(connection: AsyncConnection, rule: Rule, keys: Sequence[sa.Row
     if rule.emptied is not None:
         statement: sa.Update | sa.Delete = sa.update(rule.table).where(these, *rule.which).values(rule.emptied)
         return (await connection.execute(statement)).rowcount
-    threads = await threads_of(connection, these) if rule.table is jobs else []
+    threads = await participants.threads_of(connection, these) if rule.table is jobs else []
     removed = (await connection.execute(sa.delete(rule.table).where(these, *rule.which))).rowcount
-    await drop_facts(connection, threads)
+    await participants.drop_facts(connection, threads)
     return removed
-
-
-async def threads_of(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> list[tuple[str, ...]]:
-    """Returns the threads of some jobs."""
-    threads = sa.select(*(jobs.c[name] for name in THREAD)).where(*which).distinct()
-    return [tuple(row) for row in await connection.execute(threads)]
-
-
-async def drop_facts(connection: AsyncConnection, threads: Sequence[tuple[str, ...]]) -> None:
-    """Removes the facts about those of the threads that have no job any more."""
-    for first in range(0, len(threads), MAX_BATCH):
-        for table in OF_THREADS:
-            these = sa.tuple_(*(table.c[name] for name in THREAD)).in_(threads[first : first + MAX_BATCH])
-            is_empty = ~sa.exists().where(same_thread(jobs, table))
-            await connection.execute(sa.delete(table).where(these, is_empty))

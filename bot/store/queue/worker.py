@@ -15,7 +15,7 @@ from bot.core.job import End, Piece, Pulse, Spent, Status
 from bot.core.limits.caps import Cap
 from bot.core.outbox import ABOUT_APPROVALS, EDITS_END, OutboxKind, wait_s
 from bot.prices import ModelPrices
-from bot.store import audit, checkpoints, outbox, recorded_answers, recorded_steps, retention
+from bot.store import audit, checkpoints, outbox, participants, recorded_answers, recorded_steps
 from bot.store.database import Database, completes, writes_unsynced
 from bot.store.liveness.workers import WorkerLiveness
 from bot.store.predicates import in_thread, is_queued, is_running
@@ -247,9 +247,9 @@ class WorkerQueue(MeteredOperations):
             return None
         turn = turn_values(job.id, end, text, now, self._prices)
         if row.erase_requested:
-            threads = await retention.threads_of(connection, jobs.c.id == job.id)
+            threads = await participants.threads_of(connection, jobs.c.id == job.id)
             await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
-            await retention.drop_facts(connection, threads)
+            await participants.drop_facts(connection, threads)
             await _erase_from_audit(connection, job, turn, now)
         else:
             if job.so_far and row.status == Status.ENDED:
