@@ -78,7 +78,7 @@ def _spoken(line: Mapping[str, Any]) -> Spoken:
     if not (isinstance(by, str) and isinstance(text, str)):
         raise ValueError("by and text must be strings")
     if not (to_bot is None or isinstance(to_bot, bool)) or (by == BOT and to_bot is not None):
-        raise ValueError("to_bot must be true or false, and none of the bot's own lines")
+        raise ValueError("to_bot must be true or false, and the bot's own lines must have none")
     return Spoken(by, text, to_bot)
 
 

@@ -63,7 +63,7 @@ SIZES_CHARS = (5_900, 11_800, 23_600)
 """The last but one is a full page."""
 MAX_RATIO = 2.6
 PIECE_CHARS = 8
-"""Of a text that comes as deltas, or as many calls."""
+"""How long the deltas or calls are into which a text is cut."""
 SHORTEST_MS = 3.0
 MAX_MS = 1_000.0
 MAX_RUN_S = 600.0

@@ -9,9 +9,8 @@ import pytest
 from benchmarks.engagement import ME, Spoken, main, read, taken
 from bot.core.conversation import Message
 from bot.core.inbound.engagement import Engagement, TriageRules
-from tests.services.test_intake import IntakeStage, asked_ts, stage
-
-__all__ = ["stage"]
+from bot.store import Stores
+from tests.services.intake import IntakeStage, asked_ts
 
 CONVERSATIONS = [
     [
@@ -81,7 +80,7 @@ def test_figures_are_a_table_without_json(tmp_path: Path, capsys: pytest.Capture
         ('{"lines": [{"by": "P1"}]}', "line 1 is no conversation"),
         ('{"lines": [{"by": null, "text": "so?"}]}', "by and text must be strings"),
         ('{"lines": [{"by": "P1", "text": "so?", "to_bot": "yes"}]}', "to_bot must be true or false"),
-        ('{"lines": [{"by": "BOT", "text": "so", "to_bot": true}]}', "none of the bot's own"),
+        ('{"lines": [{"by": "BOT", "text": "so", "to_bot": true}]}', "the bot's own lines must have none"),
         ('{"lines": [{"by": "P1", "text": "so?"}]}', "nothing to judge"),
         ("", "nothing to judge"),
     ],
@@ -104,13 +103,14 @@ def test_empty_lines_and_lines_without_a_label_are_not_judged() -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_benchmark_takes_the_messages_that_intake_takes(stage: IntakeStage, seed: int) -> None:
+async def test_benchmark_takes_the_messages_that_intake_takes(stores: Stores, seed: int) -> None:
     """The same thread through intake and a database, where the bot speaks below each question."""
     rng = random.Random(seed)
     texts = ["and why?"] * 6 + ["<@P2> you?", f"<@{ME.user_id}> why?", "thanks"]
     thread = [("P1", f"<@{ME.user_id}> why?")] + [
         (rng.choice(["P1", "P1", "P1", "P2", "P3"]), rng.choice(texts)) for _ in range(40)
     ]
+    stage = IntakeStage(stores)
     all_ts = [f"1700000000.{number:06d}" for number in range(len(thread))]
     for ts, (writer, text) in zip(all_ts, thread, strict=True):
         thread_ts = all_ts[0] if ts != all_ts[0] else None
@@ -119,5 +119,5 @@ async def test_benchmark_takes_the_messages_that_intake_takes(stage: IntakeStage
         )
     spoken = [Spoken(writer, text.replace("<@", "@").replace(">", ""), None) for writer, text in thread]
     by_benchmark = taken(spoken, TriageRules(Engagement.FOLLOW_UPS))
-    assert await asked_ts(stage.stores) == {ts for ts, is_taken in zip(all_ts, by_benchmark, strict=True) if is_taken}
+    assert await asked_ts(stores) == {ts for ts, is_taken in zip(all_ts, by_benchmark, strict=True) if is_taken}
     assert 2 < sum(by_benchmark) < 40

@@ -27,8 +27,8 @@ from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import InstantClock, idle
 from tests.services.answering import ME
+from tests.services.intake import IntakeStage
 from tests.services.presses import MemorySurfaces
-from tests.services.test_intake import IntakeStage
 
 PAGE = Path(__file__).parents[2] / "docs" / "engagement.md"
 IN_EACH_MODE = "In each mode:"
