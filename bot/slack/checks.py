@@ -26,6 +26,7 @@ from bot.core import check_texts
 from bot.core.checks import Check, CheckStatus, fail, ok, skipped, warn
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import Installation, SlackClient
+from bot.slack.format.payload import json_object, string
 from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, differences, scopes_of
 
 SKEW_WARNED_S = 30.0
@@ -188,8 +189,8 @@ class SlackChecks:
             return skipped(MANIFEST, check_texts.APP_UNKNOWN)
 
         async def compare() -> Check:
-            exported = (await config.call("apps.manifest.export", app_id=app_id)).get("manifest")
-            problems = differences(exported if isinstance(exported, dict) else {}, search=self.search)
+            exported = json_object(await config.call("apps.manifest.export", app_id=app_id), "manifest")
+            problems = differences(exported, search=self.search)
             if not problems:
                 return ok(MANIFEST, check_texts.MANIFEST)
             severity = fail if any(problem.is_essential for problem in problems) else warn
@@ -238,10 +239,10 @@ class SlackChecks:
         """Returns the app that the bot token belongs to, "" where Slack doesn't tell."""
         if not self._bot_app_id and self._installation is not None:
             try:
-                bot = (await self.bot.call("bots.info", bot=self._installation.identity.bot_id)).get("bot")
+                answer = await self.bot.call("bots.info", bot=self._installation.identity.bot_id)
             except (RateLimited, Refused):
                 return ""
-            self._bot_app_id = str(bot.get("app_id") or "") if isinstance(bot, dict) else ""
+            self._bot_app_id = string(json_object(answer, "bot"), "app_id")
         return self._bot_app_id
 
     def _socket_app_id(self) -> str:
@@ -258,8 +259,7 @@ class CheckSocket:
         count = hello.get("num_connections")
         self.others = count - 1 if isinstance(count, int) else 0
         """How many connections the app has besides this one."""
-        info = hello.get("connection_info")
-        self.app_id = str(info.get("app_id") or "") if isinstance(info, dict) else ""
+        self.app_id = string(json_object(hello, "connection_info"), "app_id")
         self._connection = connection
         self._events: dict[str, str] = {}
         """Envelope ids by the ts of the message."""

@@ -20,7 +20,7 @@ from bot.slack.format.blockkit import Json
 from bot.slack.format.command_responses import command_message
 from bot.slack.format.home import denied_view, home_view
 from bot.slack.format.message_text import messages_in
-from bot.slack.format.payload import json_object
+from bot.slack.format.payload import json_object, string
 from bot.slack.format.shortcut_question import posted_question, view_of
 from bot.slack.paced_client import PacedClient
 from bot.slack.replies.posted import LOOK_BACK_MESSAGES
@@ -130,8 +130,7 @@ class Surfaces:
             if error.reason.may_pass:
                 raise
             return None
-        creator = json_object(answer, "channel").get("creator")
-        return str(creator) if creator else None
+        return string(json_object(answer, "channel"), "creator") or None
 
     async def post_question(
         self, question: MessageQuestion, still: Callable[[], bool], *, elsewhere: bool

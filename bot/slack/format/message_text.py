@@ -148,11 +148,11 @@ def _block(block: Json, labels: Mapping[str, str], depth: int) -> str:
         case "markdown":
             return string(block, "text")
         case "header":
-            words = " ".join(_object(block, "text").split())
+            words = " ".join(_text_of(block, "text").split())
             return f"**{words}**" if words else ""
         case "section":
             fields = map(_text_object, json_objects(block, "fields"))
-            return "\n".join(filter(None, (_object(block, "text"), *fields, _button(json_object(block, "accessory")))))
+            return "\n".join(filter(None, (_text_of(block, "text"), *fields, _button(json_object(block, "accessory")))))
         case "context" | "actions" | "context_actions":
             return " ".join(filter(None, map(_element, json_objects(block, "elements"))))
     return "\n".join(_any_texts(block, labels, depth))
@@ -166,7 +166,7 @@ def _element(element: Json) -> str:
 def _button(element: Json) -> str:
     """Returns a button with an address as a link, "" for others: a model can't press them."""
     url = string(element, "url")
-    return mrkdwn.link(url, unescape(_object(element, "text"))) if url else ""
+    return mrkdwn.link(url, unescape(_text_of(element, "text"))) if url else ""
 
 
 def _table(block: Json, labels: Mapping[str, str]) -> str:
@@ -212,7 +212,7 @@ def _any_texts(node: Any, labels: Mapping[str, str], depth: int) -> Iterator[str
             yield from _any_texts(child, labels, depth - 1)
 
 
-def _object(holder: Json, key: str) -> str:
+def _text_of(holder: Json, key: str) -> str:
     """Returns the text of the text object under a key."""
     return _text_object(json_object(holder, key))
 
