@@ -44,7 +44,7 @@ def _parts(part: _Part, *, is_shown: bool) -> Iterator[tuple[_Part, bool]]:
 
 
 def _alternative(parts: Sequence[_Part]) -> "_Part | None":
-    """Returns the first part whose plain text isn't blank, or else the first with HTML; None if there is neither."""
+    """Returns the first part with plain text, or else with HTML, that isn't blank; None if there is none."""
     for kind in _TEXTS:
         for part in parts:
             if any(one.get_content_type() == kind and _text(one).strip() for one in part.walk()):

@@ -1,11 +1,10 @@
 """OpenDocument texts and presentations, and flat files of all kinds, as LibreOffice writes them."""
 
 from collections.abc import Iterator
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from bot.core.documents import Part, Refusal
-from bot.documents.archive import Archive, attribute, local
+from bot.documents.archive import Archive, attribute, local, parsed
 from bot.documents.draft import Draft, Unreadable
 
 MAX_REPEATED = 100
@@ -26,8 +25,8 @@ def read(archive: Archive, draft: Draft) -> None:
 
 
 def read_flat(content: bytes, draft: Draft) -> None:
-    """Adds a fodt, fods or fodp file to a draft. expat loads no external entities, and refuses those that grow."""
-    root = ElementTree.fromstring(content)  # noqa: S314
+    """Adds a fodt, fods or fodp file to a draft."""
+    root = parsed(content)
     _add(root, root, draft)
 
 
