@@ -99,4 +99,4 @@ async def test_installed_wheel_checks_answers_and_exports_its_audit(
     assert f"Newest hash: {entries[-1]['hash']}" in err
     (tmp_path / "audit.jsonl").write_text(exported)
     verified, _ = await typist.output("audit", "verify", "audit.jsonl", "--hash", entries[-1]["hash"])
-    assert "nothing was changed, inserted or left out" in verified
+    assert "Nothing was changed, inserted or left out" in verified
