@@ -23,8 +23,8 @@ _CLOSING_TAGS = {
 }
 # https://huggingface.co/Qwen/Qwen3-30B-A3B-Thinking-2507, https://huggingface.co/Qwen/QwQ-32B
 _STARTS_WITHIN_REASONING = re.compile(r"deepseek-r1|qwq|qwen3.*thinking", re.IGNORECASE)
-_MOST_CHARS = max(map(len, _CLOSING_TAGS)) + 1
-"""More than this can't be the start of an opening tag."""
+_MAX_TAG_CHARS = max(map(len, _CLOSING_TAGS))
+"""How long an opening tag can be."""
 _NOT_BLANK = re.compile(r"\S")
 
 
@@ -86,7 +86,7 @@ class ThinkTags:
                 self._withheld = []
                 self._at += len(opening_tag)
                 return True
-        start = self._text[self._at : self._at + _MOST_CHARS]
+        start = self._text[self._at : self._at + _MAX_TAG_CHARS]
         self._answering = not any(opening_tag.startswith(start) for opening_tag in _CLOSING_TAGS)
         return self._answering
 

@@ -14,7 +14,7 @@ class Process:
 
     kept: list[tuple[str, ...]] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
-    heard: Callable[[str], None] = print
+    heard: Callable[[str], None] = field(init=False)
 
     def __post_init__(self) -> None:
         both: Any = self

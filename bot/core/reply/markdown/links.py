@@ -82,9 +82,10 @@ def is_deceptive(label: str, *destinations: str, before: str = "") -> bool:
     if text is None:
         return True
     named = _named_hosts(text)
-    if before and (begun := _read(before)):
-        known = _named_hosts(begun)
-        named = [host for host in named if host not in known]
+    if before and (text_before := _read(before)):
+        # A host that ends before the label is no claim of the link.
+        others = _named_hosts(text_before)
+        named = [host for host in named if host not in others]
     if not named or len(destinations) > MAX_DESTINATIONS or len(named) > MAX_NAMED_HOSTS:
         return bool(named)
     mailboxes = set(_MAILBOX.findall(text.latin.lower()))

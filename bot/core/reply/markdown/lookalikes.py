@@ -83,11 +83,8 @@ def table_of(text: str) -> dict[int, str]:
     """Returns a table for str.translate that replaces each character of a text by what it looks like."""
     if text.isascii() and text.isprintable():
         return {}
-    return {ord(character): _looks_like(character) for character in set(text)}
-
-
-def _looks_like(character: str) -> str:
-    return "".join(_lookalike(one) or "" for one in unicodedata.normalize("NFKC", character))
+    normalized = {character: unicodedata.normalize("NFKC", character) for character in set(text)}
+    return {ord(one): "".join(_lookalike(part) or "" for part in parts) for one, parts in normalized.items()}
 
 
 def reads_as_tld(text: ReadText, start: int, end: int) -> bool:
