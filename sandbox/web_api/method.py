@@ -77,10 +77,13 @@ class App:
         return channel
 
     def channel_id(self, name_or_id: str) -> str:
-        """Returns the id of a channel named `#general` or `general`. Returns anything else unchanged."""
-        name = name_or_id.removeprefix("#")
-        ids = (c.id for c in self.workspace.channels.values() if c.type in ("channel", "group") and c.name == name)
-        return next(ids, name_or_id)
+        """Returns the id of a channel named `#general` or `general`; for a person's id, that of their DM.
+
+        Returns anything else unchanged.
+        """
+        name, channels = name_or_id.removeprefix("#"), self.workspace.channels.values()
+        named = (c.id for c in channels if c.type in ("channel", "group") and c.name == name)
+        return next(named, None) or next((c.id for c in channels if c.user_id == name_or_id), name_or_id)
 
     def need(self, *scopes: str) -> None:
         """Raises SlackError("missing_scope") unless the bot has one of the scopes. No scopes: no check."""

@@ -66,6 +66,15 @@ async def test_channel_has_one_budget_by_any_name(few_posts: AsyncWebClient) -> 
         assert await error_of(few_posts, "chat.postMessage", channel=name, text="hi") == "ratelimited"
 
 
+async def test_direct_message_has_one_budget_by_its_id_and_its_persons(
+    sandbox: Sandbox, few_posts: AsyncWebClient
+) -> None:
+    posted = await few_posts.chat_postMessage(channel="U0ADA", text="hi")
+    for name in ("U0ADA", str(posted["channel"])):
+        assert await error_of(few_posts, "chat.postMessage", channel=name, text="hi") == "ratelimited"
+    assert (await few_posts.chat_postMessage(channel="U0GRACE", text="hi"))["ok"]
+
+
 @pytest.mark.parametrize("name", ["#nowhere", "mpdm-ada--grace--typist-1", "dm-ada"])
 async def test_other_names_are_not_found(web: AsyncWebClient, name: str) -> None:
     assert await error_of(web, "chat.postMessage", channel=name, text="hi") == "channel_not_found"
