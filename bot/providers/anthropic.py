@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -160,6 +160,16 @@ class MessagesApi(Api):
         return MessagesReader(attempt, keeps_blocks=bool(prompt.tools or prompt.web_search))
 
 
+@dataclass(slots=True)
+class _Growing:
+    """A content block that grows by deltas."""
+
+    block: dict[str, Any]
+    added: GrowingText = field(default_factory=GrowingText)
+    """What the deltas added: text, thinking, or the JSON of a tool's input."""
+    ended: bool = False
+
+
 class MessagesReader(AnswerReader):
     """The terminal marker has two parts: message_delta gives the stop reason, message_stop ends the stream.
 
@@ -173,21 +183,20 @@ class MessagesReader(AnswerReader):
         self._keeps_blocks = keeps_blocks
         self._stop_reason: str | None = None
         self._counts: dict[str, int] = {}
-        self._block: dict[str, Any] = {}
-        """The content block that is growing."""
-        self._added = GrowingText()
-        """What the deltas added to the growing block: text, thinking, or the JSON of a tool's input."""
+        self._growing: dict[object, _Growing] = {}
+        """By index: the blocks that are growing, and those that ended before an earlier one. Gateways interleave them.
+        """
         self._searched = ""
         """What the running search looks for."""
 
     def read_event(self, event: Any) -> Delta:
         match event.get("type"):
             case "content_block_delta":
-                return self._read_delta(event["delta"])
+                return self._read_delta(event["delta"], self._growing.setdefault(event.get("index"), _Growing({})))
             case "content_block_start":
-                return self._read_start(dict(event["content_block"]))
+                return self._read_start(dict(event["content_block"]), event.get("index"))
             case "content_block_stop":
-                return self._read_stop()
+                return self._read_stop(event.get("index"))
             case "message_start":
                 self._count(event["message"].get("usage"))
             case "message_delta":
@@ -195,6 +204,9 @@ class MessagesReader(AnswerReader):
                 self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
                 self._count(event.get("usage"))
             case "message_stop":
+                for growing in self._growing.values():
+                    growing.ended = True
+                self._keep_ended()
                 self._finish()
             case "error":
                 raise self._attempt.reported(event)
@@ -208,17 +220,16 @@ class MessagesReader(AnswerReader):
         self._finish()
         text = ""
         for block in body["content"]:
-            if search := self._read_start(dict(block)):
+            if search := self._read_start(dict(block), None):
                 self.beside_text.append(search)
             for citation in block.get("citations") or ():
                 self._cite(citation.get("url"), citation.get("title"))
             text += self._parts.add(str(block["text"])) if block["type"] == "text" else ""
-            self._read_stop()
+            self._read_stop(None)
         return text
 
-    def _read_start(self, block: dict[str, Any]) -> Searching | Literal[""]:
-        self._block = block
-        self._added.clear()
+    def _read_start(self, block: dict[str, Any], index: object) -> Searching | Literal[""]:
+        self._growing[index] = _Growing(block)
         kind = block["type"]
         if kind != "text":
             self._parts.start_part()
@@ -230,43 +241,53 @@ class MessagesReader(AnswerReader):
         self.at_work = kind != "text"
         return ""
 
-    def _read_delta(self, delta: Any) -> Delta:
+    def _read_delta(self, delta: Any, growing: _Growing) -> Delta:
         match delta["type"]:
             case "text_delta":
                 if self._keeps_blocks:
-                    self._added.append(delta["text"])
+                    growing.added.append(delta["text"])
                 return self._parts.add(str(delta["text"]))
             case "thinking_delta":
                 if self._keeps_blocks:
-                    self._added.append(delta["thinking"])
+                    growing.added.append(delta["thinking"])
                 return Thinking(len(delta["thinking"]))
             case "signature_delta":
-                self._block["signature"] = delta["signature"]
+                growing.block["signature"] = delta["signature"]
                 return Thinking()
             case "input_json_delta":
-                self._added.append(delta["partial_json"])
+                growing.added.append(delta["partial_json"])
                 return Thinking(len(delta["partial_json"]))
             case "citations_delta":
                 citation = delta["citation"]
-                self._block["citations"] = cited = self._block.get("citations") or []
+                growing.block["citations"] = cited = growing.block.get("citations") or []
                 cited.append(citation)
                 self._cite(citation.get("url"), citation.get("title"))
         return ""
 
-    def _read_stop(self) -> Delta:
+    def _read_stop(self, index: object) -> Delta:
         """Ends a content block; returns the beginning of a search."""
-        block = self._block
-        added = str(self._added)
-        self.at_work = block.get("type") == "server_tool_use"
-        if self.at_work and added:
+        growing = self._growing.setdefault(index, _Growing({}))
+        growing.ended = True
+        block, added = growing.block, str(growing.added)
+        searches = block.get("type") == "server_tool_use"
+        if searches and added:
             block["input"] = dict(tool_call(0, "", "", added).arguments or {})
-        if self._keeps_blocks:
-            self._keep(block, added)
-        if not self.at_work:
+        self._keep_ended()
+        self.at_work = searches or any(other.block.get("type") != "text" for other in self._growing.values())
+        if not searches:
             return ""
         sought = (block.get("input") or {}).get("query") or (block.get("input") or {}).get("url")
         self._searched = paired(str(sought or ""))
         return Searching(self._searched)
+
+    def _keep_ended(self) -> None:
+        """Keeps the blocks that have ended, in the order of their beginnings: they must be sent back in it."""
+        for index, growing in list(self._growing.items()):
+            if not growing.ended:
+                return
+            del self._growing[index]
+            if self._keeps_blocks:
+                self._keep(growing.block, str(growing.added))
 
     def _keep(self, block: dict[str, Any], added: str) -> None:
         """Keeps a content block that is whole, with what its deltas added."""
@@ -285,6 +306,7 @@ class MessagesReader(AnswerReader):
         self.finish_reason = None
         self._stop_reason = None
         self._counts = {}
+        self._growing = {}
         self._parts.start_part()
 
     def _count(self, usage: Any) -> None:

@@ -132,6 +132,26 @@ CASES = {
         ANTHROPIC_TWO,
         "Let me see.",
     ),
+    "anthropic, blocks that grow in turns": StepCase(
+        ANTHROPIC,
+        VendorResponse(steps.interleaved(steps.messages(*ANTHROPIC_TWO, stop_reason="tool_use"))),
+        TWO,
+        ANTHROPIC_TWO,
+        "Let me see.",
+    ),
+    "anthropic, blocks without an end": StepCase(
+        ANTHROPIC,
+        VendorResponse(
+            [
+                event
+                for event in steps.messages(*ANTHROPIC_TWO, stop_reason="tool_use")
+                if b"content_block_stop" not in event
+            ]
+        ),
+        TWO,
+        ANTHROPIC_TWO,
+        "Let me see.",
+    ),
     "anthropic, JSON": StepCase(
         ANTHROPIC,
         json_answer(steps.messages_whole(*ANTHROPIC_TWO, stop_reason="tool_use")),

@@ -5,7 +5,9 @@
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from tests.streams.speech import INPUT_TOKENS, tokens
@@ -167,6 +169,28 @@ def messages(
     ending = {"stop_reason": stop_reason, "stop_sequence": None}
     events.append({"type": "message_delta", "delta": ending, "usage": whole["usage"]})
     return [_event(event) for event in (*events, {"type": "message_stop"})]
+
+
+def interleaved(stream: Sequence[bytes]) -> list[bytes]:
+    """Returns a stream of the Messages API whose blocks grow in turns, and end in the other order."""
+    placed, deltas = [], Counter[int]()
+    for event in stream:
+        fields = json.loads(event.partition(b"data: ")[2])
+        index = fields.get("index", 0)
+        match fields["type"]:
+            case "message_start" | "ping":
+                place = (0, 0)
+            case "content_block_start":
+                place = (1, index)
+            case "content_block_delta":
+                deltas[index] += 1
+                place = (2, deltas[index])
+            case "content_block_stop":
+                place = (3, -index)
+            case _:
+                place = (4, 0)
+        placed.append((place, event))
+    return [event for _, event in sorted(placed, key=itemgetter(0))]
 
 
 def messages_whole(*blocks: Item, stop_reason: str = "end_turn", searches: int = 0) -> bytes:
