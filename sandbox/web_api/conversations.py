@@ -1,5 +1,6 @@
 """conversations.*, users.* and reactions.*: reading channels, messages and people, and reacting to messages."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ _SCOPES: dict[ChannelType, str] = {"channel": "channels", "group": "groups", "im
 _LISTED: dict[str, ChannelType] = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}
 """The channel types by their names in conversations.list."""
 _MAX_GROUP_DM_USERS = 8
+_EMOJI_NAME = re.compile(r"[a-z0-9_+'-]+(?:::skin-tone-[2-6])?|[^\W_A-Z][\w-]*")
+"""A custom emoji's name may have letters of any script."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,8 @@ def _react(app: App, args: Json, *, add: bool) -> Json:
     channel = app.joined(args)
     message = app.workspace.message(channel.id, required(args, "timestamp"))
     name = required(args, "name").strip(":")
+    if not _EMOJI_NAME.fullmatch(name):
+        raise SlackError("invalid_name")
     app.workspace.react(message, name, app.workspace.bot.id, add=add)
     return {}
 

@@ -117,6 +117,15 @@ async def test_reaction_can_be_added_and_removed_once(sandbox: Sandbox, web: Asy
     assert await error_of(web, "reactions.remove", **again) == "no_reaction"
 
 
+@pytest.mark.parametrize("name", ["no such", "\N{EYES}", "Eyes", "+1::skin-tone-9"])
+async def test_reaction_needs_the_name_of_an_emoji(sandbox: Sandbox, web: AsyncWebClient, name: str) -> None:
+    ts = await sandbox.say("ada", "general", "hi")
+    for method in ("reactions.add", "reactions.remove"):
+        assert await error_of(web, method, channel=GENERAL, timestamp=ts, name=name) == "invalid_name"
+    for known in ("+1::skin-tone-6", "non-potable_water", "+1", "\N{LATIN SMALL LETTER O WITH DIAERESIS}"):
+        await web.reactions_add(channel=GENERAL, timestamp=ts, name=known)
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
