@@ -503,6 +503,9 @@ class _InlineParser:
         """Returns what readers see directly before a link. Of another link that ends there, they see the label."""
         last_end, last_label = self._last_link
         before = last_label if last_end == start else self.text[max(0, start - MAX_JOINED_CHARS) : start]
+        if not before or _NEVER_JOINED.match(before, len(before) - 1):
+            # Nearly always so, and faster to find out than by splitting.
+            return ""
         return _NEVER_JOINED.split(before[-MAX_JOINED_CHARS:])[-1]
 
     def _outside_of(self, images: list[Replacement], first: int) -> list[Replacement]:
