@@ -64,6 +64,8 @@ _SUBHEADING = re.compile(r"#{2,6} ")
 _BULLET = re.compile(r"[-*] ")
 _NUMBER = re.compile(r"\d{1,4}[.)] ")
 _MARKER = re.compile(r"#{1,6} |> |[-*] |\d{1,4}[.)] |\|")
+MAX_WORD_CHARS = 100
+"""A longer word isn't begun again. Without a limit, the whole text would be searched for its last word."""
 _LAST_WORD = re.compile(r"(?<![^\W_])[^\W\d_]{3,}$")
 
 
@@ -91,7 +93,7 @@ class TextEnd:
 
         "" in code, and in scripts without spaces.
         """
-        word = _LAST_WORD.search(self.recent)
+        word = _LAST_WORD.search(self.recent, max(0, len(self.recent) - MAX_WORD_CHARS))
         is_word = word and not self._in_code and not _SCRIPTS_WITHOUT_SPACES.search(word[0])
         return word[0] if word and is_word else ""
 

@@ -60,7 +60,7 @@ MAX_DEPTH = 30
 MAX_DEFINITION_LINES = 20
 """The most lines of a paragraph that are checked for link reference definitions."""
 
-MAX_LINES = 1_000
+MAX_LINES = 750
 """The most lines outside of code that are parsed of a long answer at once."""
 _FENCE_LINE = re.compile(r"^ {0,3}(`{3,}|~{3,})([^\n]*)", re.MULTILINE)
 
