@@ -81,7 +81,8 @@ class App:
 
         Returns anything else unchanged.
         """
-        name, channels = name_or_id.removeprefix("#"), self.workspace.channels.values()
+        name = name_or_id.removeprefix("#")
+        channels = self.workspace.channels.values()
         named = (c.id for c in channels if c.type in ("channel", "group") and c.name == name)
         return next(named, None) or next((c.id for c in channels if c.user_id == name_or_id), name_or_id)
 

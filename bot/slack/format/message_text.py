@@ -135,7 +135,7 @@ def _element_count(holder: Json) -> int:
             parts = node.get(key)
             if isinstance(parts, Sequence):
                 count += len(parts)
-                left += json_objects(node, key)
+                left += [part for part in parts[:MAX_ELEMENTS] if isinstance(part, Mapping)]
     return count
 
 
