@@ -80,7 +80,7 @@ def run_command(arguments: Sequence[str]) -> int:
     except SettingsError as error:
         return _failed(EXIT_INVALID, *error.problems)
     except ProviderError as error:
-        # Who reads this may be the Typist admin whom the sentence says to ask.
+        # The sentence may say to ask a Typist admin, but an admin may be the one who reads it.
         return _failed(EXIT_FAILED, texts.for_error(error), *([f"The reason: {error.detail}"] if error.detail else []))
     except TypistError as error:
         return _failed(EXIT_FAILED, texts.for_error(error))
