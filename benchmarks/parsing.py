@@ -12,14 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
-from bot.clock import SystemClock
 from bot.core.conversation import Job, Prompt, Question, ThreadKey, Turn
 from bot.core.reply.reply import Reply
 from bot.providers import anthropic, openai
 from bot.providers.fallback import Fallback
 from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.models import Provider
-from bot.providers.retry import Retry
 from bot.providers.stall import Stall
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
@@ -72,7 +70,7 @@ async def measure(api: str, url: str) -> float:
         vendor = anthropic.connect(VendorSettings("key", url), options)
     else:
         vendor = openai.connect(VendorSettings("key", f"{url}/v1", api), options)
-    provider = Fallback([Stall(Retry(vendor.model("m"), SystemClock()), stall_timeout_s=60)])
+    provider = Fallback([Stall(vendor.model("m"), stall_timeout_s=60)])
     await warm_up(provider)
     before_s = time.process_time()
     deltas = await asyncio.gather(*(read(provider, number) for number in range(STREAMS)))

@@ -64,6 +64,8 @@ class EndReason(StrEnum):
     STALLED = "stalled"
     CUT = "cut"
     UNREACHABLE = "unreachable"
+    SERVER_ERROR = "server_error"
+    """The vendor failed, and doesn't say that it is overloaded."""
     UNEXPECTED = "unexpected"
 
     NOT_SHOWN = "not_shown"
@@ -86,7 +88,17 @@ class EndReason(StrEnum):
     @property
     def is_continuable(self) -> bool:
         """Whether Continue goes on with the answer, if it has text."""
-        return self in (EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT, EndReason.STOPPED)
+        return self in _CONTINUABLE or self.may_pass
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether a model that failed for this reason may soon answer the same request."""
+        return self in _PASSING
+
+    @property
+    def is_charged_without_text(self) -> bool:
+        """Whether a vendor charges a request that failed for this reason before the answer's first word."""
+        return self in _CHARGED_WITHOUT_TEXT
 
     @property
     def is_stop(self) -> bool:
@@ -117,16 +129,47 @@ _ANSWERS = {
     EndReason.BATCHED,
 }
 _STOPS = {EndReason.STOPPED, EndReason.QUESTION_DELETED, EndReason.REPLY_GONE}
+_PASSING = {
+    EndReason.RATE_LIMITED,
+    EndReason.OVERLOADED,
+    EndReason.UNREACHABLE,
+    EndReason.SERVER_ERROR,
+    EndReason.CUT,
+    EndReason.STALLED,
+}
+_CONTINUABLE = {EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT, EndReason.STOPPED, EndReason.INTERRUPTED_TOO_OFTEN}
+_CHARGED_WITHOUT_TEXT = {
+    EndReason.STALLED,
+    EndReason.CUT,
+    EndReason.EMPTY,
+    EndReason.ONLY_THOUGHT,
+    EndReason.REFUSED,
+}
 
 
 class ProviderError(TypistError):
     """A model gave no complete answer. `detail` is for the log; `texts.for_error` has the sentence for the asker."""
 
-    def __init__(self, reason: EndReason, model: str, *, retry_after_s: float | None = None, detail: str = "") -> None:
+    def __init__(
+        self,
+        reason: EndReason,
+        model: str,
+        *,
+        retry_after_s: float | None = None,
+        detail: str = "",
+        may_pass: bool | None = None,
+        is_about_files: bool = False,
+    ) -> None:
+        """`may_pass`: whether the same request may succeed soon; None: as failures for this reason usually do.
+
+        `is_about_files`: the vendor refuses the request for its images or PDFs, as far as its answer says.
+        """
         self.reason = reason
         self.model = model
         self.retry_after_s = retry_after_s
         self.detail = detail
+        self.may_pass = reason.may_pass if may_pass is None else may_pass
+        self.is_about_files = is_about_files
         super().__init__(f"{model}: {reason}")
 
 

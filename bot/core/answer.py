@@ -9,8 +9,11 @@ from bot.core.growing_text import GrowingText
 from bot.core.job import End, Piece
 from bot.core.reply.resuming import start_of
 from bot.core.reply.sources import with_citation
-from bot.core.stream import Citation, Completion, Opaque, StreamEvent, Thinking, ToolCall
+from bot.core.stream import Citation, Completion, Opaque, Retrying, StreamEvent, Thinking, ToolCall, Usage
 from bot.core.trust import UNKNOWN, folded
+
+CHARS_PER_TOKEN = 4.0
+"""About right for English. Used only to count requests without reported usage."""
 
 
 class Answer:
@@ -90,12 +93,15 @@ class Answer:
 
 @dataclass(eq=False)
 class StepUnderWay:
-    """One request to a model: what it has cost so far, and what the model wrote and asked for."""
+    """One step of a model: what it has cost so far, and what the model wrote and asked for."""
 
     model: str
     input_tokens: int
     output_chars: int = 0
     """Text and thinking."""
+    lost: Usage = field(default_factory=Usage)
+    """The estimated use of its requests that failed before the first word, and are charged."""
+    has_text: bool = False
     parts: list[TurnPart] = field(default_factory=list)
     """The step so far, up to its last text, which ends with the next part or the step."""
     _text: GrowingText = field(default_factory=GrowingText)
@@ -107,15 +113,24 @@ class StepUnderWay:
         """The calls that the step asks for."""
         return [part for part in self.parts if isinstance(part, ToolCall)]
 
+    @property
+    def used(self) -> Usage:
+        """The estimated use of all its requests."""
+        return self.lost + Usage(self.input_tokens, int(self.output_chars / CHARS_PER_TOKEN))
+
     def receive(self, event: StreamEvent) -> str:
         """Notes an event of the model's stream; returns its text, if it has any."""
         match event:
             case str():
                 self._text.append(event)
                 self.output_chars += len(event)
+                self.has_text = True
                 return event
             case Thinking(chars=chars):
                 self.output_chars += chars
+            case Retrying(is_charged=is_charged):
+                self.lost = self.used if is_charged else self.lost
+                self.output_chars = 0
             case ToolCall() | Opaque():
                 self._end_text()
                 self.parts.append(event)
@@ -123,6 +138,11 @@ class StepUnderWay:
                 self._end_text()
                 self.completion = event
         return ""
+
+    def charges_nothing(self) -> None:
+        """Forgets the request under way, which is counted elsewhere or not charged."""
+        self.input_tokens = self.output_chars = 0
+        self.lost = Usage()
 
     def _end_text(self) -> None:
         """Adds the text since the last part as a part."""

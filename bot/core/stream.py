@@ -94,6 +94,16 @@ class Searching:
 
 
 @dataclass(frozen=True, slots=True)
+class Retrying:
+    """A request failed before the answer's first word, and another one follows it: a sign of work."""
+
+    wait_s: float = 0.0
+    """How long until then."""
+    is_charged: bool = False
+    """Whether the vendor charges the request that failed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Citation:
     """A source of the text so far. Each URL comes once in a stream."""
 
@@ -146,8 +156,8 @@ class Completion:
     """The level of effort that the vendor was asked for, by the vendor's name; "": the model's own default."""
 
 
-StreamEvent = str | Thinking | Searching | Citation | ToolCall | Opaque | Completion
+StreamEvent = str | Thinking | Searching | Retrying | Citation | ToolCall | Opaque | Completion
 """One event of a provider's stream. A string is a piece of the answer's text, never empty."""
 
-SIGNS_OF_WORK = (Thinking, Searching)
+SIGNS_OF_WORK = (Thinking, Searching, Retrying)
 """Events that readers don't see in the answer. Before any other event, another request can replace the first."""

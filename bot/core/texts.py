@@ -135,7 +135,6 @@ REPLIED_INSTEAD = "You replied, so I didn't go on here. My answer is below your 
 APPROVAL_EXPIRED = "Nobody approved the call in time, so I didn't make it."
 LENGTH_LIMIT = "I reached my length limit here. Press Continue and I'll go on."
 STOPPED = "Stopped."
-INTERRUPTED = "I was interrupted three times while answering. Please ask again."
 INTERNAL_ERROR = "Something went wrong on my side. Please ask again."
 NOT_SHOWN = "Slack didn't accept my messages for several minutes, so I stopped here. Please ask again."
 HELP = (
@@ -339,29 +338,39 @@ MODEL_FAILURES: Mapping[EndReason, str] = {
     EndReason.UNKNOWN_MODEL: "The model {model} doesn't exist, or my API key has no access to it. "
     "Ask your Typist admin to check BOT_MODELS.",
     EndReason.OUT_OF_CREDIT: "The account for {model} is out of credit. Ask your Typist admin to check its billing.",
-    EndReason.RATE_LIMITED: "{model} has reached its rate limit. Please ask again in {wait}.",
-    EndReason.OVERLOADED: "{model} is overloaded. Please ask again in {wait}.",
+    EndReason.RATE_LIMITED: "{model} has reached its rate limit. {again} in {wait}.",
+    EndReason.OVERLOADED: "{model} is overloaded. {again} in {wait}.",
     EndReason.CONTEXT_TOO_LONG: "This is too much text for {model}. Please ask with less text, or in a new thread.",
     EndReason.REFUSED: "{model} declined to answer. Please try rephrasing your question.",
     EndReason.EMPTY: "{model} returned an empty answer. Please try rephrasing your question.",
     EndReason.ONLY_THOUGHT: "{model} reached its length limit while thinking. Please ask for a shorter answer.",
-    EndReason.STALLED: "{model} stopped responding. Please ask again.",
-    EndReason.CUT: "The connection to {model} was lost before the answer was complete. Please ask again.",
-    EndReason.UNREACHABLE: "I can't reach {model}. Please ask again in a minute.",
-    EndReason.UNEXPECTED: "{model} failed unexpectedly. Please ask again.",
+    EndReason.STALLED: "{model} stopped responding. {again}.",
+    EndReason.CUT: "The connection to {model} was lost before the answer was complete. {again}.",
+    EndReason.UNREACHABLE: "I can't reach {model}. {again} in a minute.",
+    EndReason.SERVER_ERROR: "{model} has a problem right now. {again} in a minute.",
+    EndReason.UNEXPECTED: "{model} refused my request, and I don't know why. Ask your Typist admin to look at my log.",
 }
+TRYING_AGAIN = "The model isn't responding. Trying again…"
+_ASK_AGAIN = "Please ask again"
+_PRESS_CONTINUE = "Press Continue to go on"
 
 
-def model_failure(failure: EndReason, model: str, retry_after_s: float | None = None) -> str:
-    """Says how a model failed, and what the asker or an admin can do."""
-    return MODEL_FAILURES[failure].format(model=model, wait=_wait(retry_after_s))
+def interrupted(*, goes_on: bool = False) -> str:
+    """Says that an answer was interrupted too often. `goes_on`: Continue goes on after its text."""
+    return f"I was interrupted three times while answering. {_PRESS_CONTINUE if goes_on else _ASK_AGAIN}."
 
 
-def for_error(error: TypistError) -> str:
-    """Returns the sentence for an error that ended an answer."""
+def model_failure(failure: EndReason, model: str, retry_after_s: float | None = None, *, goes_on: bool = False) -> str:
+    """Says how a model failed, and what the asker or an admin can do. `goes_on`: Continue goes on after the text."""
+    again = _PRESS_CONTINUE if goes_on else _ASK_AGAIN
+    return MODEL_FAILURES[failure].format(model=model, wait=_wait(retry_after_s), again=again)
+
+
+def for_error(error: TypistError, *, goes_on: bool = False) -> str:
+    """Returns the sentence for an error that ended an answer. `goes_on`: the answer has text."""
     match error:
         case ProviderError():
-            return model_failure(error.reason, error.model, error.retry_after_s)
+            return model_failure(error.reason, error.model, error.retry_after_s, goes_on=goes_on)
         case NotShown():
             return NOT_SHOWN
     return str(error)
@@ -863,6 +872,7 @@ def settings_for_admins(
 STATUS_THINKING = "is thinking…"
 STATUS_LISTENING = "is listening…"
 STATUS_WRITING = "is writing…"
+STATUS_TRYING_AGAIN = "is trying again…"
 STATUS_ASKING = "is waiting for approval…"
 
 

@@ -1,4 +1,4 @@
 """Models (models.py): two vendors, and wrappers for each model.
 
-From the inside out: Fallback([Stall(Retry(vendor.model(name)))]).
+From the inside out: Fallback([Stall(Measured(vendor.model(name)))]).
 """

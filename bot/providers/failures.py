@@ -5,6 +5,11 @@ status of 200. Each has a code, a type, a sentence, or some of these. The transl
 a few phrases are more exact than any code, then at the codes from the most exact to the least, then at the status.
 Errors of the transport mean UNREACHABLE before the response began, and CUT after.
 
+Whether a failure may pass follows from what it means, unless the vendor says otherwise (`x-should-retry`): a status of
+408, 409, 424 or at least 500 is the server's failure, as in both SDKs, and so is an error in mid-stream that names
+nothing wrong with the request. Whether the request's images and PDFs are to blame is another question: llama.cpp
+refuses an image with a status of 500.
+
 A ProviderError is logged and shown. So its detail never holds the API key, nor words from the question or the answer,
 which vendors like to quote, and it is not chained to an exception that holds the request.
 """
@@ -59,6 +64,8 @@ _BY_CODE = {
     "throttlingException": EndReason.RATE_LIMITED,
     "serviceUnavailableException": EndReason.OVERLOADED,
     "modelTimeoutException": EndReason.UNREACHABLE,
+    "internalServerException": EndReason.SERVER_ERROR,
+    "modelStreamErrorException": EndReason.SERVER_ERROR,
 }
 # Anthropic, vLLM, llama.cpp and Ollama have no code for these; nor has OpenAI where one request is over a minute's
 # limit. xAI says 400 of a bad key.
@@ -99,6 +106,11 @@ _DETAIL_CHARACTERS = 300
 _MAX_PROBLEMS = 5
 # Groq: the model wrote a call that can't be parsed. It seldom does so twice.
 _PASSING_CODES = {"tool_use_failed"}
+_SERVERS_STATUSES = {408, 409, 424}
+"""Besides those from 500 on: both SDKs repeat the first two, and Bedrock reports a failed model as 424."""
+# Servers refuse a file in any words: as a bad request, as too much text, as a model that lacks the endpoint.
+_REFUSALS = {EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG, EndReason.UNKNOWN_MODEL}
+_NAMES_FILES = re.compile(r"\b(?:image(?:s|_url)?|vision|multi-?modal|pdfs?|documents?|input_(?:file|image))\b", re.I)
 _WORD = re.compile(r"\w{3,}")
 
 
@@ -154,9 +166,11 @@ class RequestAttempt:
 
     def failed(self, failure: EndReason, detail: str, retry_after_s: float | None = None) -> ProviderError:
         """Returns the error to raise for a failure that is known. `detail` may hold a vendor's words."""
+        return ProviderError(failure, self.model, retry_after_s=retry_after_s, detail=self._clean(detail))
+
+    def _clean(self, detail: str) -> str:
         clean = detail.replace(self._api_key, "[key]") if self._api_key else detail
-        clean = _KEY_SHAPED.sub("[key]", paired(clean))[:_DETAIL_CHARACTERS]
-        return ProviderError(failure, self.model, retry_after_s=retry_after_s, detail=clean)
+        return _KEY_SHAPED.sub("[key]", paired(clean))[:_DETAIL_CHARACTERS]
 
     def reported(
         self, body: object, status: int | None = None, headers: Mapping[str, str] | None = None
@@ -166,8 +180,16 @@ class RequestAttempt:
         failure = _failure(codes, message, status)
         needed = self._needed if failure is EndReason.BAD_KEY else ""
         detail = " ".join(str(part) for part in (needed, status, *codes, self._unquoted(message)) if part)
-        retry_after_s = 0.0 if _PASSING_CODES.intersection(codes) else _retry_after_s(headers or {})
-        return self.failed(failure, detail, retry_after_s)
+        may_pass = _may_pass(failure, codes, headers or {})
+        names_files = failure is EndReason.SERVER_ERROR and _NAMES_FILES.search(message) is not None
+        return ProviderError(
+            failure,
+            self.model,
+            retry_after_s=_retry_after_s(headers or {}),
+            detail=self._clean(detail),
+            may_pass=may_pass,
+            is_about_files=names_files or (failure in _REFUSALS and not may_pass),
+        )
 
     @property
     def _needed(self) -> str:
@@ -265,8 +287,25 @@ def _failure(codes: list[str], message: str, status: int | None) -> EndReason:
         if code in _BY_CODE:
             return _BY_CODE[code]
     # Compatible servers put a status where OpenAI has a code.
-    statuses = [status, *(int(code) for code in codes if len(code) == 3 and code.isdecimal())]
-    return next((_BY_STATUS[s] for s in statuses if s in _BY_STATUS), EndReason.UNEXPECTED)
+    numbers = [status or 0, *(int(code) for code in codes if len(code) == 3 and code.isdecimal())]
+    # An error in mid-stream has the status of the response, 200.
+    statuses = [number for number in numbers if number >= 300]
+    for known in statuses:
+        if known in _BY_STATUS:
+            return _BY_STATUS[known]
+    if statuses:
+        is_servers = any(known in _SERVERS_STATUSES or known >= 500 for known in statuses)
+    else:
+        is_servers = not any("invalid" in code for code in codes)
+    return EndReason.SERVER_ERROR if is_servers else EndReason.UNEXPECTED
+
+
+def _may_pass(failure: EndReason, codes: Sequence[str], headers: Mapping[str, str]) -> bool:
+    """Returns whether the same request may succeed soon. A vendor that says so is believed."""
+    told = headers.get("x-should-retry")
+    if told in ("true", "false"):
+        return told == "true"
+    return failure.may_pass or not _PASSING_CODES.isdisjoint(codes)
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -1,20 +1,24 @@
-"""Asks the next model if one fails before its first word.
+"""Asks the same model again, and then the next one, if a request fails before the answer's first word.
 
-Every failure leads to the next model except a refusal, which is an answer: Typist does not ask around for a model that
-says yes. Once a model has written a word, its failure is the answer's failure, because another model would start the
-answer over, below the words that are already in Slack. The Completion names the model that answered.
+Every failure leads to another request (retry.py) except a refusal, which is an answer: Typist does not ask around for a
+model that says yes. Thinking and searching are no words: they are not part of the answer. Once a model has written a
+word, its failure is the step's failure, because another request would start the answer over, below the words that are
+already in Slack (services/answering.py goes on after them). The Completion names the model that answered.
 
 A prompt may contain steps of the same answer that only one vendor can read. Then only this vendor's models are asked.
 """
 
+import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+import random
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from bot.core.conversation import Prompt
-from bot.core.stream import SIGNS_OF_WORK, Opaque, StreamEvent
-from bot.errors import EndReason, ProviderError
+from bot.core.stream import SIGNS_OF_WORK, Opaque, Retrying, StreamEvent
+from bot.errors import ProviderError
 from bot.providers.models import Provider
+from bot.providers.retry import Tries
 
 log = logging.getLogger(__name__)
 
@@ -22,22 +26,26 @@ log = logging.getLogger(__name__)
 class Fallback:
     """Several models, of which the first one that begins to answer is used."""
 
-    def __init__(self, providers: Sequence[Provider]) -> None:
+    def __init__(self, providers: Sequence[Provider], jitter: Callable[[], float] = random.random) -> None:
         self.model = providers[0].model
         self.names = tuple(provider.model for provider in providers)
         self._providers = tuple(providers)
+        self._jitter = jitter
 
     def led_by(self, model: str | None, prompt: Prompt) -> "Fallback":
         """Returns the same models with `model` first; in their usual order if it is None or not among them.
 
         The order doesn't depend on the prompt.
         """
-        return Fallback(sorted(self._providers, key=lambda provider: provider.model != model))
+        in_order = sorted(self._providers, key=lambda provider: provider.model != model)
+        return Fallback(in_order, self._jitter)
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Yields the events of the first model that begins to answer, or raises the last model's error."""
+        """Yields the events of the first request that begins to answer, or raises the last one's error."""
         providers = self._able_to_read(prompt)
-        for provider, following in zip(providers, (*providers[1:], None), strict=True):
+        tries = Tries(len(providers), self._jitter)
+        provider = providers[0]
+        while True:
             begun = False
             try:
                 async with aclosing(provider.stream(prompt)) as events:
@@ -46,15 +54,21 @@ class Fallback:
                         yield event
                 return
             except ProviderError as error:
-                if begun or following is None or error.reason is EndReason.REFUSED:
+                following = None if begun else tries.after(error, asyncio.get_running_loop().time())
+                if following is None:
                     raise
+                provider = providers[following.model]
                 log.warning(
-                    "model %s failed: %s (%s), falling back to %s",
+                    "model %s failed: %s (%s), asking %s in %.1f s",
                     error.model,
                     error.reason,
                     error.detail,
-                    following.model,
+                    provider.model,
+                    following.wait_s,
                 )
+                retrying = Retrying(following.wait_s, error.reason.is_charged_without_text)
+            yield retrying
+            await asyncio.sleep(retrying.wait_s)
 
     def _able_to_read(self, prompt: Prompt) -> Sequence[Provider]:
         """Returns the models of the vendors of a prompt's opaque items; all models if there are none of either."""

@@ -1,6 +1,6 @@
 """Measures the requests to a model: their times, tokens and failures, and a span for each (bot/telemetry.py).
 
-It stands inside the retry, so each request of a retry or fallback counts.
+It stands inside the fallback, so each request counts.
 """
 
 from collections.abc import AsyncGenerator

@@ -22,7 +22,6 @@ from bot.providers.lookup import Lookup
 from bot.providers.measured import Measured
 from bot.providers.model_setup import ModelSetup, Moderation, RequestOptions, VendorSettings
 from bot.providers.models import Provider, Vendor
-from bot.providers.retry import Retry
 from bot.providers.stall import Stall, silence_s
 from bot.telemetry import OFF, Telemetry
 
@@ -235,7 +234,7 @@ VENDORS: Mapping[str, VendorEntry] = {
 
 @asynccontextmanager
 async def open_models(setup: ModelSetup, telemetry: Telemetry = OFF) -> AsyncIterator[Fallback]:
-    """Yields the models in use, each with retry and stall detection, and the next one as its fallback."""
+    """Yields the models in use, each with stall detection, and each other as fallbacks."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
         # Without streaming, an answer comes at once after a silence.
@@ -253,7 +252,7 @@ async def open_models(setup: ModelSetup, telemetry: Telemetry = OFF) -> AsyncIte
             provider: Provider = vendors[vendor].model(name)
             if telemetry.is_on:
                 provider = Measured(provider, telemetry, clock)
-            providers.append(Stall(Retry(provider, clock), stall_timeout_s))
+            providers.append(Stall(provider, stall_timeout_s))
         yield Fallback(providers)
 
 

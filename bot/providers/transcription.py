@@ -32,7 +32,7 @@ class Transcriber:
     def __init__(self, settings: VendorSettings, model: str) -> None:
         """`model` is written vendor/name."""
         self.model = model
-        self._sdk = open_sdk(settings)
+        self._sdk = open_sdk(settings).with_options(max_retries=2)
         self._api_key = settings.api_key
 
     async def transcribe(self, sound: Sound) -> Transcribed:

@@ -43,8 +43,6 @@ from bot.providers.optional_parameters import (
     refused_parameters,
 )
 
-# How servers report that a model can't take a file: a bad request, too much of it, no such endpoint.
-_MEDIA_FAILURES = (EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG, EndReason.UNKNOWN_MODEL)
 MAX_PAUSES = 4
 """How often a paused answer goes on. Each time, the whole conversation is input again."""
 _DRAIN_S = 0.1
@@ -168,7 +166,7 @@ class VendorModel:
         """As long as no answer needed a level, nobody has asked for them."""
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Yields the events of one answer. If its files seem to make a request fail, it is sent again without them."""
+        """Yields the events of one answer. If a request is refused for its files, it is sent again without them."""
         fit = newest_media_within(prompt.turns, self._api.max_media_bytes)
         offered, left_out = without_media(prompt, lambda media: media in fit and self._api.accepts(media))
         begun = False
@@ -180,7 +178,7 @@ class VendorModel:
             return
         except ProviderError as error:
             bare, more_left_out = without_media(offered, lambda media: False)
-            if begun or not more_left_out or error.reason not in _MEDIA_FAILURES:
+            if begun or not more_left_out or not error.is_about_files:
                 raise
             log.info(
                 "%s: %s (%s), asking again without files: %d",

@@ -17,9 +17,6 @@ from bot.core.tool_calls import Step, decided_about
 from bot.core.trust import Origins
 from bot.errors import EndReason
 
-CHARS_PER_TOKEN = 4.0
-"""About right for English. Used only to count attempts without reported usage."""
-
 
 class Cancellation(Enum):
     """Why an attempt is canceled."""
@@ -30,6 +27,8 @@ class Cancellation(Enum):
     """This process ends, and another one continues the answer."""
     RESTART = auto()
     """The question was edited: the answer starts over."""
+    INTERRUPTED = auto()
+    """The model failed after its first word: another attempt goes on after the text so far."""
     STOPPED = auto()
     """A person pressed Stop, or deleted the question."""
     TOKEN_REFUSED = auto()
@@ -125,16 +124,16 @@ class AnswerAttempt:
         self.answer.steps.append(recorded)
         self.used = self.used.plus(usage, cost_usd)
         if self.step is not None:
-            self.step.input_tokens = self.step.output_chars = 0
+            self.step.charges_nothing()
 
     @property
     def spent(self) -> Spent:
         """The estimated usage so far, which counts if the attempt is interrupted now."""
         step = self.step
-        if step is None or not (step.input_tokens or step.output_chars):
+        if step is None or step.used == Usage():
             return Spent()
-        output_tokens = int(step.output_chars / CHARS_PER_TOKEN)
-        return Spent(step.input_tokens, output_tokens, step.model, self.job.version, len(self.answer.steps))
+        used = step.used
+        return Spent(used.input_tokens, used.output_tokens, step.model, self.job.version, len(self.answer.steps))
 
     def close(self, end: End, shown: Shown = NOTHING_SHOWN, last_usd: float | None = None) -> End:
         """Ends the answer; returns the end with all that is recorded of it and shown below the text.
@@ -163,11 +162,13 @@ class AnswerAttempt:
 
     def counted(self, end: End) -> End:
         """Returns the end with the attempt's model, usage and times. Without reported usage the estimate counts."""
-        estimated = Usage(self.spent.input_tokens, self.spent.output_tokens) if self.step else None
+        usage = end.usage
+        if self.step is not None:
+            usage = self.step.lost + end.usage if end.usage else self.step.used
         return replace(
             end,
             model=end.model or (self.step.model if self.step else None),
-            usage=end.usage or estimated,
+            usage=usage,
             estimated_step=None if end.usage else len(self.answer.steps),
             first_token_s=self.first_token_s,
             prompt_version=self.prompt_version,

@@ -24,6 +24,12 @@ How an attempt ends
 Every attempt that ends the answer has one `End`, which is recorded before readers see it. `_end` makes it of whatever
 happens in step 3: a completion, an error of the model, a used-up cap, a deleted reply, a stop.
 
+A model that fails after its first word, so that another request may succeed, interrupts the answer like the death of
+the process: the attempt releases the job with the text so far, and the next attempt goes on after it. It does so at
+once, and once more after a wait, during which Stop, edits and a hand-over work as ever. Then the answer ends with its
+text, a notice and Continue. Failures before the first word never come here while another request may help
+(providers/fallback.py).
+
 An attempt that is canceled for another reason than a stop ends nothing. It leaves Slack as it is. If the process ends
 or the question was edited, it releases the job with the text so far; if another process has taken the job over, it
 writes nothing (`Cancellation`). If Slack refuses the bot token and the model has not been asked, the attempt cancels
@@ -38,8 +44,8 @@ An error that nobody expected ends the job as INTERNAL_ERROR, and the outbox sho
 Usage
 -----
 A vendor reports usage with the completion. An attempt without one is estimated, from the moment at which the
-model is asked. A model that failed before its first word is not counted, unless such failures are charged
-(CHARGED_WITHOUT_TEXT).
+model is asked. A request that failed before its first word is not counted, unless such failures are charged
+(EndReason.is_charged_without_text).
 """
 
 import asyncio
@@ -67,7 +73,7 @@ from bot.core.reply.approvals import asks_of
 from bot.core.reply.messages import NOTHING_SHOWN, Shown
 from bot.core.reply.resuming import Seam
 from bot.core.step_turns import items_of, were_replied_to, with_room, with_steps
-from bot.core.stream import MAX_SEARCHES, Completion, FinishReason, Searching
+from bot.core.stream import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent, Usage
 from bot.core.tool_calls import APPROVAL_S, Step
 from bot.errors import CapReached, EndReason, NotShown, ProviderError, StoreError, TypistError, trace_of
 from bot.prices import ModelPrices
@@ -84,9 +90,11 @@ from bot.services.tool_calls import NotOurs, Offer, ToolCalls
 from bot.store.participants import ThreadParticipants
 from bot.store.queue.worker import WorkerQueue
 
-CHARGED_WITHOUT_TEXT = {EndReason.STALLED, EndReason.CUT, EndReason.EMPTY, EndReason.REFUSED}
-"""Failures that cost tokens even before the first word. After any other failure before it, nothing is counted."""
 MAX_INTERRUPTIONS = 3
+GO_ON_AFTER_S = (0.0, 5.0)
+"""How long an answer waits before it goes on, after each interruption by its model. After the last one it ends."""
+SHOWN_FROM_S = 0.6
+"""A shorter wait for the model needs no sentence."""
 CHECKED_AGAIN_WITHIN_S = 3.0
 """How long a queued question waits for Slack to say whether its asker still has access."""
 
@@ -105,6 +113,10 @@ class _TokenRefused(Exception):
 
 class _NeedsApproval(Exception):
     """The reply asks a person to approve calls."""
+
+
+class _Interrupted(Exception):
+    """The model failed after its first word, and another attempt goes on."""
 
 
 class _StepReply:
@@ -195,6 +207,9 @@ class Answering:
             await self._leave(attempt, reply)
         except _NeedsApproval:
             await self._wait_for_decision(attempt, reply)
+        except _Interrupted:
+            attempt.cancellation = Cancellation.INTERRUPTED
+            await self._leave(attempt, reply)
         except NotOurs:
             log.info("answer stopped or question edited during tool calls")
             attempt.cancellation = Cancellation.RESTART
@@ -253,16 +268,16 @@ class Answering:
         if attempt.phase is Phase.STOP_ASKED:
             return _stopped(attempt, reply)
         if attempt.job.interruptions >= MAX_INTERRUPTIONS:
-            return End(EndReason.INTERRUPTED_TOO_OFTEN, texts.INTERRUPTED)
+            return End(EndReason.INTERRUPTED_TOO_OFTEN, texts.interrupted(goes_on=_has_text(attempt, reply)))
         if not (attempt.job.question.text or attempt.job.question.files):
             # The question was deleted, and its job was released before the stop reached it.
             return _stopped(attempt, reply)
         try:
             return await self._stream(attempt, reply)
-        except (_TokenRefused, _NeedsApproval, NotOurs):
+        except (_TokenRefused, _NeedsApproval, _Interrupted, NotOurs):
             raise
         except TypistError as error:
-            return _failed(attempt, error)
+            return _failed(attempt, error, reply)
         except asyncio.CancelledError:
             if attempt.cancellation is not Cancellation.STOPPED:
                 raise
@@ -402,10 +417,7 @@ class Answering:
         try:
             async with aclosing(provider.stream(prompt)) as events:
                 async for event in events:
-                    if isinstance(event, Searching):
-                        self._show_search(attempt, shown, event)
-                    if shown.receive(attempt.receive(event, self.clock.monotonic())):
-                        self.pane.show_status(attempt.job.question, texts.STATUS_WRITING)
+                    self._receive(attempt, event, shown)
                     if reply.gone:
                         return None
                     if reply.unshown:
@@ -413,6 +425,7 @@ class Answering:
         except ProviderError as error:
             has_answer = bool(answer.resumes or answer.steps) and bool(answer.text.strip())
             if error.reason is not EndReason.EMPTY or not has_answer:
+                await self._interrupt(attempt, error, shown)
                 raise
             # The model had nothing to add: the text on record is complete.
             step.completion = Completion(error.model, FinishReason.STOP, None)
@@ -420,6 +433,34 @@ class Answering:
         if step.completion is not None and step.completion.usage is not None:
             self.estimate.learn(step.completion.model, prompt, step.completion.usage)
         return step
+
+    def _receive(self, attempt: AnswerAttempt, event: StreamEvent, shown: _StepReply) -> None:
+        """Shows an event of the model's stream."""
+        match event:
+            case Searching():
+                self._show_search(attempt, shown, event)
+            case Retrying(wait_s=wait_s) if wait_s >= SHOWN_FROM_S:
+                self._show_retry(attempt, shown)
+        if shown.receive(attempt.receive(event, self.clock.monotonic())):
+            self.pane.show_status(attempt.job.question, texts.STATUS_WRITING)
+
+    async def _interrupt(self, attempt: AnswerAttempt, error: ProviderError, shown: _StepReply) -> None:
+        """Raises _Interrupted, after a wait, if the answer may go on; returns if the failure ends it."""
+        interruptions = attempt.job.interruptions
+        has_begun = attempt.step is not None and attempt.step.has_text
+        if not (error.may_pass and has_begun) or interruptions >= len(GO_ON_AFTER_S):
+            return
+        wait_s = GO_ON_AFTER_S[interruptions]
+        log.warning("model %s failed: %s %s, going on in %.0f s", error.model, error.reason, error.detail, wait_s)
+        if wait_s:
+            self._show_retry(attempt, shown)
+            await self.clock.sleep(wait_s)
+        raise _Interrupted
+
+    def _show_retry(self, attempt: AnswerAttempt, shown: _StepReply) -> None:
+        """Says that the model failed and is asked again, until there is text."""
+        shown.show_activity(texts.TRYING_AGAIN)
+        self.pane.show_status(attempt.job.question, texts.STATUS_TRYING_AGAIN)
 
     def _show_search(self, attempt: AnswerAttempt, shown: _StepReply, search: Searching) -> None:
         """Says what is searched for, until there is text."""
@@ -531,19 +572,21 @@ class Answering:
             case Cancellation.HANDOVER:
                 try:
                     await self._record_messages(attempt.job, reply)
-                    await self.jobs.release(attempt.job, attempt.answer.piece())
+                    await self.jobs.release(attempt.job, attempt.answer.piece(), attempt.spent)
                 except StoreError as error:
                     log.error("job not released, another process takes it over later: %s", error)
-            case Cancellation.RESTART | Cancellation.TOKEN_REFUSED:
+            case Cancellation.RESTART | Cancellation.TOKEN_REFUSED | Cancellation.INTERRUPTED:
                 await self._release(attempt, reply)
 
     async def _release(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
         """Releases the job, however long the database is away: nobody takes it over while this process runs."""
         job = attempt.job
+        is_interrupted = attempt.cancellation is Cancellation.INTERRUPTED
 
         async def release() -> bool:
             await self._record_messages(job, reply)
-            return await self.jobs.release(job, attempt.answer.piece())
+            piece, spent = attempt.answer.piece(), attempt.spent
+            return await self.jobs.release(job, piece, spent, is_interrupted=is_interrupted)
 
         await insist(release, self.clock, "job not released")
 
@@ -574,15 +617,23 @@ def _completion(step: StepUnderWay) -> Completion:
     return step.completion
 
 
+def _has_text(attempt: AnswerAttempt, reply: LiveReply) -> bool:
+    """Whether readers are left with text, of this attempt or of an earlier one."""
+    return bool(reply.shown.part(attempt.answer.text).strip())
+
+
 def _stopped(attempt: AnswerAttempt, reply: LiveReply) -> End:
     """Returns the end of a stopped answer. The footer says so below its text; a reply without text needs a sentence."""
-    return End(EndReason.STOPPED, "" if reply.shown.part(attempt.answer.text) else texts.STOPPED)
+    return End(EndReason.STOPPED, "" if _has_text(attempt, reply) else texts.STOPPED)
 
 
-def _failed(attempt: AnswerAttempt, error: TypistError) -> End:
-    if isinstance(error, ProviderError):
-        log.warning("model %s failed: %s %s", error.model, error.reason, error.detail)
-        if attempt.step and not attempt.step.output_chars and error.reason not in CHARGED_WITHOUT_TEXT:
-            attempt.step = None
-        return End(error.reason, texts.for_error(error), model=error.model)
-    return End(_REASONS.get(type(error), EndReason.INTERNAL_ERROR), texts.for_error(error))
+def _failed(attempt: AnswerAttempt, error: TypistError, reply: LiveReply) -> End:
+    sentence = texts.for_error(error, goes_on=_has_text(attempt, reply))
+    if not isinstance(error, ProviderError):
+        return End(_REASONS.get(type(error), EndReason.INTERNAL_ERROR), sentence)
+    log.warning("model %s failed: %s %s", error.model, error.reason, error.detail)
+    step = attempt.step
+    if step and not (step.output_chars or error.reason.is_charged_without_text):
+        step.input_tokens = 0
+        attempt.step = step if step.lost != Usage() else None
+    return End(error.reason, sentence, model=error.model)

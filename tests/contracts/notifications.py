@@ -5,7 +5,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from bot.core.conversation import Prompt, Turn
-from bot.core.stream import Citation, Completion, Opaque, Searching, Thinking, ToolCall
+from bot.core.stream import Citation, Completion, Opaque, Retrying, Searching, Thinking, ToolCall
 from bot.errors import EndReason, ProviderError
 from bot.providers.models import Provider
 from tests.contracts.vendors import VendorApi
@@ -35,6 +35,7 @@ class Received:
     error: ProviderError | None = None
     thought: int = 0
     """How often the provider reported thinking."""
+    retries: list[Retrying] = field(default_factory=list)
     others: list[Searching | Citation | ToolCall | Opaque] = field(default_factory=list)
     """Everything else, in order."""
 
@@ -58,6 +59,8 @@ async def collect(provider: Provider, prompt: Prompt = PROMPT) -> Received:
                     received.completions.append(item)
                 elif isinstance(item, Thinking):
                     received.thought += 1
+                elif isinstance(item, Retrying):
+                    received.retries.append(item)
                 elif isinstance(item, str):
                     received.deltas.append(item)
                 else:

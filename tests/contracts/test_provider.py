@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.clock import SystemClock
 from bot.core.stream import Completion, FinishReason, Usage
 from bot.errors import EndReason, ProviderError
 from bot.providers.answer_reader import AnswerReader
@@ -24,7 +23,6 @@ from bot.providers.failures import RequestAttempt
 from bot.providers.fallback import Fallback
 from bot.providers.models import Provider
 from bot.providers.openai import ChatReader, ResponsesReader
-from bot.providers.retry import Retry
 from bot.providers.stall import Stall
 from tests.clocks import WITHIN_S
 from tests.contracts.notifications import PROMPT, collect, connected
@@ -41,7 +39,7 @@ def plain(provider: Provider) -> Provider:
 
 
 def wrapped(provider: Provider) -> Provider:
-    return Fallback([Stall(Retry(provider, SystemClock()), stall_timeout_s=10)])
+    return Fallback([Stall(provider, stall_timeout_s=10)])
 
 
 WRAPS = pytest.mark.parametrize("wrap", [plain, wrapped], ids=["plain", "wrapped"])
@@ -270,7 +268,7 @@ class TestTheDocumentedStreams:
         ("api", "name", "text", "failure"),
         [
             (RESPONSES, "openai_responses_filtered", "Hi there", EndReason.REFUSED),
-            (RESPONSES, "openai_responses_failed", "", EndReason.UNEXPECTED),
+            (RESPONSES, "openai_responses_failed", "", EndReason.SERVER_ERROR),
             (RESPONSES, "openai_responses_error", "Hi there", EndReason.RATE_LIMITED),
             (CHAT, "openai_chat_filtered", "Hello", EndReason.REFUSED),
             (CHAT, "gateway_chat_error", "Hello", EndReason.OVERLOADED),

@@ -16,7 +16,7 @@ from bot.core import texts
 from bot.core.conversation import Effort, Prompt, ToolDefinition, ToolResult, Turn, WebSearch
 from bot.core.stream import Opaque, ToolCall, Usage
 from bot.errors import EndReason
-from bot.providers import cloud_identity
+from bot.providers import cloud_identity, retry
 from bot.providers.failures import RequestAttempt
 from bot.providers.fallback import Fallback
 from bot.providers.registry import VENDORS, open_models
@@ -153,7 +153,7 @@ class TestAnIdentity:
         assert (received.text, received.error) == (TEXT, None)
 
     async def test_models_of_two_vendors_answer_at_one_cloud(self, vendor: VendorServer, tokens: TokenServices) -> None:
-        vendor.script(VendorResponse(status=500), BEDROCK_OPENAI.answer)
+        vendor.script(VendorResponse(status=403), BEDROCK_OPENAI.answer)
         received = await asked(BEDROCK, vendor, BOT_MODELS=f"{BEDROCK.model},{BEDROCK_OPENAI.model}")
         assert received.completions[0].model == BEDROCK_OPENAI.model
         assert [request.target for request in vendor.requests] == [BEDROCK.target, BEDROCK_OPENAI.target]
@@ -192,6 +192,7 @@ async def test_service_of_credentials_that_hangs_holds_up_nothing_else(
     vendor: VendorServer, tokens: TokenServices, monkeypatch: pytest.MonkeyPatch, cloud: CloudApi
 ) -> None:
     monkeypatch.setattr(cloud_identity, "WITHIN_S", 0.5)
+    monkeypatch.setattr(retry, "PATIENCE_S", 0.0)
     as_container(monkeypatch, tokens)
     tokens.answering.clear()
     vendor.script(cloud.answer)
@@ -342,7 +343,7 @@ class TestBedrocksStream:
             ("throttlingException", "Too many requests.", EndReason.RATE_LIMITED),
             ("serviceUnavailableException", "Try again.", EndReason.OVERLOADED),
             ("modelTimeoutException", "Too slow.", EndReason.UNREACHABLE),
-            ("internalServerException", "No.", EndReason.UNEXPECTED),
+            ("internalServerException", "No.", EndReason.SERVER_ERROR),
             ("validationException", "Input is too long for requested model.", EndReason.CONTEXT_TOO_LONG),
         ],
     )

@@ -4,17 +4,15 @@ from typing import Any
 
 import pytest
 
-from bot.clock import SystemClock
 from bot.core.conversation import Media, Prompt, Turn
 from bot.errors import EndReason
 from bot.providers.fallback import Fallback
 from bot.providers.model_setup import VendorSettings
 from bot.providers.openai import ChatApi, open_sdk
-from bot.providers.retry import Retry
 from bot.providers.vendor_model import VendorModel
 from tests.contracts.notifications import collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, VendorApi, options
-from tests.streams.server import VendorResponse, VendorServer, refusal
+from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 
 IMAGE = Media("plan.png", "image/png", "aW1n")
 NAMELESS = Media("terms", "application/pdf", "cGRm")
@@ -129,10 +127,33 @@ async def test_other_failures_are_reported_unchanged(
     assert len(vendor.requests) == requests
 
 
+@pytest.mark.parametrize("api", APIS, ids=str)
+@pytest.mark.parametrize(
+    "passing",
+    [
+        refusal(500, {"error": {"message": "The server had an error.", "type": "server_error"}}),
+        refusal(500, {"error": {"message": "Service unavailable. See our documentation.", "type": "api_error"}}),
+        refusal(429, {"message": "Too many requests, please wait before trying again."}),
+        refusal(408, {"error": {"message": "Timeout"}}),
+        VendorResponse(ending=ResponseEnd.NOTHING),
+    ],
+    ids=["500", "500 with documentation", "429", "408", "connection lost"],
+)
+async def test_failure_that_may_pass_is_tried_again_with_the_files(
+    vendor: VendorServer, api: VendorApi, passing: VendorResponse
+) -> None:
+    vendor.script(passing, passing, api.streamed("A plan."))
+    async with connected(api, vendor) as model:
+        received = await collect(Fallback([model]), PROMPT)
+    assert received.text == "A plan."
+    assert "plan.png" not in received.completions[0].left_out
+    assert ["aW1n" in str(request.body) for request in vendor.requests] == [True, True, True]
+
+
 async def test_fallback_that_cannot_see_reports_it(vendor: VendorServer) -> None:
     vendor.script(refusal(401, {"error": {}}), BLIND[0], CHAT.streamed("I can't see it."))
     async with connected(ANTHROPIC, vendor) as first, connected(CHAT, vendor) as second:
-        received = await collect(Fallback([first, Retry(second, SystemClock())]), PROMPT)
+        received = await collect(Fallback([first, second]), PROMPT)
     assert received.text == "I can't see it."
     assert sorted(received.completions[0].left_out) == ["plan.png", "terms.pdf"]
 
@@ -166,4 +187,4 @@ async def test_begun_answer_is_not_retried_without_files(vendor: VendorServer) -
     vendor.script(VendorResponse([*CHAT.unended("one"), error]), CHAT.streamed("two"))
     async with connected(CHAT, vendor) as model:
         received = await collect(model, PROMPT)
-    assert (received.text, received.failure, len(vendor.requests)) == ("one", EndReason.UNEXPECTED, 1)
+    assert (received.text, received.failure, len(vendor.requests)) == ("one", EndReason.SERVER_ERROR, 1)

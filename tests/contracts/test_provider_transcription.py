@@ -89,4 +89,4 @@ async def test_failure_is_told_without_the_key(
         await heard(vendor)
     assert caught.value.reason is reason
     assert KEY not in f"{caught.value} {caught.value.detail}"
-    assert len(vendor.requests) == 1
+    assert len(vendor.requests) == (3 if response.status == 429 else 1), "the SDK repeats what may pass"

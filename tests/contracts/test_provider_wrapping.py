@@ -1,17 +1,18 @@
-"""Stall, Retry and Fallback, around the real SDKs over real HTTP."""
+"""Stall and Fallback, around the real SDKs over real HTTP."""
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
-from bot.clock import SystemClock
+from bot.core.stream import Retrying
 from bot.core.texts import for_error
 from bot.errors import EndReason
 from bot.providers import stall
 from bot.providers.fallback import Fallback
-from bot.providers.retry import Retry
+from bot.providers.models import Provider
 from bot.providers.stall import Stall
 from tests.clocks import WITHIN_S
 from tests.contracts.notifications import PROMPT, collect, connected
@@ -193,8 +194,48 @@ GROQ_FAILED = {
 }
 
 
-class TestRetry:
-    """Retry asks the same model once more after a temporary failure."""
+def asking(*models: Provider) -> Fallback:
+    return Fallback(models, jitter=lambda: 0.0)
+
+
+NO_TIME = {"error": {"message": "Too many requests"}}
+PASSING: Mapping[str, VendorResponse] = {
+    "rate limited": refusal(429, {"error": {"type": "rate_limit_error"}}, retry_after="0.05"),
+    "in milliseconds": refusal(429, {"error": {"type": "rate_limit_error"}}, retry_after_ms="50", retry_after="60"),
+    "rate limited without a time": refusal(429, NO_TIME),
+    "Bedrock's ThrottlingException": refusal(429, {"message": "Too many requests, please wait before trying again."}),
+    "Bedrock's ModelNotReadyException": refusal(429, {"message": "The model is not ready. Retry your request."}),
+    "Bedrock's ModelErrorException": refusal(424, {"message": "The model failed."}),
+    "server error": refusal(500, {"error": {"message": "Service unavailable.", "type": "server_error"}}),
+    "api error": refusal(500, {"type": "error", "error": {"type": "api_error", "message": "Internal server error"}}),
+    "HTML": VendorResponse([b"<html>"], status=500, content_type="text/html"),
+    "request timeout": refusal(408, {"error": {"message": "Timeout"}}),
+    "conflict": refusal(409, {"error": {"message": "Conflict"}}),
+    "overloaded": refusal(503, {"error": {"message": "busy"}}, retry_after="0"),
+    "overloaded for some time": refusal(503, {"error": {"message": "busy"}}, retry_after="20"),
+    "unreachable": refusal(502, {"error": {"message": "gone"}}),
+    "said to pass": refusal(400, {"error": {"message": "Not now."}}, x_should_retry="true"),
+    "idle for too long": VendorResponse(ending=ResponseEnd.NOTHING),
+}
+IN_STREAM: Mapping[str, tuple[VendorApi, bytes]] = {
+    "server_error event": (
+        RESPONSES,
+        b'event: error\ndata: {"type":"error","code":"server_error","message":"The server had an error"}\n\n',
+    ),
+    "api_error event": (
+        ANTHROPIC,
+        b'event: error\ndata: {"type":"error","error":{"type":"api_error","message":"Internal server error"}}\n\n',
+    ),
+    "overloaded_error event": (
+        ANTHROPIC,
+        b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n',
+    ),
+    "error chunk": (CHAT, b'data: {"error":{"message":"Internal Server Error","code":500}}\n\n'),
+}
+
+
+class TestFurtherTries:
+    """A request that failed before the first word is made again, if its failure may pass."""
 
     @pytest.mark.parametrize(
         "failed",
@@ -204,89 +245,105 @@ class TestRetry:
         ],
         ids=["refused", "in the stream"],
     )
-    async def test_tool_call_that_the_vendor_cannot_parse_is_asked_for_once_more(
+    async def test_tool_call_that_the_vendor_cannot_parse_is_asked_for_again(
         self, vendor: VendorServer, failed: VendorResponse
     ) -> None:
         vendor.script(failed, CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
-            assert (await collect(Retry(model, SystemClock()))).text == "one"
-            vendor.script(failed)
-            assert (await collect(Retry(model, SystemClock()))).failure is EndReason.UNEXPECTED
-        assert len(vendor.requests) == 4
+            assert (await collect(asking(model))).text == "one"
 
     @ALL_APIS
-    @pytest.mark.parametrize(
-        "first",
-        [
-            refusal(429, {"error": {"type": "rate_limit_error"}}, retry_after="0.05"),
-            refusal(429, {"error": {"type": "rate_limit_error"}}, retry_after_ms="50", retry_after="60"),
-            refusal(503, {"error": {"message": "busy"}}, retry_after="0"),
-            refusal(502, {"error": {"message": "gone"}}),
-            VendorResponse(ending=ResponseEnd.NOTHING),
-        ],
-        ids=["rate limited", "in milliseconds", "overloaded", "unreachable", "idle for too long"],
-    )
-    async def test_temporary_failure_is_retried(
-        self, vendor: VendorServer, api: VendorApi, first: VendorResponse
-    ) -> None:
-        vendor.script(first, api.streamed("one"))
+    @pytest.mark.parametrize("name", PASSING)
+    async def test_passing_failure_is_tried_again_twice(self, vendor: VendorServer, api: VendorApi, name: str) -> None:
+        vendor.script(PASSING[name], PASSING[name], api.streamed("one"))
         async with connected(api, vendor) as model:
-            assert (await collect(Retry(model, SystemClock()))).text == "one"
-        assert len(vendor.requests) == 2
+            received = await collect(asking(model))
+        assert (received.text, received.error, len(vendor.requests)) == ("one", None, 3)
+        assert len(received.retries) == 2
+
+    @pytest.mark.parametrize("name", IN_STREAM)
+    async def test_failure_in_the_stream_before_the_first_word_is_tried_again(
+        self, vendor: VendorServer, name: str
+    ) -> None:
+        api, event = IN_STREAM[name]
+        failed = VendorResponse([*api.unended(), event])
+        vendor.script(failed, failed, api.streamed("one"))
+        async with connected(api, vendor) as model:
+            assert (await collect(asking(model))).text == "one"
+        assert len(vendor.requests) == 3
+
+    @ALL_APIS
+    @pytest.mark.parametrize("ending", [ResponseEnd.CUT, ResponseEnd.HANG])
+    async def test_stream_that_breaks_or_stalls_before_the_first_word_is_tried_again_and_charged(
+        self, vendor: VendorServer, api: VendorApi, ending: ResponseEnd
+    ) -> None:
+        vendor.script(VendorResponse(api.unended(), ending=ending), api.streamed("one"))
+        async with connected(api, vendor) as model:
+            received = await collect(asking(Stall(model, stall_timeout_s=5)))
+        assert (received.text, received.retries) == ("one", [Retrying(0.5, is_charged=True)])
 
     @pytest.mark.parametrize(
         ("first", "retry_after_s", "again"),
         [
-            (refusal(429, {"error": {}}), None, "in a minute"),
-            (refusal(429, {"error": {}}, retry_after="6"), 6, "in a minute"),
+            (refusal(429, {"error": {}}, retry_after="61"), 61, "in 2 minutes"),
             (refusal(429, {"error": {}}, retry_after="601"), 601, "in 11 minutes"),
             (refusal(429, {"error": {}}, retry_after="86400"), 86_400, "in 24 hours"),
-            (refusal(429, {"error": {}}, retry_after="inf"), None, "in a minute"),
             (
                 refusal(
                     429,
                     {"error": {}},
-                    retry_after="Fri, 20 Nov 2026 10:01:00 GMT",
+                    retry_after="Fri, 20 Nov 2026 10:02:00 GMT",
                     date="Fri, 20 Nov 2026 10:00:00 GMT",
                 ),
-                60,
-                "in a minute",
+                120,
+                "in 2 minutes",
             ),
-            (refusal(429, {"error": {}}, retry_after="soon"), None, "in a minute"),
-            (refusal(503, {"error": {}}, retry_after="30"), 30, "in a minute"),
+            (refusal(503, {"error": {}}, retry_after="90"), 90, "in 2 minutes"),
             (refusal(401, {"error": {}}), None, "check"),
+            (refusal(400, {"error": {}}), None, "Typist admin"),
+            (refusal(500, {"error": {"code": "insufficient_quota"}}), None, "billing"),
+            (refusal(503, {"error": {}}, x_should_retry="false"), None, "in a minute"),
         ],
     )
-    async def test_lasting_failure_is_not_retried(
+    async def test_failure_that_lasts_is_raised_at_once(
         self, vendor: VendorServer, first: VendorResponse, retry_after_s: float | None, again: str
     ) -> None:
         vendor.script(first, CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
-            received = await collect(Retry(model, SystemClock()))
+            received = await collect(asking(model))
         assert received.error is not None
         assert received.error.retry_after_s == retry_after_s
         assert again in for_error(received.error)
         assert len(vendor.requests) == 1
 
-    async def test_retry_happens_once(self, vendor: VendorServer) -> None:
-        vendor.script(refusal(429, {"error": {}}, retry_after="0"))
+    @pytest.mark.parametrize("value", ["inf", "soon", ""])
+    async def test_time_that_is_none_is_no_time(self, vendor: VendorServer, value: str) -> None:
+        vendor.script(refusal(429, {"error": {}}, retry_after=value), CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
-            assert (await collect(Retry(model, SystemClock()))).failure is EndReason.RATE_LIMITED
-        assert len(vendor.requests) == 2
+            assert (await collect(asking(model))).retries == [Retrying(0.5)]
 
-    async def test_retry_happens_after_thinking(self, vendor: VendorServer) -> None:
+    @pytest.mark.parametrize("status", [500, 429])
+    async def test_vendor_that_is_away_is_asked_for_a_minute(self, vendor: VendorServer, status: int) -> None:
+        vendor.script(refusal(status, NO_TIME))
+        async with connected(CHAT, vendor) as model:
+            received = await collect(asking(model))
+        assert received.error is not None
+        assert [retry.wait_s for retry in received.retries] == [0.5, 1, 2, 4, *[8] * 6]
+        assert len(vendor.requests) == 11
+
+    async def test_request_is_made_again_after_thinking(self, vendor: VendorServer) -> None:
         stream = speech.documented("deepseek_chat")
         broken = [stream[: stream.index(b'"content":"Hello"')].rpartition(b"data: ")[0], OVERLOADED]
         vendor.script(VendorResponse(broken), CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
-            received = await collect(Retry(model, SystemClock()))
+            received = await collect(asking(model))
         assert received.text == "one"
         assert received.thought > 0
 
-    async def test_answer_that_has_begun_is_not_retried(self, vendor: VendorServer) -> None:
+    async def test_no_request_follows_the_first_word(self, vendor: VendorServer) -> None:
         vendor.script(VendorResponse([speech.documented("gateway_chat_error")]), CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
-            received = await collect(Retry(model, SystemClock()))
+            received = await collect(asking(model))
         assert (received.text, received.failure) == ("Hello", EndReason.OVERLOADED)
         assert len(vendor.requests) == 1
 
@@ -299,51 +356,67 @@ class TestFallback:
     ) -> None:
         vendor.script(refusal(401, {"error": {}}), ANTHROPIC.streamed("one"))
         async with connected(RESPONSES, vendor) as first, connected(ANTHROPIC, vendor) as second:
-            both = Fallback([first, second])
+            both = asking(first, second)
             received = await collect(both)
         assert both.model == "openai/m"
         assert received.text == "one"
         assert received.completions[0].model == "anthropic/m"
         [line] = [r.getMessage() for r in caplog.records if r.name == "bot.providers.fallback"]
         assert "openai/m failed: bad_key" in line
-        assert line.endswith("falling back to anthropic/m")
+        assert line.endswith("asking anthropic/m in 0.0 s")
 
     @pytest.mark.parametrize(
         "first",
         [
             refusal(404, {"error": {}}),
-            refusal(429, {"error": {}}),
+            refusal(429, {"error": {}}, retry_after="9"),
             refusal(429, {"error": {"code": "insufficient_quota"}}),
-            refusal(503, {"error": {}}),
             refusal(400, {"error": {"code": "context_length_exceeded"}}),
-            refusal(500, {"error": {}}),
             CHAT.streamed(),
+        ],
+    )
+    async def test_next_model_is_asked_at_once(self, vendor: VendorServer, first: VendorResponse) -> None:
+        vendor.script(first, CHAT.streamed("one"))
+        async with connected(CHAT, vendor) as model:
+            received = await collect(asking(model, model))
+        assert (received.text, len(vendor.requests)) == ("one", 2)
+        assert received.retries == [Retrying(0.0, is_charged=first.status == 200)]
+
+    @pytest.mark.parametrize(
+        "first",
+        [
+            refusal(429, {"error": {}}),
+            refusal(503, {"error": {}}),
+            refusal(500, {"error": {}}),
             VendorResponse(),
             VendorResponse(ending=ResponseEnd.HANG),
         ],
     )
-    async def test_fallback_handles_any_other_failure(self, vendor: VendorServer, first: VendorResponse) -> None:
-        vendor.script(first, CHAT.streamed("one"))
-        async with connected(CHAT, vendor) as model:
-            assert (await collect(Fallback([Stall(model, 10.0), model]))).text == "one"
+    async def test_next_model_is_asked_after_two_further_tries(
+        self, vendor: VendorServer, first: VendorResponse
+    ) -> None:
+        vendor.script(first, first, first, ANTHROPIC.streamed("one"))
+        async with connected(CHAT, vendor) as model, connected(ANTHROPIC, vendor) as other:
+            assert (await collect(asking(Stall(model, 10.0), other))).text == "one"
+        assert [request.path for request in vendor.requests][2:] == ["/v1/chat/completions", "/v1/messages"]
 
     async def test_refusal_has_no_fallback(self, vendor: VendorServer) -> None:
         vendor.script(refusal(400, {"error": {"code": "content_filter"}}), CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
-            assert (await collect(Fallback([model, model]))).failure is EndReason.REFUSED
+            assert (await collect(asking(model, model))).failure is EndReason.REFUSED
 
     async def test_fallback_happens_after_thinking(self, vendor: VendorServer) -> None:
         vendor.script(VendorResponse([speech.documented("llama_cpp_chat_unclosed")]), CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
-            assert (await collect(Fallback([model, model]))).text == "one"
+            assert (await collect(asking(model, model))).text == "one"
 
     async def test_answer_that_has_begun_has_no_fallback(self, vendor: VendorServer) -> None:
         vendor.script(VendorResponse(CHAT.unended("one")), CHAT.streamed("two"))
         async with connected(CHAT, vendor) as model:
-            received = await collect(Fallback([model, model]))
+            received = await collect(asking(model, model))
         assert (received.text, received.failure) == ("one", EndReason.CUT)
 
-    async def test_last_models_error_is_raised(self, vendor: VendorServer) -> None:
-        vendor.script(refusal(401, {"error": {}}), refusal(429, {"error": {}}))
+    async def test_last_error_is_raised(self, vendor: VendorServer) -> None:
+        vendor.script(refusal(401, {"error": {}}), refusal(402, {"error": {}}))
         async with connected(CHAT, vendor) as model:
-            assert (await collect(Fallback([model, model]))).failure is EndReason.RATE_LIMITED
+            assert (await collect(asking(model, model))).failure is EndReason.OUT_OF_CREDIT

@@ -216,8 +216,7 @@ class TestMarks:
 
     async def test_handed_over_attempt_passes_a_mark_too(self, store: Stores) -> None:
         job = await begun(store, 1)
-        await store.worker_queue.heartbeat({job: Spent(900, 50, "m")})
-        await store.worker_queue.release(job)
+        await store.worker_queue.release(job, spent=Spent(900, 50, "m"))
         assert await short(store) == [(80, "user/day=1000tokens")]
         await store.close()
 

@@ -122,8 +122,8 @@ class TestTakeOver:
     async def test_usage_of_an_earlier_attempt_does_not_count_again(self, store: Stores) -> None:
         await enqueued(store, apart(1))
         job = await one(store)
-        await store.worker_queue.heartbeat({job: Spent(900, 30)})
-        assert await store.worker_queue.release(job)
+        await store.worker_queue.heartbeat({job: Spent(800, 20)})
+        assert await store.worker_queue.release(job, spent=Spent(900, 30))
         await one(store)
         [taken] = await taken_over(store, 9)
         assert taken.attempts == 3
@@ -142,9 +142,8 @@ class TestRelease:
     async def test_attempt_is_counted_once_and_only_if_it_used_something(self, store: Stores, used: int) -> None:
         await enqueued(store, apart(1))
         job = await one(store)
-        await store.worker_queue.heartbeat({job: Spent(used)})
-        assert await store.worker_queue.release(job, Piece(0, "Some words"))
-        assert not await store.worker_queue.release(job, Piece(0, "Late words"))
+        assert await store.worker_queue.release(job, Piece(0, "Some words"), Spent(used))
+        assert not await store.worker_queue.release(job, Piece(0, "Late words"), Spent(used))
         assert await interrupted(store) == ([(job.id, used)] if used else [])
         again = await one(store)
         assert again.checkpoint.text == "Some words"

@@ -92,15 +92,14 @@ async def used(store: Stores) -> list[tuple[str, int | None]]:
 
 @pytest.mark.parametrize("restarts", [False, True], ids=["same version", "edited"])
 @pytest.mark.parametrize(("step_no", "interrupted"), [(0, []), (1, [("interrupted", 900)])])
-async def test_usage_of_a_recorded_step_does_not_count_again_if_the_attempt_ends_before_its_next_heartbeat(
+async def test_usage_of_a_recorded_step_does_not_count_again_if_the_attempt_ends_then(
     worker: Workers, step_no: int, interrupted: list[tuple[str, int]], restarts: bool
 ) -> None:
     store = await worker("w1")
     job = await recorded(store, READY)
-    await store.worker_queue.heartbeat({job: Spent(900, 30, "scripted/echo", job.version, step_no)})
     if restarts:
         await store.queue.edit(replace(asked(1), text="Why not?"), "1700000009.0")
-    assert await store.worker_queue.release(job)
+    assert await store.worker_queue.release(job, spent=Spent(900, 30, "scripted/echo", job.version, step_no))
     assert await used(store) == [("stepped", 10), *interrupted]
 
 

@@ -68,8 +68,7 @@ class TestSpending:
 
     async def test_handed_over_attempt_counts_by_estimate(self, store: Stores) -> None:
         job = await under_way(store, 1)
-        await store.worker_queue.heartbeat({job: Spent(1_000, 200, MODEL)})
-        assert await store.worker_queue.release(job)
+        assert await store.worker_queue.release(job, spent=Spent(1_000, 200, MODEL))
         assert await store.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount(1_200, COST_USD)}
 
     async def test_taken_over_attempt_counts_by_estimate(self, shared_url: str) -> None:
@@ -101,12 +100,10 @@ class TestSpending:
         [job] = await store.worker_queue.claim(1)
         assert await store.usage.cost_so_far(job.id) == 0.0
         await store.recorded_calls.record(job, asking_step(), replace(STEPPED, model=MODEL, usage=USAGE), None)
-        await store.worker_queue.heartbeat({job: Spent(1_000, 200, MODEL, 1, 1)})
-        await store.worker_queue.release(job)
+        await store.worker_queue.release(job, spent=Spent(1_000, 200, MODEL, 1, 1))
         assert await store.usage.cost_so_far(job.id) == pytest.approx(2 * COST_USD)
         [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.heartbeat({job: Spent(1_000, 200, "openai/of-our-own", 1, 1)})
-        await store.worker_queue.release(job)
+        await store.worker_queue.release(job, spent=Spent(1_000, 200, "openai/of-our-own", 1, 1))
         assert await store.usage.cost_so_far(job.id) is None, "a model without a price"
         await opened.close()
 
@@ -149,8 +146,7 @@ class TestSpending:
         await store.erasure.erase(user_id="U1")
         assert await store.recorded_calls.record(job, asking_step(CALL), STEPPED, None)
         assert await count(store, usage_totals) == 0
-        await store.worker_queue.heartbeat({job: Spent(7, 8, version=job.version, step_no=1)})
-        assert await store.worker_queue.release(job)
+        assert await store.worker_queue.release(job, spent=Spent(7, 8, version=job.version, step_no=1))
         assert await count(store, usage_totals) == 0
 
 

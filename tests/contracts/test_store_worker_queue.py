@@ -231,12 +231,19 @@ class TestRelease:
         assert await store.worker_queue.heartbeat({job: Spent()}) == Pulse()
         assert await other.worker_queue.finish(again, DONE, YES) is True
 
-    async def test_usage_up_to_the_last_heartbeat_is_recorded(self, store: Stores) -> None:
+    async def test_interruption_by_the_model_counts_like_the_death_of_a_worker(self, store: Stores) -> None:
+        await enqueued(store, asked(1))
+        for interruptions in (0, 1, 2):
+            job = await one(store)
+            assert job.interruptions == interruptions
+            assert await store.worker_queue.release(job, is_interrupted=True)
+            assert not await store.worker_queue.release(job, is_interrupted=True), "a late one counts nothing"
+
+    async def test_usage_of_the_attempt_is_recorded(self, store: Stores) -> None:
         await enqueued(store, asked(1))
         job = await one(store)
         await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
-        await store.worker_queue.heartbeat({job: Spent(900, 30)})
-        await store.worker_queue.release(job)
+        await store.worker_queue.release(job, spent=Spent(900, 30))
         assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": ""}
         await store.worker_queue.finish(await one(store), DONE, YES)
         async with store.database.engine.begin() as connection:

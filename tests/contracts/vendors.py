@@ -98,7 +98,7 @@ _OPENAI = [
     _openai_row(EndReason.REFUSED, 400, _INVALID, "invalid_prompt"),
     _openai_row(EndReason.REFUSED, 400, _INVALID, "content_filter", "Azure's policy."),
     _openai_row(EndReason.OVERLOADED, 503, "service_unavailable_error", "slow_down"),
-    _openai_row(EndReason.UNEXPECTED, 500, "server_error", None),
+    _openai_row(EndReason.SERVER_ERROR, 500, "server_error", None),
     _openai_row(EndReason.UNEXPECTED, 400, _INVALID, "unsupported_parameter"),
 ]
 
@@ -181,7 +181,7 @@ _ANTHROPIC = [
     _anthropic_row(EndReason.CONTEXT_TOO_LONG, 400, _INVALID, "prompt is too long: 1000001 tokens > 1000000"),
     _anthropic_row(EndReason.CONTEXT_TOO_LONG, 413, "request_too_large"),
     _anthropic_row(EndReason.OVERLOADED, 529, "overloaded_error"),
-    _anthropic_row(EndReason.UNEXPECTED, 500, "api_error"),
+    _anthropic_row(EndReason.SERVER_ERROR, 500, "api_error"),
     _anthropic_row(EndReason.UNREACHABLE, 504, "timeout_error"),
     _anthropic_row(EndReason.UNEXPECTED, 400, _INVALID, "messages: at least one message is required"),
 ]

@@ -160,7 +160,7 @@ async def test_three_interruptions_end_the_job_with_its_part_and_a_notice(fleet:
         process.kill()
         await process.wait()
     await fleet.start()
-    assert await fleet.stage.answers("general", asked) == [f"Half an answer.\n{texts.INTERRUPTED}"]
+    assert await fleet.stage.answers("general", asked) == [f"Half an answer.\n{texts.interrupted(goes_on=True)}"]
     assert len(fleet.stage.vendor.requests) == 3
 
 

@@ -3,17 +3,21 @@
 import asyncio
 import re
 from dataclasses import replace
+from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from bot.core import texts
 from bot.core.inbound.prompt import MESSAGES_OMITTED
+from bot.core.reply.actions import ReplyAction
 from bot.errors import EndReason
 from bot.settings import Settings
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
-from tests.scenarios.conftest import Stage, running, says
+from tests.scenarios.answers import press
+from tests.scenarios.conftest import Stage, buttons, running, says, shown
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 
@@ -44,7 +48,9 @@ def openai_error(status: int, code: str, **headers: str) -> VendorResponse:
 WITHOUT_TEXT = {
     "a bad key": (openai_error(401, "invalid_api_key"), EndReason.BAD_KEY),
     "an unknown model": (openai_error(404, "model_not_found"), EndReason.UNKNOWN_MODEL),
-    "overloaded": (openai_error(503, "slow_down"), EndReason.OVERLOADED),
+    "overloaded for longer than an asker would wait": (openai_error(503, "slow_down"), EndReason.OVERLOADED),
+    "a server error that stays": (openai_error(500, "server_error"), EndReason.SERVER_ERROR),
+    "a rate limit without a time that stays": (openai_error(429, "rate_limit_exceeded"), EndReason.RATE_LIMITED),
     "a context too long": (openai_error(400, "context_length_exceeded"), EndReason.CONTEXT_TOO_LONG),
     "refused": (openai_error(400, "invalid_prompt"), EndReason.REFUSED),
 }
@@ -63,7 +69,7 @@ async def test_failure_before_the_first_word_is_explained_in_a_notice(
 ) -> None:
     stage.vendor.script(answer)
     asked = await stage.mention()
-    assert await stage.answers("general", asked) == [texts.model_failure(failure, "openai/test")]
+    assert await stage.answers("general", asked, timeout_s=300) == [texts.model_failure(failure, "openai/test")]
 
 
 @pytest.mark.parametrize(("answer", "failure"), AFTER_SOME_TEXT.values(), ids=AFTER_SOME_TEXT.keys())
@@ -72,16 +78,99 @@ async def test_failure_midway_leaves_the_part_and_a_notice(
 ) -> None:
     stage.vendor.script(answer)
     asked = await stage.mention()
-    sentence = texts.model_failure(failure, "openai/test")
+    sentence = texts.model_failure(failure, "openai/test", goes_on=True)
     assert await stage.answers("general", asked) == [f"{PART.rstrip()}\n{sentence}"]
+    assert len(stage.vendor.requests) == (3 if failure.may_pass else 1)
+    assert (ReplyAction.CONTINUE in buttons(stage.bots("general", asked)[0])) is failure.may_pass
 
 
 @pytest.mark.parametrize("text", ["", PART], ids=["before the first word", "midway"])
 async def test_stalled_model_leaves_its_part_and_a_notice(with_short_stall_timeout: Stage, text: str) -> None:
     with_short_stall_timeout.vendor.script(part(ResponseEnd.HANG) if text else VendorResponse(ending=ResponseEnd.HANG))
     asked = await with_short_stall_timeout.mention()
-    sentence = texts.model_failure(EndReason.STALLED, "openai/test")
-    assert await with_short_stall_timeout.answers("general", asked) == [f"{text.rstrip()}\n{sentence}".lstrip()]
+    sentence = texts.model_failure(EndReason.STALLED, "openai/test", goes_on=bool(text))
+    whole = f"{text.rstrip()}\n{sentence}".lstrip()
+    assert await with_short_stall_timeout.answers("general", asked, timeout_s=300) == [whole]
+
+
+def revisions(stage: Stage, asked: str) -> list[str]:
+    """Returns what readers saw of the only reply, in order."""
+    [reply] = stage.bots("general", asked)
+    return [str(revision.sent_blocks) for revision in stage.sandbox.revisions("general", reply.ts)]
+
+
+PASSING = {
+    "500": openai_error(500, "server_error"),
+    "408": refusal(408, {"error": {"message": "Request timed out."}}),
+    "409": refusal(409, {"error": {"message": "Conflict"}}),
+    "424": refusal(424, {"message": "The model failed."}),
+    "429 without a time": refusal(429, {"message": "Too many requests, please wait before trying again."}),
+    "error in the stream": VendorResponse([b'data: {"error":{"message":"Internal error","code":500}}\n\n']),
+    "cut": VendorResponse(speech.chat(["x"])[:1], ending=ResponseEnd.CUT),
+}
+
+
+@pytest.mark.parametrize("failed", PASSING.values(), ids=PASSING.keys())
+async def test_failure_that_passes_is_a_status_and_not_an_error(stage: Stage, failed: VendorResponse) -> None:
+    stage.vendor.script(failed, failed, says("After all."))
+    asked = await stage.mention()
+    assert await stage.answers("general", asked) == ["After all."]
+    seen = revisions(stage, asked)
+    assert any(texts.TRYING_AGAIN in revision for revision in seen)
+    assert not [revision for revision in seen if "Please ask again" in revision]
+
+
+FIRST, REST = (" ".join(f"word{number}" for number in numbers) for numbers in (range(80), range(80, 120)))
+MIDWAY = {
+    "cut": ResponseEnd.CUT,
+    "reset": ResponseEnd.RESET,
+    "ended without its terminal marker": ResponseEnd.END,
+    "stalled": ResponseEnd.HANG,
+}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("ending", MIDWAY.values(), ids=MIDWAY.keys())
+async def test_stream_that_breaks_goes_on_by_itself(
+    with_short_stall_timeout: Stage, ending: ResponseEnd, times: int
+) -> None:
+    stage = with_short_stall_timeout
+    parts = [f"{FIRST} ", "and "][:times]
+    broken = [
+        VendorResponse(speech.chat(speech.tokens(text))[: 1 + len(speech.tokens(text))], ending=ending)
+        for text in parts
+    ]
+    stage.vendor.script(*broken, says(REST))
+    asked = await stage.mention()
+    whole = "".join(parts) + REST
+    assert await stage.answers("general", asked) == [whole]
+    bodies = [block["text"] for revision in replies(stage, asked) for block in revision if block["type"] == "markdown"]
+    assert all(later.startswith(earlier) for earlier, later in pairwise(bodies)), "nothing shown shrinks"
+    assert not [revision for revision in revisions(stage, asked) if "connection to" in revision]
+    assert len(stage.vendor.requests) == times + 1
+    assert FIRST in str(stage.prompts()[-1])
+
+
+def texts_shown(stage: Stage, asked: str) -> list[str]:
+    return [shown(message) for message in stage.bots("general", asked)]
+
+
+def replies(stage: Stage, asked: str) -> list[list[dict[str, Any]]]:
+    """Returns the blocks of each revision of the only reply."""
+    [reply] = stage.bots("general", asked)
+    return [revision.sent_blocks for revision in stage.sandbox.revisions("general", reply.ts)]
+
+
+async def test_answer_whose_stream_breaks_three_times_goes_on_with_continue(stage: Stage) -> None:
+    text = speech.tokens(f"{FIRST} ")
+    broken = VendorResponse(speech.chat(text)[: 1 + len(text)], ending=ResponseEnd.CUT)
+    again = [VendorResponse(speech.chat([word])[:2], ending=ResponseEnd.CUT) for word in ("and ", "then ")]
+    stage.vendor.script(broken, *again, says(REST))
+    asked = await stage.mention()
+    notice = texts.model_failure(EndReason.CUT, "openai/test", goes_on=True)
+    assert await stage.answers("general", asked) == [f"{FIRST} and then\n{notice}"]
+    await press(stage, stage.bots("general", asked)[0], ReplyAction.CONTINUE)
+    await stage.sandbox.wait_for(lambda: texts_shown(stage, asked) == [f"{FIRST} and then {REST}"])
 
 
 async def test_long_rate_limit_is_reported_with_its_wait(stage: Stage) -> None:

@@ -65,6 +65,8 @@ class MemoryModel:
 
     events: Sequence[StreamEvent] = ("Because.", DONE)
     error: ProviderError | None = None
+    scripts: list[tuple[Sequence[StreamEvent], ProviderError | None]] = field(default_factory=list)
+    """The events and errors of the first requests. All others have those above."""
     model: str = MODEL
     names: tuple[str, ...] = (MODEL,)
     prompts: list[Prompt] = field(default_factory=list)
@@ -80,13 +82,14 @@ class MemoryModel:
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         self.prompts.append(prompt)
+        events, error = self.scripts.pop(0) if self.scripts else (self.events, self.error)
         try:
-            for event in self.events:
+            for event in events:
                 yield event
             self.speaks.set()
             await self.may_end.wait()
-            if self.error is not None:
-                raise self.error
+            if error is not None:
+                raise error
         finally:
             self.hung_up = True
 

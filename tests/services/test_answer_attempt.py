@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.answer import Answer, StepUnderWay
+from bot.core.answer import CHARS_PER_TOKEN, Answer, StepUnderWay
 from bot.core.conversation import Effort, Job, TextPart
 from bot.core.job import End, Spent
 from bot.core.reply.canvas import MIN_CHARS
@@ -13,7 +13,7 @@ from bot.core.tool_calls import Step
 from bot.core.trust import ASKERS, WEB
 from bot.errors import EndReason
 from bot.prices import ModelPrices
-from bot.services.answer_attempt import CHARS_PER_TOKEN, AnswerAttempt, Used
+from bot.services.answer_attempt import AnswerAttempt, Used
 from tests.services.answering import MODEL, QUESTION
 
 CALL = ToolCall(0, "call_1", "notes__list", {})

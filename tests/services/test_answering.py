@@ -28,6 +28,7 @@ from bot.core.stream import (
     Completion,
     Feature,
     FinishReason,
+    Retrying,
     Searching,
     StreamEvent,
     Thinking,
@@ -37,6 +38,7 @@ from bot.core.stream import (
 from bot.errors import EndReason, ProviderError
 from bot.prices import ModelPrices
 from bot.services.answer_attempt import AnswerAttempt, Cancellation
+from bot.services.answering import GO_ON_AFTER_S
 from bot.services.prompt_builder import BuiltPrompt, PromptBuilder
 from bot.store import Stores
 from bot.store.queue.worker import WorkerQueue
@@ -71,6 +73,11 @@ async def stage() -> AsyncIterator[AnsweringStage]:
     await stage.worker.hand_over()
     await asyncio.wait((running,))
     await stores.close()
+
+
+async def turns_of(stage: AnsweringStage) -> Sequence[sa.Row[Any]]:
+    async with stage.stores.database.engine.connect() as connection:
+        return (await connection.execute(sa.select(turns).order_by(turns.c.id))).all()
 
 
 async def rename_jobs(stage: AnsweringStage, name: str, new_name: str) -> None:
@@ -232,7 +239,7 @@ async def test_job_that_was_interrupted_too_often_asks_no_model() -> None:
     await stage.answering.answer(AnswerAttempt(Answer(replace(job, interruptions=3)), clock.monotonic()))
     assert stage.model.prompts == []
     assert (await stage.row()).end_reason == EndReason.INTERRUPTED_TOO_OFTEN
-    assert seen(stage.replies.opened[0].end) == End(EndReason.INTERRUPTED_TOO_OFTEN, texts.INTERRUPTED)
+    assert seen(stage.replies.opened[0].end) == End(EndReason.INTERRUPTED_TOO_OFTEN, texts.interrupted())
     await stores.close()
 
 
@@ -261,8 +268,9 @@ async def test_deleted_reply_ends_the_stream(stage: AnsweringStage) -> None:
     ("events", "failure", "is_charged"),
     [
         ((), EndReason.OVERLOADED, False),
-        (("Because",), EndReason.OVERLOADED, True),
-        (("Because",), EndReason.CUT, True),
+        (("Because",), EndReason.REFUSED, True),
+        ((Retrying(0.5, is_charged=True),), EndReason.OVERLOADED, True),
+        ((Thinking(80), Retrying(0.5)), EndReason.OVERLOADED, False),
         ((), EndReason.STALLED, True),
     ],
 )
@@ -275,6 +283,121 @@ async def test_failed_model_is_charged_for_the_text_that_it_began(
     assert (await stage.row()).end_reason == failure.value
     [life] = stage.lives
     assert (life.usage is not None) is is_charged
+
+
+PART = "A sentence of an answer that is long enough to go on after it. " * 8
+assert len(PART) > SHORTEST_CHARS
+
+
+async def test_failed_requests_that_are_charged_count_beside_the_one_that_answered(stage: AnsweringStage) -> None:
+    lost = (Thinking(400), Retrying(0.5, is_charged=True), Thinking(4_000), Retrying(1.0))
+    stage.model.events = (*lost, "Because.", Completion(MODEL, FinishReason.STOP, Usage(10, 2)))
+    stage.open_all()
+    await stage.ended()
+    [life] = stage.lives
+    assert life.usage is not None
+    assert (life.usage.input_tokens > 10, life.usage.output_tokens) == (True, 100 + 2)
+    assert stage.replies.opened[0].activities == [texts.TRYING_AGAIN, ""]
+
+
+def interrupted_at(reason: EndReason, *parts: str) -> list[tuple[Sequence[StreamEvent], ProviderError | None]]:
+    """Returns what the model does: after each part it fails, and then it completes the answer."""
+    scripts: list[tuple[Sequence[StreamEvent], ProviderError | None]]
+    scripts = [((part,), ProviderError(reason, MODEL)) for part in parts]
+    return [*scripts, (("The end.", DONE), None)]
+
+
+@pytest.mark.parametrize("reason", [reason for reason in EndReason if reason.may_pass])
+async def test_answer_whose_model_fails_midway_goes_on_at_once_and_once_more_after_a_wait(
+    stage: AnsweringStage, reason: EndReason
+) -> None:
+    stage.model.scripts = interrupted_at(reason, PART, "It goes on. ")
+    stage.open_all()
+    await stage.until(lambda: bool(stage.lives), "the answer has ended")
+    rows = await turns_of(stage)
+    assert [row.end_reason for row in rows] == ["interrupted", "interrupted", "whole"]
+    assert rows[-1].answer == f"{PART}It goes on. The end."
+    assert all(row.input_tokens and row.output_tokens for row in rows), "each request is charged, once"
+    assert stage.clock.sleeps.count(GO_ON_AFTER_S[1]) == 1
+    assert [bool(reply.activities) for reply in stage.replies.opened] == [False, True, False]
+    [_, *others] = stage.model.prompts
+    assert [PART.strip() in prompt.turns[-2].text for prompt in others] == [True, True]
+    assert [reply.is_left for reply in stage.replies.opened] == [True, True, False]
+
+
+async def test_third_failure_midway_ends_the_answer_with_its_text_and_continue(stage: AnsweringStage) -> None:
+    stage.model.scripts = interrupted_at(EndReason.CUT, PART, "It goes on. ", "And on. ")
+    stage.open_all()
+    await stage.until(lambda: bool(stage.lives), "the answer has ended")
+    assert [row.end_reason for row in await turns_of(stage)] == ["interrupted", "interrupted", "cut"]
+    end = stage.replies.opened[-1].end
+    assert end is not None
+    assert end.notice == texts.model_failure(EndReason.CUT, MODEL, goes_on=True)
+    assert "Continue" in end.notice
+    assert end.reason.is_continuable
+    assert (await turns_of(stage))[-1].answer == f"{PART}It goes on. And on. "
+
+
+async def test_interrupted_short_text_is_written_again(stage: AnsweringStage) -> None:
+    stage.model.scripts = [(("Beca",), ProviderError(EndReason.CUT, MODEL)), (("Because.", DONE), None)]
+    stage.open_all()
+    await stage.until(lambda: bool(stage.lives), "the answer has ended")
+    assert (await turns_of(stage))[-1].answer == "Because."
+    assert stage.model.prompts[0] == stage.model.prompts[1]
+
+
+async def stage_that_waits_to_go_on() -> tuple[AnsweringStage, asyncio.Event]:
+    """Returns a stage on which the model has failed twice, and whose wait ends with the event."""
+    waits, goes_on = asyncio.Event(), asyncio.Event()
+
+    class Held(InstantClock):
+        async def sleep(self, delay_s: float) -> None:
+            if delay_s == GO_ON_AFTER_S[1]:
+                waits.set()
+                await goes_on.wait()
+            else:
+                await super().sleep(delay_s)
+
+    clock = Held(BEGAN_S)
+    stage = AnsweringStage(await Stores.open("sqlite://", "w1", clock), clock)
+    stage.model.scripts = interrupted_at(EndReason.SERVER_ERROR, PART, "It goes on. ")
+    await stage.stores.queue.enqueue("Ev1", QUESTION)
+    stage.open_all()
+    return stage, waits
+
+
+@pytest.mark.parametrize("is_edited", [False, True], ids=["stopped", "edited"])
+async def test_stop_and_edit_end_the_wait_to_go_on(is_edited: bool) -> None:
+    stage, waits = await stage_that_waits_to_go_on()
+    running = asyncio.create_task(stage.worker.run())
+    await asyncio.wait_for(waits.wait(), WITHIN_S)
+    job_id = stage.attempts[0].job.id
+    if is_edited:
+        await stage.stores.queue.edit(replace(QUESTION, text="Why not?"), "999995.000000")
+        stage.worker._cancel(job_id, Cancellation.RESTART)
+    else:
+        stage.worker.stop_answer(job_id)
+    await stage.until(lambda: bool(stage.lives), "the answer has ended")
+    last = (await turns_of(stage))[-1]
+    if is_edited:
+        assert (last.end_reason, last.answer) == ("whole", "The end.")
+    else:
+        assert (last.end_reason, last.answer) == ("stopped", f"{PART}It goes on. ")
+    stage.worker.stop()
+    await asyncio.wait((running,))
+    await stage.stores.close()
+
+
+async def test_process_that_ends_hands_the_wait_over() -> None:
+    stage, waits = await stage_that_waits_to_go_on()
+    running = asyncio.create_task(stage.worker.run())
+    await asyncio.wait_for(waits.wait(), WITHIN_S)
+    stage.worker.stop()
+    await asyncio.wait((running,))
+    await stage.worker.hand_over()
+    [job] = await stage.stores.worker_queue.claim(1)
+    assert (job.checkpoint.text, job.interruptions) == (f"{PART}It goes on. ", 1)
+    await stage.stores.close()
 
 
 async def test_end_that_slack_did_not_accept_goes_to_the_outbox(stage: AnsweringStage) -> None:
@@ -620,7 +743,7 @@ async def test_model_that_has_nothing_to_add_completes_the_text_on_record(
 
 async def test_failed_answer_keeps_the_longer_text_of_an_earlier_attempt(alone: AnsweringStage) -> None:
     alone.replies.shown = Shown(("999991.000000",), 15, "Because it is.")
-    alone.model.events, alone.model.error = ("Bec",), ProviderError(EndReason.CUT, MODEL)
+    alone.model.events, alone.model.error = ("Bec",), ProviderError(EndReason.REFUSED, MODEL)
     await attempt_at(alone)
     assert (await turn(alone)).answer == "Because it is."
 
@@ -674,8 +797,7 @@ async def test_thorough_answer_shows_what_its_earlier_attempts_have_cost(alone: 
     await alone.stores.channel_settings.write("T1", "C1", ChannelSettings(effort=Effort.THOROUGH))
     with_prices = Stores(alone.stores.database.engine, "w1", alone.clock, prices=ModelPrices())
     [job] = await with_prices.worker_queue.claim(1)
-    await with_prices.worker_queue.heartbeat({job: Spent(250_000, 50_000, MODEL)})
-    await with_prices.worker_queue.release(job)
+    await with_prices.worker_queue.release(job, spent=Spent(250_000, 50_000, MODEL))
     alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(50_000, 10_000), effort="high"))
     await attempt_at(alone)
     [reply] = alone.replies.opened
@@ -761,11 +883,11 @@ async def test_canvas_that_was_asked_for_is_made_of_a_whole_answer(
 
 
 async def test_failed_models_text_and_name_are_recorded(alone: AnsweringStage) -> None:
-    alone.model.events, alone.model.error = ("Because",), ProviderError(EndReason.CUT, "openai/other")
+    alone.model.events, alone.model.error = ("Because",), ProviderError(EndReason.REFUSED, "openai/other")
     await attempt_at(alone)
     row = await turn(alone)
-    assert (row.answer, row.model, row.end_reason) == ("Because", "openai/other", EndReason.CUT.value)
-    assert end_of(alone) == End(EndReason.CUT, texts.model_failure(EndReason.CUT, "openai/other", None), MODEL)
+    assert (row.answer, row.model, row.end_reason) == ("Because", "openai/other", EndReason.REFUSED.value)
+    assert end_of(alone) == End(EndReason.REFUSED, texts.model_failure(EndReason.REFUSED, "openai/other"), MODEL)
 
 
 async def test_reply_that_slack_no_longer_shows_ends_as_not_shown(alone: AnsweringStage) -> None:

@@ -27,6 +27,7 @@ from bot.store.schema import audit_entries, jobs
 MAX_HANDED_OUT = 1_000
 """More than these are compared with the jobs that are still this worker's."""
 NO_PIECES: Mapping[Job, Piece] = {}
+NOTHING_SPENT = Spent()
 
 
 class WorkerQueue(MeteredOperations):
@@ -176,18 +177,21 @@ class WorkerQueue(MeteredOperations):
         return row is not None and row.status == Status.ENDED
 
     @completes()
-    async def release(self, job: Job, piece: Piece | None = None) -> bool:
-        """Hands a claimed job over to any worker, with the last piece of its text.
+    async def release(
+        self, job: Job, piece: Piece | None = None, spent: Spent = NOTHING_SPENT, *, is_interrupted: bool = False
+    ) -> bool:
+        """Hands a claimed job over to any worker, with the last piece of its text and what the attempt has used.
 
+        `is_interrupted`: the model failed after its first word, which counts like the death of a worker.
         Returns False if the job was no longer this worker's.
         """
         held = Held(job, self._worker.name)
-        spent = self._spent.get(job, Spent())
         async with self._database.begin_write() as connection:
             await checkpoints.append(connection, self._worker.name, {job: piece} if piece else NO_PIECES)
-            released = held.fenced.values(status=Status.QUEUED.value, worker=None)
+            interruptions = jobs.c.interruptions + int(is_interrupted)
+            released = held.fenced.values(status=Status.QUEUED.value, worker=None, interruptions=interruptions)
             is_released = (await connection.execute(released)).rowcount > 0
-            if is_released and spent != Spent() and not await recorded_steps.counted(connection, {job.id: spent}):
+            if is_released and spent != NOTHING_SPENT and not await recorded_steps.counted(connection, {job.id: spent}):
                 turn = interrupted_values(job.id, spent, self._now(), self._prices)
                 await self._record_turn(connection, job, turn, self._now())
             if is_released:
