@@ -357,6 +357,11 @@ def model_failure(failure: EndReason, model: str, retry_after_s: float | None = 
     return MODEL_FAILURES[failure].format(model=model, wait=_wait(retry_after_s))
 
 
+def silent_after_tools(model: str) -> str:
+    """Stands in place of the sentence for EMPTY where tools ran, so that nobody has them run again for nothing."""
+    return f"{model} used its tools, but wrote no answer. Press Details to see what they did before you ask again."
+
+
 def for_error(error: TypistError) -> str:
     """Returns the sentence for an error that ended an answer."""
     match error:

@@ -66,7 +66,7 @@ from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import asks_of
 from bot.core.reply.messages import NOTHING_SHOWN, Shown
 from bot.core.reply.resuming import Seam
-from bot.core.step_turns import items_of, were_replied_to, with_room, with_steps
+from bot.core.step_turns import calls_made, items_of, were_replied_to, with_room, with_steps
 from bot.core.stream import MAX_SEARCHES, Completion, FinishReason, Searching
 from bot.core.tool_calls import APPROVAL_S, Step
 from bot.errors import CapReached, EndReason, NotShown, ProviderError, StoreError, TypistError, trace_of
@@ -584,5 +584,7 @@ def _failed(attempt: AnswerAttempt, error: TypistError) -> End:
         log.warning("model %s failed: %s %s", error.model, error.reason, error.detail)
         if attempt.step and not attempt.step.output_chars and error.reason not in CHARGED_WITHOUT_TEXT:
             attempt.step = None
-        return End(error.reason, texts.for_error(error), model=error.model)
+        is_silent = error.reason is EndReason.EMPTY and calls_made(attempt.answer.steps)
+        notice = texts.silent_after_tools(error.model) if is_silent else texts.for_error(error)
+        return End(error.reason, notice, model=error.model)
     return End(_REASONS.get(type(error), EndReason.INTERNAL_ERROR), texts.for_error(error))
