@@ -96,6 +96,9 @@ class StepUnderWay:
     input_tokens: int
     output_chars: int = 0
     """Text and thinking."""
+    hidden_s: float = 0.0
+    """How long the model thought without a word of it."""
+    _hidden_since: float | None = None
     parts: list[TurnPart] = field(default_factory=list)
     """The step so far, up to its last text, which ends with the next part or the step."""
     _text: GrowingText = field(default_factory=GrowingText)
@@ -107,13 +110,16 @@ class StepUnderWay:
         """The calls that the step asks for."""
         return [part for part in self.parts if isinstance(part, ToolCall)]
 
-    def receive(self, event: StreamEvent) -> str:
-        """Notes an event of the model's stream; returns its text, if it has any."""
+    def receive(self, event: StreamEvent, now: float) -> str:
+        """Notes an event of the model's stream; returns its text, if it has any. `now` is by the monotonic clock."""
+        self.heard_until(now)
         match event:
             case str():
                 self._text.append(event)
                 self.output_chars += len(event)
                 return event
+            case Thinking(chars=0, ended=False):
+                self._hidden_since = now
             case Thinking(chars=chars):
                 self.output_chars += chars
             case ToolCall() | Opaque():
@@ -123,6 +129,12 @@ class StepUnderWay:
                 self._end_text()
                 self.completion = event
         return ""
+
+    def heard_until(self, now: float) -> None:
+        """Notes that the next event has come, or that no more is awaited."""
+        if self._hidden_since is not None:
+            self.hidden_s += now - self._hidden_since
+            self._hidden_since = None
 
     def _end_text(self) -> None:
         """Adds the text since the last part as a part."""

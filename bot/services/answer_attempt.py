@@ -12,13 +12,15 @@ from bot.core.job import End, Spent
 from bot.core.reply.canvas import MIN_CHARS
 from bot.core.reply.messages import NOTHING_SHOWN, Shown
 from bot.core.step_turns import calls_made, has_expired, searches
-from bot.core.stream import Completion, StreamEvent, Usage
+from bot.core.stream import THINKING_TOKENS, Completion, StreamEvent, Usage
 from bot.core.tool_calls import Step, decided_about
 from bot.core.trust import Origins
 from bot.errors import EndReason
 
 CHARS_PER_TOKEN = 4.0
 """About right for English. Used only to count attempts without reported usage."""
+HIDDEN_TOKENS_PER_S = 50
+"""How fast a model is taken to think where its vendor keeps that to itself. Used as above."""
 
 
 class Cancellation(Enum):
@@ -118,7 +120,12 @@ class AnswerAttempt:
                 self.searches += count
             case str() if self.first_token_s is None:
                 self.first_token_s = now - self.claimed_at
-        return self.step.receive(event)
+        return self.step.receive(event, now)
+
+    def heard_until(self, now: float) -> None:
+        """Notes that nothing more of the model is awaited, by the monotonic clock."""
+        if self.step is not None:
+            self.step.heard_until(now)
 
     def step_recorded(self, recorded: Step, usage: Usage | None, cost_usd: float | None) -> None:
         """Notes that a step is on record with its usage, which no longer counts for the attempt."""
@@ -126,6 +133,7 @@ class AnswerAttempt:
         self.used = self.used.plus(usage, cost_usd)
         if self.step is not None:
             self.step.input_tokens = self.step.output_chars = 0
+            self.step.hidden_s = 0.0
 
     @property
     def spent(self) -> Spent:
@@ -133,7 +141,8 @@ class AnswerAttempt:
         step = self.step
         if step is None or not (step.input_tokens or step.output_chars):
             return Spent()
-        output_tokens = int(step.output_chars / CHARS_PER_TOKEN)
+        hidden_tokens = min(step.hidden_s * HIDDEN_TOKENS_PER_S, THINKING_TOKENS)
+        output_tokens = int(step.output_chars / CHARS_PER_TOKEN + hidden_tokens)
         return Spent(step.input_tokens, output_tokens, step.model, self.job.version, len(self.answer.steps))
 
     def close(self, end: End, shown: Shown = NOTHING_SHOWN, last_usd: float | None = None) -> End:
@@ -162,13 +171,25 @@ class AnswerAttempt:
         return end
 
     def counted(self, end: End) -> End:
-        """Returns the end with the attempt's model, usage and times. Without reported usage the estimate counts."""
-        estimated = Usage(self.spent.input_tokens, self.spent.output_tokens) if self.step else None
+        """Returns the end with the attempt's model, usage and times.
+
+        The estimate counts where the vendor reported no tokens, or a number that can't be one.
+        """
+        usage, spent = end.usage, self.spent
+        is_reported = usage is not None and usage.has_tokens
+        if not is_reported and self.step is not None:
+            reported = usage or Usage()
+            usage = replace(
+                reported,
+                input_tokens=reported.input_tokens or spent.input_tokens,
+                output_tokens=reported.output_tokens or spent.output_tokens,
+                requests=(),
+            )
         return replace(
             end,
             model=end.model or (self.step.model if self.step else None),
-            usage=end.usage or estimated,
-            estimated_step=None if end.usage else len(self.answer.steps),
+            usage=usage,
+            estimated_step=None if is_reported else len(self.answer.steps),
             first_token_s=self.first_token_s,
             prompt_version=self.prompt_version,
             origins=self.answer.origins,
@@ -191,7 +212,7 @@ class AnswerAttempt:
         # A part that was written before has had its own effort.
         usd = None if self.job.so_far else self.earlier_usd
         whole = Used(usd=usd).plus(None, self.used.usd).plus(None, last_usd)
-        is_estimate = not (self.completion and self.completion.usage)
+        is_estimate = not (self.completion and self.completion.usage and self.completion.usage.has_tokens)
         return texts.thought_longer(
             self.completion.effort if self.completion else "", whole.usd, is_estimate=is_estimate
         )

@@ -84,7 +84,13 @@ from bot.services.tool_calls import NotOurs, Offer, ToolCalls
 from bot.store.participants import ThreadParticipants
 from bot.store.queue.worker import WorkerQueue
 
-CHARGED_WITHOUT_TEXT = {EndReason.STALLED, EndReason.CUT, EndReason.EMPTY, EndReason.REFUSED}
+CHARGED_WITHOUT_TEXT = {
+    EndReason.STALLED,
+    EndReason.CUT,
+    EndReason.EMPTY,
+    EndReason.ONLY_THOUGHT,
+    EndReason.REFUSED,
+}
 """Failures that cost tokens even before the first word. After any other failure before it, nothing is counted."""
 MAX_INTERRUPTIONS = 3
 CHECKED_AGAIN_WITHIN_S = 3.0
@@ -272,6 +278,7 @@ class Answering:
             return End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR)
         finally:
             attempt.phase = Phase.ENDING
+            attempt.heard_until(self.clock.monotonic())
 
     async def _stream(self, attempt: AnswerAttempt, reply: LiveReply) -> End:
         """Builds the prompt and asks the model."""

@@ -1,6 +1,7 @@
 """Caps: a warning at four fifths, a refusal at the cap, and never more than one answer beyond it."""
 
 import asyncio
+import re
 from dataclasses import replace
 from functools import partial
 from itertools import cycle, islice
@@ -151,6 +152,18 @@ async def test_failed_answer_counts_by_estimate(
     async with running(replace(settings, caps=parse_caps("user/day=50tokens"), stall_timeout_s=2)):
         (text,) = await stage.answers("general", await stage.mention())
         assert text.endswith(texts.model_failure(failure, "openai/test"))
+        (sentence,) = await stage.answers("general", await stage.mention())
+    assert "is used up" in sentence
+
+
+@pytest.mark.parametrize("count", [-1, 0, 10**19])
+async def test_answer_counts_by_estimate_if_its_vendor_reports_what_no_answer_uses(
+    stage: Stage, settings: Settings, count: int
+) -> None:
+    stream = b"".join(says(WORDS).chunks)
+    stage.vendor.script(VendorResponse([re.sub(rb'(_tokens":)\d+', rb"\g<1>%d" % count, stream)]))
+    async with running(replace(settings, caps=parse_caps("user/day=50tokens"))):
+        assert await stage.answers("general", await stage.mention()) == [WORDS.rstrip()]
         (sentence,) = await stage.answers("general", await stage.mention())
     assert "is used up" in sentence
 
