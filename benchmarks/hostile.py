@@ -54,7 +54,7 @@ from bot.providers.failures import RequestAttempt
 from bot.providers.openai import ResponsesReader
 from bot.providers.optional_parameters import OptionalParameter, refused_parameters
 from bot.providers.think_tags import ThinkTags
-from bot.providers.tool_calls import ChatToolCalls
+from bot.providers.tool_calls import CallIds, ChatToolCalls
 from bot.slack.format import message_text, reply_blocks
 from bot.slack.format.mrkdwn import labels
 from bot.slack.format.payload import Json
@@ -128,11 +128,11 @@ def _chat_calls(text: str) -> object:
     calls = ChatToolCalls()
     for at, piece in enumerate(_pieces(text)):
         calls.add({"index": at % 2, "id": f"call_{at}", "function": {"name": "a", "arguments": piece}})
-    return calls.calls()
+    return calls.calls(CallIds().own)
 
 
 def _output_items(text: str) -> object:
-    reader = ResponsesReader(RequestAttempt("openai/m", ""), True, 1)
+    reader = ResponsesReader(RequestAttempt("openai/m", ""), CallIds(), True, 1)
     calls = [
         {"type": "function_call", "call_id": f"call_{at}", "name": "a", "arguments": piece}
         for at, piece in enumerate(_pieces(text))
@@ -142,7 +142,7 @@ def _output_items(text: str) -> object:
 
 
 def _cited(text: str) -> object:
-    reader = MessagesReader(RequestAttempt("anthropic/m", ""), keeps_blocks=True)
+    reader = MessagesReader(RequestAttempt("anthropic/m", ""), CallIds(), keeps_blocks=True)
     for at, piece in enumerate(_pieces(text)):
         citation = {"url": f"https://a.example/{at}", "title": piece}
         reader.read_event({"type": "content_block_delta", "delta": {"type": "citations_delta", "citation": citation}})

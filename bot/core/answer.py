@@ -9,11 +9,23 @@ from bot.core.growing_text import GrowingText
 from bot.core.job import End, Piece
 from bot.core.reply.resuming import start_of
 from bot.core.reply.sources import with_citation
-from bot.core.stream import Citation, Completion, Opaque, Retrying, StreamEvent, Thinking, ToolCall, Usage
+from bot.core.stream import (
+    THINKING_TOKENS,
+    Citation,
+    Completion,
+    Opaque,
+    Retrying,
+    StreamEvent,
+    Thinking,
+    ToolCall,
+    Usage,
+)
 from bot.core.trust import UNKNOWN, folded
 
 CHARS_PER_TOKEN = 4.0
 """About right for English. Used only to count requests without reported usage."""
+HIDDEN_TOKENS_PER_S = 50
+"""How fast a model is taken to think where its vendor keeps that to itself. Used as above."""
 
 
 class Answer:
@@ -102,6 +114,9 @@ class StepUnderWay:
     lost: Usage = field(default_factory=Usage)
     """The estimated use of its requests that failed before the first word, and are charged."""
     has_text: bool = False
+    hidden_s: float = 0.0
+    """How long the model thought without a word of it."""
+    _hidden_since: float | None = None
     parts: list[TurnPart] = field(default_factory=list)
     """The step so far, up to its last text, which ends with the next part or the step."""
     _text: GrowingText = field(default_factory=GrowingText)
@@ -114,23 +129,32 @@ class StepUnderWay:
         return [part for part in self.parts if isinstance(part, ToolCall)]
 
     @property
+    def estimated(self) -> Usage:
+        """The estimated use of the request under way."""
+        hidden_tokens = min(self.hidden_s * HIDDEN_TOKENS_PER_S, THINKING_TOKENS)
+        return Usage(self.input_tokens, int(self.output_chars / CHARS_PER_TOKEN + hidden_tokens))
+
+    @property
     def used(self) -> Usage:
         """The estimated use of all its requests."""
-        return self.lost + Usage(self.input_tokens, int(self.output_chars / CHARS_PER_TOKEN))
+        return self.lost + self.estimated
 
-    def receive(self, event: StreamEvent) -> str:
-        """Notes an event of the model's stream; returns its text, if it has any."""
+    def receive(self, event: StreamEvent, now: float) -> str:
+        """Notes an event of the model's stream; returns its text, if it has any. `now` is by the monotonic clock."""
+        self.heard_until(now)
         match event:
             case str():
                 self._text.append(event)
                 self.output_chars += len(event)
                 self.has_text = True
                 return event
+            case Thinking(chars=0, ended=False):
+                self._hidden_since = now
             case Thinking(chars=chars):
                 self.output_chars += chars
             case Retrying(is_charged=is_charged):
                 self.lost = self.used if is_charged else self.lost
-                self.output_chars = 0
+                self.output_chars, self.hidden_s = 0, 0.0
             case ToolCall() | Opaque():
                 self._end_text()
                 self.parts.append(event)
@@ -142,7 +166,13 @@ class StepUnderWay:
     def charges_nothing(self) -> None:
         """Forgets the request under way, which is counted elsewhere or not charged."""
         self.input_tokens = self.output_chars = 0
-        self.lost = Usage()
+        self.hidden_s = 0.0
+
+    def heard_until(self, now: float) -> None:
+        """Notes that the next event has come, or that no more is awaited."""
+        if self._hidden_since is not None:
+            self.hidden_s += now - self._hidden_since
+            self._hidden_since = None
 
     def _end_text(self) -> None:
         """Adds the text since the last part as a part."""

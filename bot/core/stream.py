@@ -42,7 +42,10 @@ class Feature(StrEnum):
 
 
 def reported_tokens(count: object) -> int:
-    """Returns a number of tokens as a vendor reports it; 0 for what can't be one, or is too much for the database."""
+    """Returns a number of tokens as a vendor reports it; 0 for what can't be one, or is too much for the database.
+
+    No request uses 0 tokens: in place of such a count, an estimate counts (services/answer_attempt.py).
+    """
     return int(count) if isinstance(count, int | float) and 0 <= count <= MAX_REPORTED_TOKENS else 0
 
 
@@ -60,6 +63,11 @@ class Usage:
     """Seconds of sound that were transcribed."""
     requests: "tuple[Usage, ...]" = field(default=(), compare=False)
     """The requests that this sums up; empty: it is one request. A request's price depends on its own size."""
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether the vendor reported tokens: each request has some, and so has each answer."""
+        return self.input_tokens > 0 and self.output_tokens > 0
 
     @property
     def each(self) -> "tuple[Usage, ...]":

@@ -276,9 +276,7 @@ ANSWER_UNFINISHED = "This answer isn't finished yet. Please try again when it is
 ANSWER_FINISHED = "This answer has already finished."
 ANSWER_ALREADY_STOPPED = "This answer was already stopped."
 ANSWER_COMPLETE = "This answer is already complete."
-ANSWER_NOT_CONTINUABLE = (
-    "I can continue only answers that were stopped or reached their length limit. Press Regenerate instead."
-)
+ANSWER_NOT_CONTINUABLE = "I can't continue this answer. Press Regenerate instead."
 NOTHING_TO_CONTINUE = "There's no text here that I could continue. Press Regenerate instead."
 CANVAS_TITLE = "Answer"
 CANVAS_BEGUN = "I'm writing the canvas. Its link will appear in this conversation in a moment."
@@ -358,6 +356,11 @@ _PRESS_CONTINUE = "Press Continue to go on"
 def interrupted(*, goes_on: bool = False) -> str:
     """Says that an answer was interrupted too often. `goes_on`: Continue goes on after its text."""
     return f"I was interrupted three times while answering. {_PRESS_CONTINUE if goes_on else _ASK_AGAIN}."
+
+
+def silent_after_tools(model: str) -> str:
+    """Stands in place of the sentence for EMPTY where tools ran, so that nobody has them run again for nothing."""
+    return f"{model} used its tools, but wrote no answer. Press Details to see what they did before you ask again."
 
 
 def model_failure(failure: EndReason, model: str, retry_after_s: float | None = None, *, goes_on: bool = False) -> str:

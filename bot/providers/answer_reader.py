@@ -10,6 +10,7 @@ from bot.errors import EndReason
 from bot.providers.failures import RequestAttempt
 from bot.providers.text_parts import TextParts
 from bot.providers.think_tags import ThinkTags
+from bot.providers.tool_calls import CallIds, tool_call
 
 Delta = str | Thinking | Searching | Citation
 """What an event of a stream says. "" if it says nothing. Readers collect what is beside the text in a list."""
@@ -18,7 +19,7 @@ Delta = str | Thinking | Searching | Citation
 class AnswerReader(ABC):
     """Reads one answer. Events are plain dicts, because typed ones cost eight times as much CPU."""
 
-    def __init__(self, attempt: RequestAttempt) -> None:
+    def __init__(self, attempt: RequestAttempt, call_ids: CallIds) -> None:
         self.finish_reason: FinishReason | None = None
         """Set by the vendor's terminal marker. None: the answer is not whole."""
         self.usage: Usage | None = None
@@ -32,6 +33,7 @@ class AnswerReader(ABC):
         self._cited: set[str] = set()
         self._attempt = attempt
         self._parts = TextParts()
+        self._call_ids = call_ids
         self._calls: list[ToolCall] = []
         self._items: list[Mapping[str, Any]] = []
         """All that must be sent back to the vendor if the answer goes on in another request."""
@@ -72,6 +74,12 @@ class AnswerReader(ABC):
     def go_on(self) -> None:  # noqa: B027 - only Anthropic pauses
         """Prepares for the rest of a paused answer, which comes with the response to another request."""
 
+    def _call(self, item: Mapping[str, Any], id_field: str, arguments: object) -> Mapping[str, Any]:
+        """Notes the tool call of an item; returns the item as it must be sent back, with the call's own id."""
+        call = tool_call(len(self._calls), self._call_ids.own(item.get(id_field)), item["name"], arguments)
+        self._calls.append(call)
+        return {**item, id_field: call.call_id}
+
     def _known(self, reasons: Mapping[str, FinishReason], reason: str) -> FinishReason:
         """Returns a vendor's finish reason by our name. Raises ProviderError for others: they are no good end."""
         if reason not in reasons:
@@ -88,8 +96,8 @@ class AnswerReader(ABC):
 class TaggedAnswerReader(AnswerReader):
     """Reads an API whose servers may leave reasoning in the text, between tags."""
 
-    def __init__(self, attempt: RequestAttempt) -> None:
-        super().__init__(attempt)
+    def __init__(self, attempt: RequestAttempt, call_ids: CallIds) -> None:
+        super().__init__(attempt, call_ids)
         self._tags = ThinkTags(attempt.model)
 
     def withheld_text(self) -> str:

@@ -1,6 +1,5 @@
 """Anthropic's Messages API: https://platform.claude.com/docs/en/build-with-claude/streaming"""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +20,7 @@ from bot.providers.lookup import Lookup, LookupOutcome, day_of, look_up
 from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.models import Vendor
 from bot.providers.optional_parameters import WEB, OptionalParameter
-from bot.providers.tool_calls import tool_call
+from bot.providers.tool_calls import CallIds, plain_id, tool_call
 from bot.providers.vendor_model import LIMITS, TIMEOUT, Api, VendorModel, content_of, parts_for, tls
 
 Sdk = AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicVertex
@@ -157,7 +156,7 @@ class MessagesApi(Api):
     def reader(
         self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
     ) -> AnswerReader:
-        return MessagesReader(attempt, keeps_blocks=bool(prompt.tools or prompt.web_search))
+        return MessagesReader(attempt, CallIds(prompt), keeps_blocks=bool(prompt.tools or prompt.web_search))
 
 
 @dataclass(slots=True)
@@ -177,9 +176,9 @@ class MessagesReader(AnswerReader):
     sources comes in many blocks, one for each passage, even within a sentence.
     """
 
-    def __init__(self, attempt: RequestAttempt, keeps_blocks: bool) -> None:
+    def __init__(self, attempt: RequestAttempt, call_ids: CallIds, keeps_blocks: bool) -> None:
         """`keeps_blocks`: the answer may go on in another request, which has to repeat its blocks."""
-        super().__init__(attempt)
+        super().__init__(attempt, call_ids)
         self._keeps_blocks = keeps_blocks
         self._stop_reason: str | None = None
         self._counts: dict[str, int] = {}
@@ -295,9 +294,9 @@ class MessagesReader(AnswerReader):
         if kind in ("text", "thinking"):
             block[kind] = paired(block.get(kind, "") + added)
         if kind == "tool_use":
-            call = tool_call(len(self._calls), block["id"], block["name"], added or block.get("input"))
-            block["input"] = dict(call.arguments or {})
-            self._calls.append(call)
+            block = dict(self._call(block, "id", added or block.get("input")))
+            call = self._calls[-1]
+            block |= {"id": plain_id(call.call_id), "input": dict(call.arguments or {})}
         # The API refuses text of only whitespace, though the model may write it.
         if kind != "text" or block["text"].strip():
             self._items.append(block)
@@ -376,17 +375,11 @@ def _part_block(part: TurnPart) -> Mapping[str, Any]:
         case TextPart():
             return {"type": "text", "text": part.text}
         case ToolCall():
-            call_id = _tool_id(part.call_id)
             arguments = dict(part.arguments or {})
-            return {"type": "tool_use", "id": call_id, "name": part.name, "input": arguments}
+            return {"type": "tool_use", "id": plain_id(part.call_id), "name": part.name, "input": arguments}
         case ToolResult():
             error = {"is_error": True} if part.is_error else {}
-            return {"type": "tool_result", "tool_use_id": _tool_id(part.call_id), "content": part.text, **error}
-
-
-def _tool_id(call_id: str) -> str:
-    """Returns a call's id in characters that the API takes: another vendor may have given it."""
-    return re.sub(r"[^a-zA-Z0-9_-]", "_", call_id)
+            return {"type": "tool_result", "tool_use_id": plain_id(part.call_id), "content": part.text, **error}
 
 
 def _block(media: Media) -> dict[str, Any]:

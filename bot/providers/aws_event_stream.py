@@ -16,6 +16,8 @@ AWS_EVENTS = "application/vnd.amazon.eventstream"
 async def read_aws_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[Any, None]:
     """Yields the JSON of each event. A failure is yielded in Anthropic's form of an error event.
 
+    Only an event with `bytes` holds one of the model's: others, which Amazon may add, are skipped.
+
     Raises ValueError for what is not in the format, botocore's errors for a wrong checksum or a message that is too
     long, and the transport's errors.
     """
@@ -26,12 +28,14 @@ async def read_aws_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[Any, N
     async for chunk in chunks:
         buffer.add_data(chunk)
         for message in buffer:
-            yield _event(message.headers, json.loads(message.payload or b"{}"))
+            body = json.loads(message.payload or b"{}")
+            if message.headers.get(":message-type") != "event":
+                yield _failure(message.headers, body)
+            elif "bytes" in body:
+                yield json.loads(b64decode(body["bytes"]))
 
 
-def _event(headers: Mapping[str, Any], body: Any) -> Any:
-    if headers.get(":message-type") == "event":
-        return json.loads(b64decode(body["bytes"]))
+def _failure(headers: Mapping[str, Any], body: Any) -> Any:
     code = headers.get(":exception-type") or headers.get(":error-code")
     message = body.get("message") or headers.get(":error-message")
     return {"type": "error", "error": {"type": code, "message": message}}

@@ -28,8 +28,11 @@ class Mark(Enum):
     """`[DONE]`: nothing follows."""
 
 
-class EventTooLongError(ValueError):
-    """An event is longer than MAX_EVENT_BYTES. The rest of its stream is not read."""
+class EventTooLongError(ConnectionAbortedError):
+    """An event is longer than MAX_EVENT_BYTES. The rest of its stream is not read, so that it is cut there."""
+
+    def __str__(self) -> str:
+        return f"more than {MAX_EVENT_BYTES} bytes"
 
 
 async def read_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[Any, None]:

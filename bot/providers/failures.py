@@ -36,6 +36,8 @@ _BY_CODE = {
     "authentication_error": EndReason.BAD_KEY,
     "permission_error": EndReason.BAD_KEY,
     "model_not_found": EndReason.UNKNOWN_MODEL,
+    # Mistral and Perplexity, with a status of 400.
+    "invalid_model": EndReason.UNKNOWN_MODEL,
     "not_found_error": EndReason.UNKNOWN_MODEL,
     "insufficient_quota": EndReason.OUT_OF_CREDIT,
     "credit_balance_exhausted": EndReason.OUT_OF_CREDIT,
@@ -57,6 +59,7 @@ _BY_CODE = {
     "content_filter": EndReason.REFUSED,
     "invalid_prompt": EndReason.REFUSED,
     "moderation_blocked": EndReason.REFUSED,
+    "content_policy_violation": EndReason.REFUSED,
     "cyber_policy": EndReason.REFUSED,
     "bio_policy": EndReason.REFUSED,
     "misalignment_policy_violation": EndReason.REFUSED,
@@ -80,6 +83,16 @@ _BY_PHRASE = {
     "request too large": EndReason.CONTEXT_TOO_LONG,
     "credit balance is too low": EndReason.OUT_OF_CREDIT,
     "exceeded your current quota": EndReason.OUT_OF_CREDIT,
+    # Anthropic's own limit of spending says 400.
+    "reached your specified api usage limits": EndReason.OUT_OF_CREDIT,
+    # So do OpenRouter, xAI, DeepSeek, Xiaomi and LiteLLM of a model that they don't know.
+    "is not a valid model id": EndReason.UNKNOWN_MODEL,
+    "model not found": EndReason.UNKNOWN_MODEL,
+    "model not exist": EndReason.UNKNOWN_MODEL,
+    "not supported model": EndReason.UNKNOWN_MODEL,
+    "invalid model name": EndReason.UNKNOWN_MODEL,
+    # Cerebras says 403 where a model takes no images.
+    "multimodal is not enabled": EndReason.UNEXPECTED,
     # Amazon Bedrock says 400 of these.
     "input is too long": EndReason.CONTEXT_TOO_LONG,
     "model identifier is invalid": EndReason.UNKNOWN_MODEL,
@@ -249,7 +262,14 @@ def _codes_and_message(body: object) -> tuple[list[str], str]:
     # Mistral's details may be the message.
     reason = message if isinstance(message, dict) else error
     sentences = [message if isinstance(message, str) else "", _mistrals_detail(reason.get("detail"))]
+    # Xiaomi's reason stands where others name a parameter.
+    param = error.get("param")
+    if isinstance(param, str) and " " in param:
+        sentences.append(param)
     metadata = error.get("metadata")
+    if isinstance(metadata, dict) and metadata.get("flagged_input"):
+        # OpenRouter's moderation says 403: https://openrouter.ai/docs/api/reference/errors-and-debugging
+        codes = ["moderation_blocked", *codes]
     if isinstance(metadata, dict) and metadata.get("raw"):
         behind, sentence = _codes_and_message(_json_or_text(metadata["raw"]))
         codes = [*behind, *codes]

@@ -5,13 +5,12 @@ from urllib.parse import urlsplit
 
 def speaks_responses(base_url: str) -> bool:
     """Returns whether this is OpenAI or Azure's v1 endpoint. Other servers reliably support only Chat Completions."""
-    host = urlsplit(base_url).hostname or ""
-    return host.endswith((".openai.com", ".azure.com"))
+    return (urlsplit(base_url).hostname or "").endswith(".openai.com") or is_azure(base_url)
 
 
 def is_azure(base_url: str) -> bool:
-    """Returns whether this is Azure's v1 endpoint."""
-    return (urlsplit(base_url).hostname or "").endswith(".azure.com")
+    """Returns whether this is Azure's v1 endpoint, also in Azure Government (.azure.us)."""
+    return (urlsplit(base_url).hostname or "").endswith((".azure.com", ".azure.us"))
 
 
 def speaks_responses_api(api: str, base_url: str) -> bool:

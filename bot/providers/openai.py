@@ -24,7 +24,7 @@ from bot.providers.models import Vendor
 from bot.providers.moderation import judge, moderation_parameters
 from bot.providers.optional_parameters import OptionalParameter
 from bot.providers.text_parts import TextParts
-from bot.providers.tool_calls import ChatReasoning, ChatToolCalls, arguments_text, chat_message, tool_call
+from bot.providers.tool_calls import CallIds, ChatReasoning, ChatToolCalls, arguments_text, chat_message
 from bot.providers.vendor_model import LIMITS, TIMEOUT, Api, VendorModel, content_of, parts_for, tls
 
 VENDOR = "openai"
@@ -120,7 +120,7 @@ class ResponsesApi(Api):
         self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
     ) -> AnswerReader:
         limit = self._options.output_tokens(parameters)
-        return ResponsesReader(attempt, bool(prompt.tools), limit, self._options.moderation)
+        return ResponsesReader(attempt, CallIds(prompt), bool(prompt.tools), limit, self._options.moderation)
 
 
 class ResponsesReader(TaggedAnswerReader):
@@ -133,12 +133,13 @@ class ResponsesReader(TaggedAnswerReader):
     def __init__(
         self,
         attempt: RequestAttempt,
+        call_ids: CallIds,
         offers_tools: bool,
         max_output_tokens: int,
         moderation: Moderation = Moderation.OFF,
     ) -> None:
         """`max_output_tokens`: the limit in the request."""
-        super().__init__(attempt)
+        super().__init__(attempt, call_ids)
         self._moderation = moderation
         self._held: list[str] = []
         """Text that waits for the verdicts of the moderation, and its sources."""
@@ -210,11 +211,9 @@ class ResponsesReader(TaggedAnswerReader):
         if written in self._read_items:
             return ""
         self._read_items.add(written)
-        self._items.append(item)
+        is_call = item["type"] == "function_call" and self._offers_tools
+        self._items.append(self._call(item, "call_id", item.get("arguments")) if is_call else item)
         match item["type"]:
-            case "function_call" if self._offers_tools:
-                call = tool_call(len(self._calls), item["call_id"], item["name"], item.get("arguments"))
-                self._calls.append(call)
             case "web_search_call":
                 action = item.get("action") or {}
                 # Opening a page is free, and a failed search is taken to be.
@@ -315,7 +314,7 @@ class ChatApi(Api):
     def reader(
         self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
     ) -> AnswerReader:
-        return ChatReader(attempt, bool(prompt.tools))
+        return ChatReader(attempt, CallIds(prompt), bool(prompt.tools))
 
 
 class ChatReader(TaggedAnswerReader):
@@ -329,8 +328,8 @@ class ChatReader(TaggedAnswerReader):
     is_complete = False
     """Usage may follow until [DONE]."""
 
-    def __init__(self, attempt: RequestAttempt, offers_tools: bool) -> None:
-        super().__init__(attempt)
+    def __init__(self, attempt: RequestAttempt, call_ids: CallIds, offers_tools: bool) -> None:
+        super().__init__(attempt, call_ids)
         self._offers_tools = offers_tools
         self._chat_calls = ChatToolCalls()
         self._reasoning = ChatReasoning()
@@ -347,7 +346,7 @@ class ChatReader(TaggedAnswerReader):
         return delta
 
     def read_end(self) -> tuple[ToolCall | Opaque, ...]:
-        self._calls = self._chat_calls.calls()
+        self._calls = self._chat_calls.calls(self._call_ids.own)
         extras = self._chat_calls.extras()
         # Without data of the server's own, the calls can go on at any other server.
         own = self._reasoning.fields()
@@ -356,7 +355,14 @@ class ChatReader(TaggedAnswerReader):
         return super().read_end()
 
     def read_response(self, body: Any) -> str:
+        choices = body.get("choices")
+        if choices and choices[0].get("message"):
+            # Perplexity has an empty delta beside the message.
+            body = {**body, "choices": [{**choices[0], "delta": choices[0]["message"]}]}
         delta = self.read_event(body)
+        if choices:
+            # Snowflake Cortex gives no finish reason, and the body has come whole.
+            self.read_done()
         return ("" if isinstance(delta, Thinking) else delta) + self.withheld_text()
 
     def _read(self, event: Any) -> str | Thinking:
@@ -368,6 +374,9 @@ class ChatReader(TaggedAnswerReader):
         if not choices:
             self._read_sources(event, {})
             return ""
+        if error := choices[0].get("error"):
+            # OpenRouter's finish reason only says that there is one.
+            raise self._attempt.reported({"error": error})
         if reason := choices[0].get("finish_reason"):
             self._finish(str(reason))
         # Perplexity's events have both: the message holds the whole text so far.
@@ -405,7 +414,9 @@ class ChatReader(TaggedAnswerReader):
             self._cite(url, "")
         for annotation in message.get("annotations") or ():
             if annotation.get("type") == "url_citation":
-                self._cite(annotation["url_citation"].get("url"), annotation["url_citation"].get("title"))
+                # Xiaomi's are flat.
+                cited = annotation.get("url_citation") or annotation
+                self._cite(cited.get("url"), cited.get("title"))
         if not (self._cited or self._has_searched) and _tells_of_search(event, message):
             # Nothing can be cited, but what the model writes from here on may be the web's.
             self._has_searched = True
@@ -537,6 +548,8 @@ def _reasoning_in(message: Mapping[str, Any]) -> str:
 
 def _usage(usage: Mapping[str, Any], input_name: str, output_name: str) -> Usage:
     details = usage.get(f"{input_name}_tokens_details") or {}
+    # Mistral and older servers of DeepSeek have names of their own.
+    cached = details.get("cached_tokens"), usage.get("num_cached_tokens"), usage.get("prompt_cache_hit_tokens")
     input_tokens = reported_tokens(usage.get(f"{input_name}_tokens"))
     output_tokens = reported_tokens(usage.get(f"{output_name}_tokens"))
     if input_tokens:
@@ -545,6 +558,6 @@ def _usage(usage: Mapping[str, Any], input_name: str, output_name: str) -> Usage
     return Usage(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
-        cached_input_tokens=reported_tokens(details.get("cached_tokens")),
+        cached_input_tokens=next(filter(None, map(reported_tokens, cached)), 0),
         cache_write_tokens=reported_tokens(details.get("cache_write_tokens")),
     )

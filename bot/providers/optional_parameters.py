@@ -30,9 +30,9 @@ class OptionalParameter(Enum):
     """Leads a conversation's requests to the machine that has their common beginning in its cache."""
     TOOLS = (
         r"not support (tools|function)|support tool use|auto-tool-choice|tools param requires|unsupported param: tools"
-        r"|(tool|function).calling is not (supported|enabled)"
+        r"|(tool|function).calling\W{1,3}(is )?not (support|enabled)"
     )
-    """The definitions of functions: Ollama, vLLM, llama.cpp and OpenRouter refuse them for models without tools."""
+    """The definitions of functions: servers refuse them for models without tools, each in its own words."""
     TOOLS_WITH_REASONING = r"/v1/responses"
     """Functions for a model that reasons: OpenAI's refuse them at Chat Completions, also behind gateways."""
     OLD_LIMIT = r"max_completion_tokens"

@@ -9,17 +9,22 @@ index says which call a piece belongs to. Compatible servers deviate from this:
 - vLLM passes on what the model wrote, which may not be JSON. Such a call has no arguments, and the model is told. So is
   it of JSON that the server may read otherwise than the person who approves it: keys that come twice, 1e999, NaN, and
   integers that floating-point numbers don't hold.
-- Ids may repeat or be empty. A result must name its call, so each call gets an id of its own.
+- Ids may repeat, within a step or from step to step, or be empty. A result must name its call, and Anthropic refuses
+  doubles, so each call gets an id of its own in the conversation (`CallIds`), for all APIs.
 - Google's layer keeps data of its own beside the function, which must be sent back (`extra_content`).
-- DeepSeek and OpenRouter refuse the result of a call, or answer worse, without the reasoning before the call.
+- Servers refuse the result of a call, or answer worse, without the reasoning before the call. They read it only under
+  the name that they gave it: `reasoning_content` (DeepSeek, llama.cpp), `reasoning` (vLLM, Ollama, Groq, Together,
+  Cerebras; vllm#38488), or `reasoning_details` (OpenRouter).
 """
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from bot.core.conversation import Prompt
 from bot.core.stream import ToolCall
 from bot.core.surrogates import paired, paired_json
 
@@ -42,6 +47,32 @@ def tool_call(index: int, call_id: str, name: str, arguments: object) -> ToolCal
 def arguments_text(call: ToolCall) -> str:
     """Returns a call's arguments as JSON. Broken ones become {}: servers refuse a conversation that contains them."""
     return json.dumps(dict(call.arguments or {}), ensure_ascii=False)
+
+
+def plain_id(call_id: str) -> str:
+    """Returns a call's id in characters that all APIs take: another vendor may have given it."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", call_id)
+
+
+class CallIds:
+    """Gives each call of an answer an id that no other call of its conversation has, also in `plain_id`'s form."""
+
+    def __init__(self, prompt: Prompt | None = None) -> None:
+        """`prompt`: the conversation so far, with the calls of the answer's earlier steps."""
+        parts = [part for turn in (prompt.turns if prompt else ()) for part in turn.parts]
+        self._taken = {plain_id(part.call_id) for part in parts if isinstance(part, ToolCall)}
+        self._number = 0
+        """It only grows, so that a server's ids can't make the search for a free one long."""
+
+    def own(self, call_id: object) -> str:
+        """Returns the vendor's id, or one like it if it is taken or empty."""
+        given = paired(str(call_id or ""))
+        own = given
+        while not own or plain_id(own) in self._taken:
+            own = f"{given or 'call'}_{self._number}"
+            self._number += 1
+        self._taken.add(plain_id(own))
+        return own
 
 
 def _parsed(raw: str) -> Mapping[str, Any] | None:
@@ -147,18 +178,17 @@ class ChatToolCalls:
         call.arguments.append(arguments or "")
         return len(name) + len(arguments or "")
 
-    def calls(self) -> list[ToolCall]:
-        """Returns the calls in their order, each with an id that no other has."""
-        ids: set[str] = set()
-        calls = []
-        for index, pieces in enumerate(self._named()):
-            call_id = pieces.call_id
-            if not call_id or call_id in ids:
-                call_id = f"{call_id or 'call'}_{index}"
-            ids.add(call_id)
-            arguments = "".join(pieces.arguments) if pieces.whole is None else pieces.whole
-            calls.append(tool_call(index, call_id, pieces.name, arguments))
-        return calls
+    def calls(self, own_id: Callable[[str], str]) -> list[ToolCall]:
+        """Returns the calls in their order. `own_id` makes the server's ids unique."""
+        return [
+            tool_call(
+                index,
+                own_id(pieces.call_id),
+                pieces.name,
+                "".join(pieces.arguments) if pieces.whole is None else pieces.whole,
+            )
+            for index, pieces in enumerate(self._named())
+        ]
 
     def extras(self) -> list[Mapping[str, Any]]:
         """Returns the server's own data beside each call."""
@@ -222,15 +252,17 @@ class ChatReasoning:
     """
 
     def __init__(self) -> None:
-        self._content: list[str] = []
+        self._texts: dict[str, list[str]] = {}
+        """The pieces by the server's name for them."""
         self._details: list[_Detail] = []
         self._growing: dict[tuple[object, object], _Detail] = {}
         """The last item of each index and type."""
 
     def add(self, message: Mapping[str, Any]) -> None:
         """Adds what a message or a delta has of it."""
-        if reasoning := message.get("reasoning_content"):
-            self._content.append(reasoning)
+        for name in ("reasoning_content", "reasoning"):
+            if (reasoning := message.get(name)) and isinstance(reasoning, str):
+                self._texts.setdefault(name, []).append(reasoning)
         for place, fragment in enumerate(message.get("reasoning_details") or ()):
             key = fragment.get("index", place), fragment.get("type")
             if key not in self._growing or not self._growing[key].takes(fragment):
@@ -239,10 +271,12 @@ class ChatReasoning:
             self._growing[key].add(fragment)
 
     def fields(self) -> dict[str, Any]:
-        """Returns the fields of the message to send back."""
-        content = {"reasoning_content": "".join(self._content)} if self._content else {}
-        details = {"reasoning_details": [item.whole() for item in self._details]} if self._details else {}
-        return content | details
+        """Returns the fields of the message to send back. OpenRouter's details hold the text of its `reasoning`."""
+        texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
+        if not self._details:
+            return texts
+        texts.pop("reasoning", None)
+        return texts | {"reasoning_details": [item.whole() for item in self._details]}
 
 
 def chat_message(calls: list[ToolCall], extras: list[Mapping[str, Any]], text: str, **own: Any) -> dict[str, Any]:

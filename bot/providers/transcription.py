@@ -55,7 +55,7 @@ class Transcriber:
 
 
 def _usage(reported: Any) -> Usage | None:
-    """Returns the usage, which is in seconds or in tokens."""
+    """Returns the usage, which is in seconds or in tokens; None if no recording uses what is reported."""
     if not isinstance(reported, Mapping):
         return None
     seconds = reported.get("seconds")
@@ -64,4 +64,5 @@ def _usage(reported: Any) -> Usage | None:
     heard, written = reported.get("input_tokens"), reported.get("output_tokens")
     if not (isinstance(heard, int) and isinstance(written, int)):
         return None
-    return Usage(reported_tokens(heard), reported_tokens(written))
+    usage = Usage(reported_tokens(heard), reported_tokens(written))
+    return usage if usage.input_tokens else None

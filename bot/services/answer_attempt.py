@@ -117,7 +117,12 @@ class AnswerAttempt:
                 self.searches += count
             case str() if self.first_token_s is None:
                 self.first_token_s = now - self.claimed_at
-        return self.step.receive(event)
+        return self.step.receive(event, now)
+
+    def heard_until(self, now: float) -> None:
+        """Notes that nothing more of the model is awaited, by the monotonic clock."""
+        if self.step is not None:
+            self.step.heard_until(now)
 
     def step_recorded(self, recorded: Step, usage: Usage | None, cost_usd: float | None) -> None:
         """Notes that a step is on record with its usage, which no longer counts for the attempt."""
@@ -125,6 +130,7 @@ class AnswerAttempt:
         self.used = self.used.plus(usage, cost_usd)
         if self.step is not None:
             self.step.charges_nothing()
+            self.step.lost = Usage()
 
     @property
     def spent(self) -> Spent:
@@ -161,15 +167,18 @@ class AnswerAttempt:
         return end
 
     def counted(self, end: End) -> End:
-        """Returns the end with the attempt's model, usage and times. Without reported usage the estimate counts."""
-        usage = end.usage
+        """Returns the end with the attempt's model, usage and times.
+
+        The estimate counts where the vendor reported no tokens, or a number that can't be one.
+        """
+        usage, is_reported = end.usage, end.usage is not None and end.usage.has_tokens
         if self.step is not None:
-            usage = self.step.lost + end.usage if end.usage else self.step.used
+            usage = self.step.lost + _completed(end.usage or Usage(), self.step.estimated)
         return replace(
             end,
             model=end.model or (self.step.model if self.step else None),
             usage=usage,
-            estimated_step=None if end.usage else len(self.answer.steps),
+            estimated_step=None if is_reported else len(self.answer.steps),
             first_token_s=self.first_token_s,
             prompt_version=self.prompt_version,
             origins=self.answer.origins,
@@ -192,7 +201,19 @@ class AnswerAttempt:
         # A part that was written before has had its own effort.
         usd = None if self.job.so_far else self.earlier_usd
         whole = Used(usd=usd).plus(None, self.used.usd).plus(None, last_usd)
-        is_estimate = not (self.completion and self.completion.usage)
+        is_estimate = not (self.completion and self.completion.usage and self.completion.usage.has_tokens)
         return texts.thought_longer(
             self.completion.effort if self.completion else "", whole.usd, is_estimate=is_estimate
         )
+
+
+def _completed(reported: Usage, estimated: Usage) -> Usage:
+    """Returns the usage that a vendor reported, with the estimate in place of tokens that it didn't report."""
+    if reported.has_tokens:
+        return reported
+    return replace(
+        reported,
+        input_tokens=reported.input_tokens or estimated.input_tokens,
+        output_tokens=reported.output_tokens or estimated.output_tokens,
+        requests=(),
+    )

@@ -72,7 +72,7 @@ from bot.core.outbox import OutboxKind
 from bot.core.reply.approvals import asks_of
 from bot.core.reply.messages import NOTHING_SHOWN, Shown
 from bot.core.reply.resuming import Seam
-from bot.core.step_turns import items_of, were_replied_to, with_room, with_steps
+from bot.core.step_turns import calls_made, items_of, were_replied_to, with_room, with_steps
 from bot.core.stream import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent, Usage
 from bot.core.tool_calls import APPROVAL_S, Step
 from bot.errors import CapReached, EndReason, NotShown, ProviderError, StoreError, TypistError, trace_of
@@ -287,6 +287,7 @@ class Answering:
             return End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR)
         finally:
             attempt.phase = Phase.ENDING
+            attempt.heard_until(self.clock.monotonic())
 
     async def _stream(self, attempt: AnswerAttempt, reply: LiveReply) -> End:
         """Builds the prompt and asks the model."""
@@ -634,6 +635,8 @@ def _failed(attempt: AnswerAttempt, error: TypistError, reply: LiveReply) -> End
     log.warning("model %s failed: %s %s", error.model, error.reason, error.detail)
     step = attempt.step
     if step and not (step.output_chars or error.reason.is_charged_without_text):
-        step.input_tokens = 0
+        step.charges_nothing()
         attempt.step = step if step.lost != Usage() else None
+    if error.reason is EndReason.EMPTY and calls_made(attempt.answer.steps):
+        sentence = texts.silent_after_tools(error.model)
     return End(error.reason, sentence, model=error.model)

@@ -6,7 +6,7 @@ import logging
 import re
 import traceback
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
@@ -24,6 +24,7 @@ from bot.providers.fallback import Fallback
 from bot.providers.models import Provider
 from bot.providers.openai import ChatReader, ResponsesReader
 from bot.providers.stall import Stall
+from bot.providers.tool_calls import CallIds
 from tests.clocks import WITHIN_S
 from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONSES, ErrorRow, VendorApi
@@ -287,6 +288,64 @@ class TestTheDocumentedStreams:
         assert (received.text, received.failure) == (text, failure)
 
 
+def chat_json(choice: Mapping[str, object], **usage: object) -> VendorResponse:
+    """Returns a JSON answer of Chat Completions with this choice."""
+    body = {"choices": [{"index": 0, **choice}], "usage": {"prompt_tokens": 12, "completion_tokens": 3, **usage}}
+    return VendorResponse([json.dumps(body).encode()], content_type="application/json")
+
+
+SAID = {"role": "assistant", "content": "Hello there!"}
+
+
+class TestJsonOfCompatibleServers:
+    """A JSON answer of Chat Completions has come whole, whatever its server adds or leaves out."""
+
+    @pytest.mark.parametrize(
+        "choice",
+        [
+            {"message": SAID, "finish_reason": "stop"},
+            {"message": SAID, "delta": {"role": "assistant", "content": ""}, "finish_reason": "stop"},
+            {"message": SAID},
+            {"message": SAID, "finish_reason": None},
+        ],
+        ids=["documented", "perplexity: an empty delta", "snowflake: no finish reason", "null"],
+    )
+    @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
+    async def test_message_is_the_answer(
+        self, vendor: VendorServer, choice: Mapping[str, object], streaming: bool
+    ) -> None:
+        vendor.script(chat_json(choice))
+        async with connected(CHAT, vendor, streaming) as model:
+            received = await collect(model)
+        assert received.text == "Hello there!"
+        assert received.completions == [Completion(model.model, FinishReason.STOP, Usage(12, 3))]
+
+    async def test_error_of_a_choice_tells_the_reason(self, vendor: VendorServer) -> None:
+        error = {"code": 429, "message": "Upstream is busy", "metadata": {"provider_name": "x"}}
+        vendor.script(chat_json({"message": SAID | {"content": ""}, "finish_reason": "error", "error": error}))
+        async with connected(CHAT, vendor) as model:
+            received = await collect(model)
+        assert received.failure is EndReason.RATE_LIMITED
+        assert received.error is not None
+        assert received.error.detail == "429 Upstream is busy"
+
+    @pytest.mark.parametrize(
+        "usage",
+        [
+            {"prompt_tokens_details": {"cached_tokens": 5}},
+            {"num_cached_tokens": 5},
+            {"prompt_tokens_details": {"cached_tokens": 0}, "num_cached_tokens": 5},
+            {"prompt_cache_hit_tokens": 5, "prompt_cache_miss_tokens": 7},
+        ],
+        ids=["openai", "mistral", "mistral, both", "deepseek, older"],
+    )
+    async def test_tokens_of_the_cache_are_counted(self, vendor: VendorServer, usage: Mapping[str, object]) -> None:
+        vendor.script(chat_json({"message": SAID, "finish_reason": "stop"}, **usage))
+        async with connected(CHAT, vendor) as model:
+            [completion] = (await collect(model)).completions
+        assert completion.usage == Usage(12, 3, cached_input_tokens=5)
+
+
 class TestAFailure:
     """Every failure is a ProviderError that says what to do and contains no key."""
 
@@ -527,9 +586,19 @@ class TestWhatIsCut:
         vendor.script(VendorResponse(chunks, content_type=content_type, ending=ResponseEnd.HANG))
         async with connected(api, vendor) as model:
             received = await collect(model)
-        assert received.failure is EndReason.UNEXPECTED
+        assert received.failure is EndReason.CUT
         assert received.error is not None
-        assert received.error.detail == "EventTooLongError"
+        assert received.error.detail == f"EventTooLongError: more than {MAX_EVENT_BYTES} bytes"
+
+    @ALL_APIS
+    async def test_event_that_is_too_long_cuts_the_answer_after_all_that_came_before(
+        self, vendor: VendorServer, api: VendorApi
+    ) -> None:
+        long = b'data: {"type": "keep", "x": "' + b"x" * MAX_EVENT_BYTES + b'"}\n\n'
+        vendor.script(VendorResponse([b"".join(api.unended("one", " two")) + long]))
+        async with connected(api, vendor) as model:
+            received = await collect(model)
+        assert (received.text, received.failure) == ("one two", EndReason.CUT)
 
     @ALL_APIS
     async def test_answer_is_complete_even_if_the_vendor_keeps_the_connection(
@@ -559,13 +628,24 @@ class TestNonsense:
     """Whatever JSON a vendor sends, an attempt raises ProviderError or nothing."""
 
     @given(body=JSON)
-    @pytest.mark.parametrize("reader", [ResponsesReader, ChatReader, MessagesReader])
+    @pytest.mark.parametrize(
+        "reader",
+        [
+            lambda attempt: ResponsesReader(attempt, CallIds(), offers_tools=True, max_output_tokens=9),
+            lambda attempt: ChatReader(attempt, CallIds(), offers_tools=True),
+            lambda attempt: MessagesReader(attempt, CallIds(), keeps_blocks=True),
+        ],
+        ids=["responses", "chat", "anthropic"],
+    )
     def test_any_json_in_an_answer_is_handled(
         self, reader: Callable[[RequestAttempt], AnswerReader], body: object
     ) -> None:
         for read in ("read_event", "read_response"):
-            with suppress(ProviderError), RequestAttempt("openai/m", KEY) as attempt:
-                getattr(reader(attempt), read)(body)
+            attempt = RequestAttempt("openai/m", KEY)
+            reading = reader(attempt)
+            with suppress(ProviderError), attempt:
+                getattr(reading, read)(body)
+                reading.read_end()
 
     @given(body=JSON, status=st.integers(200, 599), wait=st.text(max_size=12))
     def test_any_json_in_an_error_is_handled(self, body: object, status: int, wait: str) -> None:

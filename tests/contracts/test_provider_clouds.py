@@ -374,15 +374,21 @@ class TestBedrocksStream:
             aws_message(b'{"bytes": "e30="}', event_type="chunk", message_type="event")[:-1] + b"\0",
             aws_message(b"{", event_type="chunk", message_type="event"),
             aws_message(b'{"bytes": "?"}', event_type="chunk", message_type="event"),
-            aws_message(b"{}", event_type="chunk", message_type="event"),
         ],
-        ids=["checksum", "no JSON", "no base64", "no bytes"],
+        ids=["checksum", "no JSON", "no base64"],
     )
     async def test_message_that_is_none_fails_the_answer(
         self, vendor: VendorServer, tokens: TokenServices, wrong: bytes
     ) -> None:
         vendor.script(replace(BEDROCK.answer, chunks=[wrong, *BEDROCK.answer.chunks]))
         assert (await asked(BEDROCK, vendor)).failure is EndReason.UNEXPECTED
+
+    async def test_event_without_bytes_is_skipped(self, vendor: VendorServer, tokens: TokenServices) -> None:
+        first, *others = BEDROCK.answer.chunks
+        added = aws_message(b'{"p": "abc"}', event_type="metrics", message_type="event")
+        vendor.script(replace(BEDROCK.answer, chunks=[first, added, *others]))
+        received = await asked(BEDROCK, vendor)
+        assert (received.text, received.error) == (TEXT, None)
 
     @pytest.mark.parametrize(
         "said",

@@ -1,5 +1,6 @@
 """The effort of an answer in the vendors' terms, and what a refusal of it changes."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,9 +12,10 @@ from bot.core.conversation import Effort, ToolDefinition, WebSearch
 from bot.core.stream import Feature
 from bot.errors import EndReason
 from bot.providers.effort_levels import LEVELS
+from bot.providers.vendor_model import LEVELS_WITHIN_S
 from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
-from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
+from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
 
 FAST = Effort.FAST
 NORMAL = Effort.NORMAL
@@ -245,3 +247,15 @@ async def test_effort_is_sent_where_nothing_is_known_of_the_model(vendor: Vendor
     async with connected(ANTHROPIC, vendor) as model:
         assert (await collect(model, replace(PROMPT, effort=THOROUGH))).text == "one"
     assert efforts(vendor) == ["high"]
+
+
+@pytest.mark.skips_waits
+async def test_answer_does_not_wait_long_for_a_vendor_that_does_not_say_which_levels_a_model_takes(
+    vendor: VendorServer,
+) -> None:
+    vendor.script(VendorResponse(ending=ResponseEnd.HANG, ping=b""), ANTHROPIC.streamed("one"))
+    began = asyncio.get_running_loop().time()
+    async with connected(ANTHROPIC, vendor) as model, asyncio.timeout(60):
+        assert (await collect(model, replace(PROMPT, effort=THOROUGH))).text == "one"
+    assert [request.method for request in vendor.requests] == ["GET", "POST"]
+    assert asyncio.get_running_loop().time() - began < 2 * LEVELS_WITHIN_S

@@ -172,9 +172,10 @@ class TestBlock:
             ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "BOT_MODELS": "openai/m"}, ["openai/m"]),
             ({"BOT_OPENAI_API": "chat"}, ["openai/gpt-6-luna"]),
             ({"OPENAI_BASE_URL": "https://ours.openai.azure.com/openai/v1/"}, ["openai/gpt-6-luna"]),
+            ({"OPENAI_BASE_URL": "https://ours.openai.azure.us/openai/v1/"}, ["openai/gpt-6-luna"]),
             ({}, []),
         ],
-        ids=["another vendor", "a compatible server", "Chat Completions", "Azure", "OpenAI"],
+        ids=["another vendor", "a compatible server", "Chat Completions", "Azure", "Azure Government", "OpenAI"],
     )
     def test_models_that_nobody_moderates_are_a_problem(self, more: dict[str, str], unmoderated: list[str]) -> None:
         env = {"OPENAI_API_KEY": "k", "BOT_MODERATION": "block", **more}

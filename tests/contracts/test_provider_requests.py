@@ -277,10 +277,12 @@ async def test_model_name_may_contain_slashes(vendor: VendorServer) -> None:
         ("https://eu.api.openai.com/v1", True),
         ("https://team.openai.azure.com/openai/v1/", True),
         ("https://team.services.ai.azure.com/openai/v1/", True),
+        ("https://team.openai.azure.us/openai/v1/", True),
         ("http://127.0.0.1:11434/v1", False),
         ("https://gateway.example.com/api.openai.com/v1", False),
         ("https://notopenai.com/v1", False),
         ("https://notazure.com/openai/v1", False),
+        ("https://notazure.us/openai/v1", False),
         ("https://api.openai.com.example.com/v1", False),
     ],
 )

@@ -16,6 +16,7 @@ from bot.providers.failures import RequestAttempt
 from bot.providers.fallback import Fallback
 from bot.providers.openai import ChatReader
 from bot.providers.stall import Stall
+from bot.providers.tool_calls import CallIds
 from bot.providers.vendor_model import MAX_PAUSES
 from tests.contracts.notifications import PROMPT, Received, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, VendorApi
@@ -230,8 +231,8 @@ CASES = {
     "one id for all calls": chat_case(
         steps.chat_call(OSLO, 0, **FIRST),
         steps.chat_call(ROME, 1, **FIRST),
-        calls=[("c1", "time__now", IN_OSLO), ("c1_1", "time__now", IN_ROME)],
-        back=_chat_back(("c1", OSLO), ("c1_1", ROME)),
+        calls=[("c1", "time__now", IN_OSLO), ("c1_0", "time__now", IN_ROME)],
+        back=_chat_back(("c1", OSLO), ("c1_0", ROME)),
     ),
     "id and name in every piece": chat_case(
         steps.chat_call(OSLO[:5], 0, **FIRST),
@@ -315,6 +316,45 @@ CASES = {
         steps.chat_call(OSLO, 0, **FIRST),
         calls=ONE,
         back=_chat_back(("c1", OSLO), reasoning_content="I need the time."),
+    ),
+    "vllm, ollama, groq: reasoning by another name": chat_case(
+        {"reasoning": "I need "},
+        {"reasoning": "the time."},
+        steps.chat_call(OSLO, 0, **FIRST),
+        calls=ONE,
+        back=_chat_back(("c1", OSLO), reasoning="I need the time."),
+    ),
+    "vllm before 0.15: reasoning by both names": chat_case(
+        {"reasoning_content": "The time.", "reasoning": "The time."},
+        steps.chat_call(OSLO, 0, **FIRST),
+        calls=ONE,
+        back=_chat_back(("c1", OSLO), reasoning_content="The time.", reasoning="The time."),
+    ),
+    "ollama, JSON: reasoning by another name": StepCase(
+        CHAT,
+        json_answer(steps.chat_whole(reasoning="The time.", **steps.chat_call(OSLO, 0, **FIRST))),
+        ONE,
+        _chat_back(("c1", OSLO), reasoning="The time."),
+    ),
+    # Ids.
+    "responses, no ids": StepCase(
+        RESPONSES,
+        VendorResponse(steps.responses(*(steps.function_call("", "time__now", zone) for zone in (OSLO, ROME)))),
+        [("call_0", "time__now", IN_OSLO), ("call_1", "time__now", IN_ROME)],
+        [
+            {**steps.function_call("", "time__now", zone), "call_id": call_id}
+            for zone, call_id in ((OSLO, "call_0"), (ROME, "call_1"))
+        ],
+    ),
+    "anthropic, one id for all calls": StepCase(
+        ANTHROPIC,
+        VendorResponse(
+            steps.messages(
+                *(steps.tool_use("c1", "time__now", zone) for zone in (IN_OSLO, IN_ROME)), stop_reason="tool_use"
+            )
+        ),
+        [("c1", "time__now", IN_OSLO), ("c1_0", "time__now", IN_ROME)],
+        [steps.tool_use("c1", "time__now", IN_OSLO), steps.tool_use("c1_0", "time__now", IN_ROME)],
     ),
 }
 
@@ -422,6 +462,19 @@ def step_of(received: Received) -> Turn:
     return Turn("assistant", received.text, parts=(*text_parts, *parts))
 
 
+def sent_ids(sent: Sequence[Any]) -> tuple[list[str], list[str]]:
+    """Returns the ids of the calls in a request of any API, and those of the results."""
+    asked, answered = [], []
+    for item in sent:
+        asked += [call["id"] for call in item.get("tool_calls", ())]
+        match item.get("type") or item.get("role"):
+            case "function_call" | "tool_use":
+                asked.append(item.get("call_id") or item["id"])
+            case "function_call_output" | "tool" | "tool_result":
+                answered.append(item.get("call_id") or item.get("tool_call_id") or item["tool_use_id"])
+    return asked, answered
+
+
 def result_bodies(api: VendorApi, calls: Sequence[tuple[str, str, object]]) -> Sequence[object]:
     match api.name:
         case "responses":
@@ -469,6 +522,42 @@ class TestToolCalls:
             assert received.failure is EndReason.CUT
             assert not [event for event in received.others if isinstance(event, ToolCall)]
 
+    @pytest.mark.parametrize("call_id", ["call_0", "", "call:0"])
+    @ALL_APIS
+    async def test_each_call_of_a_conversation_has_an_id_of_its_own(
+        self, vendor: VendorServer, api: VendorApi, call_id: str
+    ) -> None:
+        step = {
+            "responses": steps.responses(steps.function_call(call_id, "time__now", OSLO)),
+            "chat": steps.chat(steps.chat_call(OSLO, 0, id=call_id, name="time__now")),
+            "anthropic": steps.messages(steps.tool_use(call_id, "time__now", IN_OSLO), stop_reason="tool_use"),
+        }[api.name]
+        vendor.script(VendorResponse(step))
+        turns = CALLING.turns
+        async with connected(api, vendor) as model:
+            for _ in range(3):
+                received = await collect(model, replace(CALLING, turns=turns))
+                turns = (*turns, step_of(received), results_of(received))
+            vendor.script(ANTHROPIC.streamed("Noon."))
+            async with connected(ANTHROPIC, vendor) as other:
+                await collect(other, replace(CALLING, turns=turns))
+        *_, last, others = vendor.requests
+        for reader, request, count in ((api, last, 2), (ANTHROPIC, others, 3)):
+            asked, answered = sent_ids(sent_turns(reader, request.body))
+            assert asked == answered
+            assert len(set(asked)) == len(asked) == count
+
+    async def test_hostile_ids_of_calls_are_made_unique_in_linear_time(self) -> None:
+        reader = ChatReader(RequestAttempt("openai/m", ""), CallIds(), offers_tools=True)
+        ids = [*(f"call_{number}" for number in range(30_000, 60_000)), *[""] * 30_000]
+        began = process_time()
+        for call_id in ids:
+            reader.read_event({"choices": [{"delta": steps.chat_call(OSLO, 0, id=call_id, name="time__now")}]})
+        reader.read_done()
+        calls = [event for event in reader.read_end() if isinstance(event, ToolCall)]
+        assert process_time() - began < 10
+        assert len({call.call_id for call in calls}) == len(calls) == 60_000
+
     async def test_reasoning_is_asked_for_in_a_form_that_can_be_sent_back(self, vendor: VendorServer) -> None:
         message = "Encrypted content is not supported with this model."
         error = {"message": message, "type": "invalid_request_error", "param": "include", "code": None}
@@ -483,7 +572,7 @@ class TestToolCalls:
     async def test_reasoning_of_a_million_characters_is_joined_in_linear_time(self) -> None:
         piece = {"type": "reasoning.text", "text": "x" * 10, "index": 0}
         deltas = [{"reasoning_content": "y" * 10, "reasoning_details": [piece]}] * 100_000
-        reader = ChatReader(RequestAttempt("openai/m", ""), offers_tools=True)
+        reader = ChatReader(RequestAttempt("openai/m", ""), CallIds(), offers_tools=True)
         began = process_time()
         for delta in (*deltas, steps.chat_call(OSLO, 0, **FIRST)):
             reader.read_event({"choices": [{"delta": delta}]})
@@ -517,8 +606,10 @@ class TestToolCalls:
             (500, "tools param requires --jinja flag"),
             (500, "Unsupported param: tools"),
             (404, 'No endpoints found that support tool use. Try disabling "time__now".'),
+            (400, "`tool calling` is not supported with this model"),
+            (400, "model features function calling not support"),
         ],
-        ids=["ollama", "vllm", "llama.cpp", "llama.cpp, older", "openrouter"],
+        ids=["ollama", "vllm", "llama.cpp", "llama.cpp, older", "openrouter", "groq", "novita"],
     )
     async def test_server_that_refuses_tools_is_asked_without_them_from_then_on(
         self, vendor: VendorServer, status: int, message: str, caplog: pytest.LogCaptureFixture
@@ -796,6 +887,10 @@ class TestWebSearch:
         ("more", "others"),
         [
             ({"choices": [], "citations": ["https://x.example/"]}, [Citation("https://x.example/")]),
+            (
+                {"choices": [{"delta": {"annotations": [{"type": "url_citation", "url": "https://x.example/"}]}}]},
+                [Citation("https://x.example/")],
+            ),
             ({"choices": [], "search_results": [{"title": "Untold"}]}, [Searching(done=True)]),
             ({"choices": [], "usage": {"num_search_queries": 1}}, [Searching(done=True)]),
             ({"choices": [], "usage": {"num_sources_used": 3}}, [Searching(done=True)]),
@@ -923,6 +1018,14 @@ class TestPauses:
         assert second["tools"] == first["tools"]
         assert second["messages"] == [*first["messages"], {"role": "assistant", "content": list(begun)}]
         assert third["messages"][-2] == {"role": "assistant", "content": [*begun, *ended]}
+
+    async def test_each_request_of_a_paused_answer_has_its_own_counts(self, vendor: VendorServer) -> None:
+        paused = steps.messages(WITH_TEXT, stop_reason="pause_turn", searches=2)
+        vendor.script(VendorResponse(paused), VendorResponse(steps.messages(steps.text("It streams."))))
+        async with connected(ANTHROPIC, vendor) as model:
+            [completion] = (await collect(model, SEARCHING)).completions
+        assert completion.usage is not None
+        assert completion.usage.requests == (replace(USAGE, web_searches=2), USAGE)
 
     async def test_answer_that_never_stops_pausing_ends_at_its_length_limit(self, vendor: VendorServer) -> None:
         vendor.script(VendorResponse(steps.messages(steps.text("On."), stop_reason="pause_turn")))

@@ -44,6 +44,8 @@ def says(body: object) -> VendorResponse:
         pytest.param({"type": "duration", "seconds": -1}, None, id="a negative number"),
         pytest.param({"type": "duration", "seconds": "5"}, None, id="text"),
         pytest.param([], None, id="a list"),
+        pytest.param({**TOKENS, "input_tokens": -1}, None, id="less than no tokens"),
+        pytest.param({**TOKENS, "input_tokens": 10**19}, None, id="too many tokens"),
     ],
 )
 async def test_usage_is_in_seconds_or_tokens(vendor: VendorServer, reported: object, usage: Usage | None) -> None:

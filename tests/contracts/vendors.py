@@ -138,6 +138,51 @@ _COMPATIBLE = [
         },
     ),
     ErrorRow(EndReason.BAD_KEY, 400, {"error": f"Incorrect API key provided: {KEY}."}),
+    # A model that the server doesn't know: Mistral, Perplexity, OpenRouter, xAI, DeepSeek, Xiaomi, LiteLLM
+    ErrorRow(
+        EndReason.UNKNOWN_MODEL,
+        400,
+        {"object": "error", "message": "Invalid model: x", "type": "invalid_model", "param": None, "code": "1500"},
+    ),
+    ErrorRow(
+        EndReason.UNKNOWN_MODEL,
+        400,
+        {"error": {"message": "Invalid model 'x'. Permitted models: see docs.", "type": "invalid_model", "code": 400}},
+    ),
+    ErrorRow(EndReason.UNKNOWN_MODEL, 400, {"error": {"message": "x/y is not a valid model ID", "code": 400}}),
+    ErrorRow(
+        EndReason.UNKNOWN_MODEL,
+        400,
+        {"code": "Client specified an invalid argument", "error": "Model not found: x"},
+    ),
+    _openai_row(EndReason.UNKNOWN_MODEL, 400, _INVALID, _INVALID, "Model Not Exist"),
+    ErrorRow(
+        EndReason.UNKNOWN_MODEL,
+        400,
+        {"error": {"code": "400", "message": "Param Incorrect", "param": "Not supported model x"}},
+    ),
+    ErrorRow(
+        EndReason.UNKNOWN_MODEL,
+        400,
+        {"error": {"message": "400: {'error': 'Invalid model name passed in model=x'}", "code": 400}},
+    ),
+    # About the question, not the key: OpenRouter's moderation, Cerebras
+    ErrorRow(
+        EndReason.REFUSED,
+        403,
+        {
+            "error": {
+                "code": 403,
+                "message": "m requires moderation.",
+                "metadata": {"reasons": ["violence"], "flagged_input": "…", "provider_name": "x", "model_slug": "m"},
+            }
+        },
+    ),
+    ErrorRow(
+        EndReason.UNEXPECTED,
+        403,
+        {"message": "Multimodal is not enabled.", "type": "forbidden_error", "param": "", "code": "forbidden"},
+    ),
     # Ollama, GitHub Models
     ErrorRow(EndReason.CONTEXT_TOO_LONG, 400, {"error": "prompt too long; exceeded max context length by 9000 tokens"}),
     ErrorRow(
@@ -176,6 +221,12 @@ _ANTHROPIC = [
     _anthropic_row(EndReason.UNKNOWN_MODEL, 404, "not_found_error", "model: claude-x"),
     _anthropic_row(EndReason.OUT_OF_CREDIT, 402, "billing_error"),
     _anthropic_row(EndReason.OUT_OF_CREDIT, 400, _INVALID, "Your credit balance is too low."),
+    _anthropic_row(
+        EndReason.OUT_OF_CREDIT,
+        400,
+        _INVALID,
+        "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.",
+    ),
     _anthropic_row(EndReason.OUT_OF_CREDIT, 400, _INVALID, error_code="enforced_spend_limit_reached"),
     _anthropic_row(EndReason.RATE_LIMITED, 429, "rate_limit_error"),
     _anthropic_row(EndReason.CONTEXT_TOO_LONG, 400, _INVALID, "prompt is too long: 1000001 tokens > 1000000"),

@@ -52,6 +52,7 @@ REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
     (ReplyAction.CANVAS, recorded(AnswerState.ENDED, question=question("")), texts.QUESTION_EXPIRED),
     (ReplyAction.CONTINUE, GROWING, texts.ANSWER_UNFINISHED),
     (ReplyAction.CONTINUE, CUT, None),
+    (ReplyAction.CONTINUE, recorded(AnswerState.ENDED, EndReason.STALLED, answer="Half of"), None),
     (ReplyAction.CONTINUE, WHOLE, texts.ANSWER_COMPLETE),
     (ReplyAction.CONTINUE, STOPPED, None),
     (ReplyAction.CONTINUE, recorded(AnswerState.STOPPED, EndReason.STOPPED), texts.NOTHING_TO_CONTINUE),
@@ -59,7 +60,7 @@ REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
     (ReplyAction.CONTINUE, recorded(AnswerState.STOPPED, None), texts.ANSWER_NOT_CONTINUABLE),
     (
         ReplyAction.CONTINUE,
-        recorded(AnswerState.ENDED, EndReason.STALLED, answer="Half of"),
+        recorded(AnswerState.ENDED, EndReason.REFUSED, answer="Half of"),
         texts.ANSWER_NOT_CONTINUABLE,
     ),
     (
@@ -133,7 +134,8 @@ SHOWN: list[tuple[PageView, list[str]]] = [
         PageView("Half of", end=End(EndReason.STOPPED, has_previous=True)),
         [CONTINUE, *REGENERATE, PREVIOUS, *FEEDBACK_AND_DELETE],
     ),
-    (PageView("Half of", end=End(EndReason.CUT, "It failed.")), [*REGENERATE, *FEEDBACK_AND_DELETE]),
+    (PageView("Half of", end=End(EndReason.CUT, "It failed.")), [CONTINUE, *REGENERATE, *FEEDBACK_AND_DELETE]),
+    (PageView("Half of", end=End(EndReason.REFUSED, "It failed.")), [*REGENERATE, *FEEDBACK_AND_DELETE]),
     (PageView("", end=End(EndReason.STOPPED, "Stopped.")), [ONLY_REGENERATE, "delete"]),
     (PageView("", end=End(EndReason.CUT, "It failed.")), [ONLY_REGENERATE, "delete"]),
     (PageView("", end=End(EndReason.WHOLE, "Ask me anything.")), []),

@@ -72,8 +72,9 @@ def test_no_request_follows_the_first_word(failure: EndReason, after: tuple[Step
 
 def test_each_request_has_its_own_beginning() -> None:
     """Thinking of the first model doesn't count as a beginning of the second."""
-    first = ScriptedProvider(*[[THINKING, failed(EndReason.STALLED)]] * 3)
-    second = ScriptedProvider(*[[THINKING, failed(EndReason.OVERLOADED)]] * 3)
+    stalled: list[Step] = [THINKING, failed(EndReason.STALLED)]
+    overloaded: list[Step] = [THINKING, failed(EndReason.OVERLOADED)]
+    first, second = ScriptedProvider(*[stalled] * 3), ScriptedProvider(*[overloaded] * 3)
     third = ScriptedProvider(["Hello", END])
     assert without_retries(received_from(first, second, third)) == [*[THINKING] * 6, "Hello", END]
 

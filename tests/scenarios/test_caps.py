@@ -1,6 +1,7 @@
 """Caps: a warning at four fifths, a refusal at the cap, and never more than one answer beyond it."""
 
 import asyncio
+import re
 from dataclasses import replace
 from functools import partial
 from itertools import cycle, islice
@@ -138,19 +139,31 @@ async def test_admin_is_told_without_a_chart_where_slack_takes_none(
 
 
 BROKEN_OFF = {
-    "cut": (VendorResponse(speech.chat(speech.tokens(WORDS))[:60], ending=ResponseEnd.CUT), EndReason.CUT),
-    "stalled": (VendorResponse(speech.chat(speech.tokens(WORDS))[:60], ending=ResponseEnd.HANG), EndReason.STALLED),
+    "cut": VendorResponse(speech.chat(speech.tokens(WORDS))[:60], ending=ResponseEnd.CUT),
+    "stalled": VendorResponse(speech.chat(speech.tokens(WORDS))[:60], ending=ResponseEnd.HANG),
 }
 
 
-@pytest.mark.parametrize(("answer", "failure"), BROKEN_OFF.values(), ids=BROKEN_OFF.keys())
-async def test_failed_answer_counts_by_estimate(
-    stage: Stage, settings: Settings, answer: VendorResponse, failure: EndReason
+@pytest.mark.parametrize("answer", BROKEN_OFF.values(), ids=BROKEN_OFF.keys())
+async def test_broken_answer_counts_by_estimate_and_goes_on_only_below_the_cap(
+    stage: Stage, settings: Settings, answer: VendorResponse
 ) -> None:
     stage.vendor.script(answer)
     async with running(replace(settings, caps=parse_caps("user/day=50tokens"), stall_timeout_s=2)):
         (text,) = await stage.answers("general", await stage.mention())
-        assert text.endswith(texts.model_failure(failure, "openai/test"))
+        assert text.startswith(WORDS[:100])
+        assert "is used up" in text
+    assert len(stage.vendor.requests) == 1
+
+
+@pytest.mark.parametrize("count", [-1, 0, 10**19])
+async def test_answer_counts_by_estimate_if_its_vendor_reports_what_no_answer_uses(
+    stage: Stage, settings: Settings, count: int
+) -> None:
+    stream = b"".join(says(WORDS).chunks)
+    stage.vendor.script(VendorResponse([re.sub(rb'(_tokens":)\d+', rb"\g<1>%d" % count, stream)]))
+    async with running(replace(settings, caps=parse_caps("user/day=50tokens"))):
+        assert await stage.answers("general", await stage.mention()) == [WORDS.rstrip()]
         (sentence,) = await stage.answers("general", await stage.mention())
     assert "is used up" in sentence
 
@@ -159,7 +172,7 @@ async def test_failure_before_the_first_word_costs_nothing(stage: Stage, setting
     stage.vendor.script(VendorResponse([b"{}"], 503, "application/json"))
     async with running(replace(settings, caps=parse_caps("user/day=50tokens"))):
         for _ in range(2):
-            (text,) = await stage.answers("general", await stage.mention())
+            (text,) = await stage.answers("general", await stage.mention(), timeout_s=200)
             assert text == texts.model_failure(EndReason.OVERLOADED, "openai/test")
 
 

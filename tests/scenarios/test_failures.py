@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -155,7 +156,7 @@ def texts_shown(stage: Stage, asked: str) -> list[str]:
     return [shown(message) for message in stage.bots("general", asked)]
 
 
-def replies(stage: Stage, asked: str) -> list[list[dict[str, Any]]]:
+def replies(stage: Stage, asked: str) -> list[Sequence[dict[str, Any]]]:
     """Returns the blocks of each revision of the only reply."""
     [reply] = stage.bots("general", asked)
     return [revision.sent_blocks for revision in stage.sandbox.revisions("general", reply.ts)]

@@ -99,6 +99,30 @@ async def test_status_says_that_an_approval_is_missing_until_it_is_decided(
     await status(stage, asked, None)
 
 
+async def test_calls_have_ids_of_their_own_also_after_a_wait_for_an_approval(stage: Stage) -> None:
+    reading: tuple[str, object] = ("notes__list", {})
+    writing = ("notes__add", {"text": "Milk"})
+    # The server calls the first call of each step call_0.
+    stage.vendor.script(by_results(calls("", reading), calls("", writing), calls("", reading), says("Noted.")))
+    asked = await stage.mention("list them, note milk, list them again")
+    await press(stage, await asking(stage, asked), ReplyAction.APPROVE)
+    await ended(stage, asked)
+    messages = stage.vendor.requests[-1].body["messages"]
+    called = [call["id"] for message in messages for call in message.get("tool_calls", ())]
+    assert called == [message["tool_call_id"] for message in messages if message["role"] == "tool"]
+    assert len(set(called)) == len(called) == 3
+
+
+async def test_model_that_writes_nothing_after_its_tools_sends_readers_to_the_details(
+    stage: Stage, notes: Notes
+) -> None:
+    stage.vendor.script(by_results(calls("", ("notes__list", {})), says("")))
+    message = await ended(stage, await stage.mention("list them"))
+    assert shown(message) == texts.silent_after_tools("openai/test")
+    assert ReplyAction.DETAILS in buttons(message)
+    assert notes.listed == 1
+
+
 async def test_long_arguments_are_shown_in_full_in_a_modal(stage: Stage) -> None:
     long = " ".join(f"word{number}" for number in range(1_200))
     stage.vendor.script(by_results(calls("", ("notes__add", {"text": f"{long}\u202e"})), says("Noted.")))

@@ -4,11 +4,22 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.answer import CHARS_PER_TOKEN, Answer, StepUnderWay
+from bot.core.answer import CHARS_PER_TOKEN, HIDDEN_TOKENS_PER_S, Answer, StepUnderWay
 from bot.core.conversation import Effort, Job, TextPart
 from bot.core.job import End, Spent
 from bot.core.reply.canvas import MIN_CHARS
-from bot.core.stream import Citation, Completion, Feature, FinishReason, Opaque, Thinking, ToolCall, Usage
+from bot.core.stream import (
+    THINKING_TOKENS,
+    Citation,
+    Completion,
+    Feature,
+    FinishReason,
+    Opaque,
+    StreamEvent,
+    Thinking,
+    ToolCall,
+    Usage,
+)
 from bot.core.tool_calls import Step
 from bot.core.trust import ASKERS, WEB
 from bot.errors import EndReason
@@ -58,7 +69,7 @@ def test_answer_keeps_the_origins_of_all_that_it_was_written_from() -> None:
 def test_step_consists_of_its_texts_calls_and_opaque_items_in_order() -> None:
     step = StepUnderWay(MODEL, 30)
     for event in ("Let me", " see.", OPAQUE, "Now", CALL, completion()):
-        step.receive(event)
+        step.receive(event, 12.0)
     assert step.parts == [TextPart("Let me see."), OPAQUE, TextPart("Now"), CALL]
     assert step.calls == [CALL]
     assert step.completion == completion()
@@ -92,6 +103,55 @@ def test_recorded_step_no_longer_counts_as_spent() -> None:
     assert (attempt.spent, attempt.used) == (Spent(40, 0, MODEL, version=3, step_no=2), Used(Usage(20, 2), None))
     attempt.step_recorded(step(2), Usage(5, 1), 0.5)
     assert attempt.used == Used(Usage(25, 3), None)
+
+
+@pytest.mark.parametrize(
+    ("events", "until", "hidden_s"),
+    [
+        ([(Thinking(), 12.0)], 20.0, 8.0),
+        ([(Thinking(), 12.0), (Thinking(), 15.0), (Thinking(), 19.0)], 20.0, 8.0),
+        ([(Thinking(), 12.0), ("Because", 13.0)], 20.0, 1.0),
+        ([(Thinking(), 12.0), (Thinking(ended=True), 13.0)], 20.0, 1.0),
+        ([(Thinking(), 12.0), (Thinking(7), 13.0)], 20.0, 1.0),
+        ([("Because", 12.0)], 20.0, 0.0),
+        ([(Thinking(), 12.0)], 10_000.0, THINKING_TOKENS / HIDDEN_TOKENS_PER_S),
+    ],
+    ids=["silent", "pings", "then text", "ended", "then its words", "text alone", "for hours"],
+)
+def test_hidden_thinking_is_estimated_by_its_time(
+    events: list[tuple[StreamEvent, float]], until: float, hidden_s: float
+) -> None:
+    attempt = asked()
+    for event, now in events:
+        attempt.receive(event, now)
+    attempt.heard_until(until)
+    attempt.heard_until(until + 5.0)
+    assert attempt.spent.output_tokens == int(
+        7 / CHARS_PER_TOKEN * any(event in ("Because", Thinking(7)) for event, _ in events)
+        + hidden_s * HIDDEN_TOKENS_PER_S
+    )
+
+
+@pytest.mark.parametrize(
+    ("reported", "counted"),
+    [
+        (None, Usage(30, 2)),
+        (Usage(), Usage(30, 2)),
+        (Usage(0, 9, web_searches=1), Usage(30, 9, web_searches=1)),
+        (Usage(20, 0, cached_input_tokens=5), Usage(20, 2, cached_input_tokens=5)),
+        (Usage(20, 9), Usage(20, 9)),
+        (Usage(20, 9) + Usage(21, 8), Usage(41, 17)),
+    ],
+    ids=["no usage", "no tokens", "no input", "no output", "all", "of two requests"],
+)
+def test_estimate_counts_in_place_of_tokens_that_the_vendor_did_not_report(
+    reported: Usage | None, counted: Usage
+) -> None:
+    attempt = asked()
+    attempt.receive("Because.", 12.0)
+    end = attempt.counted(End(EndReason.WHOLE, usage=reported))
+    assert end.usage == counted
+    assert (end.estimated_step is None) == (reported == counted)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core import choices, texts, trust
-from bot.core.answer import Answer
+from bot.core.answer import HIDDEN_TOKENS_PER_S, Answer
 from bot.core.assistant_pane import Sign
 from bot.core.conversation import Effort, File, Job, Media, Message, Question, ThreadKey, ToolDefinition
 from bot.core.inbound.channel_settings import ChannelSettings, Length, prompt_version
@@ -113,6 +113,25 @@ async def test_stop_while_the_model_writes_ends_the_answer_with_its_text_so_far(
     [life] = stage.lives
     assert life.usage is not None, "what the model wrote counts by estimate"
     assert life.usage.output_tokens > 0
+
+
+async def test_stop_while_the_model_thinks_in_silence_counts_its_thinking(stage: AnsweringStage) -> None:
+    stage.model.events = (Thinking(),)
+    stage.replies.may_open.set()
+    stage.replies.may_finish.set()
+    await stage.model.speaks.wait()
+    stage.clock.now_s += 2.0
+    stage.worker.stop_answer(stage.attempts[0].job.id)
+    await stage.ended()
+    [life] = stage.lives
+    assert life.usage is not None
+    assert life.usage.output_tokens >= 2.0 * HIDDEN_TOKENS_PER_S
+
+
+async def test_model_that_only_thought_is_counted(alone: AnsweringStage) -> None:
+    alone.model.events, alone.model.error = (Thinking(),), ProviderError(EndReason.ONLY_THOUGHT, MODEL)
+    await attempt_at(alone)
+    assert (await turn(alone)).input_tokens > 0
 
 
 async def test_stop_before_the_model_is_asked_asks_no_model(stage: AnsweringStage) -> None:
