@@ -133,3 +133,17 @@ async def test_canvases_of_all_versions_go_with_their_links_and_records(stores: 
     await writer_of(stores, slack).delete(replace(entry(job), kind=OutboxKind.DELETE_REPLY))
     assert slack.calls == ["delete F0", "delete 999998.000000", "delete F1"]
     assert await stores.answer_canvases.of_job(job.id) == []
+
+
+@pytest.mark.parametrize("refused", ["delete F0", "delete 999998.000000"])
+async def test_canvas_stays_on_record_until_its_link_is_deleted(stores: Stores, refused: str) -> None:
+    job = await answered(stores)
+    assert await stores.answer_canvases.record(job.id, AnswerCanvas(0, "F0", "999998.000000"))
+    slack = CanvasesInSlack({refused: FAILED})
+    writer = writer_of(stores, slack)
+    with pytest.raises(Refused):
+        await writer.delete(entry(job))
+    slack.calls.clear()
+    await writer.delete(entry(job, tries=2))
+    assert slack.calls == ["delete F0", "delete 999998.000000"]
+    assert await stores.answer_canvases.of_job(job.id) == []
