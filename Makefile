@@ -18,13 +18,14 @@ run: $(VENV)/run
 # PYTHONDONTWRITEBYTECODE would make each worker compile every test module again: 6 s each. Empty means unset.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal
 
-# Before each commit: everything but the tests marked `long`. Three to four minutes on two cores.
+# Before each commit: everything but the tests marked `long`. Three to four minutes on two cores; half an hour at most.
 test: $(VENV)/dev
-	$(PYTEST) -m "not long"
+	$(PYTEST) -m "not long" --session-timeout 1800
 
-# What `make test` leaves out, and Hypothesis with twenty times as many examples.
+# What `make test` leaves out, and Hypothesis with twenty times as many examples. It may shrink a failing example for five
+# minutes, and machines differ by a factor of three.
 test-long: $(VENV)/dev
-	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long
+	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long --timeout 900 -o faulthandler_timeout=930
 
 test-all: test test-long
 
