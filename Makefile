@@ -56,9 +56,10 @@ format: $(VENV)/dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-# Which small changes to a module its tests notice; minutes each: make mutants MODULE=providers/retry
+# Which small changes to the code its tests notice, in the modules whose turn it is this week; minutes each.
+# Or: make mutants SINCE=main, make mutants MODULE=providers/retry
 mutants: $(VENV)/mutants
-	$(BIN)/python -m benchmarks.mutants $(MODULE)
+	$(BIN)/python -m benchmarks.mutants $(if $(SINCE),--since $(SINCE)) $(MODULE)
 
 # The versions that are tested, with the hashes of all their files, for every system and Python: deployments, the image
 # and `make run` install requirements.txt, `make run` the local model beside it, `make test` what only developers need.

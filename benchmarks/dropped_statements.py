@@ -1,7 +1,7 @@
 """Runs mutmut with two more mutations: a dropped statement, and a guard that lets everything pass.
 
 A slip is often a line that is missing: a call, a reset, a `return` or `continue` after a check. By itself mutmut
-changes statements and drops none.
+changes statements and drops none. It leaves decorated functions alone, hence `undecorated`.
 """
 
 from collections.abc import Iterator
@@ -38,6 +38,32 @@ def dropped_guard(node: cst.If) -> Iterator[cst.If]:
     if isinstance(last.body[-1], cst.Return | cst.Continue | cst.Break | cst.Raise):
         passing = last.with_changes(body=[*last.body[:-1], cst.Pass()])
         yield node.with_changes(body=node.body.with_changes(body=[*before, passing]))
+
+
+class _Undecorated(cst.CSTTransformer):
+    def leave_FunctionDef(  # noqa: N802 - libcst's name
+        self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef
+    ) -> cst.BaseStatement | cst.FlattenSentinel[cst.BaseStatement]:
+        decorators = [decorator.decorator for decorator in updated_node.decorators]
+        if not decorators or any(_needs_its_place(decorator, updated_node.name.value) for decorator in decorators):
+            return updated_node
+        decorated: cst.BaseExpression = updated_node.name
+        for decorator in reversed(decorators):
+            decorated = cst.Call(decorator, [cst.Arg(decorated)])
+        assignment = cst.Assign([cst.AssignTarget(updated_node.name)], decorated)
+        return cst.FlattenSentinel([updated_node.with_changes(decorators=[]), cst.SimpleStatementLine([assignment])])
+
+
+def undecorated(code: str) -> str:
+    """Returns the same module with `f = decorator(f)` below its functions instead of decorators, for mutmut's sake."""
+    return cst.parse_module(code).visit(_Undecorated()).code
+
+
+def _needs_its_place(decorator: cst.BaseExpression, function: str) -> bool:
+    """Returns whether mutmut takes a decorator as it is, or it refers to what the function's name meant before."""
+    if isinstance(decorator, cst.Attribute):
+        return isinstance(decorator.value, cst.Name) and decorator.value.value == function
+    return isinstance(decorator, cst.Name) and decorator.value in ("staticmethod", "classmethod", "overload")
 
 
 def _is_constant(value: cst.BaseExpression) -> bool:
