@@ -173,6 +173,21 @@ def test_caption_stands_above_its_table() -> None:
 
 
 @pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ("<p>a<svg><svg><text>x</text></svg><text>y</text></svg>b", "ab"),
+        ("<p>a<template><div>x</div><script>y</script></template>b", "ab"),
+        ("<table><tr><td>a</td></tr>loose</table><p>below", "loose\n\n| a |\n|---|\n\nbelow"),
+        ("<table><tr><td>a<p>b</p>c</td></tr></table>", "| a b c |\n|---|"),
+        ("<table><tr><td>a<table><tr><td>b</td></tr></table>c</td></tr></table>", "| a b c |\n|---|"),
+    ],
+    ids=["skipped in itself", "others in a skipped one", "text beside cells", "paragraph in a cell", "table in a cell"],
+)
+def test_html_out_of_order_keeps_its_text(page: str, shown: str) -> None:
+    assert text(Kind.HTML, page.encode()) == shown
+
+
+@pytest.mark.parametrize(
     ("rtf", "shown"),
     [
         (rb"a{\shp{\*\shpinst\shpleft0{\sp{\sn x}{\sv 1}}{\shptxt box\par}}{\shprslt box}}", "a box"),
@@ -203,6 +218,73 @@ def test_hidden_slide_is_left_out_and_a_fallback_not_repeated() -> None:
     assert text(Kind.ARCHIVE, pptx(slide)) == "## Slide 1\n\nOne"
     hidden = formats.read(Kind.ARCHIVE, pptx(slide, attributes='show="0"'))
     assert hidden == Document("", (LeftOut(Part.HIDDEN_SLIDE, 1, ("1",)),))
+
+
+A = 'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"'
+P = 'xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"'
+R = 'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"'
+
+
+def relations(*targets: tuple[str, str]) -> str:
+    """Returns relationships r0, r1 and so on, each of a kind and to a part."""
+    entries = (f'<Relationship Id="r{n}" Type="x/{kind}" Target="{to}"/>' for n, (kind, to) in enumerate(targets))
+    return f"<Relationships>{''.join(entries)}</Relationships>"
+
+
+def slide(shapes: str, attributes: str = "") -> str:
+    return f"<p:sld {P} {A} {attributes}>{shapes}</p:sld>"
+
+
+def presentation(slides: list[str], parts: dict[str, str]) -> bytes:
+    """Returns a presentation with these slides and other parts."""
+    numbers = range(len(slides))
+    listed = "".join(f'<p:sldId id="{256 + n}" r:id="r{n}"/>' for n in numbers)
+    content = pptx("")
+    for name, part in {
+        "ppt/presentation.xml": f"<p:presentation {P} {R}><p:sldIdLst>{listed}</p:sldIdLst></p:presentation>",
+        "ppt/_rels/presentation.xml.rels": relations(*(("slide", f"slides/slide{n + 1}.xml") for n in numbers)),
+        **{f"ppt/slides/slide{n + 1}.xml": shapes for n, shapes in enumerate(slides)},
+        **parts,
+    }.items():
+        content = with_part(content, name, part)
+    return content
+
+
+def test_slides_between_hidden_ones_keep_their_numbers() -> None:
+    words = "<a:p><a:r><a:t>Words</a:t></a:r></a:p>"
+    hidden = slide(words, 'show="0"')
+    read = formats.read(Kind.ARCHIVE, presentation([hidden, slide(words), hidden, slide(words)], {}))
+    assert read == Document("## Slide 2\n\nWords\n\n## Slide 4\n\nWords", (LeftOut(Part.HIDDEN_SLIDE, 2, ("1", "3")),))
+
+
+def test_paragraphs_of_a_slide_are_indented_by_their_level() -> None:
+    paragraphs = "<a:p><a:r><a:t>Top</a:t></a:r></a:p>" + "".join(
+        f'<a:p><a:pPr lvl="{level}"/><a:r><a:t>{level}</a:t></a:r></a:p>' for level in (0, 1, 2)
+    )
+    assert text(Kind.ARCHIVE, pptx(paragraphs)) == "## Slide 1\n\nTop\n0\n  - 1\n    - 2"
+
+
+def test_lines_and_tabs_within_a_paragraph_of_a_slide_are_kept() -> None:
+    paragraph = "<a:p><a:r><a:t>a</a:t></a:r><a:br/><a:r><a:t/></a:r><a:r><a:t>b</a:t><a:tab/><a:t>c</a:t></a:r></a:p>"
+    assert text(Kind.ARCHIVE, pptx(paragraph)) == "## Slide 1\n\na\nb\tc"
+
+
+@pytest.mark.parametrize("target", ["../notesSlides/notesSlide1.xml", "/ppt/notesSlides/notesSlide1.xml"])
+@pytest.mark.parametrize(("words", "shown"), [("Say hello", "\n\nNotes: Say hello"), ("", "")])
+def test_notes_of_a_slide_are_shown_without_their_number(target: str, words: str, shown: str) -> None:
+    number = '<p:sp><p:nvPr><p:ph type="sldNum"/></p:nvPr><a:p><a:r><a:t>7</a:t></a:r></a:p></p:sp>'
+    body = f'<p:sp><p:nvPr><p:ph type="body"/></p:nvPr><a:p><a:r><a:t>{words}</a:t></a:r></a:p></p:sp>'
+    parts = {
+        "ppt/slides/_rels/slide1.xml.rels": relations(("notesSlide", target)),
+        "ppt/notesSlides/notesSlide1.xml": f"<p:notes {P} {A}>{number}{body}</p:notes>",
+    }
+    assert text(Kind.ARCHIVE, presentation([slide("")], parts)) == f"## Slide 1{shown}"
+
+
+def test_comments_and_pictures_of_slides_are_counted() -> None:
+    comments = f"<p:cmLst {P}><p:cm idx='1'></p:cm><p:cm></p:cm></p:cmLst>"
+    file = presentation([slide("<p:pic></p:pic>")], {"ppt/comments/comment1.xml": comments})
+    assert formats.read(Kind.ARCHIVE, file).left_out == (LeftOut(Part.COMMENT, 2), LeftOut(Part.PICTURE, 1))
 
 
 ODF = " ".join(
@@ -241,6 +323,13 @@ def run(words: str) -> str:
 
 
 W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+WP = 'xmlns:wp="http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing"'
+PIC = 'xmlns:pic="http://schemas.openxmlformats.org/drawingml/2006/picture"'
+RELATION_TO_PICTURE = (
+    '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r0" '
+    'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/image" Target="media/image1.png"/>'
+    "</Relationships>"
+)
 BOX = f"<w:txbxContent><w:p>{run('box')}</w:p></w:txbxContent>"
 DRAWING = f"<w:drawing><a:graphic>{BOX}</a:graphic></w:drawing>"
 MC = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
@@ -281,6 +370,24 @@ def test_text_of_a_document_that_its_reader_passes_over_is_kept(body: str, shown
     assert text(Kind.ARCHIVE, file) == shown
     header = f'<w:hdr xmlns:w="{W}" xmlns:a="a" {MC} {M}><w:p>{body}</w:p></w:hdr>'
     assert text(Kind.ARCHIVE, with_part(docx(""), "word/header1.xml", header)).count(shown) == 1
+
+
+@pytest.mark.parametrize(("part", "title"), [("header", "Header"), ("footer", "Footer")])
+def test_headers_and_footers_of_a_document_are_titled(part: str, title: str) -> None:
+    content = f'<w:{part[0]}dr xmlns:w="{W}"><w:p>{run("Draft")}</w:p></w:{part[0]}dr>'
+    file = with_part(docx(f"<w:p>{run('text')}</w:p>"), f"word/{part}1.xml", content)
+    assert text(Kind.ARCHIVE, file) == f"{title}: Draft\n\ntext"
+
+
+def test_pictures_of_a_document_are_counted_and_their_descriptions_kept() -> None:
+    picture = (
+        f'<w:p {WP} {A} {PIC} {R}><w:r><w:drawing><wp:inline><wp:docPr descr="a plan"/><a:graphic><a:graphicData>'
+        '<pic:pic><pic:blipFill><a:blip r:embed="r0"/></pic:blipFill></pic:pic>'
+        "</a:graphicData></a:graphic></wp:inline></w:drawing></w:r></w:p>"
+    )
+    file = with_part(docx(picture), "word/media/image1.png", "pixels")
+    file = with_part(file, "word/_rels/document.xml.rels", RELATION_TO_PICTURE)
+    assert formats.read(Kind.ARCHIVE, file) == Document("![a plan]", (LeftOut(Part.PICTURE, 1),))
 
 
 def test_charts_and_diagrams_of_a_document_are_counted() -> None:
