@@ -10,6 +10,7 @@ from bot.core.conversation import File
 from bot.core.documents import Document, Kind, LeftOut, Part, Refusal
 from bot.core.inbound.files import document_kind
 from bot.documents import formats
+from bot.documents.archive import MAX_ENTRIES, MAX_UNPACKED_BYTES
 from bot.documents.draft import Unreadable
 
 
@@ -301,6 +302,42 @@ def test_deleted_text_and_notes_of_open_documents() -> None:
     assert text(Kind.ARCHIVE, odf("text", body)) == "a   b1 (below) c"
 
 
+DRAW = 'xmlns:draw="urn:oasis:names:tc:opendocument:xmlns:drawing:1.0"'
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "shown"),
+    [
+        ("text", "<text:p>a<text:tab/>b<text:line-break/>c</text:p>", "a\tb\nc"),
+        ("text", '<text:h text:outline-level="2">Two</text:h><text:h>One</text:h>', "## Two\n\n# One"),
+        ("text", '<text:h text:outline-level="9">Deep</text:h>', "###### Deep"),
+        (
+            "presentation",
+            f"<draw:page {DRAW}><text:p>a</text:p></draw:page><draw:page {DRAW}><text:p>b</text:p></draw:page>",
+            "## Slide 1\n\na\n\n## Slide 2\n\nb",
+        ),
+        (
+            "text",
+            '<table:table><table:table-row table:number-rows-repeated="2">'
+            '<table:table-cell table:number-columns-repeated="2"><text:p>x</text:p></table:table-cell>'
+            "<table:table-cell><text:p>y</text:p></table:table-cell></table:table-row></table:table>",
+            "| x | x | y |\n|---|---|---|\n| x | x | y |",
+        ),
+    ],
+    ids=["tab and line", "headings", "deep heading", "slides", "repeated cells and rows"],
+)
+def test_structure_of_open_documents_becomes_markdown(kind: str, body: str, shown: str) -> None:
+    assert text(Kind.ARCHIVE, odf(kind, body)) == shown
+
+
+def test_header_of_several_page_styles_is_shown_once() -> None:
+    headers = "".join(f"<office:header><text:p>{words}</text:p></office:header>" for words in ("Top", "Other", "Top"))
+    file = with_part(
+        odf("text", "<text:p>text</text:p>"), "styles.xml", f"<office:styles {ODF}>{headers}</office:styles>"
+    )
+    assert text(Kind.ARCHIVE, file) == "Header: Top\n\nHeader: Other\n\ntext"
+
+
 def test_flat_open_document_is_read_as_one_in_an_archive() -> None:
     cell = "<table:table-cell><office:annotation><text:p>why?</text:p></office:annotation><text:p>7</text:p>"
     body = f'<table:table table:name="Data"><table:table-row>{cell}</table:table-cell></table:table-row></table:table>'
@@ -379,6 +416,15 @@ def test_headers_and_footers_of_a_document_are_titled(part: str, title: str) -> 
     assert text(Kind.ARCHIVE, file) == f"{title}: Draft\n\ntext"
 
 
+def test_headers_of_a_document_come_in_the_order_of_their_numbers() -> None:
+    file = docx("")
+    for number in (10, 9):
+        file = with_part(
+            file, f"word/header{number}.xml", f'<w:hdr xmlns:w="{W}"><w:p>{run(str(number))}</w:p></w:hdr>'
+        )
+    assert text(Kind.ARCHIVE, file) == "Header: 9\n\nHeader: 10"
+
+
 def test_pictures_of_a_document_are_counted_and_their_descriptions_kept() -> None:
     picture = (
         f'<w:p {WP} {A} {PIC} {R}><w:r><w:drawing><wp:inline><wp:docPr descr="a plan"/><a:graphic><a:graphicData>'
@@ -410,3 +456,24 @@ def test_bytes_without_text_are_refused(content: bytes) -> None:
     with pytest.raises(Unreadable) as caught:
         formats.read(Kind.CSV, content)
     assert caught.value.refusal is Refusal.KIND
+
+
+def with_directory_field(content: bytes, offset: int, field: bytes) -> bytes:
+    """Returns an archive in whose directory the first entry has another field, at this offset of the entry."""
+    at = content.index(b"PK\x01\x02") + offset
+    return content[:at] + field + content[at + len(field) :]
+
+
+@pytest.mark.parametrize(
+    ("content", "refusal"),
+    [
+        (packed({str(number): "" for number in range(MAX_ENTRIES + 1)}), Refusal.TOO_LARGE),
+        (with_directory_field(docx(""), 24, (MAX_UNPACKED_BYTES + 1).to_bytes(4, "little")), Refusal.TOO_LARGE),
+        (with_directory_field(docx(""), 8, b"\1\0"), Refusal.PROTECTED),
+    ],
+    ids=["entries", "unpacked", "encrypted"],
+)
+def test_archive_is_refused_by_its_directory(content: bytes, refusal: Refusal) -> None:
+    with pytest.raises(Unreadable) as caught:
+        formats.read(Kind.ARCHIVE, content)
+    assert caught.value.refusal is refusal
