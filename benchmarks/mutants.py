@@ -134,6 +134,8 @@ def _configure(pyproject: Path, module: Path, tests: Iterable[Path], keyword: st
     arguments = ["-m", "not long", "-k", keyword, *map(str, tests)]
     settings = f"only_mutate = {json.dumps([str(module)])}\n"
     settings += f"pytest_add_cli_args_test_selection = {json.dumps(arguments)}\n"
+    # All that tests may read.
+    settings += f"also_copy = {json.dumps(sorted({path.name for path in pyproject.parent.iterdir()} - {'bot'}))}\n"
     pyproject.write_text(pyproject.read_text().replace(header, header + settings, 1))
 
 
