@@ -177,7 +177,7 @@ def test_caption_stands_above_its_table() -> None:
     ("page", "shown"),
     [
         ("<p>a<svg><svg><text>x</text></svg><text>y</text></svg>b", "ab"),
-        ("<p>a<template><div>x</div><script>y</script></template>b", "ab"),
+        ("<p>a<template><div>x</div>y<script>z</script></template>b", "ab"),
         ("<table><tr><td>a</td></tr>loose</table><p>below", "loose\n\n| a |\n|---|\n\nbelow"),
         ("<table><tr><td>a<p>b</p>c</td></tr></table>", "| a b c |\n|---|"),
         ("<table><tr><td>a<table><tr><td>b</td></tr></table>c</td></tr></table>", "| a b c |\n|---|"),
