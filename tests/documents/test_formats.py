@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.hostile_documents import docx, odf, packed, pptx, xlsx
 from bot.core.conversation import File
-from bot.core.documents import Document, Kind, LeftOut, Part, Refusal
+from bot.core.documents import MAX_CHARS, Document, Kind, LeftOut, Part, Refusal
 from bot.core.inbound.files import document_kind
 from bot.documents import formats
 from bot.documents.archive import MAX_ENTRIES, MAX_UNPACKED_BYTES
@@ -477,3 +477,10 @@ def test_archive_is_refused_by_its_directory(content: bytes, refusal: Refusal) -
     with pytest.raises(Unreadable) as caught:
         formats.read(Kind.ARCHIVE, content)
     assert caught.value.refusal is refusal
+
+
+def test_end_of_a_long_document_is_left_out() -> None:
+    read = formats.read(Kind.HTML, f"<p>{'a' * MAX_CHARS}</p><p>b</p>".encode())
+    assert read == Document("a" * MAX_CHARS, (LeftOut(Part.END, 1),))
+    whole = "a" * (MAX_CHARS - 10)
+    assert formats.read(Kind.HTML, f"<p>{whole}</p>".encode()) == Document(whole)
