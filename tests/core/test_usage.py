@@ -1,6 +1,7 @@
 """The report counts each attempt by its own end reason, whatever its job's later attempts did."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_attempt_without_a_model_has_no_line(reason: EndReason) -> None:
 
 
 @pytest.mark.parametrize("used", [{"input_tokens": 5}, {"output_tokens": 5}, {"cost_usd": 0.5}], ids=str)
-def test_attempt_that_only_used_something_counts(used: dict[str, int]) -> None:
+def test_attempt_that_only_used_something_counts(used: dict[str, Any]) -> None:
     unused = replace(attempt(EndReason.STOPPED), input_tokens=0, output_tokens=0, cost_usd=0.0)
     report = UsageReport(GroupBy.USER)
     report.add([unused])
