@@ -56,10 +56,10 @@ def test_attempt_that_only_used_something_counts(used: dict[str, Any]) -> None:
     assert list(report.lines) == ["U1"]
 
 
-FIRST = AnswerUsage(0.0, "U1", "C1", "a", EndReason.WHOLE, 100, 10, 0.5, 1.0, web_searches=2)
+FIRST = AnswerUsage(180_000.0, "U1", "C1", "a", EndReason.WHOLE, 100, 10, 0.5, 1.0, web_searches=2)
 SECOND = AnswerUsage(90_000.0, "U2", "C1", "b", EndReason.WHOLE, 200, 20, None, 4.0, web_searches=1)
 THIRD = AnswerUsage(90_001.0, "U1", "C2", "b", EndReason.CUT, 400, 40, 0.25, 3.0)
-FOURTH = AnswerUsage(180_000.0, "U3", "C2", None, EndReason.CUT, None, None, 0.0, None)
+FOURTH = AnswerUsage(0.0, "U3", "C2", None, EndReason.CUT, None, None, 0.0, None)
 THUMBS = [Thumb(0.0, "U1", "C1", "a", 1), Thumb(1.0, "U1", "C1", "a", 1)]
 THUMBS += [Thumb(90_000.0, "U2", "C1", "b", value) for value in (-1, -1, 1)]
 
