@@ -18,13 +18,14 @@ run: $(VENV)/run
 # PYTHONDONTWRITEBYTECODE would make each worker compile every test module again: 6 s each. Empty means unset.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal
 
-# Before each commit: everything but the tests marked `long`. Three to four minutes on two cores.
+# Before each commit: everything but the tests marked `long`. Three to four minutes on two cores; half an hour at most.
 test: $(VENV)/dev
-	$(PYTEST) -m "not long"
+	$(PYTEST) -m "not long" --session-timeout 1800
 
-# What `make test` leaves out, and Hypothesis with twenty times as many examples.
+# What `make test` leaves out, and Hypothesis with twenty times as many examples. It may shrink a failing example for five
+# minutes, and machines differ by a factor of three.
 test-long: $(VENV)/dev
-	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long
+	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long --timeout 900 -o faulthandler_timeout=930
 
 test-all: test test-long
 
@@ -55,9 +56,10 @@ format: $(VENV)/dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-# Which small changes to a module its tests notice; minutes each: make mutants MODULE=providers/retry
+# Which small changes to the code its tests notice, in the modules whose turn it is this week; minutes each.
+# Or: make mutants SINCE=main, make mutants MODULE=providers/retry
 mutants: $(VENV)/mutants
-	$(BIN)/python -m benchmarks.mutants $(MODULE)
+	$(BIN)/python -m benchmarks.mutants $(if $(SINCE),--since $(SINCE)) $(MODULE)
 
 # The versions that are tested, with the hashes of all their files, for every system and Python: deployments, the image
 # and `make run` install requirements.txt, `make run` the local model beside it, `make test` what only developers need.

@@ -1,15 +1,19 @@
 """Runs mutmut with two more mutations: a dropped statement, and a guard that lets everything pass.
 
 A slip is often a line that is missing: a call, a reset, a `return` or `continue` after a check. By itself mutmut
-changes statements and drops none.
+changes statements and drops none. It leaves decorated functions alone, hence `undecorated`, and it names tests on
+pytest's command line, which fails for some parameters, hence `run_tests`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import libcst as cst
+import pytest
 from mutmut.__main__ import cli
 from mutmut.mutation.mutators import mutation_operators
+from mutmut.runners.harness import PytestRunner
+from mutmut.utils.file_utils import change_cwd
 
 
 def dropped_call(node: cst.Expr) -> Iterator[cst.Pass]:
@@ -40,6 +44,51 @@ def dropped_guard(node: cst.If) -> Iterator[cst.If]:
         yield node.with_changes(body=node.body.with_changes(body=[*before, passing]))
 
 
+class _Undecorated(cst.CSTTransformer):
+    def leave_FunctionDef(  # noqa: N802 - libcst's name
+        self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef
+    ) -> cst.BaseStatement | cst.FlattenSentinel[cst.BaseStatement]:
+        decorators = [decorator.decorator for decorator in updated_node.decorators]
+        if not decorators or any(_needs_its_place(decorator, updated_node.name.value) for decorator in decorators):
+            return updated_node
+        decorated: cst.BaseExpression = updated_node.name
+        for decorator in reversed(decorators):
+            decorated = cst.Call(decorator, [cst.Arg(decorated)])
+        assignment = cst.Assign([cst.AssignTarget(updated_node.name)], decorated)
+        return cst.FlattenSentinel([updated_node.with_changes(decorators=[]), cst.SimpleStatementLine([assignment])])
+
+
+def undecorated(code: str) -> str:
+    """Returns the same module with `f = decorator(f)` below its functions instead of decorators, for mutmut's sake."""
+    return cst.parse_module(code).visit(_Undecorated()).code
+
+
+def _needs_its_place(decorator: cst.BaseExpression, function: str) -> bool:
+    """Returns whether mutmut takes a decorator as it is, or it refers to what the function's name meant before."""
+    if isinstance(decorator, cst.Attribute):
+        return isinstance(decorator.value, cst.Name) and decorator.value.value == function
+    return isinstance(decorator, cst.Name) and decorator.value in ("staticmethod", "classmethod", "overload")
+
+
+class _Only:
+    """A plugin of pytest that keeps only the tests of these ids."""
+
+    def __init__(self, tests: Iterable[str]) -> None:
+        self._tests = frozenset(tests)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if item.nodeid in self._tests] if self._tests else items
+
+
+def run_tests(runner: PytestRunner, *, mutant_name: str | None, tests: Iterable[str]) -> int:
+    """Runs tests by their ids, or all that are configured, until one fails; returns pytest's exit code."""
+    ids = list(tests)
+    files = sorted({test.partition("::")[0] for test in ids})
+    with change_cwd("mutants"):
+        return int(runner.execute_pytest(runner._pytest_args_regular_run(files), plugins=[_Only(ids)]))
+
+
 def _is_constant(value: cst.BaseExpression) -> bool:
     return isinstance(value, cst.Name) and value.value in ("None", "True", "False")
 
@@ -54,4 +103,5 @@ DROPPED = [
 
 if __name__ == "__main__":
     cast(list[Any], mutation_operators).extend(DROPPED)
+    cast(Any, PytestRunner).run_tests = run_tests
     cli()

@@ -1,14 +1,14 @@
 """Measures which small changes to a module its tests notice: mutation testing with mutmut, in a copy of the tree.
 
-Statements are changed by mutmut, and dropped by dropped_statements.py.
+Statements are changed by mutmut, and dropped by dropped_statements.py. The tree itself is never changed. Survivors are
+printed as diffs, and in the end the shares by package.
 
-Run: make mutants MODULE=providers/retry, or python -m benchmarks.mutants [--minutes N] [MODULE ...]. Without a module,
-all of [tool.typist.mutants] in pyproject.toml are measured; that table names each module's tests. The tree itself is
-never changed. Survivors are printed as diffs. Statements that log are left as they are, and so are decorated functions,
-which mutmut does not change.
+    make mutants                          the modules whose turn it is this week: each of bot/ once in WEEKS weeks
+    make mutants SINCE=v1.4.0             the modules that changed since then
+    make mutants MODULE=providers/retry   one module, or all of a package
 
-Modules whose tests use real databases take hours. `--sample 60 -k memory` measures 60 of a row's mutants, chosen at
-random by `--seed`, with the tests on SQLite in memory.
+Of each module, `--sample` mutants are measured, chosen at random by `--seed`. mutated_modules.py finds the module's
+tests; long ones and those on PostgreSQL don't run. Constants and statements that log are left as they are.
 """
 
 import argparse
@@ -21,18 +21,22 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from mutmut.stats import status_by_exit_code
 
+from benchmarks.dropped_statements import undecorated
+from benchmarks.mutated_modules import Tree, chosen
+
 ROOT = Path(__file__).parent.parent
-MINUTES = 30
-"""The time limit for one row of the table."""
+MINUTES = 15
+"""The time limit for one module."""
+SAMPLE = 20
 NOTICED = ("killed", "timeout", "segfault", "suspicious", "caught by type check")
 NO_MUTANT = "none"
 """No mutant has this name. Asked for it, mutmut makes all mutants, runs the tests once and ends."""
@@ -42,78 +46,74 @@ LAST_LINES = 40
 
 
 @dataclass(frozen=True)
-class MutantsRow:
-    """A row of [tool.typist.mutants]: modules that are measured together, and their tests."""
-
-    sources: str
-    """A glob below the root."""
-    tests: tuple[str, ...]
-    """Globs below the root."""
-
-    @property
-    def name(self) -> str:
-        return self.sources.removeprefix("bot/").removesuffix(".py").removesuffix("/*")
-
-    def test_modules(self) -> list[str]:
-        return sorted(str(path.relative_to(ROOT)) for pattern in self.tests for path in ROOT.glob(pattern))
-
-
-@dataclass(frozen=True)
 class Effort:
-    """How much of a row is measured, and how."""
+    """How much of a module is measured, and how."""
 
     minutes: float
-    """The time limit for each row."""
+    """The time limit for each module."""
     children: int
     """Processes at a time."""
     keyword: str
     """Pytest's -k: which tests run."""
-    sample: int | None
-    """How many mutants are measured; None means all."""
+    sample: int
+    """How many mutants are measured; 0 means all."""
     seed: int
 
 
-def rows() -> list[MutantsRow]:
-    """Returns the rows of [tool.typist.mutants]."""
-    table = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["typist"]["mutants"]
-    return [MutantsRow(sources, tuple(tests)) for sources, tests in table.items()]
+@dataclass(frozen=True)
+class Share:
+    """How many of a module's mutants its tests noticed."""
+
+    module: Path
+    noticed: int
+    checked: int
+    """0 if the module has no mutants, or its tests didn't pass."""
+
+    @property
+    def package(self) -> str:
+        return str(self.module.parent.relative_to("bot")) if self.module.parent != Path("bot") else "bot"
 
 
-def chosen(names: list[str]) -> list[MutantsRow]:
-    """Returns the rows with these names (providers/retry, bot.providers.retry, bot/providers/retry.py), or all rows."""
-    by_name = {row.name: row for row in rows()}
-    wanted = [name.removesuffix(".py").replace(".", "/").removeprefix("bot/") for name in names]
-    if unknown := [name for name in wanted if name not in by_name]:
-        raise SystemExit(f"unknown module: {', '.join(unknown)}. Known modules: {', '.join(by_name)}.")
-    return [by_name[name] for name in wanted] if wanted else list(by_name.values())
-
-
-def measure(row: MutantsRow, effort: Effort) -> Counter[str]:
-    """Prints the survivors of one row. Returns how many mutants had each result; those without one ran out of time."""
-    if not row.test_modules():
-        print(f"{row.name}: no test matches {', '.join(row.tests)}")
-        return Counter()
+def measure(module: Path, tests: Sequence[Path], effort: Effort) -> Share:
+    """Prints the survivors of one module, and returns its share."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
         copy = Path(directory)
         _copy(copy)
-        _configure(copy / "pyproject.toml", row, effort.keyword)
+        (copy / module).write_text(undecorated((copy / module).read_text("utf-8")), "utf-8")
+        _configure(copy / "pyproject.toml", module, tests, effort.keyword)
         began_s = time.monotonic()
         output = _run(copy, effort, _sampled(copy, effort))
         statuses = _statuses(copy)
-        if all(status == "not checked" for status in statuses.values()):
-            print(f"{row.name}: mutmut checked nothing:", *output.splitlines()[-LAST_LINES:], sep="\n")
-        for mutant, status in statuses.items():
-            if status not in (*NOTICED, "not checked"):
-                print(_shown(copy, mutant), flush=True)
         counts = Counter(statuses.values())
         checked = counts.total() - counts["not checked"]
+        if statuses and not checked:
+            print(f"{module}: mutmut checked nothing:", *output.splitlines()[-LAST_LINES:], sep="\n")
+        for mutant, status in statuses.items():
+            if status not in (*NOTICED, "not checked"):
+                print(f"# {status}", _shown(copy, mutant), sep="\n", flush=True)
         noticed = sum(counts[status] for status in NOTICED)
         print(
-            f"{row.name}: {noticed} of {checked} mutants noticed ({noticed / max(1, checked):.0%}), "
-            f"{counts['not checked']} not checked, {(time.monotonic() - began_s) / 60:.1f} minutes",
+            f"{module}: {noticed} of {checked} mutants noticed, {counts['no tests']} not entered by any test, "
+            f"{counts['not checked']} not checked, {(time.monotonic() - began_s) / 60:.1f} minutes; "
+            f"tests: {', '.join(map(str, tests))}",
             flush=True,
         )
-        return counts
+        return Share(module, noticed, checked)
+
+
+def table(shares: Iterable[Share]) -> str:
+    """Returns the shares by package as a table in Markdown."""
+    packages: dict[str, list[Share]] = {}
+    for share in shares:
+        packages.setdefault(share.package, []).append(share)
+    packages["all"] = [share for package in packages.values() for share in package]
+    lines = ["| package | modules | noticed | share |", "|---|---|---|---|"]
+    for package, of_package in packages.items():
+        measured = [share for share in of_package if share.checked]
+        noticed, checked = (sum(getattr(share, name) for share in measured) for name in ("noticed", "checked"))
+        percentage = f"{noticed / checked:.0%}" if checked else "–"
+        lines.append(f"| {package} | {len(measured)} of {len(of_package)} | {noticed} of {checked} | {percentage} |")
+    return "\n".join(lines)
 
 
 def _copy(target: Path) -> None:
@@ -129,16 +129,19 @@ def _copy(target: Path) -> None:
             shutil.copy2(ROOT / name, target / name)
 
 
-def _configure(pyproject: Path, row: MutantsRow, keyword: str) -> None:
+def _configure(pyproject: Path, module: Path, tests: Iterable[Path], keyword: str) -> None:
     header = "[tool.mutmut]\n"
-    settings = f"only_mutate = {json.dumps([row.sources])}\n"
-    settings += f"pytest_add_cli_args_test_selection = {json.dumps(['-k', keyword, *row.test_modules()])}\n"
+    arguments = ["-m", "not long", "-k", keyword, *map(str, tests)]
+    settings = f"only_mutate = {json.dumps([str(module)])}\n"
+    settings += f"pytest_add_cli_args_test_selection = {json.dumps(arguments)}\n"
+    # All that tests may read.
+    settings += f"also_copy = {json.dumps(sorted({path.name for path in pyproject.parent.iterdir()} - {'bot'}))}\n"
     pyproject.write_text(pyproject.read_text().replace(header, header + settings, 1))
 
 
 def _sampled(copy: Path, effort: Effort) -> list[str]:
     """Returns the names of the mutants to measure; none means all."""
-    if effort.sample is None:
+    if not effort.sample:
         return []
     output = _run(copy, effort, [NO_MUTANT])
     if not (mutants := list(_statuses(copy))):
@@ -189,21 +192,26 @@ def _shown(copy: Path, mutant: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measures which small changes to a module its tests notice.")
-    parser.add_argument("modules", nargs="*", metavar="MODULE", help=", ".join(row.name for row in rows()))
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help="such as providers/retry or providers")
+    parser.add_argument("--since", metavar="REVISION", help="the modules that changed since then")
+    this_week = (datetime.now(UTC).date() - date(2024, 1, 1)).days // 7
+    parser.add_argument(
+        "--week", type=int, default=this_week, help="whose turn it is (default: this week, %(default)s)"
+    )
     parser.add_argument("--minutes", type=float, default=MINUTES, help="for each module (default: %(default)s)")
     parser.add_argument("--children", type=int, default=2, help="processes at a time (default: %(default)s)")
     parser.add_argument(
-        "-k", dest="keyword", default="", metavar="EXPRESSION", help="run only these tests (see pytest)"
+        "-k", dest="keyword", default="not postgresql", metavar="EXPRESSION", help="run only these tests (see pytest)"
     )
-    parser.add_argument("--sample", type=int, metavar="N", help="measure N mutants of each module (default: all)")
+    parser.add_argument(
+        "--sample", type=int, default=SAMPLE, metavar="N", help="mutants of each module (default: %(default)s; 0: all)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="chooses the sample (default: %(default)s)")
     arguments = parser.parse_args()
     effort = Effort(arguments.minutes, arguments.children, arguments.keyword, arguments.sample, arguments.seed)
-    total: Counter[str] = Counter()
-    for row in chosen(arguments.modules):
-        total += measure(row, effort)
-    checked = total.total() - total["not checked"]
-    print(f"all: {sum(total[status] for status in NOTICED)} of {checked} mutants noticed")
+    tree = Tree(ROOT)
+    modules = chosen(tree, arguments.modules, arguments.since, arguments.week)
+    print(table([measure(module, tree.tests_of(module), effort) for module in modules]))
 
 
 if __name__ == "__main__":

@@ -84,6 +84,12 @@ REFUSALS = {
     ),
     "OpenAI, the only value": (RESPONSES, FAST, OPENAI_VALUE.format("low", "'high'"), "high"),
     "OpenAI, the cheaper of two": (RESPONSES, FAST, OPENAI_VALUE.format("low", "'minimal' and 'medium'"), "minimal"),
+    "OpenAI, a model named like a level": (
+        RESPONSES,
+        THOROUGH,
+        "Unsupported value: 'high' is not supported with the 'gpt-6-max' model. Supported values are: 'minimal'.",
+        "minimal",
+    ),
     "OpenAI, no reasoning": (
         RESPONSES,
         FAST,

@@ -3,7 +3,15 @@
 import pytest
 
 from bot.core.conversation import Question, ThreadKey
-from bot.core.limits.access import AccessRules, BotQuestions, Denial, UserKind, denial, depends_on_kind
+from bot.core.limits.access import (
+    AccessRules,
+    BotQuestions,
+    Denial,
+    UserKind,
+    denial,
+    denial_notice,
+    depends_on_kind,
+)
 
 ANYBODY = frozenset(UserKind) - {UserKind.MEMBER}
 
@@ -84,3 +92,18 @@ def test_kind_is_needed_only_where_it_changes_the_decision(rules: AccessRules, m
 )
 def test_bots_that_answer_each_other_are_denied_eventually(in_a_row: int, in_an_hour: int, too_many: bool) -> None:
     assert BotQuestions(in_a_row, in_an_hour).too_many is too_many
+
+
+@pytest.mark.parametrize(
+    ("denied", "channel_id", "every_s"),
+    [
+        (Denial.GUEST, "D1", 60),
+        (Denial.GUEST, "C1", 3600),
+        (Denial.UNKNOWN, "D1", 0),
+        (Denial.UNKNOWN, "C1", 0),
+    ],
+)
+def test_denied_asker_gets_an_explanation_sooner_where_nobody_else_reads(
+    denied: Denial, channel_id: str, every_s: float
+) -> None:
+    assert denial_notice(question_of(channel_id=channel_id), denied).every_s == every_s

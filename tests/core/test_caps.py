@@ -23,10 +23,12 @@ from bot.core.limits.caps import (
     check_caps,
     daily_use,
     day_of,
+    days_of_last_month,
     first_day,
     format_day,
     notice_text,
     parse_caps,
+    parse_day,
     passed_marks,
     warning,
     warning_key,
@@ -206,3 +208,21 @@ def test_chart_has_the_last_fourteen_days_in_the_caps_unit() -> None:
     assert len(tokens) == 14
     assert [bar for bar in tokens if bar[1]] == [("Nov 7", 7), ("Nov 20", 500)]
     assert daily_use(dollars, by_day, NOON)[-1] == ("Nov 20", 1.5)
+
+
+@pytest.mark.parametrize(
+    ("now", "first", "end"),
+    [
+        (datetime(2026, 11, 20, 23, tzinfo=UTC), "2026-10-01", "2026-11-01"),
+        (datetime(2026, 1, 1, tzinfo=UTC), "2025-12-01", "2026-01-01"),
+        (datetime(2024, 3, 31, tzinfo=UTC), "2024-02-01", "2024-03-01"),
+    ],
+)
+def test_last_month_ends_where_this_one_begins(now: datetime, first: str, end: str) -> None:
+    assert days_of_last_month(now.timestamp()) == (parse_day(first), parse_day(end))
+
+
+def test_day_is_counted_from_1970() -> None:
+    assert [parse_day(day) for day in ("1970-01-01", "1971-01-01")] == [0, 365]
+    with pytest.raises(ValueError):
+        parse_day("20.11.2026")

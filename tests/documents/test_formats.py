@@ -7,9 +7,10 @@ import pytest
 
 from benchmarks.hostile_documents import docx, odf, packed, pptx, xlsx
 from bot.core.conversation import File
-from bot.core.documents import Document, Kind, LeftOut, Part, Refusal
+from bot.core.documents import MAX_CHARS, Document, Kind, LeftOut, Part, Refusal
 from bot.core.inbound.files import document_kind
 from bot.documents import formats
+from bot.documents.archive import MAX_ENTRIES, MAX_UNPACKED_BYTES
 from bot.documents.draft import Unreadable
 
 
@@ -173,6 +174,21 @@ def test_caption_stands_above_its_table() -> None:
 
 
 @pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ("<p>a<svg><svg><text>x</text></svg><text>y</text></svg>b", "ab"),
+        ("<p>a<template><div>x</div>y<script>z</script></template>b", "ab"),
+        ("<table><tr><td>a</td></tr>loose</table><p>below", "loose\n\n| a |\n|---|\n\nbelow"),
+        ("<table><tr><td>a<p>b</p>c</td></tr></table>", "| a b c |\n|---|"),
+        ("<table><tr><td>a<table><tr><td>b</td></tr></table>c</td></tr></table>", "| a b c |\n|---|"),
+    ],
+    ids=["skipped in itself", "others in a skipped one", "text beside cells", "paragraph in a cell", "table in a cell"],
+)
+def test_html_out_of_order_keeps_its_text(page: str, shown: str) -> None:
+    assert text(Kind.HTML, page.encode()) == shown
+
+
+@pytest.mark.parametrize(
     ("rtf", "shown"),
     [
         (rb"a{\shp{\*\shpinst\shpleft0{\sp{\sn x}{\sv 1}}{\shptxt box\par}}{\shprslt box}}", "a box"),
@@ -205,6 +221,73 @@ def test_hidden_slide_is_left_out_and_a_fallback_not_repeated() -> None:
     assert hidden == Document("", (LeftOut(Part.HIDDEN_SLIDE, 1, ("1",)),))
 
 
+A = 'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"'
+P = 'xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"'
+R = 'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"'
+
+
+def relations(*targets: tuple[str, str]) -> str:
+    """Returns relationships r0, r1 and so on, each of a kind and to a part."""
+    entries = (f'<Relationship Id="r{n}" Type="x/{kind}" Target="{to}"/>' for n, (kind, to) in enumerate(targets))
+    return f"<Relationships>{''.join(entries)}</Relationships>"
+
+
+def slide(shapes: str, attributes: str = "") -> str:
+    return f"<p:sld {P} {A} {attributes}>{shapes}</p:sld>"
+
+
+def presentation(slides: list[str], parts: dict[str, str]) -> bytes:
+    """Returns a presentation with these slides and other parts."""
+    numbers = range(len(slides))
+    listed = "".join(f'<p:sldId id="{256 + n}" r:id="r{n}"/>' for n in numbers)
+    content = pptx("")
+    for name, part in {
+        "ppt/presentation.xml": f"<p:presentation {P} {R}><p:sldIdLst>{listed}</p:sldIdLst></p:presentation>",
+        "ppt/_rels/presentation.xml.rels": relations(*(("slide", f"slides/slide{n + 1}.xml") for n in numbers)),
+        **{f"ppt/slides/slide{n + 1}.xml": shapes for n, shapes in enumerate(slides)},
+        **parts,
+    }.items():
+        content = with_part(content, name, part)
+    return content
+
+
+def test_slides_between_hidden_ones_keep_their_numbers() -> None:
+    words = "<a:p><a:r><a:t>Words</a:t></a:r></a:p>"
+    hidden = slide(words, 'show="0"')
+    read = formats.read(Kind.ARCHIVE, presentation([hidden, slide(words), hidden, slide(words)], {}))
+    assert read == Document("## Slide 2\n\nWords\n\n## Slide 4\n\nWords", (LeftOut(Part.HIDDEN_SLIDE, 2, ("1", "3")),))
+
+
+def test_paragraphs_of_a_slide_are_indented_by_their_level() -> None:
+    paragraphs = "<a:p><a:r><a:t>Top</a:t></a:r></a:p>" + "".join(
+        f'<a:p><a:pPr lvl="{level}"/><a:r><a:t>{level}</a:t></a:r></a:p>' for level in (0, 1, 2)
+    )
+    assert text(Kind.ARCHIVE, pptx(paragraphs)) == "## Slide 1\n\nTop\n0\n  - 1\n    - 2"
+
+
+def test_lines_and_tabs_within_a_paragraph_of_a_slide_are_kept() -> None:
+    paragraph = "<a:p><a:r><a:t>a</a:t></a:r><a:br/><a:r><a:t/></a:r><a:r><a:t>b</a:t><a:tab/><a:t>c</a:t></a:r></a:p>"
+    assert text(Kind.ARCHIVE, pptx(paragraph)) == "## Slide 1\n\na\nb\tc"
+
+
+@pytest.mark.parametrize("target", ["../notesSlides/notesSlide1.xml", "/ppt/notesSlides/notesSlide1.xml"])
+@pytest.mark.parametrize(("words", "shown"), [("Say hello", "\n\nNotes: Say hello"), ("", "")])
+def test_notes_of_a_slide_are_shown_without_their_number(target: str, words: str, shown: str) -> None:
+    number = '<p:sp><p:nvPr><p:ph type="sldNum"/></p:nvPr><a:p><a:r><a:t>7</a:t></a:r></a:p></p:sp>'
+    body = f'<p:sp><p:nvPr><p:ph type="body"/></p:nvPr><a:p><a:r><a:t>{words}</a:t></a:r></a:p></p:sp>'
+    parts = {
+        "ppt/slides/_rels/slide1.xml.rels": relations(("notesSlide", target)),
+        "ppt/notesSlides/notesSlide1.xml": f"<p:notes {P} {A}>{number}{body}</p:notes>",
+    }
+    assert text(Kind.ARCHIVE, presentation([slide("")], parts)) == f"## Slide 1{shown}"
+
+
+def test_comments_and_pictures_of_slides_are_counted() -> None:
+    comments = f"<p:cmLst {P}><p:cm idx='1'></p:cm><p:cm></p:cm></p:cmLst>"
+    file = presentation([slide("<p:pic></p:pic>")], {"ppt/comments/comment1.xml": comments})
+    assert formats.read(Kind.ARCHIVE, file).left_out == (LeftOut(Part.COMMENT, 2), LeftOut(Part.PICTURE, 1))
+
+
 ODF = " ".join(
     f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "text", "table")
 )
@@ -217,6 +300,42 @@ def test_deleted_text_and_notes_of_open_documents() -> None:
         "<text:note-body><text:p>below</text:p></text:note-body></text:note> c</text:p>"
     )
     assert text(Kind.ARCHIVE, odf("text", body)) == "a   b1 (below) c"
+
+
+DRAW = 'xmlns:draw="urn:oasis:names:tc:opendocument:xmlns:drawing:1.0"'
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "shown"),
+    [
+        ("text", "<text:p>a<text:tab/>b<text:line-break/>c</text:p>", "a\tb\nc"),
+        ("text", '<text:h text:outline-level="2">Two</text:h><text:h>One</text:h>', "## Two\n\n# One"),
+        ("text", '<text:h text:outline-level="9">Deep</text:h>', "###### Deep"),
+        (
+            "presentation",
+            f"<draw:page {DRAW}><text:p>a</text:p></draw:page><draw:page {DRAW}><text:p>b</text:p></draw:page>",
+            "## Slide 1\n\na\n\n## Slide 2\n\nb",
+        ),
+        (
+            "text",
+            '<table:table><table:table-row table:number-rows-repeated="2">'
+            '<table:table-cell table:number-columns-repeated="2"><text:p>x</text:p></table:table-cell>'
+            "<table:table-cell><text:p>y</text:p></table:table-cell></table:table-row></table:table>",
+            "| x | x | y |\n|---|---|---|\n| x | x | y |",
+        ),
+    ],
+    ids=["tab and line", "headings", "deep heading", "slides", "repeated cells and rows"],
+)
+def test_structure_of_open_documents_becomes_markdown(kind: str, body: str, shown: str) -> None:
+    assert text(Kind.ARCHIVE, odf(kind, body)) == shown
+
+
+def test_header_of_several_page_styles_is_shown_once() -> None:
+    headers = "".join(f"<office:header><text:p>{words}</text:p></office:header>" for words in ("Top", "Other", "Top"))
+    file = with_part(
+        odf("text", "<text:p>text</text:p>"), "styles.xml", f"<office:styles {ODF}>{headers}</office:styles>"
+    )
+    assert text(Kind.ARCHIVE, file) == "Header: Top\n\nHeader: Other\n\ntext"
 
 
 def test_flat_open_document_is_read_as_one_in_an_archive() -> None:
@@ -241,6 +360,13 @@ def run(words: str) -> str:
 
 
 W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+WP = 'xmlns:wp="http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing"'
+PIC = 'xmlns:pic="http://schemas.openxmlformats.org/drawingml/2006/picture"'
+RELATION_TO_PICTURE = (
+    '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r0" '
+    'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/image" Target="media/image1.png"/>'
+    "</Relationships>"
+)
 BOX = f"<w:txbxContent><w:p>{run('box')}</w:p></w:txbxContent>"
 DRAWING = f"<w:drawing><a:graphic>{BOX}</a:graphic></w:drawing>"
 MC = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
@@ -283,6 +409,33 @@ def test_text_of_a_document_that_its_reader_passes_over_is_kept(body: str, shown
     assert text(Kind.ARCHIVE, with_part(docx(""), "word/header1.xml", header)).count(shown) == 1
 
 
+@pytest.mark.parametrize(("part", "title"), [("header", "Header"), ("footer", "Footer")])
+def test_headers_and_footers_of_a_document_are_titled(part: str, title: str) -> None:
+    content = f'<w:{part[0]}dr xmlns:w="{W}"><w:p>{run("Draft")}</w:p></w:{part[0]}dr>'
+    file = with_part(docx(f"<w:p>{run('text')}</w:p>"), f"word/{part}1.xml", content)
+    assert text(Kind.ARCHIVE, file) == f"{title}: Draft\n\ntext"
+
+
+def test_headers_of_a_document_come_in_the_order_of_their_numbers() -> None:
+    file = docx("")
+    for number in (10, 9):
+        file = with_part(
+            file, f"word/header{number}.xml", f'<w:hdr xmlns:w="{W}"><w:p>{run(str(number))}</w:p></w:hdr>'
+        )
+    assert text(Kind.ARCHIVE, file) == "Header: 9\n\nHeader: 10"
+
+
+def test_pictures_of_a_document_are_counted_and_their_descriptions_kept() -> None:
+    picture = (
+        f'<w:p {WP} {A} {PIC} {R}><w:r><w:drawing><wp:inline><wp:docPr descr="a plan"/><a:graphic><a:graphicData>'
+        '<pic:pic><pic:blipFill><a:blip r:embed="r0"/></pic:blipFill></pic:pic>'
+        "</a:graphicData></a:graphic></wp:inline></w:drawing></w:r></w:p>"
+    )
+    file = with_part(docx(picture), "word/media/image1.png", "pixels")
+    file = with_part(file, "word/_rels/document.xml.rels", RELATION_TO_PICTURE)
+    assert formats.read(Kind.ARCHIVE, file) == Document("![a plan]", (LeftOut(Part.PICTURE, 1),))
+
+
 def test_charts_and_diagrams_of_a_document_are_counted() -> None:
     charts = "<w:p><w:r><w:drawing><c:chart xmlns:c='c'/><d:relIds xmlns:d='d'/></w:drawing></w:r></w:p>"
     assert formats.read(Kind.ARCHIVE, docx(charts)).left_out == (LeftOut(Part.CHART, 1), LeftOut(Part.DIAGRAM, 1))
@@ -303,3 +456,31 @@ def test_bytes_without_text_are_refused(content: bytes) -> None:
     with pytest.raises(Unreadable) as caught:
         formats.read(Kind.CSV, content)
     assert caught.value.refusal is Refusal.KIND
+
+
+def with_directory_field(content: bytes, offset: int, field: bytes) -> bytes:
+    """Returns an archive in whose directory the first entry has another field, at this offset of the entry."""
+    at = content.index(b"PK\x01\x02") + offset
+    return content[:at] + field + content[at + len(field) :]
+
+
+@pytest.mark.parametrize(
+    ("content", "refusal"),
+    [
+        (packed({str(number): "" for number in range(MAX_ENTRIES + 1)}), Refusal.TOO_LARGE),
+        (with_directory_field(docx(""), 24, (MAX_UNPACKED_BYTES + 1).to_bytes(4, "little")), Refusal.TOO_LARGE),
+        (with_directory_field(docx(""), 8, b"\1\0"), Refusal.PROTECTED),
+    ],
+    ids=["entries", "unpacked", "encrypted"],
+)
+def test_archive_is_refused_by_its_directory(content: bytes, refusal: Refusal) -> None:
+    with pytest.raises(Unreadable) as caught:
+        formats.read(Kind.ARCHIVE, content)
+    assert caught.value.refusal is refusal
+
+
+def test_end_of_a_long_document_is_left_out() -> None:
+    read = formats.read(Kind.HTML, f"<p>{'a' * MAX_CHARS}</p><p>b</p>".encode())
+    assert read == Document("a" * MAX_CHARS, (LeftOut(Part.END, 1),))
+    whole = "a" * (MAX_CHARS - 10)
+    assert formats.read(Kind.HTML, f"<p>{whole}</p>".encode()) == Document(whole)

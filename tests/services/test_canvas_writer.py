@@ -11,6 +11,7 @@ from bot.core import texts
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import End
 from bot.core.outbox import OutboxEntry, OutboxKind
+from bot.core.reply.canvas import as_code
 from bot.errors import EndReason, Refusal, Refused
 from bot.services.canvas_writer import MAX_TRIES, CanvasWriter
 from bot.slack.canvases import Canvases
@@ -32,6 +33,8 @@ class CanvasesInSlack(Canvases, EphemeralMessages):
     errors: dict[str, Refused] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
+    made: list[tuple[str, str]] = field(default_factory=list)
+    """The channel and the Markdown of each canvas."""
     while_creating: Callable[[], Awaitable[object]] | None = None
     may_write: bool = True
 
@@ -39,6 +42,7 @@ class CanvasesInSlack(Canvases, EphemeralMessages):
         self._accept("create")
         if self.while_creating:
             await self.while_creating()
+        self.made.append((channel_id, markdown))
         return "F1"
 
     async def link(self, canvas_id: str) -> str:
@@ -67,10 +71,10 @@ class CanvasesInSlack(Canvases, EphemeralMessages):
         self.calls.append(call)
 
 
-async def answered(stores: Stores) -> Job:
+async def answered(stores: Stores, reason: EndReason = EndReason.WHOLE) -> Job:
     await stores.queue.enqueue("Ev1", QUESTION)
     [job] = await stores.worker_queue.claim(1)
-    await stores.worker_queue.finish(job, End(EndReason.WHOLE), "Because.")
+    await stores.worker_queue.finish(job, End(reason), "Because.")
     return job
 
 
@@ -116,6 +120,38 @@ async def test_person_who_wants_a_canvas_waits_for_some_tries_only(stores: Store
     assert slack.told == ([] if is_made else [("U7", texts.CANVAS_NOT_MADE)])
 
 
+@pytest.mark.parametrize(
+    ("reason", "may_write", "sentence"),
+    [
+        (EndReason.STOPPED, True, texts.CANVAS_OF_INCOMPLETE),
+        (EndReason.STOPPED, False, texts.CANVAS_OF_INCOMPLETE),
+        (EndReason.WHOLE, False, texts.CANVAS_FORBIDDEN),
+    ],
+)
+async def test_person_is_told_once_why_an_answer_gets_no_canvas(
+    stores: Stores, reason: EndReason, may_write: bool, sentence: str
+) -> None:
+    job = await answered(stores, reason)
+    slack = CanvasesInSlack(may_write=may_write)
+    await writer_of(stores, slack).write(entry(job), bool)
+    assert (slack.calls, slack.told) == ([], [("U7", sentence)])
+
+
+async def test_canvas_whose_markdown_slack_refuses_is_made_of_code(stores: Stores) -> None:
+    job = await answered(stores)
+    slack = CanvasesInSlack({"create": Refused("canvases", "canvas_creation_failed", Refusal.UNREADABLE)})
+    await writer_of(stores, slack).write(entry(job), bool)
+    assert (slack.calls, slack.told) == (ALL_CALLS, [])
+    assert slack.made == [(QUESTION.thread.channel_id, as_code("Because."))]
+
+
+async def test_canvas_holds_the_answer_in_the_channel_of_its_question(stores: Stores) -> None:
+    job = await answered(stores)
+    slack = CanvasesInSlack()
+    await writer_of(stores, slack).write(entry(job), bool)
+    assert slack.made == [(QUESTION.thread.channel_id, "Because.")]
+
+
 async def test_answer_that_is_deleted_has_no_canvas(stores: Stores) -> None:
     job = await answered(stores)
     slack = CanvasesInSlack(while_creating=lambda: stores.recorded_answers.delete(job.id, "U1"))
@@ -132,4 +168,18 @@ async def test_canvases_of_all_versions_go_with_their_links_and_records(stores: 
     slack = CanvasesInSlack()
     await writer_of(stores, slack).delete(replace(entry(job), kind=OutboxKind.DELETE_REPLY))
     assert slack.calls == ["delete F0", "delete 999998.000000", "delete F1"]
+    assert await stores.answer_canvases.of_job(job.id) == []
+
+
+@pytest.mark.parametrize("refused", ["delete F0", "delete 999998.000000"])
+async def test_canvas_stays_on_record_until_its_link_is_deleted(stores: Stores, refused: str) -> None:
+    job = await answered(stores)
+    assert await stores.answer_canvases.record(job.id, AnswerCanvas(0, "F0", "999998.000000"))
+    slack = CanvasesInSlack({refused: FAILED})
+    writer = writer_of(stores, slack)
+    with pytest.raises(Refused):
+        await writer.delete(entry(job))
+    slack.calls.clear()
+    await writer.delete(entry(job, tries=2))
+    assert slack.calls == ["delete F0", "delete 999998.000000"]
     assert await stores.answer_canvases.of_job(job.id) == []
