@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --require-virtualenv install --quiet --disable-pip-v
 # Where the tests find @slack/bolt, the framework for bots in JavaScript.
 NODE := .node
 
-.PHONY: run test test-long test-all test-repeatedly node sbom check format mutants requirements clean
+.PHONY: run test test-long test-all test-repeatedly node emoji sbom check format mutants requirements clean
 
 run: $(VENV)/run
 	$(BIN)/python -m bot
@@ -40,6 +40,11 @@ $(NODE)/done: tests/sandbox/other_bots/package.json tests/sandbox/other_bots/pac
 	@cp $^ $(NODE)
 	npm ci --prefix $(NODE) --no-audit --no-fund --silent
 	@touch $@
+
+# Writes the tables of emoji aliases after a new release of emoji-datasource (npm).
+emoji: $(VENV)/dev
+	npm install --prefix $(NODE)/emoji --no-save --no-audit --no-fund --silent emoji-datasource
+	$(BIN)/python -m tests.emoji_aliases $(NODE)/emoji/node_modules/emoji-datasource
 
 # What is installed of requirements.txt, as CycloneDX JSON. The image has its own, as /app/sbom.cdx.json.
 sbom: $(VENV)/run
