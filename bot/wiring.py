@@ -352,7 +352,10 @@ def _listen(bolt: AsyncApp, parts: _Parts, answering: Answering, worker: Worker,
     private_notices = PrivateNotices(parts.workspace.ephemeral, stores.notices)
     quiet_threads = QuietThreads(stores.participants, private_notices, surfaces, parts.settings.admins, me)
     intake = _intake(parts, actions, quiet_threads, worker, gate)
-    shortcut = MessageShortcut(stores.message_questions, surfaces, intake, parts.clock, me)
+    history, users = parts.workspace.history, parts.workspace.users
+    shortcut = MessageShortcut(
+        stores.message_questions, surfaces, intake, history, users, parts.access, parts.clock, me
+    )
     choices = ChoicePresses(actions, shortcut, parts.access)
     reply_actions.register(bolt, actions, choices, quiet_threads, me.team_id)
     cap_settings = _cap_settings(parts)
@@ -360,9 +363,7 @@ def _listen(bolt: AsyncApp, parts: _Parts, answering: Answering, worker: Worker,
     home = _app_home(parts, answering.quota, cap_settings)
     app_home_and_pane.register(bolt, home, answering.pane)
     caps.register(bolt, cap_settings, home, me.team_id)
-    reactions = Reactions(
-        stores.channel_settings, parts.workspace.history, parts.workspace.users, parts.access, shortcut, me
-    )
+    reactions = Reactions(stores.channel_settings, users, parts.access, private_notices, shortcut, parts.clock, me)
     messages.register(bolt, intake, MessageEdits(stores.queue, worker, intake, me), shortcut, reactions)
     return shortcut
 
