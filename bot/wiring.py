@@ -69,7 +69,7 @@ from bot.services.toolbox import Toolbox, Tools
 from bot.services.transcription import Transcription
 from bot.services.worker import Capacity, Worker
 from bot.settings import Settings, model_prices, model_setup, models_in_use, system_prompt_in_use, unpriced_models
-from bot.slack.checks import warn_of_setup
+from bot.slack.checks import log_setup
 from bot.slack.client import Installation, SlackClient, new_session
 from bot.slack.credentials import app_credential, bot_credential
 from bot.slack.ephemeral_messages import EphemeralMessages
@@ -138,7 +138,7 @@ async def built(
         probes.problem = lambda: bot_token.problem or app_token.problem
         probes.token_refused = lambda: bot_token.refused
         installation = await bot_token.insist(client.installation)
-        warn_of_setup(installation, clock.now(), search=settings.slack_search)
+        log_setup(installation, clock.now(), search=settings.slack_search)
         _warn_of_web_search(settings)
         me = installation.identity
         prices = model_prices(settings)
@@ -422,7 +422,7 @@ def _slash_commands(parts: _Parts, quota: Quota, cap_settings: CapSettings) -> S
         quota=quota,
         caps=cap_settings,
         me=parts.me,
-        defaults=default_settings_of(parts.settings),
+        defaults=default_settings_of(parts.settings, parts.workspace),
         admins=parts.settings.admins,
     )
 
@@ -437,7 +437,7 @@ def _app_home(parts: _Parts, quota: Quota, cap_settings: CapSettings) -> AppHome
         access_control=parts.access,
         clock=parts.clock,
         me=parts.me,
-        defaults=default_settings_of(settings),
+        defaults=default_settings_of(settings, parts.workspace),
         admins=settings.admins,
         settings=shown_to_admins(settings),
     )
@@ -508,7 +508,7 @@ def _bolt(settings: Settings, me: Identity) -> AsyncApp:
     )
 
 
-def default_settings_of(settings: Settings) -> DefaultSettings:
+def default_settings_of(settings: Settings, workspace: Workspace) -> DefaultSettings:
     """Returns the settings that apply where a channel has none of its own."""
     return DefaultSettings(
         models_in_use(settings),
@@ -517,6 +517,7 @@ def default_settings_of(settings: Settings) -> DefaultSettings:
         web_search_of(settings) is not None,
         decider_settings(model_setup(settings)) is not None,
         settings.mcp.names,
+        workspace.has_reactions,
     )
 
 

@@ -95,6 +95,7 @@ _TYPES: Mapping[str, str] = {
     "/features/agent_view/suggested_prompts": _OBJECTS,
     "/oauth_config/scopes": _OBJECT,
     "/oauth_config/scopes/bot": _STRINGS,
+    "/oauth_config/scopes/bot_optional": _STRINGS,
     "/settings/event_subscriptions": _OBJECT,
     "/settings/event_subscriptions/bot_events": _STRINGS,
     "/settings/event_subscriptions/metadata_subscriptions": _OBJECTS,
@@ -290,6 +291,9 @@ def _needed_scopes(manifest: Json) -> Iterator[tuple[str, str]]:
     pointer = "/oauth_config/scopes/bot"
     if len(scopes) > MAX_SCOPES:
         yield pointer, f"must have no more than {MAX_SCOPES}"
+    for scope in manifest.get("oauth_config", {}).get("scopes", {}).get("bot_optional", ()):
+        if scope not in scopes:
+            yield f"{pointer}_optional", f"{scope} must be one of the bot's scopes"
     if (features.get("slash_commands") or features.get("shortcuts")) and "commands" not in scopes:
         yield pointer, "commands and shortcuts need the scope commands"
     if ("assistant_view" in features or "agent_view" in features) and "assistant:write" not in scopes:

@@ -126,6 +126,8 @@ class DefaultSettings:
     """Whether a channel may have a model decide about follow-ups in doubt."""
     mcp_servers: tuple[str, ...] = ()
     """The servers of BOT_MCP_CONFIG. A channel uses none of them unless a Typist admin chooses it."""
+    reactions: bool = True
+    """Whether Slack tells the app of reactions, so that a channel may have a question emoji."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ def effective_settings(settings: ChannelSettings, defaults: DefaultSettings) -> 
         settings.web_search is not False if defaults.web_search else None,
         settings.effort,
         settings.length,
-        settings.reaction,
+        settings.reaction if defaults.reactions else "",
     )
 
 

@@ -85,7 +85,8 @@ def settings_modal(
         blocks += [_engagement_field(settings, defaults, focus), _new_posts_field(settings, focus)]
         if defaults.gate:
             blocks.append(_gate_field(settings, focus))
-        blocks.append(_reaction_field(settings, focus))
+        if defaults.reactions:
+            blocks.append(_reaction_field(settings, focus))
         if defaults.mcp_servers:
             blocks.append(_mcp_servers_field(settings, defaults, focus))
     if defaults.web_search:
