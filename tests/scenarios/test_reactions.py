@@ -1,5 +1,6 @@
 """A channel's question emoji: who adds it to a message asks about it, once, in the message's thread."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -166,6 +167,22 @@ async def test_many_reactions_of_a_person_leave_their_colleagues_the_calls(
     assert {sentence for _, sentence in ephemerals(stage)} == sentences
     # One call reads the colleague's thread. Each question that is asked costs one for its message, one for its thread.
     assert made(stage, "conversations.replies") <= 1 + 2 * asked
+
+
+async def test_person_at_the_limit_may_ask_by_emoji_again_later(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.services.reactions.LIMITED_S", 30.0)
+    *posts, last = [
+        await stage.sandbox.say("alan", "general", f"number {number}") for number in range(MAX_REACTIONS + 1)
+    ]
+    for ts in posts:
+        await stage.sandbox.react("grace", "general", ts, "eyes")
+        await stage.answers("general", ts, count=2)
+    await stage.sandbox.react("grace", "general", last, "eyes")
+    await stage.sandbox.wait_for(lambda: ephemerals(stage) == [("U0GRACE", texts.TOO_MANY_REACTIONS)])
+    await asyncio.sleep(30.0)
+    await stage.sandbox.react("grace", "general", last, "eyes", add=False)
+    await stage.sandbox.react("grace", "general", last, "eyes")
+    assert len(await stage.answers("general", last, count=2)) == 2
 
 
 def made(stage: Stage, *methods: str) -> int:
