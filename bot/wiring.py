@@ -69,7 +69,7 @@ from bot.services.toolbox import Toolbox, Tools
 from bot.services.transcription import Transcription
 from bot.services.worker import Capacity, Worker
 from bot.settings import Settings, model_prices, model_setup, models_in_use, system_prompt_in_use, unpriced_models
-from bot.slack.checks import warn_of_setup
+from bot.slack.checks import log_setup
 from bot.slack.client import Installation, SlackClient, new_session
 from bot.slack.credentials import app_credential, bot_credential
 from bot.slack.ephemeral_messages import EphemeralMessages
@@ -138,7 +138,7 @@ async def built(
         probes.problem = lambda: bot_token.problem or app_token.problem
         probes.token_refused = lambda: bot_token.refused
         installation = await bot_token.insist(client.installation)
-        warn_of_setup(installation, clock.now(), search=settings.slack_search)
+        log_setup(installation, clock.now(), search=settings.slack_search)
         _warn_of_web_search(settings)
         me = installation.identity
         prices = model_prices(settings)
@@ -352,7 +352,10 @@ def _listen(bolt: AsyncApp, parts: _Parts, answering: Answering, worker: Worker,
     private_notices = PrivateNotices(parts.workspace.ephemeral, stores.notices)
     quiet_threads = QuietThreads(stores.participants, private_notices, surfaces, parts.settings.admins, me)
     intake = _intake(parts, actions, quiet_threads, worker, gate)
-    shortcut = MessageShortcut(stores.message_questions, surfaces, intake, parts.clock, me)
+    history, users = parts.workspace.history, parts.workspace.users
+    shortcut = MessageShortcut(
+        stores.message_questions, surfaces, intake, history, users, parts.access, parts.clock, me
+    )
     choices = ChoicePresses(actions, shortcut, parts.access)
     reply_actions.register(bolt, actions, choices, quiet_threads, me.team_id)
     cap_settings = _cap_settings(parts)
@@ -360,9 +363,7 @@ def _listen(bolt: AsyncApp, parts: _Parts, answering: Answering, worker: Worker,
     home = _app_home(parts, answering.quota, cap_settings)
     app_home_and_pane.register(bolt, home, answering.pane)
     caps.register(bolt, cap_settings, home, me.team_id)
-    reactions = Reactions(
-        stores.channel_settings, parts.workspace.history, parts.workspace.users, parts.access, shortcut, me
-    )
+    reactions = Reactions(stores.channel_settings, users, parts.access, private_notices, shortcut, parts.clock, me)
     messages.register(bolt, intake, MessageEdits(stores.queue, worker, intake, me), shortcut, reactions)
     return shortcut
 
@@ -421,7 +422,7 @@ def _slash_commands(parts: _Parts, quota: Quota, cap_settings: CapSettings) -> S
         quota=quota,
         caps=cap_settings,
         me=parts.me,
-        defaults=default_settings_of(parts.settings),
+        defaults=default_settings_of(parts.settings, parts.workspace),
         admins=parts.settings.admins,
     )
 
@@ -436,7 +437,7 @@ def _app_home(parts: _Parts, quota: Quota, cap_settings: CapSettings) -> AppHome
         access_control=parts.access,
         clock=parts.clock,
         me=parts.me,
-        defaults=default_settings_of(settings),
+        defaults=default_settings_of(settings, parts.workspace),
         admins=settings.admins,
         settings=shown_to_admins(settings),
     )
@@ -507,7 +508,7 @@ def _bolt(settings: Settings, me: Identity) -> AsyncApp:
     )
 
 
-def default_settings_of(settings: Settings) -> DefaultSettings:
+def default_settings_of(settings: Settings, workspace: Workspace) -> DefaultSettings:
     """Returns the settings that apply where a channel has none of its own."""
     return DefaultSettings(
         models_in_use(settings),
@@ -516,6 +517,7 @@ def default_settings_of(settings: Settings) -> DefaultSettings:
         web_search_of(settings) is not None,
         decider_settings(model_setup(settings)) is not None,
         settings.mcp.names,
+        workspace.has_reactions,
     )
 
 

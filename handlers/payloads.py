@@ -138,7 +138,8 @@ def reaction_of(event: Mapping[str, Any]) -> Reaction | None:
     if _string(item, "type") != "message":
         return None
     emoji, user_id = emoji_name(_string(event, "reaction")), _string(event, "user")
-    return Reaction(_string(item, "channel"), _ts(item, "ts"), emoji, user_id)
+    writer_id = _string_or_none(event, "item_user") or ""
+    return Reaction(_string(item, "channel"), _ts(item, "ts"), emoji, user_id, writer_id)
 
 
 @parser

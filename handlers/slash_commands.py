@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def register(app: AsyncApp, commands: SlashCommands, shortcut_questions: MessageShortcut) -> None:
+def register(app: AsyncApp, commands: SlashCommands, questions: MessageShortcut) -> None:
     """Registers listeners that report every failure to the person, because Slack doesn't send these payloads again."""
 
     async def on_command(ack: AsyncAck, command: Mapping[str, Any]) -> None:
@@ -50,7 +50,7 @@ def register(app: AsyncApp, commands: SlashCommands, shortcut_questions: Message
     async def on_shortcut(ack: AsyncAck, shortcut: Mapping[str, Any]) -> None:
         invocation = invocation_of_shortcut(shortcut)
         try:
-            await _in_time(commands.ask_about(invocation, message_of_shortcut(shortcut, commands.me.team_id)))
+            await _in_time(questions.open(invocation, message_of_shortcut(shortcut, commands.me.team_id)))
         except (TypistError, TimeoutError) as error:
             await commands.tell(invocation.response_url, CommandResponse(_sentence(error)))
         await ack()
@@ -65,7 +65,7 @@ def register(app: AsyncApp, commands: SlashCommands, shortcut_questions: Message
     async def on_question(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         try:
             async with asyncio.timeout(ASKED_WITHIN_S):
-                problem = await shortcut_questions.ask(*question_in(body))
+                problem = await questions.ask(*question_in(body))
         except PayloadError as error:
             problem = _sentence(error)
         except TimeoutError:

@@ -58,7 +58,17 @@ MAX_PROMPTS = 4
 
 _SECTIONS: Mapping[str, frozenset[str]] = {
     "": frozenset(
-        {"_metadata", "display_information", "features", "oauth_config", "settings", "functions", "event_types"}
+        {
+            # For editors; the manifests of Slack's samples have it.
+            "$schema",
+            "_metadata",
+            "display_information",
+            "features",
+            "oauth_config",
+            "settings",
+            "functions",
+            "event_types",
+        }
     ),
     "display_information": frozenset({"name", "description", "long_description", "background_color"}),
     "features": frozenset(
@@ -95,6 +105,7 @@ _TYPES: Mapping[str, str] = {
     "/features/agent_view/suggested_prompts": _OBJECTS,
     "/oauth_config/scopes": _OBJECT,
     "/oauth_config/scopes/bot": _STRINGS,
+    "/oauth_config/scopes/bot_optional": _STRINGS,
     "/settings/event_subscriptions": _OBJECT,
     "/settings/event_subscriptions/bot_events": _STRINGS,
     "/settings/event_subscriptions/metadata_subscriptions": _OBJECTS,
@@ -290,6 +301,9 @@ def _needed_scopes(manifest: Json) -> Iterator[tuple[str, str]]:
     pointer = "/oauth_config/scopes/bot"
     if len(scopes) > MAX_SCOPES:
         yield pointer, f"must have no more than {MAX_SCOPES}"
+    for scope in manifest.get("oauth_config", {}).get("scopes", {}).get("bot_optional", ()):
+        if scope not in scopes:
+            yield f"{pointer}_optional", f"{scope} must be one of the bot's scopes"
     if (features.get("slash_commands") or features.get("shortcuts")) and "commands" not in scopes:
         yield pointer, "commands and shortcuts need the scope commands"
     if ("assistant_view" in features or "agent_view" in features) and "assistant:write" not in scopes:

@@ -21,7 +21,7 @@ from sandbox.events import EVENTS, Events, TwinOrder
 from sandbox.faults import Faults
 from sandbox.files import MAX_BYTES, Files, UploadedFile
 from sandbox.interactivity import Interactivity
-from sandbox.manifest import Manifest, read_manifest
+from sandbox.manifest import EVENT_SCOPES, Manifest, read_manifest
 from sandbox.modals import Modals
 from sandbox.notifications import Notifications
 from sandbox.page.actions import PageActions
@@ -411,12 +411,18 @@ class Sandbox:
     def _emit(self, event: Json, person_id: str | None = None) -> None:
         payload = self._events.payload(event, person_id)
         if payload is not None:
-            self.sockets.send(payload)
+            self._send(payload)
 
     def _on_change(self, change: Change) -> None:
         for payload in self._events.payloads(change):
-            self.sockets.send(payload)
+            self._send(payload)
         self._wake_waiters()
+
+    def _send(self, payload: Json) -> None:
+        """Sends an event, unless its scope was declined. Messages don't stop: see docs/sandbox-fidelity.md."""
+        scope = EVENT_SCOPES.get(payload["event"]["type"])
+        if scope is None or scope in self.granted:
+            self.sockets.send(payload)
 
     def _on_call(self, call: CallRecord) -> None:
         self.problems.called(call)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sandbox.control import live_controls
+from sandbox.emoji_aliases import ALIASES
 
 Json = dict[str, Any]
 ChannelType = Literal["channel", "group", "im", "mpim"]
@@ -391,7 +392,9 @@ class Workspace:
             self._notify(TombstoneRemoved(root))
 
     def react(self, message: Message, name: str, user_id: str, *, add: bool) -> None:
-        """Adds or removes a reaction. Raises SlackError: already_reacted, no_reaction."""
+        """Adds or removes a reaction, under its canonical name. Raises SlackError: already_reacted, no_reaction."""
+        plain, tone, number = name.partition("::")
+        name = f"{ALIASES.get(plain, plain)}{tone}{number}"
         reactions = dict(message.reactions)
         users = reactions.get(name, ())
         if (user_id in users) == add:

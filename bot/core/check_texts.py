@@ -142,14 +142,21 @@ def app_token(scope: str) -> str:
     return f"SLACK_APP_TOKEN is accepted, with the scope {scope}."
 
 
-def scopes(count: int, *, agent: bool) -> str:
-    """Says that no scope is missing."""
-    return f"The bot token has all {count} scopes, and the Agents feature is {'on' if agent else 'off'}."
+def scopes(count: int, declined: Sequence[str], *, agent: bool) -> str:
+    """Says that none of `count` scopes is missing, but for optional ones that an admin declined."""
+    agents = f"the Agents feature is {'on' if agent else 'off'}"
+    if not declined:
+        return f"The bot token has all {count} scopes, and {agents}."
+    return f"The bot token has all required scopes, and {agents}. Without optional scopes: {_losses(declined)}."
 
 
 def scopes_missing(scopes: Sequence[str]) -> str:
     """Names the missing scopes, and what does not work without each."""
-    return "Missing scopes: " + "; ".join(f"{scope} ({SCOPE_LOSSES[scope]})" for scope in scopes) + "."
+    return f"Missing scopes: {_losses(scopes)}."
+
+
+def _losses(scopes: Sequence[str]) -> str:
+    return "; ".join(f"{scope} ({SCOPE_LOSSES[scope]})" for scope in scopes)
 
 
 def no_hello(came: str) -> str:

@@ -24,8 +24,8 @@ class QuotedMessage:
     ts: str
     thread_ts: str
     """The ts of its thread, or of the thread that a reply to it would begin; "" if it is an answer outside threads."""
-    quote: str
-    """Its text without markup; a modal keeps the beginning."""
+    quote: str | None
+    """Its text without markup, as much as a post can quote; None until the message is read (of a reaction)."""
     response_url: str
     """Empty if the question was asked by a reaction or a button."""
     offered_by: int | None = None
@@ -61,8 +61,8 @@ def quote_above(about: QuotedMessage, *, elsewhere: bool) -> str:
     In the message's own thread a reminder is enough, and nothing at all if the thread begins with the message.
     """
     if elsewhere:
-        return about.quote
-    return "" if about.ts == about.thread_ts else beginning(about.quote, REMINDER_CHARS)
+        return about.quote or ""
+    return "" if about.ts == about.thread_ts else beginning(about.quote or "", REMINDER_CHARS)
 
 
 def text_of_post(about: QuotedMessage, question: str, *, elsewhere: bool) -> tuple[str, str]:

@@ -693,11 +693,17 @@ GATE_LABEL = "Doubtful follow-ups"
 GATE_OPTION = "Let a small model at OpenAI decide whether they're for me"
 GATE_HINT = "It reads the thread's last messages. What it uses counts as the usage of the message's writer."
 REACTION_LABEL = "Question emoji"
-REACTION_HINT = "A person who adds this emoji to a message asks me about it, in its thread."
+REACTION_HINT = (
+    "A person who adds this emoji to a message asks me about it, in its thread. "
+    "Copy the emoji's name from Slack's emoji picker."
+)
 REACTION_PLACEHOLDER = "For example: eyes"
 REACTION_UNKNOWN = "Enter the name of one emoji, such as eyes."
 REACTION_QUESTION = "Answer this message. If it asks nothing, explain it."
 """What a person asks by adding the emoji to a message."""
+TOO_MANY_REACTIONS = (
+    "You asked about many messages by emoji, so I left out the last one. Please wait a few minutes, or mention me."
+)
 EFFORT_LABEL = "Effort"
 EFFORT_HINT = "Thinking longer takes more time and costs more. For one answer, use the menu beside Regenerate."
 EFFORT_OPTIONS = {"fast": "Fast: less thinking", "normal": "Normal", "thorough": "Thorough: more thinking"}

@@ -2,19 +2,23 @@
 
 Slack waits three seconds for a submitted modal. chat.postMessage may take as long, its response may be lost, and the
 process may die at any moment. So a submitted question goes on record before anything is posted, under the id of its
-modal, and stays there until it is a job. A process that takes it later looks first whether it was posted:
+modal, and stays there until it is a job. The modal holds the beginning of the message, and the record all of it.
+
+A modal may be open for hours, so access is checked before the question is posted. A process that takes the question
+later looks first whether it was posted:
 
 - In the message's thread, the post carries the modal's id and is found by it.
 - Typist can't find a person's direct message, so nothing is posted there twice: Slack's event about the post says where
   it is. If no event comes, Typist tells the asker.
 
 A question by a reaction (reactions.py) or by a choice (choices.py) is one without a modal, under an id that these make.
+A reaction's event has no text, so its message is read here, once the asker has access.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bot.clock import Clock
@@ -22,13 +26,19 @@ from bot.core import texts
 from bot.core.backoff import Backoff
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.triage import Identity
+from bot.core.limits.access import UserKind
 from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage, text_of_post
 from bot.core.reply.actions import ActionResponse
 from bot.core.slash_command import CommandResponse
 from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, trace_of
+from bot.services.access_control import AccessControl
 from bot.services.intake import Intake
+from bot.services.slash_commands import Invocation
+from bot.slack.format.shortcut_question import quoted
+from bot.slack.history import History
 from bot.slack.retry_policy import LOOKS, MAX_LOOKS
 from bot.slack.surfaces import Surfaces
+from bot.slack.users import Users
 from bot.store.message_questions import MessageQuestions
 
 POST_WITHIN_S = 10.0
@@ -49,6 +59,10 @@ class PostUncertain(TypistError):
     """A question may have been posted already, so nothing may be posted again."""
 
 
+class GivenUp(TypistError):
+    """A question isn't asked. The message is the sentence for its asker, "" if there is nothing to tell."""
+
+
 @dataclass(eq=False)
 class MessageShortcut:
     """Posts and queues submitted questions, and continues those that another process left."""
@@ -56,11 +70,27 @@ class MessageShortcut:
     records: MessageQuestions
     surfaces: Surfaces
     intake: Intake
+    history: History
+    users: Users
+    access_control: AccessControl
     clock: Clock
     me: Identity
     _under_way: dict[str, asyncio.Task[str]] = field(default_factory=dict, init=False)
     _late: set[str] = field(default_factory=set, init=False)
     """Views whose modal is closed. The outcome goes to the response_url."""
+
+    async def open(self, invocation: Invocation, message: Message) -> None:
+        """Asks a person in a modal what they want to know about a message. Raises RateLimited and Refused."""
+        thread = ThreadKey(self.me.team_id, invocation.channel_id, None)
+        if denial := await self.access_control.denial(Question(thread, "", invocation.user_id, "")):
+            await self.surfaces.respond_to_command(invocation.response_url, CommandResponse(denial))
+            return
+        about = quoted(message, invocation.response_url)
+        view_id = await self.surfaces.open_question_modal(invocation.trigger_id, about, message.user_id)
+        try:
+            await self.records.draft(self.me.team_id, view_id, invocation.user_id, about)
+        except StoreError as error:
+            log.warning("message %s not recorded, its modal has only its beginning: %s", message.ts, error)
 
     async def ask(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> str:
         """Returns "" once the question is queued, else why it isn't. A canceled caller cancels nothing."""
@@ -151,6 +181,8 @@ class MessageShortcut:
             if question.tries < MAX_TRIES:
                 return ""
             sentence = texts.QUESTION_MAYBE_ASKED
+        except GivenUp as given_up:
+            sentence = str(given_up)
         except PostUncertain as error:
             log.warning("question about message %s: maybe posted, looking again: %s", question.about.ts, error)
             if question.tries < MAX_TRIES:
@@ -173,11 +205,37 @@ class MessageShortcut:
         return ""
 
     async def _post_and_queue(self, question: MessageQuestion) -> None:
+        await self._check_access(question)
+        if question.about.quote is None:
+            question = replace(question, about=await self._read(question.about))
         posted = await self._post(question)
         await self.intake.enqueue(f"view {question.view_id}", posted)
         await self.records.complete(question)
         if posted.thread.channel_id != question.about.channel_id:
             await self._tell(question.user_id, question.about, texts.ASKED_IN_DIRECT_MESSAGE)
+
+    async def _check_access(self, question: MessageQuestion) -> None:
+        """Raises GivenUp if the asker is denied. Who added an emoji is told as seldom as the asker of a message."""
+        about, user_id = question.about, question.user_id
+        by_reaction = about.quote is None
+        # Bots ask by mentions only, which are counted.
+        if by_reaction and await self.users.kind(user_id) is UserKind.BOT:
+            raise GivenUp("")
+        thread = ThreadKey(self.me.team_id, about.channel_id, about.thread_ts or None)
+        asked = Question(thread, about.ts, user_id, "")
+        denial = await self.access_control.denial(asked)
+        if denial and by_reaction:
+            self.access_control.tell(asked, denial)
+        if denial:
+            raise GivenUp("" if by_reaction else denial)
+
+    async def _read(self, about: QuotedMessage) -> QuotedMessage:
+        """Returns the message of a reaction. Raises GivenUp if it is gone or ours, RateLimited and Refused."""
+        message = await self.history.message(self.me.team_id, about.channel_id, about.ts)
+        if message is None:
+            log.debug("message %s can't be asked about", about.ts)
+            raise GivenUp("")
+        return quoted(message, about.response_url)
 
     async def _post(self, question: MessageQuestion) -> Question:
         """Posts the question in the thread, or with a quote in the asker's direct message if we can't post there."""

@@ -1,11 +1,11 @@
-"""Slash commands: answers them, saves channel settings, and opens the modal for questions about a message."""
+"""Slash commands: answers them and saves channel settings."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bot.core import texts
-from bot.core.conversation import Message, Question, ThreadKey, is_direct
+from bot.core.conversation import Question, ThreadKey, is_direct
 from bot.core.inbound import channel_settings
 from bot.core.inbound.channel_settings import (
     ChannelSettings,
@@ -25,7 +25,6 @@ from bot.errors import RateLimited, Refused
 from bot.services.access_control import AccessControl
 from bot.services.cap_settings import CapSettings
 from bot.services.quota import Quota
-from bot.slack.format.shortcut_question import quoted
 from bot.slack.surfaces import Surfaces
 from bot.store.approvals import Approvals
 from bot.store.channel_settings import ChannelSettingsStore
@@ -45,7 +44,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class SlashCommands:
-    """Answers commands and shortcuts. Each method but `tell` raises RateLimited, Refused and StoreError."""
+    """Answers commands. Each method but `tell` raises RateLimited, Refused and StoreError."""
 
     channel_settings: ChannelSettingsStore
     approvals: Approvals
@@ -59,7 +58,7 @@ class SlashCommands:
 
     async def command(self, invocation: Invocation, typed: TypedCommand) -> CommandResponse | None:
         """Returns the answer to a slash command, None if a modal is the answer."""
-        if denial := await self._denial(invocation):
+        if denial := await self._denial(invocation.user_id, invocation.channel_id):
             return CommandResponse(denial)
         subcommand = typed.subcommand
         if field := SETTINGS_FIELDS.get(subcommand):
@@ -80,12 +79,15 @@ class SlashCommands:
     ) -> dict[str, str]:
         """Saves what a person changed of a channel's settings and caps, or returns a sentence for each bad field.
 
+        The modal may have been open for hours, so access and the right to change the channel are checked again.
         `revoked`: always allowed tools whose calls ask again from now on. `caps` is empty where the modal showed none.
         The fields are those of SettingsField and CapField.
         """
         problems = channel_settings.problems(submitted, self.defaults.models) | self.caps.problems(user_id, caps)
         if problems:
             return problems
+        if denial := await self._denial(user_id, place.channel_id):
+            return {SettingsField.MODEL: denial}
         if not await self._may_change(user_id, place.channel_id):
             return {SettingsField.MODEL: texts.NOT_YOUR_CHANNEL}
         before = await self.channel_settings.read(self.me.team_id, place.channel_id)
@@ -102,14 +104,6 @@ class SlashCommands:
         log.info("user %s changed the settings of channel %s", user_id, place.channel_id)
         await self.tell(place.response_url, await self._response(place.channel_id, texts.SETTINGS_SAVED))
         return {}
-
-    async def ask_about(self, invocation: Invocation, message: Message) -> None:
-        """Asks a person in a modal what they want to know about a message."""
-        if denial := await self._denial(invocation):
-            await self.surfaces.respond_to_command(invocation.response_url, CommandResponse(denial))
-            return
-        about = quoted(message, invocation.response_url)
-        await self.surfaces.open_question_modal(invocation.trigger_id, about, message.user_id)
 
     async def tell(self, response_url: str, response: CommandResponse) -> None:
         """Tells a person the outcome of their action. A refusal by Slack is only logged."""
@@ -139,9 +133,9 @@ class SlashCommands:
             return True
         return await self.surfaces.creator(channel_id) == user_id
 
-    async def _denial(self, invocation: Invocation) -> Denial | None:
-        thread = ThreadKey(self.me.team_id, invocation.channel_id, None)
-        return await self.access_control.denial(Question(thread, "", invocation.user_id, ""))
+    async def _denial(self, user_id: str, channel_id: str) -> Denial | None:
+        thread = ThreadKey(self.me.team_id, channel_id, None)
+        return await self.access_control.denial(Question(thread, "", user_id, ""))
 
     async def _response(self, channel_id: str, content: str | Help | UsageToDate) -> CommandResponse:
         """Returns a response that ends with the channel's settings."""

@@ -27,7 +27,7 @@ from bot.core.checks import Check, CheckStatus, fail, ok, skipped, warn
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import Installation, SlackClient
 from bot.slack.format.payload import json_object, string
-from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, differences, scopes_of
+from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, OPTIONAL_SCOPES, differences, scopes_of
 
 SKEW_WARNED_S = 30.0
 SKEW_FAILED_S = 300.0
@@ -56,8 +56,8 @@ def check_scopes(installation: Installation, *, search: bool) -> Check:
     agent = AGENT_SCOPE in installation.scopes
     expected = scopes_of(agent=agent, search=search)
     missing = [scope for scope in expected if scope not in installation.scopes]
-    if not missing:
-        return ok(SCOPES_ID, check_texts.scopes(len(expected), agent=agent))
+    if OPTIONAL_SCOPES.issuperset(missing):
+        return ok(SCOPES_ID, check_texts.scopes(len(expected), missing, agent=agent))
     severity = fail if NEEDED_SCOPES.intersection(missing) else warn
     return severity(SCOPES_ID, check_texts.scopes_missing(missing), check_texts.MANIFEST_FIX)
 
@@ -74,11 +74,14 @@ def check_clock(installation: Installation, now_s: float) -> Check:
     return severity(CLOCK, message, check_texts.CLOCK_FIX)
 
 
-def warn_of_setup(installation: Installation, now_s: float, *, search: bool) -> None:
-    """Logs what auth.test's own answer shows to be wrong, at each start. It makes no call, so it delays nothing."""
-    for check in (check_scopes(installation, search=search), check_clock(installation, now_s)):
+def log_setup(installation: Installation, now_s: float, *, search: bool) -> None:
+    """Logs what auth.test's own answer shows to be wrong or left out, at each start. It makes no call, and no delay."""
+    scopes, skew = check_scopes(installation, search=search), check_clock(installation, now_s)
+    for check in (scopes, skew):
         if check.status in (CheckStatus.WARN, CheckStatus.FAIL):
             log.warning("setup of the Slack app: %s %s", check.message, check.fix)
+    if scopes.status is CheckStatus.OK and not OPTIONAL_SCOPES.issubset(installation.scopes or ()):
+        log.info("setup of the Slack app: %s", scopes.message)
 
 
 @dataclass

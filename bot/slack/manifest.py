@@ -41,6 +41,9 @@ SCOPES = (
 )
 READ_CANVASES_SCOPE = "canvases:read"
 WRITE_CANVASES_SCOPE = "canvases:write"
+REACTIONS_SCOPE = "reactions:read"
+OPTIONAL_SCOPES = frozenset({READ_CANVASES_SCOPE, WRITE_CANVASES_SCOPE, "files:read", "files:write", REACTIONS_SCOPE})
+"""Who installs the app may decline these: canvases, files and question emoji are left out, and nothing else."""
 AGENT_SCOPE = "assistant:write"
 """The scope of apps with the Agents feature."""
 SEARCH_SCOPE = "search:read.public"
@@ -137,7 +140,9 @@ def app_manifest(
             "background_color": "#1f2937",
         },
         "features": features,
-        "oauth_config": {"scopes": {"bot": scopes_of(agent=agent, search=search)}},
+        "oauth_config": {
+            "scopes": {"bot": scopes_of(agent=agent, search=search), "bot_optional": sorted(OPTIONAL_SCOPES)}
+        },
         "settings": {
             "event_subscriptions": {"bot_events": sorted((*_EVENTS, *(_AGENT_EVENTS if agent else ())))},
             "interactivity": {"is_enabled": True},
@@ -156,6 +161,8 @@ def differences(exported: Mapping[str, Any], *, search: bool = False) -> list[Di
     """
     features = exported.get("features") or {}
     expected = app_manifest(agent="agent_view" in features or "assistant_view" in features, search=search)
+    # Apps from before Slack had optional scopes require all of theirs, and an operator may.
+    del expected["oauth_config"]["scopes"]["bot_optional"]
     if "assistant_view" in features:
         # An app of the older kind, which Typist serves too.
         del expected["features"]["agent_view"]

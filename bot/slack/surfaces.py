@@ -68,9 +68,10 @@ class Surfaces:
         """Tells a person something in a modal: a press in App Home has no channel and no response_url."""
         await self._open_modal(trigger_id, cap_modals.sentence_modal(sentence))
 
-    async def open_question_modal(self, trigger_id: str, about: QuotedMessage, writer_id: str | None) -> None:
-        """Asks a person what they want to know about a message, which `writer_id` wrote."""
-        await self._open_modal(trigger_id, modals.question_modal(about, writer_id))
+    async def open_question_modal(self, trigger_id: str, about: QuotedMessage, writer_id: str | None) -> str:
+        """Asks a person what they want to know about a message, which `writer_id` wrote. Returns the modal's id."""
+        answer = await self._open_modal(trigger_id, modals.question_modal(about, writer_id))
+        return string(json_object(answer, "view"), "id")
 
     async def open_arguments_modal(
         self, trigger_id: str, ask: Ask, place: ApprovalPlace | None, *, as_json: bool
@@ -78,9 +79,9 @@ class Surfaces:
         """Shows all arguments of a call. With a place, the person may approve the call there."""
         await self._open_modal(trigger_id, modals.arguments_modal(ask, place, as_json=as_json))
 
-    async def _open_modal(self, trigger_id: str, view: Json) -> None:
+    async def _open_modal(self, trigger_id: str, view: Json) -> Json:
         """Opens a modal without waiting for a budget: its trigger expires after three seconds."""
-        await self._client.call("views.open", trigger_id=trigger_id, view=view)
+        return await self._client.call("views.open", trigger_id=trigger_id, view=view)
 
     async def publish_home(self, user_id: str, content: HomeView | Denial) -> None:
         """Shows App Home to one person, or why they have no access."""

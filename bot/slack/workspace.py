@@ -17,6 +17,7 @@ from bot.slack.client import SlackClient
 from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.files import Files
 from bot.slack.history import History
+from bot.slack.manifest import REACTIONS_SCOPE
 from bot.slack.outbox_sender import OutboxSender
 from bot.slack.paced_client import PacedClient
 from bot.slack.rate_budget import CALLS_PER_MINUTE, REPLIES, RateBudget
@@ -63,6 +64,7 @@ class Workspace:
         self.history = History(paced, identity.bot_id)
         self.files = Files(client)
         self.canvases = Canvases(paced, scopes, identity.user_id)
+        self.has_reactions = scopes is None or REACTIONS_SCOPE in scopes
         self.ephemeral = EphemeralMessages(paced)
         self.surfaces = Surfaces(client, paced, threads, self.ephemeral)
         self.pane = Pane(paced)

@@ -26,13 +26,24 @@ class MessageQuestions(Operations):
     """
 
     @writes
+    async def draft(
+        self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage
+    ) -> None:
+        """Stores what an open modal is about. `begin` adds the question; without one, the row stays for a day."""
+        values = {"user_id": user_id, "about": asdict(about), "text": "", "created_at": self._now(), "due_at": None}
+        draft = insert_into(connection, message_questions).values(
+            team_id=team_id, view_id=view_id, **values, tries=0, elsewhere=False, done=False
+        )
+        await connection.execute(draft.on_conflict_do_nothing())
+
+    @writes
     async def begin(
         self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str
     ) -> MessageQuestion | None:
         """Stores a submitted question and returns it; returns None while another process has it.
 
         This process holds the question for QUESTION_HOLD_S, unless it is complete. A modal that is submitted again
-        keeps its first text, unless its asker has read that the question was given up.
+        keeps its first text, unless its asker has read that the question was given up. A draft's `about` is kept.
         """
         now = self._now()
         values = {"user_id": user_id, "about": asdict(about), "text": text, "due_at": now + QUESTION_HOLD_S}

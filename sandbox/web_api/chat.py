@@ -113,7 +113,7 @@ def post_ephemeral(app: App, args: Json) -> Json:
         content.text[: rules.POST_TEXT],
         content.blocks,
         sent_blocks=content.sent,
-        thread_ts=thread_of(app, channel, args),
+        thread_ts=thread_of(app, channel, args, takes_replies=True),
         ephemeral_to=user,
     )
     app.workspace.post(message)
@@ -163,11 +163,11 @@ def _message_body(args: Json) -> _MessageBody:
     return _MessageBody(text, stored_text(text[: rules.POST_TEXT]))
 
 
-def thread_of(app: App, channel: Channel, args: Json) -> str | None:
+def thread_of(app: App, channel: Channel, args: Json, *, takes_replies: bool = False) -> str | None:
     """Returns the ts of the thread to post in, None for the channel itself.
 
     If the thread's root was deleted, Slack posts in the channel. The app can tell only by the missing `thread_ts` in
-    the response. Raises SlackError.
+    the response. `takes_replies`: whether the thread_ts of a reply stands for its thread. Raises SlackError.
     """
     thread_ts = args.get("thread_ts")
     if thread_ts is None:
@@ -180,9 +180,9 @@ def thread_of(app: App, channel: Channel, args: Json) -> str | None:
         return None
     if root.subtype == "tombstone":
         return None
-    if root.thread_ts is not None:
+    if root.thread_ts is not None and not takes_replies:
         raise SlackError("cannot_reply_to_message")
-    return root.ts
+    return root.root_ts
 
 
 def _own_message(app: App, channel: Channel, ts: str, error: str) -> Message:

@@ -77,8 +77,6 @@ def stop(app: App, args: Json) -> Json:
     if args.get("session_status") and app.config.pane != "agent":
         raise SlackError("invalid_arguments")
     status = session_status(args.get("session_status") or "active")
-    if args.get("blocks") and stream.mode == "chunks":
-        raise SlackError("streaming_mode_mismatch")
     stream = _with_content(stream, args)
     blocks = args.get("blocks") or []
     rules.check_blocks(blocks)

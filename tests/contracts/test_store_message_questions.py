@@ -1,6 +1,7 @@
 """Recorded questions about a message: one process at a time handles each, and none is kept for good."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -35,6 +36,31 @@ async def test_simultaneous_submissions_begin_one_question(records: MessageQuest
     results = await asyncio.gather(*(begun(records) for _ in range(5)))
     [ask] = [result for result in results if result]
     assert (ask.about, ask.text, ask.tries, ask.done) == (ABOUT, "Why?", 1, False)
+
+
+async def test_draft_keeps_the_whole_message_until_its_modal_is_submitted(
+    store: Stores, records: MessageQuestions, clock: LateClock
+) -> None:
+    whole = replace(ABOUT, quote="It failed " * 800)
+    for _ in range(2):
+        await records.draft("T1", "V1", "U1", whole)
+    clock.ahead_s = 9 * QUESTION_HOLD_S
+    assert await records.take(9) == [], "nobody has asked yet"
+    ask = await begun(records)
+    assert ask
+    assert (ask.about, ask.text, ask.tries) == (whole, "Why?", 1)
+    await records.complete(ask)
+    await records.draft("T1", "V1", "U1", whole)
+    assert (await begun(records) or ask).done
+
+
+async def test_draft_of_a_modal_that_is_closed_expires_after_a_day(database_url: str, clock: LateClock) -> None:
+    store = await Stores.open(database_url, "w1", clock)
+    await store.message_questions.draft("T1", "V1", "U1", ABOUT)
+    clock.ahead_s = MESSAGE_QUESTIONS_KEPT_S + 1
+    await store.erasure.expire(0.0)
+    assert await count(store, message_questions) == 0
+    await store.close()
 
 
 async def test_abandoned_question_is_taken_once_by_any_process(records: MessageQuestions, clock: LateClock) -> None:

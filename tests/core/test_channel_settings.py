@@ -2,8 +2,10 @@
 
 import pytest
 
-from bot.core.inbound.channel_settings import ChannelSettings, problems, prompt_version
+from bot.core.inbound.channel_settings import ChannelSettings, emoji_name, problems, prompt_version
+from bot.core.inbound.emoji_aliases import ALIASES
 from bot.core.inbound.engagement import Engagement
+from sandbox import emoji_aliases
 
 MODELS = ("openai/one", "anthropic/two")
 
@@ -23,3 +25,9 @@ def test_invalid_setting_is_reported_for_its_field(settings: ChannelSettings, fi
 
 def test_each_prompt_has_its_own_version() -> None:
     assert prompt_version("a") == prompt_version("a") != prompt_version("b")
+
+
+def test_each_alias_of_an_emoji_has_one_canonical_name() -> None:
+    assert {emoji_name(alias) for alias in ALIASES} == set(ALIASES.values())
+    assert not set(ALIASES) & set(ALIASES.values())
+    assert ALIASES == emoji_aliases.ALIASES, "`make emoji` writes both"

@@ -181,6 +181,8 @@ async def test_thread_ts_of_a_reply_is_refused(sandbox: Sandbox, web: AsyncWebCl
     assert reply["message"]["thread_ts"] == root
     error = await error_of(web, "chat.postMessage", channel=GENERAL, text="x", thread_ts=reply["ts"])
     assert error == "cannot_reply_to_message"
+    await web.chat_postEphemeral(channel=GENERAL, user="U0ADA", text="only you", thread_ts=reply["ts"])
+    assert sandbox.workspace.ephemerals[0].thread_ts == root
 
 
 async def test_ephemeral_message_is_not_in_the_history(sandbox: Sandbox, web: AsyncWebClient) -> None:

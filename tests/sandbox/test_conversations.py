@@ -117,6 +117,22 @@ async def test_reaction_can_be_added_and_removed_once(sandbox: Sandbox, web: Asy
     assert await error_of(web, "reactions.remove", **again) == "no_reaction"
 
 
+@pytest.mark.parametrize(
+    ("name", "canonical"),
+    [("thumbsup", "+1"), ("thumbsup::skin-tone-3", "+1::skin-tone-3"), ("poop", "hankey"), ("our_own", "our_own")],
+)
+async def test_reaction_has_the_canonical_name_of_its_emoji(
+    sandbox: Sandbox, web: AsyncWebClient, name: str, canonical: str
+) -> None:
+    ts = await sandbox.say("ada", "general", "hi")
+    await sandbox.react("ada", "general", ts, name)
+    reactions = (await web.conversations_history(channel=GENERAL))["messages"][0]["reactions"]
+    assert [reaction["name"] for reaction in reactions] == [canonical]
+    await web.reactions_add(channel=GENERAL, timestamp=ts, name=canonical)
+    again = {"channel": GENERAL, "timestamp": ts, "name": name}
+    assert await error_of(web, "reactions.add", **again) == "already_reacted"
+
+
 @pytest.mark.parametrize("name", ["no such", "\N{EYES}", "Eyes", "+1::skin-tone-9"])
 async def test_reaction_needs_the_name_of_an_emoji(sandbox: Sandbox, web: AsyncWebClient, name: str) -> None:
     ts = await sandbox.say("ada", "general", "hi")

@@ -22,6 +22,10 @@ def test_manifests_of_this_repository_are_accepted(path: Path) -> None:
     assert "chat:write" in read_manifest(json.loads(path.read_text())).scopes
 
 
+def test_manifest_may_name_the_schema_that_editors_check_it_with() -> None:
+    assert read_manifest({**manifests.agent(), "$schema": "https://example.com/manifest.schema.json"}).home_tab
+
+
 @pytest.mark.parametrize("manifest_of", [manifests.classic, manifests.assistant, manifests.agent])
 def test_manifest_of_each_kind_of_app_is_accepted(manifest_of: Callable[[], Json]) -> None:
     assert read_manifest(manifest_of()).home_tab
@@ -29,6 +33,10 @@ def test_manifest_of_each_kind_of_app_is_accepted(manifest_of: Callable[[], Json
 
 def without_scope(scope: str) -> Callable[[Json], None]:
     return lambda manifest: manifest["oauth_config"]["scopes"]["bot"].remove(scope)
+
+
+def optional(*scopes: Any) -> Callable[[Json], None]:
+    return lambda manifest: manifest["oauth_config"]["scopes"].update(bot_optional=list(scopes))
 
 
 def feature(key: str, value: Any) -> Callable[[Json], None]:
@@ -54,6 +62,8 @@ def setting(key: str, value: Any) -> Callable[[Json], None]:
         (lambda manifest: manifest.update(surprise=1), "/surprise"),
         (without_scope("commands"), "/oauth_config/scopes/bot"),
         (without_scope("assistant:write"), "/oauth_config/scopes/bot"),
+        (optional("chat:write", "reactions:write"), "/oauth_config/scopes/bot_optional"),
+        (optional(7), "/oauth_config/scopes/bot_optional"),
         (without_scope("im:history"), "/settings/event_subscriptions/bot_events/3"),
         (feature("slash_commands", [{**manifests.COMMAND, "command": "typist"}]), "/features/slash_commands/0/command"),
         (feature("slash_commands", [manifests.COMMAND] * 51), "/features/slash_commands"),
@@ -85,6 +95,17 @@ async def test_scopes_and_events_come_from_the_manifest() -> None:
         await sandbox.say("ada", "project-x", "hi")
         await sandbox.say("ada", "general", "hi")
         assert [delivery.payload["event"]["channel"] for delivery in sandbox.deliveries] == ["C0GENERAL"]
+
+
+async def test_event_whose_scope_was_declined_is_not_sent() -> None:
+    manifest = manifests.manifest({}, ["channels:history", "reactions:read"], ["message.channels", "reaction_added"])
+    manifest["oauth_config"]["scopes"]["bot_optional"] = ["reactions:read"]
+    async with Sandbox(manifest=manifest) as sandbox:
+        ts = await sandbox.say("ada", "general", "hi")
+        await sandbox.react("ada", "general", ts, "eyes")
+        sandbox.granted.discard("reactions:read")
+        await sandbox.react("grace", "general", ts, "eyes")
+        assert [delivery.payload["event"]["type"] for delivery in sandbox.deliveries] == ["message", "reaction_added"]
 
 
 def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

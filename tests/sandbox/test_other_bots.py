@@ -1,15 +1,19 @@
-"""Bots that others could have written run on the sandbox unchanged: the same one with each of Slack's frameworks."""
+"""Bots of others run on the sandbox unchanged: a sample with each of Slack's frameworks, and well-known ones."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
+from sandbox.blocks.elements import interactive
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
+from tests.sandbox import manifests
 from tests.sandbox.bolt import option
 from tests.sandbox.conftest import ManualTime
 from tests.sandbox.other_bots.blocks import MANIFEST
-from tests.sandbox.other_bots.running import BOTS
+from tests.sandbox.other_bots.player import RECORDED, player
+from tests.sandbox.other_bots.running import BOTS, FOLDER, node_bot, threaded_bot
 
 pytestmark = pytest.mark.long
 
@@ -80,3 +84,78 @@ async def test_file_is_uploaded_into_the_thread(sandbox: Sandbox) -> None:
 async def test_question_is_looked_up(sandbox: Sandbox, asked: str, expected: str) -> None:
     await sandbox.say("ada", "general", asked)
     assert (await by_bot(sandbox)).text == expected
+
+
+# Bots of others, from a mention to a press of their feedback button.
+
+FOREIGN = manifests.manifest(
+    {"agent_view": {"agent_description": "Answers questions"}},
+    [*manifests.SCOPES, "assistant:write", "reactions:write"],
+    ["app_mention", "message.channels"],
+)
+PLAYERS: Mapping[str, Callable[[Sandbox, str], AbstractAsyncContextManager[None]]] = {
+    "Python": lambda sandbox, name: threaded_bot(sandbox, lambda token, url: player(token, url, name)),
+    "JavaScript": lambda sandbox, name: node_bot(sandbox, FOLDER / "player.js", RECORDED_BOT=name),
+}
+
+
+@asynccontextmanager
+async def alone(play: Callable[[Sandbox], AbstractAsyncContextManager[None]]) -> AsyncIterator[Sandbox]:
+    """Yields a sandbox with a bot that was made elsewhere."""
+    patient = Sandbox(manifest=FOREIGN, monotonic=ManualTime(), ack_timeout_s=30.0)
+    async with patient as sandbox, play(sandbox):
+        await sandbox.wait_for_bot()
+        yield sandbox
+
+
+async def ended(sandbox: Sandbox, root: str) -> Message:
+    """Returns the bot's answer in a thread, as soon as its stream has ended or its text is the last one."""
+
+    def last() -> Message | None:
+        shown = [message for message in sandbox.messages("general", root) if message.user_id == sandbox.bot_user_id]
+        is_over = shown and (shown[-1].streaming_state == "completed" or shown[-1].text == "All is *well*.")
+        return shown[-1] if is_over else None
+
+    newest = await sandbox.wait_for(last)
+    assert newest is not None
+    return newest
+
+
+async def pressed(sandbox: Sandbox, answer: Message) -> Message:
+    """Presses the positive feedback button and returns the ephemeral message that follows."""
+    [buttons] = [element for _, element in interactive(answer.blocks)]
+    value = buttons["positive_button"]["value"]
+    assert await sandbox.client("ada").press("general", answer.ts, buttons["action_id"], value)
+    [thanks] = await sandbox.wait_for(lambda: list(sandbox.workspace.ephemerals))
+    return thanks
+
+
+def refused(sandbox: Sandbox) -> list[tuple[str, str | None]]:
+    return [(call.method, call.error) for call in sandbox.calls if call.error]
+
+
+@pytest.mark.parametrize("language", PLAYERS)
+@pytest.mark.parametrize("name", RECORDED)
+async def test_recorded_calls_of_another_bot_are_accepted(name: str, language: str) -> None:
+    recorded = RECORDED[name]
+    async with alone(lambda sandbox: PLAYERS[language](sandbox, name)) as sandbox:
+        before = len(sandbox.calls)
+        root = await sandbox.say("ada", "general", "<@BOT> is all well?")
+        answer = await ended(sandbox, root)
+        if recorded["press"]:
+            assert (await pressed(sandbox, answer)).thread_ts == root
+        await sandbox.wait_for(lambda: len(sandbox.calls) - before >= len(recorded["methods"]))
+        assert [call.method for call in list(sandbox.calls)[before:]] == recorded["methods"]
+        assert [block["type"] for block in answer.blocks] == recorded["blocks"]
+        assert refused(sandbox) == []
+
+
+async def test_bot_on_vercel_chat_streams_with_feedback_buttons_and_goes_on() -> None:
+    async with alone(lambda sandbox: node_bot(sandbox, FOLDER / "chat_sdk.js")) as sandbox:
+        root = await sandbox.say("ada", "general", "<@BOT> is all well?")
+        answer = await ended(sandbox, root)
+        assert [block["type"] for block in answer.blocks] == ["rich_text", "context_actions"]
+        assert (await pressed(sandbox, answer)).text == "Thanks: positive"
+        await sandbox.say("ada", "general", "and now?", root)
+        await sandbox.wait_for(lambda: sandbox.messages("general", root)[-1].text == "You said: and now?")
+        assert refused(sandbox) == []

@@ -69,12 +69,12 @@ async def test_first_content_decides_between_text_and_chunks(
     await web.api_call(method, json={"channel": GENERAL, "ts": ts, **first})
 
 
-async def test_stop_of_chunks_takes_no_blocks(sandbox: Sandbox, web: AsyncWebClient) -> None:
-    ts = await start(sandbox, web, chunks=[SEARCH])
+async def test_stop_takes_blocks_behind_chunks(sandbox: Sandbox, web: AsyncWebClient) -> None:
     blocks = [{"type": "divider"}]
-    assert await error_of(web, "chat.stopStream", ts=ts, blocks=blocks) == "streaming_mode_mismatch"
-    await web.chat_stopStream(channel=GENERAL, ts=ts, chunks=[{"type": "blocks", "blocks": blocks}])
-    assert [block["type"] for block in blocks_of(sandbox, ts)] == ["task_card", "divider"]
+    for content in ({"blocks": blocks}, {"chunks": [{"type": "blocks", "blocks": blocks}]}):
+        ts = await start(sandbox, web, chunks=[SEARCH])
+        await web.api_call("chat.stopStream", json={"channel": GENERAL, "ts": ts, **content})
+        assert [block["type"] for block in blocks_of(sandbox, ts)] == ["task_card", "divider"]
 
 
 async def test_timeline_changes_a_task_in_place(sandbox: Sandbox, web: AsyncWebClient) -> None:

@@ -104,6 +104,23 @@ async def test_question_is_answered_in_a_direct_message_if_the_bot_is_not_in_the
     assert asked == "What is this?\n\n> first line\n> second line"
 
 
+async def test_long_message_is_quoted_whole_where_it_cannot_be_answered(stage: Stage) -> None:
+    """private_metadata holds a third of it."""
+    stage.sandbox.workspace.channels["C0LOBBY"] = Channel("C0LOBBY", "lobby", "channel", ["U0ADA", "U0ALAN"])
+    long = "\n".join(f"line {number}: 障害の報告、とても長い行です。" for number in range(200))
+    ts = await stage.sandbox.say("alan", "lobby", long)
+    assert await ask(stage, ts, "What is this?", "lobby") == {}
+    dm = stage.sandbox.dm("ada")
+    question, _ = await stage.answers(dm, None, count=2)
+    assert question.endswith(f"{long}\nWhat is this?")
+    quote = "\n".join(f"> {line}" for line in long.splitlines())
+    assert unmarked(stage.prompts()[0][-1]["content"]) == f"What is this?\n\n{quote}"
+    # The next question reads the post.
+    await stage.sandbox.say("ada", dm, "and in short?")
+    await stage.answers(dm, None, count=3)
+    assert quote in str(stage.prompts()[1][0]["content"])
+
+
 async def test_guest_is_denied_and_sees_no_modal(stage: Stage) -> None:
     ts = await stage.sandbox.say("alan", "random", "hello")
     edith = stage.sandbox.client("edith")

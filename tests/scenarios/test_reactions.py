@@ -1,7 +1,9 @@
 """A channel's question emoji: who adds it to a message asks about it, once, in the message's thread."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.limits.access import Denial
+from bot.services.reactions import MAX_REACTIONS
 from bot.settings import Settings
 from bot.store import Stores
 from sandbox.server import Sandbox
@@ -119,6 +122,74 @@ async def test_event_that_failed_asks_when_slack_delivers_it_again(stage: Stage)
     assert len(await stage.answers("general", ts, count=2)) == 2
 
 
+@pytest.mark.parametrize("saved", ["thumbsup", "+1"], ids=["by an earlier version", "now"])
+async def test_emoji_saved_under_any_of_its_names_asks(stage: Stage, another_process: Stores, saved: str) -> None:
+    general = stage.sandbox.workspace.channel("general").id
+    await another_process.channel_settings.write(TEAM_ID, general, ChannelSettings(reaction=saved))
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    await stage.sandbox.react("ada", "general", ts, "thumbsup")
+    assert len(await stage.answers("general", ts, count=2)) == 2
+
+
+async def test_event_is_acknowledged_before_slack_is_asked_for_anything(stage: Stage) -> None:
+    """Slack answers no call about the person and the message until the event is acknowledged."""
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    for method in ("users.info", "conversations.replies"):
+        stage.sandbox.faults.start("slow", method=method, times=1, delay_s=10.0)
+    await stage.sandbox.react("ada", "general", ts, "eyes")
+    added = stage.sandbox.deliveries[-1]
+    assert await stage.sandbox.wait_for(lambda: added.acked_at_s)
+    assert made(stage, "conversations.replies", "chat.postMessage") == 0
+    assert len(await stage.answers("general", ts, count=2)) == 2
+
+
+BURST = 30
+
+
+@pytest.mark.parametrize(("person", "asked"), [("gia", 0), ("grace", MAX_REACTIONS)], ids=["guest", "member"])
+async def test_many_reactions_of_a_person_leave_their_colleagues_the_calls(
+    stage: Stage, person: str, asked: int
+) -> None:
+    """The messages under 30 emoji aren't read for a guest, and ten of them for a member."""
+    stage.sandbox.people.arrive("gia", guest=True)
+    posts = [await stage.sandbox.say("alan", "general", f"number {number}") for number in range(BURST)]
+    root = await stage.sandbox.say("alan", "random", "hello")
+    for ts in posts:
+        await stage.sandbox.react(person, "general", ts, "eyes")
+    await stage.sandbox.say("ada", "random", f"@{stage.sandbox.workspace.bot.name} why?", root)
+    await stage.answers("random", root)
+    await delivered(stage)
+    await stage.sandbox.wait_for(lambda: sum(len(stage.bots("general", ts)) == 2 for ts in posts) == asked)
+    for ts in filter(partial(stage.bots, "general"), posts):
+        await stage.answers("general", ts, count=2)
+    sentences = {Denial.GUEST, texts.TOO_MANY_REACTIONS} if person == "gia" else {texts.TOO_MANY_REACTIONS}
+    await stage.sandbox.wait_for(lambda: len(ephemerals(stage)) == len(sentences))
+    assert {sentence for _, sentence in ephemerals(stage)} == sentences
+    # One call reads the colleague's thread. Each question that is asked costs one for its message, one for its thread.
+    assert made(stage, "conversations.replies") <= 1 + 2 * asked
+
+
+async def test_person_at_the_limit_may_ask_by_emoji_again_later(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.services.reactions.LIMITED_S", 30.0)
+    *posts, last = [
+        await stage.sandbox.say("alan", "general", f"number {number}") for number in range(MAX_REACTIONS + 1)
+    ]
+    for ts in posts:
+        await stage.sandbox.react("grace", "general", ts, "eyes")
+        await stage.answers("general", ts, count=2)
+    await stage.sandbox.react("grace", "general", last, "eyes")
+    await stage.sandbox.wait_for(lambda: ephemerals(stage) == [("U0GRACE", texts.TOO_MANY_REACTIONS)])
+    await asyncio.sleep(30.0)
+    await stage.sandbox.react("grace", "general", last, "eyes", add=False)
+    await stage.sandbox.react("grace", "general", last, "eyes")
+    assert len(await stage.answers("general", last, count=2)) == 2
+
+
+def made(stage: Stage, *methods: str) -> int:
+    """Returns how many calls of these methods were made."""
+    return sum(call.method in methods for call in stage.sandbox.calls)
+
+
 async def other_emoji(stage: Stage) -> None:
     ts = await stage.sandbox.say("alan", "general", "hello")
     await stage.sandbox.react("ada", "general", ts, "tada")
@@ -148,6 +219,16 @@ async def our_own_question(stage: Stage) -> None:
     await stage.sandbox.react("ada", "general", ts, "eyes")
     await stage.answers("general", ts, count=2)
     await stage.sandbox.react("ada", "general", stage.bots("general", ts)[0].ts, "eyes")
+
+
+async def test_our_own_message_costs_no_call(stage: Stage) -> None:
+    asked = await stage.mention("hello")
+    await stage.answers("general", asked)
+    calls = made(stage, "conversations.replies")
+    await stage.sandbox.react("ada", "general", stage.bots("general", asked)[0].ts, "eyes")
+    await delivered(stage)
+    await stage.answers("random", await stage.mention("last?", channel="random"))
+    assert made(stage, "conversations.replies") == calls
 
 
 async def deleted_message(stage: Stage) -> None:

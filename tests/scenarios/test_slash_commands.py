@@ -11,8 +11,10 @@ from bot.core import texts
 from bot.core.conversation import Effort
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.inbound.engagement import Engagement
+from bot.core.limits.access import Denial
 from bot.mcp.config import McpSetup, ServerConfig, StdioTransport
 from bot.settings import Settings
+from bot.slack.format.modals import ASK_ABOUT
 from bot.slack.manifest import app_manifest
 from bot.store import Stores
 from sandbox.client import Client
@@ -145,6 +147,25 @@ async def test_only_admins_choose_servers_and_others_keep_them(
         assert await ada.submit({"system_prompt": "Be brief."}) == {}
         stored = await another_process.channel_settings.read(TEAM_ID, GENERAL)
         assert (stored.system_prompt, stored.mcp_servers) == ("Be brief.", ("time",))
+
+
+async def test_open_modals_of_a_person_who_lost_access_change_and_ask_nothing(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, database_url: str, another_process: Stores
+) -> None:
+    ours = replace(settings, database_url=database_url)
+    stage, dm, asking = Stage(sandbox, vendor), sandbox.dm("alan"), sandbox.client("grace")
+    ts = await sandbox.say("alan", "general", "hello")
+    async with running(ours):
+        in_channel = await opened(stage, "ada", "/typist prompt")
+        in_dm = await opened(stage, "alan", "/typist prompt", dm)
+        assert await asking.use_message_shortcut("general", ts, ASK_ABOUT)
+    async with running(replace(ours, deny_users=frozenset({"U0ADA", "U0ALAN", "U0GRACE"}))):
+        for modal in (in_channel, in_dm):
+            assert await modal.submit({"system_prompt": "Be rude."}) == {"model": Denial.PERSON}
+        assert await asking.submit({"question": "why?"}) == {"question": Denial.PERSON}
+        assert stage.bots("general", ts) == []
+    for channel_id in (GENERAL, dm):
+        assert await another_process.channel_settings.read(TEAM_ID, channel_id) == ChannelSettings()
 
 
 async def test_person_sets_up_their_own_direct_message(stage: Stage, another_process: Stores) -> None:

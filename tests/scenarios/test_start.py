@@ -16,20 +16,24 @@ import pytest
 
 from bot import __version__, app
 from bot.clock import SystemClock
+from bot.core import texts
+from bot.core.inbound.channel_settings import SettingsField
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
 from bot.settings import Settings
 from bot.slack import credentials
 from bot.slack.credentials import Credential
-from bot.slack.manifest import app_manifest
+from bot.slack.manifest import OPTIONAL_SCOPES, app_manifest
 from bot.slack.retry_policy import CONNECTION, Failures
 from bot.slack.socket import CONNECTIONS, STEADY_S, WATCH_S
 from sandbox.faults import FaultSettings
+from sandbox.files import UploadedFile
 from sandbox.server import Sandbox, find_port
 from sandbox.setup import Setup
 from tests.clocks import WITHIN_S
 from tests.forked import forked_bot, forked_command
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, grows, running, settings_of, shown
+from tests.scenarios.surfaces import ephemerals
 from tests.slack_process import TOKENS, SlackProcess
 from tests.streams.server import VendorServer
 
@@ -100,6 +104,33 @@ async def test_a_missing_scope_is_a_warning_and_the_bot_answers(
     assert "files:read (shared files are not read)" in line
     assert "api.slack.com/apps" in line
     assert [call.method for call in sandbox.calls].count("auth.test") == 1
+
+
+@pytest.mark.skips_waits
+async def test_what_an_admin_declined_is_left_out_and_named_once(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.granted -= OPTIONAL_SCOPES
+    stage = Stage(sandbox, vendor)
+    with caplog.at_level(logging.INFO):
+        async with running(replace(settings, admins=frozenset({"U0ADA"}))):
+            files = [UploadedFile("notes.txt", b"We ship on Friday.")]
+            asked = await sandbox.share("ada", "general", "<@U0TYPIST> write it as a canvas", files)
+            assert (await stage.answers("general", asked))[0].startswith("The whole answer.")
+            await sandbox.wait_for(lambda: ("U0ADA", texts.CANVAS_FORBIDDEN) in ephemerals(stage))
+            await sandbox.react("ada", "general", asked, "eyes")
+            ada = sandbox.client("ada")
+            await ada.command("general", "/typist mentions")
+            assert ada.modal
+            assert SettingsField.REACTION not in [block.get("block_id") for block in ada.modal.blocks]
+            assert await ada.submit({"system_prompt": "Be brief."}) == {}
+    named = [record.getMessage() for record in caplog.records if "reactions:read" in record.getMessage()]
+    assert len(named) == 1
+    assert "Without optional scopes: canvases:read (shared and linked canvases are not read); " in named[0]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert not any(delivery.payload["event"]["type"] == "reaction_added" for delivery in sandbox.deliveries)
+    refused = {call.method for call in sandbox.calls if call.error == "missing_scope"}
+    assert refused == set()
 
 
 @pytest.mark.skips_waits

@@ -61,6 +61,7 @@ class IntakeStage:
         stores, self.accounts, self.tokens = self.stores, KnownAccounts(), Tokens(self.stores)
         beside = AnsweringStage(stores, InstantClock(), accounts=self.accounts)
         tokens: Any = self.tokens
+        self.access_control = beside.answering.access_control
         self.surfaces = MemorySurfaces()
         private_notices = PrivateNotices(self.accounts, stores.notices)
         self.quiet = QuietThreads(stores.participants, private_notices, self.surfaces, ("UADMIN",), ME)
@@ -69,7 +70,7 @@ class IntakeStage:
             participants=stores.participants,
             channel_settings=stores.channel_settings,
             worker=beside.worker,
-            access_control=beside.answering.access_control,
+            access_control=self.access_control,
             reply_actions=actions_on(beside),
             quiet_threads=self.quiet,
             me=ME,

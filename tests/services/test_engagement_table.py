@@ -195,7 +195,12 @@ async def shortcut(cell: Cell) -> tuple[str | None, Event]:
     thread = await cell.joined()
     stage = cell.stage
     posts = Posts(ts=cell.ts())
-    shortcut = MessageShortcut(stage.stores.message_questions, posts, stage.intake, InstantClock(), ME)
+    # Nothing is read for a question from a modal.
+    unread: Any = None
+    access = stage.access_control
+    shortcut = MessageShortcut(
+        stage.stores.message_questions, posts, stage.intake, unread, unread, access, InstantClock(), ME
+    )
     about = QuotedMessage(cell.channel_id, thread, thread, "why?", "https://hooks.example/1")
     return thread, lambda: shortcut.ask(GRACE, f"V {cell.channel_id}", about, "and why?")
 

@@ -10,6 +10,7 @@ import pytest
 from bot.core import texts
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.triage import Identity
+from bot.core.limits.access import Denial, UserKind
 from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage
 from bot.core.reply.actions import ActionResponse
 from bot.core.slash_command import CommandResponse
@@ -19,6 +20,7 @@ from bot.slack.retry_policy import LOOKS, MAX_LOOKS
 from tests.clocks import WITHIN_S, InstantClock
 
 ABOUT = QuotedMessage("C1", "1.000100", "1.000100", "Deploys are frozen.", "https://hooks.example/1")
+REACTED_TO = QuotedMessage("C1", "1.000100", "", None, "")
 LOST = Refused("chat.postMessage", "timeout", Refusal.TRANSIENT)
 LIMITED = RateLimited("conversations.replies", 1.0)
 FORBIDDEN = Refused("chat.postMessage", "not_in_channel", Refusal.FORBIDDEN)
@@ -156,17 +158,50 @@ class Asked:
 
 
 @dataclass
+class Askers:
+    """People of one kind, who have access or not."""
+
+    kind_: UserKind = UserKind.MEMBER
+    denied: Denial | None = None
+    told: list[Denial] = field(default_factory=list)
+
+    async def kind(self, user_id: str) -> UserKind:
+        return self.kind_
+
+    async def denial(self, question: Question) -> Denial | None:
+        return self.denied
+
+    def tell(self, question: Question, denial: Denial) -> None:
+        self.told.append(denial)
+
+
+@dataclass
+class Read:
+    """A channel with one message, or without."""
+
+    found: Message | Exception | None = None
+
+    async def message(self, team_id: str, channel_id: str, ts: str) -> Message | None:
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+
+@dataclass
 class Stage:
     """A message shortcut with its doubles."""
 
     posts: Posts
     records: Records
     intake: Asked = field(default_factory=Asked)
+    askers: Askers = field(default_factory=Askers)
+    history: Read = field(default_factory=Read)
     me: Identity = ME
 
     def __post_init__(self) -> None:
-        doubles: Any = (self.records, self.posts, self.intake, self.records.clock, self.me)
-        self.shortcut = MessageShortcut(*doubles)
+        doubles: Any = (self.records, self.posts, self.intake, self.history, self.askers, self.askers)
+        rest: Any = (self.records.clock, self.me)
+        self.shortcut = MessageShortcut(*doubles + rest)
 
     async def ask(self) -> str:
         return await self.shortcut.ask("U1", "V1", ABOUT, "Until when?")
@@ -262,6 +297,44 @@ async def test_asker_by_a_reaction_is_told_of_a_failure_where_they_see_it(thread
     await stage.shortcut.ask_once("U1", "V1", about, "Until when?")
     await stage.shortcut.end(WITHIN_S)
     assert stage.posts.told == [(f"U1 at {where}", texts.MESSAGE_DELETED)]
+
+
+@pytest.mark.parametrize(
+    ("about", "sentence", "told"), [(ABOUT, Denial.GUEST, []), (REACTED_TO, "", [Denial.GUEST])], ids=["modal", "emoji"]
+)
+async def test_question_of_a_person_without_access_is_not_posted(
+    about: QuotedMessage, sentence: str, told: list[Denial]
+) -> None:
+    stage = staged()
+    stage.askers.denied = Denial.GUEST
+    assert await stage.shortcut.ask("U1", "V1", about, "Until when?") == sentence
+    assert (stage.posts.made, stage.records.postponed, stage.askers.told) == (0, [None], told)
+
+
+async def test_bots_emoji_asks_nothing() -> None:
+    stage = staged()
+    stage.askers.kind_ = UserKind.BOT
+    assert await stage.shortcut.ask("U1", "V1", REACTED_TO, "Until when?") == ""
+    assert (stage.posts.made, stage.records.postponed) == (0, [None])
+
+
+async def test_message_under_an_emoji_is_read_before_the_question_is_posted_in_its_thread() -> None:
+    stage = staged()
+    stage.history.found = Message("T1", "C1", "1.000100", "Frozen?", thread_ts="0.000100", user_id="U2")
+    assert await stage.shortcut.ask("U1", "V1", REACTED_TO, "Until when?") == ""
+    [question] = stage.intake.questions
+    assert (question.thread.thread_ts, question.text) == ("0.000100", "Until when?\n\n&gt; Frozen?")
+
+
+@pytest.mark.parametrize(("found", "postponed"), [(None, None), (LIMITED, 4.0)], ids=["gone", "rate limited"])
+async def test_message_under_an_emoji_that_cannot_be_read_is_not_asked_about_now(
+    found: Exception | None, postponed: float | None
+) -> None:
+    stage = staged()
+    stage.history.found = found
+    await stage.shortcut.ask_once("U1", "V1", REACTED_TO, "Until when?")
+    await stage.shortcut.end(WITHIN_S)
+    assert (stage.posts.made, stage.records.postponed, stage.posts.told) == (0, [postponed], [])
 
 
 async def test_post_leaves_only_while_nobody_else_may_take_the_question() -> None:

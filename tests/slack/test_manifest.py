@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from bot.core.check_texts import SCOPE_LOSSES
-from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, SCOPES, SEARCH_SCOPE, app_manifest, differences
+from bot.slack.manifest import (
+    AGENT_SCOPE,
+    NEEDED_SCOPES,
+    OPTIONAL_SCOPES,
+    SCOPES,
+    SEARCH_SCOPE,
+    app_manifest,
+    differences,
+)
 from sandbox.manifest import read_manifest
 from tests.forked import forked_command
 from tests.processes import REPOSITORY, bot_process, output
@@ -97,6 +105,16 @@ def test_false_may_be_left_out() -> None:
     theirs = app_manifest()
     del theirs["settings"]["org_deploy_enabled"], theirs["features"]["slash_commands"][0]["should_escape"]
     assert differences(theirs) == []
+
+
+@pytest.mark.parametrize("agent", [False, True])
+def test_optional_scopes_are_some_of_the_bots_and_no_needed_ones(agent: bool) -> None:
+    scopes = app_manifest(agent=agent)["oauth_config"]["scopes"]
+    assert set(scopes["bot_optional"]) == OPTIONAL_SCOPES < set(scopes["bot"])
+    assert not OPTIONAL_SCOPES & NEEDED_SCOPES
+    older = edited(agent=agent)
+    del older["oauth_config"]["scopes"]["bot_optional"]
+    assert differences(older) == [], "an app may require them all"
 
 
 def test_app_of_the_older_kind_needs_no_agent_view() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -330,8 +331,10 @@ def test_press_is_parsed(name: str, control: ReplyAction, private: bool, value: 
 
 def test_reaction_in_an_event_is_parsed() -> None:
     event = event_of("reaction_added_shared_channel")
-    reaction = Reaction("C0EXAMPLE01", "1599529504.000400", "heart_eyes", "W0EXAMPLE01")
+    reaction = Reaction("C0EXAMPLE01", "1599529504.000400", "heart_eyes", "W0EXAMPLE01", "W0EXAMPLE01")
     assert reaction_of(event) == reaction
+    assert reaction_of({**event, "reaction": "thumbsup"}) == replace(reaction, emoji="+1")
+    assert reaction_of({**event, "item_user": None}) == replace(reaction, writer_id="")
     assert reaction_of({**event, "reaction": "heart_eyes::skin-tone-2"}) == reaction
     assert reaction_of({**event, "item": {"type": "file", "file": "F1"}}) is None
 

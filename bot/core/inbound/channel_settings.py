@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from bot.core import texts
 from bot.core.conversation import Effort, is_direct
+from bot.core.inbound.emoji_aliases import ALIASES
 from bot.core.inbound.engagement import Engagement
 from bot.core.reply.preview import beginning
 
@@ -85,8 +86,12 @@ def with_changes(before: ChannelSettings, shown: ChannelSettings, submitted: Cha
 
 
 def emoji_name(text: str) -> str:
-    """Returns the name of an emoji that a person typed or Slack reported, without colons and skin tone."""
-    return text.strip().strip(":").partition("::")[0].lower()
+    """Returns the name of an emoji that a person typed or Slack reported, without colons and skin tone.
+
+    An emoji has several names, such as "thumbsup". This returns the one that Slack's events have: "+1".
+    """
+    name = text.strip().strip(":").partition("::")[0].lower()
+    return ALIASES.get(name, name)
 
 
 def problems(settings: ChannelSettings, models: Sequence[str]) -> dict[str, str]:
@@ -121,6 +126,8 @@ class DefaultSettings:
     """Whether a channel may have a model decide about follow-ups in doubt."""
     mcp_servers: tuple[str, ...] = ()
     """The servers of BOT_MCP_CONFIG. A channel uses none of them unless a Typist admin chooses it."""
+    reactions: bool = True
+    """Whether Slack tells the app of reactions, so that a channel may have a question emoji."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +160,7 @@ def effective_settings(settings: ChannelSettings, defaults: DefaultSettings) -> 
         settings.web_search is not False if defaults.web_search else None,
         settings.effort,
         settings.length,
-        settings.reaction,
+        settings.reaction if defaults.reactions else "",
     )
 
 

@@ -51,7 +51,8 @@ QUESTION = "question"
 DEFAULT = "default"
 """The option that leaves a setting to the environment."""
 _PLACEHOLDER_CHARS = 150
-_QUOTE_CHARS = 2_500
+_QUOTE_BYTES = 2_000
+"""Of private_metadata, whose 3,000 may be characters or bytes. store/message_questions.py has the whole quote."""
 _DISPLAYED_QUOTE_CHARS = 300
 MAX_REVOCABLE = 50
 """Always allowed tools in the settings: more don't fit into a modal's text. `typist mcp` lists all."""
@@ -84,7 +85,8 @@ def settings_modal(
         blocks += [_engagement_field(settings, defaults, focus), _new_posts_field(settings, focus)]
         if defaults.gate:
             blocks.append(_gate_field(settings, focus))
-        blocks.append(_reaction_field(settings, focus))
+        if defaults.reactions:
+            blocks.append(_reaction_field(settings, focus))
         if defaults.mcp_servers:
             blocks.append(_mcp_servers_field(settings, defaults, focus))
     if defaults.web_search:
@@ -105,11 +107,11 @@ def settings_modal(
 
 def question_modal(about: QuotedMessage, writer_id: str | None) -> Json:
     """Returns the modal for a question about a message, which `writer_id` wrote."""
-    about = replace(about, quote=shortened_quote(about.quote))
+    about = replace(about, quote=_shortened(about.quote or ""))
     question = text_area(QUESTION, placeholder=texts.EXPLAIN, focus=True)
     blocks = [
         context(mrkdwn(texts.message_from(f"<@{writer_id}>" if writer_id else ""))),
-        section(plain_text(beginning(about.quote, _DISPLAYED_QUOTE_CHARS) or texts.NO_TEXT)),
+        section(plain_text(beginning(about.quote or "", _DISPLAYED_QUOTE_CHARS) or texts.NO_TEXT)),
         input_field(QUESTION, texts.QUESTION_LABEL, question, hint=texts.QUESTION_HINT, optional=True),
     ]
     return modal(
@@ -122,10 +124,9 @@ def question_modal(about: QuotedMessage, writer_id: str | None) -> Json:
     )
 
 
-def shortened_quote(text: str) -> str:
-    """Cuts a message to the room in a modal's private_metadata, which holds 3,000 characters of JSON."""
-    quote = text.strip()
-    while len(json.dumps(quote, ensure_ascii=False)) > _QUOTE_CHARS:
+def _shortened(quote: str) -> str:
+    """Cuts a quote to the room in a modal's private_metadata."""
+    while len(json.dumps(quote, ensure_ascii=False).encode()) > _QUOTE_BYTES:
         quote = quote[: len(quote) * 3 // 4].rstrip("\u200d") + "…"
     return quote
 
@@ -162,7 +163,7 @@ def _chosen(options: type[_Option], value: str | None) -> _Option | None:
 
 
 def submitted_question(view: Mapping[str, Any]) -> tuple[QuotedMessage, str]:
-    """Returns the question that a person entered, and the message that it is about."""
+    """Returns the question that a person entered, and the message that it is about, with the quote's beginning."""
     about = QuotedMessage(**json.loads(view["private_metadata"]))
     return about, _values(view).get(QUESTION, "").strip() or texts.EXPLAIN
 

@@ -3,7 +3,7 @@
 In Slack, nobody can post for another person. The block_id names the asker, so history attributes the question to them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bot.core import texts
@@ -12,6 +12,7 @@ from bot.core.entities import escape, unescape
 from bot.core.inbound.mentions import with_names
 from bot.core.message_question import MessageQuestion, QuotedMessage, quote_above
 from bot.core.reply.preview import beginning
+from bot.core.surrogates import paired
 from bot.slack.format import blockkit, mrkdwn, rich_text
 from bot.slack.format.blockkit import Json, context, plain_text, rich_text_quote
 from bot.slack.format.payload import json_objects
@@ -20,12 +21,24 @@ _BLOCK = "asked-by-"
 _CHOICE = "chosen-by-"
 _MARK = "asked-in-"
 _PREVIEW_CHARS = 150
+MAX_QUOTE_CHARS = 9_000
+"""Of a quote, with entities counted. A message holds 13,200; the question in the modal has up to 3,000."""
+_PART_CHARS = 2_900
+"""A text object of a context block holds 3,000 characters."""
 
 
 def quoted(message: Message, response_url: str) -> QuotedMessage:
     """Returns a message as the one that a question is about."""
     thread_ts = message.thread_ts or message.ts
-    return QuotedMessage(message.channel_id, message.ts, thread_ts, with_names(message.whole, {}), response_url)
+    quote = _shortened(paired(with_names(message.whole, {}).strip()))
+    return QuotedMessage(message.channel_id, message.ts, thread_ts, quote, response_url)
+
+
+def _shortened(quote: str) -> str:
+    """Cuts a quote to the room in the post."""
+    while len(escape(quote)) > MAX_QUOTE_CHARS:
+        quote = quote[: len(quote) * 9 // 10].rstrip("\u200d") + "…"
+    return quote
 
 
 def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
@@ -41,9 +54,20 @@ def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
         intro, block = texts.chose(asker), _CHOICE
     blocks = [context(blockkit.mrkdwn(intro), mark_of(question.view_id))]
     if quote := quote_above(question.about, elsewhere=elsewhere):
-        blocks.append(context(plain_text(quote), f"{_BLOCK}{question.user_id}-about"))
+        parts = [plain_text(part) for part in _parts(quote)]
+        blocks.append({**context(parts[0], f"{_BLOCK}{question.user_id}-about"), "elements": parts})
     blocks.append(rich_text_quote(question.text, f"{block}{question.user_id}"))
     return {"text": escape(beginning(question.text, _PREVIEW_CHARS)), "blocks": blocks}
+
+
+def _parts(quote: str) -> Iterator[str]:
+    """Yields a quote in parts that text objects can hold, broken at ends of lines where there are some."""
+    while len(quote) > _PART_CHARS:
+        at = quote.rfind("\n", _PART_CHARS // 2, _PART_CHARS)
+        at = _PART_CHARS if at < 0 else at
+        yield quote[:at]
+        quote = quote[at:].removeprefix("\n")
+    yield quote
 
 
 def mark_of(view_id: str) -> str:
@@ -84,4 +108,4 @@ def _text(block: Mapping[str, Any]) -> str:
         return rich_text.words_of(block)
     # It is not documented whether Slack returns plain text escaped: either way it is escaped once.
     elements = json_objects(block, "elements")
-    return " ".join(escape(unescape(str(element.get("text", "")))) for element in elements)
+    return "\n".join(escape(unescape(str(element.get("text", "")))) for element in elements)

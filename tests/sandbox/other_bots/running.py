@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slack_bolt import App
 from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 
@@ -17,15 +18,17 @@ from tests.sandbox.other_bots import asynchronous, threaded
 
 FOLDER = Path(__file__).parent
 NODE_FOLDER = REPOSITORY / ".node"
-"""Where `make node` installs @slack/bolt."""
+"""Where `make node` installs @slack/bolt and vercel/chat."""
 
 
 @asynccontextmanager
-async def threaded_bot(sandbox: Sandbox) -> AsyncIterator[None]:
-    """Runs the bot of slack_bolt in threads."""
+async def threaded_bot(
+    sandbox: Sandbox, bot_of: Callable[[str, str], App] = threaded.sample_bot
+) -> AsyncIterator[None]:
+    """Runs a bot of slack_bolt in threads; `bot_of` returns it for a token and the base URL."""
 
     def start() -> Any:
-        handler: Any = SocketModeHandler(threaded.sample_bot(sandbox.bot_token, sandbox.api_url), sandbox.app_token)
+        handler: Any = SocketModeHandler(bot_of(sandbox.bot_token, sandbox.api_url), sandbox.app_token)
         handler.connect()
         return handler
 
@@ -56,9 +59,9 @@ async def asynchronous_bot(sandbox: Sandbox) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def node_bot(sandbox: Sandbox, program: Path = FOLDER / "bot.js") -> AsyncIterator[None]:
-    """Runs a bot of @slack/bolt in Node.js. Skips the test if either is missing."""
-    async with node_process(program, tokens(sandbox)) as process:
+async def node_bot(sandbox: Sandbox, program: Path = FOLDER / "bot.js", **env: str) -> AsyncIterator[None]:
+    """Runs a bot in Node.js. Skips the test if Node.js or the packages are missing."""
+    async with node_process(program, {**tokens(sandbox), **env}) as process:
         await wait_for_line(process.stdout, "ready")
         yield
 

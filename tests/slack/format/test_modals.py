@@ -114,6 +114,8 @@ def test_emptied_field_returns_to_its_default() -> None:
         ("eyes", "eyes", True),
         (" :Eyes: ", "eyes", True),
         (":+1::skin-tone-3:", "+1", True),
+        ("thumbsup", "+1", True),
+        (":poop:", "hankey", True),
         ("質問", "質問", True),
         (None, "", True),
         ("👀", "👀", False),
@@ -207,9 +209,7 @@ def test_submitted_question_names_its_message(typed: str | None, question: str) 
 
 @pytest.mark.parametrize("quote", ["", "x" * 1_500, "\n" * 700, "ключ" * 375, "\\" * 750, "👩🏽‍🚀" * 300])
 def test_modal_about_any_message_is_accepted(quote: str) -> None:
-    about = QuotedMessage(
-        "C" * 11, "1" * 17, "1" * 17, modals.shortened_quote(quote), "https://hooks.slack.com/" + "x" * 150
-    )
+    about = QuotedMessage("C" * 11, "1" * 17, "1" * 17, quote, "https://hooks.slack.com/" + "x" * 150)
     check_view(modals.question_modal(about, None), "modal")
 
 
@@ -220,10 +220,11 @@ def test_settings_modal_with_the_most_servers_and_models_is_accepted() -> None:
     check_view(modals.settings_modal(CHANNEL, ChannelSettings(), defaults, SettingsField.MODEL), "modal")
 
 
-def test_longest_quote_leaves_room_for_its_escapes() -> None:
-    for mark in ('"', "\n", "\\", "\u0001", "x"):
-        about = QuotedMessage("C" * 11, "1" * 17, "1" * 17, mark * 5_000, "https://hooks.slack.com/" + "x" * 150)
-        assert len(modals.question_modal(about, None)["private_metadata"]) <= 3_000
+@pytest.mark.parametrize("mark", ['"', "\n", "\\", "\u0001", "x", "語", "👩🏽‍🚀"])
+def test_modal_keeps_the_beginning_of_a_long_message_in_3000_bytes(mark: str) -> None:
+    about = QuotedMessage("C" * 11, "1" * 17, "1" * 17, mark * 5_000, "https://hooks.slack.com/" + "x" * 150)
+    metadata = modals.question_modal(about, None)["private_metadata"]
+    assert 1_500 < len(metadata.encode()) <= 3_000
 
 
 @pytest.mark.parametrize("as_json", [False, True])
