@@ -44,7 +44,7 @@ def dropped_guard(node: cst.If) -> Iterator[cst.If]:
         yield node.with_changes(body=node.body.with_changes(body=[*before, passing]))
 
 
-class _Undecorated(cst.CSTTransformer):
+class _Undecorated(cst.CSTTransformer):  # type: ignore[misc, unused-ignore]
     def leave_FunctionDef(  # noqa: N802 - libcst's name
         self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef
     ) -> cst.BaseStatement | cst.FlattenSentinel[cst.BaseStatement]:
@@ -60,7 +60,7 @@ class _Undecorated(cst.CSTTransformer):
 
 def undecorated(code: str) -> str:
     """Returns the same module with `f = decorator(f)` below its functions instead of decorators, for mutmut's sake."""
-    return cst.parse_module(code).visit(_Undecorated()).code
+    return str(cst.parse_module(code).visit(_Undecorated()).code)
 
 
 def _needs_its_place(decorator: cst.BaseExpression, function: str) -> bool:

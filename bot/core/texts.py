@@ -350,7 +350,7 @@ MODEL_FAILURES: Mapping[EndReason, str] = {
 }
 TRYING_AGAIN = "The model isn't responding. Trying again…"
 _ASK_AGAIN = "Please ask again"
-_PRESS_CONTINUE = "Press Continue to go on"
+_PRESS_CONTINUE = "Press Continue"
 
 
 def interrupted(*, goes_on: bool = False) -> str:

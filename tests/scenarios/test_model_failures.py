@@ -1,0 +1,161 @@
+"""What the asker sees when a model fails: the bot against the sandbox, with vendors served over HTTP.
+
+`python -m tests.scenarios.test_model_failures` prints the table of docs/model-failures.md.
+"""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from bot.providers import retry
+from sandbox.files import UploadedFile
+from sandbox.server import Sandbox
+from tests.fast import run_fast
+from tests.scenarios.conftest import Stage, running, says, settings_of
+from tests.scenarios.test_page_files import png
+from tests.streams import speech
+from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer, refusal
+
+PAGE = Path(__file__).parents[2] / "docs" / "model-failures.md"
+WITHIN_S = 900.0
+BEGUN = speech.tokens("A first half. ")
+ANSWER = "The answer of the other model."
+SPANS_S = {0.05: "no time", 0.5: "half a second", 1.5: "2 s", 3.0: "3 s", 6.0: "6 s", 60.0: "a minute", 120.0: "2 minutes"}
+
+
+def error(status: int, message: str, **headers: str) -> VendorResponse:
+    return refusal(status, {"error": {"message": message}}, **headers)
+
+
+def midway(*events: bytes, ending: ResponseEnd = ResponseEnd.END) -> VendorResponse:
+    return VendorResponse([*speech.chat(BEGUN)[: 1 + len(BEGUN)], *events], ending=ending)
+
+
+BEFORE: Mapping[str, VendorResponse] = {
+    "400": error(400, "Bad request"),
+    "400, the model can't see": error(400, "This model doesn't support image input"),
+    "401": error(401, "Incorrect API key provided"),
+    "402": error(402, "Payment required"),
+    "404": error(404, "The model doesn't exist"),
+    "408": error(408, "Request timed out"),
+    "409": error(409, "Conflict"),
+    "413": error(413, "Request too large"),
+    "424": error(424, "The model failed"),
+    "429": error(429, "Too many requests"),
+    "429, Retry-After: 3": error(429, "Too many requests", retry_after="3"),
+    "429, Retry-After: 600": error(429, "Too many requests", retry_after="600"),
+    "429, out of credit": refusal(429, {"error": {"code": "insufficient_quota"}}),
+    "500": error(500, "The server had an error"),
+    "500, the model can't see": error(500, "image input is not supported"),
+    "502": error(502, "Bad gateway"),
+    "503": error(503, "Overloaded"),
+    "error in the stream": VendorResponse([b'data: {"error":{"message":"Internal error","code":500}}\n\n']),
+    "refused": refusal(400, {"error": {"code": "content_filter"}}),
+    "connection lost": VendorResponse(ending=ResponseEnd.NOTHING),
+    "stream cut": VendorResponse(speech.chat(["x"])[:1], ending=ResponseEnd.CUT),
+    "silence": VendorResponse(ending=ResponseEnd.HANG),
+    "no words": says(""),
+}
+AFTER: Mapping[str, VendorResponse] = {
+    "stream cut": midway(ending=ResponseEnd.CUT),
+    "no end of the stream": midway(),
+    "silence": midway(ending=ResponseEnd.HANG),
+    "error in the stream": midway(b'data: {"error":{"message":"Internal error","code":500}}\n\n'),
+    "429 in the stream": midway(b'data: {"error":{"message":"Too many requests","code":429}}\n\n'),
+    "refused": midway(b'data: {"error":{"message":"Filtered","code":"content_filter"}}\n\n'),
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What became of one question."""
+
+    requests: int
+    """To the model that fails."""
+    with_file: int
+    """Those of them that had the file."""
+    last_s: float
+    """When the last of them began, in seconds after the first."""
+    text: str
+    """What the reply says in the end."""
+
+
+@asynccontextmanager
+async def failing(*, has_other: bool) -> AsyncIterator[Callable[[VendorResponse, bool], Awaitable[Seen]]]:
+    """Yields a function that asks a question about a file, or about none, to a model that responds in this way.
+
+    With `has_other`, there is a second model, which answers.
+    """
+    async with Sandbox() as sandbox, VendorServer() as vendor:
+        models = ("openai/test", "openai/other") if has_other else ("openai/test",)
+        settings = replace(settings_of(sandbox, vendor), models=models)
+        async with running(settings):
+            stage = Stage(sandbox, vendor)
+
+            async def ask(response: VendorResponse, has_file: bool) -> Seen:
+                asked: list[tuple[float, VendorRequest]] = []
+
+                def respond(request: VendorRequest) -> VendorResponse:
+                    if request.body["model"] == "other":
+                        return says(ANSWER)
+                    asked.append((asyncio.get_running_loop().time(), request))
+                    return response
+
+                vendor.script(respond)
+                files = [UploadedFile("plan.png", png())] if has_file else []
+                ts = await sandbox.share("ada", "general", "@typist what is it?", files)
+                [text] = await stage.answers("general", ts, timeout_s=WITHIN_S)
+                with_file = [request for _, request in asked if "image_url" in str(request.body)]
+                return Seen(len(asked), len(with_file), asked[-1][0] - asked[0][0], text)
+
+            yield ask
+
+
+async def table() -> str:
+    """Returns the page's tables."""
+    lines = [
+        "| the model's response | requests | with an image | what the asker reads | with a second model |",
+        "|---|---|---|---|---|",
+    ]
+    after = ["| failure after the first word | requests | what the asker reads |", "|---|---|---|"]
+    async with failing(has_other=False) as alone, failing(has_other=True) as fallen_back:
+        for name, response in BEFORE.items():
+            seen, about_file = await alone(response, False), await alone(response, True)
+            other = await fallen_back(response, False)
+            outcome = f"answers after {requests(other)}" if other.text == ANSWER else "the same"
+            lines.append(f"| {name} | {requests(seen)} | {files(about_file)} | {seen.text} | {outcome} |")
+        for name, response in AFTER.items():
+            seen = await alone(response, False)
+            after.append(f"| {name} | {requests(seen)} | {seen.text.replace(chr(10), '<br>')} |")
+    return "\n".join([*lines, "", *after])
+
+
+def requests(seen: Seen) -> str:
+    if seen.requests == 1:
+        return "1"
+    nearest = min(SPANS_S, key=lambda span_s: abs(math.log(span_s / max(seen.last_s, 0.01))))
+    return f"{seen.requests} in {SPANS_S[nearest]}"
+
+
+def files(seen: Seen) -> str:
+    return "kept" if seen.with_file == seen.requests else "left out"
+
+
+def tables_of(page: str) -> str:
+    return page[page.index("| the model's response") :].rstrip()
+
+
+@pytest.mark.long
+def test_table_shows_what_the_asker_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "JITTER", 0.0)
+    assert run_fast(table()) == tables_of(PAGE.read_text())
+
+
+if __name__ == "__main__":
+    retry.JITTER = 0.0
+    print(run_fast(table()))  # noqa: T201
