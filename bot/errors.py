@@ -67,7 +67,7 @@ class EndReason(StrEnum):
     UNEXPECTED = "unexpected"
 
     NOT_SHOWN = "not_shown"
-    """Slack took none of the reply's calls for minutes."""
+    """Slack took none of the reply's calls for minutes, or the reply couldn't be laid out."""
     INTERNAL_ERROR = "internal_error"
     """A fault of Typist's own, which the log names."""
     INTERRUPTED_TOO_OFTEN = "interrupted_too_often"
@@ -210,7 +210,7 @@ class Refused(TypistError):
 
 
 class NotShown(TypistError):
-    """Slack accepted no message of an answer for minutes."""
+    """A reply was given up: Slack took none of its calls for minutes, or it couldn't be laid out."""
 
 
 class SlackSetupError(TypistError):

@@ -137,7 +137,7 @@ LENGTH_LIMIT = "I reached my length limit here. Press Continue and I'll go on."
 STOPPED = "Stopped."
 INTERRUPTED = "I was interrupted three times while answering. Please ask again."
 INTERNAL_ERROR = "Something went wrong on my side. Please ask again."
-NOT_SHOWN = "Slack didn't accept my messages for several minutes, so I stopped here. Please ask again."
+NOT_SHOWN = "I couldn't show more of this answer in Slack, so I stopped here. Please ask again."
 HELP = (
     "Ask me anything: mention me with your question, or send me a direct message. "
     "I answer in a thread and read the messages in it."

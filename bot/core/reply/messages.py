@@ -188,8 +188,8 @@ class Verdict(Enum):
     """A new message takes the place of the page's."""
     GONE = auto()
     """The messages were deleted, or the channel is closed to Typist."""
-    UNSHOWN = auto()
-    """Slack accepts the page in no form."""
+    LATER = auto()
+    """The same call is of no use for now: once the answer has ended, the outbox shows it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -340,8 +340,10 @@ class Reply:
             case Verdict.GONE:
                 self._is_shut_out = reason is Refusal.CHANNEL_GONE
                 self.happened(Turn.LOSE)
-            case Verdict.UNSHOWN:
-                self.happened(Turn.GIVE_UP)
+            case Verdict.LATER:
+                # Text that still comes would be lost: it is tried again until the retry policy gives the reply up.
+                if self.ended:
+                    self.happened(Turn.GIVE_UP)
             case Verdict.REPLACE:
                 self._abandon_messages(call.page)
             case None:
