@@ -166,6 +166,8 @@ class Refusal(StrEnum):
     """The message is no native stream, or not anymore."""
     UNREADABLE = "unreadable"
     """Slack rejects the blocks. Plain text may be accepted."""
+    LINK_BLOCKED = "link_blocked"
+    """An admin has forbidden links to Slack's files, canvases or lists in channels shared with other organizations."""
     TRANSIENT = "transient"
     """Slack or the network failed. The call may have been done."""
     UNKNOWN = "unknown"
