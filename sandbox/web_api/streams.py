@@ -55,6 +55,7 @@ def start(app: App, args: Json) -> Json:
         stream_recipient=str(args["recipient_user_id"]),
     )
     message = app.workspace.post(_shown(app, draft, stream))
+    app.files.share_linked(message)
     app.streams[channel.id, message.ts] = stream
     if app.config.pane == "agent":
         app.panes.set_session(channel.id, root.root_ts, "processing")
@@ -66,7 +67,9 @@ def append(app: App, args: Json) -> Json:
     if not args.get("markdown_text") and not args.get("chunks"):
         raise SlackError("no_text")
     grown = _with_content(stream, args)
-    app.workspace.change(_shown(app, message, grown), announced=False)
+    shown = _shown(app, message, grown)
+    app.workspace.change(shown, announced=False)
+    app.files.share_linked(shown)
     app.streams[channel.id, message.ts] = grown
     return {"channel": channel.id, "ts": message.ts}
 

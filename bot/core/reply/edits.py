@@ -37,9 +37,9 @@ MAX_REPLACED = 2
 """Replacements while a reply grows, because each one notifies the thread. The final one isn't counted."""
 MAX_REPLACED_IN_ALL = 5
 """Replacements of one reply in all: the new messages may be refused as well."""
-WEIGHT = {Refusal.UNKNOWN: 2, Refusal.TOO_LONG: 2, Refusal.UNREADABLE: 2, Refusal.TRANSIENT: 1}
+ABOUT_FORM = (Refusal.TOO_LONG, Refusal.UNREADABLE, Refusal.LINK_BLOCKED)
+WEIGHT = {Refusal.TRANSIENT: 1, Refusal.UNKNOWN: 2, **dict.fromkeys(ABOUT_FORM, 2)}
 """What each refusal counts that another form or time may end."""
-ABOUT_FORM = (Refusal.TOO_LONG, Refusal.UNREADABLE)
 UNEDITABLE = (Refusal.UNEDITABLE, Refusal.FORBIDDEN, Refusal.STREAM_OPEN, Refusal.STREAM_CLOSED)
 """Refusals of an edit after which a new message takes the old one's place."""
 
@@ -79,6 +79,8 @@ class Edits:
         self._refusals = 0
         """Weighted refusals in a row."""
         self._replaced = 0
+        self.links_are_blocked = False
+        """Slack takes no links to files in Slack there."""
         self._conflicts = 0
         """How often Slack refused an edit because the message still grows."""
 
@@ -126,6 +128,9 @@ class Edits:
             return Verdict.GONE
         if is_edit and reason in UNEDITABLE:
             return self._replace()
+        if reason is Refusal.LINK_BLOCKED and not self.links_are_blocked:
+            self.links_are_blocked = True
+            return None
         return self._next_form(call, reason) if reason in WEIGHT else Verdict.LATER
 
     def _next_form(self, call: Begin | Change, reason: Refusal) -> Verdict | None:

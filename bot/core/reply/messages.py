@@ -44,6 +44,8 @@ class PageView:
     """The answer's version."""
     activity: str = ""
     """What the model does while it doesn't write."""
+    open_files: frozenset[str] = field(default=frozenset(), compare=False)
+    """Ids of Slack's files that all readers may open: only their addresses are links."""
     transcript: str = ""
     """What is said in the question's recordings, above the text of the first page."""
 

@@ -11,6 +11,7 @@ from bot.core.conversation import Message
 from bot.core.entities import escape, unescape
 from bot.core.inbound.mentions import with_names
 from bot.core.message_question import MessageQuestion, QuotedMessage, quote_above
+from bot.core.reply.markdown.slack_files import without_schemes
 from bot.core.reply.preview import beginning
 from bot.slack.format import blockkit, mrkdwn, rich_text
 from bot.slack.format.blockkit import Json, context, plain_text, rich_text_quote
@@ -31,7 +32,8 @@ def quoted(message: Message, response_url: str) -> QuotedMessage:
 def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
     """Returns the arguments of chat.postMessage; `elsewhere` is the asker's direct message.
 
-    The intro's block_id is the modal's mark, so that a later try finds the message.
+    Nothing in it opens a file in Slack: the asker may name one that the message's readers may not open. The intro's
+    block_id is the modal's mark, so that a later try finds the message.
     """
     asker = f"<@{question.user_id}>"
     intro, block = texts.asks_about_this(asker), _BLOCK
@@ -41,9 +43,10 @@ def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
         intro, block = texts.chose(asker), _CHOICE
     blocks = [context(blockkit.mrkdwn(intro), mark_of(question.view_id))]
     if quote := quote_above(question.about, elsewhere=elsewhere):
-        blocks.append(context(plain_text(quote), f"{_BLOCK}{question.user_id}-about"))
-    blocks.append(rich_text_quote(question.text, f"{block}{question.user_id}"))
-    return {"text": escape(beginning(question.text, _PREVIEW_CHARS)), "blocks": blocks}
+        blocks.append(context(plain_text(without_schemes(quote)), f"{_BLOCK}{question.user_id}-about"))
+    text = without_schemes(question.text)
+    blocks.append(rich_text_quote(text, f"{block}{question.user_id}"))
+    return {"text": escape(beginning(text, _PREVIEW_CHARS)), "blocks": blocks}
 
 
 def mark_of(view_id: str) -> str:

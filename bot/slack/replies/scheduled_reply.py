@@ -104,6 +104,7 @@ class ScheduledReply:
         self.waits_for_button = False
         if self.answer is not None:
             self.answer.append(delta)
+            self.reply.open_files = self.answer.open_files
         self.reply.append(delta)
         if must_wake:
             self.touch()
