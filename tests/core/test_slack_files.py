@@ -111,6 +111,7 @@ def test_file_that_all_readers_may_open_stays_a_link() -> None:
     other = CANVAS.replace("F0SECRET", "F0OTHER")
     text = f"{CANVAS} and [it]({CANVAS}), {other}"
     assert links_of(text, frozenset({"F0SECRET"})) == [CANVAS, CANVAS]
+    assert is_closed("https://acme.slack.com/docs/F0OPEN/F0SECRET", {"F0OPEN"})
 
 
 def test_links_that_slack_refuses_are_broken_and_the_answer_keeps_its_form() -> None:
@@ -134,10 +135,10 @@ def test_other_texts_of_a_reply_link_no_file() -> None:
     heard = reply_blocks.message(PageView("Yes.", transcript=f"Look at {CANVAS}"))
     assert CANVAS not in str(heard)
     about = QuotedMessage("C1", "1.0", "1.0", f"The plan is {CANVAS}", "")
-    text = f"What is in {CANVAS}?"
+    text = f"What is in {CANVAS}? And in {FILES['full-width letters']}?"
     question = MessageQuestion("T1", "V1", "U1", about, text, 0.0, 0.0, 1, elsewhere=True, posted=None, done=False)
     posted: Any = posted_question(question, elsewhere=True)
-    assert CANVAS not in str(posted)
+    assert "https://" not in str(posted)
     assert "acme.slack.com/docs/T0ACME/F0SECRET" in shown_text(posted["blocks"])
 
 

@@ -28,7 +28,10 @@ _NOT_IN_CODE = re.compile(r"[`\s]|https?://", re.IGNORECASE)
 
 
 def is_closed(url: str, open_files: Collection[str] = ()) -> bool:
-    """Whether a URL is the address of a file in Slack, and of none of `open_files`, by their ids."""
+    """Whether a URL is the address of a file in Slack that isn't among `open_files`.
+
+    All that looks like an id has to be one of these: which of several Slack would take isn't known.
+    """
     if not may_be_in_slack(url):
         return False
     try:
@@ -39,9 +42,8 @@ def is_closed(url: str, open_files: Collection[str] = ()) -> bool:
     if not _HOST.fullmatch(host):
         return False
     path = unquote(f"{parts.path}?{parts.query}#{parts.fragment}")
-    file_id = _ID.search(path)
-    if file_id:
-        return file_id[1] not in open_files
+    if ids := _ID.findall(path):
+        return any(file_id not in open_files for file_id in ids)
     return bool((_ONLY_FILES.fullmatch(host) and parts.path.strip("/")) or _FOLDER.match(path.lower()))
 
 
@@ -55,8 +57,8 @@ def may_be_in_slack(url: str) -> bool:
 def ids_in(text: str) -> Iterator[str]:
     """Yields the ids of the files whose addresses are in a text."""
     for address in _ADDRESS.finditer(text):
-        if is_closed(address[0]) and (file_id := _ID.search(unquote(address[0]))):
-            yield file_id[1]
+        if is_closed(address[0]):
+            yield from _ID.findall(unquote(address[0]))
 
 
 def as_code(url: str) -> str:
@@ -71,6 +73,6 @@ def end_of_address(text: str, start: int, end: int) -> int:
 
 def without_schemes(text: str) -> str:
     """Returns a text that isn't Markdown, in which the addresses of files open nothing."""
-    if "slack" not in text.lower():
+    if "://" not in text:
         return text
     return _ADDRESS.sub(lambda address: address[2] if is_closed(address[0]) else address[0], text)
