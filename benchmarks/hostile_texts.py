@@ -34,6 +34,8 @@ SHAPES: dict[str, str | tuple[str, str] | tuple[str, str, str]] = {
     "hosts with entities": "https://&#1110;.a ",
     "entities of slashes": "&colon;&sol;&sol;",
     "addresses of one digit": "https://1 ",
+    "addresses of files": "https://a.slack.com/docs/T0A/F0SECRET ",
+    "addresses of files, joined": "https://a.slack.com/docs/T0A/F0SECRET",
     "URLs in bold": "**https://a.example** ",
     "letters that NFKC makes longer": "㏂",
     "the longest letter of NFKC": "\ufdfa",

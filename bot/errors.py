@@ -69,7 +69,7 @@ class EndReason(StrEnum):
     UNEXPECTED = "unexpected"
 
     NOT_SHOWN = "not_shown"
-    """Slack took none of the reply's calls for minutes."""
+    """Slack took none of the reply's calls for minutes, or the reply couldn't be laid out."""
     INTERNAL_ERROR = "internal_error"
     """A fault of Typist's own, which the log names."""
     INTERRUPTED_TOO_OFTEN = "interrupted_too_often"
@@ -209,6 +209,8 @@ class Refusal(StrEnum):
     """The message is no native stream, or not anymore."""
     UNREADABLE = "unreadable"
     """Slack rejects the blocks. Plain text may be accepted."""
+    LINK_BLOCKED = "link_blocked"
+    """An admin has forbidden links to Slack's files, canvases or lists in channels shared with other organizations."""
     TRANSIENT = "transient"
     """Slack or the network failed. The call may have been done."""
     UNKNOWN = "unknown"
@@ -253,7 +255,7 @@ class Refused(TypistError):
 
 
 class NotShown(TypistError):
-    """Slack accepted no message of an answer for minutes."""
+    """A reply was given up: Slack took none of its calls for minutes, or it couldn't be laid out."""
 
 
 class SlackSetupError(TypistError):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from html import escape
+from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
@@ -173,6 +174,13 @@ class Files:
         name = upload.name.removesuffix(".canvas")
         title = upload.title or name
         return self._add(File(_new_id(), user_id, name, title, kind, upload.content, transcript=upload.transcript))
+
+    def share_linked(self, message: Message) -> None:
+        """Shares the app's own files that its new message links, as Slack does whatever the unfurl flags say."""
+        for url in links_in(message.blocks):
+            file = self._files.get(url.rpartition("/")[2])
+            if file is not None and file.user_id == message.user_id and url == self.file_json(file)["permalink"]:
+                file.shares.append(Share(message.channel, message.ts, message.thread_ts))
 
     def open_upload(self, filename: str, length_bytes: int, snippet_type: str, alt_txt: str) -> Json:
         """Opens an upload and returns the fields of files.getUploadURLExternal's response."""
@@ -374,6 +382,18 @@ class Files:
                 return response
             download.sent_bytes += len(chunk)
         return response
+
+
+def links_in(node: Any) -> Iterator[str]:
+    """Yields the addresses that stored blocks link."""
+    if isinstance(node, dict):
+        if node.get("type") == "link":
+            yield str(node.get("url"))
+        for child in node.values():
+            yield from links_in(child)
+    elif isinstance(node, list | tuple):
+        for child in node:
+            yield from links_in(child)
 
 
 def canvas_link(canvas_id: str) -> str:

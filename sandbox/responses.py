@@ -1,6 +1,7 @@
 """response_url: addresses where an app can respond to a person's action, 5 times within 30 minutes."""
 
 import secrets
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -36,6 +37,8 @@ class Responses:
     workspace: Workspace
     monotonic: Callable[[], float]
     base_url: Callable[[], str]
+    received: deque[Json] = field(default_factory=lambda: deque(maxlen=1_000))
+    """What the app has posted to response_urls, oldest first."""
     _response_urls: dict[str, ResponseUrl] = field(default_factory=dict)
 
     def give(self, channel: str, user_id: str, message: Message | None = None) -> str:
@@ -56,6 +59,7 @@ class Responses:
         try:
             body = await request.json()
             content = body if isinstance(body, dict) else {}
+            self.received.append(content)
             response_url = self._use(request.match_info["token"])
             if _has_markdown(content.get("blocks")):
                 return web.Response(status=500)

@@ -187,13 +187,13 @@ class Sandbox:
         self._budgets = Budgets(self.budgets, self.posts, self.monotonic)
         self.faults.listeners.append(self._set_post_rule)
         self._web = WebApi(app, self._budgets, self.faults, self.tokens, self._on_call)
-        self._responses = Responses(self.workspace, self.monotonic, lambda: self.url)
+        self.responses = Responses(self.workspace, self.monotonic, lambda: self.url)
         interactivity = Interactivity(
             self.workspace,
             self.sockets,
             self.config.interactive,
             triggers,
-            self._responses,
+            self.responses,
             self.views.suggested,
         )
         commands, modals = Commands(interactivity, self.config), Modals(interactivity, self.views)
@@ -218,7 +218,7 @@ class Sandbox:
         app = web.Application(client_max_size=MAX_BYTES, middlewares=[refuse_other_sites])
         app.add_routes(self._page.routes())
         app.add_routes(PageActions(self._surfaces, self._page.page_surfaces.acts).routes())
-        app.add_routes([web.post("/response/{token}", self._responses.handle)])
+        app.add_routes([web.post("/response/{token}", self.responses.handle)])
         app.add_routes([web.post("/api/{method}", self._web.handle), web.get("/api/{method}", self._web.handle)])
         app.add_routes(self.files.routes())
         app.add_routes([web.get("/link/", self.sockets.connect)])

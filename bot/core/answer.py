@@ -7,6 +7,7 @@ from bot.core import trust
 from bot.core.conversation import Job, TextPart, TurnPart
 from bot.core.growing_text import GrowingText
 from bot.core.job import End, Piece
+from bot.core.reply.markdown.slack_files import ids_in
 from bot.core.reply.resuming import start_of
 from bot.core.reply.sources import with_citation
 from bot.core.stream import (
@@ -20,6 +21,7 @@ from bot.core.stream import (
     ToolCall,
     Usage,
 )
+from bot.core.tools import SLACK, owner_of
 from bot.core.trust import UNKNOWN, folded
 
 CHARS_PER_TOKEN = 4.0
@@ -48,6 +50,10 @@ class Answer:
         so_far = job.so_far_origins if job.so_far else trust.OURS
         self.origins = folded((so_far, *(step.origins for step in self.steps), UNKNOWN if self.resumes else trust.OURS))
         """Whose words the model has read for the answer."""
+        self.shared_files = frozenset[str]()
+        """Ids of Slack's files that all readers of the conversation may open."""
+        self._found_files = (0, frozenset[str]())
+        """For so many steps, ids of the files whose addresses Slack's search has returned."""
         self.end = job.checkpoint.end
         """How the answer ended; None while it grows."""
         self._recorded_chars = len(start)
@@ -64,6 +70,14 @@ class Answer:
     def resumes(self) -> bool:
         """Whether the text began with one that an earlier attempt left in the middle of a step."""
         return start_of(self.job) != self.job.fixed_text
+
+    @property
+    def open_files(self) -> frozenset[str]:
+        """Ids of Slack's files that the answer may link: those of the conversation, and what Slack's search found."""
+        if self._found_files[0] != len(self.steps):
+            calls = (call for step in self.steps for call in step.calls if owner_of(call.tool) == SLACK)
+            self._found_files = len(self.steps), frozenset(id_ for call in calls for id_ in ids_in(call.result))
+        return self.shared_files | self._found_files[1]
 
     def append(self, delta: str) -> None:
         """Adds text from the model."""

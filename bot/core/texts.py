@@ -136,7 +136,7 @@ APPROVAL_EXPIRED = "Nobody approved the call in time, so I didn't make it."
 LENGTH_LIMIT = "I reached my length limit here. Press Continue and I'll go on."
 STOPPED = "Stopped."
 INTERNAL_ERROR = "Something went wrong on my side. Please ask again."
-NOT_SHOWN = "Slack didn't accept my messages for several minutes, so I stopped here. Please ask again."
+NOT_SHOWN = "I couldn't show more of this answer in Slack, so I stopped here. Please ask again."
 HELP = (
     "Ask me anything: mention me with your question, or send me a direct message. "
     "I answer in a thread and read the messages in it."

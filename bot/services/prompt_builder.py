@@ -120,12 +120,14 @@ class PromptBuilder:
         messages = prompts.with_earlier_questions(job, await self.history.messages(job.question))
         if answer.resumes or job.steps:
             await self._restart_if_edited(job, messages)
-        conversation = shared_files.with_linked_canvases(await self._conversation(job, messages))
+        shared = await self._conversation(job, messages)
+        conversation = shared_files.with_linked_canvases(shared)
         # What earlier attempts left comes with their steps (core/step_turns.py), and takes room as well.
         left = answer.text[len(job.so_far) :]
         taken_tokens = self.estimate.definitions_tokens(tools) + (self.estimate.tokens(left) if left else 0)
         room_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         opened = await self._opened(job, conversation, memory, room_tokens, listening)
+        answer.shared_files = shared_files.open_to_readers(shared, opened)
         with_files = shared_files.attach_files(conversation, opened)
         continued = prompts.with_continuation(with_files, job.so_far, job.so_far_origins)
         # It takes the place of the PDF only when the model is asked.

@@ -28,6 +28,8 @@ CALL_TIMEOUT_S = 15
 DEFAULT_RETRY_AFTER_S = 30.0
 MAX_RETRY_AFTER_S = 3_600.0
 """The longest wait that is obeyed. Slack's own are about a minute, and a rate limit outlasts a restart."""
+NO_UNFURLS = {"unfurl_links": False, "unfurl_media": False}
+"""Slack would fetch links to preview them: a known way to leak data through an address. It decides that at the post."""
 NO_OBJECT = "no JSON object"
 """Our own error name for a response that isn't a JSON object."""
 
@@ -123,7 +125,7 @@ class SlackClient:
         the missing thread_ts in the answer tells (slack-go/slack#1571).
         """
         method = "chat.postMessage"
-        answer = await self.call(method, **arguments)
+        answer = await self.call(method, **arguments, **NO_UNFURLS)
         channel, ts, message = answer.get("channel"), answer.get("ts"), answer.get("message")
         if not (isinstance(channel, str) and isinstance(ts, str) and isinstance(message, dict)):
             raise Refused(method, "no message", Refusal.TRANSIENT)
@@ -166,7 +168,8 @@ class SlackClient:
     async def respond(self, response_url: str, message: Mapping[str, Any]) -> None:
         """Answers a command, a shortcut or a press by its response_url, which needs no token."""
         try:
-            async with self.session.post(response_url, json=message, allow_redirects=False) as response:
+            content = {**message, **NO_UNFURLS}
+            async with self.session.post(response_url, json=content, allow_redirects=False) as response:
                 if response.status != 200:
                     reason = Refusal.FORBIDDEN if response.status in (403, 404, 410) else Refusal.UNKNOWN
                     raise Refused("a response", f"HTTP {response.status}", reason)

@@ -5,6 +5,7 @@ from typing import Any
 
 from bot.core.conversation import Question, ThreadKey
 from bot.errors import RateLimited, Refused, trace_of
+from bot.slack.client import NO_UNFURLS
 from bot.slack.format.blockkit import Json
 from bot.slack.paced_client import PacedClient
 from bot.slack.retry_policy import EPHEMERAL
@@ -24,9 +25,8 @@ class EphemeralMessages:
 
         Slack refuses it for people who aren't in the channel.
         """
-        await self._client.call(
-            "chat.postEphemeral", channel=thread.channel_id, thread_ts=thread.thread_ts, user=user_id, **message
-        )
+        place = {"channel": thread.channel_id, "thread_ts": thread.thread_ts, "user": user_id}
+        await self._client.call("chat.postEphemeral", **place, **message, **NO_UNFURLS)
 
     async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
         """Shows the question's asker a sentence where the question was written, and logs it if Slack never takes it.

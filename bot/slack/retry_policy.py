@@ -59,8 +59,9 @@ class RetryPolicy:
         return now + self.backoff.wait_s(failures.count)
 
 
-REPLY_CALLS = RetryPolicy(Backoff(0.5, 8.0), within_s=180.0)
-"""A live reply's posts, updates, uploads and deletions. After that the outbox shows the answer's end later."""
+REPLY_CALLS = RetryPolicy(Backoff(0.5, 8.0), within_s=180.0, retries_any_refusal=True)
+"""A live reply's posts, updates, uploads and deletions. After a refusal the reply says which call is next. After these
+minutes the outbox shows the answer's end later."""
 RECOVERY = RetryPolicy(Backoff(0.5, 8.0))
 """Reading what Slack shows of a reply; the caller bounds it by a timeout."""
 HISTORY_PAGE = RetryPolicy(Backoff(1.0, 1.0), max_tries=3)

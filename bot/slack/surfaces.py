@@ -145,7 +145,7 @@ class Surfaces:
         channel_id, thread_ts = (question.user_id, None) if elsewhere else (about.channel_id, about.thread_ts or None)
         message = posted_question(question, elsewhere=elsewhere)
         with only_while(still):
-            return await self._threads.post(channel_id, thread_ts, unfurl_links=False, unfurl_media=False, **message)
+            return await self._threads.post(channel_id, thread_ts, **message)
 
     async def find_question(self, question: MessageQuestion, since: float) -> str | None:
         """Returns the ts of the question's post in the message's thread, None if there is none.

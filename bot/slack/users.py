@@ -24,7 +24,7 @@ from typing import Any
 
 from bot.core.limits.access import UserKind
 from bot.errors import RateLimited, Refused
-from bot.slack.format.payload import json_object, json_objects, next_cursor, strings
+from bot.slack.format.payload import json_object, json_objects, next_cursor, string, strings
 from bot.slack.paced_client import PacedClient
 from bot.slack.retry_policy import NO_FAILURES, USER_KIND
 
@@ -67,6 +67,8 @@ class Profile:
     """Of a person; None if Slack doesn't say."""
     kind_at: float = -math.inf
     """When the lookup began that says so."""
+    team_id: str = ""
+    """The workspace of a person who isn't in ours; "" for others, and if Slack doesn't say."""
 
 
 @dataclass(slots=True)
@@ -157,10 +159,15 @@ class Users:
             now = self._clock.monotonic()
             page = await self._client.call("users.list", limit=PEOPLE_PER_PAGE, cursor=cursor or None)
             for person in json_objects(page, "members"):
-                self._keep(str(person.get("id")), Profile(name_of(person), now, kind_of(person, self._team_id), now))
+                self._keep(str(person.get("id")), self._profile_in(person, now, now))
             cursor = next_cursor(page)
             if not cursor:
                 return
+
+    async def team_id(self, user_id: str) -> str:
+        """Returns a person's workspace: ours, unless Slack says in time that they are in another one alone."""
+        await self.names((user_id,))
+        return self._profile(user_id).team_id or self._team_id
 
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Returns the names of the first MAX_NAMES people and channels, by id, as far as Slack gives them."""
@@ -219,8 +226,13 @@ class Users:
             raise
         now = self._clock.monotonic()
         subject = json_object(answer, argument)
-        kind = kind_of(subject, self._team_id) if method == _USER[0] else None
-        self._keep(id_, Profile(name_of(subject), now, kind, asked_at))
+        is_person = method == _USER[0]
+        self._keep(id_, self._profile_in(subject, now, asked_at) if is_person else Profile(name_of(subject), now))
+
+    def _profile_in(self, person: Mapping[str, Any], now: float, asked_at: float) -> Profile:
+        teams = teams_of(person, self._team_id)
+        team_id = "" if self._team_id in teams else teams[0]
+        return Profile(name_of(person), now, kind_of(person, self._team_id), asked_at, team_id)
 
     def _profile(self, id_: str) -> Profile:
         return self._profiles.get(id_, _UNKNOWN)
@@ -245,13 +257,20 @@ def kind_of(user: Mapping[str, Any], team_id: str) -> UserKind | None:
         return None
     if user.get("deleted"):
         return UserKind.DEACTIVATED
-    # In an Enterprise Grid a person has one home workspace, and may belong to more.
-    teams = [user.get("team_id", team_id), *strings(json_object(user, "enterprise_user"), "teams")]
-    if user.get("is_stranger") or team_id not in teams:
+    if user.get("is_stranger") or team_id not in teams_of(user, team_id):
         return UserKind.EXTERNAL
     if user.get("is_restricted") or user.get("is_ultra_restricted"):
         return UserKind.GUEST
     return UserKind.BOT if user.get("is_bot") else UserKind.MEMBER
+
+
+def teams_of(user: Mapping[str, Any], team_id: str) -> list[str]:
+    """Returns a person's workspaces, by default `team_id`.
+
+    In an Enterprise Grid a person has one home workspace, which comes first, and may belong to more.
+    """
+    home = string(user, "team_id") or team_id
+    return [home, *strings(json_object(user, "enterprise_user"), "teams")]
 
 
 def name_of(user_or_channel: Mapping[str, Any]) -> str:

@@ -34,6 +34,7 @@ def post_message(app: App, args: Json) -> Json:
         metadata=rules.check_metadata(args["metadata"]) if "metadata" in args else None,
     )
     app.workspace.post(message)
+    app.files.share_linked(message)
     _note_linked_names(app, message, args)
     return {
         "channel": channel.id,

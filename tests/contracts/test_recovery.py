@@ -50,7 +50,8 @@ async def posting(manifest: Json | None = None) -> AsyncIterator[tuple[Sandbox, 
                 me, client, ledger=store.rate_ledger, records=store.worker_queue, lease=Lease(), clock=clock
             )
             paced = PacedClient(client, workspace.budget, clock)
-            yield sandbox, MessageTransport(client, paced, PostedReplies(paced, me.user_id)), workspace.history
+            transport = MessageTransport(client, paced, PostedReplies(paced, me.user_id), workspace.users)
+            yield sandbox, transport, workspace.history
         finally:
             await store.close()
 

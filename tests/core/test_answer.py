@@ -10,6 +10,7 @@ from bot.core.answer import Answer
 from bot.core.conversation import Job
 from bot.core.job import Checkpoint, End, Piece
 from bot.core.stream import Citation
+from bot.core.tool_calls import CallState, RecordedCall, Step
 from bot.errors import EndReason
 from tests.core.conversations import question
 
@@ -30,6 +31,20 @@ def test_only_new_text_is_recorded() -> None:
     assert answer.piece() == Piece(4, "two ")
     answer.recorded(Piece(4, "two "))
     assert answer.piece() is None
+
+
+def test_answer_may_link_the_files_of_its_conversation_and_those_that_slack_search_found() -> None:
+    answer = Answer(JOB)
+    answer.shared_files = frozenset({"F0SHARED"})
+    found = "#plans, Ada\n> See https://acme.slack.com/docs/T0ACME/F0FOUND"
+    results = {"slack__search": found, "notes__list": found.replace("FOUND", "OTHER")}
+    done = [
+        RecordedCall(0, number, "", tool, {}, "a hash", CallState.DONE, result=result)
+        for number, (tool, result) in enumerate(results.items())
+    ]
+    assert answer.open_files == {"F0SHARED"}
+    answer.steps.append(Step(0, "", (), "a model", tuple(done)))
+    assert answer.open_files == {"F0SHARED", "F0FOUND"}
 
 
 def test_text_takes_little_more_memory_than_its_characters() -> None:

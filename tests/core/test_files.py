@@ -399,6 +399,17 @@ def test_link_to_a_file_that_is_shared_in_the_conversation_does_not_hide_the_fil
     assert [message.files for message in with_links] == [(shared,)] * 3
 
 
+def test_files_that_readers_may_open_came_with_a_message_or_are_canvases_of_theirs() -> None:
+    shared = PromptMessage("U1", "See both.", files=(File("F0SHARED", "a.txt"),))
+    canvases = [File(id_, "Plan", files.CANVAS) for id_ in ("F0THEIRS", "F0OTHERS")]
+    opened = {
+        "F0SHARED": OpenedFile(File("F0SHARED", "a.txt"), Unread.TOO_LARGE),
+        "F0THEIRS": OpenedFile(canvases[0], "Friday."),
+        "F0OTHERS": OpenedFile(canvases[1], Unread.CANVAS_NOT_SHARED),
+    }
+    assert shared_files.open_to_readers([shared], opened) == {"F0SHARED", "F0THEIRS"}
+
+
 def test_of_many_canvases_that_a_message_links_one_more_than_can_be_read_is_named() -> None:
     messages = [PromptMessage("U1", " ".join(f"(Canvas F{one}{at})" for at in range(2_000))) for one in range(3)]
     found = shared_files.files_newest_first(shared_files.with_linked_canvases(messages))

@@ -442,16 +442,6 @@ def test_refused_page_is_shown_in_another_form(reason: Refusal) -> None:
     assert channel.text() == text
 
 
-def test_reply_that_is_refused_in_every_form_is_given_up() -> None:
-    reply = Reply(job())
-    reply.append("Hello")
-    for _ in range(20):
-        if (call := reply.next_call()) is not None:
-            reply.refused(call, Refusal.UNREADABLE)
-    assert reply.unshown
-    assert reply.life.is_over
-
-
 def test_urgency_tells_first_words_progress_and_the_end_apart() -> None:
     reply, urgencies = Reply(job()), []
 

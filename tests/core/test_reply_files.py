@@ -102,9 +102,12 @@ def test_upload_that_is_given_up_is_not_tried_in_another_form() -> None:
     edit = reply.next_call()
     assert isinstance(edit, Update)
     reply.refused(edit, Refusal.UNREADABLE)
+    plain = reply.next_call()
+    assert isinstance(plain, Update)
+    assert plain.view.plain
+    reply.confirmed(plain, channel.take(plain))
     show_all(reply, channel)
     assert (channel.files, channel.text()) == ({}, SEVEN_PAGES)
-    assert list(channel.shown.values())[-1].plain
 
 
 def test_earlier_text_that_stays_is_shown_on_pages() -> None:

@@ -95,6 +95,75 @@ def test_plain_text_stays_after_the_full_form_is_refused_again(accepts: int) -> 
     assert scheduler.calls < 50
 
 
+PIECES = [3 * TEXT[start : start + 500] for start in range(0, len(TEXT), 500)]
+"""The deltas of an answer that fills two pages."""
+PLACES: dict[str, Callable[[Post | Update], bool]] = {
+    "placeholder": lambda call: not call.view.markdown,
+    "first words": lambda call: 0 < len(call.view.markdown) <= len(PIECES[0]),
+    "middle edit": lambda call: isinstance(call, Update) and len(call.view.markdown) > 3 * len(PIECES[0]),
+    "second page": lambda call: call.page == 1,
+    "end": lambda call: call.view.end is not None,
+}
+NOT_GONE = [reason for reason in Refusal if not reason.is_gone and reason is not Refusal.OUTSIDE_THREAD]
+NO_OTHER_FORM = set(NOT_GONE) - {Refusal.TOO_LONG, Refusal.UNREADABLE, *MAY_PASS}
+"""Refusals of an answer's end that the outbox waits out."""
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 8])
+@pytest.mark.parametrize("reason", NOT_GONE)
+@pytest.mark.parametrize("place", PLACES)
+def test_refusals_in_a_row_neither_stop_a_growing_answer_nor_lose_its_text(
+    place: str, reason: Refusal, times: int
+) -> None:
+    slack, reply, refused = UnreliableSlack(), Reply(job()), 0
+
+    def result_of(call: Call) -> CallEffect:
+        nonlocal refused
+        if not isinstance(call, Post | Update) or refused == times or not (refused or PLACES[place](call)):
+            return SUCCESS
+        refused += 1
+        return CallEffect(reason)
+
+    slack.result_of = result_of
+    scheduler = SimulatedScheduler(reply, slack)
+    for piece in ["", *PIECES]:
+        reply.append(piece)
+        scheduler.step()
+        assert not reply.life.is_over
+    reply.finish(End(EndReason.WHOLE))
+    scheduler.run(MAX_CALLS)
+    assert refused > 0
+    if reply.unshown:
+        assert place in ("second page", "end")
+        assert reason in NO_OTHER_FORM
+        assert reply.for_outbox is OutboxKind.SHOW_END
+        slack.result_of = lambda call: SUCCESS
+        reply = shown_later(reply, slack, "".join(PIECES), End(EndReason.WHOLE))
+    assert reply.life is Life.SHOWN
+    assert text_of(reply, slack) == "".join(PIECES)
+    assert set(slack.pages) == set(reply.page_ts)
+    assert not any(view.plain for _, view in slack.pages.values()), "the full form is back"
+    assert scheduler.now < REPLY_CALLS.within_s
+
+
+@pytest.mark.parametrize("reason", NOT_GONE)
+@pytest.mark.parametrize("kind", [Post, Update])
+def test_growing_answer_is_given_up_only_after_minutes_of_refusals(kind: type[Call], reason: Refusal) -> None:
+    slack, reply = UnreliableSlack(), Reply(job())
+    scheduler = SimulatedScheduler(reply, slack)
+    reply.append("")
+    if kind is Update:
+        scheduler.step()
+    slack.result_of = lambda call: CallEffect(reason) if isinstance(call, Post | Update) else SUCCESS
+    for _ in range(MAX_CALLS):
+        reply.append("word ")
+        if not scheduler.step():
+            break
+    assert reply.unshown
+    assert scheduler.now >= REPLY_CALLS.within_s
+    assert scheduler.calls < 60, "the waits grow"
+
+
 @pytest.mark.parametrize("reason", MAY_PASS)
 def test_end_that_is_refused_for_minutes_goes_to_the_outbox(reason: Refusal) -> None:
     slack, scheduler = scheduler_with_refusals(Post, reason)
@@ -186,7 +255,7 @@ def test_refusal_that_only_an_admin_can_end_is_not_retried(reason: Refusal) -> N
     slack, scheduler = scheduler_with_refusals(Post, reason)
     slack.result_of = lambda call: CallEffect(reason)
     scheduler.run(10)
-    assert scheduler.now == 0
+    assert scheduler.now <= REPLY_CALLS.backoff.first_s
     assert scheduler.reply.for_outbox is OutboxKind.SHOW_END
 
 
@@ -292,16 +361,33 @@ def test_message_that_took_anothers_place_is_replaced_after_fewer_refusals() -> 
         show_all(reply, channel)
 
 
-def test_page_whose_blocks_were_refused_is_plain_in_the_message_that_replaces_it() -> None:
+def test_message_that_takes_a_plain_ones_place_has_the_full_form() -> None:
     reply, channel = Reply(job()), ReadersChannel()
     reply.append("word ")
-    full = reply.next_call()
-    assert isinstance(full, Post)
-    reply.refused(full, Refusal.UNREADABLE)
-    assert edited(reply, channel).view.plain
+    edited(reply, channel)
     reply.append("word ")
-    replacing = edited(reply, channel, REFUSALS_UNTIL_REPLACED)
-    assert (type(replacing), replacing.view.plain) == (Post, True)
+    while isinstance(call := reply.next_call(), Update):
+        reply.refused(call, Refusal.UNREADABLE)
+    assert isinstance(call, Post)
+    assert not call.view.plain
+
+
+def test_full_form_is_tried_again_after_twice_as_many_plain_edits_each_time_and_at_the_end() -> None:
+    reply, channel, forms = Reply(job()), ReadersChannel(), ""
+    for _ in range(20):
+        reply.append("word ")
+        while (call := reply.next_call()) is not None:
+            assert isinstance(call, Post | Update)
+            forms += "p" if call.view.plain else "F"
+            if call.view.plain:
+                reply.confirmed(call, channel.take(call))
+            else:
+                reply.refused(call, Refusal.UNREADABLE)
+    assert forms == "F" + "pF" + "ppF" + 4 * "p" + "F" + 8 * "p" + "F" + 5 * "p"
+    reply.finish(End(EndReason.WHOLE))
+    assert edited(reply, channel).view.plain
+    assert not edited(reply, channel).view.plain
+    assert channel.text() == 20 * "word "
 
 
 def test_ended_answer_is_broken_into_plain_pages_at_its_last_line() -> None:
@@ -337,7 +423,12 @@ def test_only_pages_from_the_refused_one_on_get_another_form() -> None:
     assert isinstance(later, Post)
     assert (later.page, later.view.plain) == (3, True), "all pages from there on have the same form"
 
-    show_all(reply, channel)
+    while (call := reply.next_call()) is not None:
+        assert isinstance(call, Post | Update)
+        if call.view.plain:
+            reply.confirmed(call, channel.take(call))
+        else:
+            reply.refused(call, Refusal.UNKNOWN)
     assert channel.text() == reply.text
     shown = list(channel.shown.items())
     assert dict(shown[:2]) == before

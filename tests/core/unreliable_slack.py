@@ -136,7 +136,7 @@ class SimulatedScheduler:
             self.delivery.try_to_send(call)
         except Refused as error:
             self.delivery.refused(call, error)
-            if error.reason.may_pass and not self.scheduled.failed(error, self.now):
+            if not self.scheduled.failed(error, self.now) and not self.reply.life.is_over:
                 self.scheduled.give_up()
         else:
             self.scheduled.succeeded(call, self.now)

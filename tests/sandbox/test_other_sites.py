@@ -68,7 +68,7 @@ async def attack(page: Page, sandbox: Sandbox, address: str) -> list[int]:
     call = {"token": sandbox.bot_token, "channel": "C0GENERAL", "text": "Reset your password"}
     file = sandbox.files.add("U0ADA", UploadedFile("a.txt", b"secret"))
     upload = sandbox.files.open_upload("b.txt", 1, "", "")
-    response_url = sandbox._responses.give("C0GENERAL", "U0ADA")
+    response_url = sandbox.responses.give("C0GENERAL", "U0ADA")
     post = f"{address}/api/chat.postMessage"
 
     await page.evaluate(FETCH, [post, urlencode(call)])

@@ -266,11 +266,15 @@ async def test_open_stream_in_an_archived_channel_takes_no_more_calls(
     assert sandbox.workspace.message(GENERAL, ts).text == "Hello"
 
 
-async def test_stream_to_a_person_of_another_organization_is_refused(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_stream_to_a_person_of_another_organization_names_that_persons_team(
+    sandbox: Sandbox, web: AsyncWebClient
+) -> None:
     person = next(user for user in sandbox.workspace.users.values() if user.team_id == "T0PARTNERS")
     root = await sandbox.say("ada", "general", "question")
-    recipient = {"recipient_team_id": person.team_id, "recipient_user_id": person.id}
-    assert await error_of(web, "chat.startStream", thread_ts=root, **recipient) == "not_allowed"
+    arguments: Any = {"channel": GENERAL, "thread_ts": root, "recipient_user_id": person.id}
+    ours = {**arguments, "recipient_team_id": sandbox.team_id}
+    assert await error_of(web, "chat.startStream", **ours) == "team_not_found"
+    assert (await web.chat_startStream(**arguments, recipient_team_id=person.team_id))["ok"]
 
 
 async def call(sandbox: Sandbox, web: AsyncWebClient, method: str, ts: str) -> None:

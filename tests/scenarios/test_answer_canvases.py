@@ -195,6 +195,16 @@ async def test_deleted_answer_takes_its_canvas_along(stage: Stage, settings: Set
     await stage.sandbox.wait_for(lambda: not canvases(stage) and not stage.bots("general", asked))
 
 
+async def test_answer_is_deleted_although_its_canvas_may_not_be(stage: Stage, settings: Settings) -> None:
+    asked, message = await answered(stage, settings)
+    await press(stage, message, ReplyAction.CANVAS)
+    await linked(stage, asked)
+    stage.sandbox.faults.start("refuse", method="canvases.delete", error="canvas_deleting_disabled")
+    await press(stage, message, ReplyAction.DELETE)
+    await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
+    assert len(calls(stage, "canvases.delete")) == 1
+
+
 async def test_link_is_no_answer_in_later_prompts(stage: Stage, settings: Settings) -> None:
     asked, message = await answered(stage, settings)
     await press(stage, message, ReplyAction.CANVAS)

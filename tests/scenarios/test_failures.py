@@ -14,11 +14,12 @@ from bot.core.inbound.prompt import MESSAGES_OMITTED
 from bot.core.reply.actions import ReplyAction
 from bot.errors import EndReason
 from bot.settings import Settings
+from bot.slack.retry_policy import REPLY_CALLS
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
 from tests.clocks import WITHIN_S
 from tests.scenarios.answers import press
-from tests.scenarios.conftest import Stage, buttons, running, says, shown
+from tests.scenarios.conftest import Stage, buttons, grows, running, says, shown
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 
@@ -246,6 +247,12 @@ FAULTS: dict[str, tuple[str, FaultSettings]] = {
     "an edit refused": ("refuse", {"times": 1}),
     "an edit refused for age": ("refuse", {"times": 1, "error": "edit_window_closed"}),
     "blocks refused": ("refuse", {"times": 1, "error": "invalid_blocks"}),
+    "edits refused in both forms": ("refuse", {"times": 2, "error": "invalid_attachments"}),
+    "posts refused in both forms": (
+        "refuse",
+        {"method": "chat.postMessage", "times": 2, "error": "invalid_attachments"},
+    ),
+    "all forms refused for seconds": ("refuse", {"times": 6, "error": "invalid_blocks"}),
     "an edit too long": ("refuse", {"times": 1, "error": "msg_too_long"}),
     "events delivered twice": ("redeliver", {}),
     "acknowledgments lost": ("unacked", {"times": 1}),
@@ -258,6 +265,7 @@ IN_EACH_RUN = {
     "connections dropped before an edit",
     "a post's answer lost",
     "blocks refused",
+    "edits refused in both forms",
     "events delivered twice",
     "acknowledgments lost",
 }
@@ -278,6 +286,38 @@ async def test_answer_is_shown_once_under_any_slack_fault(stage: Stage, name: st
     await stage.sandbox.say("ada", "general", "@typist why?", root)
     assert await stage.answers("general", root) == [LONG.rstrip()]
     assert len(stage.vendor.requests) == 1
+
+
+WORDS = " ".join(f"word{number}" for number in range(60))
+REFUSED_FORMS: FaultSettings = {"method": ("chat.update", "chat.postMessage"), "error": "invalid_attachments"}
+
+
+async def test_answer_that_slack_refuses_for_a_minute_is_shown_whole_without_a_notice(stage: Stage) -> None:
+    stage.vendor.script(grows(WORDS, pause_s=1.0))
+    asked = await stage.mention()
+    await stage.sandbox.wait_for(lambda: any("word1" in shown(message) for message in stage.bots("general", asked)))
+    stage.sandbox.faults.start("refuse", **REFUSED_FORMS)
+    await asyncio.sleep(60)
+    stage.sandbox.faults.stop("refuse")
+    assert await stage.answers("general", asked, timeout_s=60) == [WORDS]
+    (message,) = stage.bots("general", asked)
+    assert ReplyAction.REGENERATE in buttons(message)
+    assert len(stage.vendor.requests) == 1
+
+
+async def test_answer_that_slack_refuses_for_minutes_is_stopped_and_says_that_it_was_not_shown(stage: Stage) -> None:
+    stage.vendor.script(grows(WORDS, pause_s=15.0))
+    asked = await stage.mention()
+    await stage.sandbox.wait_for(lambda: any("word1" in shown(message) for message in stage.bots("general", asked)))
+    stage.sandbox.faults.start("refuse", **REFUSED_FORMS)
+    began = asyncio.get_running_loop().time()
+    await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 2 * REPLY_CALLS.within_s)
+    assert asyncio.get_running_loop().time() - began >= REPLY_CALLS.within_s
+    stage.sandbox.faults.stop("refuse")
+    (text,) = await stage.answers("general", asked, timeout_s=120)
+    words, _, notice = text.partition("\n")
+    assert WORDS.startswith(words)
+    assert notice == texts.NOT_SHOWN
 
 
 @pytest.mark.parametrize("fault", ["drop_socket", "refresh"])

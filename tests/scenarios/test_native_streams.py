@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.core import texts
+from bot.core.limits.access import UserKind
 from bot.core.reply.actions import ReplyAction
 from bot.settings import Settings
 from sandbox.faults import FaultSettings
@@ -301,8 +302,35 @@ async def test_answer_that_exceeds_a_streams_size_goes_on_in_the_next_message(
 
 
 @pytest.mark.skips_waits
-async def test_person_to_whom_slack_refuses_a_stream_gets_edits_from_then_on(streams: Stage) -> None:
-    streams.sandbox.faults.start("refuse", method=START, error="not_allowed")
+async def test_stream_and_edits_that_are_refused_in_a_row_lose_nothing(streams: Stage) -> None:
+    streams.sandbox.faults.start("refuse", method=(APPEND, "chat.update"), times=3, error="invalid_attachments")
+    asked = await streams.mention()
+    message = await only(streams, asked)
+    assert shown(message) == TEXT.rstrip()
+    assert ReplyAction.REGENERATE in buttons(message)
+    refused = [call.method for call in streams.sandbox.calls if call.error == "invalid_attachments"]
+    assert refused == [APPEND, "chat.update", "chat.update"]
+
+
+@pytest.mark.skips_waits
+async def test_stream_to_a_person_of_another_organization_names_that_persons_workspace(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    vendor.script(grows(TEXT))
+    partners = replace(settings, carrier="stream", allow_also=frozenset({UserKind.EXTERNAL}))
+    async with running(partners):
+        stage = Stage(sandbox, vendor)
+        asked = await sandbox.say("emmy", "C0PARTNERS", "@typist why?")
+        assert shown(await only(stage, asked, "C0PARTNERS")) == TEXT.rstrip()
+    assert [(call.ok, call.arguments["recipient_team_id"]) for call in sandbox.calls if call.method == START] == [
+        (True, "T0PARTNERS")
+    ]
+
+
+@pytest.mark.skips_waits
+@pytest.mark.parametrize("error", ["not_allowed", "team_not_found", "channel_type_not_supported"])
+async def test_person_to_whom_slack_refuses_a_stream_gets_edits_from_then_on(streams: Stage, error: str) -> None:
+    streams.sandbox.faults.start("refuse", method=START, error=error)
     for number in (1, 2):
         asked = await streams.mention(f"question {number}")
         assert shown(await only(streams, asked)) == TEXT.rstrip()

@@ -93,7 +93,7 @@ async def odd_slack() -> AsyncIterator[OddSlack]:
             workspace = Workspace(ME, client, ledger=ledger, records=records, lease=Lease(), clock=clock)
             paced = PacedClient(client, workspace.budget, clock)
             posted = PostedReplies(paced, ME.user_id)
-            transport = MessageTransport(client, paced, posted)
+            transport = MessageTransport(client, paced, posted, workspace.users)
             slack = OddSlack(workspace, posted, transport, ChannelReaders(paced, workspace.users))
             yield slack
     finally:

@@ -61,7 +61,7 @@ async def memory() -> AsyncIterator[Memory]:
         me = await client.identity()
         workspace = Workspace(me, client, ledger=LoneLedger(), records=RecordsInMemory(), lease=Lease(), clock=clock)
         paced = PacedClient(client, workspace.budget, clock)
-        transport = MessageTransport(client, paced, PostedReplies(paced, me.user_id))
+        transport = MessageTransport(client, paced, PostedReplies(paced, me.user_id), workspace.users)
         yield Memory(sandbox, transport, ChannelReaders(paced, workspace.users))
 
 

@@ -28,6 +28,7 @@ from bot.slack.replies.posted import PostedReplies
 from bot.slack.replies.recovery import MessageTransport
 from bot.slack.replies.scheduled_reply import ScheduledReply
 from bot.slack.replies.scheduler import EditScheduler
+from bot.slack.users import Users
 from sandbox.server import Sandbox
 from sandbox.web_api import streams
 from sandbox.workspace import Message, SlackError
@@ -113,7 +114,8 @@ class SchedulerProcess:
         clock = SimulatedClock()
         budget = RateBudget(self.ledger, clock)
         paced = PacedClient(self.client, budget, clock)
-        transport = MessageTransport(self.client, paced, PostedReplies(paced, self.client.sandbox.bot_user_id))
+        posted, users = PostedReplies(paced, self.client.sandbox.bot_user_id), Users(paced, self.client.sandbox.team_id)
+        transport = MessageTransport(self.client, paced, posted, users)
         self.scheduler = EditScheduler(transport, budget, self.lease, clock, self.records, self.setting)
         self.tasks = [asyncio.create_task(loop()) for loop in (self.scheduler.run, self._beat)]
 

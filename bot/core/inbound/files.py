@@ -101,7 +101,9 @@ _FLAT_ODF = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml[^>]{0,200}>)?\s{0,20}<offic
 CANVAS = "application/vnd.slack-docs"
 CHECK_FILE_INFO = "check_file_info"
 """Slack's access of a file that only files.info describes. Of a canvas, it also says where the canvas is shared."""
-_CANVAS_LINK = re.compile(r"https://[\w.-]{1,100}\.slack(?:-gov)?\.com/docs/[TE][A-Z0-9]{1,30}/(F[A-Z0-9]{1,30})\b")
+_CANVAS_LINK = re.compile(
+    r"(?<![\w./-])(?:https://)?[\w.-]{1,100}\.slack(?:-gov)?\.com/docs/[TE][A-Z0-9]{1,30}/(F[A-Z0-9]{1,30})\b"
+)
 _CANVAS_MENTION = "(Canvas {id})"
 _MENTIONED_CANVAS = re.compile(r"\(Canvas (F[A-Z0-9]{1,30})\)")
 # Never read; for all other types, the bytes decide.

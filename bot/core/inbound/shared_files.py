@@ -10,6 +10,7 @@ from bot.core.inbound.files import (
     MAX_FILES,
     OpenedFile,
     Transcript,
+    Unread,
     document_label,
     file_label,
     linked_canvases,
@@ -39,6 +40,15 @@ def _with_linked(message: PromptMessage, shared: Mapping[str, File]) -> tuple[Fi
     linked = (shared.get(canvas.id, canvas) for canvas in linked_canvases(message.text) if canvas.id not in own)
     # One more than can be read, so that readers learn of it. A message has room for thousands.
     return (*message.files, *islice(linked, MAX_FILES + 1))
+
+
+def open_to_readers(shared: Sequence[PromptMessage], opened: Mapping[str, OpenedFile]) -> frozenset[str]:
+    """Returns the ids of the files that all readers of a conversation may open.
+
+    `shared`: the messages with the files that came with them. `opened`: files by id, also those that are only linked.
+    """
+    readable = {file_id for file_id, file in opened.items() if not isinstance(file.content, Unread)}
+    return frozenset(readable | {file.id for message in shared for file in message.files})
 
 
 def file_ids_since_answer(messages: Sequence[PromptMessage]) -> Iterator[str]:

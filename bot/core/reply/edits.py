@@ -1,25 +1,26 @@
 """Edits: a page is posted as a message, which is edited as the page grows. Pure.
 
-Slack may refuse a page in one form and take it in another. The forms are tried in this order:
+Slack may refuse a page in one form and take it in another. There are three forms:
 
-1. the full form, with blocks;
+1. full, with blocks;
 2. plain text, without blocks and on short pages;
-3. a new message in place of one that can't be edited, in the full form;
-4. the outbox, which shows the answer's end later.
+3. later: the outbox shows the answer's end.
 
-A refusal that names its reason leads on at once: a page that is too long, or whose blocks are invalid, becomes plain
-and stays so, and a message that can't be edited is replaced. Other refusals may pass by themselves, or be about the
-page's size, its blocks, or the one message. So the same call is tried again, and only several refusals in a row lead
-on. An unknown error name counts as two: against it another form may help, and against an outage only time does.
+A refused form never stops the model. One rule holds for each refusal of a page whose message and channel exist:
 
-Once plain text succeeds, the full form is tried once more. An outage may have ended in the meantime, and the reply
-would stay without formatting and buttons.
+- The page is sent again, in the same form or in the next one. A refusal that is about the form leads on at once.
+  Others may pass, or be about anything: only several in a row lead on. An unknown error name counts as two: against
+  it another form may help, and against an outage only time does.
+- What is refused in plain text as well goes to a new message, in the full form. So does a message that can't be edited.
+- Once plain text succeeds, the full form is tried again, and later after twice as many edits each time: the refusal
+  may have passed, or the text may have changed. The answer's end is tried in any case, because it has buttons.
+
+The waits between tries grow, and only minutes of refusals end them (bot/slack/retry_policy.py). An answer that has
+ended needs no such wait where only an admin can help: then the outbox has more time.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
 
 from bot.core.reply.messages import Begin, Carrier, Change, PageView, ReplyMessage, Verdict, Wanted
 from bot.core.reply.pages import PAGE_BYTES
@@ -36,24 +37,11 @@ MAX_REPLACED = 2
 """Replacements while a reply grows, because each one notifies the thread. The final one isn't counted."""
 MAX_REPLACED_IN_ALL = 5
 """Replacements of one reply in all: the new messages may be refused as well."""
-WEIGHT = {Refusal.UNKNOWN: 2, Refusal.TRANSIENT: 1}
+ABOUT_FORM = (Refusal.TOO_LONG, Refusal.UNREADABLE, Refusal.LINK_BLOCKED)
+WEIGHT = {Refusal.TRANSIENT: 1, Refusal.UNKNOWN: 2, **dict.fromkeys(ABOUT_FORM, 2)}
+"""What each refusal counts that another form or time may end."""
 UNEDITABLE = (Refusal.UNEDITABLE, Refusal.FORBIDDEN, Refusal.STREAM_OPEN, Refusal.STREAM_CLOSED)
 """Refusals of an edit after which a new message takes the old one's place."""
-
-
-class Form(Enum):
-    """The form in which pages are sent."""
-
-    FULL = auto()
-    PLAIN = auto()
-    """Slack has refused the full form."""
-    FULL_AGAIN = auto()
-    """Slack has taken the plain form, and the full one is tried once more."""
-    STAYS_PLAIN = auto()
-
-
-_AFTER_SUCCESS: Mapping[Form, Form] = {Form.PLAIN: Form.FULL_AGAIN, Form.FULL_AGAIN: Form.FULL}
-"""The form that follows once Slack has taken a page in another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +70,24 @@ class Edits:
     is_over = False
 
     def __init__(self) -> None:
-        self._form = Form.FULL
-        self._plain_page = 0
-        """The first page that is plain in a plain form."""
+        self.plain_from: float = math.inf
+        """Pages from here on are sent as plain text."""
+        self._plain_for = 0
+        """After so many plain pages, the full form is tried again. 0: Slack has not refused it since it took it."""
+        self._plain_shown = 0
+        """Plain pages that Slack has taken since it refused the full form."""
         self._refusals = 0
         """Weighted refusals in a row."""
         self._replaced = 0
+        self.links_are_blocked = False
+        """Slack takes no links to files in Slack there."""
         self._conflicts = 0
         """How often Slack refused an edit because the message still grows."""
 
     @property
-    def plain_from(self) -> float:
-        """Pages from here on are sent as plain text."""
-        return math.inf if self._form in (Form.FULL, Form.FULL_AGAIN) else self._plain_page
-
-    @property
     def is_full(self) -> bool:
         """Whether Slack has refused no form, or has accepted the full one since."""
-        return self._form is Form.FULL
+        return not self._plain_for
 
     def first_call(self, wanted: Wanted) -> Post:
         return Post(wanted.question, wanted.page, wanted.view)
@@ -124,41 +112,49 @@ class Edits:
 
     def confirmed(self, call: Begin | Change) -> None:
         self._refusals = 0
-        self._form = _AFTER_SUCCESS.get(self._form, self._form)
+        if call.view is None or not call.view.plain:
+            self._plain_for = 0 if self.plain_from == math.inf else self._plain_for
+            return
+        self._plain_shown += 1
+        if self._plain_shown >= self._plain_for or call.view.end is not None:
+            self.plain_from = math.inf
 
     def refused(self, call: Begin | Change, reason: Refusal) -> Verdict | Carrier | None:
         is_edit = isinstance(call, Update)
         if is_edit and reason is Refusal.STREAM_OPEN and self._conflicts < MAX_CONFLICTS:
             self._conflicts += 1
             return open_stream(call.page)
-        if reason.may_pass:
-            return self._escalated(call, reason)
         if reason.is_gone:
             return Verdict.GONE
         if is_edit and reason in UNEDITABLE:
             return self._replace()
-        if reason in (Refusal.TOO_LONG, Refusal.UNREADABLE) and call.page < self.plain_from:
-            self._plain_page = call.page
-            self._form = Form.STAYS_PLAIN
+        if reason is Refusal.LINK_BLOCKED and not self.links_are_blocked:
+            self.links_are_blocked = True
             return None
-        return Verdict.UNSHOWN
+        return self._next_form(call, reason) if reason in WEIGHT else Verdict.LATER
 
-    def _escalated(self, call: Begin | Change, reason: Refusal) -> Verdict | None:
-        """Chooses the next form after a refusal that names no reason."""
-        if self._form is Form.FULL_AGAIN:
-            self._form = Form.STAYS_PLAIN
+    def _next_form(self, call: Begin | Change, reason: Refusal) -> Verdict | None:
+        """Chooses the form for a page that Slack has refused in one, and may take."""
+        is_plain = call.view is not None and call.view.plain
+        is_tried_again = self._plain_for > 0 and reason is not Refusal.TRANSIENT
+        if not is_plain and (is_tried_again or reason in ABOUT_FORM):
+            self._become_plain(call.page)
             return None
         is_edit = isinstance(call, Update)
         self._refusals += WEIGHT[reason]
         if self._refusals >= (REPLACED_AGAIN_AT if is_edit and self._replaced else REPLACED_AT):
-            self._refusals = 0
-            self._form = Form.FULL if self._form is Form.PLAIN else self._form
+            self._refusals = self._plain_for = 0
+            self.plain_from = math.inf
             return self._replace() if is_edit else None
-        if self._refusals >= PLAIN_AT:
-            self._plain_page = int(min(self.plain_from, call.page))
-            self._form = Form.PLAIN if self._form is Form.FULL else self._form
+        if self._refusals >= PLAIN_AT and not is_plain:
+            self._become_plain(call.page)
         return None
+
+    def _become_plain(self, page: int) -> None:
+        self.plain_from = min(self.plain_from, page)
+        self._plain_for = max(1, 2 * self._plain_for)
+        self._plain_shown = 0
 
     def _replace(self) -> Verdict:
         self._replaced += 1
-        return Verdict.REPLACE if self._replaced <= MAX_REPLACED_IN_ALL else Verdict.UNSHOWN
+        return Verdict.REPLACE if self._replaced <= MAX_REPLACED_IN_ALL else Verdict.LATER

@@ -44,6 +44,8 @@ class PageView:
     """The answer's version."""
     activity: str = ""
     """What the model does while it doesn't write."""
+    open_files: frozenset[str] = field(default=frozenset(), compare=False)
+    """Ids of Slack's files that all readers may open: only their addresses are links."""
     transcript: str = ""
     """What is said in the question's recordings, above the text of the first page."""
 
@@ -188,8 +190,8 @@ class Verdict(Enum):
     """A new message takes the place of the page's."""
     GONE = auto()
     """The messages were deleted, or the channel is closed to Typist."""
-    UNSHOWN = auto()
-    """Slack accepts the page in no form."""
+    LATER = auto()
+    """The same call is of no use for now: once the answer has ended, the outbox shows it."""
 
 
 @dataclass(frozen=True, slots=True)

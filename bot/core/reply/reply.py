@@ -118,6 +118,8 @@ class Reply:
         """How often the reply was edited since a search or a call last began or ended."""
         self._files: tuple[AttachedFile, ...] = ()
         self._upload_tries = UPLOAD_TRIES
+        self.open_files = frozenset[str]()
+        """Ids of Slack's files whose addresses may be links, because all readers may open them."""
         if shown.outdated:
             self.happened(Turn.GROW)
 
@@ -340,8 +342,10 @@ class Reply:
             case Verdict.GONE:
                 self._is_shut_out = reason is Refusal.CHANNEL_GONE
                 self.happened(Turn.LOSE)
-            case Verdict.UNSHOWN:
-                self.happened(Turn.GIVE_UP)
+            case Verdict.LATER:
+                # Text that still comes would be lost: it is tried again until the retry policy gives the reply up.
+                if self.ended:
+                    self.happened(Turn.GIVE_UP)
             case Verdict.REPLACE:
                 self._abandon_messages(call.page)
             case None:
@@ -523,6 +527,7 @@ class Reply:
             for_stream=page >= self._short_from,
             end_chars=shown.end,
             version=self.job.version,
+            open_files=frozenset() if self._edits.links_are_blocked else self.open_files,
             transcript=self._transcript if page == 0 else "",
         )
         if self._is_full(page):

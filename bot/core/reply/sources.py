@@ -1,7 +1,8 @@
 """The list of sources below an answer: web pages that the model cites. Pure.
 
 URLs and titles come from the web by way of a model, so nothing in them is trusted. A source is shown only if browsers
-open it as a web page, and its label begins with the host that the link leads to, whatever the title claims.
+open it as a web page, and its label begins with the host that the link leads to, whatever the title claims. A file in
+Slack is none: a link may open it for all readers.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 from bot.core import texts
 from bot.core.reply.markdown import hosts
+from bot.core.reply.markdown.slack_files import is_closed
 from bot.core.reply.preview import beginning
 from bot.core.stream import Citation
 
@@ -68,4 +70,4 @@ def _host(url: str) -> str:
     labels = host.split(".")
     is_host = host.isascii() and len(labels) > 1 and all(0 < len(label) <= hosts.MAX_LABEL_CHARS for label in labels)
     is_web = parts.scheme in ("http", "https") and is_host and parts.username is None and "%" not in parts.netloc
-    return host.removeprefix("www.") if is_web else ""
+    return host.removeprefix("www.") if is_web and not is_closed(url) else ""

@@ -16,6 +16,7 @@ from bot.core.reply.markdown.bare_urls import with_ascii_hosts
 from bot.core.reply.markdown.escaping import mrkdwn, unlinked
 from bot.core.reply.markdown.extent import has_paragraph
 from bot.core.reply.markdown.render import rendered
+from bot.core.reply.markdown.slack_files import without_schemes
 from bot.core.reply.messages import PageView
 from bot.core.reply.pages import Pages
 from bot.core.reply.preview import beginning, first_words
@@ -49,7 +50,7 @@ def message(view: PageView) -> Json:
     """
     if view.plain:
         return {"text": _plain(view), "blocks": []}
-    text = rendered(view.markdown, growing=view.growing)
+    text = rendered(view.markdown, growing=view.growing, open_files=view.open_files)
     blocks = _heard(view)
     # Slack refuses an empty block: everything so far may still be held back, as half a link is.
     if text.strip():
@@ -64,7 +65,7 @@ def _heard(view: PageView) -> list[Json]:
     """
     if not view.transcript:
         return []
-    section = blockkit.section(blockkit.plain_text(texts.heard(view.transcript)))
+    section = blockkit.section(blockkit.plain_text(without_schemes(texts.heard(view.transcript))))
     return [{**section, "block_id": f"{_NOTE_LINE}transcript"}]
 
 

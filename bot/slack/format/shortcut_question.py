@@ -11,6 +11,7 @@ from bot.core.conversation import Message
 from bot.core.entities import escape, unescape
 from bot.core.inbound.mentions import with_names
 from bot.core.message_question import MessageQuestion, QuotedMessage, quote_above
+from bot.core.reply.markdown.slack_files import without_schemes
 from bot.core.reply.preview import beginning
 from bot.core.surrogates import paired
 from bot.slack.format import blockkit, mrkdwn, rich_text
@@ -44,7 +45,8 @@ def _shortened(quote: str) -> str:
 def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
     """Returns the arguments of chat.postMessage; `elsewhere` is the asker's direct message.
 
-    The intro's block_id is the modal's mark, so that a later try finds the message.
+    Nothing in it opens a file in Slack: the asker may name one that the message's readers may not open. The intro's
+    block_id is the modal's mark, so that a later try finds the message.
     """
     asker = f"<@{question.user_id}>"
     intro, block = texts.asks_about_this(asker), _BLOCK
@@ -54,10 +56,11 @@ def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
         intro, block = texts.chose(asker), _CHOICE
     blocks = [context(blockkit.mrkdwn(intro), mark_of(question.view_id))]
     if quote := quote_above(question.about, elsewhere=elsewhere):
-        parts = [plain_text(part) for part in _parts(quote)]
+        parts = [plain_text(part) for part in _parts(without_schemes(quote))]
         blocks.append({**context(parts[0], f"{_BLOCK}{question.user_id}-about"), "elements": parts})
-    blocks.append(rich_text_quote(question.text, f"{block}{question.user_id}"))
-    return {"text": escape(beginning(question.text, _PREVIEW_CHARS)), "blocks": blocks}
+    text = without_schemes(question.text)
+    blocks.append(rich_text_quote(text, f"{block}{question.user_id}"))
+    return {"text": escape(beginning(text, _PREVIEW_CHARS)), "blocks": blocks}
 
 
 def _parts(quote: str) -> Iterator[str]:

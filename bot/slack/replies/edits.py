@@ -17,9 +17,6 @@ async def post(client: SlackClient, call: Post) -> str:
         channel=thread.channel_id,
         thread_ts=thread.thread_ts,
         metadata=metadata_of(call.question, call.page, call.view),
-        # Slack would fetch links to preview them: a known way to leak data through an address.
-        unfurl_links=False,
-        unfurl_media=False,
         **reply_blocks.message(call.view),
     )
     return ts

@@ -16,6 +16,7 @@ from bot.slack.replies.posted import PostedReplies
 from bot.slack.replies.streams import Streams
 from bot.slack.retry_policy import RECOVERY
 from bot.slack.retrying import Retrying
+from bot.slack.users import Users
 
 RECOVERY_TIMEOUT_S = 60.0
 """After it, a reply continues from its record."""
@@ -29,8 +30,8 @@ class MessageTransport:
     `client` sends the calls that the scheduler has paced; `paced` makes all others.
     """
 
-    def __init__(self, client: SlackClient, paced: PacedClient, posted: PostedReplies) -> None:
-        streams = Streams(client, paced)
+    def __init__(self, client: SlackClient, paced: PacedClient, posted: PostedReplies, users: Users) -> None:
+        streams = Streams(client, paced, users)
         self.senders = Senders(client, posted, streams, Files(client, paced, posted, streams))
         self._clock = paced.clock
 

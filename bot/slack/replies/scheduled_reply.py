@@ -104,6 +104,7 @@ class ScheduledReply:
         self.waits_for_button = False
         if self.answer is not None:
             self.answer.append(delta)
+            self.reply.open_files = self.answer.open_files
         self.reply.append(delta)
         if must_wake:
             self.touch()
@@ -167,15 +168,16 @@ class ScheduledReply:
         self.calls += 1
 
     def failed(self, error: RateLimited | Refused, now: float) -> bool:
-        """Records a failure that may pass; returns False if the retry policy gives the reply up.
+        """Records a failure; returns False if the retry policy gives the reply up.
 
         A rate limit holds back the method, by its budget, and not the reply: its end may be posted instead of edited.
+        Nor does the first refusal that is final: the next call is another one.
         """
         self.failures = self.failures.and_one(now)
         next_try_at = REPLY_CALLS.next_try_at(error, self.failures, now)
         if next_try_at is None:
             return False
-        if not isinstance(error, RateLimited):
+        if isinstance(error, Refused) and (error.reason.may_pass or self.failures.count > 1):
             self.not_before = next_try_at
         return True
 

@@ -504,14 +504,11 @@ class EditScheduler:
 
     def _refused(self, live: ScheduledReply, call: Call, error: Refused) -> None:
         live.delivery.refused(call, error)
-        if error.reason.may_pass:
-            self._failed(live, error)
-        else:
-            log.warning("%s", error)
+        self._failed(live, error)
 
     def _failed(self, live: ScheduledReply, error: RateLimited | Refused) -> None:
         log.warning("%s", error)
-        if not live.failed(error, self._clock.monotonic()):
+        if not live.failed(error, self._clock.monotonic()) and not live.reply.life.is_over:
             self._give_up(live)
 
     def _give_up(self, live: ScheduledReply) -> None:

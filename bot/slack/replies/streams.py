@@ -18,6 +18,7 @@ from bot.slack.paced_client import PacedClient
 from bot.slack.rate_budget import REPLIES, RateBudget
 from bot.slack.replies.posted import FoundStream, metadata_of
 from bot.slack.replies.transport import METHODS
+from bot.slack.users import Users
 
 APPENDS, STOPS = METHODS[AppendStream], METHODS[StopStream]
 MAX_REFUSALS = 1_000
@@ -47,9 +48,10 @@ class Streams:
     `client` sends the calls that the scheduler has paced; `paced` makes all others.
     """
 
-    def __init__(self, client: SlackClient, paced: PacedClient) -> None:
+    def __init__(self, client: SlackClient, paced: PacedClient, users: Users) -> None:
         self._client = client
         self._paced = paced
+        self._users = users
         self._refused: dict[tuple[str, str], None] = {}
         """Channels and people to whom Slack refuses streams, oldest first."""
 
@@ -70,7 +72,7 @@ class Streams:
         return await self._client.start_stream(
             thread.channel_id,
             thread.thread_ts,
-            recipient_team_id=thread.team_id,
+            recipient_team_id=await self._users.team_id(call.question.user_id),
             recipient_user_id=call.question.user_id,
             markdown_text=call.text,
         )

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from bot.core.reply.markdown.replacement import Replacement
+from bot.core.reply.markdown.slack_files import without_schemes
 
 JOINER = "\u2060"
 """WORD JOINER: it has no width, allows no line break, and is part of no instruction.
@@ -44,7 +45,11 @@ def fenced(code: str, language: str = "") -> str:
 
 
 def mrkdwn(text: str) -> str:
-    """Escapes plain text for a message's `text`, which Slack reads as mrkdwn, decoding entities once."""
+    """Escapes plain text for a message's `text`, which Slack reads as mrkdwn, decoding entities once.
+
+    Addresses of files in Slack are no links there.
+    """
+    text = without_schemes(text)
     return _BROADCAST_HANDLE.sub(f"@{JOINER}", _ENTITY.sub("&amp;", text).replace("<", "&lt;"))
 
 

@@ -11,6 +11,7 @@ sent. The result is a list of replacements:
 - A link whose label names another host than the link leads to becomes text that shows both (`links.py`).
 - Emphasis gets hair spaces beside CJK letters, and is left out around bare URLs (`emphasis.py`).
 - Autolinks (`<https://…>`) become bare URLs, whose hosts say where they lead (`bare_urls.py`).
+- Addresses of files in Slack that the readers may not open become code (`slack_files.py`).
 
 Like CommonMark, the parser goes through the text once, with two stacks. Each delimiter run (`**`, `_`, `~~`) that may
 open emphasis goes on a stack; a run that may close emphasis looks down the stack for its opener. Each `[` or `![` goes
@@ -29,11 +30,11 @@ import re
 import string
 import unicodedata
 from bisect import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bot.core.reply.markdown import bare_urls, emphasis, escaping
+from bot.core.reply.markdown import bare_urls, emphasis, escaping, slack_files
 from bot.core.reply.markdown.links import bare_url, is_deceptive
 from bot.core.reply.markdown.replacement import Replacement, with_replacements
 
@@ -66,7 +67,9 @@ _DESTINATION_MARK = re.compile(r"\s|[()]|\\.?", re.DOTALL)
 """Matches what may end a destination, or what is in one and must be counted."""
 _ENCODED = re.compile(r"<|&#?\w+;")
 """Matches what must be decoded in a destination before it is sent: Slack decodes nothing there."""
-_POINTED_DEFINITION = re.compile(r"\]:\s*(<([^<>\s]+)>)")
+_DEFINED = re.compile(r"(?<=\]:)\s*<(?P<pointed>[^<>\s]+)>|\s?(?P<url>https?:[^\s<>]+)", re.IGNORECASE)
+_ADDRESS_END = re.compile(r"[\s<>|\"`\[\]]|https?://", re.IGNORECASE)
+_PLAIN_SCHEME = re.compile(r"https?\Z", re.IGNORECASE)
 _SPACES = re.compile(r"\s*")
 _WORD_CHARS = "".join(map(chr, range(ord("!"), ord("~") + 1)))
 _TEXT_BACKTICK = "ˋ"
@@ -124,13 +127,21 @@ class DecidedInlines(NamedTuple):
     replacements: list[Replacement]
 
 
-def parse_inlines(text: str, destinations: LinkDestinations, *, growing: bool, start: int = 0) -> InlineStructure:
+def parse_inlines(
+    text: str,
+    destinations: LinkDestinations,
+    *,
+    growing: bool,
+    start: int = 0,
+    open_files: Collection[str] = (),
+) -> InlineStructure:
     """Returns the replacements for a block's text.
 
     `growing`: the text may continue, so what is open is closed for show or held back.
     `start`: the offset behind the text's link reference definitions.
+    `open_files`: the ids of Slack's files whose addresses may be links.
     """
-    return _InlineParser(text, destinations, growing).parse(start)
+    return _InlineParser(text, destinations, growing, open_files).parse(start)
 
 
 def decided_inlines(text: str) -> DecidedInlines:
@@ -144,9 +155,12 @@ def normalized_label(label: str) -> str:
 
 
 class _InlineParser:
-    def __init__(self, text: str, destinations: LinkDestinations, growing: bool) -> None:
+    def __init__(
+        self, text: str, destinations: LinkDestinations, growing: bool, open_files: Collection[str] = ()
+    ) -> None:
         self.text = text
         self.destinations = destinations
+        self.open_files = open_files
         self.growing = growing
         self.last_run: DelimiterRun | None = None
         """The top of the stack of delimiter runs."""
@@ -167,8 +181,13 @@ class _InlineParser:
 
     def parse(self, position: int) -> InlineStructure:
         inlines = self.inlines
-        for definition in _POINTED_DEFINITION.finditer(self.text, 0, position):
-            inlines.replacements.append(Replacement(*definition.span(1), bare_url(definition[2])))
+        for definition in _DEFINED.finditer(self.text, 0, position):
+            url = definition["pointed"] or definition["url"]
+            if slack_files.is_closed(url, self.open_files):
+                # No link uses it. As code, it is no link either if Slack sees no definition there.
+                inlines.replacements.append(Replacement(*definition.span(), f" {slack_files.as_code(url)}"))
+            elif definition["pointed"]:
+                inlines.replacements.append(Replacement(*definition.span(), f" {bare_url(url)}"))
         self._read(position)
         if self.growing:
             self._end_growing_text()
@@ -333,17 +352,53 @@ class _InlineParser:
         if self.growing and bare_urls.is_growing(self.text, end):
             before = self.text[max(self._last_end, start - len("https")) : start]
             self.inlines.shown_end = start - len(before) + len(before.rstrip(string.ascii_letters))
+        elif closed := self._as_closed_address(start, end):
+            self.inlines.replacements.append(closed)
+            self._last_end = end = closed.end
         elif change := bare_urls.change(self.text, end):
             self.inlines.replacements.append(change)
             self._last_end = end = change.end
         return end
+
+    def _as_closed_address(self, separator: int, authority: int) -> Replacement | None:
+        """Returns how the address of a file that the readers may not open is sent; None for another URL.
+
+        `separator`, `authority`: where its `://` begins and ends.
+        """
+        end = min(len(self.text), authority + MAX_CONSTRUCT_CHARS)
+        if found := _ADDRESS_END.search(self.text, authority, end):
+            end = found.start()
+        address_end = slack_files.end_of_address(self.text, authority, end)
+        url = f"https://{self.text[authority:address_end]}"
+        if not slack_files.may_be_in_slack(url):
+            return None
+        scheme = _PLAIN_SCHEME.search(self.text, max(0, separator - len("https")), separator)
+        if end == len(self.text):
+            # It may become a file's, or a longer one.
+            self._undecided_start = scheme.start() if scheme else separator
+        if not slack_files.is_closed(url, self.open_files):
+            return None
+        if scheme is None or authority - separator > len("://"):
+            # It is written with entities or backslashes: a space makes it no link.
+            return Replacement(authority, authority, emphasis.HAIR_SPACE)
+        return Replacement(scheme.start(), address_end, self._apart(scheme.start(), address_end, url))
+
+    def _apart(self, start: int, end: int, url: str) -> str:
+        """Returns a URL as code, with spaces where backticks next to it would join those of the code.
+
+        Delimiters of emphasis around a URL may be left out.
+        """
+        before = self.text[max(0, start - MAX_JOINED_CHARS) : start].rstrip("*_~")
+        after = self.text[end : end + MAX_JOINED_CHARS].lstrip("*_~")
+        return " " * before.endswith("`") + slack_files.as_code(url) + " " * after.startswith("`")
 
     def _parse_angle_bracket(self, start: int) -> int:
         if _DESTINATION_START.search(self.text, max(0, start - 10), start):
             # Behind `](`, a `<` begins a link's destination, not an autolink.
             return start + 1
         if autolink := _AUTOLINK.match(self.text, start):
-            url = bare_url(autolink[1])
+            is_closed = slack_files.is_closed(autolink[1], self.open_files)
+            url = self._apart(*autolink.span(), autolink[1]) if is_closed else bare_url(autolink[1])
             self.inlines.replacements.append(Replacement(*autolink.span(), self._spaced(autolink, url)))
         elif autolink := _OTHER_AUTOLINK.match(self.text, start):
             if autolink[1]:
@@ -475,7 +530,8 @@ class _InlineParser:
         spaced_label = with_replacements(self.text, spaced_images, label_start, end)
         readings = f"{shown_label} {spaced_label}" if images else shown_label
         before = self._joined_before(bracket.start)
-        deceptive = is_deceptive(readings, *destinations)
+        is_closed = any(slack_files.is_closed(destination, self.open_files) for destination in destinations)
+        deceptive = is_closed or is_deceptive(readings, *destinations)
         if before and not deceptive:
             deceptive = is_deceptive(readings, *destinations, before=before)
         self._last_link = (after, before + shown_label)
@@ -528,7 +584,9 @@ class _InlineParser:
         if not self._is_inline_link(end):
             return [Replacement(at, at, "\\") for at in (bracket.start + bracket.is_image, end)]
         label_start = bracket.start + 1 + bracket.is_image
-        return [Replacement(bracket.start, label_start, ""), Replacement(end, after, f" ({bare_url(destination)})")]
+        is_closed = slack_files.is_closed(destination, self.open_files)
+        address = slack_files.as_code(destination) if is_closed else bare_url(destination)
+        return [Replacement(bracket.start, label_start, ""), Replacement(end, after, f" ({address})")]
 
     def _is_inline_link(self, end: int) -> bool:
         """Whether a link has its own destination. A reference link is one only where Slack finds its definition."""

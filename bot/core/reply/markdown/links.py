@@ -99,7 +99,7 @@ def bare_url(destination: str) -> str:
     It has no user name before its host and nothing that Markdown takes for a mark. Letters of other scripts in the host
     become `xn--…`, because they may look like Latin ones, and an IPv4 address four numbers.
     """
-    url = _normalized(destination)
+    url = normalized(destination)
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -121,7 +121,7 @@ def _hides_address(label: str, destination: str) -> bool:
     if ":" not in destination and "&" not in destination:
         # It has no scheme: an entity may be the colon.
         return False
-    url = _NOT_SHOWN_IN_URL.sub("", _normalized(destination))
+    url = _NOT_SHOWN_IN_URL.sub("", normalized(destination))
     if not _APP.match(url):
         return False
     return _NOT_SAID.sub("", label) not in (_NOT_SAID.sub("", url), _NOT_SAID.sub("", url.partition(":")[2]))
@@ -134,12 +134,12 @@ def _read(label: str) -> ReadText | None:
 def _host(url: str) -> str:
     """Returns the host that a URL leads to; "" if nobody can tell."""
     try:
-        return urlsplit(_normalized(url)).hostname or ""
+        return urlsplit(normalized(url)).hostname or ""
     except ValueError:
         return ""
 
 
-def _normalized(destination: str) -> str:
+def normalized(destination: str) -> str:
     """Returns a destination as browsers read it."""
     url = _BACKSLASH.sub(r"\1", decoded(destination)).strip().replace("\\", "/")
     return _SCHEME.sub(r"\1//", url)
@@ -213,7 +213,7 @@ def _as_read(text: ReadText, start: int, end: int) -> str:
 
 def _readings(destination: str) -> set[str]:
     """Returns a destination as Markdown reads it, and as browsers do, to which a backslash is a slash."""
-    return {_normalized(destination), decoded(destination).strip().replace("\\", "/")}
+    return {normalized(destination), decoded(destination).strip().replace("\\", "/")}
 
 
 def _leads_to(url: str, named: NamedHost, mailboxes: Collection[str]) -> bool:
@@ -239,6 +239,6 @@ def _leads_to(url: str, named: NamedHost, mailboxes: Collection[str]) -> bool:
 def _is_file(url: str, file_name: str) -> bool:
     """Whether the last part of a URL's path is this file name."""
     try:
-        return unquote(urlsplit(_normalized(url)).path).rpartition("/")[2].lower() == file_name
+        return unquote(urlsplit(normalized(url)).path).rpartition("/")[2].lower() == file_name
     except ValueError:
         return False

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 
+from bot.core.reply.markdown import slack_files
 from bot.core.reply.markdown.bare_urls import MAX_ADDED_CHARS, MAYBE_CHANGED, international_chars
 from bot.core.reply.markdown.block_parser import (
     CELL_END,
@@ -51,7 +52,7 @@ from bot.core.reply.markdown.replacement import Replacement, with_replacements
 
 DROPPED = re.compile(r"\r(?=\n)|[\u202d\u202e]")
 """Matches invisible characters. U+202D and U+202E would make a label read backwards, as another host than it names."""
-_NEEDS_PARSING = re.compile(rf"<|\]\(|\]\[|!\[|\]:|{MAYBE_CHANGED}")
+_NEEDS_PARSING = re.compile(rf"<|\]\(|\]\[|!\[|\]:|{MAYBE_CHANGED}|(?i:{slack_files.MAYBE})")
 _EMPHASIS_BESIDE_CJK = re.compile(rf"\*{CJK.pattern}|{CJK.pattern}\*")
 DEFINITION = re.compile(r"(?<!\\)\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
 """Matches more than CommonMark's definitions: a destination too many only makes more links deceptive."""
@@ -62,12 +63,14 @@ MAYBE_DELIMITER_ROW = re.compile(r"[|: \t-]*$")
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LinkDefinitions:
-    """A page's link reference definitions.
+    """A page's link reference definitions, and the files that it may link.
 
     Equal definitions are the same object, so that the caches below compare and hash by identity.
     """
 
     destinations: LinkDestinations
+    open_files: frozenset[str] = frozenset()
+    """Ids of Slack's files whose addresses may be links."""
 
 
 NO_DEFINITIONS = LinkDefinitions({})
@@ -83,13 +86,14 @@ def sent_chars(markdown: str, international: int | None = None) -> int:
     return len(markdown) + escaped + markdown.count("*") + MAX_ADDED_CHARS * international
 
 
-def rendered(markdown: str, *, growing: bool) -> str:
+def rendered(markdown: str, *, growing: bool, open_files: frozenset[str] = frozenset()) -> str:
     """Returns the Markdown to send for a page's source.
 
     `growing`: the page may continue, so its end is closed for show or held back.
+    `open_files`: the ids of Slack's files whose addresses may be links, because all readers may open them.
     """
     markdown = DROPPED.sub("", markdown)
-    definitions = _link_definitions(markdown)
+    definitions = _link_definitions(markdown, open_files)
     *complete, last = segments(markdown)
     parts, open_fence = [], ""
     for segment in complete:
@@ -154,7 +158,9 @@ def _render_growing(
         leaf = leaf_blocks[-1]
         text = text_of(segment, growing_lines) + ("" if incomplete else "\n")
         start = definitions_end(text) if leaf.kind is LeafKind.PARAGRAPH else 0
-        inlines = parse_inlines(text, definitions.destinations, growing=True, start=start)
+        inlines = parse_inlines(
+            text, definitions.destinations, growing=True, start=start, open_files=definitions.open_files
+        )
         end = source_offsets(growing_lines, [inlines.shown_end])[0]
         closing = inlines.closing
         last_shown = next(line for line in reversed(leaf.lines) if line.content <= end or line is leaf.lines[0])
@@ -217,20 +223,20 @@ def _closing_fence(leaf: LeafBlock | None) -> str:
     return f"\n{leaf.closing}" if leaf and leaf.kind is LeafKind.FENCED_CODE else ""
 
 
-def _link_definitions(markdown: str) -> LinkDefinitions:
+def _link_definitions(markdown: str, open_files: frozenset[str]) -> LinkDefinitions:
     """Returns the destinations that the page's reference labels may have."""
-    if "]:" not in markdown:
+    if "]:" not in markdown and not open_files:
         return NO_DEFINITIONS
     definitions = DEFINITION.finditer(markdown)
-    return _shared_definitions(tuple((match[1], match[2] or match[3] or "") for match in definitions))
+    return _shared_definitions(tuple((match[1], match[2] or match[3] or "") for match in definitions), open_files)
 
 
 @lru_cache(maxsize=256)
-def _shared_definitions(definitions: tuple[tuple[str, str], ...]) -> LinkDefinitions:
+def _shared_definitions(definitions: tuple[tuple[str, str], ...], open_files: frozenset[str]) -> LinkDefinitions:
     destinations: dict[str, list[str]] = {}
     for label, destination in dict.fromkeys(definitions):
         destinations.setdefault(normalized_label(label), []).append(destination)
-    return LinkDefinitions(destinations)
+    return LinkDefinitions(destinations, open_files)
 
 
 def replacements_of(markdown: str, leaf_blocks: Iterable[LeafBlock], definitions: LinkDefinitions) -> list[Replacement]:
@@ -263,7 +269,10 @@ def _needs_parsing(text: str) -> bool:
 
 @lru_cache(maxsize=512)
 def _inline_replacements(text: str, start: int, definitions: LinkDefinitions) -> tuple[Replacement, ...]:
-    return tuple(parse_inlines(text, definitions.destinations, growing=False, start=start).replacements)
+    inlines = parse_inlines(
+        text, definitions.destinations, growing=False, start=start, open_files=definitions.open_files
+    )
+    return tuple(inlines.replacements)
 
 
 def source_offsets(lines: Sequence[SourceLine], offsets: Iterable[int]) -> list[int]:

@@ -1,0 +1,130 @@
+"""Addresses of files in Slack in what the bot posts: they open nothing that the readers may not open anyway."""
+
+from dataclasses import replace
+
+import pytest
+
+from bot.core.reply.actions import ReplyAction
+from bot.settings import Settings
+from sandbox.files import File, UploadedFile, canvas_link
+from sandbox.server import Sandbox
+from sandbox.web_api.http import CallRecord
+from tests.scenarios.answers import press
+from tests.scenarios.conftest import Stage, buttons, running, says, shown
+from tests.scenarios.outages import CODE, CODE_LINES
+from tests.streams.server import VendorServer
+
+pytestmark = pytest.mark.skips_waits
+
+PLAN = UploadedFile("Plan.canvas", b"# Plan\n\nWe ship on Friday.")
+BLOCKED = "slack_connect_canvas_sharing_blocked"
+
+
+def our_canvas(stage: Stage) -> File:
+    """Returns a canvas of the bot's own that nobody else may open, such as another conversation's answer."""
+    return stage.sandbox.files.add(stage.sandbox.bot_user_id, PLAN)
+
+
+def answer_with(file: File) -> str:
+    return f"The plan: {canvas_link(file.id)} or [here]({canvas_link(file.id)})."
+
+
+def calls(stage: Stage, method: str) -> list[CallRecord]:
+    return [call for call in stage.sandbox.calls if call.method == method]
+
+
+@pytest.mark.parametrize("carrier", ["edit", "stream"])
+async def test_post_with_the_address_of_our_own_file_shares_it_with_nobody(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, carrier: str
+) -> None:
+    async with running(replace(settings, carrier=carrier)):
+        stage = Stage(sandbox, vendor)
+        file = our_canvas(stage)
+        vendor.script(says(answer_with(file), pause_s=0.01))
+        # The answer is posted, because no edit shows it.
+        sandbox.faults.start("refuse", method="chat.update", error="cant_update_message")
+        asked = await stage.mention()
+        address = canvas_link(file.id).removeprefix("https://")
+        assert await stage.answers("general", asked) == [f"The plan: `{address}` or here (`{address}`)."]
+    assert file.shares == []
+
+
+async def asked_about_a_shared_file(stage: Stage) -> tuple[str, File]:
+    """Asks below a canvas that a person has shared; returns the thread and the canvas, which the answer links."""
+    root = await stage.sandbox.share("grace", "general", "Here it is.", [PLAN])
+    file = stage.sandbox.files.get(stage.sandbox.workspace.message("C0GENERAL", root).files[0]["id"])
+    stage.vendor.script(says(answer_with(file)))
+    await stage.sandbox.say("ada", "general", "@typist when?", root)
+    return root, file
+
+
+async def test_file_that_is_shared_in_the_conversation_stays_a_link(stage: Stage) -> None:
+    root, file = await asked_about_a_shared_file(stage)
+    assert await stage.answers("general", root) == [answer_with(file)]
+
+
+async def test_link_that_slack_connect_blocks_is_broken_and_the_answer_goes_on(stage: Stage) -> None:
+    stage.sandbox.faults.start("refuse", method="chat.update", error=BLOCKED, containing=canvas_link(""))
+    root, file = await asked_about_a_shared_file(stage)
+    address = canvas_link(file.id).removeprefix("https://")
+    assert await stage.answers("general", root) == [f"The plan: `{address}` or here (`{address}`)."]
+    (message,) = stage.bots("general", root)
+    assert ReplyAction.REGENERATE in buttons(message), "the full form stays"
+    assert [call.error for call in calls(stage, "chat.update") if call.error] == [BLOCKED]
+
+
+@pytest.mark.parametrize("error", ["file_deleting_disabled", "delete_not_allowed"])
+async def test_answer_is_deleted_although_its_file_may_not_be(stage: Stage, error: str) -> None:
+    stage.vendor.script(says(CODE))
+    asked = await stage.mention("code?")
+    await stage.sandbox.wait_for(lambda: any(message.files for message in stage.bots("general", asked)))
+    (message,) = await stage.sandbox.wait_for(
+        lambda: [one for one in stage.bots("general", asked) if ReplyAction.DELETE in buttons(one)]
+    )
+    stage.sandbox.faults.start("refuse", method="files.delete", error=error)
+    await press(stage, message, ReplyAction.DELETE)
+    await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
+    assert [call.error for call in calls(stage, "files.delete")] == [error]
+
+
+@pytest.mark.parametrize("method", ["files.getUploadURLExternal", "files.completeUploadExternal"])
+async def test_file_that_is_too_large_for_the_workspace_is_tried_once(stage: Stage, method: str) -> None:
+    stage.vendor.script(says(CODE))
+    stage.sandbox.faults.start("refuse", method=method, error="file_upload_size_restricted")
+    asked = await stage.mention("code?")
+
+    def ended() -> bool:
+        messages = stage.bots("general", asked)
+        return any(ReplyAction.REGENERATE in buttons(message) for message in messages)
+
+    await stage.sandbox.wait_for(ended)
+    text = "".join(map(shown, stage.bots("general", asked)))
+    assert text.count("print(") == CODE_LINES
+    assert len(calls(stage, method)) == 1
+
+
+async def test_channel_of_limited_access_is_not_tried_again(stage: Stage) -> None:
+    stage.sandbox.faults.start("refuse", method="chat.postMessage", error="channel_is_limited_access")
+    await stage.mention()
+    await stage.sandbox.wait_for(lambda: calls(stage, "chat.postMessage"))
+    stage.sandbox.faults.stop("refuse")
+    asked = await stage.mention("and now?")
+    assert await stage.answers("general", asked) == ["The whole answer."]
+    assert [call.error for call in calls(stage, "chat.postMessage")] == ["channel_is_limited_access", None]
+
+
+async def test_posts_that_one_person_sees_unfurl_nothing(stage: Stage) -> None:
+    asked = await stage.mention()
+    await stage.answers("general", asked)
+    (message,) = stage.bots("general", asked)
+    stage.vendor.script(says("Another answer."))
+    await press(stage, message, ReplyAction.REGENERATE)
+    await stage.sandbox.wait_for(lambda: ReplyAction.PREVIOUS in buttons(stage.bots("general", asked)[0]))
+    await press(stage, message, ReplyAction.PREVIOUS)
+    stage.sandbox.faults.start("refuse", method="chat.postEphemeral", error="user_not_in_channel")
+    await press(stage, message, ReplyAction.PREVIOUS)
+    sent = [call.arguments for call in (*calls(stage, "chat.postMessage"), *calls(stage, "chat.postEphemeral"))]
+    sent += stage.sandbox.responses.received
+    assert len(sent) >= 4
+    flags = {str(one.get(name)).lower() for one in sent for name in ("unfurl_links", "unfurl_media")}
+    assert flags == {"false"}
