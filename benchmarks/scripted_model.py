@@ -77,7 +77,7 @@ class ModelRequest:
     """Words of the answer in the prompt, after which it goes on."""
     failure: Failure | None = None
     chars: int = 0
-    """Characters of text that it has sent."""
+    """Characters that it has sent: text, and the arguments of calls."""
 
     @property
     def output_tokens(self) -> int:
@@ -165,12 +165,13 @@ class ScriptedModel(ChatServer):
             record.words += bool(delta.strip())
             record.chars += len(delta)
             await response.write(event({"content": delta}))
-        if planned is not None:
-            if breaks_calls:
-                await response.write(_asks_for(calls, is_cut=planned.failure is Failure.CUT))
-            return planned.failure
-        await response.write(_asks_for(calls) + event({}, "tool_calls") if calls else event({}, "stop"))
-        return None
+        if calls and (planned is None or breaks_calls):
+            arguments = _arguments(calls, is_cut=planned is not None and planned.failure is Failure.CUT)
+            record.chars += len("".join(arguments))
+            await response.write(_asks_for(calls, arguments))
+        if planned is None:
+            await response.write(event({}, "tool_calls" if calls else "stop"))
+        return planned.failure if planned else None
 
 
 Message = Mapping[str, Any]
@@ -274,11 +275,14 @@ class ChatPrompt:
         return self.results.get(token) or (MADE_BEFORE if token in self.made_before else NOT_OFFERED)
 
 
-def _asks_for(calls: Sequence[PlannedCall], *, is_cut: bool = False) -> bytes:
-    """Returns the calls of a step, or a part of the first one. Their ids are their tokens."""
+def _arguments(calls: Sequence[PlannedCall], *, is_cut: bool) -> list[str]:
+    """Returns the arguments of a step's calls, or a part of those of the first one."""
     arguments = [json.dumps({"token": call.token, "takes_s": call.takes_s}) for call in calls]
-    if is_cut:
-        arguments = [arguments[0][: len(arguments[0]) // 2]]
+    return [arguments[0][: len(arguments[0]) // 2]] if is_cut else arguments
+
+
+def _asks_for(calls: Sequence[PlannedCall], arguments: Sequence[str]) -> bytes:
+    """Returns the calls of a step, as many as have arguments. Their ids are their tokens."""
     deltas = [
         {
             "index": index,
