@@ -4,7 +4,8 @@ Run: python -m benchmarks.chaos [--processes 3] [--questions 200] [--threads 40]
                                 [--database postgresql|sqlite] [--tools] [--posts strict]
 
 Processes are killed, paused and replaced; sockets drop; events are delivered twice; PostgreSQL restarts; Slack refuses
-calls, is slow or loses responses; the model's streams are cut or stall. The sandbox enforces Slack's budgets all the
+calls, is slow or loses responses; the model's vendor refuses requests, breaks answers and goes away for a while
+(vendor_failures.py), within what Typist promises to ride out. The sandbox enforces Slack's budgets all the
 time, and with `--posts strict` five posts in 5 s for each channel. People edit and delete some of their questions. Each
 channel has another mode (engagement_plan.py): questions come without a mention where the bot takes them so, and between
 them people write what it must not answer. With `--tools`, the model calls tools of an MCP server before it answers some
@@ -56,6 +57,7 @@ from benchmarks.timeline import write_timeline
 from benchmarks.tool_invariants import tool_figures, tool_violations
 from benchmarks.tool_plan import SERVER
 from benchmarks.tool_server import agree_to_tools, tool_server
+from benchmarks.vendor_failures import VendorFailures
 from bot.core.inbound.channel_settings import ChannelSettings
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import POST_RULES
@@ -135,7 +137,7 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn_interpreter) -> Rep
             env["BOT_MCP_CONFIG"] = str(server.config)
         approver = Approver(sandbox, random.Random(run.seed))
         fleet = Fleet(folder, env, spawn)
-        targets = FaultTargets(sandbox, model, store, fleet, random.Random(run.seed), note, run.pause_s)
+        targets = FaultTargets(sandbox, store, fleet, random.Random(run.seed), note, run.pause_s)
         recorder = MessageRecorder(sandbox.workspace)
         askers = Askers(sandbox, recorder)
         approving = asyncio.create_task(approver.run())
@@ -144,6 +146,7 @@ async def chaos(run: Run, folder: Path, spawn: Spawn = spawn_interpreter) -> Rep
             if server is not None:
                 await agree_to_tools(store.url, server.config)
             await _set_modes(sandbox, store.url, *([SERVER] if server else []))
+            model.failures = VendorFailures(run.seed, time.monotonic(), run.minutes * 60)
             (questions, remarks), _ = await asyncio.gather(askers.write_all(*_planned(run)), _inject(run, targets))
             note("all faults have ended")
             await _until_idle(run, [*questions, *remarks], recorder, store)
@@ -260,7 +263,9 @@ def _figures(evidence: Evidence, fleet: Fleet, askers: Askers) -> list[str]:
     refused = Counter(call.error for call in evidence.calls if call.error)
     unbatched = [question for question in evidence.questions if evidence.answered_with(question) is None]
     per_answer = Counter(len(evidence.model_requests.get(question.plan.number, ())) for question in unbatched)
-    ends = Counter(str(request.end) for requests in evidence.model_requests.values() for request in requests)
+    requests = [request for requests in evidence.model_requests.values() for request in requests]
+    ends = Counter(str(request.end) for request in requests)
+    failures = Counter(f"{request.failure}{' midway' * bool(request.words)}" for request in requests if request.failure)
     changes = Counter(str(question.changed) for question in evidence.questions if question.changed)
     remarks = Counter(str(remark.plan.kind) for remark in evidence.remarks)
     remark_changes = Counter(str(remark.plan.change) for remark in evidence.remarks if remark.plan.change)
@@ -271,6 +276,7 @@ def _figures(evidence: Evidence, fleet: Fleet, askers: Askers) -> list[str]:
         f"questions in channels without a mention: {_counts(askers.unmentioned)}",
         f"remarks: {_counts(remarks)}; changes: {_counts(remark_changes)}",
         f"requests for an answer: {_counts(per_answer)}; ends of requests: {_counts(ends)}",
+        f"failures of the model's vendor: {_counts(failures)}",
         f"calls: {_counts(calls)}; refused: {_counts(refused)}",
         f"unexpected 429s: {len(unexpected_rate_limits(evidence))}",
     ]

@@ -35,6 +35,15 @@ class ChatServer(ABC):
 
 def event(delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
     """Returns one chunk of an answer as a server-sent event."""
-    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-    chunk: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "scripted"}
-    return f"data: {json.dumps(chunk | {'choices': [choice]})}\n\n".encode()
+    return _chunk(choices=[{"index": 0, "delta": delta, "finish_reason": finish_reason}])
+
+
+def usage_event(input_tokens: int, output_tokens: int) -> bytes:
+    """Returns the chunk with an answer's usage, which comes last if the request has `include_usage`."""
+    usage = {"prompt_tokens": input_tokens, "completion_tokens": output_tokens}
+    return _chunk(choices=[], usage=usage | {"total_tokens": input_tokens + output_tokens})
+
+
+def _chunk(**fields: object) -> bytes:
+    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "scripted"}
+    return f"data: {json.dumps(chunk | fields)}\n\n".encode()

@@ -59,6 +59,8 @@ class RecordedJob:
     """The question's text."""
     is_unshown: bool = False
     """The outbox still has to show its end, or to remove messages beside it."""
+    output_tokens: int = 0
+    """What all attempts at all versions of the answer have used."""
 
 
 @dataclass(frozen=True)
@@ -252,6 +254,7 @@ def _number(url: str, query: LiteralString) -> int:
 def _read_jobs(url: str) -> list[RecordedJob]:
     newest_turn_first = sa.select(turns.c.answer).where(turns.c.job_id == jobs.c.id).order_by(turns.c.id.desc())
     answer = newest_turn_first.limit(1).correlate(jobs).scalar_subquery()
+    output_tokens = sa.select(sa.func.sum(turns.c.output_tokens)).where(turns.c.job_id == jobs.c.id).correlate(jobs)
     later = jobs.alias()
     answered_with = sa.select(later.c.ts).where(later.c.id == jobs.c.answered_with).correlate(jobs).scalar_subquery()
     unshown = sa.exists().where(
@@ -270,6 +273,7 @@ def _read_jobs(url: str) -> list[RecordedJob]:
         jobs.c.version,
         jobs.c.text,
         unshown.label("is_unshown"),
+        output_tokens.scalar_subquery().label("output_tokens"),
     )
     rows = _rows(url, sa.select(*columns).order_by(jobs.c.id))
     return [
@@ -286,6 +290,7 @@ def _read_jobs(url: str) -> list[RecordedJob]:
             row.version,
             row.text,
             row.is_unshown,
+            int(row.output_tokens or 0),
         )
         for row in rows
     ]

@@ -1,4 +1,7 @@
-"""The faults of a chaos run, injected into bots, database, Slack and model in an order drawn from a seed."""
+"""The faults of a chaos run, injected into bots, database and Slack in an order drawn from a seed.
+
+The model's vendor fails by a plan of its own (vendor_failures.py).
+"""
 
 import asyncio
 import random
@@ -10,7 +13,6 @@ from typing import Any
 
 from benchmarks.databases import Postgresql, Sqlite
 from benchmarks.fleet import BotProcess, Fleet
-from benchmarks.scripted_model import ScriptedModel
 from sandbox.server import Sandbox
 
 STREAMING = ("chat.startStream", "chat.appendStream", "chat.stopStream")
@@ -34,7 +36,6 @@ class FaultTargets:
     """Everything that faults are injected into, and a record of the rate-limit faults."""
 
     sandbox: Sandbox
-    model: ScriptedModel
     database: Sqlite | Postgresql
     fleet: Fleet
     rng: random.Random
@@ -198,18 +199,6 @@ async def slow_slack(targets: FaultTargets) -> None:
     await asyncio.sleep(delay_s)
 
 
-async def cut_model(targets: FaultTargets) -> None:
-    words = targets.rng.choice((0, 3, 10, 10, 30))
-    targets.note(f"the model's next answer is cut after {words} words")
-    targets.model.fail_next("cut", words)
-
-
-async def stall_model(targets: FaultTargets) -> None:
-    words = targets.rng.choice((0, 3, 10, 10, 30))
-    targets.note(f"the model's next answer stalls after {words} words")
-    targets.model.fail_next("stall", words)
-
-
 async def restart_database(targets: FaultTargets) -> None:
     await _without_database(targets, crash=False)
 
@@ -262,8 +251,6 @@ COMMON_FAULTS: Mapping[Fault, int] = {
     unknown_error: 1,
     unavailable: 1,
     slow_slack: 1,
-    cut_model: 2,
-    stall_model: 1,
 }
 """How often each fault occurs in one round."""
 POSTGRESQL_FAULTS: Mapping[Fault, int] = {
@@ -308,5 +295,4 @@ async def inject_faults(targets: FaultTargets, kinds: Mapping[Fault, int], for_s
         "unacked",
     ):
         targets.sandbox.faults.stop(fault)
-    targets.model.clear_faults()
     await asyncio.gather(*running.values())

@@ -1,7 +1,8 @@
 """The invariants of a chaos run, checked on the recorded evidence. Pure: no I/O, no clock.
 
 Each question must have one complete answer to its newest text, in its thread and in order, or none if it was deleted.
-Nothing else may be answered. Slack and the database must agree.
+Nothing else may be answered. Slack and the database must agree, and what the model charged must be on record once. A
+violation names the requests for the answer, and which of them the model's vendor failed.
 """
 
 import math
@@ -26,13 +27,11 @@ from bot.errors import EndReason
 from sandbox.web_api.http import CallRecord
 
 MODEL = "openai/scripted"
-FAILURE_NOTES = {
-    RequestEnd.CUT: texts.model_failure(EndReason.CUT, MODEL),
-    RequestEnd.STALLED: texts.model_failure(EndReason.STALLED, MODEL),
-}
 LIVE_STATES = tuple(status.value for status in Status if status is not Status.ENDED)
 INTERRUPTED = re.compile(r"interrupted", re.IGNORECASE)
 MAX_ATTEMPTS = 3
+UNCOUNTED_TOKENS = 2
+"""For each request, rounding and a last word may make the bot's count of a broken stream differ by so many tokens."""
 UNFINISHED_NOTES = (texts.THINKING, texts.WRITING, texts.QUEUED, texts.ASKING, texts.running("").rstrip("…"))
 CLAIM_DELAY_S = 1.0
 """A claim is stamped with the time of its request. It may then wait this long for another transaction."""
@@ -138,6 +137,13 @@ class Evidence:
         job = self.job(question)
         return None if job is None else job.answered_with
 
+    def requests_for(self, question: AskedQuestion) -> str:
+        """Returns what became of each request for a question's answer, and when it came; "" if there is none."""
+        numbers = question.plan.number, question.plan.edited.number
+        requests = [request for number in numbers for request in self.model_requests.get(number, ())]
+        described = [f"{self.at(request.at_s)} {request.described}" for request in requests]
+        return f" [model: {'; '.join(described)}]" if described else ""
+
     def joined(self, question: AskedQuestion) -> list[AskedQuestion]:
         """Returns the later questions that were read while the model used tools for this one."""
         return [
@@ -157,23 +163,25 @@ class Evidence:
 def violations(evidence: Evidence) -> list[str]:
     """Returns one sentence for each violated invariant."""
     sentences = [*_unrelated_messages(evidence), *_answered_remarks(evidence), *_over_budget(evidence)]
-    for question in (_as_answered(evidence, asked) for asked in evidence.questions):
-        if question.changed == "delete":
-            sentences += [f"{question.name}: {sentence}" for sentence in _deleted(evidence, question)]
-            continue
-        if evidence.answered_with(question) is not None:
-            sentences += [f"{question.name}: {sentence}" for sentence in _check_batched(evidence, question)]
-            continue
-        pages = evidence.replies(question)
-        checks = (
-            *_check_placement(question, pages),
-            *_check_text(evidence, question, pages),
-            *_check_record(evidence, question, pages),
-            *_check_growth(evidence, question, evidence.all_messages(question)),
-        )
-        sentences += [f"{question.name}: {sentence}" for sentence in checks]
+    for asked in evidence.questions:
+        question, requests = _as_answered(evidence, asked), evidence.requests_for(asked)
+        sentences += [f"{question.name}: {sentence}{requests}" for sentence in _check_question(evidence, question)]
     sentences += [f"{ts} was announced {times} times" for (_, ts), times in evidence.pings.items() if times > 1]
     return [*sentences, *_check_order_of_threads(evidence)]
+
+
+def _check_question(evidence: Evidence, question: AskedQuestion) -> Iterator[str]:
+    if question.changed == "delete":
+        yield from _deleted(evidence, question)
+    elif evidence.answered_with(question) is not None:
+        yield from _check_batched(evidence, question)
+    else:
+        pages = evidence.replies(question)
+        yield from _check_placement(question, pages)
+        yield from _check_text(evidence, question, pages)
+        yield from _check_record(evidence, question, pages)
+        yield from _check_requests(evidence, question)
+        yield from _check_growth(evidence, question, evidence.all_messages(question))
 
 
 def _as_answered(evidence: Evidence, question: AskedQuestion) -> AskedQuestion:
@@ -303,7 +311,7 @@ def _check_placement(question: AskedQuestion, pages: Sequence[MessageHistory]) -
 
 
 def _check_text(evidence: Evidence, question: AskedQuestion, pages: Sequence[MessageHistory]) -> Iterator[str]:
-    """Checks that the answer is complete, or a prefix with the notice of the failure that cut it."""
+    """Checks that the answer is complete, or a prefix with a notice of what a person or crashes did to it."""
     if not pages:
         return
     if growing := [page for page in pages if _growing(page)]:
@@ -322,21 +330,12 @@ def _check_text(evidence: Evidence, question: AskedQuestion, pages: Sequence[Mes
         return
     if shown != whole[: len(shown)]:
         yield f"garbled: {_difference(shown, whole)}"
-    requests = evidence.model_requests.get(question.plan.number, ())
-    # A hung-up request came from a process that was killed or lost its job. It didn't decide how the answer ended.
-    last = next((request for request in reversed(requests) if request.end is not RequestEnd.HUNG_UP), None)
     job = evidence.job(question)
-    if last is not None and last.end in FAILURE_NOTES and note == FAILURE_NOTES[last.end]:
-        if len(shown) < last.words:
-            yield f"the model sent {last.words} words before it failed, {len(shown)} are shown"
-        return
     if INTERRUPTED.search(note) and job is not None and job.attempts >= MAX_ATTEMPTS:
         return
     if note.startswith(texts.REPLIED_INSTEAD) and _was_replied_to(evidence, question):
         return
-    described = [f"{request.end} after {request.words}, begun at {evidence.at(request.at_s)}" for request in requests]
-    shortfall = f"{len(shown)} of {question.plan.shown_words} words and the notice {note!r}"
-    yield f"{shortfall}; requests to the model: {described}"
+    yield f"{len(shown)} of {question.plan.shown_words} words and the notice {note!r}"
 
 
 def _check_record(evidence: Evidence, question: AskedQuestion, pages: Sequence[MessageHistory]) -> Iterator[str]:
@@ -359,6 +358,25 @@ def _check_record(evidence: Evidence, question: AskedQuestion, pages: Sequence[M
     whole = len(shown) == question.plan.shown_words and not any(page.last.note for page in pages)
     if EndReason(job.state).is_answer != whole:
         yield f"its job is {job.state}, and Slack shows {len(shown)} of {question.plan.shown_words} words"
+
+
+def _check_requests(evidence: Evidence, question: AskedQuestion) -> Iterator[str]:
+    """Checks what the model was asked, and that what it charged for all versions is on record once."""
+    job = evidence.job(question)
+    if job is None:
+        return
+    asked = [question.plan.number % EDITED_NUMBER, *(other.plan.number for other in evidence.joined(question))]
+    numbers = [number + edited for number in asked for edited in (0, EDITED_NUMBER)]
+    requests = [request for number in numbers for request in evidence.model_requests.get(number, ())]
+    if any(request.end is RequestEnd.MISLED for request in requests):
+        yield "the model was asked to go on after a text that is no part of its answer"
+    charged, unsure = sum(request.output_tokens for request in requests), UNCOUNTED_TOKENS * len(requests)
+    if job.output_tokens > charged + unsure:
+        yield f"{job.output_tokens} output tokens are on record, and the model charged {charged}"
+    # A process that dies, or loses its job, may not know what its last request has used.
+    knows_all = job.attempts <= 1 and not any(request.end is RequestEnd.HUNG_UP for request in requests)
+    if knows_all and job.output_tokens < charged - unsure:
+        yield f"only {job.output_tokens} output tokens are on record, and the model charged {charged}"
 
 
 def _was_replied_to(evidence: Evidence, question: AskedQuestion) -> bool:

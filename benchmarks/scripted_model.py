@@ -1,22 +1,28 @@
-"""The model of a chaos run: an OpenAI-compatible server that answers by plan and fails on demand.
+"""The model of a chaos run: an OpenAI-compatible server that answers and fails by plan.
 
 What it says depends on nothing but the prompt. Asked the same again, it makes the same calls of tools, with the same
-tokens in their arguments (tool_plan.py). An answer that used tools ends with what became of each call.
+tokens in their arguments (tool_plan.py). An answer that used tools ends with what became of each call. Asked to go on
+after a part of an answer, it does so exactly there, or repeats the part's last words, as models do.
+
+Which requests fail is decided by `failures` (vendor_failures.py).
 """
 
 import asyncio
 import json
+import math
+import random
+import re
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from aiohttp import web
 
-from benchmarks.chat_server import END, ChatServer, event
+from benchmarks.chat_server import END, ChatServer, event, usage_event
 from benchmarks.question_plan import AskedText, answer, asked_in, continued, in_order, words_in
 from benchmarks.tool_plan import (
     MADE_BEFORE,
@@ -30,11 +36,17 @@ from benchmarks.tool_plan import (
     what_became_of,
     words_before,
 )
+from benchmarks.vendor_failures import Failure, PlannedFailure, VendorFailures
+from bot.core.answer import CHARS_PER_TOKEN
+from bot.core.reply.resuming import NOTHING_MISSING, REPEATED_CHARS
 
 FIRST_WORD_S = 0.3
+REPEATED_WORDS = (0, 0, 3, 5)
+"""How many of the last words a continuation repeats. Fewer may be a coincidence (bot/core/reply/resuming.py)."""
+BROKEN_CALLS_FROM = 0.5
+"""The places (PlannedFailure.place) from which on a step with calls breaks in these, or between these and its end."""
 _PING_S = 1.0
-
-ModelFault = Literal["cut", "stall"]
+_BEGINS = event({"role": "assistant", "content": ""})
 
 
 class RequestEnd(StrEnum):
@@ -42,10 +54,12 @@ class RequestEnd(StrEnum):
 
     UNDER_WAY = "under way"
     WHOLE = "whole"
-    CUT = "cut"
-    STALLED = "stalled"
+    FAILED = "failed"
+    """As planned."""
     HUNG_UP = "hung up"
     """The bot closed the connection."""
+    MISLED = "misled"
+    """What it was asked to go on after is no part of the answer: a word of it is lost, doubled or foreign."""
 
 
 @dataclass
@@ -55,10 +69,30 @@ class ModelRequest:
     at_s: float
     """Arrival in monotonic seconds."""
     words: int = 0
-    """Words of the answer so far: those in the prompt and those sent."""
+    """Words that it has sent."""
     end: RequestEnd = RequestEnd.UNDER_WAY
     question_numbers: frozenset[int] = frozenset()
     """Numbers of all questions in the prompt."""
+    begun_words: int = 0
+    """Words of the answer in the prompt, after which it goes on."""
+    failure: Failure | None = None
+    chars: int = 0
+    """Characters that it has sent: text, and the arguments of calls."""
+
+    @property
+    def output_tokens(self) -> int:
+        """What it charges: as many tokens as the bot estimates for so much text."""
+        return int(self.chars / CHARS_PER_TOKEN)
+
+    @property
+    def described(self) -> str:
+        """What became of it, such as "error event after 12 words"."""
+        begun = f"went on after {self.begun_words} words, " if self.begun_words else ""
+        return f"{begun}{self.failure or self.end} after {self.words} words"
+
+    def fail(self, failure: Failure) -> None:
+        """Notes that it fails now."""
+        self.end, self.failure = RequestEnd.FAILED, failure
 
 
 @dataclass
@@ -67,44 +101,38 @@ class ScriptedModel(ChatServer):
 
     requests: dict[int, list[ModelRequest]] = field(default_factory=lambda: defaultdict(list))
     """Requests by question number, in order of arrival."""
-    _faults: list[tuple[ModelFault, int]] = field(default_factory=list)
-
-    def fail_next(self, fault: ModelFault, after_words: int) -> None:
-        """Makes the next request end without its marker ("cut") or go silent ("stall") after so many words."""
-        self._faults.append((fault, after_words))
-
-    def clear_faults(self) -> None:
-        """Drops the faults that no request has met yet."""
-        self._faults.clear()
+    failures: VendorFailures | None = None
+    """None: no request fails."""
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         # The bot's own tool, which offers choices, has no server's name.
         has_tools = any("__" in tool["function"]["name"] for tool in body.get("tools") or ())
         prompt = ChatPrompt.of(body["messages"], has_tools=has_tools)
-        words, calls = prompt.total_words, prompt.calls
-        resumed_after = len(words_in(prompt.so_far))
-        at_s, numbers = time.monotonic(), prompt.question_numbers
-        record = ModelRequest(at_s, resumed_after, RequestEnd.UNDER_WAY, numbers)
-        self.requests[prompt.asked.number].append(record)
-        fault, after_words = self._faults.pop(0) if self._faults else (None, words)
-        deltas = prompt.deltas
-        sent = deltas[: max(0, after_words - resumed_after)]
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        number = prompt.asked.number
+        record = ModelRequest(time.monotonic(), 0, RequestEnd.UNDER_WAY, prompt.question_numbers, prompt.begun_words)
+        self.requests[number].append(record)
         try:
+            deltas = prompt.deltas
+        except ValueError as error:
+            record.end = RequestEnd.MISLED
+            raise web.HTTPBadRequest(text=str(error)) from None
+        planned = self.failures.of_request(number, record.at_s) if self.failures else None
+        try:
+            if planned is not None and planned.failure.is_refusal:
+                return _refuse(request, record, planned.failure)
+            response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
             await response.prepare(request)
-            await _send_words(response, sent, prompt.asked.words_per_s, record)
-            if fault is None or after_words >= words or (calls and sent == deltas):
-                await response.write((_asks_for(calls) if calls else event({}, "stop")) + END)
-                await response.write_eof()
-                record.end = RequestEnd.WHOLE
-            elif fault == "cut":
-                record.end = RequestEnd.CUT
-                assert request.transport is not None
-                request.transport.close()
-            else:
-                record.end = RequestEnd.STALLED
-                await _ping_forever(response)
+            if failure := await self._send(response, prompt, deltas, record, planned):
+                record.fail(failure)
+                await _break(request, response, failure)
+                return response
+            if body.get("stream_options", {}).get("include_usage"):
+                input_tokens = int(len(json.dumps(body["messages"])) / CHARS_PER_TOKEN)
+                await response.write(usage_event(input_tokens, record.output_tokens))
+            await response.write(END)
+            await response.write_eof()
+            record.end = RequestEnd.WHOLE
         except ConnectionError:
             # The bot was killed during the answer.
             return response
@@ -112,6 +140,38 @@ class ScriptedModel(ChatServer):
             if record.end is RequestEnd.UNDER_WAY:
                 record.end = RequestEnd.HUNG_UP
         return response
+
+    async def _send(
+        self,
+        response: web.StreamResponse,
+        prompt: "ChatPrompt",
+        deltas: Sequence[str],
+        record: ModelRequest,
+        planned: PlannedFailure | None,
+    ) -> Failure | None:
+        """Sends a step up to its end, or up to the failure that is planned or comes meanwhile, which it returns."""
+        await response.write(_BEGINS)
+        if planned is not None and not planned.place:
+            return planned.failure
+        calls = prompt.calls
+        breaks_calls = planned is not None and bool(calls) and planned.place >= BROKEN_CALLS_FROM
+        sent = deltas if planned is None or breaks_calls else deltas[: math.ceil(planned.place * len(deltas))]
+        for place, delta in enumerate(sent):
+            due_s = record.at_s + FIRST_WORD_S + place / prompt.asked.words_per_s
+            await asyncio.sleep(due_s - time.monotonic())
+            if place and self.failures and self.failures.breaks(prompt.asked.number, record.at_s, time.monotonic()):
+                return Failure.CUT
+            # Noted before: what is written may be read.
+            record.words += bool(delta.strip())
+            record.chars += len(delta)
+            await response.write(event({"content": delta}))
+        if calls and (planned is None or breaks_calls):
+            arguments = _arguments(calls, is_cut=planned is not None and planned.failure is Failure.CUT)
+            record.chars += len("".join(arguments))
+            await response.write(_asks_for(calls, arguments))
+        if planned is None:
+            await response.write(event({}, "tool_calls" if calls else "stop"))
+        return planned.failure if planned else None
 
 
 Message = Mapping[str, Any]
@@ -165,19 +225,14 @@ class ChatPrompt:
         )
 
     @property
-    def so_far(self) -> str:
-        """What the model has written of its answer."""
-        return f"{self.written_before} {self.begun}"
+    def begun_words(self) -> int:
+        """How many words of its answer the model has written."""
+        return len(words_in(f"{self.written_before} {self.begun}"))
 
     @cached_property
     def calls(self) -> Sequence[PlannedCall]:
         """The calls that this step ends with; none if it completes the answer."""
         return next((calls for calls in self._calls_to_make if calls), ())
-
-    @property
-    def total_words(self) -> int:
-        """The words of the whole answer."""
-        return len(self._whole)
 
     @property
     def deltas(self) -> list[str]:
@@ -189,7 +244,20 @@ class ChatPrompt:
         if len(self.begun.strip()) > len("".join(of_step)):
             # The earlier attempt was offered no tools, and went on.
             return []
-        return continued(of_step, self.begun)
+        rest = continued(of_step, self.begun)
+        if not self.begun.strip():
+            return rest
+        if not "".join(rest).strip():
+            return [] if self.calls else [NOTHING_MISSING]
+        return self._repeated + rest
+
+    @property
+    def _repeated(self) -> list[str]:
+        """The last words of what was begun, if the continuation repeats them."""
+        begun = self.begun.strip()
+        count = random.Random(f"{self.asked.number} {len(begun)}").choice(REPEATED_WORDS)
+        words = re.findall(r"\S+\s*", begun)[-count:] if count else []
+        return words if len("".join(words)) >= REPEATED_CHARS else []
 
     @property
     def _calls_to_make(self) -> list[list[PlannedCall]]:
@@ -207,31 +275,57 @@ class ChatPrompt:
         return self.results.get(token) or (MADE_BEFORE if token in self.made_before else NOT_OFFERED)
 
 
-def _asks_for(calls: Sequence[PlannedCall]) -> bytes:
-    """Returns the end of a step that asks for calls. Their ids are their tokens."""
+def _arguments(calls: Sequence[PlannedCall], *, is_cut: bool) -> list[str]:
+    """Returns the arguments of a step's calls, or a part of those of the first one."""
+    arguments = [json.dumps({"token": call.token, "takes_s": call.takes_s}) for call in calls]
+    return [arguments[0][: len(arguments[0]) // 2]] if is_cut else arguments
+
+
+def _asks_for(calls: Sequence[PlannedCall], arguments: Sequence[str]) -> bytes:
+    """Returns the calls of a step, as many as have arguments. Their ids are their tokens."""
     deltas = [
         {
             "index": index,
             "id": call.token,
             "type": "function",
-            "function": {
-                "name": f"{SERVER}__{call.tool}",
-                "arguments": json.dumps({"token": call.token, "takes_s": call.takes_s}),
-            },
+            "function": {"name": f"{SERVER}__{call.tool}", "arguments": written},
         }
-        for index, call in enumerate(calls)
+        for index, (call, written) in enumerate(zip(calls, arguments, strict=False))
     ]
-    return event({"tool_calls": deltas}) + event({}, "tool_calls")
+    return event({"tool_calls": deltas})
 
 
-async def _send_words(response: web.StreamResponse, deltas: list[str], words_per_s: int, record: ModelRequest) -> None:
-    for place, delta in enumerate(deltas):
-        await asyncio.sleep(record.at_s + FIRST_WORD_S + place / words_per_s - time.monotonic())
-        await response.write(event({"content": delta}))
-        record.words += 1
+def _refuse(request: web.Request, record: ModelRequest, failure: Failure) -> web.StreamResponse:
+    """Answers with an error status, or closes the connection before the response."""
+    record.fail(failure)
+    if failure is Failure.NO_RESPONSE:
+        _close(request)
+        return web.StreamResponse()
+    return web.json_response(_error(failure), status=int(failure))
 
 
-async def _ping_forever(response: web.StreamResponse) -> None:
-    while True:
-        await asyncio.sleep(_PING_S)
-        await response.write(b": ping\n\n")
+async def _break(request: web.Request, response: web.StreamResponse, failure: Failure) -> None:
+    """Ends a stream that has begun without its marker. A stall lasts until the bot hangs up."""
+    match failure:
+        case Failure.CUT:
+            _close(request)
+        case Failure.ERROR_EVENT:
+            await response.write(f"data: {json.dumps(_error(Failure.SERVER_ERROR))}\n\n".encode())
+            await response.write_eof()
+        case _:
+            while True:
+                await asyncio.sleep(_PING_S)
+                await response.write(b": ping\n\n")
+
+
+def _close(request: web.Request) -> None:
+    assert request.transport is not None
+    request.transport.close()
+
+
+def _error(failure: Failure) -> dict[str, Any]:
+    """Returns an error in OpenAI's form."""
+    is_limit = failure is Failure.TOO_MANY_REQUESTS
+    kind = "requests" if is_limit else "server_error"
+    message = "Rate limit reached." if is_limit else "The server had an error while processing your request."
+    return {"error": {"message": message, "type": kind, "code": "rate_limit_exceeded" if is_limit else None}}

@@ -37,6 +37,7 @@ from benchmarks.fleet import Fleet, SpawnedProcess, spawn_interpreter
 from benchmarks.logs import process_faults
 from benchmarks.process import Process
 from benchmarks.scripted_model import ScriptedModel
+from benchmarks.vendor_failures import VendorFailures
 from bot.slack.rate_budget import CALLS_PER_MINUTE
 from sandbox.server import Sandbox
 from sandbox.web_api.budgets import FLOORS, PostRule
@@ -116,7 +117,7 @@ class Soak:
 
     def _on_change(self, change: Change) -> None:
         if isinstance(change, Posted | Changed):
-            # Its metadata says that an answer has ended, however it did: some stall.
+            # Its metadata says that an answer has ended, however it did.
             about = (change.message.metadata or {}).get("event_payload", {})
             ended = (
                 self._awaited.get((change.message.channel, about.get("question_ts", ""))) if "end" in about else None
@@ -189,10 +190,11 @@ async def soak(engine: Engine, answers: int, minutes: float, askers: int, seed: 
         env = environment(sandbox, model, store.url, drain_s=20) | {"BOT_EDIT_BUDGET": "1000"}
         fleet = Fleet(folder, env, spawn_raised)
         targets = FaultTargets(
-            sandbox, model, store, fleet, random.Random(seed), lambda note: kinds.update([note.split(",")[0]])
+            sandbox, store, fleet, random.Random(seed), lambda note: kinds.update([note.split(",")[0]])
         )
         try:
             bot = await fleet.start()
+            model.failures = VendorFailures(seed, time.monotonic())
             empty_bytes = await size_bytes(store)
             run = Soak(sandbox, bot.pid, answers, minutes)
             print(f"{'at_s':>7}{'answers':>9}{'memory_mb':>11}{'files':>7}{'threads':>9}")

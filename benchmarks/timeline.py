@@ -20,7 +20,7 @@ def _events(evidence: Evidence) -> Iterator[tuple[float, str]]:
     for question in evidence.questions:
         yield question.at_s, f"q{question.plan.number} is asked: {question.plan.words} words, {question.name}"
         for count, request in enumerate(evidence.model_requests.get(question.plan.number, ()), start=1):
-            yield request.at_s, f"q{question.plan.number} goes to the model: request {count}, {request.end}"
+            yield request.at_s, f"q{question.plan.number} goes to the model: request {count}, {request.described}"
     for remark in evidence.remarks:
         yield remark.at_s, f"{remark.name} is written"
     for history in evidence.histories:

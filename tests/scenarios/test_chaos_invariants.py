@@ -10,15 +10,17 @@ from benchmarks.audit_invariants import audit_violations
 from benchmarks.databases import CallRow, RecordedJob
 from benchmarks.engagement_plan import PlannedRemark, RemarkKind
 from benchmarks.faults import RateLimitFault
-from benchmarks.invariants import FAILURE_NOTES, AskedQuestion, Evidence, Remark, violations
+from benchmarks.invariants import AskedQuestion, Evidence, Remark, violations
 from benchmarks.logs import log_faults
 from benchmarks.message_recorder import MessageHistory, Revision
 from benchmarks.question_plan import EDITED_NUMBER, PlannedQuestion, Thread, answer
 from benchmarks.scripted_model import ModelRequest, RequestEnd
 from benchmarks.tool_invariants import tool_violations
 from benchmarks.tool_plan import seen_words
+from benchmarks.vendor_failures import Failure
 from bot.core import texts
 from bot.core.audit import digest, hash_of
+from bot.errors import EndReason
 from sandbox.web_api.http import CallRecord
 
 THREAD = Thread(0, "general", ("ada",))
@@ -61,13 +63,24 @@ def correct_evidence() -> Evidence:
     )
 
 
-def first_answer_cut(note: str, end: RequestEnd, words: int, attempts: int = 1) -> Evidence:
+CUT_NOTE = texts.model_failure(EndReason.CUT, "openai/scripted")
+CUT_REQUEST = ModelRequest(0.5, 9, RequestEnd.FAILED, failure=Failure.CUT, chars=40)
+REST = ModelRequest(0.9, 21, RequestEnd.WHOLE, begun_words=9, chars=80)
+
+
+def first_answer_cut(note: str, end: RequestEnd, attempts: int = 1) -> Evidence:
     """Returns evidence of a first answer that was cut after nine words, with a notice."""
     evidence = correct_evidence()
     evidence.histories[0].revisions[2:] = [Revision(3.0, text(0, 9), note)]
-    first = replace(evidence.jobs[0], state="cut", attempts=attempts, answer=text(0, 9))
-    requests = [ModelRequest(0.5, words, end)] * attempts
+    first = replace(evidence.jobs[0], state="cut", attempts=attempts, answer=text(0, 9), output_tokens=10)
+    requests = [replace(CUT_REQUEST, end=end, failure=Failure.CUT if end is RequestEnd.FAILED else None)] * attempts
     return replace(evidence, jobs=[first, evidence.jobs[1]], model_requests={**evidence.model_requests, 0: requests})
+
+
+def charged(requests: Sequence[ModelRequest], output_tokens: int, attempts: int = 1) -> Evidence:
+    """Returns evidence of a first answer that took these requests, with so many tokens on record."""
+    evidence = with_job(output_tokens=output_tokens, attempts=attempts)
+    return replace(evidence, model_requests={**evidence.model_requests, 0: requests})
 
 
 def with_histories(change: Callable[[list[MessageHistory]], object]) -> Evidence:
@@ -145,31 +158,6 @@ def edited(at_s: float, number: int) -> Evidence:
     changed = replace(second, changed="edit", changed_s=at_s)
     return replace(
         evidence, questions=[first, changed], histories=histories, jobs=[evidence.jobs[0], job], model_requests=requests
-    )
-
-
-def edited_after_a_cut() -> Evidence:
-    """Returns evidence of an answer that was cut before its first word, and a question edited later."""
-    evidence = edited(9.0, 1)
-    note = FAILURE_NOTES[RequestEnd.CUT]
-    evidence.histories[1].revisions[1:] = [Revision(5.6, "", note)]
-    job = replace(evidence.jobs[1], state="cut", answer="")
-    return replace(
-        evidence,
-        jobs=[evidence.jobs[0], job],
-        model_requests={**evidence.model_requests, 1: [ModelRequest(5.0, 0, RequestEnd.CUT)]},
-    )
-
-
-def edited_and_cut_at_once() -> Evidence:
-    """Returns evidence of an edited question whose new answer was cut before its first word."""
-    evidence = edited(5.5, 1 + EDITED_NUMBER)
-    evidence.histories[1].revisions[1:] = [Revision(5.6, "", FAILURE_NOTES[RequestEnd.CUT])]
-    jobs = [evidence.jobs[0], replace(evidence.jobs[1], state="cut", answer="")]
-    return replace(
-        evidence,
-        jobs=jobs,
-        model_requests={**evidence.model_requests, 1 + EDITED_NUMBER: [ModelRequest(5.5, 0, RequestEnd.CUT)]},
     )
 
 
@@ -258,13 +246,13 @@ def rate_limited(at_s: float) -> Evidence:
         batched(),
         rate_limited(3.0),
         rate_limited(6.5),
-        first_answer_cut(FAILURE_NOTES[RequestEnd.CUT], RequestEnd.CUT, 9),
-        first_answer_cut(FAILURE_NOTES[RequestEnd.STALLED], RequestEnd.STALLED, 9),
-        first_answer_cut(texts.interrupted(goes_on=True), RequestEnd.HUNG_UP, 9, attempts=4),
+        first_answer_cut(texts.interrupted(goes_on=True), RequestEnd.HUNG_UP, attempts=4),
+        charged((CUT_REQUEST, REST), 30),
+        charged((CUT_REQUEST, REST), 32),
+        charged((CUT_REQUEST, replace(REST, end=RequestEnd.HUNG_UP)), 10),
+        charged((CUT_REQUEST, REST), 10, attempts=2),
         edited(6.0, 1 + EDITED_NUMBER),
         edited(9.0, 1),
-        edited_after_a_cut(),
-        edited_and_cut_at_once(),
         edited_while_no_process_ran(),
         edited_while_no_process_ran(6),
         begun_before_an_older_question_arrived(),
@@ -347,12 +335,12 @@ def test_correct_evidence_has_no_violation(evidence: Evidence) -> None:
         (replace(batched(), questions=batched().questions[:1]), "which is no later question of its thread"),
         (rate_limited(5.0), "over the budget at 5.00 s"),
         (rate_limited(30.0), "over the budget at 30.00 s"),
-        (first_answer_cut(FAILURE_NOTES[RequestEnd.CUT], RequestEnd.WHOLE, 30), "9 of 30 words"),
-        (
-            first_answer_cut(FAILURE_NOTES[RequestEnd.CUT], RequestEnd.CUT, 12),
-            "the model sent 12 words before it failed, 9 are shown",
-        ),
-        (first_answer_cut(texts.interrupted(goes_on=True), RequestEnd.HUNG_UP, 9), "9 of 30 words and the notice"),
+        (first_answer_cut(CUT_NOTE, RequestEnd.FAILED), f"9 of 30 words and the notice {CUT_NOTE!r}"),
+        (first_answer_cut(CUT_NOTE, RequestEnd.FAILED), "[model: 0.50 s cut after 9 words]"),
+        (first_answer_cut(texts.interrupted(goes_on=True), RequestEnd.HUNG_UP), "9 of 30 words and the notice"),
+        (charged((CUT_REQUEST, replace(REST, end=RequestEnd.MISLED)), 30), "a text that is no part of its answer"),
+        (charged((CUT_REQUEST, REST), 40), "40 output tokens are on record, and the model charged 30"),
+        (charged((CUT_REQUEST, REST), 20), "only 20 output tokens are on record, and the model charged 30 [model: "),
         (edited(6.0, 1), "word 1 is 'q1w1', not 'q10001w1'"),
         (deleted(gone=False), "is there, though nobody wrote after it"),
         (deleted(text="q1"), "its text is in the database"),
@@ -501,7 +489,7 @@ def joined(request: ModelRequest) -> Evidence:
 
 def replied_to(decision: str) -> Evidence:
     """Returns evidence of a first answer that asked for an approval when its asker wrote the second question."""
-    evidence = first_answer_cut(f"{texts.REPLIED_INSTEAD} stopped", RequestEnd.WHOLE, 9)
+    evidence = first_answer_cut(f"{texts.REPLIED_INSTEAD} stopped", RequestEnd.WHOLE)
     first = replace(evidence.jobs[0], state="stopped")
     call = CallRow("C1", first.ts, 0, {"token": "q0s0c0"}, True, "denied", False, decision)
     return replace(evidence, jobs=[first, evidence.jobs[1]], tool_calls=[call])

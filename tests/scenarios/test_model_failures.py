@@ -26,14 +26,6 @@ WITHIN_S = 900.0
 BEGUN = speech.tokens("A first half. ")
 ANSWER = "The answer of the other model."
 SPANS_S = {0.05: "no time", 0.5: "half a second", 1.5: "2 s", 3: "3 s", 6: "6 s", 60: "a minute", 120: "2 minutes"}
-    0.05: "no time",
-    0.5: "half a second",
-    1.5: "2 s",
-    3.0: "3 s",
-    6.0: "6 s",
-    60.0: "a minute",
-    120.0: "2 minutes",
-}
 
 
 def error(status: int, message: str, **headers: str) -> VendorResponse:
