@@ -1,8 +1,10 @@
 """The process that reads one document: `python -m bot.documents KIND`, bytes on stdin, JSON on stdout.
 
 Its first limits come before it reads anything. Once the document and the readers are in memory it gives up opening
-files: then it can't reach a file, a socket or a device, whatever a document makes a library do. An exit code other than
-0 means that the document is damaged or too large (process.py).
+files and starting processes. Limits don't stop calls that need no open file: those that name a path, or that reach into
+another process. So it also gives up all that Landlock covers (bot/isolation.py). Where the kernel has none, code that a
+document smuggles into a library can still remove and truncate files that Typist's user may write. An exit code other
+than 0 means that the document is damaged or too large (process.py).
 """
 
 import codecs
@@ -16,6 +18,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from xml.parsers.expat import errors
 
+from bot import isolation
 from bot.core.documents import Kind, Refusal
 from bot.documents import formats
 from bot.documents.draft import Unreadable
@@ -45,14 +48,16 @@ _NO_MEMORY_FOR_XML = errors.codes[errors.XML_ERROR_NO_MEMORY]
 
 def main() -> None:
     """Reads a document and writes it, or why it can't be read."""
-    _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CPU, CPU_S)
     _limit(resource.RLIMIT_AS, MEMORY_BYTES)
     _volunteer()
+    # Another document may be read beside it. /proc/self isn't this user's any more.
+    isolation.hide_memory()
     kind = Kind(sys.argv[1])
     content = sys.stdin.buffer.read(MAX_DOCUMENT_BYTES)
     _load(kind, content)
+    isolation.deny_files()
     _limit(resource.RLIMIT_NPROC, 0)
     _limit(resource.RLIMIT_NOFILE, 0)
     try:
