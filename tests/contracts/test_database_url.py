@@ -81,6 +81,7 @@ async def test_database_without_an_encoding_keeps_all_characters(postgresql_serv
     assert job.question.text == text
 
 
+@pytest.mark.empty_database
 async def test_file_and_its_log_are_for_their_owner_alone(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
