@@ -1,4 +1,4 @@
-"""The process that reads one document: `python -m bot.documents KIND`, bytes on stdin, JSON on stdout.
+"""The process that reads one document or converts one image: `python -m bot.documents KIND`, bytes in, JSON out.
 
 Its first limits come before it reads anything. Once the document and the readers are in memory it gives up opening
 files and starting processes. Limits don't stop calls that need no open file: those that name a path, or that reach into
@@ -7,6 +7,7 @@ document smuggles into a library can still remove and truncate files that Typist
 than 0 means that the document is damaged or too large (process.py).
 """
 
+import base64
 import codecs
 import gc
 import importlib
@@ -29,6 +30,10 @@ _LIBRARIES = {
     Kind.OLE: ("python_calamine",),
     Kind.RTF: ("striprtf.striprtf",),
     Kind.PDF: ("pypdfium2",),
+    Kind.IMAGE: (
+        "bot.documents.images",
+        *(f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Jpeg", "Mpo", "Png", "Ppm", "Tiff", "WebP")),
+    ),
 }
 _MAIL = (
     b"From: =?utf-8?q?A?= <a@example.com>\nDate: Sun, 22 Nov 2026 09:00:00 +0000\n"
@@ -63,7 +68,7 @@ def main() -> None:
     try:
         # A document is soon over. Until then, cycles are few beside what is in use.
         gc.disable()
-        said = asdict(formats.read(kind, content))
+        said = _said(kind, content)
     except Unreadable as error:
         said = {"refusal": error.refusal}
     except Exception as error:
@@ -73,6 +78,16 @@ def main() -> None:
         said = {"refusal": Refusal.DAMAGED}
     sys.stdout.buffer.write(json.dumps(said, ensure_ascii=False).encode(errors="replace"))
     sys.stdout.buffer.flush()
+
+
+def _said(kind: Kind, content: bytes) -> dict[str, object]:
+    """Returns what the document says, or the image, as JSON. Raises Unreadable, or any error of the libraries."""
+    if kind is not Kind.IMAGE:
+        return asdict(formats.read(kind, content))
+    from bot.documents import images
+
+    media_type, packed = images.converted(content)
+    return {"media_type": media_type, "base64": base64.b64encode(packed).decode()}
 
 
 def _limit(what: int, most: int) -> None:
