@@ -26,7 +26,7 @@ PR_SET_NO_NEW_PRIVS = 38
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
 LANDLOCK_CREATE_RULESET_VERSION = 1
 TRUNCATE_ABI = 3
-"""The first version of Landlock, that of Linux 6.2, without which a file can be emptied by its name."""
+"""Landlock's version in Linux 6.2. With earlier ones, a file can be emptied by its name."""
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 """How many rights on files each version knows. Later ones know as many as the last."""
 _NETWORK_ABI, _SCOPES_ABI = 4, 6
@@ -70,7 +70,7 @@ def deny_files() -> None:
     on_files = (1 << _FILE_RIGHTS[min(abi, max(_FILE_RIGHTS))]) - 1
     on_network = _ALL_OF_TWO if abi >= _NETWORK_ABI else 0
     scoped = _ALL_OF_TWO if abi >= _SCOPES_ABI else 0
-    # A kernel that knows fewer fields takes zeros for the others.
+    # A kernel that knows fewer fields accepts zeros in the others.
     handled = struct.pack("=QQQ", on_files, on_network, scoped)
     # A ruleset without rules: all that it handles is denied.
     ruleset = _checked(_system_call(LANDLOCK_CREATE_RULESET, handled, len(handled), 0))
