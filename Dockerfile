@@ -8,10 +8,13 @@ RUN python3 -m venv /venv \
     && /venv/bin/pip uninstall --yes pip setuptools
 
 FROM base
-# An init passes SIGTERM on, and reaps processes whose parents have ended.
+# An init passes SIGTERM on, and reaps processes whose parents have ended. Debian rebuilds one version several times, and
+# keeps only the last build. Nobody but root may read the program, so the kernel keeps its environment, which has the
+# tokens, from processes of the same user.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends tini \
-    && rm -rf /var/lib/apt/lists/*
+    && apt-get install -y --no-install-recommends 'tini=0.19.0-*' \
+    && rm -rf /var/lib/apt/lists/* \
+    && chmod 711 /usr/bin/tini
 RUN groupadd --gid 10001 typist \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data typist \
     && install -d -o 10001 -g 10001 /data

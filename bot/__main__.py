@@ -15,6 +15,10 @@ def main() -> None:
     # waits for its end. `run`, `sandbox` and `check` replace this once they have something to end. Elsewhere nothing is
     # lost: the database rolls back, and vendors see that the connection is closed.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from bot import isolation
+
+    # The environment holds tokens from the first moment on.
+    isolation.hide_memory()
     from bot.cli.command_line import run_command
 
     code = run_command(sys.argv[1:])

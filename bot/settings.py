@@ -35,6 +35,7 @@ from bot.prices import ModelPrices
 from bot.providers.model_setup import ModelSetup, Moderation, RequestOptions, VendorSettings
 from bot.providers.registry import VENDORS, Cloud, VendorEntry, unmoderated_models
 
+ENV_FILE = Path(".env")
 _MASK = "***"
 _URL = re.compile(
     r"(?P<scheme>[\w+]+)://(?P<user>[^@/?#]*@)?(?P<rest>(?:[\w.,-]|:\d+(?=[/,?]|$)|\[[0-9a-fA-F:]+\])*(?:/[^@?#]*)?)(?:\?[^@]*)?"
@@ -284,7 +285,7 @@ class Settings:
         return replace(self, vendors={**self.vendors, name: vendor})
 
 
-def environment(env_file: Path = Path(".env")) -> dict[str, str]:
+def environment(env_file: Path = ENV_FILE) -> dict[str, str]:
     """Returns the process's environment, with the variables that only `.env` has. Raises SettingsError."""
     text = _env_text(env_file)
     wrong = [_line_of(binding) for binding in parse_stream(StringIO(text)) if binding.error]

@@ -57,6 +57,15 @@ def dockerfile() -> str:
     return (ROOT / "Dockerfile").read_text()
 
 
+def test_images_are_pinned_by_digest_and_the_init_by_version() -> None:
+    (base,) = re.findall(r"^FROM (\S+) AS base$", dockerfile(), re.MULTILINE)
+    images = [base, *(service["image"] for service in read_yaml(ROOT / "compose.yaml")["services"].values())]
+    images.remove("typist")
+    assert [image for image in images if not re.fullmatch(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}", image)] == []
+    (packages,) = re.findall(r"apt-get install -y --no-install-recommends (.+) \\", dockerfile())
+    assert all("=" in package for package in packages.split())
+
+
 class TestKubernetes:
     @pytest.mark.parametrize("version", [OLDEST, NEWEST])
     def test_manifests_follow_the_schemas(self, version: str) -> None:
@@ -131,6 +140,11 @@ class TestUnit:
         ended = run(*command, "deploy/typist.service")
         assert ended.returncode == 0, ended.stdout
         assert re.search(r"Overall exposure level for typist.service: [0-2]\.\d", ended.stdout)
+
+    def test_document_reader_may_give_up_files(self) -> None:
+        text = (ROOT / "deploy/typist.service").read_text()
+        allowed = " ".join(re.findall(r"^SystemCallFilter=([^~].*)$", text, re.MULTILINE)).split()
+        assert {"landlock_create_ruleset", "landlock_restrict_self"} <= set(allowed)
 
     def test_systemd_understands_all_of_it(self, tmp_path: Path) -> None:
         # The interpreter is on the machine that it is for.

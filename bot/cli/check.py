@@ -11,11 +11,12 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
 from io import TextIOWrapper
+from pathlib import Path
 
-from bot import logs, settings
+from bot import isolation, logs, settings
 from bot.cli import EXIT_INVALID
 from bot.core import check_texts
-from bot.core.checks import Check, CheckReport, fail, ok
+from bot.core.checks import Check, CheckReport, fail, ok, warn
 from bot.errors import SettingsError
 from bot.settings import Settings, model_setup, models_in_use
 
@@ -26,7 +27,7 @@ DESCRIPTION = (
 )
 EXIT_PROBLEMS = 1
 EXIT_INTERRUPTED = 130
-SETTINGS = "settings"
+SETTINGS, ISOLATION = "settings", "isolation"
 
 _CONVERSATION = re.compile(r"[CDGUW][A-Z0-9]+")
 
@@ -60,15 +61,20 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         # Ctrl-C elsewhere ends the process at once. Here it would leave the probe's message behind.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        report = asyncio.run(checked(ours, probe, probe_models=options.probe_models))
+        report = asyncio.run(checked(ours, probe, probe_models=options.probe_models, env_file=settings.ENV_FILE))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     _print(report, as_json=options.json)
     return 0 if report.is_ok else EXIT_PROBLEMS
 
 
-async def checked(ours: Settings, probe: str | None = None, *, probe_models: bool = False) -> CheckReport:
-    """Returns the report on these settings; `probe` is a channel to post in, `probe_models` has models call a tool."""
+async def checked(
+    ours: Settings, probe: str | None = None, *, probe_models: bool = False, env_file: Path | None = None
+) -> CheckReport:
+    """Returns the report on these settings, which may come from `env_file`.
+
+    `probe` is a channel to post in, `probe_models` has models call a tool.
+    """
     from bot.clock import SystemClock
     from bot.providers.checks import (
         TRANSCRIPTION,
@@ -95,7 +101,8 @@ async def checked(ours: Settings, probe: str | None = None, *, probe_models: boo
         stack.push_async_callback(store.close)
         today = datetime.fromtimestamp(clock.now(), UTC).date()
         steps = [
-            Step(SETTINGS, partial(_settings, ours)),
+            Step(SETTINGS, partial(_settings, ours, env_file)),
+            Step(ISOLATION, _isolation),
             Step(slack.BOT_TOKEN, in_slack.bot_token),
             Step(slack.SCOPES_ID, in_slack.scopes, needs=[slack.BOT_TOKEN]),
             Step(slack.CLOCK, in_slack.clocks, needs=[slack.BOT_TOKEN]),
@@ -139,10 +146,21 @@ async def checked(ours: Settings, probe: str | None = None, *, probe_models: boo
         return await run_checks(steps)
 
 
-async def _settings(ours: Settings) -> Check:
+async def _settings(ours: Settings, env_file: Path | None) -> Check:
+    if env_file is not None and isolation.others_may_read(env_file):
+        return warn(SETTINGS, check_texts.others_may_read(str(env_file)), check_texts.private_fix(str(env_file)))
     shown = {"models in use": ", then ".join(models_in_use(ours)), **settings.in_force(ours)}
     lines = [f"{name}: {value}" for name, value in shown.items()]
     return ok(SETTINGS, "\n".join([check_texts.SETTINGS, *lines]))
+
+
+async def _isolation() -> Check:
+    if not isolation.ON_LINUX:
+        return warn(ISOLATION, check_texts.NOT_ON_LINUX, check_texts.ISOLATION_FIX)
+    abi = isolation.landlock_abi()
+    if abi >= isolation.TRUNCATE_ABI:
+        return ok(ISOLATION, check_texts.isolated(abi))
+    return warn(ISOLATION, check_texts.OLD_LANDLOCK if abi else check_texts.NO_LANDLOCK, check_texts.ISOLATION_FIX)
 
 
 def _parse_probe(channel: str | None) -> str | None:

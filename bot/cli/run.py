@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
-from bot import __version__, logs, settings
+from bot import __version__, isolation, logs, settings
 
 if TYPE_CHECKING:
     from bot.app import Shutdown
@@ -21,6 +22,8 @@ DESCRIPTION = "Connects to Slack and answers there. SIGTERM or Ctrl-C lets live 
 EXIT_LATE = 1
 END_WITHIN_S = 4.7
 """How long shutdown may take after BOT_DRAIN_S. Its steps are bounded by 4.1 s in all; platforms kill after 30 s."""
+
+log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +37,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     from bot import app
 
     logs.set_up(ours.log_level, ours.log_format)
+    _warn_of_exposure(ours.database_url)
 
     def ready(bot: "Bot") -> None:
         models = ", then ".join(settings.models_in_use(ours))
@@ -46,6 +50,17 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
     asyncio.run(until_signaled(lambda shutdown: app.run(ours, shutdown, ready), ours.drain_s))
     return 0
+
+
+def _warn_of_exposure(database_url: str) -> None:
+    """Logs what this machine doesn't keep from other programs and users. `typist check` has the remedies."""
+    from bot.store.engine import create_engine, database_file
+
+    if isolation.landlock_abi() < isolation.TRUNCATE_ABI:
+        log.warning("documents are read without full isolation: landlock=%d", isolation.landlock_abi())
+    for file in (settings.ENV_FILE, database_file(create_engine(database_url).url)):
+        if file is not None and isolation.others_may_read(file):
+            log.warning("every user of this machine can read %s", file.absolute())
 
 
 def exit_on_sigterm() -> None:

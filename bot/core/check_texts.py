@@ -436,6 +436,41 @@ def mcp_large(server: str, tools: Sequence[str]) -> str:
     return f"{server}: the parameters of these tools are too large for models: {', '.join(tools)}."
 
 
+# This machine
+
+NOT_ON_LINUX = (
+    "This system is not Linux: other programs of Typist's user can read its tokens, and documents are read in a "
+    "process that can change files."
+)
+NO_LANDLOCK = (
+    "The kernel has no Landlock, or forbids it: hostile code in the process that reads documents could change files of "
+    "Typist's user, and read the memory of its MCP servers."
+)
+OLD_LANDLOCK = (
+    "The kernel's Landlock is older than Linux 6.2: hostile code in the process that reads documents could empty files "
+    "of Typist's user."
+)
+ISOLATION_FIX = (
+    "Run Typist on Linux 6.2 or newer. A filter of system calls must let landlock_create_ruleset and "
+    "landlock_restrict_self through."
+)
+
+
+def isolated(abi: int) -> str:
+    """Says that the kernel protects secrets and files; `abi` is the version of Landlock's interface."""
+    return f"Documents are read in a process that can open, create, empty and remove no files (Landlock {abi})."
+
+
+def others_may_read(file: str) -> str:
+    """Says that all users of the machine may read a file."""
+    return f"Every user of this machine can read {file}."
+
+
+def private_fix(files: str) -> str:
+    """Says how only its owner can read a file."""
+    return f"chmod 600 {files}"
+
+
 # The database, the settings, and the checks themselves
 
 DATABASE_WRITE = "The database can be written to."

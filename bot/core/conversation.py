@@ -83,6 +83,8 @@ class File:
     """Where Slack has its transcript as WebVTT, "" if Slack has none."""
     seconds: float = 0.0
     """How long it plays, if Slack says so."""
+    size_bytes: int = 0
+    """0 if Slack doesn't say it."""
 
 
 @dataclass(frozen=True, slots=True)

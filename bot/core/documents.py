@@ -1,6 +1,6 @@
 """Documents as text: office files, web pages, mails and PDFs as Markdown, and what the Markdown leaves out. Pure.
 
-bot/documents makes it of a file's bytes, in a process of its own.
+bot/documents makes it of a file's bytes, in a process of its own, which also converts images.
 """
 
 import re
@@ -30,6 +30,8 @@ class Kind(StrEnum):
     MAIL = "mail"
     CSV = "csv"
     PDF = "pdf"
+    IMAGE = "image"
+    """One that vendors don't accept as it is. It becomes another image, not a text."""
 
 
 class Part(StrEnum):
@@ -59,6 +61,7 @@ class Refusal(StrEnum):
     PROTECTED = "protected"
     TOO_LARGE = "too large"
     """Reading it would take too much memory or time."""
+    TOO_MANY_PIXELS = "too many pixels"
 
 
 @dataclass(frozen=True, slots=True)

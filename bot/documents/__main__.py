@@ -1,10 +1,13 @@
-"""The process that reads one document: `python -m bot.documents KIND`, bytes on stdin, JSON on stdout.
+"""The process that reads one document or converts one image: `python -m bot.documents KIND`, bytes in, JSON out.
 
 Its first limits come before it reads anything. Once the document and the readers are in memory it gives up opening
-files: then it can't reach a file, a socket or a device, whatever a document makes a library do. An exit code other than
-0 means that the document is damaged or too large (process.py).
+files and starting processes. Limits don't stop calls that need no open file: those that name a path, or that reach into
+another process. So it also gives up all that Landlock covers (bot/isolation.py). Where the kernel has none, code that a
+document smuggles into a library can still remove and truncate files that Typist's user may write. An exit code other
+than 0 means that the document is damaged or too large (process.py).
 """
 
+import base64
 import codecs
 import gc
 import importlib
@@ -16,6 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from xml.parsers.expat import errors
 
+from bot import isolation
 from bot.core.documents import Kind, Refusal
 from bot.documents import formats
 from bot.documents.draft import Unreadable
@@ -26,6 +30,10 @@ _LIBRARIES = {
     Kind.OLE: ("python_calamine",),
     Kind.RTF: ("striprtf.striprtf",),
     Kind.PDF: ("pypdfium2",),
+    Kind.IMAGE: (
+        "bot.documents.images",
+        *(f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Jpeg", "Mpo", "Png", "Ppm", "Tiff", "WebP")),
+    ),
 }
 _MAIL = (
     b"From: =?utf-8?q?A?= <a@example.com>\nDate: Sun, 22 Nov 2026 09:00:00 +0000\n"
@@ -45,20 +53,22 @@ _NO_MEMORY_FOR_XML = errors.codes[errors.XML_ERROR_NO_MEMORY]
 
 def main() -> None:
     """Reads a document and writes it, or why it can't be read."""
-    _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CPU, CPU_S)
     _limit(resource.RLIMIT_AS, MEMORY_BYTES)
     _volunteer()
+    # Another document may be read beside it. /proc/self isn't this user's any more.
+    isolation.hide_memory()
     kind = Kind(sys.argv[1])
     content = sys.stdin.buffer.read(MAX_DOCUMENT_BYTES)
     _load(kind, content)
+    isolation.deny_files()
     _limit(resource.RLIMIT_NPROC, 0)
     _limit(resource.RLIMIT_NOFILE, 0)
     try:
         # A document is soon over. Until then, cycles are few beside what is in use.
         gc.disable()
-        said = asdict(formats.read(kind, content))
+        said = _said(kind, content)
     except Unreadable as error:
         said = {"refusal": error.refusal}
     except Exception as error:
@@ -68,6 +78,16 @@ def main() -> None:
         said = {"refusal": Refusal.DAMAGED}
     sys.stdout.buffer.write(json.dumps(said, ensure_ascii=False).encode(errors="replace"))
     sys.stdout.buffer.flush()
+
+
+def _said(kind: Kind, content: bytes) -> dict[str, object]:
+    """Returns what the document says, or the image, as JSON. Raises Unreadable, or any error of the libraries."""
+    if kind is not Kind.IMAGE:
+        return asdict(formats.read(kind, content))
+    from bot.documents import images
+
+    media_type, packed = images.converted(content)
+    return {"media_type": media_type, "base64": base64.b64encode(packed).decode()}
 
 
 def _limit(what: int, most: int) -> None:

@@ -1,9 +1,12 @@
-"""Starts the process that reads a document, and bounds it: nothing that it does or leaves undone holds up the bot.
+"""Starts the process that reads a document or converts an image, and bounds it.
+
+Nothing that the process does or leaves undone holds up the bot.
 
 It runs in a thread, because starting a process and waiting for pipes would block the event loop.
 """
 
 import asyncio
+import base64
 import json
 import logging
 import os
@@ -12,10 +15,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bot.core.documents import Document, Kind, LeftOut, Part, Refusal
 from bot.documents.limits import MAX_OUTPUT_BYTES, OUT_OF_MEMORY, WALL_S
@@ -25,11 +28,23 @@ _CHUNK_BYTES = 64 * 1024
 _TOO_MUCH = (OUT_OF_MEMORY, -signal.SIGXCPU, -signal.SIGKILL, -signal.SIGABRT)
 """How a process ends that reaches a limit. Libraries in Rust and C++ abort if they get no memory."""
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 
 async def read_document(kind: Kind, content: bytes) -> Document | Refusal:
     """Returns a document as Markdown, or why it can't be read, within WALL_S and a moment."""
+    return _checked(await _said(kind, content), _document)
+
+
+async def convert_image(content: bytes) -> tuple[str, str] | Refusal:
+    """Returns the media type and the base64 of an image that vendors accept, or why there is none, within WALL_S."""
+    return _checked(await _said(Kind.IMAGE, content), _image)
+
+
+async def _said(kind: Kind, content: bytes) -> bytes | Refusal:
+    """Returns what the process says of a document."""
     reader = _Reader(kind, content)
     try:
         return await asyncio.to_thread(reader.run)
@@ -45,7 +60,7 @@ class _Reader:
         self._content = memoryview(content)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def run(self) -> Document | Refusal:
+    def run(self) -> bytes | Refusal:
         """Runs the process to its end. Call it in a thread."""
         deadline = time.monotonic() + WALL_S
         try:
@@ -64,7 +79,7 @@ class _Reader:
         if code != 0 or output is None:
             log.warning("document not read: kind=%s exit=%s", self._kind, code)
             return Refusal.TOO_LARGE if code is None or code in _TOO_MUCH else Refusal.DAMAGED
-        return _parsed(output)
+        return output
 
     def kill(self) -> None:
         """Kills the process and its children, if it has not ended: they share its group."""
@@ -120,14 +135,27 @@ class _Reader:
         return bool(self._content)
 
 
-def _parsed(output: bytes) -> Document | Refusal:
+def _checked(output: bytes | Refusal, parse: Callable[[Mapping[str, Any]], T]) -> T | Refusal:
+    """Returns what the process said, which may be anything: a document may have taken it over."""
+    if isinstance(output, Refusal):
+        return output
     try:
         said: Mapping[str, Any] = json.loads(output)
-        if "refusal" in said:
-            return Refusal(said["refusal"])
-        left_out = [
-            LeftOut(Part(one["part"]), int(one["count"]), tuple(map(str, one["names"]))) for one in said["left_out"]
-        ]
-        return Document(str(said["text"]), tuple(left_out))
+        return Refusal(said["refusal"]) if "refusal" in said else parse(said)
     except (ValueError, TypeError, KeyError, AttributeError):
         return Refusal.DAMAGED
+
+
+def _document(said: Mapping[str, Any]) -> Document:
+    left_out = [
+        LeftOut(Part(one["part"]), int(one["count"]), tuple(map(str, one["names"]))) for one in said["left_out"]
+    ]
+    return Document(str(said["text"]), tuple(left_out))
+
+
+def _image(said: Mapping[str, Any]) -> tuple[str, str]:
+    media_type, encoded = said["media_type"], said["base64"]
+    if media_type not in ("image/png", "image/jpeg"):
+        raise ValueError
+    base64.b64decode(encoded, validate=True)
+    return media_type, encoded

@@ -3,24 +3,32 @@
 /healthz answers as long as the event loop runs; a process that doesn't answer is to be restarted. /readyz says whether
 new questions are answered: a restart repairs neither Slack nor the database, so it is for alerts and deployments.
 /metrics is for Prometheus, if BOT_METRICS is on.
+
+A web page can't read these by a name that it has made point here (DNS rebinding): only addresses and names that no
+stranger can register are answered.
 """
 
 import asyncio
 import http.client
+import ipaddress
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from bot import __version__
 from bot.errors import SettingsError, TypistError
 
 if TYPE_CHECKING:
     from aiohttp import web
+    from aiohttp.typedefs import Handler
 
     from bot.telemetry import Gauges, Telemetry
 
+_PRIVATE_DOMAINS = ("localhost", "local", "internal", "svc")
+"""Last parts of names that only a private network has: Kubernetes' services are typist.namespace.svc.cluster.local."""
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only what BOT_HEALTH_HOST may say
 """Where a process on the same machine asks, by an address that stands for all of them."""
 STOPPING = "Typist is shutting down."
@@ -136,7 +144,13 @@ async def serving(host: str, port: int, probes: Probes, telemetry: "Telemetry | 
         telemetry.gauges = await _gauges(probes)
         return web.Response(body=telemetry.scrape(), headers={"Content-Type": SCRAPE_TYPE})
 
-    app = web.Application()
+    @web.middleware
+    async def refuse_public_names(request: web.Request, handler: "Handler") -> web.StreamResponse:
+        if not _is_private(request.host):
+            raise web.HTTPMisdirectedRequest(text="Typist answers here only by an address or a private name.")
+        return await handler(request)
+
+    app = web.Application(middlewares=[refuse_public_names])
     app.router.add_get("/healthz", alive)
     app.router.add_get("/readyz", ready)
     if telemetry is not None and telemetry.scrape is not None:
@@ -148,6 +162,24 @@ async def serving(host: str, port: int, probes: Probes, telemetry: "Telemetry | 
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+def _is_private(host: str) -> bool:
+    """Returns whether a Host header has an address, or a name that no stranger can register."""
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return False
+    _, dot, last = name.rpartition(".")
+    return not dot or last in _PRIVATE_DOMAINS or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 async def _listen(site: "web.TCPSite", host: str, port: int) -> None:

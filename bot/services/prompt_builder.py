@@ -213,7 +213,9 @@ class PromptBuilder:
         read: dict[str, OpenedFile] = {}
         if files:
             transcribe = partial(self.transcription.hear, job, listening) if hears else None
-            reading = self.files.reading(files, pdf_texts=self.settings.pdf_texts, transcribe=transcribe)
+            reading = self.files.reading(
+                files, job.question.user_id, pdf_texts=self.settings.pdf_texts, transcribe=transcribe
+            )
             read |= await memory.enter_async_context(reading)
         # Of a file in a channel shared with another organization, only files.info says that it is a canvas.
         canvases += [replace(one.file, access=CHECK_FILE_INFO) for one in read.values() if is_canvas(one.file)]

@@ -2,14 +2,19 @@
 
 A file's address comes from an event, and a redirect may lead anywhere. The token goes to Slack's hosts alone. An HTML
 page in place of another type is Slack's sign-in page: the scope is missing.
+
+No person's files keep those of others waiting. Memory is reserved by the sizes that Slack states, and one person may
+hold half of it. In the line for the process that reads documents, each person has one document at most.
 """
 
 import asyncio
 import base64
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from weakref import WeakValueDictionary
 
 import aiohttp
 from yarl import URL
@@ -36,9 +41,9 @@ from bot.core.inbound.files import (
     short_name,
 )
 from bot.core.inbound.recordings import Sound, is_recording, sound_of, text_of_captions
-from bot.documents.process import read_document
+from bot.documents.limits import is_accepted_image
+from bot.documents.process import convert_image, read_document
 from bot.errors import RateLimited, Refused
-from bot.slack import images
 from bot.slack.client import SlackClient
 from bot.slack.format.files import file_of
 from bot.slack.format.payload import json_object
@@ -47,6 +52,8 @@ READING_S = 60.0
 """The limit for all files of one question, including the wait for memory."""
 MAX_HELD_BYTES = 100 * 2**20
 """The limit for all live answers of the process. Sending a request takes about three times as much."""
+TEXT_BYTES = 2**20
+"""What a document's text may take beside its bytes (core/documents.py), and how far Slack may misstate a size."""
 MAX_REDIRECTS = 2
 _CHUNK_BYTES = 64 * 1024
 
@@ -64,41 +71,42 @@ class Files:
         self._headers = {"Authorization": f"Bearer {client.token}"}
         self._api = URL(client.api_url)
         self._room = MemoryRoom(MAX_HELD_BYTES)
-        self._unpacking = asyncio.Lock()
-        self._reading_document = asyncio.Lock()
+        self._converting = FairLine()
+        self._reading_document = FairLine()
 
     @asynccontextmanager
     async def reading(
-        self, files: Sequence[File], *, pdf_texts: bool = False, transcribe: Transcribe | None = None
+        self, files: Sequence[File], asker: str, *, pdf_texts: bool = False, transcribe: Transcribe | None = None
     ) -> AsyncIterator[Mapping[str, OpenedFile]]:
         """Returns the content of each file, by id, or why it can't be read; never raises because of a file.
 
-        `pdf_texts`: whether a model that doesn't take PDFs may answer. `transcribe` hears recordings of which there is
-        no transcript; None: nobody can.
+        `asker`: the ID of the person who has them read. `pdf_texts`: whether a model that doesn't take PDFs may answer.
+        `transcribe` hears recordings of which there is no transcript; None: nobody can.
 
-        Memory is reserved for the largest possible files first, then for their actual sizes, until the context ends.
+        Memory is reserved for the sizes that Slack states first, then for the actual ones, until the context ends.
         """
         opened: dict[str, OpenedFile] = {}
         held_bytes = 0
-        max_bytes = min(MAX_BYTES, MAX_FILE_BYTES * len(files))
+        max_bytes = min(MAX_BYTES, sum(map(_reserved_bytes, files)))
         try:
             try:
                 async with asyncio.timeout(READING_S):
-                    await self._room.take(max_bytes)
+                    await self._room.take(max_bytes, asker)
                     held_bytes = max_bytes
-                    await self._open_all(files, opened, pdf_texts, transcribe)
+                    await self._open_all(files, asker, opened, pdf_texts, transcribe)
             except TimeoutError:
                 log.warning("files not read in time: count=%d limit_s=%.0f", len(files), READING_S)
             needed_bytes = min(held_bytes, sum(_size_bytes(file.content) for file in opened.values()))
-            self._room.give_back(held_bytes - needed_bytes)
+            self._room.give_back(held_bytes - needed_bytes, asker)
             held_bytes = needed_bytes
             yield {file.id: opened.get(file.id, OpenedFile(file, Unread.TOO_SLOW)) for file in files}
         finally:
-            self._room.give_back(held_bytes)
+            self._room.give_back(held_bytes, asker)
 
     async def _open_all(
         self,
         files: Sequence[File],
+        asker: str,
         opened: dict[str, OpenedFile],
         pdf_texts: bool,
         transcribe: Transcribe | None,
@@ -108,7 +116,7 @@ class Files:
             described, content = await self._content(file, left, transcribe)
             if isinstance(content, bytes):
                 left -= len(content)
-                opened[file.id] = OpenedFile(described, await self._understood(described, content, pdf_texts))
+                opened[file.id] = OpenedFile(described, await self._understood(described, content, asker, pdf_texts))
             else:
                 opened[file.id] = OpenedFile(described, content)
 
@@ -173,24 +181,17 @@ class Files:
                 return await _body(file, response, left)
         return Unread.FAILED
 
-    async def _understood(self, file: File, content: bytes, pdf_texts: bool) -> Content:
+    async def _understood(self, file: File, content: bytes, asker: str, pdf_texts: bool) -> Content:
         kind = detect_media_type(content)
         alternative: Document | Refusal | None = None
         if kind in (*IMAGES, "image/gif"):
-            try:
-                # One at a time: unpacked, an image may take a hundred times its bytes.
-                async with self._unpacking:
-                    content, kind = await asyncio.to_thread(images.prepared, content, kind)
-            except images.TooManyPixels:
-                return Unread.TOO_MANY_PIXELS
-            except ValueError:
-                return Unread.DAMAGED
-        elif kind == PDF:
-            alternative = await self._read_document(Kind.PDF, content) if pdf_texts else None
+            return await self._image(file, content, kind, asker)
+        if kind == PDF:
+            alternative = await self._read_document(Kind.PDF, content, asker) if pdf_texts else None
             if alternative is Refusal.PROTECTED:
                 return Unread.PROTECTED
         elif document := document_kind(file, content):
-            read = await self._read_document(document, content)
+            read = await self._read_document(document, content, asker)
             return REFUSED[read] if isinstance(read, Refusal) else read
         else:
             text = decode_text(content)
@@ -199,9 +200,17 @@ class Files:
         text_instead = alternative if isinstance(alternative, Document) else None
         return Media(short_name(file.name), kind, base64.b64encode(content).decode(), text_instead)
 
-    async def _read_document(self, kind: Kind, content: bytes) -> Document | Refusal:
+    async def _image(self, file: File, content: bytes, media_type: str, asker: str) -> Content:
+        if is_accepted_image(content, media_type):
+            return Media(short_name(file.name), media_type, base64.b64encode(content).decode())
+        # One at a time: unpacked, an image may take a hundred times its bytes.
+        async with self._converting.turn(asker):
+            converted = await convert_image(content)
+        return REFUSED[converted] if isinstance(converted, Refusal) else Media(short_name(file.name), *converted)
+
+    async def _read_document(self, kind: Kind, content: bytes, asker: str) -> Document | Refusal:
         # One at a time, because each may take much memory. Images don't wait for them: a hostile one takes seconds.
-        async with self._reading_document:
+        async with self._reading_document.turn(asker):
             return await read_document(kind, content)
 
 
@@ -230,19 +239,32 @@ def may_have_token(url: URL, api: URL) -> bool:
 
 
 async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> bytes | Unread:
-    """Reads a file's bytes and counts them: the size that Slack reports isn't trusted."""
-    most = min(MAX_FILE_BYTES, left)
-    too_big = Unread.TOO_BIG if most == MAX_FILE_BYTES else Unread.TOO_MUCH
+    """Reads a file's bytes and counts them: the size that Slack states isn't trusted."""
+    most = min(left, _reserved_bytes(file))
     if (response.content_length or 0) > most:
-        return too_big
+        return _too_big(file, most, left)
     content = bytearray()
     async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
         content += chunk
         if len(content) > most:
-            return too_big
+            return _too_big(file, most, left)
     if is_sign_in_page(file, response.content_type, bytes(content[:4096])):
         return Unread.SCOPE
     return bytes(content)
+
+
+def _too_big(file: File, most: int, left: int) -> Unread:
+    """Returns why no more than `most` bytes of a file are read, if `left` are left for all files."""
+    if most in (MAX_FILE_BYTES, left):
+        return Unread.TOO_BIG if most == MAX_FILE_BYTES else Unread.TOO_MUCH
+    log.warning("file %s not read: larger than Slack says: size=%d", file.id, file.size_bytes)
+    return Unread.FAILED
+
+
+def _reserved_bytes(file: File) -> int:
+    """Returns the memory to reserve for a file before it is read, which is the most that is downloaded of it."""
+    stated_bytes = file.size_bytes or MAX_FILE_BYTES
+    return min(MAX_FILE_BYTES, stated_bytes + TEXT_BYTES)
 
 
 def _size_bytes(content: Content) -> int:
@@ -253,23 +275,46 @@ def _size_bytes(content: Content) -> int:
 
 
 class MemoryRoom:
-    """A number of bytes that all live answers share.
+    """A number of bytes that all live answers share. One person may hold half of them.
 
     An answer takes all it needs at once, so no two answers can wait for each other.
     """
 
     def __init__(self, free_bytes: int) -> None:
         self._free_bytes = free_bytes
+        self._max_person_bytes = free_bytes // 2
+        self._held_bytes: Counter[str] = Counter()
         self._changed = asyncio.Event()
 
-    async def take(self, size_bytes: int) -> None:
-        """Takes bytes, once that many are free."""
-        while self._free_bytes < size_bytes:
+    async def take(self, size_bytes: int, person: str) -> None:
+        """Takes bytes for a person, once that many are free and the person's own."""
+        while min(self._free_bytes, self._max_person_bytes - self._held_bytes[person]) < size_bytes:
             self._changed.clear()
             await self._changed.wait()
-        self._free_bytes -= size_bytes
+        self._hold(size_bytes, person)
 
-    def give_back(self, size_bytes: int) -> None:
-        """Frees bytes that were taken."""
-        self._free_bytes += size_bytes
+    def give_back(self, size_bytes: int, person: str) -> None:
+        """Frees bytes that were taken for a person."""
+        self._hold(-size_bytes, person)
         self._changed.set()
+
+    def _hold(self, size_bytes: int, person: str) -> None:
+        self._free_bytes -= size_bytes
+        self._held_bytes[person] += size_bytes
+        if not self._held_bytes[person]:
+            del self._held_bytes[person]
+
+
+class FairLine:
+    """A lock in whose line each person stands once: whatever else a person wants done waits behind that."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._of_persons: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def turn(self, person: str) -> AsyncIterator[None]:
+        """Holds the lock. Persons get it in the order in which they came to the line."""
+        place = self._of_persons.setdefault(person, asyncio.Lock())
+        async with place, self._lock:
+            yield

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.core import check_texts
 from bot.core.checks import Check, fail, ok, skipped, warn
+from bot.isolation import others_may_read
 from bot.store.engine import READS, answered_within, create_engine, database_file, reason_of
 from bot.store.migrate import is_known, read_revision
 from bot.store.schema import REVISION
@@ -42,9 +43,12 @@ class DatabaseChecks:
         self._engine = engine
         try:
             async with self._begin(reads=True) as connection:
-                return ok(CONNECTION, check_texts.database(await _version(connection)))
+                version = await _version(connection)
         except (SQLAlchemyError, OSError) as error:
             return fail(CONNECTION, check_texts.database_unusable(reason_of(error)), check_texts.DATABASE_FIX)
+        if file is not None and others_may_read(file):
+            return warn(CONNECTION, check_texts.others_may_read(file.name), check_texts.private_fix(f"{file.name}*"))
+        return ok(CONNECTION, check_texts.database(version))
 
     async def write(self) -> Check:
         """Writes, and rolls it back: to a row that exists, or a table where there is none yet."""

@@ -42,6 +42,7 @@ READS = "typist_reads"
 """The execution option of transactions that only read. On SQLite they don't wait for a writer."""
 UNSYNCED = "typist_unsynced"
 """The execution option of transactions whose commit waits for no disk: a power cut may lose them."""
+_OWNERS_ALONE = 0o600
 _SYNCHRONOUS = "synchronous"
 """In a connection's `info`: SQLite's setting, which stays from one transaction to the next."""
 
@@ -161,14 +162,17 @@ def _sqlite_engine(url: sa.URL) -> AsyncEngine:
         raise StoreError("The current directory doesn't exist anymore. Change to another one.") from error
     file = database_file(url)
     if file is not None:
-        sa.event.listen(engine.sync_engine, "do_connect", lambda *_: _refuse_unusable(file))
+        sa.event.listen(engine.sync_engine, "do_connect", lambda *_: _prepare_file(file))
     sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 
 
-def _refuse_unusable(file: Path) -> None:
-    """Raises StoreError if SQLite can't open the file: its own error doesn't say why, and where."""
+def _prepare_file(file: Path) -> None:
+    """Creates the file for its owner alone; SQLite gives the same mode to the files that it puts beside it.
+
+    Raises StoreError if SQLite can't open the file: its own error doesn't say why, and where.
+    """
     file = file.absolute()
     if file.is_dir():
         raise StoreError(f"DATABASE_URL names the directory {file}. Add the name of a file, such as typist.db.")
@@ -178,6 +182,7 @@ def _refuse_unusable(file: Path) -> None:
     for path in (file.parent, file):
         if path.exists() and not os.access(path, os.R_OK | os.W_OK):
             raise StoreError(f"{path} can't be written to. Change its permissions, or DATABASE_URL.")
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT, _OWNERS_ALONE))
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

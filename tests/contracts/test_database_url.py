@@ -1,5 +1,6 @@
 """DATABASE_URL: which forms are accepted, and how errors are reported."""
 
+import os
 import traceback
 from pathlib import Path
 
@@ -78,3 +79,16 @@ async def test_database_without_an_encoding_keeps_all_characters(postgresql_serv
     (job,) = await store.worker_queue.claim(1)
     await store.close()
     assert job.question.text == text
+
+
+@pytest.mark.empty_database
+async def test_file_and_its_log_are_for_their_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        stores = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", SystemClock())
+        modes = {entry.name: entry.stat().st_mode & 0o777 for entry in os.scandir(tmp_path)}
+        await stores.close()
+    finally:
+        os.umask(before)
+    assert {"typist.db", "typist.db-wal", "typist.db-shm"} <= set(modes)
+    assert set(modes.values()) == {0o600}

@@ -4,7 +4,7 @@ import io
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from PIL import Image
@@ -17,7 +17,6 @@ from bot.core.inbound.files import MAX_FILES, OpenedFile, Unread
 from bot.core.inbound.marks import Marks
 from bot.core.inbound.prompt import PromptMessage
 from bot.core.inbound.tokens import TokenEstimate
-from bot.slack import images
 
 NOTES = File("F1", "notes.md")
 
@@ -156,40 +155,6 @@ class TestContentDetection:
         self, mimetype: str, content_type: str, content: bytes, sign_in: bool
     ) -> None:
         assert files.is_sign_in_page(File("F1", "f", mimetype), content_type, content) is sign_in
-
-
-class TestImages:
-    def test_accepted_image_is_left_unchanged(self) -> None:
-        content = picture("PNG", (3000, 20))
-        assert images.prepared(content, "image/png") == (content, "image/png")
-
-    def test_animated_image_becomes_its_first_frame(self) -> None:
-        packed = io.BytesIO()
-        Image.new("RGB", (8, 6), "teal").save(
-            packed, "WEBP", save_all=True, append_images=[Image.new("RGB", (8, 6), "red")]
-        )
-        content, kind = images.prepared(packed.getvalue(), "image/webp")
-        with Image.open(io.BytesIO(content)) as image:
-            red, green, blue = image.convert("RGB").getpixel((0, 0))  # type: ignore[misc]
-        assert (kind, red < 20, green > 110, blue > 110) == ("image/png", True, True, True)
-
-    @pytest.mark.parametrize("mode", ["P", "L", "LA", "RGBA", "CMYK"])
-    def test_large_image_of_any_color_mode_is_converted(self, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(images, "MAX_IMAGE_BYTES", 10)
-        kind = "JPEG" if mode == "CMYK" else "PNG"
-        content, media_type = images.prepared(picture(kind, (2100, 700), mode), f"image/{kind.lower()}")
-        assert media_type == "image/jpeg"
-        assert Image.open(io.BytesIO(content)).size == (2048, 683)
-
-    def test_image_of_too_many_pixels_is_refused(self) -> None:
-        with pytest.raises(images.TooManyPixels):
-            images.prepared(picture("PNG", (10_000, 9_000), "1"), "image/gif")
-
-    @given(st.binary(max_size=60))
-    @example(bytes.fromhex("000000000000002c000000000001008f0000"))
-    def test_damaged_image_ends_in_an_error_that_is_told(self, content: bytes) -> None:
-        with pytest.raises((ValueError, images.TooManyPixels)):
-            images.prepared(b"GIF89a" + content, "image/gif")
 
 
 class TestLabelsAndNotices:

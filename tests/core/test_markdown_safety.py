@@ -1,11 +1,13 @@
 """Nothing that a model writes has an effect in Slack, and readers see what it wrote, in prose and in code."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.job import End
-from bot.core.reply.markdown.escaping import JOINER, escape_prose
+from bot.core.reply.markdown.escaping import JOINER, escape_prose, mrkdwn
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.markdown.replacement import Replacement
 from bot.core.reply.messages import PageView
@@ -182,3 +184,13 @@ def test_code_around_another_replacement_is_not_escaped_as_prose() -> None:
     escapes = list(escape_prose(text, [(0, 17)], [Replacement(5, 8, "y")]))
     assert [escape for escape in escapes if escape.text == "&lt;"] == [Replacement(18, 19, "&lt;")]
     assert [escape.start for escape in escapes if escape.text == JOINER] == [10]
+
+
+@pytest.mark.parametrize("text", ["&lt;!channel&gt;", "&amp;lt;", "a &lt; b", "AT&T & <b>", "&lt", "@here &#60;!here>"])
+def test_plain_text_is_read_as_it_was(text: str) -> None:
+    """Slack decodes three entities once, so a text that spells them out must not become what they stand for."""
+    escaped = mrkdwn(text)
+    assert "<" not in escaped
+    characters = {"lt": "<", "gt": ">", "amp": "&"}
+    decoded = re.sub("&(lt|gt|amp);", lambda entity: characters[entity[1]], escaped)
+    assert decoded.replace(JOINER, "") == text

@@ -1,6 +1,7 @@
 """How single formats become Markdown: what the producers of the corpus don't write."""
 
 import io
+import re
 import zipfile
 
 import pytest
@@ -144,6 +145,7 @@ def multipart(subtype: str, *parts: str) -> str:
 PLAIN, FOOTER = "Content-Type: text/plain\n\nplain", "Content-Type: text/plain\n\nfooter"
 HTML = "Content-Type: text/html\n\n<p>html"
 FILE = "Content-Type: application/pdf\nContent-Disposition: inline; filename=a.pdf\n\nx"
+NOTES = "Content-Type: text/plain\nContent-Disposition: inline; filename=notes.txt\n\nnotes"
 FORWARDED = "Content-Type: message/rfc822\n\nSubject: Older\n\nolder"
 
 
@@ -157,6 +159,7 @@ FORWARDED = "Content-Type: message/rfc822\n\nSubject: Older\n\nolder"
         (multipart("alternative", "Content-Type: text/plain\n\n \n", HTML), "html", []),
         (multipart("mixed", PLAIN, FORWARDED), "plain", ["Older"]),
         (multipart("alternative", PLAIN, "Content-Type: text/calendar\n\nx"), "plain", ["text/calendar"]),
+        (multipart("mixed", PLAIN, NOTES, FOOTER), "plain\n\nfooter", ["notes.txt"]),
         (FILE, "", ["a.pdf"]),
     ],
 )
@@ -211,6 +214,19 @@ def test_far_empty_cells_of_a_sheet_take_no_room() -> None:
     first = '<row r="1"><c r="A1"><v>1.5</v></c><c r="B1" t="b"><v>1</v></c></row>'
     last = '<row r="5000"><c r="C5000"><v>3</v></c></row>'
     assert text(Kind.ARCHIVE, xlsx(first + last)) == "## Sheet S\n\n| 1.5 | TRUE |\n|---|---|\n|  |  | 3 |"
+
+
+def test_hidden_sheets_are_left_out_however_well_they_are_hidden() -> None:
+    sheets = "".join(
+        f'<sheet name="{name}" sheetId="{number}" state="{state}" r:id="r0"/>'
+        for number, (name, state) in enumerate([("A", "visible"), ("B", "hidden"), ("C", "veryHidden")], 1)
+    )
+    file = xlsx('<row r="1"><c r="A1"><v>1</v></c></row>')
+    with zipfile.ZipFile(io.BytesIO(file)) as archive:
+        book = re.sub("<sheet .*?/>", sheets, archive.read("xl/workbook.xml").decode())
+    read = formats.read(Kind.ARCHIVE, with_part(file, "xl/workbook.xml", book))
+    assert read.text.strip() == "## Sheet A\n\n| 1 |\n|---|"
+    assert read.left_out == (LeftOut(Part.HIDDEN_SHEET, 2, ("B", "C")),)
 
 
 def test_hidden_slide_is_left_out_and_a_fallback_not_repeated() -> None:

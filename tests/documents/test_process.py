@@ -1,6 +1,8 @@
-"""The process that reads a document: what it is given, its limits, and that hostile documents are refused."""
+"""The process that reads a document or converts an image: what it is given, its limits, and what it refuses."""
 
 import asyncio
+import base64
+import io
 import json
 import os
 import subprocess
@@ -9,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import ExifTags, Image
 
 from benchmarks.document_corpus import corpus
 from benchmarks.hostile_documents import HOSTILE
@@ -16,7 +19,7 @@ from bot.core.conversation import File
 from bot.core.documents import MAX_CHARS, Document, Kind, LeftOut, Part, Refusal
 from bot.core.inbound.files import document_kind
 from bot.documents import process
-from bot.documents.process import read_document
+from bot.documents.process import convert_image, read_document
 from tests.clocks import WITHIN_S
 
 REFUSALS = {
@@ -109,11 +112,7 @@ async def test_process_gets_nothing_of_the_bots_environment(monkeypatch: pytest.
 async def test_whatever_the_process_writes_is_bounded_and_checked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, output: str
 ) -> None:
-    (tmp_path / "output").write_text(output)
-    script = tmp_path / "python"
-    script.write_text(f"#!/bin/sh\ncat '{tmp_path}/output'\n")
-    script.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(script))
+    monkeypatch.setattr(sys, "executable", str(_saying(tmp_path, output)))
     assert await read_document(Kind.CSV, b"a,b") in (Refusal.DAMAGED, Refusal.TOO_LARGE)
 
 
@@ -142,6 +141,15 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+def _saying(folder: Path, output: str) -> Path:
+    """Returns a program that writes this."""
+    (folder / "output").write_text(output)
+    script = folder / "python"
+    script.write_text(f"#!/bin/sh\ncat '{folder}/output'\n")
+    script.chmod(0o700)
+    return script
+
+
 def _hanging(folder: Path) -> Path:
     """Returns a program that starts a child, notes its pid, and hangs."""
     script = folder / "python"
@@ -167,3 +175,58 @@ async def test_text_of_a_large_document_is_cut_at_the_limit() -> None:
     assert read.text.startswith("| 0 | of many |")
     assert MAX_CHARS - 100 < len(read.text) <= MAX_CHARS + 100
     assert read.left_out == (LeftOut(Part.END, 1),)
+
+
+def packed(kind: str, mode: str, size: tuple[int, int], **more: object) -> bytes:
+    content = io.BytesIO()
+    Image.new(mode, size, "teal").save(content, kind, **more)
+    return content.getvalue()
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    return packed("JPEG", "RGB", (80, 60), exif=exif)
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type", "size"),
+    [
+        (packed("GIF", "P", (8, 6)), "image/png", (8, 6)),
+        (packed("WEBP", "RGBA", (8, 6)), "image/png", (8, 6)),
+        (packed("MPO", "RGB", (8, 6)), "image/png", (8, 6)),
+        (turned(), "image/png", (60, 80)),
+        (packed("JPEG", "RGB", (8_000, 6_000)), "image/png", (2_048, 1_536)),
+    ],
+    ids=["gif", "webp", "mpo", "turned", "large"],
+)
+async def test_image_is_converted_in_the_process(content: bytes, media_type: str, size: tuple[int, int]) -> None:
+    converted = await convert_image(content)
+    assert not isinstance(converted, Refusal)
+    assert converted[0] == media_type
+    assert Image.open(io.BytesIO(base64.b64decode(converted[1]))).size == size
+
+
+@pytest.mark.parametrize(
+    ("content", "refusal"),
+    [
+        (packed("PNG", "RGB", (8_000, 5_000)), Refusal.TOO_MANY_PIXELS),
+        (packed("PNG", "RGB", (80, 60))[:60], Refusal.DAMAGED),
+        (packed("BMP", "RGB", (8, 6)), Refusal.DAMAGED),
+        (b"GIF89a", Refusal.DAMAGED),
+        (b"GIF89a" + bytes.fromhex("000000000000002c000000000001008f0000"), Refusal.TOO_MANY_PIXELS),
+    ],
+    ids=["many pixels", "cut", "another format", "empty", "claims many pixels"],
+)
+async def test_image_that_cannot_be_converted_is_refused(content: bytes, refusal: Refusal) -> None:
+    assert await convert_image(content) is refusal
+
+
+@pytest.mark.parametrize(
+    "said", [{"media_type": "text/html", "base64": ""}, {"media_type": "image/png", "base64": "<"}]
+)
+async def test_image_that_the_process_gives_is_checked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: dict[str, str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(_saying(tmp_path, json.dumps(said))))
+    assert await convert_image(b"GIF89a") is Refusal.DAMAGED

@@ -21,7 +21,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from bot import settings
+from bot import isolation, settings
 from bot.cli.check import checked
 from bot.core.checks import Check, CheckReport, CheckStatus, ok
 from bot.errors import SettingsError
@@ -525,6 +525,11 @@ async def read_only_file(url: str) -> str:
     return url.replace("sqlite:///", "sqlite:///file:") + "?mode=ro&uri=true"
 
 
+async def readable_file(url: str) -> str:
+    await asyncio.to_thread(Path(url.removeprefix("sqlite:///")).chmod, 0o644)
+    return url
+
+
 async def read_only_session(url: str) -> str:
     return f"{url}%20-cdefault_transaction_read_only%3Don"
 
@@ -540,6 +545,9 @@ DATABASES: Mapping[str, DatabaseCase] = {
         "database.connection", FAIL, skips(*AFTER_CONNECTION), url=no_database
     ),
     "SQLite: a read-only file": DatabaseCase("database.write", FAIL, url=sqlite, after=read_only_file, migrated=True),
+    "SQLite: a file that everybody can read": DatabaseCase(
+        "database.connection", WARN, url=sqlite, after=readable_file, migrated=True
+    ),
     "SQLite: a newer schema": DatabaseCase("database.schema", WARN, url=sqlite, after=newer, migrated=True),
     "PostgreSQL: a server that doesn't run": DatabaseCase(
         "database.connection",
@@ -623,6 +631,36 @@ async def mcp_report(case: McpCase, folder: Path) -> CheckReport:
             return await checked(read(connected(sandbox), mcp_env(folder, case)))
 
 
+# This machine
+
+
+@dataclass(frozen=True)
+class MachineCase(FaultCase):
+    kernel: Mapping[str, object] = field(default_factory=dict)
+    """What is different in bot.isolation: the number of a call that this kernel lacks, a later version, a system."""
+    env_file: str = ""
+
+
+MACHINE: Mapping[str, MachineCase] = {
+    "A kernel without Landlock": MachineCase("isolation", WARN, kernel={"LANDLOCK_CREATE_RULESET": 99_999}),
+    "A kernel whose Landlock is older than Linux 6.2": MachineCase("isolation", WARN, kernel={"TRUNCATE_ABI": 99}),
+    "Another system than Linux": MachineCase("isolation", WARN, kernel={"ON_LINUX": False}),
+    "An .env that everybody can read": MachineCase("settings", WARN, env_file=".env"),
+}
+
+
+async def machine_report(case: MachineCase, folder: Path) -> CheckReport:
+    with pytest.MonkeyPatch.context() as other:
+        for name, value in case.kernel.items():
+            other.setattr(isolation, name, value)
+        other.chdir(folder)
+        env_file = Path(case.env_file) if case.env_file else None
+        if env_file is not None:
+            env_file.touch(0o644)
+        async with Sandbox(manifest=app_manifest()) as sandbox:
+            return await checked(read(connected(sandbox)), env_file=env_file)
+
+
 # What the tests and the page have in common
 
 
@@ -693,6 +731,13 @@ async def test_a_fault_of_a_database_is_named_with_its_remedy(
     name: str, case: DatabaseCase, page: str, tmp_path: Path, postgresql_server_url: str
 ) -> None:
     assert row(name, fault_line(await database_report(case, tmp_path, postgresql_server_url), case)) in page
+
+
+@pytest.mark.parametrize(("name", "case"), MACHINE.items(), ids=MACHINE.keys())
+async def test_a_fault_of_this_machine_is_named_with_its_remedy(
+    name: str, case: MachineCase, page: str, tmp_path: Path
+) -> None:
+    assert row(name, fault_line(await machine_report(case, tmp_path), case)) in page
 
 
 @pytest.mark.parametrize(("name", "case"), MCP.items(), ids=MCP.keys())
@@ -821,7 +866,7 @@ async def test_json_is_all_of_stdout_and_the_exit_code_is_0(tmp_path: Path) -> N
     report = json.loads(out)
     assert report["ok"]
     assert {tuple(check) for check in report["checks"]} == {("id", "status", "message", "fix")}
-    assert len(report["checks"]) == 12
+    assert len(report["checks"]) == 13
 
 
 async def test_something_to_mend_exits_1_without_a_traceback(tmp_path: Path) -> None:
@@ -888,6 +933,10 @@ async def rows() -> AsyncIterator[str]:
     for name, mcp_case in MCP.items():
         with tempfile.TemporaryDirectory() as folder:
             yield row(name, fault_line(await mcp_report(mcp_case, Path(folder)), mcp_case))
+    yield f"\n## This machine\n\n{head}"
+    for name, machine_case in MACHINE.items():
+        with tempfile.TemporaryDirectory() as folder:
+            yield row(name, fault_line(await machine_report(machine_case, Path(folder)), machine_case))
     yield f"\n## Database\n\n{head}"
     with databases.postgresql_server() as server:
         for name, database_case in DATABASES.items():
@@ -897,7 +946,7 @@ async def rows() -> AsyncIterator[str]:
 
 def test_the_page_has_a_row_for_each_fault_and_no_other(page: str) -> None:
     rows_there = re.findall(r"^\| (.+?) \| [✔✘⚠–] \|", page, re.MULTILINE)
-    assert rows_there == [*SLACK, *MODELS, *CLOUDS, *MCP, *DATABASES]
+    assert rows_there == [*SLACK, *MODELS, *CLOUDS, *MCP, *MACHINE, *DATABASES]
 
 
 def test_docs_explain_every_check_that_finds_a_fault() -> None:

@@ -237,7 +237,7 @@ FAULTS: dict[str, tuple[str, FaultSettings, str]] = {
     "refused": ("file_refused", {"status": 403}, texts.FILE_NO_ACCESS),
     "gone": ("file_refused", {"status": 404}, "deleted"),
     "broken": ("file_refused", {"status": 500}, texts.FILE_FAILED),
-    "larger than its size field": ("file_larger", {"more_bytes": 10 * MAX_FILE_BYTES}, texts.FILE_TOO_BIG),
+    "larger than its size field": ("file_larger", {"more_bytes": 10 * MAX_FILE_BYTES}, texts.FILE_FAILED),
 }
 
 

@@ -112,6 +112,14 @@ async def test_image_answers_as_a_number_in_a_read_only_root(
         assert process.returncode == 0, err
 
 
+async def test_init_hides_its_environment(container: Container) -> None:
+    reads = "import os; print(open(f'/proc/{os.getppid()}/environ').read())"
+    env = {"SLACK_BOT_TOKEN": "xoxb-secret-of-the-test", "TINI_SUBREAPER": "1"}
+    code, out, err = await container.output(*container.config["Entrypoint"], "python", "-c", reads, env=env)
+    assert (code, out) == (1, "")
+    assert "PermissionError" in err
+
+
 async def test_nothing_but_data_can_be_written(container: Container) -> None:
     for path, succeeds in (("/app/bot/x", False), ("/venv/x", False), ("/tmp/x", False), ("/data/x", True)):
         code, _, err = await container.output("touch", path)

@@ -100,6 +100,34 @@ async def test_scrape_leaves_out_what_the_database_does_not_say(monkeypatch: pyt
         assert "typist_jobs_waiting " not in text
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *((host, 200) for host in ("127.0.0.1", "10.1.2.3:8080", "[::1]:8080", "localhost", "typist:8080")),
+        *((host, 200) for host in ("typist.prod.svc", "10-1-2-3.typist.prod.pod.cluster.local.", "host.internal")),
+        *(
+            (host, 421)
+            for host in (
+                "evil.example",
+                "evil.example.:8080",
+                "127.0.0.1.evil.example",
+                "local.evil.example",
+                "evil.example:80:80",
+                "[::1",
+            )
+        ),
+    ],
+)
+async def test_only_addresses_and_private_names_are_answered(host: str, status: int) -> None:
+    """A web page can make its own name point to this machine, and then read what is served here."""
+    async with (
+        serving(LOCAL, 0, WELL) as port,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://{LOCAL}:{port}/readyz", headers={"Host": host}) as response,
+    ):
+        assert response.status == status
+
+
 async def test_no_other_path_is_served() -> None:
     async with (
         serving(LOCAL, 0, WELL) as port,

@@ -101,7 +101,7 @@ async def odd_slack() -> AsyncIterator[OddSlack]:
 
 
 async def read_file(slack: OddSlack) -> object:
-    async with slack.workspace.files.reading([FILE_OF_MESSAGE]) as opened:
+    async with slack.workspace.files.reading([FILE_OF_MESSAGE], "U0ADA") as opened:
         return opened
 
 

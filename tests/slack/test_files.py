@@ -9,10 +9,13 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+from benchmarks.document_corpus import corpus
 from bot.core.conversation import File
-from bot.core.inbound.files import MAX_FILE_BYTES, Unread
+from bot.core.documents import Document, Kind, Refusal
+from bot.core.inbound.files import Unread
+from bot.documents.process import read_document
 from bot.slack.client import SlackClient, new_session
-from bot.slack.files import Files, MemoryRoom, may_have_token
+from bot.slack.files import TEXT_BYTES, FairLine, Files, MemoryRoom, may_have_token
 from bot.slack.format.files import files_of
 from sandbox.files import UploadedFile
 from sandbox.server import Sandbox
@@ -21,26 +24,60 @@ from tests.clocks import WITHIN_S
 
 async def test_take_waits_until_memory_is_free() -> None:
     room = MemoryRoom(100)
-    await room.take(60)
-    waiting = [asyncio.create_task(room.take(50)) for _ in range(2)]
+    await room.take(40, "ada")
+    await room.take(20, "grace")
+    waiting = [asyncio.create_task(room.take(50, person)) for person in ("alan", "edsger")]
     await asyncio.sleep(0)
     assert not any(task.done() for task in waiting)
-    room.give_back(20)
+    room.give_back(20, "grace")
     async with asyncio.timeout(WITHIN_S):
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         assert sum(task.done() for task in waiting) == 1
-        room.give_back(40)
+        room.give_back(40, "ada")
         await asyncio.gather(*waiting)
+
+
+async def test_one_person_may_hold_half_of_the_memory() -> None:
+    room = MemoryRoom(100)
+    await room.take(50, "ada")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(room.take(1, "ada"), 0.01)
+    async with asyncio.timeout(WITHIN_S):
+        await room.take(50, "grace")
 
 
 async def test_canceled_take_takes_no_memory() -> None:
     room = MemoryRoom(100)
-    await room.take(60)
+    await room.take(30, "ada")
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(room.take(50), 0.01)
-    room.give_back(60)
+        await asyncio.wait_for(room.take(50, "ada"), 0.01)
+    room.give_back(30, "ada")
     async with asyncio.timeout(WITHIN_S):
-        await room.take(100)
+        await room.take(50, "ada")
+
+
+async def test_each_person_stands_in_line_once() -> None:
+    line, turns = FairLine(), list[str]()
+
+    async def take_turn(person: str) -> None:
+        async with line.turn(person):
+            turns.append(person)
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(WITHIN_S):
+        await asyncio.gather(*map(take_turn, ("ada", "ada", "ada", "grace", "alan", "grace")))
+    assert turns == ["ada", "grace", "alan", "ada", "grace", "ada"]
+
+
+async def test_canceled_turn_leaves_the_line() -> None:
+    line = FairLine()
+    async with line.turn("ada"):
+        for person in ("ada", "grace"):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01), line.turn(person):
+                    pass
+    async with asyncio.timeout(WITHIN_S), line.turn("grace"):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -80,10 +117,13 @@ def test_hosts_of_the_web_apis_own_domain_get_the_token() -> None:
     assert not may_have_token(URL("https://notslack-gov.com/a"), URL("https://slack-gov.com/api/"))
 
 
+TEXT = b"word " * 2_000
+ROOM_BYTES = 2 * (len(TEXT) + TEXT_BYTES)
+"""The memory of which one person may hold as much as one file of TEXT needs."""
+
+
 async def shared_file(sandbox: Sandbox, client: SlackClient) -> File:
-    ts = await sandbox.share("ada", "general", "read this", [UploadedFile("notes.txt", b"word " * 2_000)])
-    answer = await client.call("conversations.history", channel="C0GENERAL", oldest=ts, inclusive=True)
-    (file,) = files_of(answer["messages"][0])
+    (file,) = await shared(sandbox, client, "ada", [UploadedFile("notes.txt", TEXT)])
     return file
 
 
@@ -91,21 +131,21 @@ async def shared_file(sandbox: Sandbox, client: SlackClient) -> File:
 async def test_failed_answer_frees_the_memory_of_its_files(
     monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
-    """There is memory for one file. A second one is read only once the first one's memory is free."""
-    monkeypatch.setattr("bot.slack.files.MAX_HELD_BYTES", MAX_FILE_BYTES)
+    """A person has memory for one file. A second one is read only once the first one's memory is free."""
+    monkeypatch.setattr("bot.slack.files.MAX_HELD_BYTES", ROOM_BYTES)
     monkeypatch.setattr("bot.slack.files.READING_S", 2.0)
     async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
         files, file = Files(client), await shared_file(sandbox, client)
         with pytest.raises(error):
-            async with files.reading([file]):
+            async with files.reading([file], "U0ADA"):
                 raise error
-        async with files.reading([file]) as opened:
+        async with files.reading([file], "U0ADA") as opened:
             assert opened[file.id].content == "word " * 2_000
 
 
 async def test_canceled_download_frees_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.slack.files.MAX_HELD_BYTES", MAX_FILE_BYTES)
+    monkeypatch.setattr("bot.slack.files.MAX_HELD_BYTES", ROOM_BYTES)
     monkeypatch.setattr("bot.slack.files.READING_S", 2.0)
     async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
@@ -113,15 +153,65 @@ async def test_canceled_download_frees_its_memory(monkeypatch: pytest.MonkeyPatc
         sandbox.faults.start("no_answer", method="files.info", times=1)
 
         async def read_file() -> None:
-            async with files.reading([replace(file, access="check_file_info")]):
+            async with files.reading([replace(file, access="check_file_info")], "U0ADA"):
                 raise AssertionError("Slack did not answer")
 
         reading = asyncio.create_task(read_file())
         await sandbox.wait_for(lambda: any(call.method == "files.info" for call in sandbox.calls))
         reading.cancel()
         await asyncio.wait((reading,))
-        async with files.reading([file]) as opened:
+        async with files.reading([file], "U0ADA") as opened:
             assert opened[file.id].content == "word " * 2_000
+
+
+async def shared(sandbox: Sandbox, client: SlackClient, person: str, uploads: list[UploadedFile]) -> list[File]:
+    ts = await sandbox.share(person, "general", "read these", uploads)
+    answer = await client.call("conversations.history", channel="C0GENERAL", oldest=ts, inclusive=True)
+    return list(files_of(answer["messages"][0]))
+
+
+async def test_files_of_one_person_do_not_keep_those_of_others_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ada asks about five documents three times. While they are read, Grace asks about a text and a document."""
+    has_begun = asyncio.Event()
+    questions_read: list[str] = []
+
+    async def reading_begins(kind: Kind, content: bytes) -> Document | Refusal:
+        has_begun.set()
+        return await read_document(kind, content)
+
+    monkeypatch.setattr("bot.slack.files.read_document", reading_begins)
+    documents = [UploadedFile(f"{number}.docx", corpus()["0-libreoffice.docx"]) for number in range(5)]
+    page = UploadedFile("page.html", b"<html><body><p>Hello.</p></body></html>")
+    async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
+        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+        files = Files(client)
+        of_ada = await shared(sandbox, client, "ada", documents)
+        of_grace = await shared(sandbox, client, "grace", [UploadedFile("notes.txt", TEXT), page])
+
+        async def ask() -> None:
+            async with files.reading(of_ada, "U0ADA"):
+                questions_read.append("ada")
+                await asyncio.Event().wait()
+
+        asking = [asyncio.create_task(ask()) for _ in range(3)]
+        async with asyncio.timeout(WITHIN_S):
+            await has_begun.wait()
+            async with files.reading(of_grace, "U0GRACE") as opened:
+                questions_read.append("grace")
+        assert [opened[file.id].content for file in of_grace] == [TEXT.decode(), Document("Hello.")]
+        assert questions_read == ["grace"]
+        for task in asking:
+            task.cancel()
+        await asyncio.wait(asking)
+
+
+async def test_file_that_is_larger_than_slack_says_is_not_read() -> None:
+    async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
+        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+        (file,) = await shared(sandbox, client, "ada", [UploadedFile("notes.txt", bytes(TEXT_BYTES + 2))])
+        for stated_bytes, content in ((1, Unread.FAILED), (0, Unread.KIND)):
+            async with Files(client).reading([replace(file, size_bytes=stated_bytes)], "U0ADA") as opened:
+                assert opened[file.id].content is content
 
 
 @pytest.mark.parametrize("announced", ["no size", "the size of a compressed body"])
@@ -151,7 +241,7 @@ async def test_file_larger_than_announced_is_cut_at_the_limit(announced: str, mo
         file = File("F1", "notes.txt", "text/plain", url=f"{url}/notes.txt")
         async with new_session() as session:
             tracemalloc.start()
-            async with Files(SlackClient("xoxb-1", f"{url}/api/", session)).reading([file]) as opened:
+            async with Files(SlackClient("xoxb-1", f"{url}/api/", session)).reading([file], "U0ADA") as opened:
                 _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

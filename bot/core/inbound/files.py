@@ -59,6 +59,7 @@ REFUSED = {
     Refusal.DAMAGED: Unread.DAMAGED,
     Refusal.PROTECTED: Unread.PROTECTED,
     Refusal.TOO_LARGE: Unread.TOO_LARGE,
+    Refusal.TOO_MANY_PIXELS: Unread.TOO_MANY_PIXELS,
 }
 
 

@@ -30,7 +30,7 @@ def file_of(file: Mapping[str, Any]) -> File:
     """Returns a file object as our file. https://docs.slack.dev/reference/objects/file-object"""
     transcription = json_object(file, "transcription")
     has_transcript = transcription.get("status") == "complete"
-    duration_ms = file.get("duration_ms")
+    duration_ms, size = file.get("duration_ms"), file.get("size")
     return File(
         id=string(file, "id"),
         name=string(file, "name") or string(file, "title") or texts.FILE_UNNAMED,
@@ -39,6 +39,7 @@ def file_of(file: Mapping[str, Any]) -> File:
         mode=string(file, "mode"),
         access=string(file, "file_access"),
         url=string(file, "url_private_download") or string(file, "url_private"),
+        size_bytes=size if isinstance(size, int) and size > 0 else 0,
         user_id=string(file, "user"),
         # The names of clips are translated.
         is_clip=string(file, "subtype") in _CLIPS,

@@ -12,6 +12,12 @@ def test_files_of_forwarded_messages_belong_to_the_message() -> None:
     assert files_of({"text": "none"}) == ()
 
 
+@pytest.mark.parametrize(("size", "size_bytes"), [(98_000, 98_000), (None, 0), (-1, 0), ("98000", 0), (1.5, 0)])
+def test_size_counts_only_if_it_is_one(size: object, size_bytes: int) -> None:
+    (file,) = files_of({"files": [{"id": "F1", "size": size}]})
+    assert file.size_bytes == size_bytes
+
+
 def test_only_canvases_of_forwarded_messages_are_checked() -> None:
     canvas, image = {"id": "F1", "mimetype": "application/vnd.slack-docs"}, {"id": "F2", "mimetype": "image/png"}
     shared, checked, as_it_is = files_of({"files": [canvas], "attachments": [{"files": [canvas, image]}]})
