@@ -12,7 +12,7 @@ from bot import logs, settings
 from bot.core import texts
 from bot.core.conversation import Prompt, Turn, WebSearch
 from bot.core.reply.sources import plain_list, shown_sources, with_citation
-from bot.core.stream import Citation, Completion
+from bot.core.stream import Citation, Completion, Retrying
 from bot.errors import SettingsError, TypistError
 from bot.settings import Settings, model_prices, model_setup, parse_model_option, system_prompt_in_use
 
@@ -64,6 +64,8 @@ async def _ask(settings: Settings, question: str) -> None:
                         completion = event
                     case Citation():
                         citations = with_citation(citations, event)
+                    case Retrying(wait_s=wait_s) if wait_s:
+                        print(texts.TRYING_AGAIN, file=sys.stderr)
                     case str():
                         first_s = first_s or time.monotonic() - started
                         wrote = event
@@ -74,6 +76,12 @@ async def _ask(settings: Settings, question: str) -> None:
             raise
     if not wrote.endswith("\n"):
         print(flush=True)
+    _write_end(settings, completion, citations, first_s)
+
+
+def _write_end(
+    settings: Settings, completion: Completion | None, citations: Sequence[Citation], first_s: float
+) -> None:
     if sources := plain_list(shown_sources(citations)):
         print(f"\n{sources}", flush=True)
     if completion is not None:

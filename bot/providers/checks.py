@@ -46,7 +46,7 @@ async def probe_model(setup: ModelSetup, model: str) -> Check:
     refused = False
     try:
         async with (
-            open_models(replace(setup, models=(model,))) as provider,
+            open_models(replace(setup, models=(model,)), patience_s=0.0) as provider,
             aclosing(provider.stream(_PROBE)) as events,
         ):
             async for event in events:

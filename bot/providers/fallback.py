@@ -18,7 +18,7 @@ from bot.core.conversation import Prompt
 from bot.core.stream import SIGNS_OF_WORK, Opaque, Retrying, StreamEvent
 from bot.errors import ProviderError
 from bot.providers.models import Provider
-from bot.providers.retry import Tries
+from bot.providers.retry import PATIENCE_S, Tries
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +26,17 @@ log = logging.getLogger(__name__)
 class Fallback:
     """Several models, of which the first one that begins to answer is used."""
 
-    def __init__(self, providers: Sequence[Provider], jitter: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        providers: Sequence[Provider],
+        jitter: Callable[[], float] = random.random,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self.model = providers[0].model
         self.names = tuple(provider.model for provider in providers)
         self._providers = tuple(providers)
         self._jitter = jitter
+        self._patience_s = patience_s
 
     def led_by(self, model: str | None, prompt: Prompt) -> "Fallback":
         """Returns the same models with `model` first; in their usual order if it is None or not among them.
@@ -38,12 +44,12 @@ class Fallback:
         The order doesn't depend on the prompt.
         """
         in_order = sorted(self._providers, key=lambda provider: provider.model != model)
-        return Fallback(in_order, self._jitter)
+        return Fallback(in_order, self._jitter, self._patience_s)
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields the events of the first request that begins to answer, or raises the last one's error."""
         providers = self._able_to_read(prompt)
-        tries = Tries(len(providers), self._jitter)
+        tries = Tries(len(providers), self._jitter, self._patience_s)
         provider = providers[0]
         while True:
             begun = False

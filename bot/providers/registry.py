@@ -22,6 +22,7 @@ from bot.providers.lookup import Lookup
 from bot.providers.measured import Measured
 from bot.providers.model_setup import ModelSetup, Moderation, RequestOptions, VendorSettings
 from bot.providers.models import Provider, Vendor
+from bot.providers.retry import PATIENCE_S
 from bot.providers.stall import Stall, silence_s
 from bot.telemetry import OFF, Telemetry
 
@@ -233,8 +234,13 @@ VENDORS: Mapping[str, VendorEntry] = {
 
 
 @asynccontextmanager
-async def open_models(setup: ModelSetup, telemetry: Telemetry = OFF) -> AsyncIterator[Fallback]:
-    """Yields the models in use, each with stall detection, and each other as fallbacks."""
+async def open_models(
+    setup: ModelSetup, telemetry: Telemetry = OFF, patience_s: float = PATIENCE_S
+) -> AsyncIterator[Fallback]:
+    """Yields the models in use, each with stall detection, and each other as fallbacks.
+
+    `patience_s`: how long after the first failure another request may begin.
+    """
     async with AsyncExitStack() as stack:
         clock = SystemClock()
         # Without streaming, an answer comes at once after a silence.
@@ -253,7 +259,7 @@ async def open_models(setup: ModelSetup, telemetry: Telemetry = OFF) -> AsyncIte
             if telemetry.is_on:
                 provider = Measured(provider, telemetry, clock)
             providers.append(Stall(provider, stall_timeout_s))
-        yield Fallback(providers)
+        yield Fallback(providers, patience_s=patience_s)
 
 
 def max_output_tokens(setup: ModelSetup) -> int:

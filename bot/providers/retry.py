@@ -40,9 +40,12 @@ class Next:
 class Tries:
     """The requests for one answer until its first word. The first one goes to the first model."""
 
-    def __init__(self, models: int, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self, models: int, jitter: Callable[[], float] = random.random, patience_s: float = PATIENCE_S
+    ) -> None:
         """`models`: how many may answer. `jitter` returns a number from 0 to 1."""
         self._jitter = jitter
+        self._patience_s = patience_s
         self._model = 0
         self._failures = [0] * models
         self._ready_at_s = [-math.inf] * models
@@ -54,7 +57,7 @@ class Tries:
         if error.reason is EndReason.REFUSED:
             return None
         failed = self._model
-        self._until_s = min(self._until_s, now_s + PATIENCE_S)
+        self._until_s = min(self._until_s, now_s + self._patience_s)
         self._failures[failed] += 1
         self._ready_at_s[failed] = now_s + self._wait_s(error)
         self._model = self._next_model(now_s)

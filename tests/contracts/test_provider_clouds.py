@@ -16,7 +16,7 @@ from bot.core import texts
 from bot.core.conversation import Effort, Prompt, ToolDefinition, ToolResult, Turn, WebSearch
 from bot.core.stream import Opaque, ToolCall, Usage
 from bot.errors import EndReason
-from bot.providers import cloud_identity, retry
+from bot.providers import cloud_identity
 from bot.providers.failures import RequestAttempt
 from bot.providers.fallback import Fallback
 from bot.providers.registry import VENDORS, open_models
@@ -192,12 +192,12 @@ async def test_service_of_credentials_that_hangs_holds_up_nothing_else(
     vendor: VendorServer, tokens: TokenServices, monkeypatch: pytest.MonkeyPatch, cloud: CloudApi
 ) -> None:
     monkeypatch.setattr(cloud_identity, "WITHIN_S", 0.5)
-    monkeypatch.setattr(retry, "PATIENCE_S", 0.0)
     as_container(monkeypatch, tokens)
     tokens.answering.clear()
     vendor.script(cloud.answer)
     elsewhere = {"AWS_REGION": "eu-south-1"} if cloud.vendor == "bedrock" else {}
-    async with open_models(model_setup(settings.read({**cloud.env(vendor.url), **elsewhere}))) as models:
+    setup = model_setup(settings.read({**cloud.env(vendor.url), **elsewhere}))
+    async with open_models(setup, patience_s=0.0) as models:
         asking = [asyncio.create_task(collect(models)) for _ in range(40)]
         # Threads that the whole process shares.
         async with asyncio.timeout(10):
