@@ -11,6 +11,7 @@ import pytest
 from bot.core import texts
 from bot.core.limits.caps import parse_caps
 from bot.core.reply.actions import ReplyAction
+from bot.core.reply.resuming import SHORTEST_CHARS
 from bot.core.tool_calls import Decision
 from bot.services import thread_statuses, tool_calls
 from bot.settings import Settings
@@ -19,6 +20,7 @@ from sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, buttons, footer, running, says, shown
 from tests.scenarios.recorded_turns import ended as recorded_turns
 from tests.scenarios.tools import ADD_MILK, Notes, asking, by_results, calls, ended, press, values_of
+from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
 pytestmark = pytest.mark.skips_waits
@@ -97,6 +99,21 @@ async def test_status_says_that_an_approval_is_missing_until_it_is_decided(
     await press(stage, message, ReplyAction.APPROVE)
     await ended(stage, asked)
     await status(stage, asked, None)
+
+
+@pytest.mark.parametrize("words", ["Noted, ", "Noted, with care and in full. " * 20], ids=["few words", "many words"])
+async def test_answer_that_breaks_after_its_calls_goes_on_without_repeating_them(
+    stage: Stage, notes: Notes, words: str
+) -> None:
+    broken = VendorResponse(speech.chat([words])[:2], ending=ResponseEnd.CUT)
+    responses = [calls("", ("notes__add", {"text": "Milk"})), broken, broken, says("that is all.")]
+    stage.vendor.script(*responses)
+    asked = await stage.mention("note milk")
+    await press(stage, await asking(stage, asked), ReplyAction.APPROVE)
+    message = await ended(stage, asked)
+    kept = words if len(words) > SHORTEST_CHARS else ""
+    assert shown(message).splitlines()[0] == f"{kept}that is all."
+    assert notes.written == [{"text": "Milk"}]
 
 
 async def test_calls_have_ids_of_their_own_also_after_a_wait_for_an_approval(stage: Stage) -> None:
