@@ -155,7 +155,8 @@ class StepUnderWay:
 
     def receive(self, event: StreamEvent, now: float) -> str:
         """Notes an event of the model's stream; returns its text, if it has any. `now` is by the monotonic clock."""
-        self.heard_until(now)
+        if not isinstance(event, Retrying):
+            self.heard_until(now)
         match event:
             case str():
                 self._text.append(event)
@@ -168,7 +169,7 @@ class StepUnderWay:
                 self.output_chars += chars
             case Retrying(is_charged=is_charged):
                 self.lost = self.used if is_charged else self.lost
-                self.output_chars, self.hidden_s = 0, 0.0
+                self.output_chars, self.hidden_s, self._hidden_since = 0, 0.0, None
             case ToolCall() | Opaque():
                 self._end_text()
                 self.parts.append(event)
@@ -183,7 +184,10 @@ class StepUnderWay:
         self.hidden_s = 0.0
 
     def heard_until(self, now: float) -> None:
-        """Notes that the next event has come, or that no more is awaited."""
+        """Notes that the next event has come, or that somebody ends the wait for it.
+
+        The silence of a stream that fails is no thinking, as far as anybody knows.
+        """
         if self._hidden_since is not None:
             self.hidden_s += now - self._hidden_since
             self._hidden_since = None

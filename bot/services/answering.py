@@ -279,6 +279,7 @@ class Answering:
         except TypistError as error:
             return _failed(attempt, error, reply)
         except asyncio.CancelledError:
+            attempt.heard_until(self.clock.monotonic())
             if attempt.cancellation is not Cancellation.STOPPED:
                 raise
             return _stopped(attempt, reply)
@@ -287,7 +288,6 @@ class Answering:
             return End(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR)
         finally:
             attempt.phase = Phase.ENDING
-            attempt.heard_until(self.clock.monotonic())
 
     async def _stream(self, attempt: AnswerAttempt, reply: LiveReply) -> End:
         """Builds the prompt and asks the model."""

@@ -18,6 +18,7 @@ from bot.store.engine import create_engine
 from bot.store.schema import feedback, turns
 from sandbox.events import EVENTS
 from sandbox.server import Sandbox
+from sandbox.web_api.http import SCOPES
 from sandbox.workspace import Message
 from tests.clocks import WITHIN_S
 from tests.scenarios.answers import answered, cut, on_record, press, reply, rows
@@ -268,7 +269,7 @@ async def test_offer_with_a_forged_value_gets_a_notice(stage: Stage, settings: S
 
 
 async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer) -> None:
-    async with Sandbox(subscribed=EVENTS | {"agent_session_stopped"}) as sandbox:
+    async with Sandbox(scopes=SCOPES, subscribed=EVENTS | {"agent_session_stopped"}) as sandbox:
         stage = Stage(sandbox, vendor)
         async with running(settings_of(sandbox, vendor)), growing_answer(stage) as (asked, message):
             vendor.script(UNFINISHED)

@@ -46,9 +46,9 @@ async def test_question_with_a_lone_surrogate_is_answered(stage: Stage) -> None:
 
 
 async def test_error_with_a_lone_surrogate_is_reported_in_its_notice(stage: Stage) -> None:
-    stage.vendor.script(refusal(500, {"error": {"message": f"no {LONE}", "code": LONE}}), says("The next answer."))
+    stage.vendor.script(refusal(401, {"error": {"message": f"no {LONE}", "code": LONE}}), says("The next answer."))
     asked = await stage.mention()
     (text,) = await stage.answers("general", asked)
-    assert "Please ask again" in text
+    assert "I don't have access" in text
     await stage.sandbox.say("ada", "general", "@typist and then?", thread_ts=asked)
     assert (await stage.answers("general", asked, count=2))[1] == "The next answer."
