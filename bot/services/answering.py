@@ -521,7 +521,7 @@ class Answering:
 
     async def _record_messages(self, job: Job, reply: LiveReply | None) -> None:
         if reply is not None and reply.messages:
-            await self.jobs.record_messages(job.id, reply.messages)
+            await self.jobs.record_messages(job, reply.messages)
 
     async def _leave(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
         """Leaves Slack as it is, and releases the job with the text so far unless another process has it."""

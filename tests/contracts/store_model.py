@@ -375,12 +375,17 @@ class StoreModel:
             self._clear(job_id)
         return True
 
-    def record_pages(self, worker: str, job_id: int, page_ts: tuple[str, ...]) -> None:
-        old = self.jobs.get(job_id)
-        if old is not None and (old.worker == worker or old.status is Status.QUEUED or old.attempts == 0):
-            self._change(job_id, page_ts=page_ts, placeholder_due_since=None)
-            if old.status is not Status.QUEUED and old.attempts == 0:
-                self._clear(job_id)
+    def record_pages(self, worker: str, job: Job, page_ts: tuple[str, ...]) -> None:
+        if self.holds(worker, job):
+            self._change(job.id, page_ts=page_ts, placeholder_due_since=None)
+
+    def record_placeholder(self, job: Job, page_ts: tuple[str, ...]) -> None:
+        old = self.jobs.get(job.id)
+        if old is None or old.attempts != job.attempts or not (old.status is Status.QUEUED or old.attempts == 0):
+            return
+        self._change(job.id, page_ts=page_ts, placeholder_due_since=None)
+        if old.status is not Status.QUEUED:
+            self._clear(job.id)
 
     def edit(self, job_id: int, text: str, edited_ts: str) -> bool:
         """The newest edit wins, in whatever order they arrive."""

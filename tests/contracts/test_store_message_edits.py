@@ -32,6 +32,7 @@ from tests.contracts.stores import (
     one,
     outbox_kinds,
     texts_of,
+    unclaimed,
 )
 from tests.core.conversations import recorded_pages
 
@@ -88,7 +89,7 @@ async def test_edit_of_a_running_question_restarts_its_answer(worker: Workers) -
     store, other = await worker("w1"), await worker("w2")
     await enqueued(store, asked(1))
     job = await one(store)
-    await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
+    await store.worker_queue.record_messages(job, recorded_pages("5.1"))
     assert await other.queue.edit(EDITED, "2.0")
     ours = frozenset({job.id})
     assert await store.worker_queue.heartbeat({job: Spent()}) == Pulse(ours, to_restart=ours)
@@ -101,7 +102,7 @@ async def test_edit_of_a_running_question_restarts_its_answer(worker: Workers) -
 async def test_outdated_answer_does_not_end_the_job_and_is_kept(store: Stores) -> None:
     await enqueued(store, asked(1))
     job = await one(store)
-    await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
+    await store.worker_queue.record_messages(job, recorded_pages("5.1"))
     await store.queue.edit(EDITED, "2.0")
     assert not await store.worker_queue.finish(job, DONE, YES)
     again = await one(store)
@@ -126,7 +127,7 @@ async def test_edit_of_the_threads_last_question_offers_another_answer(store: St
 async def test_deleted_queued_question_is_not_answered(store: Stores) -> None:
     taken = await store.queue.enqueue("Ev1", asked(1), full=True)
     assert taken
-    await store.worker_queue.record_messages(taken.job_id, recorded_pages("5.1"))
+    await store.worker_queue.record_placeholder(unclaimed(taken), recorded_pages("5.1"))
     assert await delete_question(store, 1)
     assert not await delete_question(store, 1)
     assert await store.worker_queue.claim(1) == []

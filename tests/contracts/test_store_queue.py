@@ -30,6 +30,7 @@ from tests.contracts.stores import (
     one,
     outbox_kinds,
     taken_over,
+    unclaimed,
 )
 from tests.core.conversations import recorded_pages
 
@@ -180,7 +181,7 @@ class TestSign:
         assert taken.needs_placeholder
         assert await store.worker_queue.claim(1) == []
         assert await other.worker_queue.claim(1) == []
-        await store.worker_queue.record_messages(taken.job_id, recorded_pages("5.1"))
+        await store.worker_queue.record_placeholder(unclaimed(taken), recorded_pages("5.1"))
         assert await other.worker_queue.claim(1) == [
             Job(taken.job_id, asked(1), attempts=1, messages=recorded_pages("5.1"))
         ]
@@ -207,7 +208,7 @@ class TestSign:
         assert first
         assert await store.queue.may_post_placeholder(asked(1))
         assert not await store.queue.may_post_placeholder(asked(2))
-        await store.worker_queue.record_messages(first.job_id, recorded_pages("5.1"))
+        await store.worker_queue.record_placeholder(unclaimed(first), recorded_pages("5.1"))
         assert await store.queue.may_post_placeholder(asked(2))
         assert not await store.queue.may_post_placeholder(asked(3))
 
@@ -216,7 +217,7 @@ class TestSign:
         later = await store.queue.enqueue("Ev2", asked(2))
         assert later
         assert later.needs_placeholder
-        await store.worker_queue.record_messages(later.job_id, recorded_pages("5.2"))
+        await store.worker_queue.record_placeholder(unclaimed(later), recorded_pages("5.2"))
         assert await store.worker_queue.claim(2) == []
 
 
@@ -267,7 +268,7 @@ class TestRegenerate:
         assert again.needs_placeholder
         async with store.database.engine.begin() as connection:
             assert await connection.scalar(sa.select(jobs.c.end_reason).where(jobs.c.id == job.id)) is None
-        await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
+        await store.worker_queue.record_placeholder(unclaimed(again), recorded_pages("5.1"))
         assert await store.worker_queue.claim(1) == []
         assert await store.worker_queue.finish(running, DONE, YES)
         assert (await one(store)).id == job.id
@@ -312,7 +313,7 @@ class TestRegenerate:
     ) -> None:
         taken = await store.queue.enqueue("Ev1", asked(1), full=True)
         assert taken
-        await store.worker_queue.record_messages(taken.job_id, recorded_pages("5.1"))
+        await store.worker_queue.record_placeholder(unclaimed(taken), recorded_pages("5.1"))
         await store.queue.request_stop(taken.job_id)
         if cleared:
             assert await outbox_kinds(store) == [OutboxKind.CLEAR_PLACEHOLDER]
@@ -347,9 +348,10 @@ class TestRegenerate:
     async def test_process_that_regenerates_records_the_placeholder(self, worker: Workers) -> None:
         store, other = await worker("w1"), await worker("w2")
         job = await answered(store)
-        assert await other.queue.regenerate(job.id, full=True)
+        again = await other.queue.regenerate(job.id, full=True)
+        assert again is not None
         assert await store.worker_queue.claim(1) == []
-        await other.worker_queue.record_messages(job.id, recorded_pages("5.1", "5.2"))
+        await other.worker_queue.record_placeholder(unclaimed(again), recorded_pages("5.1", "5.2"))
         assert (await one(store)).page_ts == ("5.1", "5.2")
 
     async def test_regenerated_answer_is_neither_stopped_nor_interrupted_and_knows_its_questions(

@@ -213,7 +213,7 @@ async def test_question_whose_reply_has_begun_is_not_denied(stage: AnsweringStag
     stage.replies.may_open.set()
     await stage.model.speaks.wait()
     [attempt] = stage.attempts
-    await stage.stores.worker_queue.record_messages(attempt.job.id, recorded_pages("999991.000000"))
+    await stage.stores.worker_queue.record_messages(attempt.job, recorded_pages("999991.000000"))
     stage.worker._cancel(attempt.job.id, Cancellation.HANDOVER)
     stage.accounts.kind_of_all = UserKind.GUEST
     await stage.until(lambda: len(stage.attempts) == 2, "the job is claimed again")

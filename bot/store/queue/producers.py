@@ -144,7 +144,7 @@ class QuestionQueue(WorkerOperations):
         await batch.rejoin(connection, job_id)
         if not waits:
             await self._worker.wake_all(connection)
-        return Enqueued(job_id, waits)
+        return Enqueued(job_id, waits, row.attempts)
 
     @writes
     async def edit(self, connection: AsyncConnection, question: Question, edited_ts: str) -> bool:
