@@ -43,7 +43,7 @@ class Phase(Enum):
 
     OPENING = auto()
     STOP_ASKED = auto()
-    """A stop came while the attempt was opening: no model is asked."""
+    """A stop came with the claim, or while the attempt was opening: no model is asked."""
     STREAMING = auto()
     """A stop cancels the attempt."""
     ENDING = auto()
@@ -91,6 +91,8 @@ class AnswerAttempt:
     """What earlier attempts at this version have cost; None if nobody knows."""
 
     def __post_init__(self) -> None:
+        if self.job.stop_requested:
+            self.phase = Phase.STOP_ASKED
         self.searches = searches([item for step in self.answer.steps for item in step.items])
 
     @property

@@ -29,9 +29,9 @@ or the question was edited, it releases the job with the text so far; if another
 writes nothing (`Cancellation`). If Slack refuses the bot token and the model has not been asked, the attempt cancels
 itself and releases the job, which is claimed again when the token works.
 
-A stop cancels the attempt during step 3 only (`Phase`). Earlier, it is noted and ends the attempt before the model is
-asked. Later the answer is complete and its end is being shown, so the stop has no effect: a cancellation at that
-moment would leave a job that nobody ends.
+A stop cancels the attempt during step 3 only (`Phase`). Earlier, or if it comes with the claim, it is noted and ends
+the attempt before the model is asked. Later the answer is complete and its end is being shown, so the stop has no
+effect: a cancellation at that moment would leave a job that nobody ends.
 
 An error that nobody expected ends the job as INTERNAL_ERROR, and the outbox shows that. It is never left running.
 
@@ -254,9 +254,6 @@ class Answering:
             return _stopped(attempt, reply)
         if attempt.job.interruptions >= MAX_INTERRUPTIONS:
             return End(EndReason.INTERRUPTED_TOO_OFTEN, texts.INTERRUPTED)
-        if not (attempt.job.question.text or attempt.job.question.files):
-            # The question was deleted, and its job was released before the stop reached it.
-            return _stopped(attempt, reply)
         try:
             return await self._stream(attempt, reply)
         except (_TokenRefused, _NeedsApproval, NotOurs):

@@ -138,6 +138,7 @@ class StoreModel:
             version=job.version,
             has_previous=job.version > 0 and job.has_answers,
             checkpoint=job.checkpoint if job.attempts > 1 else Checkpoint(),
+            stop_requested=job.stop_requested,
         )
 
     def news(self) -> set[tuple[object, ...]]:

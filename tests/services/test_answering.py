@@ -493,7 +493,7 @@ async def test_asker_whose_placeholder_is_shown_is_denied_only_if_slack_says_so_
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"question": replace(QUESTION, text="")}, EndReason.STOPPED),
+        ({"question": replace(QUESTION, text=""), "stop_requested": True}, EndReason.STOPPED),
         (
             {
                 "question": replace(QUESTION, text=f"<@{ME.user_id}>"),
@@ -633,7 +633,7 @@ async def test_whole_answer_takes_the_place_of_a_longer_text_of_an_earlier_attem
 
 async def test_stopped_answer_needs_no_sentence_below_the_text_of_an_earlier_attempt(alone: AnsweringStage) -> None:
     alone.replies.shown = Shown(("999991.000000",), 15, "Because it is.")
-    await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text="")))
+    await attempt_at(alone, lambda job: replace(job, stop_requested=True))
     assert end_of(alone) == End(EndReason.STOPPED)
     assert (await turn(alone)).answer == "Because it is."
 
