@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import Enum, auto
 
 from bot.core import texts
@@ -19,6 +20,8 @@ from bot.errors import EndReason
 
 CHARS_PER_TOKEN = 4.0
 """About right for English. Used only to count attempts without reported usage."""
+LATE_S = 1_800.0
+"""An answer that comes later says when its question was asked: after an outage, or a wait for an approval."""
 
 
 class Cancellation(Enum):
@@ -138,10 +141,11 @@ class AnswerAttempt:
         output_tokens = int(step.output_chars / CHARS_PER_TOKEN)
         return Spent(step.input_tokens, output_tokens, step.model, self.job.version, len(self.answer.steps))
 
-    def close(self, end: End, shown: Shown = NOTHING_SHOWN, last_usd: float | None = None) -> End:
+    def close(self, end: End, shown: Shown = NOTHING_SHOWN, last_usd: float | None = None, now: float = 0.0) -> End:
         """Ends the answer; returns the end with all that is recorded of it and shown below the text.
 
-        `shown`: what an earlier attempt left in Slack. `last_usd`: what the last step cost.
+        `shown`: what an earlier attempt left in Slack. `last_usd`: what the last step cost. `now`: in seconds since the
+        epoch.
         """
         answer = self.answer
         part = shown.part(answer.text)
@@ -149,7 +153,8 @@ class AnswerAttempt:
             answer.keep_earlier(part)
         left_out = self.completion.left_out if self.completion else ()
         expired = texts.APPROVAL_EXPIRED if has_expired(answer.steps) else ""
-        notices = end.notice, expired, unread_notice(self.opened, left_out)
+        late = self._asked_on(now) if end.reason.is_answer else ""
+        notices = end.notice, expired, unread_notice(self.opened, left_out), late
         end = replace(
             self.counted(end),
             notice=" ".join(filter(None, notices)),
@@ -175,6 +180,13 @@ class AnswerAttempt:
             prompt_version=self.prompt_version,
             origins=self.answer.origins,
         )
+
+    def _asked_on(self, now: float) -> str:
+        """Says when the question was asked, if that was long ago and nobody asked for another version since."""
+        asked_at = float(self.job.question.ts)
+        if self.job.version or now - asked_at <= LATE_S:
+            return ""
+        return texts.asked_on(datetime.fromtimestamp(asked_at, UTC))
 
     def _footer(self, last_usd: float | None) -> str:
         """The model that wrote the answer, or was asked, its effort, how many tools it used, and what it refused."""

@@ -480,7 +480,7 @@ class Answering:
         self.metrics(JobLife.of(attempt.job, whole, times, used.usd, reply.calls if reply else 0, freshness))
 
     def _close(self, attempt: AnswerAttempt, end: End, shown: Shown) -> End:
-        return attempt.close(end, shown, self._cost_usd(attempt.counted(end)))
+        return attempt.close(end, shown, self._cost_usd(attempt.counted(end)), self.clock.now())
 
     def _count_charge(self, end: End) -> None:
         """Counts what a step has cost. The attempt may end no job: it is given up while a call waits for a person."""
