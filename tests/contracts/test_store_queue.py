@@ -10,12 +10,13 @@ import sqlalchemy as sa
 from bot.clock import SystemClock
 from bot.core.conversation import POSTING, Effort, File, FollowUp, Job, Question, QueuedThreads, ThreadKey
 from bot.core.job import End, Enqueued, Pulse, Spent
+from bot.core.limits.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.queue.claim import PLACEHOLDER_HOLD_S
 from bot.store.schema import jobs
-from tests.clocks import WITHIN_S, LateClock
+from tests.clocks import WITHIN_S, LateClock, ManualClock
 from tests.contracts.stores import (
     DIRECT,
     DONE,
@@ -171,6 +172,39 @@ class TestManyAtOnce:
         assert len(ids) == len(set(ids)) == 300
         for store in stores:
             await store.close()
+
+
+class TestBots:
+    """Questions of bots, which may be answering our answers."""
+
+    async def test_bots_hourly_limit_holds_for_questions_at_once_in_two_processes(self, worker: Workers) -> None:
+        stores = [await worker("w1"), await worker("w2")]
+        questions = [replace(apart(number), user_id="B1", from_bot=True) for number in range(100)]
+        taken = await asyncio.gather(
+            *(stores[number % 2].queue.enqueue(f"Ev{number}", question) for number, question in enumerate(questions))
+        )
+        assert len([job for job in taken if job]) == MAX_BOT_QUESTIONS_AN_HOUR
+        other = replace(apart(200), user_id="B2", from_bot=True)
+        assert await stores[0].queue.enqueue("Ev200", other), "another bot has its own limit"
+
+    async def test_bots_limit_begins_again_after_an_hour(self, database_url: str) -> None:
+        clock = ManualClock()
+        store = await Stores.open(database_url, "w1", clock)
+        questions = [replace(apart(number), user_id="B1", from_bot=True) for number in range(22)]
+        taken = [await store.queue.enqueue(f"Ev{number}", question) for number, question in enumerate(questions[:21])]
+        assert [bool(job) for job in taken] == [True] * MAX_BOT_QUESTIONS_AN_HOUR + [False]
+        clock.now_s += 3_601
+        assert await store.queue.enqueue("Ev21", questions[21])
+        await store.close()
+
+    async def test_bots_ask_only_so_often_in_a_row_in_a_thread_also_at_once(self, store: Stores) -> None:
+        bots = [replace(asked(number), user_id=f"B{number}", from_bot=True) for number in range(10)]
+        taken = await asyncio.gather(*(store.queue.enqueue(f"Ev{bot.ts}", bot) for bot in bots))
+        assert len([job for job in taken if job]) == MAX_BOT_QUESTIONS_IN_A_ROW
+        assert await store.queue.enqueue("Ev20", asked(20))
+        assert await store.queue.enqueue("Ev21", replace(asked(21), user_id="B1", from_bot=True)), (
+            "a person asked since"
+        )
 
 
 class TestSign:

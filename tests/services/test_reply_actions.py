@@ -157,7 +157,7 @@ async def asked_about(
     async with staged(server, asking(*calls), ANSWER, question=replace(QUESTION, **question)) as stage:
         accounts, stores = stage.accounts, stage.stores
         if access:
-            control = AccessControl(access, accounts, PrivateNotices(accounts, stores.notices), stores.bot_questions)
+            control = AccessControl(access, accounts, PrivateNotices(accounts, stores.notices))
             stage.answering = replace(stage.answering, access_control=control)
         await ended_or_waiting(stage)
         async with stores.database.engine.begin() as connection:
