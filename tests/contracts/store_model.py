@@ -13,7 +13,7 @@ from bot.core.tool_calls import APPROVAL_S, CallState, Decision
 from bot.errors import EndReason
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.queue.batch import LATE_POST_S
-from bot.store.queue.claim import PLACEHOLDER_HOLD_S
+from bot.store.queue.claim import PLACEHOLDER_HOLD_S, RESTART_PAUSE_S, RESTARTS_AT_ONCE
 from tests.core.conversations import recorded_pages
 
 
@@ -41,6 +41,7 @@ class Expected:
     ask_ts: str | None = None
     joined_step: int | None = None
     waits_until: float | None = None
+    started_at: float | None = None
     steps: int = 0
     """How many steps of this version are on record."""
     calls: Mapping[tuple[int, int, int], CallState] = field(default_factory=dict, hash=False)
@@ -173,7 +174,8 @@ class StoreModel:
             todo = [key for key, job in jobs.items() if job.status is Status.QUEUED]
             todo.sort(key=lambda key: (jobs[key].attempts == 0, jobs[key].question.ts))
             running = any(job.status is Status.RUNNING for job in jobs.values())
-            if todo and not running and self._shown(jobs[todo[0]]) and not self._reply_in_hand(todo[0]):
+            is_free = bool(todo) and self._shown(jobs[todo[0]]) and self._may_restart(jobs[todo[0]])
+            if is_free and not running and not self._reply_in_hand(todo[0]):
                 leaders.append(todo[0])
         return sorted(leaders)
 
@@ -186,6 +188,11 @@ class StoreModel:
         since = job.placeholder_due_since
         return since is None or self.clock.now() - since >= PLACEHOLDER_HOLD_S
 
+    def _may_restart(self, job: Expected) -> bool:
+        if job.version <= RESTARTS_AT_ONCE or not job.edited_ts or job.started_at is None or job.stop_requested:
+            return True
+        return self.clock.now() - job.started_at >= RESTART_PAUSE_S
+
     def claim(self, worker: str, limit: int, claimed: Sequence[Job]) -> None:
         """Raises AssertionError if these jobs are not to be claimed now."""
         taken_over = [job.id for job in claimed if self.jobs[job.id].status is Status.RUNNING]
@@ -194,6 +201,7 @@ class StoreModel:
         for job_id in (*taken_over, *ready):
             old = self.jobs[job_id]
             new = replace(old, status=Status.RUNNING, worker=worker, attempts=old.attempts + 1)
+            new = replace(new, started_at=self.clock.now())
             if job_id in taken_over:
                 assert old.worker is not None
                 assert self.clock.now() - self.heard_at[old.worker] >= LEASE_S

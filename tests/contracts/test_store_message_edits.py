@@ -14,6 +14,7 @@ from bot.core.job import End, Piece, Pulse, Spent
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
 from bot.store import Stores
+from bot.store.queue.claim import RESTART_PAUSE_S, RESTARTS_AT_ONCE
 from bot.store.queue.producers import QuestionQueue
 from bot.store.schema import checkpoints, steps
 from tests.clocks import WITHIN_S, ManualClock
@@ -367,3 +368,27 @@ async def test_nobody_is_mentioned_about_a_deleted_question(store: Stores) -> No
     assert await store.worker_queue.finish(await one(store), DONE, YES, ping=True)
     assert await delete_question(store, 1)
     assert await outbox_kinds(store) == [OutboxKind.RETRACT_REPLY]
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+async def test_question_that_is_edited_again_and_again_starts_over_with_a_pause(
+    database_url: str, is_stopped: bool
+) -> None:
+    clock = ManualClock()
+    store = await Stores.open(database_url, "w1", clock)
+    job_id = await enqueued(store, asked(1))
+    starts = 0
+    for number in range(80):
+        for job in await store.worker_queue.claim(1):
+            starts += 1
+            assert await store.queue.edit(replace(asked(1), text=f"Why {number}?"), f"1700000100.{number:06d}")
+            assert not await store.worker_queue.finish(job, DONE, YES)
+        clock.now_s += 0.1
+    assert starts == RESTARTS_AT_ONCE + 1
+    if is_stopped:
+        assert await store.queue.request_stop(job_id)
+    else:
+        clock.now_s += RESTART_PAUSE_S
+    [job] = await store.worker_queue.claim(1)
+    assert (job.version, job.stop_requested) == (starts, is_stopped)
+    await store.close()
