@@ -255,7 +255,6 @@ def _parts(
         access_rules_of(settings),
         workspace.users,
         PrivateNotices(workspace.ephemeral, stores.notices),
-        stores.bot_questions,
         settings.admins,
     )
     statuses = ThreadStatuses(workspace.pane, stores.queue, clock, me.team_id)

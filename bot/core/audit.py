@@ -115,13 +115,17 @@ def answer_facts(turn: Mapping[str, Any]) -> dict[str, Any]:
 def call_entry(job: Job, call: RecordedCall) -> Entry:
     """Returns the entry of a call's state."""
     subject = subject_of(job.question, arguments_hash(call.arguments))
-    facts = {"state": call.state.value, **call_facts(call.tool, job.version, call.step_no, call.index)}
+    facts = {"state": call.state.value, **call_facts(call, job.version)}
     return Entry(Kind.CALL, facts, job.question.thread.team_id, job.id, subject)
 
 
-def call_facts(tool: str, version: int, step_no: int, index: int) -> dict[str, Any]:
-    """Returns which call of an answer it is."""
-    return {"tool": tool, "version": version, "step": step_no, "index": index}
+def call_facts(call: RecordedCall, version: int) -> dict[str, Any]:
+    """Returns which call of an answer it is, with its tool if the model was offered that.
+
+    Any other name is a text of the model, which `forget` couldn't remove from the chain.
+    """
+    tool = {"tool": call.tool} if call.definition_hash else {}
+    return {**tool, "version": version, "step": call.step_no, "index": call.index}
 
 
 def arguments_hash(arguments: Mapping[str, Any]) -> str:

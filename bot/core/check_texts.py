@@ -26,7 +26,11 @@ APP_TOKEN_FIX = (
 )
 SOCKET_MODE_FIX = f"Turn Socket Mode on: {YOUR_APP} → Socket Mode."
 SOCKET_MODE_OFF = "Socket Mode is off, so Slack sends no events."
-SOCKET_MODE = "Socket Mode is on: a connection opened, and Slack said hello."
+SOCKET_MODE = (
+    "Socket Mode is on: a connection opened, and Slack said hello.\n"
+    f"Slack doesn't say whether Delayed Events is on ({YOUR_APP} → Event Subscriptions). Without it, Slack drops\n"
+    "events 6 minutes into an outage of Typist."
+)
 TOO_MANY_SOCKETS = "The app has ten Socket Mode connections already, and Slack accepts no more."
 TOO_MANY_SOCKETS_FIX = "Stop other processes of this app. Each process of Typist opens two connections."
 SOCKET_FIX = f"Check that a firewall or proxy lets WebSockets (wss) through. {TRY_LATER_FIX}"

@@ -278,6 +278,8 @@ class Job:
     """What is said in recordings that came with its question, by the files' ids."""
     asked_at: float = field(default=0.0, compare=False)
     """Since when the asker waits, in seconds since the epoch: for this version, or since they decided about a call."""
+    stop_requested: bool = False
+    """Somebody stopped it before it was claimed: its attempt asks nobody, and ends the reply."""
 
     @property
     def page_ts(self) -> tuple[str, ...]:

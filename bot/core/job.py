@@ -234,6 +234,8 @@ class Enqueued:
     job_id: int
     needs_placeholder: bool
     """It is queued: another job of its thread is before it, or there was no room."""
+    attempts: int = 0
+    """How often the job was claimed before. The placeholder counts until the next claim."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,11 @@ def time_in_utc(time: datetime) -> str:
     return f"{time:%B} {time.day} at {time:%H:%M} UTC"
 
 
+def asked_on(time: datetime) -> str:
+    """Says when a question was asked whose answer comes late, such as after an outage."""
+    return f"Asked on {time_in_utc(time)}."
+
+
 REPEATED_CALL = "Careful: I made exactly this call, or may have made it, for an earlier version of this answer."
 
 

@@ -13,7 +13,6 @@ from bot.core.limits import access
 from bot.core.limits.access import AccessRules, Denial, UserKind
 from bot.services.private_notices import PrivateNotices
 from bot.slack.users import Users
-from bot.store.notices import BotQuestionCounts
 
 MAX_ADMINS_NAMED = 3
 
@@ -28,7 +27,6 @@ class AccessControl:
         rules: AccessRules,
         users: Users,
         private_notices: PrivateNotices,
-        bot_questions: BotQuestionCounts,
         admins: Iterable[str] = (),
     ) -> None:
         """`admins`: the people whom a denied asker can turn to."""
@@ -36,7 +34,6 @@ class AccessControl:
         self._rules = rules
         self._users = users
         self._private_notices = private_notices
-        self._bot_questions = bot_questions
 
     @property
     def may_allow_bots(self) -> bool:
@@ -68,10 +65,6 @@ class AccessControl:
         if denial is not None:
             self.tell(question, denial)
         return denial is None
-
-    async def too_many(self, question: Question) -> bool:
-        """Returns whether a bot asks so much that it may be answering our answers. Raises StoreError."""
-        return question.from_bot and (await self._bot_questions.count(question)).too_many
 
     def tell(self, question: Question, denial: Denial) -> None:
         """Explains the denial to the asker in the background, unless they got an explanation lately."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import Enum, auto
 
 from bot.core import texts
@@ -16,6 +17,9 @@ from bot.core.stream import Completion, StreamEvent, Usage
 from bot.core.tool_calls import Step, decided_about
 from bot.core.trust import Origins
 from bot.errors import EndReason
+
+LATE_S = 1_800.0
+"""An answer that comes later says when its question was asked: after an outage, or a wait for an approval."""
 
 
 class Cancellation(Enum):
@@ -42,7 +46,7 @@ class Phase(Enum):
 
     OPENING = auto()
     STOP_ASKED = auto()
-    """A stop came while the attempt was opening: no model is asked."""
+    """A stop came with the claim, or while the attempt was opening: no model is asked."""
     STREAMING = auto()
     """A stop cancels the attempt."""
     ENDING = auto()
@@ -90,6 +94,8 @@ class AnswerAttempt:
     """What earlier attempts at this version have cost; None if nobody knows."""
 
     def __post_init__(self) -> None:
+        if self.job.stop_requested:
+            self.phase = Phase.STOP_ASKED
         self.searches = searches([item for step in self.answer.steps for item in step.items])
 
     @property
@@ -141,10 +147,11 @@ class AnswerAttempt:
         used = step.used
         return Spent(used.input_tokens, used.output_tokens, step.model, self.job.version, len(self.answer.steps))
 
-    def close(self, end: End, shown: Shown = NOTHING_SHOWN, last_usd: float | None = None) -> End:
+    def close(self, end: End, shown: Shown = NOTHING_SHOWN, last_usd: float | None = None, now: float = 0.0) -> End:
         """Ends the answer; returns the end with all that is recorded of it and shown below the text.
 
-        `shown`: what an earlier attempt left in Slack. `last_usd`: what the last step cost.
+        `shown`: what an earlier attempt left in Slack. `last_usd`: what the last step cost. `now`: in seconds since the
+        epoch.
         """
         answer = self.answer
         part = shown.part(answer.text)
@@ -152,7 +159,8 @@ class AnswerAttempt:
             answer.keep_earlier(part)
         left_out = self.completion.left_out if self.completion else ()
         expired = texts.APPROVAL_EXPIRED if has_expired(answer.steps) else ""
-        notices = end.notice, expired, unread_notice(self.opened, left_out)
+        late = self._asked_on(now) if end.reason.is_answer else ""
+        notices = end.notice, expired, unread_notice(self.opened, left_out), late
         end = replace(
             self.counted(end),
             notice=" ".join(filter(None, notices)),
@@ -183,6 +191,13 @@ class AnswerAttempt:
             prompt_version=self.prompt_version,
             origins=self.answer.origins,
         )
+
+    def _asked_on(self, now: float) -> str:
+        """Says when the question was asked, if that was long ago and nobody asked for another version since."""
+        asked_at = float(self.job.question.ts)
+        if self.job.version or now - asked_at <= LATE_S:
+            return ""
+        return texts.asked_on(datetime.fromtimestamp(asked_at, UTC))
 
     def _footer(self, last_usd: float | None) -> str:
         """The model that wrote the answer, or was asked, its effort, how many tools it used, and what it refused."""

@@ -35,9 +35,9 @@ or the question was edited, it releases the job with the text so far; if another
 writes nothing (`Cancellation`). If Slack refuses the bot token and the model has not been asked, the attempt cancels
 itself and releases the job, which is claimed again when the token works.
 
-A stop cancels the attempt during step 3 only (`Phase`). Earlier, it is noted and ends the attempt before the model is
-asked. Later the answer is complete and its end is being shown, so the stop has no effect: a cancellation at that
-moment would leave a job that nobody ends.
+A stop cancels the attempt during step 3 only (`Phase`). Earlier, or if it comes with the claim, it is noted and ends
+the attempt before the model is asked. Later the answer is complete and its end is being shown, so the stop has no
+effect: a cancellation at that moment would leave a job that nobody ends.
 
 An error that nobody expected ends the job as INTERNAL_ERROR, and the outbox shows that. It is never left running.
 
@@ -269,9 +269,6 @@ class Answering:
             return _stopped(attempt, reply)
         if attempt.job.interruptions >= MAX_INTERRUPTIONS:
             return End(EndReason.INTERRUPTED_TOO_OFTEN, texts.interrupted(goes_on=_has_text(attempt, reply)))
-        if not (attempt.job.question.text or attempt.job.question.files):
-            # The question was deleted, and its job was released before the stop reached it.
-            return _stopped(attempt, reply)
         try:
             return await self._stream(attempt, reply)
         except (_TokenRefused, _NeedsApproval, _Interrupted, NotOurs):
@@ -525,7 +522,7 @@ class Answering:
         self.metrics(JobLife.of(attempt.job, whole, times, used.usd, reply.calls if reply else 0, freshness))
 
     def _close(self, attempt: AnswerAttempt, end: End, shown: Shown) -> End:
-        return attempt.close(end, shown, self._cost_usd(attempt.counted(end)))
+        return attempt.close(end, shown, self._cost_usd(attempt.counted(end)), self.clock.now())
 
     def _count_charge(self, end: End) -> None:
         """Counts what a step has cost. The attempt may end no job: it is given up while a call waits for a person."""
@@ -563,7 +560,7 @@ class Answering:
 
     async def _record_messages(self, job: Job, reply: LiveReply | None) -> None:
         if reply is not None and reply.messages:
-            await self.jobs.record_messages(job.id, reply.messages)
+            await self.jobs.record_messages(job, reply.messages)
 
     async def _leave(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
         """Leaves Slack as it is, and releases the job with the text so far unless another process has it."""

@@ -80,8 +80,6 @@ class Intake:
         elif denial := self._access_control.denial_at_once(question):
             await self._record_line(message, participants)
             self._access_control.tell(question, denial)
-        elif await self._access_control.too_many(question):
-            log.warning("message %s ignored: bot %s asks too often", message.ts, question.user_id)
         else:
             await self._quiet_threads.mentioned(message, participants)
             if action_token and self._action_tokens is not None:
@@ -107,7 +105,7 @@ class Intake:
         """Queues a question whose asker has access. Raises StoreError."""
         enqueued = await self._queue.enqueue(event_id, question, full=self._worker.full)
         if enqueued is None:
-            log.debug("message %s ignored: already a question", question.ts)
+            log.debug("message %s is no new question", question.ts)
         elif enqueued.needs_placeholder:
             self._worker.post_placeholder(Job(enqueued.job_id, question, attempts=0))
         else:

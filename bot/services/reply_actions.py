@@ -299,8 +299,9 @@ class ReplyActions:
         if enqueued is None:
             return ActionResponse(texts.ANSWER_UNFINISHED)
         if enqueued.needs_placeholder:
+            attempts, version = enqueued.attempts, answer.version + 1
             self.worker.post_placeholder(
-                Job(answer.job_id, answer.question, attempts=0, messages=answer.messages, version=answer.version + 1)
+                Job(answer.job_id, answer.question, attempts, messages=answer.messages, version=version)
             )
         else:
             self.worker.wake()

@@ -195,7 +195,7 @@ async def _decide(
         audit.entry_of(
             job,
             Kind.DECISION,
-            {"decision": decision.value, **call_facts(call.tool, version, *call.key)},
+            {"decision": decision.value, **call_facts(call, version)},
             arguments_hash(call.arguments),
             by=user_id,
         )

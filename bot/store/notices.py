@@ -1,16 +1,14 @@
-"""Notices that people received, and counts of other bots' questions."""
+"""Notices that people received."""
 
 import math
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import Question
-from bot.core.limits.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW, BotQuestions
 from bot.store.database import Operations, reads, writes
-from bot.store.predicates import has_come, in_thread
+from bot.store.predicates import has_come
 from bot.store.rows import insert_into
-from bot.store.schema import jobs, notices
+from bot.store.schema import notices
 
 NOTICES_KEPT_S = 62 * 24 * 3600.0
 """A notice that is sent once may be sent again after this time."""
@@ -48,31 +46,3 @@ async def claim(
         where=has_come(notices.c.given_at + wait_s, now, wait_s),
     )
     return await connection.scalar(again.returning(notices.c.given_at)) is not None
-
-
-class BotQuestionCounts(Operations):
-    """Counts questions of bots, which may be answering our answers."""
-
-    @reads
-    async def count(self, connection: AsyncConnection, question: Question) -> BotQuestions:
-        """Returns how many questions the asker, a bot, asked in the last hour, and how many bots asked last in a row.
-
-        The row is the end of the question's thread. Both numbers are exact only up to their limits.
-        """
-        newest = sa.select(jobs.c.from_bot).where(in_thread(question.thread)).order_by(jobs.c.ts.desc())
-        in_a_row = 0
-        for from_bot in await connection.scalars(newest.limit(MAX_BOT_QUESTIONS_IN_A_ROW)):
-            if not from_bot:
-                break
-            in_a_row += 1
-        lately = (
-            sa.select(jobs.c.id)
-            .where(
-                jobs.c.team_id == question.thread.team_id,
-                jobs.c.user_id == question.user_id,
-                jobs.c.from_bot,
-                jobs.c.created_at > self._now() - 3600,
-            )
-            .limit(MAX_BOT_QUESTIONS_AN_HOUR)
-        )
-        return BotQuestions(in_a_row, len((await connection.scalars(lately)).all()))

@@ -72,8 +72,8 @@ class RecordedCalls(MeteredOperations):
     @writes
     async def end(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
         """Records a call's end, with its state and result; returns False if it is over, or the job is lost."""
-        is_ours = (jobs.c.worker == self._worker.name, jobs.c.attempts == job.attempts)
-        ours = sa.exists().where(jobs.c.id == job.id, *is_ours)
+        if not await _is_held(connection, Held(job, self._worker.name)):
+            return False
         under_way = tool_calls.c.state.in_([CallState.READY.value, CallState.BEGUN.value])
         now = self._now()
         values = {
@@ -82,7 +82,7 @@ class RecordedCalls(MeteredOperations):
             "result_is_error": call.result_is_error,
             "ended_at": now,
         }
-        ended = sa.update(tool_calls).where(*_this(job, call), under_way, ours).values(values)
+        ended = sa.update(tool_calls).where(*_this(job, call), under_way).values(values)
         if (await connection.execute(ended)).rowcount == 0:
             return False
         await audit.append(connection, now, [call_entry(job, call)])
@@ -196,5 +196,10 @@ def _this(job: Job, call: RecordedCall) -> tuple[sa.ColumnElement[bool], ...]:
 
 async def _is_current(connection: AsyncConnection, held: Held, *also: sa.ColumnElement[bool]) -> bool:
     """Locks the job's row; returns whether the worker still holds the job, in the version that it answers."""
-    this = sa.select(jobs.c.id).where(*held.is_ours, jobs.c.version == held.job.version, *also)
+    return await _is_held(connection, held, jobs.c.version == held.job.version, *also)
+
+
+async def _is_held(connection: AsyncConnection, held: Held, *also: sa.ColumnElement[bool]) -> bool:
+    """Locks the job's row; returns whether the worker still holds the job. A call's end counts in any version."""
+    this = sa.select(jobs.c.id).where(*held.is_ours, *also)
     return (await connection.execute(this.with_for_update())).one_or_none() is not None

@@ -66,6 +66,7 @@ def job_of(row: sa.Row[Any]) -> Job:
         effort=Effort(row.effort) if row.effort else None,
         transcripts=transcripts_of(row),
         asked_at=row.created_at if row.asked_at is None else row.asked_at,
+        stop_requested=row.stop_requested,
     )
 
 

@@ -20,7 +20,7 @@ from bot.store.erasure import Erasure
 from bot.store.liveness.workers import WorkerLiveness
 from bot.store.message_questions import MessageQuestions
 from bot.store.migrate import migrate
-from bot.store.notices import BotQuestionCounts, Notices
+from bot.store.notices import Notices
 from bot.store.outbox_entries import OutboxEntries
 from bot.store.pane_context import PaneContexts
 from bot.store.participants import ThreadParticipants
@@ -81,7 +81,6 @@ class Stores:
         self.rate_ledger = RateLedger(database, self._worker)
         self.participants = ThreadParticipants(database)
         self.notices = Notices(database)
-        self.bot_questions = BotQuestionCounts(database)
         self.channel_settings = ChannelSettingsStore(database)
         self.pane_context = PaneContexts(database)
         self.tool_pins = ToolPins(database)

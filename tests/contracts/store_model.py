@@ -13,7 +13,7 @@ from bot.core.tool_calls import APPROVAL_S, CallState, Decision
 from bot.errors import EndReason
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.queue.batch import LATE_POST_S
-from bot.store.queue.claim import PLACEHOLDER_HOLD_S
+from bot.store.queue.claim import PLACEHOLDER_HOLD_S, RESTART_PAUSE_S, RESTARTS_AT_ONCE
 from tests.core.conversations import recorded_pages
 
 
@@ -41,6 +41,7 @@ class Expected:
     ask_ts: str | None = None
     joined_step: int | None = None
     waits_until: float | None = None
+    started_at: float | None = None
     steps: int = 0
     """How many steps of this version are on record."""
     calls: Mapping[tuple[int, int, int], CallState] = field(default_factory=dict, hash=False)
@@ -138,6 +139,7 @@ class StoreModel:
             version=job.version,
             has_previous=job.version > 0 and job.has_answers,
             checkpoint=job.checkpoint if job.attempts > 1 else Checkpoint(),
+            stop_requested=job.stop_requested,
         )
 
     def news(self) -> set[tuple[object, ...]]:
@@ -172,7 +174,8 @@ class StoreModel:
             todo = [key for key, job in jobs.items() if job.status is Status.QUEUED]
             todo.sort(key=lambda key: (jobs[key].attempts == 0, jobs[key].question.ts))
             running = any(job.status is Status.RUNNING for job in jobs.values())
-            if todo and not running and self._shown(jobs[todo[0]]) and not self._reply_in_hand(todo[0]):
+            is_free = bool(todo) and self._shown(jobs[todo[0]]) and self._may_restart(jobs[todo[0]])
+            if is_free and not running and not self._reply_in_hand(todo[0]):
                 leaders.append(todo[0])
         return sorted(leaders)
 
@@ -185,6 +188,11 @@ class StoreModel:
         since = job.placeholder_due_since
         return since is None or self.clock.now() - since >= PLACEHOLDER_HOLD_S
 
+    def _may_restart(self, job: Expected) -> bool:
+        if job.version <= RESTARTS_AT_ONCE or not job.edited_ts or job.started_at is None or job.stop_requested:
+            return True
+        return self.clock.now() - job.started_at >= RESTART_PAUSE_S
+
     def claim(self, worker: str, limit: int, claimed: Sequence[Job]) -> None:
         """Raises AssertionError if these jobs are not to be claimed now."""
         taken_over = [job.id for job in claimed if self.jobs[job.id].status is Status.RUNNING]
@@ -193,6 +201,7 @@ class StoreModel:
         for job_id in (*taken_over, *ready):
             old = self.jobs[job_id]
             new = replace(old, status=Status.RUNNING, worker=worker, attempts=old.attempts + 1)
+            new = replace(new, started_at=self.clock.now())
             if job_id in taken_over:
                 assert old.worker is not None
                 assert self.clock.now() - self.heard_at[old.worker] >= LEASE_S
@@ -375,12 +384,17 @@ class StoreModel:
             self._clear(job_id)
         return True
 
-    def record_pages(self, worker: str, job_id: int, page_ts: tuple[str, ...]) -> None:
-        old = self.jobs.get(job_id)
-        if old is not None and (old.worker == worker or old.status is Status.QUEUED or old.attempts == 0):
-            self._change(job_id, page_ts=page_ts, placeholder_due_since=None)
-            if old.status is not Status.QUEUED and old.attempts == 0:
-                self._clear(job_id)
+    def record_pages(self, worker: str, job: Job, page_ts: tuple[str, ...]) -> None:
+        if self.holds(worker, job):
+            self._change(job.id, page_ts=page_ts, placeholder_due_since=None)
+
+    def record_placeholder(self, job: Job, page_ts: tuple[str, ...]) -> None:
+        old = self.jobs.get(job.id)
+        if old is None or old.attempts != job.attempts or not (old.status is Status.QUEUED or old.attempts == 0):
+            return
+        self._change(job.id, page_ts=page_ts, placeholder_due_since=None)
+        if old.status is not Status.QUEUED:
+            self._clear(job.id)
 
     def edit(self, job_id: int, text: str, edited_ts: str) -> bool:
         """The newest edit wins, in whatever order they arrive."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from bot.core.conversation import Job, Question, RecordedReply, ThreadKey
-from bot.core.job import End
+from bot.core.job import End, Enqueued
 from bot.core.outbox import OutboxKind
 from bot.core.stream import Usage
 from bot.core.tool_calls import CallState, RecordedCall, Step
@@ -52,12 +52,17 @@ def apart(number: int) -> Question:
     return asked(number, ThreadKey("T1", f"C1{number:04}", None))
 
 
+def unclaimed(taken: Enqueued, question: Question | None = None) -> Job:
+    """Returns a job as it is while its placeholder is posted."""
+    return Job(taken.job_id, question or asked(1), taken.attempts)
+
+
 async def enqueued(store: Stores, question: Question) -> int:
     """Enqueues a question and returns its job's ID. If it is queued, its placeholder is recorded."""
     taken = await store.queue.enqueue(f"Ev {question.thread} {question.ts}", question)
     assert taken is not None
     if taken.needs_placeholder:
-        await store.worker_queue.record_messages(taken.job_id, ())
+        await store.worker_queue.record_placeholder(unclaimed(taken), ())
     return taken.job_id
 
 
@@ -76,7 +81,7 @@ async def answered(store: Stores, number: int = 1) -> Job:
     """Returns the job of a question that was asked and answered."""
     await enqueued(store, asked(number))
     job = await one(store)
-    await store.worker_queue.record_messages(job.id, recorded_pages(f"5.{number}"))
+    await store.worker_queue.record_messages(job, recorded_pages(f"5.{number}"))
     assert await store.worker_queue.finish(job, DONE, YES)
     return job
 

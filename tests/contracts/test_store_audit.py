@@ -157,6 +157,13 @@ async def test_call_is_recorded_when_it_is_asked_for_decided_begun_and_over(stor
     ]
 
 
+async def test_name_that_a_model_made_up_for_a_tool_is_not_recorded(store: Stores) -> None:
+    made_up = replace(CALL, tool=SECRET * 1_000, definition_hash="", state=CallState.FAILED)
+    await with_call(store, made_up)
+    [call] = [line for line in await said(store, "kind", "state", "tool", "index") if line["kind"] == "call"]
+    assert call == {"kind": "call", "state": "failed", "index": 0}
+
+
 @pytest.mark.parametrize("replied", [False, True])
 async def test_call_that_nobody_approved_is_denied_by_its_time_or_a_reply(database_url: str, replied: bool) -> None:
     clock = ManualClock()

@@ -15,7 +15,7 @@ from bot.store.queue.batch import LATE_POST_S
 from bot.store.queue.claim import PLACEHOLDER_HOLD_S
 from bot.store.schema import jobs, outbox_entries, turns
 from tests.clocks import ManualClock
-from tests.contracts.stores import DONE, OTHER_THREAD, YES, asked, enqueued, one
+from tests.contracts.stores import DONE, OTHER_THREAD, YES, asked, enqueued, one, unclaimed
 from tests.core.conversations import recorded_pages
 
 
@@ -90,7 +90,7 @@ async def queued(store: Stores, thread: ThreadKey, placeholder: str) -> int:
     taken = await store.queue.enqueue(f"Ev {thread}", asked(2, thread), full=True)
     assert taken is not None
     if (messages := PLACEHOLDERS[placeholder]) is not None:
-        await store.worker_queue.record_messages(taken.job_id, messages)
+        await store.worker_queue.record_placeholder(unclaimed(taken), messages)
     return taken.job_id
 
 

@@ -121,7 +121,7 @@ class TestText:
         again = await taken_on(store, going_on)
         assert (again.so_far, again.checkpoint.text) == (YES, f"{YES} And no.")
         # The part that an earlier attempt recorded appears once.
-        await store.worker_queue.record_messages(again.id, recorded_pages("5.1"))
+        await store.worker_queue.record_messages(again, recorded_pages("5.1"))
         await store.worker_queue.finish(again, DONE, again.checkpoint.text)
         assert texts_of(await store.recorded_answers.replies(again.question.thread)) == {"5.1": f"{YES} And no."}
 

@@ -30,7 +30,7 @@ async def offering(store: Stores, end: End = ASKING, **options: OutboxKind) -> J
     """Returns the job of an answer that offers choices."""
     await enqueued(store, asked(1))
     job = await one(store)
-    await store.worker_queue.record_messages(job.id, recorded_pages(PAGE))
+    await store.worker_queue.record_messages(job, recorded_pages(PAGE))
     assert await store.worker_queue.finish(job, end, YES, for_outbox=options.get("for_outbox"))
     return job
 

@@ -104,7 +104,7 @@ class TestTakeOver:
         ended, released, *held = await store.worker_queue.claim(5)
         await store.worker_queue.heartbeat({job: Spent(100 + job.id, 1) for job in held})
         # On PostgreSQL a row that was written again is read last, unless an order is asked for.
-        await store.worker_queue.record_messages(held[0].id, recorded_pages("5.1"))
+        await store.worker_queue.record_messages(held[0], recorded_pages("5.1"))
         assert await store.worker_queue.finish(ended, DONE, YES)
         assert await store.worker_queue.release(released)
         taken = await taken_over(store, 2)

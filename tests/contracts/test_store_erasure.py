@@ -23,7 +23,7 @@ DAY_S = 86_400.0
 async def answered(store: Stores, question: Question) -> None:
     await enqueued(store, question)
     [job] = await store.worker_queue.claim(1)
-    await store.worker_queue.record_messages(job.id, recorded_pages(f"5.{job.id}"))
+    await store.worker_queue.record_messages(job, recorded_pages(f"5.{job.id}"))
     await store.worker_queue.finish(job, replace(DONE, sources=(Citation("https://a.example", "A"),)), YES)
 
 

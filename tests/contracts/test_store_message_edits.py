@@ -14,6 +14,7 @@ from bot.core.job import End, Piece, Pulse, Spent
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
 from bot.store import Stores
+from bot.store.queue.claim import RESTART_PAUSE_S, RESTARTS_AT_ONCE
 from bot.store.queue.producers import QuestionQueue
 from bot.store.schema import checkpoints, steps
 from tests.clocks import WITHIN_S, ManualClock
@@ -32,6 +33,7 @@ from tests.contracts.stores import (
     one,
     outbox_kinds,
     texts_of,
+    unclaimed,
 )
 from tests.core.conversations import recorded_pages
 
@@ -88,7 +90,7 @@ async def test_edit_of_a_running_question_restarts_its_answer(worker: Workers) -
     store, other = await worker("w1"), await worker("w2")
     await enqueued(store, asked(1))
     job = await one(store)
-    await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
+    await store.worker_queue.record_messages(job, recorded_pages("5.1"))
     assert await other.queue.edit(EDITED, "2.0")
     ours = frozenset({job.id})
     assert await store.worker_queue.heartbeat({job: Spent()}) == Pulse(ours, to_restart=ours)
@@ -101,7 +103,7 @@ async def test_edit_of_a_running_question_restarts_its_answer(worker: Workers) -
 async def test_outdated_answer_does_not_end_the_job_and_is_kept(store: Stores) -> None:
     await enqueued(store, asked(1))
     job = await one(store)
-    await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
+    await store.worker_queue.record_messages(job, recorded_pages("5.1"))
     await store.queue.edit(EDITED, "2.0")
     assert not await store.worker_queue.finish(job, DONE, YES)
     again = await one(store)
@@ -126,7 +128,7 @@ async def test_edit_of_the_threads_last_question_offers_another_answer(store: St
 async def test_deleted_queued_question_is_not_answered(store: Stores) -> None:
     taken = await store.queue.enqueue("Ev1", asked(1), full=True)
     assert taken
-    await store.worker_queue.record_messages(taken.job_id, recorded_pages("5.1"))
+    await store.worker_queue.record_placeholder(unclaimed(taken), recorded_pages("5.1"))
     assert await delete_question(store, 1)
     assert not await delete_question(store, 1)
     assert await store.worker_queue.claim(1) == []
@@ -366,3 +368,27 @@ async def test_nobody_is_mentioned_about_a_deleted_question(store: Stores) -> No
     assert await store.worker_queue.finish(await one(store), DONE, YES, ping=True)
     assert await delete_question(store, 1)
     assert await outbox_kinds(store) == [OutboxKind.RETRACT_REPLY]
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+async def test_question_that_is_edited_again_and_again_starts_over_with_a_pause(
+    database_url: str, is_stopped: bool
+) -> None:
+    clock = ManualClock()
+    store = await Stores.open(database_url, "w1", clock)
+    job_id = await enqueued(store, asked(1))
+    starts = 0
+    for number in range(80):
+        for job in await store.worker_queue.claim(1):
+            starts += 1
+            assert await store.queue.edit(replace(asked(1), text=f"Why {number}?"), f"1700000100.{number:06d}")
+            assert not await store.worker_queue.finish(job, DONE, YES)
+        clock.now_s += 0.1
+    assert starts == RESTARTS_AT_ONCE + 1
+    if is_stopped:
+        assert await store.queue.request_stop(job_id)
+    else:
+        clock.now_s += RESTART_PAUSE_S
+    [job] = await store.worker_queue.claim(1)
+    assert (job.version, job.stop_requested) == (starts, is_stopped)
+    await store.close()

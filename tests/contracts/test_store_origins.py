@@ -22,7 +22,7 @@ async def claimed(store: Stores, number: int) -> Job:
     """Returns the running job of a question with a thread of its own and one shown message."""
     await enqueued(store, apart(number))
     job = await one(store)
-    await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
+    await store.worker_queue.record_messages(job, recorded_pages("5.1"))
     return job
 
 

@@ -9,7 +9,7 @@ from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.store import Stores
 from bot.store.queue.batch import LATE_POST_S
 from tests.clocks import LateClock
-from tests.contracts.stores import DONE, THREAD, YES, asked, enqueued, one, texts_of
+from tests.contracts.stores import DONE, THREAD, YES, asked, enqueued, one, texts_of, unclaimed
 from tests.core.conversations import recorded_pages
 
 
@@ -19,7 +19,7 @@ async def answer_then_claim_batch(store: Stores, placeholder: list[str]) -> None
     job = await one(store)
     waiting = await store.queue.enqueue("Ev2", asked(2))
     assert waiting
-    await store.worker_queue.record_messages(waiting.job_id, recorded_pages(*placeholder))
+    await store.worker_queue.record_placeholder(unclaimed(waiting), recorded_pages(*placeholder))
     await enqueued(store, asked(3))
     await store.worker_queue.finish(job, DONE, YES)
     assert (await one(store)).earlier == (asked(2),)
@@ -75,7 +75,7 @@ async def test_placeholder_recorded_late_is_cleared(database_url: str) -> None:
     clock.ahead_s = 11
     await one(store)
     assert first
-    await store.worker_queue.record_messages(first.job_id, recorded_pages("5.1"))
+    await store.worker_queue.record_placeholder(unclaimed(first), recorded_pages("5.1"))
     assert seen(await store.outbox.take(10)) == [(OutboxKind.CLEAR_PLACEHOLDER, asked(1).ts, ("5.1",), 1)]
     await store.close()
 
@@ -83,7 +83,7 @@ async def test_placeholder_recorded_late_is_cleared(database_url: str) -> None:
 async def test_placeholder_of_a_stopped_queued_question_is_cleared(store: Stores) -> None:
     taken = await store.queue.enqueue("Ev1", asked(1), full=True)
     assert taken
-    await store.worker_queue.record_messages(taken.job_id, recorded_pages("5.1"))
+    await store.worker_queue.record_placeholder(unclaimed(taken), recorded_pages("5.1"))
     assert await store.queue.request_stop(taken.job_id)
     assert seen(await store.outbox.take(10)) == [(OutboxKind.CLEAR_PLACEHOLDER, asked(1).ts, ("5.1",), 1)]
 
@@ -102,7 +102,7 @@ async def test_two_processes_never_take_the_same_entry(postgresql_url: str, limi
     for number in (2, 3, 4):
         taken = await stores[0].queue.enqueue(f"Ev{number}", asked(number))
         assert taken
-        await stores[0].worker_queue.record_messages(taken.job_id, recorded_pages(f"5.{number}"))
+        await stores[0].worker_queue.record_placeholder(unclaimed(taken), recorded_pages(f"5.{number}"))
     await stores[0].worker_queue.finish(job, DONE, YES)
     await one(stores[0])
     taken_entries = [entry.id for store in stores for entry in await store.outbox.take(limit)]

@@ -10,12 +10,13 @@ import sqlalchemy as sa
 from bot.clock import SystemClock
 from bot.core.conversation import POSTING, Effort, File, FollowUp, Job, Question, QueuedThreads, ThreadKey
 from bot.core.job import End, Enqueued, Pulse, Spent
+from bot.core.limits.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
 from bot.store import Stores
 from bot.store.queue.claim import PLACEHOLDER_HOLD_S
 from bot.store.schema import jobs
-from tests.clocks import WITHIN_S, LateClock
+from tests.clocks import WITHIN_S, LateClock, ManualClock
 from tests.contracts.stores import (
     DIRECT,
     DONE,
@@ -30,6 +31,7 @@ from tests.contracts.stores import (
     one,
     outbox_kinds,
     taken_over,
+    unclaimed,
 )
 from tests.core.conversations import recorded_pages
 
@@ -172,6 +174,39 @@ class TestManyAtOnce:
             await store.close()
 
 
+class TestBots:
+    """Questions of bots, which may be answering our answers."""
+
+    async def test_bots_hourly_limit_holds_for_questions_at_once_in_two_processes(self, worker: Workers) -> None:
+        stores = [await worker("w1"), await worker("w2")]
+        questions = [replace(apart(number), user_id="B1", from_bot=True) for number in range(100)]
+        taken = await asyncio.gather(
+            *(stores[number % 2].queue.enqueue(f"Ev{number}", question) for number, question in enumerate(questions))
+        )
+        assert len([job for job in taken if job]) == MAX_BOT_QUESTIONS_AN_HOUR
+        other = replace(apart(200), user_id="B2", from_bot=True)
+        assert await stores[0].queue.enqueue("Ev200", other), "another bot has its own limit"
+
+    async def test_bots_limit_begins_again_after_an_hour(self, database_url: str) -> None:
+        clock = ManualClock()
+        store = await Stores.open(database_url, "w1", clock)
+        questions = [replace(apart(number), user_id="B1", from_bot=True) for number in range(22)]
+        taken = [await store.queue.enqueue(f"Ev{number}", question) for number, question in enumerate(questions[:21])]
+        assert [bool(job) for job in taken] == [True] * MAX_BOT_QUESTIONS_AN_HOUR + [False]
+        clock.now_s += 3_601
+        assert await store.queue.enqueue("Ev21", questions[21])
+        await store.close()
+
+    async def test_bots_ask_only_so_often_in_a_row_in_a_thread_also_at_once(self, store: Stores) -> None:
+        bots = [replace(asked(number), user_id=f"B{number}", from_bot=True) for number in range(10)]
+        taken = await asyncio.gather(*(store.queue.enqueue(f"Ev{bot.ts}", bot) for bot in bots))
+        assert len([job for job in taken if job]) == MAX_BOT_QUESTIONS_IN_A_ROW
+        assert await store.queue.enqueue("Ev20", asked(20))
+        assert await store.queue.enqueue("Ev21", replace(asked(21), user_id="B1", from_bot=True)), (
+            "a person asked since"
+        )
+
+
 class TestSign:
     async def test_queued_question_is_not_claimed_until_its_placeholder_is_recorded(self, worker: Workers) -> None:
         store, other = await worker("w1"), await worker("w2")
@@ -180,7 +215,7 @@ class TestSign:
         assert taken.needs_placeholder
         assert await store.worker_queue.claim(1) == []
         assert await other.worker_queue.claim(1) == []
-        await store.worker_queue.record_messages(taken.job_id, recorded_pages("5.1"))
+        await store.worker_queue.record_placeholder(unclaimed(taken), recorded_pages("5.1"))
         assert await other.worker_queue.claim(1) == [
             Job(taken.job_id, asked(1), attempts=1, messages=recorded_pages("5.1"))
         ]
@@ -207,7 +242,7 @@ class TestSign:
         assert first
         assert await store.queue.may_post_placeholder(asked(1))
         assert not await store.queue.may_post_placeholder(asked(2))
-        await store.worker_queue.record_messages(first.job_id, recorded_pages("5.1"))
+        await store.worker_queue.record_placeholder(unclaimed(first), recorded_pages("5.1"))
         assert await store.queue.may_post_placeholder(asked(2))
         assert not await store.queue.may_post_placeholder(asked(3))
 
@@ -216,7 +251,7 @@ class TestSign:
         later = await store.queue.enqueue("Ev2", asked(2))
         assert later
         assert later.needs_placeholder
-        await store.worker_queue.record_messages(later.job_id, recorded_pages("5.2"))
+        await store.worker_queue.record_placeholder(unclaimed(later), recorded_pages("5.2"))
         assert await store.worker_queue.claim(2) == []
 
 
@@ -267,7 +302,7 @@ class TestRegenerate:
         assert again.needs_placeholder
         async with store.database.engine.begin() as connection:
             assert await connection.scalar(sa.select(jobs.c.end_reason).where(jobs.c.id == job.id)) is None
-        await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
+        await store.worker_queue.record_placeholder(unclaimed(again), recorded_pages("5.1"))
         assert await store.worker_queue.claim(1) == []
         assert await store.worker_queue.finish(running, DONE, YES)
         assert (await one(store)).id == job.id
@@ -312,7 +347,7 @@ class TestRegenerate:
     ) -> None:
         taken = await store.queue.enqueue("Ev1", asked(1), full=True)
         assert taken
-        await store.worker_queue.record_messages(taken.job_id, recorded_pages("5.1"))
+        await store.worker_queue.record_placeholder(unclaimed(taken), recorded_pages("5.1"))
         await store.queue.request_stop(taken.job_id)
         if cleared:
             assert await outbox_kinds(store) == [OutboxKind.CLEAR_PLACEHOLDER]
@@ -347,9 +382,10 @@ class TestRegenerate:
     async def test_process_that_regenerates_records_the_placeholder(self, worker: Workers) -> None:
         store, other = await worker("w1"), await worker("w2")
         job = await answered(store)
-        assert await other.queue.regenerate(job.id, full=True)
+        again = await other.queue.regenerate(job.id, full=True)
+        assert again is not None
         assert await store.worker_queue.claim(1) == []
-        await other.worker_queue.record_messages(job.id, recorded_pages("5.1", "5.2"))
+        await other.worker_queue.record_placeholder(unclaimed(again), recorded_pages("5.1", "5.2"))
         assert (await one(store)).page_ts == ("5.1", "5.2")
 
     async def test_regenerated_answer_is_neither_stopped_nor_interrupted_and_knows_its_questions(

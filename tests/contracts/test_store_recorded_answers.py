@@ -17,8 +17,8 @@ class TestThread:
         for number, pages in ((1, ["5.1", "5.2", "5.3"]), (2, ["6.1"]), (3, [])):
             await enqueued(store, asked(number))
             [job] = await store.worker_queue.claim(1)
-            await store.worker_queue.record_messages(job.id, recorded_pages(*pages[:1]))
-            await store.worker_queue.record_messages(job.id, recorded_pages(*pages))
+            await store.worker_queue.record_messages(job, recorded_pages(*pages[:1]))
+            await store.worker_queue.record_messages(job, recorded_pages(*pages))
             assert await store.worker_queue.finish(job, End(EndReason.WHOLE), markdown if number == 1 else "")
         assert texts_of(await store.recorded_answers.replies(THREAD)) == {
             "5.1": markdown,
@@ -31,7 +31,7 @@ class TestThread:
     async def test_growing_reply_has_pages_without_text(self, store: Stores) -> None:
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.record_messages(job.id, recorded_pages("5.1", "5.2"))
+        await store.worker_queue.record_messages(job, recorded_pages("5.1", "5.2"))
         assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": "", "5.2": ""}
 
     async def test_outcome_is_recorded_with_its_usage(self, store: Stores) -> None:

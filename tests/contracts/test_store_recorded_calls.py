@@ -347,7 +347,7 @@ async def test_decision_is_shown_while_the_job_waits_for_others_and_the_job_is_n
     clock = ManualClock()
     store = await Stores.open(database_url, "w1", clock)
     job = await recorded(store, *BOTH)
-    await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
+    await store.worker_queue.record_messages(job, recorded_pages("5.1"))
     assert await store.recorded_calls.wait(job, None, None)
     assert await store.approvals.decide(job.id, 0, BOTH[0], Decision.DENIED, "U1")
     [entry] = await store.outbox.take(9)
@@ -435,7 +435,7 @@ async def test_question_denies_only_calls_that_stand_above_it(
 ) -> None:
     """`below`: the questions below which the reply's pages stand."""
     job = await recorded(store)
-    await store.worker_queue.record_messages(job.id, recorded_pages(*(f"{asked(number).ts}5" for number in below)))
+    await store.worker_queue.record_messages(job, recorded_pages(*(f"{asked(number).ts}5" for number in below)))
     assert await store.recorded_calls.wait(job, None, None)
     await enqueued(store, asked(2))
     [call] = await store.approvals.shown(job.id)

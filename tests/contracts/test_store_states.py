@@ -367,23 +367,26 @@ class Machine(RuleBasedStateMachine):
                 assert stopped is self.model.request_stop(job_id)
                 happened |= {job_id: Event.STOP} if stopped else {}
 
-    @rule(worker=workers, thread=threads)
-    def announce(self, worker: str, thread: ThreadKey) -> None:
-        """Records the placeholders of a thread's queued questions."""
+    @rule(worker=workers, thread=threads, is_late=st.booleans())
+    def announce(self, worker: str, thread: ThreadKey, is_late: bool) -> None:
+        """Records the placeholders of a thread's queued questions, perhaps after they were claimed."""
         for job_id, job in self.model.of(thread).items():
             waits = job.status is Status.QUEUED or job.attempts == 0
-            if job.placeholder_due_since is not None and waits:
-                self._record(worker, job_id, (f"1800000000.{job_id:06d}",))
+            if job.placeholder_due_since is not None and (waits or is_late):
+                unclaimed = Job(job_id, job.question, job.attempts - (0 if waits else 1))
+                page_ts = (f"1800000000.{job_id:06d}",)
+                with self._notified(), self._moving():
+                    records = self.stores[worker].worker_queue
+                    self.runner.run(records.record_placeholder(unclaimed, recorded_pages(*page_ts)))
+                    self.model.record_placeholder(unclaimed, page_ts)
 
     @rule(claim=claims, pages=st.integers(0, 3))
     def record_pages(self, claim: tuple[str, Job], pages: int) -> None:
         worker, job = claim
-        self._record(worker, job.id, tuple(f"17000001{job.id:02d}.00000{page}" for page in range(pages)))
-
-    def _record(self, worker: str, job_id: int, page_ts: tuple[str, ...]) -> None:
+        page_ts = tuple(f"17000001{job.id:02d}.00000{page}" for page in range(pages))
         with self._notified(), self._moving():
-            self.runner.run(self.stores[worker].worker_queue.record_messages(job_id, recorded_pages(*page_ts)))
-            self.model.record_pages(worker, job_id, page_ts)
+            self.runner.run(self.stores[worker].worker_queue.record_messages(job, recorded_pages(*page_ts)))
+            self.model.record_pages(worker, job, page_ts)
 
     @rule(worker=workers, number=few, text=st.sampled_from(["Why?", "Why not?"]), edit=few)
     def edit(self, worker: str, number: int, text: str, edit: int) -> None:

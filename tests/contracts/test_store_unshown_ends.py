@@ -30,7 +30,7 @@ async def unshown(store: Stores) -> Job:
     """Returns a job that has ended and whose end Slack did not accept."""
     await enqueued(store, asked(1))
     job = await one(store)
-    await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
+    await store.worker_queue.record_messages(job, recorded_pages("5.1"))
     assert await store.worker_queue.finish(job, END, ANSWER, for_outbox=UNSHOWN)
     return job
 

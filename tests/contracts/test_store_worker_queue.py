@@ -33,6 +33,7 @@ from tests.contracts.stores import (
     enqueued,
     one,
     texts_of,
+    unclaimed,
 )
 from tests.core.conversations import recorded_pages
 
@@ -184,9 +185,9 @@ class TestFence:
     async def test_late_worker_writes_nothing(self, store: Stores) -> None:
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
+        await store.worker_queue.record_messages(job, recorded_pages("5.1"))
         await take_over(store, job)
-        await store.worker_queue.record_messages(job.id, recorded_pages("5.1", "5.2"))
+        await store.worker_queue.record_messages(job, recorded_pages("5.1", "5.2"))
         assert await store.worker_queue.finish(job, DONE, YES) is False
         assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": ""}
         await enqueued(store, asked(2))
@@ -195,7 +196,7 @@ class TestFence:
     async def test_job_ends_once(self, store: Stores) -> None:
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
+        await store.worker_queue.record_messages(job, recorded_pages("5.1"))
         assert await store.worker_queue.finish(job, DONE, YES) is True
         assert await store.worker_queue.finish(job, End(EndReason.CUT), "No.") is False
         assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": YES}
@@ -215,7 +216,7 @@ class TestRelease:
         await enqueued(store, asked(1))
         job = await one(store)
         await enqueued(store, asked(2))
-        await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
+        await store.worker_queue.record_messages(job, recorded_pages("5.1"))
         assert await store.worker_queue.release(job) is True
         again = Job(job.id, asked(1), attempts=2, messages=recorded_pages("5.1"), interruptions=0)
         assert await one(other) == again
@@ -242,7 +243,7 @@ class TestRelease:
     async def test_usage_of_the_attempt_is_recorded(self, store: Stores) -> None:
         await enqueued(store, asked(1))
         job = await one(store)
-        await store.worker_queue.record_messages(job.id, recorded_pages("5.1"))
+        await store.worker_queue.record_messages(job, recorded_pages("5.1"))
         await store.worker_queue.release(job, spent=Spent(900, 30))
         assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": ""}
         await store.worker_queue.finish(await one(store), DONE, YES)
@@ -274,7 +275,7 @@ class TestWait:
         assert waiting
         changes: dict[str, Callable[[], Awaitable[object]]] = {
             "enqueue": lambda: other.queue.enqueue("Ev3", asked(3, OTHER_THREAD)),
-            "sign": lambda: other.worker_queue.record_messages(waiting.job_id, recorded_pages("5.2")),
+            "sign": lambda: other.worker_queue.record_placeholder(unclaimed(waiting), recorded_pages("5.2")),
             "stop": lambda: other.queue.request_stop(job_id),
             "edit": lambda: other.queue.edit(replace(asked(1), text="Why not?"), "1700000009.0"),
             "delete": lambda: other.queue.delete(THREAD.team_id, THREAD.channel_id, asked(1).ts),

@@ -25,7 +25,7 @@ class TestDurability:
         await enqueued(before, asked(1))
         [job] = await before.worker_queue.claim(1)
         await enqueued(before, asked(2))
-        await before.worker_queue.record_messages(job.id, recorded_pages("5.1"))
+        await before.worker_queue.record_messages(job, recorded_pages("5.1"))
         await before.worker_queue.finish(job, DONE, YES)
         await before.close()
 

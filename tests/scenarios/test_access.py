@@ -111,7 +111,6 @@ async def access_control(settings: Settings, clock: Clock | None = None) -> Asyn
                 access_rules_of(settings),
                 workspace.users,
                 PrivateNotices(workspace.ephemeral, store.notices),
-                store.bot_questions,
             )
         finally:
             await store.close()

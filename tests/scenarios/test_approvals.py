@@ -26,12 +26,14 @@ from bot.core.tool_calls import APPROVAL_S
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig
 from bot.settings import Settings
 from bot.store import Stores
+from bot.store.schema import jobs
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
 from tests.clocks import WITHIN_S, LateClock
 from tests.mcp.servers import PATIENCE_S, TIME, RawServer, agree, be_patient, http_server, text_result, tool
 from tests.processes import wait_for_line
-from tests.scenarios.conftest import Stage, buttons, connected, running, says, shown
+from tests.scenarios.answers import on_record, rows
+from tests.scenarios.conftest import Stage, buttons, connected, footer, running, says, shown
 from tests.scenarios.fleet import Fleet
 from tests.scenarios.tools import DECISIONS, asking, calls, ended, press, value_of, values_of
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
@@ -199,6 +201,24 @@ async def test_call_that_the_model_asks_for_after_such_a_reply_asks_again(
     await press(stage, stage.bots("general", asked)[-1], ReplyAction.APPROVE)
     await stage.sandbox.wait_for(lambda: f"It's {server.result}." in shown(stage.bots("general", asked)[-1]))
     assert calls_made() == 1
+
+
+async def test_stop_of_an_approval_takes_one_attempt_and_one_edit(
+    stage: Stage, settings: Settings, calls_made: Callable[[], int]
+) -> None:
+    asked = await stage.mention()
+    message = await asking(stage, asked)
+    made = len(stage.sandbox.calls)
+    assert await press(stage, message, ReplyAction.STOP) is None
+    message = await ended(stage, asked)
+    await on_record(settings)
+    assert (shown(message), footer(message)) == ("Let me see.", texts.FOOTER_STOPPED)
+    after = [call.method for call in list(stage.sandbox.calls)[made:]]
+    assert after.count("chat.update") == 1
+    assert not {"chat.postMessage", "chat.delete", "chat.startStream"}.intersection(after)
+    [job] = await rows(settings, jobs)
+    assert (job.attempts, job.end_reason) == (2, "stopped")
+    assert (len(stage.prompts()), calls_made()) == (1, 0)
 
 
 async def test_only_the_asker_or_an_admin_decides(stage: Stage, calls_made: Callable[[], int]) -> None:

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from bot import app
+from bot.core import texts
 from bot.errors import SlackSetupError
 from bot.settings import Settings
 from sandbox.server import Sandbox
-from tests.scenarios.conftest import Stage, running, says
+from tests.clocks import LateClock
+from tests.scenarios.conftest import Stage, running, says, shown
 from tests.streams.server import VendorServer
 
 
@@ -21,6 +24,19 @@ async def test_shutdown_lets_a_live_answer_end(sandbox: Sandbox, vendor: VendorS
         await sandbox.wait_for(lambda: stage.bots("general", asked))
     assert await stage.answers("general", asked, timeout_s=1) == [("word " * 60).rstrip()]
     assert sandbox.sockets.connections == []
+
+
+async def test_answer_after_an_outage_says_when_its_question_was_asked(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    vendor.script(says("Because."))
+    stage, clock = Stage(sandbox, vendor), LateClock()
+    clock.ahead_s = 3_600.0
+    async with running(settings, clock):
+        asked = await stage.mention()
+        await stage.answers("general", asked)
+    [message] = stage.bots("general", asked)
+    assert shown(message) == f"Because.\n{texts.asked_on(datetime.fromtimestamp(float(asked), UTC))}"
 
 
 @pytest.mark.parametrize(

@@ -323,9 +323,7 @@ class AnsweringStage:
             offers_canvases=True,
             metrics=self.lives.append,
             participants=stores.participants,
-            access_control=AccessControl(
-                AccessRules(), self.accounts, PrivateNotices(self.accounts, stores.notices), stores.bot_questions
-            ),
+            access_control=AccessControl(AccessRules(), self.accounts, PrivateNotices(self.accounts, stores.notices)),
             token_refused=lambda: self.accounts.token_refused,
             quota=quota,
             pane=AssistantPane(

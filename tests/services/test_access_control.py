@@ -24,7 +24,7 @@ async def test_denied_person_reads_three_admins_and_a_bot_reads_nothing(
     accounts = Accounts()
     notices = PrivateNotices(accounts, stores.notices)
     admins = ("U6", "U4", "U3", "U5")
-    access_control = AccessControl(AccessRules(), accounts, notices, stores.bot_questions, admins)
+    access_control = AccessControl(AccessRules(), accounts, notices, admins)
     access_control.tell(replace(QUESTION, from_bot=from_bot), Denial.GUEST)
     await idle()
     assert accounts.sentences == sentences

@@ -24,7 +24,7 @@ from bot.core.tool_calls import Step
 from bot.core.trust import ASKERS, WEB
 from bot.errors import EndReason
 from bot.prices import ModelPrices
-from bot.services.answer_attempt import AnswerAttempt, Used
+from bot.services.answer_attempt import LATE_S, AnswerAttempt, Used
 from tests.services.answering import MODEL, QUESTION
 
 CALL = ToolCall(0, "call_1", "notes__list", {})
@@ -242,3 +242,21 @@ def test_only_a_long_and_complete_answer_is_offered_as_a_canvas(
     attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), 0.0, offers_canvas=has_scope)
     attempt.answer.append("x" * chars)
     assert attempt.close(End(reason)).offers_canvas is offered
+
+
+@pytest.mark.parametrize(
+    ("after_s", "version", "reason", "notice"),
+    [
+        (LATE_S + 1, 0, EndReason.WHOLE, "Asked on September 21 at 14:13 UTC."),
+        (LATE_S, 0, EndReason.WHOLE, ""),
+        (LATE_S + 1, 1, EndReason.WHOLE, ""),
+        (LATE_S + 1, 0, EndReason.STOPPED, ""),
+    ],
+    ids=["after an outage", "in time", "regenerated", "stopped"],
+)
+def test_late_answer_says_when_its_question_was_asked(
+    after_s: float, version: int, reason: EndReason, notice: str
+) -> None:
+    question = replace(QUESTION, ts="1790000000.000000")
+    attempt = AnswerAttempt(Answer(Job(1, question, 1, version=version)), 0.0)
+    assert attempt.close(End(reason), now=float(question.ts) + after_s).notice == notice

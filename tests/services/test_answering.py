@@ -239,7 +239,7 @@ async def test_question_whose_reply_has_begun_is_not_denied(stage: AnsweringStag
     stage.replies.may_open.set()
     await stage.model.speaks.wait()
     [attempt] = stage.attempts
-    await stage.stores.worker_queue.record_messages(attempt.job.id, recorded_pages("999991.000000"))
+    await stage.stores.worker_queue.record_messages(attempt.job, recorded_pages("999991.000000"))
     stage.worker._cancel(attempt.job.id, Cancellation.HANDOVER)
     stage.accounts.kind_of_all = UserKind.GUEST
     await stage.until(lambda: len(stage.attempts) == 2, "the job is claimed again")
@@ -635,7 +635,7 @@ async def test_asker_whose_placeholder_is_shown_is_denied_only_if_slack_says_so_
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"question": replace(QUESTION, text="")}, EndReason.STOPPED),
+        ({"question": replace(QUESTION, text=""), "stop_requested": True}, EndReason.STOPPED),
         (
             {
                 "question": replace(QUESTION, text=f"<@{ME.user_id}>"),
@@ -775,7 +775,7 @@ async def test_whole_answer_takes_the_place_of_a_longer_text_of_an_earlier_attem
 
 async def test_stopped_answer_needs_no_sentence_below_the_text_of_an_earlier_attempt(alone: AnsweringStage) -> None:
     alone.replies.shown = Shown(("999991.000000",), 15, "Because it is.")
-    await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text="")))
+    await attempt_at(alone, lambda job: replace(job, stop_requested=True))
     assert end_of(alone) == End(EndReason.STOPPED)
     assert (await turn(alone)).answer == "Because it is."
 

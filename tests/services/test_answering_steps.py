@@ -227,6 +227,31 @@ async def test_process_that_ends_while_a_reply_asks_leaves_the_job_to_the_person
         await handing_over[0]
 
 
+async def test_stop_of_a_job_that_waits_goes_with_its_claim() -> None:
+    """No heartbeat brings it: the worker here sends none."""
+    async with staged(notes(), asking(MILK, text="I'll note it."), ANSWER) as stage:
+        await waiting(stage)
+        assert await stage.stores.queue.request_stop(1)
+        stage.worker.wake()
+        await ended(stage)
+        row = await stage.row()
+    _, last = stage.replies.opened
+    assert last.end is not None
+    assert (row.attempts, row.end_reason, last.end.reason) == (2, "stopped", EndReason.STOPPED)
+    assert len(prompts_of(stage)) == 1
+
+
+async def test_question_that_was_deleted_while_its_job_was_released_asks_no_model() -> None:
+    async with staged(notes(), asking(MILK), ANSWER) as stage:
+        await waiting(stage)
+        thread = QUESTION.thread
+        assert await stage.stores.queue.delete(thread.team_id, thread.channel_id, QUESTION.ts)
+        stage.worker.wake()
+        await ended(stage)
+        row = await stage.row()
+    assert (row.attempts, row.end_reason, len(prompts_of(stage))) == (2, "stopped", 1)
+
+
 async def test_reply_that_asks_is_left_with_its_messages_on_record() -> None:
     async with staged(notes(), asking(MILK), ANSWER) as stage:
         await waiting(stage)

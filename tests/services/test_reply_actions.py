@@ -75,13 +75,13 @@ def actions_of(stores: Stores, clock: BusyClock) -> ReplyActions:
 async def under_way(stores: Stores) -> Job:
     """Claims the question; returns its job, whose reply is on record."""
     [job] = await stores.worker_queue.claim(1)
-    await stores.worker_queue.record_messages(job.id, recorded_pages(PAGE_TS))
+    await stores.worker_queue.record_messages(job, recorded_pages(PAGE_TS))
     return job
 
 
 async def test_press_waits_for_the_record_of_its_message(stores: Stores) -> None:
     [job] = await stores.worker_queue.claim(1)
-    clock = BusyClock(meanwhile=lambda: stores.worker_queue.record_messages(job.id, recorded_pages(PAGE_TS)))
+    clock = BusyClock(meanwhile=lambda: stores.worker_queue.record_messages(job, recorded_pages(PAGE_TS)))
     assert await actions_of(stores, clock).press(STOP) is None
     assert (await stores.worker_queue.heartbeat({job: Spent()})).to_stop == {job.id}
 
@@ -157,7 +157,7 @@ async def asked_about(
     async with staged(server, asking(*calls), ANSWER, question=replace(QUESTION, **question)) as stage:
         accounts, stores = stage.accounts, stage.stores
         if access:
-            control = AccessControl(access, accounts, PrivateNotices(accounts, stores.notices), stores.bot_questions)
+            control = AccessControl(access, accounts, PrivateNotices(accounts, stores.notices))
             stage.answering = replace(stage.answering, access_control=control)
         await ended_or_waiting(stage)
         async with stores.database.engine.begin() as connection:

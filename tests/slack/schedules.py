@@ -101,16 +101,19 @@ class RecordsInMemory(WorkerQueue):
     lost: set[int] = field(default_factory=set)
     """The jobs that another worker has taken over."""
 
-    async def record_messages(self, job_id: int, messages: Sequence[RecordedMessage]) -> None:
+    async def record_messages(self, job: Job, messages: Sequence[RecordedMessage]) -> None:
         self.writes += 1
         if ts_of(messages, *UNANSWERED):
             await asyncio.sleep(self.delay_s)
         else:
             await asyncio.sleep(self.pages_delay_s)
-        shown = job_id, page_ts(messages)
-        if shown != (job_id, dict(self.pages).get(job_id, ())):
+        shown = job.id, page_ts(messages)
+        if shown != (job.id, dict(self.pages).get(job.id, ())):
             self.pages.append(shown)
-        self.messages[job_id] = tuple(messages)
+        self.messages[job.id] = tuple(messages)
+
+    async def record_placeholder(self, job: Job, messages: Sequence[RecordedMessage]) -> None:
+        await self.record_messages(job, messages)
 
     async def checkpoint(self, pieces: Mapping[Job, Piece]) -> bool:
         await asyncio.sleep(self.delay_s)

@@ -482,7 +482,7 @@ class EditScheduler:
             return True
         try:
             async with asyncio.timeout(RECORD_TIMEOUT_S):
-                await self._records.record_messages(live.reply.job.id, live.messages)
+                await self._records.record_messages(live.reply.job, live.messages)
             live.recorded = live.messages
             return True
         except (StoreError, TimeoutError) as error:
@@ -494,8 +494,9 @@ class EditScheduler:
         messages = live.messages
         if messages == live.recorded and live.answer is not None:
             return
+        record = self._records.record_placeholder if live.answer is None else self._records.record_messages
         try:
-            await self._records.record_messages(live.reply.job.id, messages)
+            await record(live.reply.job, messages)
             live.recorded = messages
         except StoreError as error:
             log.error("reply messages not recorded: %s", error)

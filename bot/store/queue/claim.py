@@ -47,6 +47,10 @@ _THEIRS = jobs.alias()
 
 PLACEHOLDER_HOLD_S = 10.0
 """How long a job isn't claimed while its placeholder is being posted."""
+RESTARTS_AT_ONCE = 3
+"""How often an edited question starts its answer over without a pause."""
+RESTART_PAUSE_S = 10.0
+"""Between further starts: each asks a model again, and each edit within the pause costs nothing more."""
 
 
 async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_per_user: int, now: float) -> list[Job]:
@@ -54,7 +58,7 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
     await one_at_a_time(connection, "claims")
     due_since = jobs.c.placeholder_due_since
     has_placeholder = sa.or_(due_since.is_(None), has_come(due_since + PLACEHOLDER_HOLD_S, now, PLACEHOLDER_HOLD_S))
-    is_free = sa.and_(has_placeholder, ~outbox.is_reply_being_edited(now, jobs.c.id))
+    is_free = sa.and_(has_placeholder, _may_restart(now), ~outbox.is_reply_being_edited(now, jobs.c.id))
     claimed: list[Job] = []
     while len(claimed) < limit:
         leaders = (await connection.execute(_leaders(limit - len(claimed), max_per_user, is_free))).all()
@@ -70,6 +74,12 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
             # Nobody was passed over whose place another one may take.
             break
     return await _with_records(connection, sorted(claimed, key=lambda job: job.id))
+
+
+def _may_restart(now: float) -> sa.ColumnElement[bool]:
+    """Whether a job is not one whose question is edited again and again. A stop doesn't wait."""
+    is_rare = sa.or_(jobs.c.version <= RESTARTS_AT_ONCE, jobs.c.edited_ts.is_(None), jobs.c.started_at.is_(None))
+    return sa.or_(is_rare, jobs.c.stop_requested, has_come(jobs.c.started_at + RESTART_PAUSE_S, now, RESTART_PAUSE_S))
 
 
 def _leaders(limit: int, max_per_user: int, is_free: sa.ColumnElement[bool]) -> sa.Select[Any]:

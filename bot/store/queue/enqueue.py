@@ -8,9 +8,11 @@ for its turn among the transactions of live answers, left 73 without an acknowle
 Together, all had one within 2 s (docs/scaling.md).
 """
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,10 +20,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.audit import question_entry
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Enqueued, Status
+from bot.core.limits.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW, BotQuestions
 from bot.store import audit
-from bot.store.predicates import THREAD, is_ahead, is_queued, is_running, thread_values
+from bot.store.postgresql import one_at_a_time
+from bot.store.predicates import THREAD, in_thread, is_ahead, is_queued, is_running, thread_values
 from bot.store.rows import file_values, insert_into, thread_of
 from bot.store.schema import jobs, seen_events
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,9 @@ async def write_arrivals(
     for arrival in batch:
         if arrival.event_id in seen and first_events.setdefault(arrival.event_id, arrival) is arrival:
             first_messages.setdefault(_message(arrival.question), arrival)
+    for message in await _of_eager_bots(connection, [arrival.question for arrival in first_messages.values()], now):
+        log.warning("message %s ignored: bot %s asks too often", message[2], first_messages[message].question.user_id)
+        del first_messages[message]
     if not first_messages:
         return [None] * len(batch)
     queue = await _queue_before(connection, first_messages.values(), max_per_user)
@@ -62,6 +71,41 @@ async def write_arrivals(
 
 def _message(question: Question) -> tuple[str, str, str]:
     return question.thread.team_id, question.thread.channel_id, question.ts
+
+
+async def _of_eager_bots(
+    connection: AsyncConnection, questions: Sequence[Question], now: float
+) -> list[tuple[str, str, str]]:
+    """Returns the messages of bots that ask so much that they may be answering our answers.
+
+    The same transaction writes the others, and those of a workspace's bots take turns: else questions that come at once
+    would all be within the limits.
+    """
+    for team_id in sorted({question.thread.team_id for question in questions if question.from_bot}):
+        await one_at_a_time(connection, f"bots {team_id}")
+    refused: list[tuple[str, str, str]] = []
+    taken: list[Question] = []
+    for question in questions:
+        if question.from_bot and (await _bot_questions(connection, question, taken, now)).too_many:
+            refused.append(_message(question))
+        else:
+            taken.append(question)
+    return refused
+
+
+async def _bot_questions(
+    connection: AsyncConnection, question: Question, taken: Sequence[Question], now: float
+) -> BotQuestions:
+    """Returns how much bots ask: on record, and by `taken`, which are about to be. Exact only up to the limits."""
+    newest = sa.select(jobs.c.ts, jobs.c.from_bot).where(in_thread(question.thread)).order_by(jobs.c.ts.desc())
+    of_thread = {row.ts: row.from_bot for row in await connection.execute(newest.limit(MAX_BOT_QUESTIONS_IN_A_ROW))}
+    of_thread |= {other.ts: other.from_bot for other in taken if other.thread == question.thread}
+    in_a_row = takewhile(lambda ts: of_thread[ts], sorted(of_thread, reverse=True))
+    of_bot = jobs.c.team_id == question.thread.team_id, jobs.c.user_id == question.user_id, jobs.c.from_bot
+    lately = sa.select(jobs.c.id).where(*of_bot, jobs.c.created_at > now - 3600).limit(MAX_BOT_QUESTIONS_AN_HOUR)
+    person = question.thread.team_id, question.user_id
+    now_taken = sum((other.thread.team_id, other.user_id) == person for other in taken)
+    return BotQuestions(len(list(in_a_row)), len((await connection.scalars(lately)).all()) + now_taken)
 
 
 @dataclass(frozen=True, slots=True)

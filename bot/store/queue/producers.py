@@ -53,6 +53,8 @@ class QuestionQueue(WorkerOperations):
     async def enqueue(self, event_id: str, question: Question, *, full: bool = False) -> Enqueued | None:
         """Stores a question durably as a job; returns None if the event or the message was stored before.
 
+        It also returns None, and stores nothing, for a bot's question beyond the limits of core/limits/access.py.
+
         The job needs a placeholder if an earlier question of its thread is not answered yet, if the asker has as many
         answers under way as one person may have, or if this process is `full`. The caller posts it and records it;
         until it has, but for 10 s at most, no worker claims the job.
@@ -144,7 +146,7 @@ class QuestionQueue(WorkerOperations):
         await batch.rejoin(connection, job_id)
         if not waits:
             await self._worker.wake_all(connection)
-        return Enqueued(job_id, waits)
+        return Enqueued(job_id, waits, row.attempts)
 
     @writes
     async def edit(self, connection: AsyncConnection, question: Question, edited_ts: str) -> bool:

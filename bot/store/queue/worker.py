@@ -33,7 +33,8 @@ NOTHING_SPENT = Spent()
 class WorkerQueue(MeteredOperations):
     """Gives jobs to a worker, reports requests about them, and ends them.
 
-    Every write names the worker and the attempt, so that a worker that lost the job writes nothing.
+    Every write names the worker and the attempt, so that a worker that lost the job writes nothing. Only a queued job's
+    placeholder, which is posted before there is an attempt, names the attempt before it instead.
 
     If the answer to a commit is lost, the claimed jobs belong to this worker, but nobody works on them. So the class
     remembers which jobs it handed out. After a claim that failed, it first returns claimed jobs that it has not handed
@@ -124,24 +125,27 @@ class WorkerQueue(MeteredOperations):
         return await checkpoints.append(connection, self._worker.name, pieces)
 
     @writes_unsynced
-    async def record_messages(
-        self, connection: AsyncConnection, job_id: int, messages: Sequence[RecordedMessage]
-    ) -> None:
-        """Records the messages of the job's reply; does nothing if another worker has the job.
+    async def record_messages(self, connection: AsyncConnection, job: Job, messages: Sequence[RecordedMessage]) -> None:
+        """Records the messages of the job's reply; does nothing if the attempt no longer has the job."""
+        held = Held(job, self._worker.name)
+        await connection.execute(held.fenced.values(_with_messages(messages)))
 
-        A placeholder that is recorded after its job ended goes to the outbox, which deletes it.
+    @writes_unsynced
+    async def record_placeholder(
+        self, connection: AsyncConnection, job: Job, messages: Sequence[RecordedMessage]
+    ) -> None:
+        """Records the messages of a queued job's reply; does nothing if the job was claimed since it was queued.
+
+        A queued job belongs to no worker: the process that queued it posts the placeholder. One that is recorded after
+        its job ended in the queue goes to the outbox, which deletes it.
         """
-        # A job that was never claimed belongs to nobody: the process that enqueued it records the placeholder.
-        ours = sa.or_(jobs.c.worker == self._worker.name, jobs.c.attempts == 0, is_queued())
-        values = {"messages": message_values(messages), "placeholder_due_since": None}
-        shown = sa.update(jobs).where(jobs.c.id == job_id, ours).values(values)
-        recorded = shown.returning(
-            jobs.c.id, jobs.c.status, jobs.c.attempts, jobs.c.messages, jobs.c.placeholder_due_since
-        )
+        is_unclaimed = jobs.c.attempts == job.attempts, sa.or_(is_queued(), jobs.c.attempts == 0)
+        queued = sa.update(jobs).where(jobs.c.id == job.id, *is_unclaimed).values(_with_messages(messages))
+        recorded = queued.returning(jobs.c.id, jobs.c.status, jobs.c.messages, jobs.c.placeholder_due_since)
         row = (await connection.execute(recorded)).one_or_none()
         if row is not None and row.status == Status.QUEUED:
             await self._worker.wake_others(connection)
-        elif row is not None and row.attempts == 0:
+        elif row is not None:
             await batch.clear_placeholders(connection, [row], self._now())
 
     @completes()
@@ -287,6 +291,10 @@ class WorkerQueue(MeteredOperations):
         if ping and not for_outbox and not is_outdated and not row.stop_requested:
             await outbox.add(connection, OutboxKind.MENTION_ASKERS, [job.id], now)
         await self._worker.wake_others(connection, is_queued(), _held_up_by(job))
+
+
+def _with_messages(messages: Sequence[RecordedMessage]) -> dict[str, Any]:
+    return {"messages": message_values(messages), "placeholder_due_since": None}
 
 
 async def _counted_once(connection: AsyncConnection, job: Job, end: End) -> End:
