@@ -67,6 +67,8 @@ class Profile:
     """Of a person; None if Slack doesn't say."""
     kind_at: float = -math.inf
     """When the lookup began that says so."""
+    is_private: bool = False
+    """Whether it is a channel whose name only its members know."""
 
 
 @dataclass(slots=True)
@@ -162,13 +164,17 @@ class Users:
             if not cursor:
                 return
 
-    async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
-        """Returns the names of the first MAX_NAMES people and channels, by id, as far as Slack gives them."""
+    async def names(self, ids: Sequence[str], *, in_channel: str = "") -> Mapping[str, str]:
+        """Returns the names of the first MAX_NAMES people and channels, by id, as far as Slack gives them.
+
+        Of private channels, it gives only the name of the one that the names are for: others' readers may not know it.
+        """
         wanted = [id_ for id_ in ids if id_[:1] in _METHODS][:MAX_NAMES]
         with suppress(TimeoutError):
             async with asyncio.timeout(NAMES_WITHIN_S):
                 await asyncio.gather(*map(self._look_up_name, wanted))
-        return {id_: name for id_ in wanted if (name := self._profile(id_).name)}
+        found = {id_: self._profile(id_) for id_ in wanted}
+        return {id_: one.name for id_, one in found.items() if one.name and (not one.is_private or id_ == in_channel)}
 
     async def _look_up_name(self, id_: str) -> None:
         is_known = self._clock.monotonic() < self._profile(id_).named_at + NAME_TRUSTED_S
@@ -220,7 +226,8 @@ class Users:
         now = self._clock.monotonic()
         subject = json_object(answer, argument)
         kind = kind_of(subject, self._team_id) if method == _USER[0] else None
-        self._keep(id_, Profile(name_of(subject), now, kind, asked_at))
+        is_private = method == _CHANNEL[0] and subject.get("is_private") is not False
+        self._keep(id_, Profile(name_of(subject), now, kind, asked_at, is_private))
 
     def _profile(self, id_: str) -> Profile:
         return self._profiles.get(id_, _UNKNOWN)

@@ -64,7 +64,7 @@ class Workspace:
         self.files = Files(client)
         self.canvases = Canvases(paced, scopes, identity.user_id)
         self.ephemeral = EphemeralMessages(paced)
-        self.surfaces = Surfaces(client, paced, threads, self.ephemeral)
+        self.surfaces = Surfaces(client, paced, threads, self.ephemeral, identity.user_id)
         self.pane = Pane(paced)
         self.search = SlackSearch(paced, ChannelReaders(paced, self.users))
         self.outbox_sender = OutboxSender(transport, posted, threads, self.ephemeral, identity.user_id)
