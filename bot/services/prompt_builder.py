@@ -161,7 +161,8 @@ class PromptBuilder:
             return ""
         person = question.thread.team_id, question.user_id
         channel_id = await self._read("pane context", lambda: self.pane_context.read(*person))
-        names = await self.users.names([channel_id]) if channel_id else {}
+        # It is the asker who has it open, and nobody else reads the answer.
+        names = await self.users.names([channel_id], in_channel=channel_id) if channel_id else {}
         return "".join(map(pane_context_line, names.values()))
 
     async def _restart_if_edited(self, job: Job, messages: Sequence[Message]) -> None:
@@ -192,7 +193,8 @@ class PromptBuilder:
         batch_ts = [earlier.ts for earlier in job.earlier]
         whole = prompts.Conversation(question, messages, replies, batch_ts)
         conversation = prompts.prompt_messages(whole, self.me)
-        names = await self.users.names(prompts.ids_to_look_up(conversation, self.me))
+        ids = prompts.ids_to_look_up(conversation, self.me)
+        names = await self.users.names(ids, in_channel=question.thread.channel_id)
         return prompts.resolve_names(conversation, {**names, self.me.user_id: self.me.name}, Marks.of(question.thread))
 
     async def _opened(

@@ -36,12 +36,18 @@ class Surfaces:
     """
 
     def __init__(
-        self, client: SlackClient, paced: PacedClient, threads: ThreadPoster, ephemeral: EphemeralMessages
+        self,
+        client: SlackClient,
+        paced: PacedClient,
+        threads: ThreadPoster,
+        ephemeral: EphemeralMessages,
+        bot_user_id: str,
     ) -> None:
         self._client = client
         self._paced = paced
         self._threads = threads
         self._ephemeral = ephemeral
+        self._bot_user_id = bot_user_id
 
     async def open_settings_modal(
         self,
@@ -160,5 +166,6 @@ class Surfaces:
             limit=LOOK_BACK_MESSAGES,
             **thread,
         )
-        messages = messages_in(answer)
+        # Another app could give its message the same block_id.
+        messages = [message for message in messages_in(answer) if message.get("user") == self._bot_user_id]
         return next((str(message["ts"]) for message in messages if view_of(message) == question.view_id), None)

@@ -69,6 +69,8 @@ class Profile:
     """When the lookup began that says so."""
     team_id: str = ""
     """The workspace of a person who isn't in ours; "" for others, and if Slack doesn't say."""
+    is_private: bool = False
+    """Whether it is a channel whose name only its members know."""
 
 
 @dataclass(slots=True)
@@ -159,7 +161,7 @@ class Users:
             now = self._clock.monotonic()
             page = await self._client.call("users.list", limit=PEOPLE_PER_PAGE, cursor=cursor or None)
             for person in json_objects(page, "members"):
-                self._keep(str(person.get("id")), self._profile_in(person, now, now))
+                self._keep(str(person.get("id")), self._person(person, now, now))
             cursor = next_cursor(page)
             if not cursor:
                 return
@@ -169,13 +171,17 @@ class Users:
         await self.names((user_id,))
         return self._profile(user_id).team_id or self._team_id
 
-    async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
-        """Returns the names of the first MAX_NAMES people and channels, by id, as far as Slack gives them."""
+    async def names(self, ids: Sequence[str], *, in_channel: str = "") -> Mapping[str, str]:
+        """Returns the names of the first MAX_NAMES people and channels, by id, as far as Slack gives them.
+
+        Of private channels, it gives only the name of the one that the names are for: others' readers may not know it.
+        """
         wanted = [id_ for id_ in ids if id_[:1] in _METHODS][:MAX_NAMES]
         with suppress(TimeoutError):
             async with asyncio.timeout(NAMES_WITHIN_S):
                 await asyncio.gather(*map(self._look_up_name, wanted))
-        return {id_: name for id_ in wanted if (name := self._profile(id_).name)}
+        found = {id_: self._profile(id_) for id_ in wanted}
+        return {id_: one.name for id_, one in found.items() if one.name and (not one.is_private or id_ == in_channel)}
 
     async def _look_up_name(self, id_: str) -> None:
         is_known = self._clock.monotonic() < self._profile(id_).named_at + NAME_TRUSTED_S
@@ -227,12 +233,12 @@ class Users:
         now = self._clock.monotonic()
         subject = json_object(answer, argument)
         is_person = method == _USER[0]
-        self._keep(id_, self._profile_in(subject, now, asked_at) if is_person else Profile(name_of(subject), now))
+        self._keep(id_, self._person(subject, now, asked_at) if is_person else _channel(subject, now))
 
-    def _profile_in(self, person: Mapping[str, Any], now: float, asked_at: float) -> Profile:
-        teams = teams_of(person, self._team_id)
+    def _person(self, subject: Mapping[str, Any], now: float, asked_at: float) -> Profile:
+        teams = teams_of(subject, self._team_id)
         team_id = "" if self._team_id in teams else teams[0]
-        return Profile(name_of(person), now, kind_of(person, self._team_id), asked_at, team_id)
+        return Profile(name_of(subject), now, kind_of(subject, self._team_id), asked_at, team_id)
 
     def _profile(self, id_: str) -> Profile:
         return self._profiles.get(id_, _UNKNOWN)
@@ -278,3 +284,7 @@ def name_of(user_or_channel: Mapping[str, Any]) -> str:
     profile = json_object(user_or_channel, "profile")
     names = (profile.get("display_name"), user_or_channel.get("real_name"), profile.get("real_name"))
     return str(next(filter(None, (*names, user_or_channel.get("name"))), ""))
+
+
+def _channel(subject: Mapping[str, Any], now: float) -> Profile:
+    return Profile(name_of(subject), now, is_private=subject.get("is_private") is not False)

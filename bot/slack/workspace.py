@@ -66,7 +66,7 @@ class Workspace:
         self.canvases = Canvases(paced, scopes, identity.user_id)
         self.has_reactions = scopes is None or REACTIONS_SCOPE in scopes
         self.ephemeral = EphemeralMessages(paced)
-        self.surfaces = Surfaces(client, paced, threads, self.ephemeral)
+        self.surfaces = Surfaces(client, paced, threads, self.ephemeral, identity.user_id)
         self.pane = Pane(paced)
         self.search = SlackSearch(paced, ChannelReaders(paced, self.users))
         self.outbox_sender = OutboxSender(transport, posted, threads, self.ephemeral, identity.user_id)

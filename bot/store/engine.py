@@ -223,6 +223,8 @@ def _postgresql_engine(url: sa.URL) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=_POOL_TIMEOUT_S,
         pool_pre_ping=True,
+        # Each transaction says so: a stricter default of the server would refuse transactions that meet.
+        isolation_level="READ COMMITTED",
         connect_args=connect_args,
         use_native_hstore=False,
         hide_parameters=True,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
+from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
@@ -61,6 +62,20 @@ async def synchronous(connection: AsyncConnection) -> str:
     """Returns what the transaction's commit waits for, in the database's own words."""
     on_server = connection.dialect.name == "postgresql"
     return str(await connection.scalar(sa.text("SHOW synchronous_commit" if on_server else "PRAGMA synchronous")))
+
+
+async def test_transactions_read_what_is_committed_whatever_the_servers_default_is(postgresql_url: str) -> None:
+    strict = quote(" -c default_transaction_isolation=serializable")
+    engine = create_engine(postgresql_url + strict)
+    database = Database(engine, ManualClock())
+
+    async def level(connection: AsyncConnection) -> str:
+        return str(await connection.scalar(sa.text("SHOW transaction_isolation")))
+
+    assert [await database.read(level), await database.write(level)] == ["read committed"] * 2
+    await database.overwrite_deleted()
+    assert await database.write(level, synced=False) == "read committed"
+    await engine.dispose()
 
 
 async def test_only_commits_that_a_power_cut_may_undo_wait_for_no_disk(database: Database) -> None:

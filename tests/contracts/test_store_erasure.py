@@ -1,5 +1,6 @@
 """Erasure removes texts for good; retention removes texts and keeps usage."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from bot.core.job import Pulse, Spent
 from bot.core.stream import Citation
 from bot.store import Stores
 from bot.store.retention import SLACK_RETRIES_S
-from bot.store.schema import jobs, seen_events, turns
-from tests.clocks import ManualClock
+from bot.store.schema import jobs, seen_events, turns, usage_totals
+from tests.clocks import WITHIN_S, ManualClock
 from tests.contracts.stores import DIRECT, DONE, OTHER_THREAD, THREAD, YES, asked, count, enqueued, texts_of
 from tests.core.conversations import recorded_pages
 
@@ -61,6 +62,33 @@ async def test_running_job_is_stopped_and_removed_at_its_end(store: Stores) -> N
     assert await store.worker_queue.heartbeat({job: Spent()}) == Pulse(frozenset({job_id}), frozenset({job_id}))
     assert await store.worker_queue.finish(job, DONE, YES) is True
     assert await count(store, jobs) == await count(store, turns) == 0
+
+
+async def test_answer_that_ends_while_its_asker_is_erased_counts_no_usage_for_them(postgresql_url: str) -> None:
+    store = await Stores.open(postgresql_url, "w1", SystemClock())
+    await answered(store, asked(1))
+    await enqueued(store, asked(2, OTHER_THREAD))
+    [job] = await store.worker_queue.claim(1)
+    of_asker = sa.select(usage_totals).where(usage_totals.c.scope_id == "U1")
+    async with store.database.engine.begin() as holding:
+        assert (await holding.execute(of_asker.with_for_update())).all()
+        erasing = asyncio.create_task(store.erasure.erase(user_id="U1"))
+        await waiting_for_locks(store, 1)
+        finishing = asyncio.create_task(store.worker_queue.finish(job, DONE, YES))
+        await waiting_for_locks(store, 2)
+    assert await erasing == 2
+    await finishing
+    async with store.database.engine.begin() as connection:
+        assert (await connection.execute(of_asker)).all() == []
+    await store.close()
+
+
+async def waiting_for_locks(store: Stores, number: int) -> None:
+    """Waits until so many transactions wait for others."""
+    async with asyncio.timeout(WITHIN_S), store.database.engine.connect() as connection:
+        at_once = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        while await at_once.scalar(sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")) != number:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def test_erasure_of_a_handed_over_job_happens_at_its_end(store: Stores) -> None:

@@ -131,11 +131,11 @@ class Stage:
         ]
 
     async def answers(self, channel: str, thread_ts: str | None, count: int = 1, timeout_s: float = 40) -> list[str]:
-        """Waits for `count` bot messages of which none is growing, and returns their text."""
+        """Waits for exactly `count` bot messages of which none is growing, and returns their text."""
 
         def ended() -> list[Message]:
             messages = self.bots(channel, thread_ts)
-            return messages if len(messages) >= count and not any(map(growing, messages)) else []
+            return messages if len(messages) == count and not any(map(growing, messages)) else []
 
         return [shown(message) for message in await self.sandbox.wait_for(ended, timeout_s)]
 

@@ -49,6 +49,9 @@ async def test_thread_is_quieted_by_words_until_its_starter_mentions_the_bot(sta
     await says(stage, "alan", "and now?", asked)
     await stage.answers("general", asked, count=4)
     assert [message.text for message in stage.sandbox.workspace.ephemerals] == [texts.QUIET_NOW]
+    answered = ["what is it?", "and for me?", "and you?", "and now?"]
+    last = [prompt[-1]["content"] for prompt in stage.prompts()]
+    assert [text.endswith(question) for text, question in zip(last, answered, strict=True)] == [True] * 4, last
 
 
 async def test_other_people_cannot_quiet_a_thread_and_admins_can(stage: Stage) -> None:

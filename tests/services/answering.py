@@ -244,7 +244,7 @@ class Accounts(Users, EphemeralMessages):
         self.token_refused = self.token_refused or self.refuses_token
         return None if self.token_refused else self.kind_of_all
 
-    async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
+    async def names(self, ids: Sequence[str], *, in_channel: str = "") -> Mapping[str, str]:
         return {}
 
     async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:

@@ -162,6 +162,13 @@ async def test_name_and_kind_cost_one_lookup(stage: UsersStage) -> None:
     assert stage.lookups() == 2
 
 
+async def test_name_of_a_private_channel_is_only_for_its_own_conversations(stage: UsersStage) -> None:
+    ids = ["C0GENERAL", "C0PROJECTX"]
+    assert await stage.users.names(ids, in_channel="C0GENERAL") == {"C0GENERAL": "general"}
+    assert await stage.users.names(ids, in_channel="C0PROJECTX") == {"C0GENERAL": "general", "C0PROJECTX": "project-x"}
+    assert await stage.users.names(ids) == {"C0GENERAL": "general"}
+
+
 async def test_channels_have_names_and_no_kind(stage: UsersStage) -> None:
     assert await stage.users.names(["C0GENERAL", "U0ADA", "S0GROUP"]) == {"C0GENERAL": "general", "U0ADA": "ada"}
     assert stage.users.known("C0GENERAL") is None

@@ -32,7 +32,9 @@ def transcript(messages: Iterable[Message], ts: str, me: Identity) -> str:
     mentioned = [user_id for message in last for user_id in mentioned_users(message.text)]
     people = [user_id for user_id in dict.fromkeys((*writers, *mentioned)) if user_id != me.user_id]
     names = {user_id: f"person {number}" for number, user_id in enumerate(people, start=1)} | {me.user_id: me.name}
-    return "\n".join(f"[{names.get(m.user_id or '', 'an app')}] {with_names(m.text, names)[:MAX_CHARS]}" for m in last)
+    # In one line: the next could imitate another writer.
+    said = [" ".join(with_names(message.text, names).split())[:MAX_CHARS] for message in last]
+    return "\n".join(f"[{names.get(m.user_id or '', 'an app')}] {text}" for m, text in zip(last, said, strict=True))
 
 
 def statement(me: Identity) -> str:

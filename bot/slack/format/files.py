@@ -16,13 +16,17 @@ _CLIPS = ("slack_audio", "slack_video")
 def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
     """Returns the files of a message and of the messages that it forwards.
 
-    Slack lets whoever reads a forwarded message open its files, but not its canvases.
+    Slack lets whoever reads a forwarded message open its files, but not its canvases. So a canvas has no name before
+    its access is checked: its title may be as private as its content.
     """
     shared = [file_of(file) for file in json_objects(message, "files")]
     forwarded = [
         file_of(file) for holder in json_objects(message, "attachments") for file in json_objects(holder, "files")
     ]
-    checked = [replace(file, access=CHECK_FILE_INFO) if is_canvas(file) else file for file in forwarded]
+    checked = [
+        replace(file, name=texts.CANVAS_UNNAMED, access=CHECK_FILE_INFO) if is_canvas(file) else file
+        for file in forwarded
+    ]
     return (*shared, *checked)
 
 

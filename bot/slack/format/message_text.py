@@ -22,6 +22,8 @@ MAX_DEPTH = 4
 """Forwarded messages and unknown blocks may be nested."""
 MORE = "(More is attached.)"
 
+_WRITTEN = ("rich_text", "table", "markdown", "header", "section", "context", "actions", "context_actions", "image")
+"""The kinds of blocks that hold nothing but what the message's writer put there."""
 _PARTS = ("blocks", "elements", "message_blocks", "attachments")
 _BAR = re.compile(r"<[^<>]*>|\|")
 
@@ -34,13 +36,20 @@ def messages_in(answer: Json) -> list[Json]:
 def body_of(message: Json) -> str:
     """Returns the writer's text: the message's blocks, or its text if the blocks are empty or too many to read."""
     text = string(message, "text")
-    body = _blocks(message, mrkdwn.labels(text), MAX_DEPTH) or mrkdwn.emphasized(text)
+    written = [block for block in json_objects(message, "blocks") if block.get("type") in _WRITTEN]
+    body = _blocks(written, mrkdwn.labels(text), MAX_DEPTH) or mrkdwn.emphasized(text)
     return mrkdwn.message_text(body)
 
 
 def attached_to(message: Json) -> str:
-    """Returns the text below the message: forwarded and quoted messages, link previews, attachments of apps."""
-    return mrkdwn.message_text(_attachments(message, MAX_DEPTH))
+    """Returns the text below the message: forwarded and quoted messages, link previews, attachments of apps.
+
+    Blocks of unknown kinds may quote others as well, so they are not the writer's words either.
+    """
+    unknown = [block for block in json_objects(message, "blocks") if block.get("type") not in _WRITTEN]
+    others = _blocks(unknown, mrkdwn.labels(string(message, "text")), MAX_DEPTH)
+    below = _attachments(message, MAX_DEPTH)
+    return mrkdwn.message_text("\n\n".join(filter(None, (quoted(others) if others else "", below))))
 
 
 def app_name(message: Json) -> str | None:
@@ -81,7 +90,7 @@ def _attachment(attachment: Json, depth: int) -> str:
     author = escape(unescape(string(attachment, "author_name") or string(attachment, "service_name")))
     title, url = string(attachment, "title"), string(attachment, "title_link")
     head = mrkdwn.link(url, unescape(title)) if title and url else title
-    body = _blocks(attachment, {}, depth) or _mrkdwn(attachment, "text")
+    body = _blocks(json_objects(attachment, "blocks"), {}, depth) or _mrkdwn(attachment, "text")
     pretext, footer = _mrkdwn(attachment, "pretext"), string(attachment, "footer")
     inner = "\n".join(part for part in (pretext, author, head, body, *_fields(attachment), footer) if part)
     whole = (inner if inner.strip() else string(attachment, "fallback")).strip("\n")
@@ -92,10 +101,10 @@ def _attachment(attachment: Json, depth: int) -> str:
 def _forwarded(attachment: Json, depth: int) -> str:
     """Returns a message that a person forwarded (`is_share`), or whose link Slack unfurled."""
     labels = mrkdwn.labels(string(attachment, "text"))
-    messages = [block.get("message") for block in json_objects(attachment, "message_blocks")]
-    parts = [_blocks(message, labels, depth - 1) for message in messages if isinstance(message, Mapping)]
+    messages = [json_object(block, "message") for block in json_objects(attachment, "message_blocks")]
+    parts = [_blocks(json_objects(message, "blocks"), labels, depth - 1) for message in messages]
     written = "\n\n".join(part for part in parts if part)
-    text = written or _mrkdwn(attachment, "text") or _blocks(attachment, {}, depth - 1)
+    text = written or _mrkdwn(attachment, "text") or _blocks(json_objects(attachment, "blocks"), {}, depth - 1)
     below = _attachments(attachment, depth - 1)
     text = "\n\n".join(part for part in (text, below) if part.strip()).strip("\n") or string(attachment, "fallback")
     head = f"{'Forwarded' if attachment.get('is_share') else 'Quoted'} from {_author(attachment)}:"
@@ -116,8 +125,7 @@ def _fields(attachment: Json) -> Iterator[str]:
         yield f"{title}: {value}" if title and value else title or value
 
 
-def _blocks(holder: Json, labels: Mapping[str, str], depth: int) -> str:
-    blocks = json_objects(holder, "blocks")
+def _blocks(blocks: Sequence[Json], labels: Mapping[str, str], depth: int) -> str:
     if _element_count({"blocks": blocks}) > MAX_ELEMENTS:
         return ""
     parts = [_block(block, labels, depth).strip("\n") for block in blocks]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bot.core import texts
 from bot.core.conversation import ThreadKey
 from bot.slack.format.files import files_of, is_for_readers
 
@@ -18,10 +19,15 @@ def test_size_counts_only_if_it_is_one(size: object, size_bytes: int) -> None:
     assert file.size_bytes == size_bytes
 
 
-def test_only_canvases_of_forwarded_messages_are_checked() -> None:
-    canvas, image = {"id": "F1", "mimetype": "application/vnd.slack-docs"}, {"id": "F2", "mimetype": "image/png"}
-    shared, checked, as_it_is = files_of({"files": [canvas], "attachments": [{"files": [canvas, image]}]})
-    assert (shared.access, checked.access, as_it_is.access) == ("", "check_file_info", "")
+def test_only_canvases_of_forwarded_messages_are_checked_and_have_no_title_before() -> None:
+    canvas = {"id": "F1", "title": "Layoffs", "mimetype": "application/vnd.slack-docs"}
+    image = {"id": "F2", "name": "chart.png", "mimetype": "image/png"}
+    files = files_of({"files": [canvas], "attachments": [{"files": [canvas, image]}]})
+    assert [(file.name, file.access) for file in files] == [
+        ("Layoffs", ""),
+        (texts.CANVAS_UNNAMED, "check_file_info"),
+        ("chart.png", ""),
+    ]
 
 
 CHANNEL, DIRECT = ThreadKey("T1", "C1", "1.0"), ThreadKey("T1", "D1", None)

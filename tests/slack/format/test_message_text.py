@@ -232,19 +232,19 @@ BODIES = {
         "**Build 7**\n\nby @Ada, [log](https://ci.example/7)\n**State:** red\n**Took:** 3 min\n\n# Why\n1 < 2\n\n"
         "a cat main\n\n[Open](https://ci.example)\n\nTrend\ngoes up\n\n| who | a\\|b |\n| --- | --- |\n| @Ada | 3 |",
     ),
-    "a block of an unknown kind": (
-        {
-            "text": "t",
-            "blocks": [{"type": "card", "title": {"type": "mrkdwn", "text": "Hi"}, "body": [{"text": "there"}]}],
-        },
-        "Hi\nthere",
-    ),
 }
 
 
 @pytest.mark.parametrize(("message", "shown"), BODIES.values(), ids=BODIES.keys())
 def test_body_is_the_text_of_its_blocks_or_its_own_text(message: Json, shown: str) -> None:
     assert with_names(body_of(message), NAMES) == shown
+
+
+def test_block_of_an_unknown_kind_is_attached_and_no_text_of_the_writer() -> None:
+    card = {"type": "card", "title": {"type": "mrkdwn", "text": "Hi"}, "body": [{"text": "there"}]}
+    message = {"text": "t", "blocks": [*typed(section(text("Why?")))["blocks"], card]}
+    assert (body_of(message), attached_to(message)) == ("Why?", "> Hi\n> there")
+    assert body_of({"text": "t", "blocks": [card]}) == "t"
 
 
 def shared(words: str, **more: Any) -> Json:
