@@ -469,13 +469,17 @@ DENIED_BOT = "Other bots don't have access to this bot. Ask your Typist admin."
 DENIED_UNKNOWN = "I can't check your access right now. Please ask again in a few minutes."
 
 SOMEBODY_JOINED = {
-    "follow-ups": "Someone else has joined this thread. Without a mention, I only answer the person I answered last.",
+    "follow-ups": (
+        "Someone else has joined this thread. "
+        "Without a mention, I only answer the person I answered last, until someone else writes."
+    ),
     "everyone": "Someone else has joined this thread. I answer everyone here, also without a mention.",
 }
 """By Engagement."""
 SOMEBODY_JOINED_IN_DOUBT = (
-    "Someone else has joined this thread. Without a mention, I answer the person I answered last, "
-    "and others if a model takes their message for a question to me."
+    "Someone else has joined this thread. "
+    "Without a mention, I answer the person I answered last, until someone else writes. "
+    "A model decides whether other messages are questions to me."
 )
 STAY_QUIET = "Stay quiet here"
 QUIET_NOW = "OK. In this thread I answer only mentions now. When you mention me, the channel's settings apply again."
