@@ -179,7 +179,7 @@ def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> No
         (
             ChannelSettings(engagement=Engagement.EVERYONE, new_posts=True),
             DEFAULTS,
-            "nobody in my threads needs a mention · new posts are questions",
+            "nobody in my threads needs a mention · I answer every new post",
         ),
         (ChannelSettings(reaction="eyes"), DEFAULTS, " · :eyes: asks about a message"),
         (ChannelSettings(gate=True), replace(DEFAULTS, gate=True), "need no mention · a model decides in doubt"),
