@@ -703,10 +703,10 @@ REACTION_HINT = (
     "When someone adds this emoji to a message, I answer it or explain it in its thread. "
     "Copy the emoji's name from Slack's emoji picker."
 )
-REACTION_PLACEHOLDER = "For example: eyes"
-REACTION_UNKNOWN = "Enter the name of one emoji, such as eyes."
+REACTION_PLACEHOLDER = "For example: robot_face"
+REACTION_UNKNOWN = "Enter the name of one emoji, such as robot_face."
 REACTION_QUESTION = "Answer this message. If it asks nothing, explain it."
-"""What a person asks by adding the emoji to a message."""
+"""What the model is asked when a person adds the emoji to a message. Nobody else reads it."""
 TOO_MANY_REACTIONS = (
     "You asked about many messages by emoji, so I left out the last one. Please wait a few minutes, or mention me."
 )
