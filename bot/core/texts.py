@@ -484,7 +484,9 @@ SOMEBODY_JOINED_IN_DOUBT = (
     "A model decides whether other messages are questions to me."
 )
 STAY_QUIET = "Stay quiet here"
-QUIET_NOW = "OK. In this thread I answer only mentions now. When you mention me, the channel's settings apply again."
+_UNTIL_MENTIONED = "until the person who started it, or a Typist admin, mentions me."
+QUIET_NOW = f"OK. I now answer only mentions in this thread, {_UNTIL_MENTIONED}"
+ALREADY_QUIET = f"I'm already quiet: I answer only mentions in this thread, {_UNTIL_MENTIONED}"
 NOT_YOUR_THREAD = "Only the person who started this thread and Typist admins can ask me to stay quiet here."
 
 _ASK_AN_ADMIN = "Ask your Typist admin."
@@ -768,6 +770,7 @@ QUESTION_IN_PROGRESS = "I'm already posting this question. If it doesn't appear 
 QUESTION_MAYBE_ASKED = (
     "I don't know whether Slack posted your question. If you don't see it, please ask again from the message's menu."
 )
+ASKED_IN_THREAD = "I posted your question in the message's thread. My answer appears there."
 ASKED_IN_DIRECT_MESSAGE = "I can't post in that thread, so I'll answer in our direct message."
 
 

@@ -51,8 +51,8 @@ class QuietThreads:
         if not participants.takes_part or not asks_for_quiet(message, self.me):
             return False
         as_question = _question(message)
-        sentence = texts.NOT_YOUR_THREAD
-        if self._may_switch(message.user_id, participants.starter):
+        sentence = texts.ALREADY_QUIET if participants.quiet else texts.NOT_YOUR_THREAD
+        if not participants.quiet and self._may_switch(message.user_id, participants.starter):
             sentence = texts.QUIET_NOW
             if await self.participants.switch(as_question.thread, quiet=True, ts=message.ts):
                 log.info("user %s quieted a thread", message.user_id)

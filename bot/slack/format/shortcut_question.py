@@ -29,10 +29,10 @@ _PART_CHARS = 2_900
 """A text object of a context block holds 3,000 characters."""
 
 
-def quoted(message: Message, response_url: str) -> QuotedMessage:
-    """Returns a message as the one that a question is about."""
+def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> QuotedMessage:
+    """Returns a message as the one that a question is about; `names` are those of people and channels, by id."""
     thread_ts = message.thread_ts or message.ts
-    quote = _shortened(paired(with_names(message.whole, {}).strip()))
+    quote = _shortened(paired(with_names(message.whole, names).strip()))
     return QuotedMessage(message.channel_id, message.ts, thread_ts, quote, response_url)
 
 
