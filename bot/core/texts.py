@@ -13,6 +13,7 @@ The lines of `typist check` are in `core/check_texts.py`. Other messages for ope
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 
@@ -490,16 +491,23 @@ ALREADY_QUIET = f"I'm already quiet: I answer only mentions in this thread, {_UN
 NOT_YOUR_THREAD = "Only the person who started this thread and Typist admins can ask me to stay quiet here."
 
 _ASK_AN_ADMIN = "Ask your Typist admin."
+_ADMINS = re.compile("Typist admins?")
 
 
 def naming_admins(sentence: str, mentions: Sequence[str]) -> str:
-    """Names the admins, who are given as mentions, in a sentence that says to ask them."""
-    return sentence.replace(_ASK_AN_ADMIN, f"Ask {' or '.join(mentions)}.") if mentions else sentence
+    """Names the admins, who are given as mentions, in a refusal that says to ask them or that only they may."""
+    if not mentions:
+        return sentence
+    named = " or ".join(mentions)
+    if sentence.startswith("Only ") and _ASK_AN_ADMIN not in sentence:
+        return _ADMINS.sub(rf"\g<0> ({named})", sentence, count=1)
+    return sentence.replace(_ASK_AN_ADMIN, f"Ask {named}.")
 
 
 # Quotas and usage
 
 NO_QUOTAS = "Your usage isn't limited."
+SHARED_QUOTAS = "Only quotas that you share with others limit your usage."
 ASK_FOR_QUOTA = "Need more before then? Ask your Typist admin."
 QUOTAS_ARE_SET_IN_HOME = "To change quotas, open my Home tab."
 """Stands below a notice to Typist admins."""
@@ -621,10 +629,9 @@ WHAT_I_DO = (
     "Mention me in a channel or send me a direct message. I answer in the thread and read the messages in it, "
     "including images, PDFs, office and text files. To ask about any message, choose *Ask … about this* from its menu."
 )
-NOT_YOUR_CHANNEL = (
-    "Only the person who created this channel and Typist admins can change its settings. "
-    "If I'm not in the channel yet, invite me first, so that I can see who created it."
-)
+NOT_YOUR_CHANNEL = "Only the person who created this channel and Typist admins can change its settings."
+INVITE_ME_FIRST = " I'm not in the channel yet: if you created it, invite me first, so that I can see that."
+"""Follows NOT_YOUR_CHANNEL where Slack doesn't show the app the channel."""
 SETTINGS_SAVED = "Saved. The new settings apply from the next question on."
 SLACK_SLOW = "Slack is slow right now. Please try again in a minute."
 COMMAND_FAILED = "That didn't work. I can't reach Slack or my database right now. Please try again in a minute."

@@ -32,7 +32,7 @@ class AccessControl:
         admins: Iterable[str] = (),
     ) -> None:
         """`admins`: the people whom a denied asker can turn to."""
-        self._admins = [f"<@{admin}>" for admin in sorted(admins)[:MAX_ADMINS_NAMED]]
+        self._admins = admin_mentions(admins)
         self._rules = rules
         self._users = users
         self._private_notices = private_notices
@@ -73,13 +73,21 @@ class AccessControl:
         """Returns whether a bot asks so much that it may be answering our answers. Raises StoreError."""
         return question.from_bot and (await self._bot_questions.count(question)).too_many
 
+    def naming_admins(self, refusal: str) -> str:
+        """Returns a refusal with the names of the admins, for a message that notifies nobody."""
+        return texts.naming_admins(refusal, self._admins)
+
     def tell(self, question: Question, denial: Denial) -> None:
         """Explains the denial to the asker in the background, unless they got an explanation lately."""
         log.info("user %s is denied: %s", question.user_id, denial.name.lower())
         if not question.from_bot:
-            sentence = texts.naming_admins(denial, self._admins)
             notice = access.denial_notice(question, denial)
-            self._private_notices.send(question, sentence, notice.name, notice.every_s)
+            self._private_notices.send(question, self.naming_admins(denial), notice.name, notice.every_s)
 
     def _must_ask(self, question: Question) -> bool:
         return access.depends_on_kind(self._rules, question)
+
+
+def admin_mentions(admins: Iterable[str]) -> list[str]:
+    """Returns the admins whom a refusal names, as mentions."""
+    return [f"<@{admin}>" for admin in sorted(admins)[:MAX_ADMINS_NAMED]]

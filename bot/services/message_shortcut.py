@@ -87,7 +87,7 @@ class MessageShortcut:
         """Asks a person in a modal what they want to know about a message. Raises RateLimited and Refused."""
         thread = ThreadKey(self.me.team_id, invocation.channel_id, None)
         if denial := await self.access_control.denial(Question(thread, "", invocation.user_id, "")):
-            await self.surfaces.respond_to_command(invocation.response_url, CommandResponse(denial))
+            await self._tell(invocation.user_id, quoted(message, invocation.response_url, {}), denial)
             return
         about = quoted(message, invocation.response_url, await self._names(message, NAMES_IN_MODAL_WITHIN_S))
         view_id = await self.surfaces.open_question_modal(invocation.trigger_id, about, message.user_id)
@@ -323,6 +323,7 @@ class MessageShortcut:
 
     async def _tell(self, user_id: str, about: QuotedMessage, sentence: str) -> None:
         """Tells the asker the outcome; a failure is logged and changes nothing."""
+        sentence = self.access_control.naming_admins(sentence)
         try:
             if about.response_url:
                 await self.surfaces.respond_to_command(about.response_url, CommandResponse(sentence))

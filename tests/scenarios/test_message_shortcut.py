@@ -147,6 +147,14 @@ async def test_guest_is_denied_and_sees_no_modal(stage: Stage) -> None:
     assert texts.DENIED_GUEST in last_notice(stage)
 
 
+async def test_denied_guest_reads_whom_to_ask(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
+    async with running(replace(settings, admins=frozenset({"U0GRACE"}))):
+        ts = await sandbox.say("alan", "random", "hello")
+        await sandbox.client("edith").use_message_shortcut("random", ts, ASK_ABOUT)
+        notice = last_notice(Stage(sandbox, vendor))
+    assert notice == "Guests don't have access to this bot. Ask <@U0GRACE>."
+
+
 async def test_failed_post_is_reported_in_the_modal_and_nothing_is_asked(stage: Stage) -> None:
     ts = await stage.sandbox.say("alan", "general", "hello")
     stage.sandbox.faults.start("error_500", method="chat.postMessage", times=1)

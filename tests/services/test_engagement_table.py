@@ -37,7 +37,7 @@ ANSWERED, CHANGED, REMOVED, NOTHING = "answered", "starts over", "answer removed
 TOLD = {Denial.GUEST: "told: no access", Denial.EXTERNAL: "told: no access"} | {
     texts.QUIET_NOW: "quieted",
     texts.ALREADY_QUIET: "told: it is quiet",
-    texts.NOT_YOUR_THREAD: "told: not theirs",
+    texts.naming_admins(texts.NOT_YOUR_THREAD, ["<@UADMIN>"]): "told: not theirs",
 }
 """Outcomes, by the sentence that the writer sees."""
 QUIET = "quiet thread"

@@ -171,6 +171,9 @@ class Askers:
     async def denial(self, question: Question) -> Denial | None:
         return self.denied
 
+    def naming_admins(self, refusal: str) -> str:
+        return refusal
+
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
         return {}
 
