@@ -630,7 +630,7 @@ WHAT_I_DO = (
     "including images, PDFs, office and text files. To ask about any message, choose *Ask … about this* from its menu."
 )
 NOT_YOUR_CHANNEL = "Only the person who created this channel and Typist admins can change its settings."
-INVITE_ME_FIRST = " I'm not in the channel yet: if you created it, invite me first, so that I can see that."
+INVITE_ME_FIRST = "I'm not in the channel yet: if you created it, invite me first, so that I can see that."
 """Follows NOT_YOUR_CHANNEL where Slack doesn't show the app the channel."""
 SETTINGS_SAVED = "Saved. The new settings apply from the next question on."
 SLACK_SLOW = "Slack is slow right now. Please try again in a minute."

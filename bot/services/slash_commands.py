@@ -134,7 +134,7 @@ class SlashCommands:
         creator = await self.surfaces.creator(channel_id)
         if creator == user_id:
             return ""
-        return texts.NOT_YOUR_CHANNEL + (texts.INVITE_ME_FIRST if creator is None else "")
+        return f"{texts.NOT_YOUR_CHANNEL} {texts.INVITE_ME_FIRST}" if creator is None else texts.NOT_YOUR_CHANNEL
 
     async def _denial(self, user_id: str, channel_id: str) -> Denial | None:
         thread = ThreadKey(self.me.team_id, channel_id, None)
