@@ -10,12 +10,10 @@ from collections.abc import Iterable
 from bot.core import texts
 from bot.core.conversation import Question
 from bot.core.limits import access
-from bot.core.limits.access import AccessRules, Denial, UserKind
+from bot.core.limits.access import AccessRules, Denial, UserKind, admin_mentions
 from bot.services.private_notices import PrivateNotices
 from bot.slack.users import Users
 from bot.store.notices import BotQuestionCounts
-
-MAX_ADMINS_NAMED = 3
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +84,3 @@ class AccessControl:
 
     def _must_ask(self, question: Question) -> bool:
         return access.depends_on_kind(self._rules, question)
-
-
-def admin_mentions(admins: Iterable[str]) -> list[str]:
-    """Returns the admins whom a refusal names, as mentions."""
-    return [f"<@{admin}>" for admin in sorted(admins)[:MAX_ADMINS_NAMED]]

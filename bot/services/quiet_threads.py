@@ -12,9 +12,9 @@ from bot.core import texts
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.engagement import Engagement, Participants, TriageRules
 from bot.core.inbound.triage import Identity, asks_for_quiet
+from bot.core.limits.access import admin_mentions
 from bot.core.reply.actions import ActionResponse
 from bot.errors import RateLimited, Refused, StoreError
-from bot.services.access_control import admin_mentions
 from bot.services.private_notices import PrivateNotices
 from bot.slack.format.reply_blocks import offer
 from bot.slack.surfaces import Surfaces
