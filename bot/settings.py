@@ -597,7 +597,7 @@ def _unpriced(settings: Settings) -> list[str]:
         return []
     return [
         f"A dollar cap requires a price for every model in use, and {model} has none. "
-        "Add its price to the file of BOT_PRICES, or cap tokens in BOT_CAPS."
+        "Add its price to the file of BOT_PRICES, or set a limit in tokens in BOT_CAPS."
         for model in unpriced_models(settings)
     ]
 

@@ -11,6 +11,7 @@ from bot.core import texts
 from bot.core.entities import escape, unescape
 from bot.core.reply.preview import beginning
 
+_REACTION = "reaction"
 QUESTION_HOLD_S = 30.0
 """How long a process holds a question about a message."""
 REMINDER_CHARS = 200
@@ -53,6 +54,17 @@ class MessageQuestion:
     """The channel and ts of its message, if Slack's event has arrived."""
     done: bool
     """Whether it has become a job, so that nothing is left to do."""
+
+
+def reaction_id(emoji: str, channel_id: str, ts: str) -> str:
+    """Returns the view_id of a question by reaction: the same for everybody who adds this emoji to this message."""
+    return f"{_REACTION}:{emoji}:{channel_id}:{ts}"
+
+
+def emoji_of(view_id: str) -> str:
+    """Returns the name of the emoji that asked a question; "" if a person's words or choice did."""
+    kind, _, rest = view_id.partition(":")
+    return rest.partition(":")[0] if kind == _REACTION else ""
 
 
 def quote_above(about: QuotedMessage, *, elsewhere: bool) -> str:

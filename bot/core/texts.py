@@ -13,6 +13,7 @@ The lines of `typist check` are in `core/check_texts.py`. Other messages for ope
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 
@@ -47,7 +48,7 @@ def heard(transcript: str) -> str:
     return f"I heard: “{transcript}”"
 
 
-QUEUED = "Queued. I'll answer after the questions ahead of you."
+QUEUED = "Queued. I'll answer after the questions ahead of yours."
 
 # Replies: below a page's text
 
@@ -104,7 +105,7 @@ def asked_on(time: datetime) -> str:
     return f"Asked on {time_in_utc(time)}."
 
 
-REPEATED_CALL = "Careful: I made exactly this call, or may have made it, for an earlier version of this answer."
+REPEATED_CALL = "Careful: I may have made exactly this call already, for an earlier version of this answer."
 
 
 def mixed_scripts(words: Sequence[str]) -> str:
@@ -210,7 +211,7 @@ DENY = "Deny"
 ALLOW_ALWAYS = "Always allow here"
 ALLOW_ALWAYS_SCOPE = (
     "In this channel or direct message, I'll run it for everyone without asking, until its definition changes. "
-    "I'll still ask if I've read more than the asker's words. "
+    "I'll still ask if I've read anything that the asker didn't write. "
     "A Typist admin can revoke this in the settings here, or with typist mcp."
 )
 SHOW_ALL = "Show all"
@@ -232,7 +233,7 @@ ONLY_MEMBERS_APPROVE = "Only members of this workspace can approve this. If you 
 ONLY_ADMIN_ALLOWS = "Only a Typist admin can always allow a tool."
 ALWAYS_ALLOWED = (
     "Always allowed here, until a Typist admin revokes it in the settings. "
-    "I'll still ask if I've read more than the asker's words. "
+    "I'll still ask if I've read anything that the asker didn't write. "
     "That includes tools that no admin has agreed to with `typist mcp agree`."
 )
 
@@ -304,8 +305,8 @@ STOPPED_WHILE_QUEUED = "I won't answer this question, because you stopped it whi
 PREVIOUS_VERSION = "The previous version of this answer:"
 PREVIOUS_VERSION_CUT = "The rest of it doesn't fit into this message."
 ACTION_FAILED = "I can't do this right now. Please try again in a moment."
-ALREADY_CHOSEN = "Somebody has already chosen here. My answer comes below."
-CHOICES_GONE = "These choices no longer work: somebody has chosen, or the question has changed. Just write to me."
+ALREADY_CHOSEN = "Someone has already chosen here. My answer appears below."
+CHOICES_GONE = "These choices no longer work: someone has chosen, or the question has changed. Just write to me."
 ONLY_ASKER_STOPS = "Only the person who asked, or a Typist admin, can stop this answer."
 ONLY_ASKER_REGENERATES = "Only the person who asked, or a Typist admin, can regenerate this answer."
 ONLY_ASKER_CONTINUES = "Only the person who asked, or a Typist admin, can continue this answer."
@@ -437,9 +438,11 @@ def end_not_read(name: str) -> str:
     return f"the end of {name} (too long)"
 
 
-def only_text_read(name: str) -> str:
-    """A PDF whose text the model got in place of the PDF."""
-    return f"all but the text of {name} (this model can't read PDFs)"
+def only_text_read(names: Sequence[str]) -> str:
+    """Names the PDFs whose text the model got in place of the PDF."""
+    return (
+        f"I read only the text of {' and '.join(names)}, not {'its' if len(names) == 1 else 'their'} images or layout."
+    )
 
 
 END = "the end"
@@ -474,29 +477,42 @@ DENIED_BOT = "Other bots don't have access to this bot. Ask your Typist admin."
 DENIED_UNKNOWN = "I can't check your access right now. Please ask again in a few minutes."
 
 SOMEBODY_JOINED = {
-    "follow-ups": "Someone else has joined this thread. Without a mention, I only answer the person I answered last.",
+    "follow-ups": (
+        "Someone else has joined this thread. "
+        "Without a mention, I only answer the person I answered last, until someone else writes."
+    ),
     "everyone": "Someone else has joined this thread. I answer everyone here, also without a mention.",
 }
 """By Engagement."""
 SOMEBODY_JOINED_IN_DOUBT = (
-    "Someone else has joined this thread. Without a mention, I answer the person I answered last, "
-    "and others if a model takes their message for a question to me."
+    "Someone else has joined this thread. "
+    "Without a mention, I answer the person I answered last, until someone else writes. "
+    "A model decides whether other messages are questions to me."
 )
 STAY_QUIET = "Stay quiet here"
-QUIET_NOW = "OK. In this thread I answer only mentions now. When you mention me, the channel's settings apply again."
-NOT_YOUR_THREAD = "Only the person who started this thread and Typist admins can quiet me here."
+_UNTIL_MENTIONED = "until the person who started it, or a Typist admin, mentions me."
+QUIET_NOW = f"OK. I now answer only mentions in this thread, {_UNTIL_MENTIONED}"
+ALREADY_QUIET = f"I'm already quiet: I answer only mentions in this thread, {_UNTIL_MENTIONED}"
+NOT_YOUR_THREAD = "Only the person who started this thread and Typist admins can ask me to stay quiet here."
 
 _ASK_AN_ADMIN = "Ask your Typist admin."
+_ADMINS = re.compile("Typist admins?")
 
 
 def naming_admins(sentence: str, mentions: Sequence[str]) -> str:
-    """Names the admins, who are given as mentions, in a sentence that says to ask them."""
-    return sentence.replace(_ASK_AN_ADMIN, f"Ask {' or '.join(mentions)}.") if mentions else sentence
+    """Names the admins, who are given as mentions, in a refusal that says to ask them or that only they may."""
+    if not mentions:
+        return sentence
+    named = " or ".join(mentions)
+    if sentence.startswith("Only ") and _ASK_AN_ADMIN not in sentence:
+        return _ADMINS.sub(rf"\g<0> ({named})", sentence, count=1)
+    return sentence.replace(_ASK_AN_ADMIN, f"Ask {named}.")
 
 
 # Quotas and usage
 
 NO_QUOTAS = "Your usage isn't limited."
+SHARED_QUOTAS = "Only quotas that you share with others limit your usage."
 ASK_FOR_QUOTA = "Need more before then? Ask your Typist admin."
 QUOTAS_ARE_SET_IN_HOME = "To change quotas, open my Home tab."
 """Stands below a notice to Typist admins."""
@@ -552,7 +568,7 @@ def quota_not_a_number(in_dollars: bool) -> str:
 
 def quota_needs_prices(models: Sequence[str]) -> str:
     """Stands below a quota in dollars."""
-    return f"I don't know the price of {', '.join(models)}. Please cap tokens instead, or set BOT_PRICES."
+    return f"I don't know the price of {', '.join(models)}. Please set a limit in tokens instead, or set BOT_PRICES."
 
 
 def quota_used_up(quota: str, resets: date) -> str:
@@ -604,7 +620,7 @@ ONLY_ADMINS_SET_QUOTAS = "Only Typist admins can set quotas. Ask your Typist adm
 
 def quotas_apply_to(owner: str) -> str:
     """Heads the modal, in mrkdwn."""
-    return f"Quotas of {owner}, from the next answer on. An empty field leaves the default."
+    return f"Quotas of {owner}, from the next answer on. Leave a field empty to use the default."
 
 
 def default_quota(limit: str) -> str:
@@ -618,10 +634,9 @@ WHAT_I_DO = (
     "Mention me in a channel or send me a direct message. I answer in the thread and read the messages in it, "
     "including images, PDFs, office and text files. To ask about any message, choose *Ask … about this* from its menu."
 )
-NOT_YOUR_CHANNEL = (
-    "Only the person who created this channel and Typist admins can change its settings. "
-    "If I'm not in the channel yet, invite me first, so that I can see who created it."
-)
+NOT_YOUR_CHANNEL = "Only the person who created this channel and Typist admins can change its settings."
+INVITE_ME_FIRST = "I'm not in the channel yet: if you created it, invite me first, so that I can see that."
+"""Follows NOT_YOUR_CHANNEL where Slack doesn't show the app the channel."""
 SETTINGS_SAVED = "Saved. The new settings apply from the next question on."
 SLACK_SLOW = "Slack is slow right now. Please try again in a minute."
 COMMAND_FAILED = "That didn't work. I can't reach Slack or my database right now. Please try again in a minute."
@@ -650,8 +665,8 @@ def answered_here(engagement: str, new_posts: bool, gate: bool, reaction: str) -
         "follow-ups": "follow-ups need no mention",
         "everyone": "nobody in my threads needs a mention",
     }
-    decides = " · a model decides in doubt" if gate and engagement == "follow-ups" else ""
-    posts = " · new posts are questions" if new_posts else ""
+    decides = " · a model decides in doubtful cases" if gate and engagement == "follow-ups" else ""
+    posts = " · I answer every new post" if new_posts else ""
     return summaries[engagement] + decides + posts + (f" · :{reaction}: asks about a message" if reaction else "")
 
 
@@ -683,29 +698,29 @@ SYSTEM_PROMPT_LABEL = "System prompt"
 SYSTEM_PROMPT_HINT = "Instructions for the model. Leave this empty for the default prompt."
 ENGAGEMENT_LABEL = "Mentions"
 ENGAGEMENT_HINT = (
-    "If nobody mentions me, I never answer a message that begins by mentioning somebody, "
+    "Without a mention, I never answer a message that begins by mentioning someone else, "
     "or a file in a thread of several people."
 )
 ENGAGEMENTS = {
     "mentions": "Every question needs a mention",
-    "follow-ups": "Follow-ups of the person I'm talking with need none",
-    "everyone": "Nobody needs one in a thread where I was mentioned",
+    "follow-ups": "Whoever I'm talking with needs no mention",
+    "everyone": "Nobody needs a mention in a thread where I was mentioned",
 }
 """The options, by Engagement."""
 NEW_POSTS_LABEL = "New posts"
 NEW_POSTS_OPTION = "Answer each new post in its thread"
 GATE_LABEL = "Doubtful follow-ups"
 GATE_OPTION = "Let a small model at OpenAI decide whether they're for me"
-GATE_HINT = "It reads the thread's last messages. What it uses counts as the usage of the message's writer."
+GATE_HINT = "It reads the thread's last messages. Its tokens count as usage of the message's writer."
 REACTION_LABEL = "Question emoji"
 REACTION_HINT = (
-    "A person who adds this emoji to a message asks me about it, in its thread. "
+    "When someone adds this emoji to a message, I answer it or explain it in its thread. "
     "Copy the emoji's name from Slack's emoji picker."
 )
-REACTION_PLACEHOLDER = "For example: eyes"
-REACTION_UNKNOWN = "Enter the name of one emoji, such as eyes."
+REACTION_PLACEHOLDER = "For example: robot_face"
+REACTION_UNKNOWN = "Enter the name of one emoji, such as robot_face."
 REACTION_QUESTION = "Answer this message. If it asks nothing, explain it."
-"""What a person asks by adding the emoji to a message."""
+"""What the model is asked when a person adds the emoji to a message. Nobody else reads it."""
 TOO_MANY_REACTIONS = (
     "You asked about many messages by emoji, so I left out the last one. Please wait a few minutes, or mention me."
 )
@@ -737,14 +752,9 @@ def settings_apply_to(place: str) -> str:
     return f"These settings apply only to {place}, from the next question on."
 
 
-def default_model(model: str) -> str:
-    """The option that leaves the choice to BOT_MODELS."""
-    return f"Default ({model})"
-
-
-def default_engagement(engagement: str) -> str:
-    """The option that leaves the choice to BOT_ENGAGEMENT."""
-    return f"Default ({engagement})"
+def default_option(option: str) -> str:
+    """The option that leaves a choice to the environment, which chose `option`."""
+    return f"Default: {option}"
 
 
 def choose_a_model(models: Sequence[str]) -> str:
@@ -772,6 +782,7 @@ QUESTION_IN_PROGRESS = "I'm already posting this question. If it doesn't appear 
 QUESTION_MAYBE_ASKED = (
     "I don't know whether Slack posted your question. If you don't see it, please ask again from the message's menu."
 )
+ASKED_IN_THREAD = "I posted your question in the message's thread. My answer appears there."
 ASKED_IN_DIRECT_MESSAGE = "I can't post in that thread, so I'll answer in our direct message."
 
 
@@ -810,8 +821,8 @@ DEFAULTS_HEADING = "Default settings"
 CHANNELS_DIFFER = "Channels can have their own settings. To change them, use my slash command in the channel."
 MENTIONS_NEEDED = {
     "mentions": "needed for every question",
-    "follow-ups": "needed to start; follow-ups of the person I'm talking with need none",
-    "everyone": "needed to start; nobody in the thread needs one then",
+    "follow-ups": "needed to start; then whoever I'm talking with needs none",
+    "everyone": "needed to start; then nobody in the thread needs one",
 }
 """By Engagement."""
 WORKSPACE_HEADING = "This workspace"

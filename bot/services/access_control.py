@@ -10,11 +10,9 @@ from collections.abc import Iterable
 from bot.core import texts
 from bot.core.conversation import Question
 from bot.core.limits import access
-from bot.core.limits.access import AccessRules, Denial, UserKind
+from bot.core.limits.access import AccessRules, Denial, UserKind, admin_mentions
 from bot.services.private_notices import PrivateNotices
 from bot.slack.users import Users
-
-MAX_ADMINS_NAMED = 3
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +28,7 @@ class AccessControl:
         admins: Iterable[str] = (),
     ) -> None:
         """`admins`: the people whom a denied asker can turn to."""
-        self._admins = [f"<@{admin}>" for admin in sorted(admins)[:MAX_ADMINS_NAMED]]
+        self._admins = admin_mentions(admins)
         self._rules = rules
         self._users = users
         self._private_notices = private_notices
@@ -66,13 +64,16 @@ class AccessControl:
             self.tell(question, denial)
         return denial is None
 
+    def naming_admins(self, refusal: str) -> str:
+        """Returns a refusal with the names of the admins, for a message that notifies nobody."""
+        return texts.naming_admins(refusal, self._admins)
+
     def tell(self, question: Question, denial: Denial) -> None:
         """Explains the denial to the asker in the background, unless they got an explanation lately."""
         log.info("user %s is denied: %s", question.user_id, denial.name.lower())
         if not question.from_bot:
-            sentence = texts.naming_admins(denial, self._admins)
             notice = access.denial_notice(question, denial)
-            self._private_notices.send(question, sentence, notice.name, notice.every_s)
+            self._private_notices.send(question, self.naming_admins(denial), notice.name, notice.every_s)
 
     def _must_ask(self, question: Question) -> bool:
         return access.depends_on_kind(self._rules, question)

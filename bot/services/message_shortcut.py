@@ -17,7 +17,8 @@ A reaction's event has no text, so its message is read here, once the asker has 
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +26,7 @@ from bot.clock import Clock
 from bot.core import texts
 from bot.core.backoff import Backoff
 from bot.core.conversation import Message, Question, ThreadKey
+from bot.core.inbound.mentions import ids_to_name
 from bot.core.inbound.triage import Identity
 from bot.core.limits.access import UserKind
 from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage, text_of_post
@@ -38,7 +40,7 @@ from bot.slack.format.shortcut_question import quoted
 from bot.slack.history import History
 from bot.slack.retry_policy import LOOKS, MAX_LOOKS
 from bot.slack.surfaces import Surfaces
-from bot.slack.users import Users
+from bot.slack.users import NAMES_WITHIN_S, Users
 from bot.store.message_questions import MessageQuestions
 
 POST_WITHIN_S = 10.0
@@ -47,6 +49,8 @@ WITHIN_S = QUESTION_HOLD_S - 2.0
 TRIES = Backoff(4.0, QUESTION_HOLD_S)
 SKEW_S = 300.0
 """Slack's clock may be behind ours by this much."""
+NAMES_IN_MODAL_WITHIN_S = 1.0
+"""Slack forgets the modal's trigger after three seconds."""
 LOOK_S = 2.0
 AT_ONCE = 5
 MAX_TRIES = 10
@@ -83,9 +87,9 @@ class MessageShortcut:
         """Asks a person in a modal what they want to know about a message. Raises RateLimited and Refused."""
         thread = ThreadKey(self.me.team_id, invocation.channel_id, None)
         if denial := await self.access_control.denial(Question(thread, "", invocation.user_id, "")):
-            await self.surfaces.respond_to_command(invocation.response_url, CommandResponse(denial))
+            await self._tell(invocation.user_id, quoted(message, invocation.response_url, {}), denial)
             return
-        about = quoted(message, invocation.response_url)
+        about = quoted(message, invocation.response_url, await self._names(message, NAMES_IN_MODAL_WITHIN_S))
         view_id = await self.surfaces.open_question_modal(invocation.trigger_id, about, message.user_id)
         try:
             await self.records.draft(self.me.team_id, view_id, invocation.user_id, about)
@@ -211,8 +215,11 @@ class MessageShortcut:
         posted = await self._post(question)
         await self.intake.enqueue(f"view {question.view_id}", posted)
         await self.records.complete(question)
-        if posted.thread.channel_id != question.about.channel_id:
-            await self._tell(question.user_id, question.about, texts.ASKED_IN_DIRECT_MESSAGE)
+        is_elsewhere = posted.thread.channel_id != question.about.channel_id
+        # A person who pressed a choice or added an emoji sees the thread.
+        if is_elsewhere or question.about.response_url:
+            sentence = texts.ASKED_IN_DIRECT_MESSAGE if is_elsewhere else texts.ASKED_IN_THREAD
+            await self._tell(question.user_id, question.about, sentence)
 
     async def _check_access(self, question: MessageQuestion) -> None:
         """Raises GivenUp if the asker is denied. Who added an emoji is told as seldom as the asker of a message."""
@@ -235,7 +242,15 @@ class MessageShortcut:
         if message is None:
             log.debug("message %s can't be asked about", about.ts)
             raise GivenUp("")
-        return quoted(message, about.response_url)
+        return quoted(message, about.response_url, await self._names(message, NAMES_WITHIN_S))
+
+    async def _names(self, message: Message, within_s: float) -> Mapping[str, str]:
+        """Returns the names of whom and what a message mentions, by id, as far as Slack gives them in time."""
+        names: Mapping[str, str] = {}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                names = await self.users.names(ids_to_name(message.whole))
+        return {**names, self.me.user_id: self.me.name}
 
     async def _post(self, question: MessageQuestion) -> Question:
         """Posts the question in the thread, or with a quote in the asker's direct message if we can't post there."""
@@ -308,6 +323,7 @@ class MessageShortcut:
 
     async def _tell(self, user_id: str, about: QuotedMessage, sentence: str) -> None:
         """Tells the asker the outcome; a failure is logged and changes nothing."""
+        sentence = self.access_control.naming_admins(sentence)
         try:
             if about.response_url:
                 await self.surfaces.respond_to_command(about.response_url, CommandResponse(sentence))

@@ -12,6 +12,7 @@ from bot.core import texts
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.engagement import Engagement, Participants, TriageRules
 from bot.core.inbound.triage import Identity, asks_for_quiet
+from bot.core.limits.access import admin_mentions
 from bot.core.reply.actions import ActionResponse
 from bot.errors import RateLimited, Refused, StoreError
 from bot.services.private_notices import PrivateNotices
@@ -51,11 +52,12 @@ class QuietThreads:
         if not participants.takes_part or not asks_for_quiet(message, self.me):
             return False
         as_question = _question(message)
-        sentence = texts.NOT_YOUR_THREAD
-        if self._may_switch(message.user_id, participants.starter):
+        sentence = texts.ALREADY_QUIET if participants.quiet else texts.NOT_YOUR_THREAD
+        if not participants.quiet and self._may_switch(message.user_id, participants.starter):
             sentence = texts.QUIET_NOW
             if await self.participants.switch(as_question.thread, quiet=True, ts=message.ts):
                 log.info("user %s quieted a thread", message.user_id)
+        sentence = self._naming_admins(sentence)
         self.private_notices.send(as_question, sentence, f"quiet {message.channel_id}/{message.ts}")
         return True
 
@@ -85,7 +87,7 @@ class QuietThreads:
         try:
             if sentence == texts.QUIET_NOW:
                 await self.surfaces.delete_ephemeral(press.response_url)
-            response = ActionResponse(sentence)
+            response = ActionResponse(self._naming_admins(sentence))
             await self.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
         except (RateLimited, Refused) as error:
             log.warning("outcome of a press not shown: %s", error)
@@ -96,6 +98,9 @@ class QuietThreads:
         if await self.participants.switch(press.thread, quiet=True, ts=press.at_ts):
             log.info("user %s quieted a thread", press.user_id)
         return texts.QUIET_NOW
+
+    def _naming_admins(self, sentence: str) -> str:
+        return texts.naming_admins(sentence, admin_mentions(self.admins))
 
     def _may_switch(self, user_id: str | None, starter: str) -> bool:
         return user_id is not None and (user_id == starter or user_id in self.admins)

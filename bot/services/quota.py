@@ -120,13 +120,17 @@ class Quota:
             log.warning("cost so far not read: %s", error)
             return None
 
-    async def personal_use(self, team_id: str, user_id: str) -> UsageToDate:
-        """Returns a person's usage today and this month. Raises StoreError."""
-        person = ScopeIds(team_id, user_id, "")
-        used = await self.usage.used_by_period(person, Scope.USER)
-        in_force = await self.own_caps.in_force(person, self.caps)
-        caps = tuple(cap for cap in in_force if cap.window.scope is Scope.USER)
-        return UsageToDate(used, caps)
+    async def personal_use(self, team_id: str, user_id: str, channel_id: str = "") -> UsageToDate:
+        """Returns a person's usage today and this month, with the caps that hold in a channel, or "" for anywhere.
+
+        Raises StoreError.
+        """
+        ids = ScopeIds(team_id, user_id, channel_id)
+        in_force = [cap for cap in await self.own_caps.in_force(ids, self.caps) if ids.id_of(cap.window.scope)]
+        scopes = {Scope.USER, *(cap.window.scope for cap in in_force)}
+        spent = {scope: await self.usage.used_by_period(ids, scope) for scope in scopes}
+        used = [(cap, cap.percent_used(spent[cap.window.scope][cap.window.period])) for cap in in_force]
+        return UsageToDate(spent[Scope.USER], used)
 
     async def _check_caps(self, job: Job, most: Amount) -> CapCheck:
         return await insist(lambda: self.usage.reserve(job, most, self.caps), self.clock, "quota not reserved")

@@ -20,7 +20,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.inbound.channel_settings import emoji_name
 from bot.core.inbound.triage import SLACKS_OWN, Identity
 from bot.core.limits.access import UserKind
-from bot.core.message_question import QuotedMessage
+from bot.core.message_question import QuotedMessage, reaction_id
 from bot.services.access_control import AccessControl
 from bot.services.message_shortcut import MessageShortcut
 from bot.services.private_notices import PrivateNotices
@@ -50,7 +50,7 @@ class Reaction:
     @property
     def question_id(self) -> str:
         """The same for everybody who adds this emoji to this message."""
-        return f"reaction:{self.emoji}:{self.channel_id}:{self.ts}"
+        return reaction_id(self.emoji, self.channel_id, self.ts)
 
 
 @dataclass(frozen=True)

@@ -59,12 +59,12 @@ class SlashCommands:
     async def command(self, invocation: Invocation, typed: TypedCommand) -> CommandResponse | None:
         """Returns the answer to a slash command, None if a modal is the answer."""
         if denial := await self._denial(invocation.user_id, invocation.channel_id):
-            return CommandResponse(denial)
+            return CommandResponse(self.access_control.naming_admins(denial))
         subcommand = typed.subcommand
         if field := SETTINGS_FIELDS.get(subcommand):
             return await self._open_settings(invocation, field)
         if subcommand == USAGE:
-            usage = await self.quota.personal_use(self.me.team_id, invocation.user_id)
+            usage = await self.quota.personal_use(self.me.team_id, invocation.user_id, invocation.channel_id)
             return await self._response(invocation.channel_id, usage)
         return await self._response(invocation.channel_id, Help(typed.name, "" if subcommand == HELP else subcommand))
 
@@ -88,8 +88,8 @@ class SlashCommands:
             return problems
         if denial := await self._denial(user_id, place.channel_id):
             return {SettingsField.MODEL: denial}
-        if not await self._may_change(user_id, place.channel_id):
-            return {SettingsField.MODEL: texts.NOT_YOUR_CHANNEL}
+        if refusal := await self._refusal(user_id, place.channel_id):
+            return {SettingsField.MODEL: refusal}
         before = await self.channel_settings.read(self.me.team_id, place.channel_id)
         settings = with_changes(before, shown, submitted)
         if user_id not in self.admins:
@@ -113,8 +113,8 @@ class SlashCommands:
             log.warning("response to a command not sent: %s", error)
 
     async def _open_settings(self, invocation: Invocation, field: SettingsField) -> CommandResponse | None:
-        if not await self._may_change(invocation.user_id, invocation.channel_id):
-            return await self._response(invocation.channel_id, texts.NOT_YOUR_CHANNEL)
+        if refusal := await self._refusal(invocation.user_id, invocation.channel_id):
+            return await self._response(invocation.channel_id, self.access_control.naming_admins(refusal))
         settings = await self.channel_settings.read(self.me.team_id, invocation.channel_id)
         place = SettingsPlace(invocation.channel_id, invocation.response_url)
         is_admin = invocation.user_id in self.admins
@@ -127,11 +127,14 @@ class SlashCommands:
         await self.surfaces.open_settings_modal(invocation.trigger_id, place, settings, defaults, field, tools, caps)
         return None
 
-    async def _may_change(self, user_id: str, channel_id: str) -> bool:
-        """Returns whether a person may change a channel's settings; in a direct message they always may."""
+    async def _refusal(self, user_id: str, channel_id: str) -> str:
+        """Returns why a person may not change a channel's settings; "" if they may, as always in a direct message."""
         if user_id in self.admins or is_direct(channel_id):
-            return True
-        return await self.surfaces.creator(channel_id) == user_id
+            return ""
+        creator = await self.surfaces.creator(channel_id)
+        if creator == user_id:
+            return ""
+        return f"{texts.NOT_YOUR_CHANNEL} {texts.INVITE_ME_FIRST}" if creator is None else texts.NOT_YOUR_CHANNEL
 
     async def _denial(self, user_id: str, channel_id: str) -> Denial | None:
         thread = ThreadKey(self.me.team_id, channel_id, None)

@@ -12,7 +12,7 @@ from bot.core.message_question import MessageQuestion, QuotedMessage
 from bot.core.reply.actions import ActionResponse
 from bot.core.reply.approvals import ApprovalPlace, Ask
 from bot.core.slash_command import CommandResponse
-from bot.errors import RateLimited, Refused
+from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import SlackClient, only_while
 from bot.slack.ephemeral_messages import EphemeralMessages
 from bot.slack.format import cap_modals, modals, reply_blocks
@@ -127,7 +127,7 @@ class Surfaces:
         await self._client.respond(response_url, {"delete_original": True})
 
     async def creator(self, channel_id: str) -> str | None:
-        """Returns who created a channel, None if Slack doesn't say.
+        """Returns who created a channel, "" if Slack doesn't say, None if it doesn't show us the channel.
 
         Needs the scopes channels:read, groups:read and mpim:read.
         """
@@ -136,8 +136,8 @@ class Surfaces:
         except Refused as error:
             if error.reason.may_pass:
                 raise
-            return None
-        return string(json_object(answer, "channel"), "creator") or None
+            return None if error.reason is Refusal.CHANNEL_GONE else ""
+        return string(json_object(answer, "channel"), "creator")
 
     async def post_question(
         self, question: MessageQuestion, still: Callable[[], bool], *, elsewhere: bool

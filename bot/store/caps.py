@@ -83,10 +83,14 @@ class CapStore(Operations):
                 await put(connection, caps, key, {"amount": limit})
         if changed:
             about = {f"{owner.scope}_id": owner.id} if owner.scope is not Scope.WORKSPACE else {}
-            now_are = {field.value: "default" if limit is None else limit for field, limit in changed.items()}
-            facts = {"scope": owner.scope.value, **now_are}
+            facts = {"scope": owner.scope.value, **{field.value: _fact(field, to) for field, to in changed.items()}}
             await audit.setting_changed(connection, self._now(), "caps", facts, by=by, team_id=team_id, **about)
         return bool(changed)
+
+
+def _fact(field: CapField, limit: float | None) -> float | str:
+    """Returns a cap as the audit names it: tokens are whole."""
+    return "default" if limit is None else limit if field.in_dollars else int(limit)
 
 
 _TOTALS = usage_totals.c

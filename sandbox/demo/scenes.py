@@ -97,10 +97,9 @@ def _hear(text: str) -> str:
     if said is None:
         return "The clip's transcript did not reach the prompt. The notice below says why."
     return (
-        f"I read {len(said[1].split())} words. Slack had written them down, so no model had to listen. They count as "
-        "a file's words: a tool that changes something would need your approval.\n\n"
-        "Slack transcribes a clip when a person asks for that. With `BOT_TRANSCRIBE`, a model hears the others, once "
-        "for each. In a direct message, a clip needs no words beside it."
+        f"I read {len(said[1].split())} words. Slack had transcribed the clip already, so no model had to. \n\n"
+        "Slack transcribes a clip when a person opens its transcript. With `BOT_TRANSCRIBE`, a model transcribes the "
+        "other clips, each of them once. In a direct message, a clip is a question without any words beside it."
     )
 
 
@@ -280,8 +279,8 @@ def _note_result(result: str) -> str:
 CHOICE_TOOL = "offer_choices"
 """The bot's own tool, in requests to a model."""
 _CHOSEN = (
-    "\n\nThe press was a question in the presser's name, and I answered it like any other. Everybody here could have "
-    "pressed, and the first press counts. Press **Regenerate** on the answer above to choose again."
+    "\n\nI treated your choice as a message from you. Everyone here could have chosen, and the first choice counts. "
+    "Press **Regenerate** on the answer above to choose again."
 )
 
 _FIRST = "Our nightly export has been slow since Tuesday. Where do we look first?"
@@ -303,7 +302,7 @@ def _sum_up(text: str) -> str:
     silent = "".join(f"- “{words}”: {reason}.\n" for words, reason in reasons.items() if words in text)
     return (
         "The disk has room, and the export was restarted. You mentioned me, so I answer.\n\n"
-        f"I read these messages, and stayed out of them:\n\n{silent}"
+        f"I read these messages, and didn't answer them:\n\n{silent}"
     )
 
 
@@ -343,7 +342,7 @@ SCENES = (
     ),
     Scene(
         "Ask by voice",
-        "A clip with Slack's transcript, which stands above the answer.",
+        "Send a voice clip; its transcript appears above the answer.",
         "how a voice clip is read",
         {"Please answer what I say here.": _hear},
         UploadedFile("Audio clip (from the showcase).m4a", _CLIP, transcript=_SPOKEN),

@@ -10,6 +10,7 @@ from sandbox.control import unescape
 from sandbox.page.charts import chart_html
 from sandbox.page.elements import ElementRenderer
 from sandbox.page.rich_text import RichTextRenderer, link_html
+from sandbox.text.emoji import emoji_text, split_emoji
 from sandbox.workspace import Json, Message
 
 _CODE = re.compile(r"\n?```\n?(?P<block>.*?)\n?```\n?|`(?P<inline>[^`\n]+)`", re.DOTALL)
@@ -78,9 +79,9 @@ class Renderer:
     def _styled(self, text: str) -> str:
         parts, at = [], 0
         for match in _TOKEN.finditer(text):
-            parts += [_style(text[at : match.start()]), self._token(match["token"])]
+            parts += [_style(_with_emoji(text[at : match.start()])), self._token(match["token"])]
             at = match.end()
-        return "".join([*parts, _style(text[at:])])
+        return "".join([*parts, _style(_with_emoji(text[at:]))])
 
     def _token(self, token: str) -> str:
         target, _, label = token.partition("|")
@@ -153,6 +154,11 @@ def _is_long(section: Json) -> bool:
 def _folded(html: str) -> str:
     summary = "<summary><span>See more</span><span>See less</span></summary>"
     return f'<div class="fold">{html}<details>{summary}</details></div>'
+
+
+def _with_emoji(text: str) -> str:
+    """Returns mrkdwn with characters in place of the names of emoji."""
+    return "".join(part if isinstance(part, str) else emoji_text(part) for part in split_emoji(text))
 
 
 def _style(text: str) -> str:

@@ -134,6 +134,7 @@ async def test_each_change_is_recorded_with_who_made_it(store: Stores) -> None:
         {"setting": "caps", "scope": "channel", "channel": "C9", "by": "UADMIN", "tokens_a_day": 5.0},
         {"setting": "caps", "scope": "workspace", "by": "UADMIN", "tokens_a_day": 6.0},
     ]
+    assert [str(line["tokens_a_day"]) for line in lines] == ["500", "default", "5", "6"], "tokens are whole"
 
 
 async def test_list_of_caps_has_what_is_used_of_each(store: Stores) -> None:

@@ -288,8 +288,8 @@ class TestDocuments:
         )
         assert files.unread_notice(opened.values()) == ""
         assert files.unread_notice(opened.values(), left_out) == (
-            "Not read: all but the text of terms.pdf (this model can't read PDFs), "
-            "1 page without text (2) of terms.pdf."
+            "I read only the text of terms.pdf, not its images or layout. "
+            "Not read: 1 page without text (2) of terms.pdf."
         )
 
     @pytest.mark.parametrize("alternative", [None, Document(" ")])

@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from bot.core.inbound.files import Unread
 from bot.core.limits.access import Denial
 from bot.errors import EndReason, NotShown, ProviderError, StoreError
 
+ROOT = Path(__file__).parents[2]
 CONSTANTS = {
     f"{module.__name__}.{name}": value
     for module in (texts, check_texts)
@@ -32,6 +34,32 @@ NOT_OURS = re.compile(
     re.I,
 )
 """Words that aren't in the glossary, or that the bot doesn't use."""
+
+
+READ_TWICE = re.compile(
+    r"presser's|all but the text of|quiet me here|questions ahead of you\b|posts are questions"
+    r"|\bcaps? tokens|need none\b|as a file's words|stands above|more than the asker's words"
+)
+"""What readers stumbled over."""
+SEEN_BY_PEOPLE = (
+    *(ROOT / "bot" / "core").glob("*texts.py"),
+    *(ROOT / "bot" / "cli").glob("*.py"),
+    *(ROOT / "sandbox" / "demo").glob("*.py"),
+    *(ROOT / "sandbox" / "page" / "static").glob("*.js"),
+    *(ROOT / "docs").glob("*.md"),
+    ROOT / "bot" / "settings.py",
+    ROOT / "README.md",
+    ROOT / ".env.example",
+)
+
+
+@pytest.mark.parametrize("path", SEEN_BY_PEOPLE, ids=lambda path: path.name)
+def test_page_or_module_has_no_sentence_that_readers_read_twice(path: Path) -> None:
+    text = re.sub(r'"\s*\n\s*f?"', "", path.read_text())
+    if path.suffix == ".py":
+        # Docstrings are for contributors.
+        text = re.sub(r'""".*?"""', "", text, flags=re.DOTALL)
+    assert not READ_TWICE.search(text)
 
 
 @pytest.mark.parametrize("text", SENTENCES.values(), ids=SENTENCES.keys())

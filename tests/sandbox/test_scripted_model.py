@@ -221,4 +221,4 @@ async def test_scene_that_asks_back_offers_choices_and_answers_each(
         assert model.knows([question_of(CHOICES), offered.markdown, pressed])
         [answer] = (await asked(client, question_of(CHOICES), offered.markdown, pressed, tool=CHOICE_TOOL)).choices
         assert answer.finish_reason == "stop"
-        assert "The press was a question" in (answer.message.content or "")
+        assert "I treated your choice as a message from you." in (answer.message.content or "")

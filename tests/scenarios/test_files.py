@@ -195,7 +195,7 @@ async def test_unusable_file_is_named_and_the_question_answered(
 async def test_model_without_pdf_input_gets_the_text_of_a_pdf(stage: Stage) -> None:
     name = "0-fpdf2.pdf"
     answer = await asked(stage, UploadedFile(name, corpus()[name]))
-    assert answer == f"{ANSWER}\nNot read: all but the text of {name} (this model can't read PDFs)."
+    assert answer == f"{ANSWER}\nI read only the text of {name}, not its images or layout."
     assert [piece for piece in pieces(name) if piece not in content(stage)] == []
 
 

@@ -13,7 +13,7 @@ from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.marked import unmarked
 from tests.scenarios.conftest import Stage, grows, running, says
-from tests.scenarios.surfaces import queued_placeholders
+from tests.scenarios.surfaces import ephemerals, queued_placeholders
 from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.skips_waits
@@ -87,6 +87,23 @@ async def test_starter_is_told_once_and_privately_how_the_bot_goes_on_when_someb
         await sandbox.say("ada", "general", "@typist and now?", asked)
         await stage.answers("general", asked, 2)
     assert told() == [("U0ADA", asked, texts.SOMEBODY_JOINED["follow-ups"])]
+
+
+async def test_notice_about_a_second_person_says_until_when_no_mention_is_needed(stage: Stage) -> None:
+    asked = await stage.mention("what is it?")
+    await stage.answers("general", asked)
+    await stage.sandbox.say("alan", "general", "@typist and for me?", asked)
+    await stage.answers("general", asked, count=2)
+    [notice] = await stage.sandbox.wait_for(lambda: ephemerals(stage))
+    assert notice == (
+        "U0ADA",
+        "Someone else has joined this thread. "
+        "Without a mention, I only answer the person I answered last, until someone else writes.",
+    )
+    await stage.sandbox.say("alan", "general", "and tomorrow?", asked)
+    await stage.answers("general", asked, count=3)
+    await unanswered(stage, "grace", "Interesting!", asked)
+    await unanswered(stage, "alan", "and next week?", asked)
 
 
 async def test_two_askers_in_a_thread_need_mentions(stage: Stage) -> None:

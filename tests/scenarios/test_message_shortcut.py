@@ -17,7 +17,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import Channel, SlackError
 from tests.marked import unmarked
 from tests.scenarios.conftest import Stage, manifest, running, settings_of
-from tests.scenarios.surfaces import last_notice
+from tests.scenarios.surfaces import ephemerals, last_notice
 from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.skips_waits
@@ -46,6 +46,24 @@ async def test_message_is_asked_about_in_its_thread(stage: Stage) -> None:
     assert answer == "The whole answer."
     ((message,),) = stage.prompts()
     assert unmarked(message["content"]) == "alan: The <deploy> failed: disk full\n\nada: What now?"
+
+
+async def test_modal_shows_names_in_place_of_ids(stage: Stage) -> None:
+    ts = await stage.sandbox.say("alan", "general", "@typist ask @grace about it")
+    ada = stage.sandbox.client("ada")
+    assert await ada.use_message_shortcut("general", ts, ASK_ABOUT)
+    assert ada.modal
+    assert [block["text"]["text"] for block in ada.modal.blocks if block["type"] == "section"] == [
+        "@typist ask @grace about it"
+    ]
+
+
+async def test_asker_is_told_where_the_answer_will_be(stage: Stage) -> None:
+    ts = await stage.sandbox.say("alan", "general", "It failed")
+    assert await ask(stage, ts, "Why?") == {}
+    notice = await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.ephemerals and last_notice(stage))
+    assert notice == "I posted your question in the message's thread. My answer appears there."
+    assert [message.ephemeral_to for message in stage.sandbox.workspace.ephemerals] == ["U0ADA"]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +147,14 @@ async def test_guest_is_denied_and_sees_no_modal(stage: Stage) -> None:
     assert texts.DENIED_GUEST in last_notice(stage)
 
 
+async def test_denied_guest_reads_whom_to_ask(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
+    async with running(replace(settings, admins=frozenset({"U0GRACE"}))):
+        ts = await sandbox.say("alan", "random", "hello")
+        await sandbox.client("edith").use_message_shortcut("random", ts, ASK_ABOUT)
+        notice = last_notice(Stage(sandbox, vendor))
+    assert notice == "Guests don't have access to this bot. Ask <@U0GRACE>."
+
+
 async def test_failed_post_is_reported_in_the_modal_and_nothing_is_asked(stage: Stage) -> None:
     ts = await stage.sandbox.say("alan", "general", "hello")
     stage.sandbox.faults.start("error_500", method="chat.postMessage", times=1)
@@ -159,7 +185,7 @@ async def test_slow_post_is_made_and_answered_once(stage: Stage) -> None:
     assert await ask(stage, ts, "why?") == {}
     assert stage.sandbox.client("ada").modal is None
     await asked_once(stage, ts)
-    assert not stage.sandbox.workspace.ephemerals
+    await stage.sandbox.wait_for(lambda: ephemerals(stage) == [("U0ADA", texts.ASKED_IN_THREAD)])
 
 
 @pytest.mark.parametrize("delay_s", [0.5, 2.7])
@@ -210,7 +236,7 @@ async def test_post_that_fails_after_the_modal_closed_is_retried(stage: Stage) -
     stage.sandbox.faults.start("internal_error", method="chat.postMessage", times=1)
     assert await ask(stage, ts, "why?") == {}
     await asked_once(stage, ts)
-    assert not stage.sandbox.workspace.ephemerals
+    await stage.sandbox.wait_for(lambda: ephemerals(stage) == [("U0ADA", texts.ASKED_IN_THREAD)])
 
 
 async def test_post_refused_after_the_modal_closed_is_reported_to_its_asker(

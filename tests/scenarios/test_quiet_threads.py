@@ -16,6 +16,7 @@ from tests.streams.server import VendorServer
 pytestmark = pytest.mark.skips_waits
 
 JOINED = texts.SOMEBODY_JOINED["everyone"]
+NOT_YOURS = texts.naming_admins(texts.NOT_YOUR_THREAD, ["<@U0GRACE>"])
 
 
 @pytest.fixture
@@ -58,15 +59,34 @@ async def test_other_people_cannot_quiet_a_thread_and_admins_can(stage: Stage) -
     asked = await stage.mention("what is it?")
     await stage.answers("general", asked)
     await says(stage, "alan", "@typist stay quiet", asked)
-    await told(stage, ("U0ALAN", texts.NOT_YOUR_THREAD))
+    await told(stage, ("U0ALAN", NOT_YOURS))
     await says(stage, "alan", "and why?", asked)
     await stage.answers("general", asked, count=2)
     await says(stage, "grace", "stay quiet", asked)
-    await told(stage, ("U0ALAN", texts.NOT_YOUR_THREAD), ("U0GRACE", texts.QUIET_NOW))
+    await told(stage, ("U0ALAN", NOT_YOURS), ("U0GRACE", texts.QUIET_NOW))
     await says(stage, "ada", "and why?", asked)
     still = await stage.mention("still there?", channel="random")
     await stage.answers("random", still)
     assert len(stage.bots("general", asked)) == 2
+
+
+async def test_in_a_quiet_thread_the_bot_says_that_it_is_quiet_and_until_when(stage: Stage) -> None:
+    asked = await stage.mention("what is it?")
+    await stage.answers("general", asked)
+    await says(stage, "ada", "stay quiet", asked)
+    until = "I{} answer only mentions in this thread, until the person who started it, or a Typist admin, mentions me."
+    await told(stage, ("U0ADA", f"OK. {until.format(' now')}"))
+    await says(stage, "alan", "stay quiet", asked)
+    already = ("U0ALAN", f"I'm already quiet: {until.format('')}")
+    await told(stage, ("U0ADA", f"OK. {until.format(' now')}"), already)
+
+
+async def test_refusal_names_the_admins(stage: Stage) -> None:
+    asked = await stage.mention("what is it?")
+    await stage.answers("general", asked)
+    await says(stage, "alan", "stay quiet", asked)
+    who = "Only the person who started this thread and Typist admins (<@U0GRACE>)"
+    await told(stage, ("U0ALAN", f"{who} can ask me to stay quiet here."))
 
 
 async def test_person_who_asks_in_anothers_thread_cannot_quiet_it(stage: Stage) -> None:
@@ -75,7 +95,7 @@ async def test_person_who_asks_in_anothers_thread_cannot_quiet_it(stage: Stage) 
     await stage.answers("general", root)
     await says(stage, "ada", "@typist stay quiet", root)
     await says(stage, "alan", "stay quiet", root)
-    await told(stage, ("U0ADA", texts.NOT_YOUR_THREAD), ("U0ALAN", texts.QUIET_NOW))
+    await told(stage, ("U0ADA", NOT_YOURS), ("U0ALAN", texts.QUIET_NOW))
 
 
 async def test_button_quiets_the_thread_that_somebody_joined(stage: Stage) -> None:

@@ -12,6 +12,7 @@ from bot.core.conversation import Effort
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.inbound.engagement import Engagement
 from bot.core.limits.access import Denial
+from bot.core.limits.caps import parse_caps
 from bot.mcp.config import McpSetup, ServerConfig, StdioTransport
 from bot.settings import Settings
 from bot.slack.format.modals import ASK_ABOUT
@@ -19,7 +20,7 @@ from bot.slack.manifest import app_manifest
 from bot.store import Stores
 from sandbox.client import Client
 from sandbox.server import Sandbox
-from sandbox.workspace import TEAM_ID
+from sandbox.workspace import TEAM_ID, Channel
 from tests.clocks import WITHIN_S
 from tests.scenarios.conftest import Stage, running, settings_of
 from tests.scenarios.surfaces import last_notice
@@ -124,10 +125,13 @@ async def test_invalid_settings_are_reported_in_place(stage: Stage, another_proc
 
 async def test_only_the_channel_creator_and_admins_may_change_settings(stage: Stage) -> None:
     response = await response_to(stage, "alan", "/typist model")
-    assert texts.NOT_YOUR_CHANNEL in response
+    assert (
+        "Only the person who created this channel and Typist admins (<@U0GRACE>) can change its settings." in response
+    )
+    assert "invite me" not in response, "the bot is a member"
     assert stage.sandbox.client("alan").modal is None
     assert (await opened(stage, "grace", "/typist model", "general")).modal
-    assert texts.NOT_YOUR_CHANNEL not in await response_to(stage, "alan", "/typist usage", "project-x")
+    assert "Only the person" not in await response_to(stage, "alan", "/typist usage", "project-x")
     assert (await opened(stage, "alan", "/typist model", "project-x")).modal
 
 
@@ -179,7 +183,8 @@ async def test_person_sets_up_their_own_direct_message(stage: Stage, another_pro
 
 
 async def test_guest_is_denied(stage: Stage) -> None:
-    assert texts.DENIED_GUEST in await response_to(stage, "edith", "/typist usage", "random")
+    denied = "Guests don't have access to this bot. Ask <@U0GRACE>."
+    assert denied in await response_to(stage, "edith", "/typist usage", "random")
 
 
 async def test_usage_is_shown_with_its_quotas(stage: Stage) -> None:
@@ -191,6 +196,28 @@ async def test_usage_is_shown_with_its_quotas(stage: Stage) -> None:
             continue
     assert "*Today (UTC)*: " in response
     assert texts.NO_QUOTAS in response
+
+
+async def test_usage_is_not_called_unlimited_where_the_channels_quota_is_used_up(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    caps = parse_caps("channel/day=5tokens")
+    async with running(replace(settings, caps=caps)):
+        stage = Stage(sandbox, vendor)
+        await stage.answers("general", await stage.mention())
+        used_up = "This channel's quota of 5 tokens per day: 100% used"
+        async with asyncio.timeout(WITHIN_S):
+            while used_up not in (response := await response_to(stage, "ada", "/typist usage")):
+                continue
+        assert texts.NO_QUOTAS not in response
+        elsewhere = await response_to(stage, "ada", "/typist usage", "random")
+        assert (texts.NO_QUOTAS in elsewhere, "100% used" in elsewhere) == (False, False)
+
+
+async def test_person_of_a_channel_without_the_bot_is_told_to_invite_it(stage: Stage) -> None:
+    stage.sandbox.workspace.channels["C0LOBBY"] = Channel("C0LOBBY", "lobby", "group", ["U0ADA"], creator="U0ADA")
+    response = await response_to(stage, "ada", "/typist model", "lobby")
+    assert "I'm not in the channel yet: if you created it, invite me first" in response
 
 
 async def test_failure_to_open_the_modal_is_reported(stage: Stage) -> None:

@@ -21,6 +21,7 @@ from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.inbound.engagement import Engagement
 from bot.core.limits.access import Denial, UserKind
 from bot.core.message_question import MessageQuestion, QuotedMessage
+from bot.core.slash_command import CommandResponse
 from bot.errors import EndReason
 from bot.services.message_shortcut import MessageShortcut
 from bot.store import Stores
@@ -35,7 +36,8 @@ IN_EACH_MODE = "In each mode:"
 ANSWERED, CHANGED, REMOVED, NOTHING = "answered", "starts over", "answer removed", "–"
 TOLD = {Denial.GUEST: "told: no access", Denial.EXTERNAL: "told: no access"} | {
     texts.QUIET_NOW: "quieted",
-    texts.NOT_YOUR_THREAD: "told: not theirs",
+    texts.ALREADY_QUIET: "told: it is quiet",
+    texts.naming_admins(texts.NOT_YOUR_THREAD, ["<@UADMIN>"]): "told: not theirs",
 }
 """Outcomes, by the sentence that the writer sees."""
 QUIET = "quiet thread"
@@ -62,6 +64,9 @@ class Posts(MemorySurfaces):
         self, question: MessageQuestion, still: Callable[[], bool], *, elsewhere: bool
     ) -> tuple[str, str]:
         return question.about.channel_id, self.ts
+
+    async def respond_to_command(self, response_url: str, response: CommandResponse) -> None:
+        assert response.content == texts.ASKED_IN_THREAD
 
 
 @dataclass

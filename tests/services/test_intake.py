@@ -95,7 +95,11 @@ async def test_starter_reads_when_somebody_joins_whether_a_model_decides_in_doub
 
 @pytest.mark.parametrize(
     ("user_id", "sentence", "quiet"),
-    [("U1", texts.QUIET_NOW, True), ("UADMIN", texts.QUIET_NOW, True), ("U2", texts.NOT_YOUR_THREAD, False)],
+    [
+        ("U1", texts.QUIET_NOW, True),
+        ("UADMIN", texts.QUIET_NOW, True),
+        ("U2", texts.naming_admins(texts.NOT_YOUR_THREAD, ["<@UADMIN>"]), False),
+    ],
 )
 async def test_button_quiets_a_thread_for_its_starter_and_admins(
     stage: IntakeStage, user_id: str, sentence: str, quiet: bool

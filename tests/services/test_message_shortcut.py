@@ -1,7 +1,7 @@
 """The message shortcut finds a post whose answer was lost, also one that shows late, and never posts twice."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -171,6 +171,12 @@ class Askers:
     async def denial(self, question: Question) -> Denial | None:
         return self.denied
 
+    def naming_admins(self, refusal: str) -> str:
+        return refusal
+
+    async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
+        return {}
+
     def tell(self, question: Question, denial: Denial) -> None:
         self.told.append(denial)
 
@@ -285,7 +291,8 @@ async def test_question_is_posted_and_queued_as_its_askers_words() -> None:
     assert await stage.ask() == ""
     [question] = stage.intake.questions
     assert question == Question(ThreadKey("T1", "C1", "1.000100"), "3.000300", "U1", "Until when?")
-    assert (stage.records.completed, stage.records.postponed, stage.posts.told) == (["V1"], [], [])
+    assert (stage.records.completed, stage.records.postponed) == (["V1"], [])
+    assert stage.posts.told == [("https://hooks.example/1", texts.ASKED_IN_THREAD)]
 
 
 @pytest.mark.parametrize(

@@ -253,13 +253,17 @@ def document_label(document: Document) -> str:
     return f"{about}\n{fenced(text, 'markdown')}" if text else f"{about}\n(It has no text.)"
 
 
-def unread_notice(files: Iterable[OpenedFile], left_out: Collection[str] = ()) -> str:
-    """Returns a sentence that tells people which files, and what of others, was not read and why; "" if all was.
+def unread_notice(files: Collection[OpenedFile], left_out: Collection[str] = ()) -> str:
+    """Returns sentences that tell people which files, and what of others, was not read and why; "" if all was.
 
     `left_out`: names of media that the model was not given.
     """
     unread = [phrase for file in files for phrase in _not_read(file, left_out)]
-    return texts.files_not_read(unread[:MAX_NAMED], max(0, len(unread) - MAX_NAMED)) if unread else ""
+    only_text = [file.name for file in files if _text_in_place(file.content, left_out)]
+    sentences = [texts.only_text_read(only_text)] if only_text else []
+    if unread:
+        sentences.append(texts.files_not_read(unread[:MAX_NAMED], max(0, len(unread) - MAX_NAMED)))
+    return " ".join(sentences)
 
 
 def _not_read(file: OpenedFile, left_out: Collection[str]) -> Iterator[str]:
@@ -271,11 +275,10 @@ def _not_read(file: OpenedFile, left_out: Collection[str]) -> Iterator[str]:
     if isinstance(read, Media):
         if read.name not in left_out:
             return
-        if read.alternative is None or not read.alternative.text.strip():
+        if (text := _text_in_place(read, left_out)) is None:
             yield texts.file_not_read(file.name, Unread.MODEL.value)
             return
-        yield texts.only_text_read(file.name)
-        read = read.alternative
+        read = text
     if isinstance(read, Document):
         ends = [part for part in read.left_out if part.part is Part.END]
         if parts := [_phrase(part) for part in read.left_out if part not in ends]:
@@ -284,6 +287,13 @@ def _not_read(file: OpenedFile, left_out: Collection[str]) -> Iterator[str]:
             yield texts.end_not_read(file.name)
     if file.truncated:
         yield texts.middle_not_read(file.name)
+
+
+def _text_in_place(content: object, left_out: Collection[str]) -> Document | None:
+    """Returns the text that the model got in place of a medium, None if it got none."""
+    if not isinstance(content, Media) or content.name not in left_out or content.alternative is None:
+        return None
+    return content.alternative if content.alternative.text.strip() else None
 
 
 def _phrase(left_out: LeftOut) -> str:

@@ -4,12 +4,14 @@ A denied question gets an explanation: in a direct message, one without any reac
 channels there is one an hour, so that a script can't use up the app's ephemeral messages.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.core import texts
 from bot.core.conversation import Question
 
+MAX_ADMINS_NAMED = 3
 MAX_BOT_QUESTIONS_IN_A_ROW = 3
 """How many questions of bots are answered in a row in one thread."""
 MAX_BOT_QUESTIONS_AN_HOUR = 20
@@ -137,3 +139,8 @@ class BotQuestions:
     def too_many(self) -> bool:
         """Whether another answer may keep two bots answering each other forever."""
         return self.in_a_row >= MAX_BOT_QUESTIONS_IN_A_ROW or self.in_an_hour >= MAX_BOT_QUESTIONS_AN_HOUR
+
+
+def admin_mentions(admins: Iterable[str]) -> list[str]:
+    """Returns the admins whom a refusal names, as mentions."""
+    return [f"<@{admin}>" for admin in sorted(admins)[:MAX_ADMINS_NAMED]]

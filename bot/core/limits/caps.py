@@ -149,10 +149,11 @@ class CapNotice:
 
 @dataclass(frozen=True, slots=True)
 class UsageToDate:
-    """The usage so far today and this month, with its caps."""
+    """A person's usage so far today and this month, with the caps that limit it."""
 
     spent: Mapping[Period, Amount]
-    caps: Sequence[Cap]
+    caps: Sequence[tuple[Cap, int]]
+    """The person's, their channel's and the workspace's, with the percentage that is used of each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from bot.core import texts
 from bot.core.entities import escape
-from bot.core.limits.caps import Amount, Period, UsageToDate
+from bot.core.limits.caps import Amount, Period, Scope, UsageToDate
 from bot.core.slash_command import CommandResponse, Help
 from bot.slack.format.blockkit import Json, context, mrkdwn, plain_text, section
 
@@ -32,8 +32,12 @@ def help_text(asked: Help) -> str:
 def usage_text(usage: UsageToDate) -> str:
     """Returns a person's usage so far and their quotas, in mrkdwn."""
     lines = [texts.usage(period, amount_text(usage.spent[period])) for period in Period]
-    lines += [texts.quota_usage(str(cap), cap.percent_used(usage.spent[cap.window.period])) for cap in usage.caps]
-    return "\n".join(lines if usage.caps else [*lines, texts.NO_QUOTAS])
+    has_own = any(cap.window.scope is Scope.USER for cap, _ in usage.caps)
+    if not has_own:
+        lines.append(texts.SHARED_QUOTAS if usage.caps else texts.NO_QUOTAS)
+    # What others use is shown only where it keeps this person from asking.
+    shown = [(cap, percent) for cap, percent in usage.caps if cap.window.scope is Scope.USER or percent == 100]
+    return "\n".join([*lines, *(texts.quota_usage(str(cap), percent) for cap, percent in shown)])
 
 
 def amount_text(amount: Amount) -> str:

@@ -171,9 +171,9 @@ def submitted_question(view: Mapping[str, Any]) -> tuple[QuotedMessage, str]:
 def _model_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
     name = SettingsField.MODEL
     first = next(iter(defaults.models), "")
-    labels = {DEFAULT: texts.default_model(first), **{model: model for model in defaults.models}}
     # A model that was removed from BOT_MODELS isn't asked anymore.
-    chosen = settings.model if settings.model in labels else DEFAULT
+    chosen = settings.model if settings.model in defaults.models else None
+    labels = _with_default({model: model for model in defaults.models}, first, chosen)
     menu = static_select(name, labels, chosen=chosen or DEFAULT, focus=focus is name)
     hint = texts.MODEL_HINT if len(defaults.models) > 1 else ""
     return input_field(name, texts.MODEL_LABEL, menu, hint=hint, optional=False)
@@ -204,9 +204,15 @@ def _effort_field(settings: ChannelSettings, focus: SettingsField) -> Json:
 
 def _engagement_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
     name = SettingsField.ENGAGEMENT
-    labels = {DEFAULT: texts.default_engagement(defaults.engagement), **texts.ENGAGEMENTS}
+    labels = _with_default(texts.ENGAGEMENTS, defaults.engagement, settings.engagement)
     buttons = radio_buttons(name, labels, chosen=settings.engagement or DEFAULT, focus=focus is name)
     return input_field(name, texts.ENGAGEMENT_LABEL, buttons, hint=texts.ENGAGEMENT_HINT, optional=False)
+
+
+def _with_default(labels: Mapping[str, str], default: str, chosen: str | None) -> dict[str, str]:
+    """Returns the options of a menu, first the environment's default, which is listed once unless it was chosen."""
+    others = {value: label for value, label in labels.items() if value != default or value == chosen}
+    return {DEFAULT: texts.default_option(labels.get(default, default)), **others}
 
 
 def _new_posts_field(settings: ChannelSettings, focus: SettingsField) -> Json:

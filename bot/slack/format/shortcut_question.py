@@ -1,4 +1,4 @@
-"""A question about a message, or a choice that somebody pressed, which the bot posts for its asker.
+"""A question about a message, an emoji or a choice that asks one, which the bot posts for its asker.
 
 In Slack, nobody can post for another person. The block_id names the asker, so history attributes the question to them.
 """
@@ -10,7 +10,7 @@ from bot.core import texts
 from bot.core.conversation import Message
 from bot.core.entities import escape, unescape
 from bot.core.inbound.mentions import with_names
-from bot.core.message_question import MessageQuestion, QuotedMessage, quote_above
+from bot.core.message_question import MessageQuestion, QuotedMessage, emoji_of, quote_above
 from bot.core.reply.markdown.slack_files import without_schemes
 from bot.core.reply.preview import beginning
 from bot.core.surrogates import paired
@@ -20,6 +20,7 @@ from bot.slack.format.payload import json_objects
 
 _BLOCK = "asked-by-"
 _CHOICE = "chosen-by-"
+_REACTION = "reacted-by-"
 _MARK = "asked-in-"
 _PREVIEW_CHARS = 150
 MAX_QUOTE_CHARS = 9_000
@@ -28,10 +29,10 @@ _PART_CHARS = 2_900
 """A text object of a context block holds 3,000 characters."""
 
 
-def quoted(message: Message, response_url: str) -> QuotedMessage:
-    """Returns a message as the one that a question is about."""
+def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> QuotedMessage:
+    """Returns a message as the one that a question is about; `names` are those of people and channels, by id."""
     thread_ts = message.thread_ts or message.ts
-    quote = _shortened(paired(with_names(message.whole, {}).strip()))
+    quote = _shortened(paired(with_names(message.whole, names).strip()))
     return QuotedMessage(message.channel_id, message.ts, thread_ts, quote, response_url)
 
 
@@ -45,6 +46,7 @@ def _shortened(quote: str) -> str:
 def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
     """Returns the arguments of chat.postMessage; `elsewhere` is the asker's direct message.
 
+    A question by an emoji shows the emoji: its words are for the model, and its asker never said them.
     Nothing in it opens a file in Slack: the asker may name one that the message's readers may not open. The intro's
     block_id is the modal's mark, so that a later try finds the message.
     """
@@ -58,6 +60,10 @@ def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
     if quote := quote_above(question.about, elsewhere=elsewhere):
         parts = [plain_text(part) for part in _parts(without_schemes(quote))]
         blocks.append({**context(parts[0], f"{_BLOCK}{question.user_id}-about"), "elements": parts})
+    if emoji := emoji_of(question.view_id):
+        reaction = f":{emoji}:"
+        blocks.append(context(blockkit.mrkdwn(reaction), f"{_REACTION}{question.user_id}"))
+        return {"text": reaction, "blocks": blocks}
     text = without_schemes(question.text)
     blocks.append(rich_text_quote(text, f"{block}{question.user_id}"))
     return {"text": escape(beginning(text, _PREVIEW_CHARS)), "blocks": blocks}
@@ -94,11 +100,15 @@ def asked_in(message: Mapping[str, Any]) -> tuple[str, str, str] | None:
         user_id = str(choice["block_id"]).removeprefix(_CHOICE)
         return user_id, texts.MY_CHOICE, mrkdwn.message_text(_text(choice))
     parts = [block for block in blocks if _is(block, _BLOCK)]
-    if not parts:
+    if reaction := next((block for block in blocks if _is(block, _REACTION)), None):
+        user_id, words = str(reaction["block_id"]).removeprefix(_REACTION), texts.REACTION_QUESTION
+    elif parts:
+        last = parts.pop()
+        user_id, words = str(last["block_id"]).removeprefix(_BLOCK), mrkdwn.message_text(_text(last))
+    else:
         return None
-    user_id = str(parts[-1]["block_id"]).removeprefix(_BLOCK)
-    quoted = ["\n".join(f"&gt; {line}" for line in _text(part).splitlines()) for part in parts[:-1]]
-    return user_id, mrkdwn.message_text(_text(parts[-1])), mrkdwn.message_text("\n\n".join(quoted))
+    quoted = ["\n".join(f"&gt; {line}" for line in _text(part).splitlines()) for part in parts]
+    return user_id, words, mrkdwn.message_text("\n\n".join(quoted))
 
 
 def _is(block: Mapping[str, Any], kind: str) -> bool:

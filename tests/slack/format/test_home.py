@@ -27,6 +27,8 @@ IN_EFFECT = effective_settings(ChannelSettings(), DEFAULTS)
 SPENT = {Period.DAY: Amount(1_234, 0.021), Period.MONTH: Amount(56_789, 3.5)}
 CAPS = parse_caps("user/day=2000tokens,user/month=7usd,channel/day=5usd,workspace/month=500usd")
 
+USAGE = UsageToDate(SPENT, [(cap, cap.percent_used(SPENT[cap.window.period])) for cap in CAPS[:2]])
+
 
 def view_text(view: Json) -> str:
     check_view(view, "home")
@@ -34,7 +36,7 @@ def view_text(view: Json) -> str:
 
 
 def test_person_sees_only_their_own_usage() -> None:
-    shown = view_text(home_view(HomeView(IN_EFFECT, UsageToDate(SPENT, CAPS[:2]))))
+    shown = view_text(home_view(HomeView(IN_EFFECT, USAGE)))
     assert "1,234 tokens, $0.02" in shown
     assert "Your quota of 2,000 tokens per day: 61% used" in shown
     assert "Be &lt;helpful&gt;." in shown
@@ -53,7 +55,7 @@ def admins_home(
 ) -> str:
     """Returns the text of an admin's Home, which Slack accepts."""
     workspace = WorkspaceUsage(SPENT, this_month, last_month, quotas, settings or {"Access": "members & guests"}, 1.5)
-    return view_text(home_view(HomeView(IN_EFFECT, UsageToDate(SPENT, CAPS[:2]), workspace)))
+    return view_text(home_view(HomeView(IN_EFFECT, USAGE, workspace)))
 
 
 def own(cap: str, owner_id: str, used: Amount) -> OwnCap:
@@ -155,7 +157,7 @@ def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> No
     quotas = Quotas(caps, owns, tuple(many))
     workspace = WorkspaceUsage(SPENT, month, month, quotas, {"Models": "y" * 10_000}, 1.5)
     settings = effective_settings(ChannelSettings(system_prompt="z" * 9_000), DEFAULTS)
-    view = home_view(HomeView(settings, UsageToDate(SPENT, caps), workspace))
+    view = home_view(HomeView(settings, UsageToDate(SPENT, [(cap, 1) for cap in caps]), workspace))
     view_text(view)
     assert len(view["blocks"]) < 30
 
@@ -179,7 +181,7 @@ def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> No
         (
             ChannelSettings(engagement=Engagement.EVERYONE, new_posts=True),
             DEFAULTS,
-            "nobody in my threads needs a mention · new posts are questions",
+            "nobody in my threads needs a mention · I answer every new post",
         ),
         (ChannelSettings(reaction="eyes"), DEFAULTS, " · :eyes: asks about a message"),
         (ChannelSettings(gate=True), replace(DEFAULTS, gate=True), "need no mention · a model decides in doubt"),
@@ -208,3 +210,12 @@ def test_first_word_is_the_subcommand(text: str, word: str) -> None:
 
 def test_usage_without_quotas_says_so() -> None:
     assert usage_text(UsageToDate(SPENT, ())).endswith(texts.NO_QUOTAS)
+
+
+def test_shared_quotas_are_listed_once_they_are_used_up() -> None:
+    channel, workspace = CAPS[2:]
+    shown = usage_text(UsageToDate(SPENT, [(channel, 99), (workspace, 100)]))
+    assert shown.endswith(
+        "Only quotas that you share with others limit your usage.\nThis workspace's quota of $500 per month: 100% used"
+    )
+    assert "channel" not in shown

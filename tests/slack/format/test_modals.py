@@ -73,6 +73,23 @@ def test_untouched_settings_stay_unchanged(settings: ChannelSettings) -> None:
     assert modals.shown_settings(submitted(view, system_prompt="Other.", model=modals.DEFAULT)) == settings
 
 
+def options(settings: ChannelSettings, field: SettingsField) -> list[str]:
+    """Returns the labels of a field's options, as the modal shows them."""
+    view = modals.settings_modal(CHANNEL, settings, DEFAULTS, SettingsField.MODEL)
+    [element] = [block["element"] for block in view["blocks"] if block.get("block_id") == field]
+    return [option["text"]["text"] for option in element["options"]]
+
+
+def test_default_is_offered_once_unless_the_channel_chose_it() -> None:
+    follow_ups = "Whoever I'm talking with needs no mention"
+    others = ["Every question needs a mention", "Nobody needs a mention in a thread where I was mentioned"]
+    assert options(ChannelSettings(), SettingsField.MODEL) == ["Default: openai/one", "anthropic/two"]
+    assert options(ChannelSettings(), SettingsField.ENGAGEMENT) == [f"Default: {follow_ups}", *others]
+    chosen = ChannelSettings("openai/one", engagement=Engagement.FOLLOW_UPS)
+    assert options(chosen, SettingsField.MODEL) == ["Default: openai/one", "openai/one", "anthropic/two"]
+    assert options(chosen, SettingsField.ENGAGEMENT).count(follow_ups) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "entered"),
     [

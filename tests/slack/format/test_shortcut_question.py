@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from bot.core.entities import escape
 from bot.core.inbound.mentions import with_names
-from bot.core.message_question import MessageQuestion, QuotedMessage, quote_above, text_of_post
-from bot.core.texts import MY_CHOICE
+from bot.core.message_question import MessageQuestion, QuotedMessage, quote_above, reaction_id, text_of_post
+from bot.core.texts import MY_CHOICE, REACTION_QUESTION
 from bot.slack.format.shortcut_question import asked_in, posted_question, view_of
 
 
@@ -55,6 +55,16 @@ def test_history_reads_the_same_question_as_the_record(question: str, quote: str
     posted = ask(question, quote)
     texts = text_of_post(posted.about, question, elsewhere=elsewhere)
     assert asked_in(posted_question(posted, elsewhere=elsewhere)) == ("U1", *texts)
+
+
+@given(texts)
+def test_question_by_emoji_shows_the_emoji_and_is_read_back_as_the_models_instruction(quote: str) -> None:
+    posted = replace(ask(REACTION_QUESTION, quote), view_id=reaction_id("robot_face", "C1", "2.0"))
+    message = posted_question(posted, elsewhere=False)
+    assert asked_in(message) == ("U1", *text_of_post(posted.about, REACTION_QUESTION, elsewhere=False))
+    assert message["blocks"][-1]["elements"][0]["text"] == message["text"] == ":robot_face:"
+    assert REACTION_QUESTION not in str(message)
+    assert view_of(message) == posted.view_id
 
 
 @given(texts.filter(bool))
