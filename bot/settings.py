@@ -323,10 +323,14 @@ def complete_env_file(name: str, value: str, env_file: Path = Path(".env")) -> N
     try:
         # It gets the mode 600.
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".env.", delete=False) as new:
-            new.write("".join(texts).encode())
-            new.flush()
-            os.fsync(new.fileno())
-        os.replace(new.name, target)
+            try:
+                new.write("".join(texts).encode())
+                new.flush()
+                os.fsync(new.fileno())
+                os.replace(new.name, target)
+            except BaseException:
+                os.unlink(new.name)
+                raise
     except OSError as error:
         raise SettingsError([f"{env_file} can't be written: {os.strerror(error.errno or 0)}. Change that."]) from error
     if environment(env_file).get(name) != value:

@@ -40,8 +40,11 @@ KEYLESS = "not-set"
 CREATE_APP = "https://api.slack.com/apps?new_app=1&manifest_json="
 CREATE = "Create the app: open this link, choose your workspace, and click Next and Create.\n\n{link}"
 ASK: Mapping[str, str] = {
-    BOT_TOKEN: f"Install the app: Install App → Install to your workspace → Allow. Then copy\n{WHERE[BOT_TOKEN]}.",
-    APP_TOKEN: f"Generate an app-level token, and copy it:\n{WHERE[APP_TOKEN]}.",
+    BOT_TOKEN: "In your app's settings (api.slack.com/apps), click Install App → Install to your workspace → Allow.\n"
+    "If it says Request to Install, an admin must approve the app first. Copy the Bot User OAuth Token (xoxb-…).",
+    APP_TOKEN: "In your app's settings (api.slack.com/apps), under Basic Information → App-Level Tokens, click\n"
+    "Generate Token and Scopes. Enter a name, add the scope connections:write, click Generate, and copy the token\n"
+    "(xapp-…).",
     ANY_KEY: f"Copy a key of OpenAI or Anthropic: {' or '.join(WHERE[variable] for variable in KEYS)}. For a model\n"
     "server of your own, press Ctrl-C, and set OPENAI_BASE_URL and BOT_MODELS in .env (Recipes in README.md).",
     **{variable: f"Copy the value of {variable}: {WHERE[variable]}." for variable in KEYS},

@@ -157,7 +157,7 @@ async def test_a_newcomer_is_led_from_the_link_to_the_first_message(
         query = parse_qs(urlsplit(link).query)
         assert query["new_app"] == ["1"]
         assert json.loads(query["manifest_json"][0]) == app_manifest()
-        assert "Bot User OAuth Token (xoxb-…)" in seen
+        assert "Copy the Bot User OAuth Token (xoxb-…)." in seen
         seen = await terminal.types(PASTE, slack.app_token)
         assert "✔ SLACK_BOT_TOKEN is accepted: @typist in " in seen
         seen = await terminal.types(PASTE, KEY)
@@ -373,7 +373,7 @@ async def test_the_whole_way_from_a_clone_to_the_first_answer(
     async with terminal(clone, *made, "run", env=env) as bot:
         await bot.reads("is connected to Slack")
         await slack.say("ada", "general", "@typist What can you do?")
-        await slack.wait_for(lambda: any(ANSWER in message.text for message in slack.messages("general")))
+        await slack.wait_for(lambda: any(ANSWER in str(message.blocks) for message in slack.messages("general")))
         bot.presses_ctrl_c()
         await bot.end()
     assert hello(slack) == [texts.im_here("typist")]
