@@ -159,7 +159,7 @@ class _Init:
             elif self._has(variable):
                 print(IS_SET.format(variable=variable))
             elif pasted:
-                if variable != wanted:
+                if variable != wanted != ANY_KEY:
                     print(OTHER.format(variable=variable))
                 if self._accepts(variable, pasted):
                     self._write(variable, pasted)
@@ -179,7 +179,7 @@ class _Init:
         others = {id_ for name in (BOT_TOKEN, APP_TOKEN) if self._has(name) for id_ in self._checks_of(name, ours)}
         report = asyncio.run(check.checked(ours, only=own | others if variable not in KEYS else own))
         for found in report.checks:
-            if found.id in own or found.status is CheckStatus.FAIL:
+            if found.status is CheckStatus.FAIL or (found.id in own and found.passed):
                 print(*found.lines(), sep="\n")
         return not any(found.status is CheckStatus.FAIL for found in report.checks if found.id in own)
 

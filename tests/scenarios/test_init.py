@@ -151,7 +151,7 @@ def hello(slack: Sandbox, person: str = "ada") -> list[str]:
 async def test_a_newcomer_is_led_from_the_link_to_the_first_message(
     tmp_path: Path, slack: Sandbox, env: dict[str, str]
 ) -> None:
-    async with init(tmp_path, env) as terminal:
+    async with init(tmp_path, {**env, "BOT_LOG_LEVEL": "debug"}) as terminal:
         seen = await terminal.types(PASTE, slack.bot_token)
         [link] = re.findall(r"https://api\.slack\.com/\S+", seen)
         query = parse_qs(urlsplit(link).query)
@@ -233,6 +233,19 @@ async def test_without_a_network_nothing_is_accepted_and_the_same_token_is_check
     assert os.listdir(tmp_path) == []
 
 
+async def test_interrupted_while_slack_does_not_answer_it_ends_at_once(
+    tmp_path: Path, slack: Sandbox, env: dict[str, str]
+) -> None:
+    slack.faults.start("no_answer", method="auth.test")
+    async with init(tmp_path, env) as terminal:
+        await terminal.types(PASTE, slack.bot_token)
+        await slack.wait_for(lambda: slack.calls)
+        terminal.presses_ctrl_c()
+        code, seen = await terminal.end()
+    assert (code, seen.endswith("Run this command again to go on.\n"), "Traceback" in seen) == (130, True, False)
+    assert os.listdir(tmp_path) == []
+
+
 async def test_interrupted_halfway_it_keeps_what_was_accepted_and_goes_on(
     tmp_path: Path, slack: Sandbox, env: dict[str, str]
 ) -> None:
@@ -303,8 +316,12 @@ async def test_the_admin_is_found_by_name_email_address_or_id(
 ) -> None:
     slack.workspace.users["U0ADA2"] = replace(slack.workspace.user("ada"), id="U0ADA2", name="ada2")
     tokens = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token, "OPENAI_API_KEY": KEY}
+    slack.faults.start("refuse", method="users.list", error="internal_error", times=1)
     async with init(tmp_path, {**env, **tokens}) as terminal:
         await terminal.types(WHO, "Ada")
+        seen = await terminal.types(WHO, "Ada")
+        assert "Slack didn't look this person up" in seen
+        assert "internal_error" in seen
         seen = await terminal.types(WHO, "edith")
         assert "Several members have this name: ada (U0ADA), ada2 (U0ADA2). Enter the ID of one of them." in seen
         for asked in ("katherine", "typist", "U0NOBODY"):
@@ -372,8 +389,8 @@ async def test_the_whole_way_from_a_clone_to_the_first_answer(
         assert (await newcomer.end())[0] == 0
     async with terminal(clone, *made, "run", env=env) as bot:
         await bot.reads("is connected to Slack")
-        await slack.say("ada", "general", "@typist What can you do?")
-        await slack.wait_for(lambda: any(ANSWER in str(message.blocks) for message in slack.messages("general")))
+        asked = await slack.say("ada", "general", "@typist What can you do?")
+        await slack.wait_for(lambda: ANSWER in str(slack.messages("general", asked)))
         bot.presses_ctrl_c()
         await bot.end()
     assert hello(slack) == [texts.im_here("typist")]
