@@ -66,7 +66,7 @@ NO_EMAILS = (
     "The app can't look up email addresses: that needs the scope users:read.email, which Typist doesn't ask for. "
     "Enter a name as Slack shows it, or a member ID (in Slack: profile > Copy member ID)."
 )
-NOT_LOOKED_UP = "Slack didn't look this person up ({error}). Try again, or press Enter to go on."
+NOT_LOOKED_UP = "Slack didn't look this person up. {error} Try again, or press Enter to go on."
 NO_ADMINS = "BOT_ADMINS is not set. Typist admins see usage and set quotas. It takes member IDs, separated by commas."
 NO_TERMINAL = "typist init asks questions, so it needs a terminal. Without one, fill in .env, and run typist check."
 FIX = "Fix what ✘ names, then run this command again. .env has what you entered."
