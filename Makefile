@@ -1,4 +1,4 @@
-# `make run` and `make test` need Python 3.11 or newer and make, and nothing else.
+# `make init`, `make run` and `make test` need Python 3.11 or newer and make, and nothing else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,11 @@ PIP := $(BIN)/python -m pip --require-virtualenv install --quiet --disable-pip-v
 # Where the tests find @slack/bolt and vercel/chat, frameworks for bots in JavaScript.
 NODE := .node
 
-.PHONY: run test test-long test-all test-repeatedly node emoji sbom check format mutants requirements clean
+.PHONY: init run test test-long test-all test-repeatedly node emoji sbom check format mutants requirements clean
+
+# Asks for what Typist needs to connect to Slack, and writes it to .env.
+init: $(VENV)/run
+	@$(BIN)/python -m bot init
 
 run: $(VENV)/run
 	$(BIN)/python -m bot

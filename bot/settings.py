@@ -10,6 +10,7 @@ import ipaddress
 import os
 import re
 import shlex
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from io import StringIO
@@ -41,6 +42,8 @@ _URL = re.compile(
     r"(?P<scheme>[\w+]+)://(?P<user>[^@/?#]*@)?(?P<rest>(?:[\w.,-]|:\d+(?=[/,?]|$)|\[[0-9a-fA-F:]+\])*(?:/[^@?#]*)?)(?:\?[^@]*)?"
 )
 
+_PLAIN = re.compile(r"[\w.,:/@%+=-]+")
+"""What `.env` holds without quotes."""
 _CLOUD_NAME = re.compile(r"[a-z0-9][a-z0-9.:-]*")
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]+")
 MAX_DOMAINS = 100
@@ -301,10 +304,51 @@ def _line_of(binding: Binding) -> int:
     return binding.original.line + statement[: len(statement) - len(statement.lstrip())].count("\n")
 
 
+def complete_env_file(name: str, value: str, env_file: Path = Path(".env")) -> None:
+    """Adds a setting to `.env`: in place of its line, which has no value, or else at the end. Raises SettingsError.
+
+    Only its owner can read the file. It is replaced as a whole, so a process that dies meanwhile leaves the old one.
+    """
+    statements = list(parse_stream(StringIO(_env_text(env_file))))
+    texts = [statement.original.string for statement in statements]
+    line = f"{name}={value if _PLAIN.fullmatch(value) else _quoted(value)}\n"
+    lines_of_it = [number for number, statement in enumerate(statements) if statement.key == name]
+    if lines_of_it:
+        old = texts[lines_of_it[-1]]
+        texts[lines_of_it[-1]] = old[: len(old) - len(old.lstrip())] + line
+    else:
+        if texts and not texts[-1].endswith("\n"):
+            texts.append("\n")
+        texts.append(line)
+    target = env_file.resolve()
+    try:
+        # It gets the mode 600.
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".env.", delete=False) as new:
+            try:
+                new.write("".join(texts).encode())
+                new.flush()
+                os.fsync(new.fileno())
+                os.replace(new.name, target)
+            except BaseException:
+                os.unlink(new.name)
+                raise
+    except OSError as error:
+        raise SettingsError([f"{env_file} can't be written: {os.strerror(error.errno or 0)}. Change that."]) from error
+    if environment(env_file).get(name) != value:
+        raise SettingsError([f"{name} is empty in the environment, which overrides {env_file}. Unset it there."])
+
+
+def _quoted(value: str) -> str:
+    """Returns a value as it stands in `.env` whatever it contains."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
 def _env_text(env_file: Path) -> str:
     """Returns what the file says, "" if there is none. Raises SettingsError."""
     try:
-        return env_file.read_text("utf-8-sig")
+        # In bytes: the ends of its lines stay as they are.
+        return env_file.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         return ""
     except IsADirectoryError:

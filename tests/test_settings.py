@@ -262,6 +262,47 @@ def test_settings_in_force_are_those_that_differ_from_their_defaults() -> None:
     }
 
 
+COMPLETED = {
+    "no file": (None, "BOT_ADMINS", "U0ADA", "BOT_ADMINS=U0ADA\n"),
+    "its empty line": ("# Who\n\nBOT_ADMINS= \nA=1\n", "BOT_ADMINS", "U0ADA", "# Who\n\nBOT_ADMINS=U0ADA\nA=1\n"),
+    "a name without a value": ("export BOT_ADMINS\nA=1\n", "BOT_ADMINS", "U0ADA", "BOT_ADMINS=U0ADA\nA=1\n"),
+    "only a comment with its name": ("# BOT_ADMINS=\n", "BOT_ADMINS", "U0ADA", "# BOT_ADMINS=\nBOT_ADMINS=U0ADA\n"),
+    "a last line without an end": ("A=1", "BOT_ADMINS", "U0ADA", "A=1\nBOT_ADMINS=U0ADA\n"),
+    "ends of lines of another system": ("A=1\r\n", "BOT_ADMINS", "U0ADA", "A=1\r\nBOT_ADMINS=U0ADA\n"),
+    "its name within a value": ('A="x\nK=\ny"\n', "K", "v", 'A="x\nK=\ny"\nK=v\n'),
+    "signs that mean something": ("", "K", r"a'b\c#d", "K='a\\'b\\\\c#d'\n"),
+}
+
+
+@pytest.mark.parametrize(("before", "name", "value", "after"), COMPLETED.values(), ids=COMPLETED.keys())
+def test_a_setting_is_added_to_the_file_and_all_else_stays(
+    before: str | None, name: str, value: str, after: str, tmp_path: Path
+) -> None:
+    file = tmp_path / ".env"
+    if before is not None:
+        file.write_bytes(before.encode())
+    settings.complete_env_file(name, value, file)
+    assert file.read_bytes().decode() == after
+    assert settings.environment(file)[name] == value
+    assert (file.stat().st_mode & 0o777, list(tmp_path.iterdir())) == (0o600, [file])
+
+
+def test_a_file_behind_a_link_is_completed_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / ".env").symlink_to(tmp_path / "there/settings")
+    settings.complete_env_file("BOT_ADMINS", "U0ADA", tmp_path / ".env")
+    assert (tmp_path / ".env").is_symlink()
+    assert (tmp_path / "there/settings").read_text() == "BOT_ADMINS=U0ADA\n"
+
+
+def test_a_file_that_cannot_be_completed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=r"nowhere/\.env can't be written: No such file or directory\."):
+        settings.complete_env_file("BOT_ADMINS", "U0ADA", tmp_path / "nowhere/.env")
+    monkeypatch.setenv("BOT_ADMINS", "")
+    with pytest.raises(SettingsError, match="BOT_ADMINS is empty in the environment, which overrides"):
+        settings.complete_env_file("BOT_ADMINS", "U0ADA", tmp_path / ".env")
+
+
 def test_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / ".env"
     file.write_text("BOT_MODELS=openai/file\nBOT_SYSTEM_PROMPT=from the file\n")

@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -69,11 +70,17 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 async def checked(
-    ours: Settings, probe: str | None = None, *, probe_models: bool = False, env_file: Path | None = None
+    ours: Settings,
+    probe: str | None = None,
+    *,
+    probe_models: bool = False,
+    env_file: Path | None = None,
+    only: AbstractSet[str] | None = None,
 ) -> CheckReport:
     """Returns the report on these settings, which may come from `env_file`.
 
-    `probe` is a channel to post in, `probe_models` has models call a tool.
+    `probe` is a channel to post in, `probe_models` has models call a tool. `only`: the ids of the checks to make, and
+    of those that they need; None: all.
     """
     from bot.clock import SystemClock
     from bot.providers.checks import (
@@ -143,7 +150,7 @@ async def checked(
                 Step(mcp.check_id(server.name), partial(mcp.check_server, server, ours.mcp.rules, clock))
                 for server in ours.mcp.servers
             ]
-        return await run_checks(steps)
+        return await run_checks([step for step in steps if only is None or step.id in only])
 
 
 async def _settings(ours: Settings, env_file: Path | None) -> Check:
@@ -173,7 +180,11 @@ def _parse_probe(channel: str | None) -> str | None:
 
 
 def _print(report: CheckReport, *, as_json: bool) -> None:
-    if isinstance(sys.stdout, TextIOWrapper):
-        # A terminal that doesn't know a mark shows another one.
-        sys.stdout.reconfigure(errors="replace")
+    print_any_mark()
     print(json.dumps(report.json(), indent=2) if as_json else report.text())
+
+
+def print_any_mark() -> None:
+    """Has stdout replace the marks that the terminal doesn't know."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")

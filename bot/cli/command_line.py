@@ -23,6 +23,7 @@ from bot.cli import (
     check,
     forget,
     health,
+    init,
     manifest,
     mcp,
     migrate,
@@ -36,6 +37,7 @@ from bot.errors import ProviderError, SettingsError, TypistError, trace_of
 EXIT_FAILED = 1
 
 SUBCOMMANDS: Mapping[str, Subcommand] = {
+    "init": init,
     "run": run,
     "sandbox": sandbox,
     "ask": ask,
@@ -61,6 +63,8 @@ EPILOG = """examples:
     %(prog)s ask "What is a monad?"
   Answer a question about piped text:
     git diff | %(prog)s ask "Review this"
+  Connect to Slack for the first time:
+    %(prog)s init
   Check tokens, scopes, models, tools and the database:
     %(prog)s check
   Delete a person's questions and their answers from the database:

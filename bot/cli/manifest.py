@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from bot import settings
 from bot.errors import SettingsError
@@ -30,10 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Prints the manifest and returns the exit code. Raises SettingsError."""
+    print(json.dumps(chosen(options, search=settings.read(env).slack_search), indent=2))
+    return 0
+
+
+def chosen(options: argparse.Namespace, *, search: bool) -> dict[str, Any]:
+    """Returns the manifest that the arguments choose. Raises SettingsError."""
     try:
-        search = settings.read(env).slack_search
-        manifest = app_manifest(agent=options.agent, search=search, name=options.name, command=options.slash_command)
+        return app_manifest(agent=options.agent, search=search, name=options.name, command=options.slash_command)
     except ValueError as problem:
         raise SettingsError([str(problem)]) from problem
-    print(json.dumps(manifest, indent=2))
-    return 0

@@ -57,7 +57,7 @@ NO_MODEL = "a script, because no model is connected"
 REAL_ANSWERS = (
     "For real answers, set OPENAI_API_KEY or ANTHROPIC_API_KEY, or start Ollama, LM Studio or llama.cpp first."
 )
-NEXT_STEP = "To connect your own Slack, follow “Connect to Slack” in README.md."
+NEXT_STEP = "To connect your own Slack: make init (or typist init)."
 ROLES = {
     "guest": UserKind.GUEST,
     "single-channel guest": UserKind.GUEST,

@@ -309,9 +309,9 @@ def transcription_fix(key_variable: str, base_url_variable: str) -> str:
     return f"Check BOT_TRANSCRIBE, {key_variable} and {base_url_variable}, or leave BOT_TRANSCRIBE empty."
 
 
-def key_refused(model: str, status: str) -> str:
-    """Says that the vendor refuses the key; `status` is for example "HTTP 401"."""
-    return f"{model}: the server does not accept the key ({status})."
+def key_refused(vendor: str, status: str) -> str:
+    """Says that the vendor refuses the key, whatever the model; `status` is for example "HTTP 401"."""
+    return f"{vendor}: the server does not accept the key ({status})."
 
 
 def key_fix(variable: str, page: str) -> str:
@@ -319,9 +319,9 @@ def key_fix(variable: str, page: str) -> str:
     return f"Check {variable}. Get a key at {page}."
 
 
-def not_api(model: str, came: str) -> str:
+def not_api(vendor: str, came: str) -> str:
     """Says that something other than the vendor's API answers; `came` is what."""
-    return f"{model}: the base URL returns {came}, so it is not the address of this API."
+    return f"{vendor}: the base URL returns {came}, so it is not the address of this API."
 
 
 def base_url_fix(variable: str, usual: str) -> str:
@@ -330,9 +330,9 @@ def base_url_fix(variable: str, usual: str) -> str:
     return f"Check {variable}. The vendor's own address is {usual}.{path}"
 
 
-def model_unreachable(model: str, reason: str) -> str:
+def model_unreachable(vendor: str, reason: str) -> str:
     """Says that the vendor's server can't be reached."""
-    return f"{model}: the server can't be reached ({reason})."
+    return f"{vendor}: the server can't be reached ({reason})."
 
 
 def model_unreachable_fix(variable: str) -> str:
@@ -360,9 +360,9 @@ def access_fix(access: str) -> str:
     return f"Grant {access} to the identity that Typist runs as."
 
 
-def no_identity(model: str, reason: str) -> str:
+def no_identity(vendor: str, reason: str) -> str:
     """Says that the cloud's library finds no credentials; `reason` is its error."""
-    return f"{model}: this process has no credentials for the cloud ({reason})."
+    return f"{vendor}: this process has no credentials for the cloud ({reason})."
 
 
 def no_identity_fix(identity: str, access: str) -> str:
@@ -530,23 +530,57 @@ def schema_newer(revision: str) -> str:
     return f"The database schema is at revision {revision}, which is newer than this version of Typist."
 
 
-def timed_out(what: str) -> str:
-    """Says that a check took too long; `what` is its id."""
-    return f"{what}: no answer in time."
+_NAMES: Mapping[str, str] = {
+    "settings": "the settings",
+    "slack.bot_token": "SLACK_BOT_TOKEN",
+    "slack.scopes": "the bot token's scopes",
+    "slack.clock": "this machine's clock",
+    "slack.app_token": "SLACK_APP_TOKEN",
+    "slack.socket_mode": "Socket Mode",
+    "slack.same_app": "whether both tokens belong to the same app",
+    "slack.manifest": "the app's manifest",
+    "slack.probe_post": "the probe's message",
+    "slack.probe_event": "the event of the probe's message",
+    "slack.probe_delete": "whether the probe's message can be deleted",
+    "transcription": "BOT_TRANSCRIBE",
+    "database.connection": "the database",
+    "database.write": "whether the database can be written to",
+    "database.schema": "the database schema",
+}
 
 
-def unforeseen(what: str, trace: str) -> str:
-    """Says that a check itself failed; `what` is its id, `trace` the error's type and place."""
-    return f"{what}: the check failed unexpectedly ({trace})."
+def _name(check_id: str) -> str:
+    """Returns what a check is about, in the words of its other lines."""
+    kind, _, rest = check_id.partition(".")
+    if kind == "model":
+        return f"whether {rest.removesuffix('.tools')} calls tools" if rest.endswith(".tools") else rest
+    return f"the MCP server {rest}" if kind == "mcp" else _NAMES.get(check_id, check_id)
 
 
-def skipped(what: str, needed: str) -> str:
+def timed_out(check_id: str) -> str:
+    """Says that a check took too long."""
+    if check_id.startswith("slack."):
+        # Whatever was asked: a Slack that answers nothing is one problem.
+        return "Slack does not answer in time."
+    return f"No answer in time: {_name(check_id)}."
+
+
+def unforeseen(check_id: str, trace: str) -> str:
+    """Says that a check itself failed; `trace` is the error's type and place."""
+    return f"A check failed unexpectedly ({trace}): {_name(check_id)}."
+
+
+def skipped(check_id: str, needed: str) -> str:
     """Says that a check depends on another one that did not pass; both are ids."""
-    return f"{what}: not checked, because {needed} did not pass."
+    return f"Not checked, because {_name(needed)} did not pass: {_name(check_id)}."
 
 
-def summary(failed: int, warned: int) -> str:
-    """The report's last line."""
-    if not failed and not warned:
-        return "Everything is set up."
-    return f"{failed} {'problem' if failed == 1 else 'problems'}, {warned} {'warning' if warned == 1 else 'warnings'}."
+def summary(failed: int, warned: int, skipped: int) -> str:
+    """The report's last line. It explains the mark of skipped checks."""
+    found = "Everything is set up."
+    if failed or warned:
+        problems, warnings = "problem" if failed == 1 else "problems", "warning" if warned == 1 else "warnings"
+        found = f"{failed} {problems}, {warned} {warnings}."
+    if not skipped:
+        return found
+    return f"{found} {skipped} {'check was' if skipped == 1 else 'checks were'} not made (–)."

@@ -79,17 +79,23 @@ class CheckReport:
     @property
     def is_ok(self) -> bool:
         """Whether nothing must be fixed."""
-        return not self._count(CheckStatus.FAIL)
+        return not any(check.status is CheckStatus.FAIL for check in self.checks)
 
     def text(self) -> str:
-        """Returns the report for people."""
-        lines = [line for check in self.checks for line in check.lines()]
-        summary = check_texts.summary(self._count(CheckStatus.FAIL), self._count(CheckStatus.WARN))
-        return "\n".join([*lines, "", summary])
+        """Returns the report for people, who read of one cause once."""
+        found = self._distinct()
+        lines = [line for check in found for line in check.lines()]
+        shown = (CheckStatus.FAIL, CheckStatus.WARN, CheckStatus.SKIPPED)
+        counts = (sum(check.status is status for check in found) for status in shown)
+        return "\n".join([*lines, "", check_texts.summary(*counts)])
 
     def json(self) -> dict[str, object]:
         """Returns the report for scripts, as data for a JSON object."""
         return {"ok": self.is_ok, "checks": [asdict(check) for check in self.checks]}
 
-    def _count(self, status: CheckStatus) -> int:
-        return sum(check.status is status for check in self.checks)
+    def _distinct(self) -> list[Check]:
+        """Returns the checks without those that say the same as an earlier one: they have one cause."""
+        first: dict[tuple[str, str], Check] = {}
+        for check in self.checks:
+            first.setdefault((check.message, check.fix), check)
+        return list(first.values())

@@ -927,3 +927,15 @@ PANE_SUGGESTIONS = {
     "Weigh options": "Help me decide between options. First ask me what they are and what matters to me.",
 }
 """What pressing each button asks, by the button's label."""
+
+
+# The first message
+
+
+def im_here(name: str) -> str:
+    """Tells the admin who sets Typist up that messages arrive, and what is next; `name` is the bot's."""
+    return (
+        "I'm here. Once I'm started with `make run`, I answer you in this conversation. In a channel, write "
+        f"`/invite @{name}`, then `@{name} What can you do?`\n"
+        "You're a Typist admin: the Home tab shows you who uses me, and lets you set quotas."
+    )

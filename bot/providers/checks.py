@@ -109,23 +109,27 @@ def _silence() -> Sound:
 
 
 def _problems(model: str, lookup: Lookup, entry: VendorEntry) -> Mapping[LookupOutcome, tuple[str, str]]:
-    """Returns the message and the remedy for each finding that must be fixed."""
+    """Returns the message and the remedy for each finding that must be fixed.
+
+    What concerns all models of a vendor names the vendor, so that it is one problem of the report.
+    """
     if entry.cloud:
         return _cloud_problems(model, lookup, entry.cloud, entry.base_url_variable)
+    vendor = model.partition("/")[0]
     choose = check_texts.model_fix(model, entry.api_key_variable)
     return {
         LookupOutcome.RETIRED: (check_texts.model_retired(model, _day(lookup)), choose),
         LookupOutcome.NO_MODEL: (check_texts.model_missing(model), choose),
         LookupOutcome.KEY_REFUSED: (
-            check_texts.key_refused(model, lookup.detail),
+            check_texts.key_refused(vendor, lookup.detail),
             check_texts.key_fix(entry.api_key_variable, entry.api_key_page),
         ),
         LookupOutcome.NOT_THE_API: (
-            check_texts.not_api(model, lookup.detail),
+            check_texts.not_api(vendor, lookup.detail),
             check_texts.base_url_fix(entry.base_url_variable, entry.base_url),
         ),
         LookupOutcome.UNREACHABLE: (
-            check_texts.model_unreachable(model, lookup.detail),
+            check_texts.model_unreachable(vendor, lookup.detail),
             check_texts.model_unreachable_fix(entry.base_url_variable),
         ),
         LookupOutcome.FAILED: (check_texts.model_failed(model, lookup.detail), check_texts.MODEL_FAILED_FIX),
@@ -135,6 +139,7 @@ def _problems(model: str, lookup: Lookup, entry: VendorEntry) -> Mapping[LookupO
 def _cloud_problems(
     model: str, lookup: Lookup, cloud: Cloud, base_url_variable: str
 ) -> Mapping[LookupOutcome, tuple[str, str]]:
+    vendor = model.partition("/")[0]
     place = cloud.region_variable or base_url_variable
     return {
         LookupOutcome.NO_MODEL: (
@@ -146,11 +151,11 @@ def _cloud_problems(
             check_texts.access_fix(cloud.access),
         ),
         LookupOutcome.NO_IDENTITY: (
-            check_texts.no_identity(model, lookup.detail),
+            check_texts.no_identity(vendor, lookup.detail),
             check_texts.no_identity_fix(cloud.identity, cloud.access),
         ),
         LookupOutcome.UNREACHABLE: (
-            check_texts.model_unreachable(model, lookup.detail),
+            check_texts.model_unreachable(vendor, lookup.detail),
             check_texts.model_unreachable_fix(place),
         ),
         LookupOutcome.FAILED: (check_texts.model_failed(model, lookup.detail), check_texts.MODEL_FAILED_FIX),

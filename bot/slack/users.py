@@ -16,7 +16,8 @@ Slack takes 100 calls of users.info a minute (rate_budget.py), for kinds and nam
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from typing import Any
 
 from bot.core.limits.access import UserKind
 from bot.errors import RateLimited, Refused
+from bot.slack.client import SlackClient
 from bot.slack.format.payload import json_object, json_objects, next_cursor, string, strings
 from bot.slack.paced_client import PacedClient
 from bot.slack.retry_policy import NO_FAILURES, USER_KIND
@@ -48,6 +50,8 @@ MAX_PROFILES = 5_000
 """Kept in memory; the oldest are dropped."""
 STRANGER_ERRORS = ("user_not_found", "user_not_visible")
 """Slack's errors for people outside the workspace's view."""
+
+MEMBER_ID = re.compile("[UW][A-Z0-9]{2,}")
 
 _USER, _CHANNEL = ("users.info", "user"), ("conversations.info", "channel")
 _METHODS = {"U": _USER, "W": _USER, "C": _CHANNEL, "G": _CHANNEL}
@@ -156,15 +160,9 @@ class Users:
 
     async def list_all(self) -> None:
         """Keeps what Slack says of all people of the workspace. Raises RateLimited and Refused."""
-        cursor = ""
-        for _ in range(MAX_PROFILES // PEOPLE_PER_PAGE):
-            now = self._clock.monotonic()
-            page = await self._client.call("users.list", limit=PEOPLE_PER_PAGE, cursor=cursor or None)
-            for person in json_objects(page, "members"):
-                self._keep(str(person.get("id")), self._person(person, now, now))
-            cursor = next_cursor(page)
-            if not cursor:
-                return
+        now = self._clock.monotonic()
+        async for person in _everybody(self._client):
+            self._keep(str(person.get("id")), self._person(person, now, now))
 
     async def team_id(self, user_id: str) -> str:
         """Returns a person's workspace: ours, unless Slack says in time that they are in another one alone."""
@@ -251,6 +249,47 @@ class Users:
 
 
 _UNKNOWN = Profile()
+
+
+async def _everybody(client: PacedClient | SlackClient) -> AsyncIterator[Mapping[str, Any]]:
+    """Yields what Slack says of each person of the workspace, MAX_PROFILES at most. Raises RateLimited and Refused."""
+    cursor = ""
+    for _ in range(MAX_PROFILES // PEOPLE_PER_PAGE):
+        page = await client.call("users.list", limit=PEOPLE_PER_PAGE, cursor=cursor or None)
+        for person in json_objects(page, "members"):
+            yield person
+        cursor = next_cursor(page)
+        if not cursor:
+            return
+
+
+async def find_members(client: SlackClient, words: str) -> Mapping[str, str]:
+    """Returns the names of the members whom a member ID, an email address or a name means, by their IDs.
+
+    A name is a whole name as Slack shows it, in any case. Raises RateLimited and Refused: email addresses need the
+    scope users:read.email, the others users:read.
+    """
+    try:
+        if MEMBER_ID.fullmatch(words):
+            found = [json_object(await client.call("users.info", user=words), "user")]
+        elif "@" in words[1:]:
+            found = [json_object(await client.call("users.lookupByEmail", email=words), "user")]
+        else:
+            name = words.removeprefix("@").casefold()
+            found = [dict(person) async for person in _everybody(client) if name in _names_of(person)]
+    except Refused as error:
+        if error.error not in (*STRANGER_ERRORS, "users_not_found"):
+            raise
+        found = []
+    team_id = (await client.identity()).team_id
+    members = [person for person in found if kind_of(person, team_id) is UserKind.MEMBER]
+    return {str(person.get("id")): name_of(person) for person in members}
+
+
+def _names_of(person: Mapping[str, Any]) -> set[str]:
+    profile = json_object(person, "profile")
+    names = (person.get("name"), person.get("real_name"), profile.get("real_name"), profile.get("display_name"))
+    return {str(name).casefold() for name in names if name}
 
 
 def _method_of(id_: str) -> tuple[str, str]:

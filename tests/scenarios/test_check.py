@@ -850,9 +850,10 @@ async def test_an_unforeseen_error_is_a_line_and_the_others_go_on(monkeypatch: p
     report = await run_checks(steps)
     assert [check.status for check in report.checks] == [FAIL, FAIL, SKIPPED, CheckStatus.OK]
     messages = [check.message for check in report.checks]
-    assert messages[0].startswith("surprising: the check failed unexpectedly (RuntimeError at test_check.py:")
-    assert messages[1] == "endless: no answer in time."
-    assert messages[2] == "dependent: not checked, because surprising did not pass."
+    assert messages[0].startswith("A check failed unexpectedly (RuntimeError at test_check.py:")
+    assert messages[0].endswith("): surprising.")
+    assert messages[1] == "No answer in time: endless."
+    assert messages[2] == "Not checked, because surprising did not pass: dependent."
     assert KEY not in report.text()
 
 
@@ -874,7 +875,31 @@ async def test_something_to_mend_exits_1_without_a_traceback(tmp_path: Path) -> 
         code, out, err = await forked_command(tmp_path, "check", env=connected(sandbox))
     assert (code, err) == (1, "")
     assert "✘ Slack does not accept SLACK_BOT_TOKEN (token_revoked).\n  → Install the app again" in out
-    assert out.endswith("1 problem, 0 warnings.\n")
+    assert "– Not checked, because SLACK_BOT_TOKEN did not pass: this machine's clock.\n" in out
+    assert not [name for name in AFTER_BOT_TOKEN if name in out]
+    assert out.endswith("1 problem, 0 warnings. 3 checks were not made (–).\n")
+
+
+UNREACHABLE = "http://127.0.0.1:9/api/"
+
+
+@pytest.mark.parametrize(
+    ("env", "line", "failed"),
+    [
+        ({"BOT_SLACK_API_URL": UNREACHABLE}, "✘ Slack can't be reached (ClientConnectorError).", 2),
+        ({"BOT_MODELS": "openai/a,openai/b", "OPENAI_BASE_URL": UNREACHABLE}, "✘ openai: the server can't be", 2),
+    ],
+    ids=["both tokens, and no network", "two models, and no server"],
+)
+async def test_two_failures_with_one_cause_are_one_line_and_one_problem(
+    env: dict[str, str], line: str, failed: int
+) -> None:
+    async with Sandbox(manifest=app_manifest()) as sandbox:
+        with patient(never=False):
+            report = await checked(read(connected(sandbox), env))
+    assert report.text().count(line) == 1
+    assert "\n1 problem, 0 warnings." in report.text()
+    assert [check["status"] for check in report.json()["checks"]].count("fail") == failed  # type: ignore[attr-defined]
 
 
 @pytest.mark.long

@@ -248,8 +248,8 @@ WAYS: dict[str, Way] = {
 }
 AT_THE_START = {"auth.test", "apps.connections.open"}
 """Methods called before anyone asks. tests/scenarios/test_start.py covers them."""
-IN_CHECKS = {"bots.info", "apps.manifest.export"}
-"""Methods called only by `typist check`. tests/scenarios/test_check.py covers them."""
+IN_CHECKS = {"bots.info", "apps.manifest.export", "users.lookupByEmail"}
+"""Methods called only by `typist check` and `typist init`: tests/scenarios/test_check.py and test_init.py."""
 CANVASES = {"canvases.access.set", "canvases.create", "canvases.delete", "canvases.getContent"}
 BESIDE_ANSWERS = {"api.test", "conversations.members", "users.list", *CANVASES}
 """Methods whose failure leaves a feature out: tests/services/test_retention.py, tests/slack/test_channel_readers.py,

@@ -1,0 +1,396 @@
+"""`typist init` in a terminal, as a newcomer meets it: a real process, the sandbox as Slack, a server as OpenAI."""
+
+import asyncio
+import json
+import os
+import pty
+import re
+import stat
+import sys
+import termios
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import pytest_asyncio
+
+from bot.core import texts
+from bot.slack.manifest import app_manifest
+from sandbox.server import Sandbox
+from sandbox.setup import Setup
+from tests.clocks import WITHIN_S
+from tests.forked import forked_command
+from tests.processes import REPOSITORY, inherited, started
+from tests.streams import speech
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer
+
+KEY = "sk-proj-Zz0123456789abcdefghij"
+ANSWER = "Forty-two."
+PASTE, PASTE_AGAIN, WHO = "stays hidden): ", "check the same one again: ", "nobody for now): "
+NOBODY = "No member of the workspace has this name"
+MODEL = {"id": "gpt-6-luna", "object": "model", "created": 1, "owned_by": "openai"}
+
+
+class Terminal:
+    """A terminal with a process in it: a person types after what they have read."""
+
+    def __init__(self, process: asyncio.subprocess.Process, fd: int) -> None:
+        self.process = process
+        self.fd = fd
+        self.shown = ""
+        """All that the terminal has shown so far."""
+        self._read_to = 0
+        self._came = asyncio.Event()
+        asyncio.get_running_loop().add_reader(fd, self._receive)
+
+    def _receive(self) -> None:
+        self.shown += os.read(self.fd, 65_536).decode(errors="replace").replace("\r\n", "\n")
+        self._came.set()
+
+    async def reads(self, words: str) -> str:
+        """Waits for these words and returns what was shown since the last ones."""
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                while (at := self.shown.find(words, self._read_to)) < 0:
+                    self._came.clear()
+                    await self._came.wait()
+        except TimeoutError:
+            raise AssertionError(f"{words!r} is not in {self.shown[self._read_to :]!r}") from None
+        seen, self._read_to = self.shown[self._read_to : at + len(words)], at + len(words)
+        return seen
+
+    async def types(self, prompt: str, line: str) -> str:
+        """Waits for a prompt, types a line, and returns what was shown before."""
+        seen = await self.reads(prompt)
+        os.write(self.fd, f"{line}\n".encode())
+        return seen
+
+    def presses_ctrl_c(self) -> None:
+        os.write(self.fd, b"\x03")
+
+    @property
+    def echoes(self) -> bool:
+        return bool(termios.tcgetattr(self.fd)[3] & termios.ECHO)
+
+    async def end(self) -> tuple[int, str]:
+        """Waits for the end of the process; returns its exit code and what was shown since the last words."""
+        async with asyncio.timeout(WITHIN_S):
+            code = await self.process.wait()
+        with suppress(BlockingIOError):
+            while True:
+                self._receive()
+        return code, self.shown[self._read_to :]
+
+
+@asynccontextmanager
+async def terminal(folder: Path, *command: str, env: Mapping[str, str]) -> AsyncIterator[Terminal]:
+    """Starts a command in a terminal of its own."""
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)
+    try:
+        env = {**inherited(), **env}
+        options = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "cwd": folder, "env": env}
+        async with started(*command, preexec_fn=lambda: os.login_tty(0), **options) as process:
+            yield Terminal(process, ours)
+    finally:
+        asyncio.get_running_loop().remove_reader(ours)
+        os.close(ours)
+        os.close(theirs)
+
+
+def init(folder: Path, env: Mapping[str, str], *arguments: str) -> AbstractAsyncContextManager[Terminal]:
+    env = {"PYTHONPATH": str(REPOSITORY), **env}
+    return terminal(folder, sys.executable, "-m", "bot", "init", *arguments, env=env)
+
+
+def as_openai(request: VendorRequest) -> VendorResponse:
+    """OpenAI, with one key."""
+    if request.headers.get("authorization", request.headers.get("Authorization")) != f"Bearer {KEY}":
+        return VendorResponse([b'{"error": {"code": "invalid_api_key"}}'], 401, "application/json")
+    if request.path.endswith("/chat/completions"):
+        return VendorResponse(speech.chat([ANSWER]))
+    return VendorResponse([json.dumps(MODEL).encode()], 200, "application/json")
+
+
+@pytest_asyncio.fixture
+async def openai() -> AsyncIterator[VendorServer]:
+    async with VendorServer() as server:
+        server.script(*[as_openai] * 50)
+        yield server
+
+
+@pytest_asyncio.fixture
+async def slack() -> AsyncIterator[Sandbox]:
+    async with Sandbox(manifest=app_manifest()) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def env(slack: Sandbox, openai: VendorServer) -> dict[str, str]:
+    """Where this Slack and this OpenAI are. The address is one of OpenAI's own host, which needs a key."""
+    return {
+        "BOT_SLACK_API_URL": slack.api_url,
+        "OPENAI_BASE_URL": f"{openai.url}/api.openai.com/v1",
+        "BOT_OPENAI_API": "chat",
+    }
+
+
+def written(folder: Path) -> dict[str, str]:
+    """Returns what .env says."""
+    lines = (folder / ".env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def hello(slack: Sandbox, person: str = "ada") -> list[str]:
+    return [message.text for message in slack.messages(f"dm-{person}")]
+
+
+async def test_a_newcomer_is_led_from_the_link_to_the_first_message(
+    tmp_path: Path, slack: Sandbox, env: dict[str, str]
+) -> None:
+    async with init(tmp_path, {**env, "BOT_LOG_LEVEL": "debug"}) as terminal:
+        seen = await terminal.types(PASTE, slack.bot_token)
+        [link] = re.findall(r"https://api\.slack\.com/\S+", seen)
+        query = parse_qs(urlsplit(link).query)
+        assert query["new_app"] == ["1"]
+        assert json.loads(query["manifest_json"][0]) == app_manifest()
+        assert "Copy the Bot User OAuth Token (xoxb-…)." in seen
+        seen = await terminal.types(PASTE, slack.app_token)
+        assert "✔ SLACK_BOT_TOKEN is accepted: @typist in " in seen
+        seen = await terminal.types(PASTE, KEY)
+        assert "✔ Both tokens belong to the same app." in seen
+        assert "platform.openai.com/api-keys or platform.claude.com/settings/keys" in seen
+        seen = await terminal.types(WHO, "ada")
+        assert "✔ openai/gpt-6-luna: the key is accepted, and the model exists." in seen
+        code, seen = await terminal.end()
+        assert (code, "Everything is set up." in seen, "Now start Typist: make run" in seen) == (0, True, True)
+        for secret in (slack.bot_token, slack.app_token, KEY):
+            assert secret not in terminal.shown
+    assert written(tmp_path) == {
+        "SLACK_BOT_TOKEN": slack.bot_token,
+        "SLACK_APP_TOKEN": slack.app_token,
+        "OPENAI_API_KEY": KEY,
+        "BOT_ADMINS": "U0ADA",
+    }
+    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+    assert os.listdir(tmp_path) == [".env"]
+    assert hello(slack) == [texts.im_here("typist")]
+
+
+async def test_swapped_wrong_and_misplaced_tokens_are_recognized(
+    tmp_path: Path, slack: Sandbox, openai: VendorServer, env: dict[str, str]
+) -> None:
+    is_set = "SLACK_APP_TOKEN has a value in .env or in the environment, which stays as it is."
+    steps = [
+        (PASTE, slack.app_token, "This is the value of SLACK_APP_TOKEN.\n"),
+        (PASTE, "xoxp-of-a-person", "SLACK_BOT_TOKEN must start with xoxb-; this is a user token."),
+        (PASTE_AGAIN, "xoxb-of-another-app", "✘ Slack does not accept SLACK_BOT_TOKEN (invalid_auth).\n  → Copy it"),
+        (PASTE_AGAIN, slack.app_token, is_set),
+        (PASTE, slack.bot_token, "✔ Both tokens belong to the same app."),
+        (PASTE, "xoxp-of-a-person", "This is a user token, and no key of a model."),
+        (PASTE, slack.app_token, is_set),
+        (PASTE, "sk-wrong", "✘ openai: the server does not accept the key (HTTP 401).\n  → Check OPENAI_API_KEY."),
+        (PASTE_AGAIN, KEY, "✔ openai/gpt-6-luna: the key is accepted"),
+    ]
+    async with init(tmp_path, env) as terminal:
+        for prompt, pasted, shown in steps:
+            await terminal.types(prompt, pasted)
+            await terminal.reads(shown)
+        await terminal.types(WHO, "")
+        assert (await terminal.end())[0] == 0
+    assert not [request for request in openai.requests if "xox" in str(request) or "xapp" in str(request)]
+    assert set(written(tmp_path)) == {"SLACK_APP_TOKEN", "SLACK_BOT_TOKEN", "OPENAI_API_KEY"}
+    assert hello(slack) == []
+
+
+async def test_a_token_of_another_app_is_not_accepted(tmp_path: Path, env: dict[str, str]) -> None:
+    async with (
+        Sandbox(manifest=app_manifest(), setup=Setup(app_token_app_id="A0OTHER")) as slack,
+        init(tmp_path, {**env, "BOT_SLACK_API_URL": slack.api_url}) as terminal,
+    ):
+        await terminal.types(PASTE, slack.bot_token)
+        await terminal.types(PASTE, slack.app_token)
+        seen = await terminal.reads(PASTE_AGAIN)
+        assert "✘ The tokens belong to two apps: SLACK_BOT_TOKEN to A0TYPIST, SLACK_APP_TOKEN to A0OTHER." in seen
+    assert set(written(tmp_path)) == {"SLACK_BOT_TOKEN"}
+
+
+async def test_without_a_network_nothing_is_accepted_and_the_same_token_is_checked_again(
+    tmp_path: Path, slack: Sandbox, env: dict[str, str]
+) -> None:
+    async with init(tmp_path, {**env, "BOT_SLACK_API_URL": "http://127.0.0.1:9/api/"}) as terminal:
+        await terminal.types(PASTE, slack.bot_token)
+        for _ in range(2):
+            seen = await terminal.types(PASTE_AGAIN, "")
+            assert "✘ Slack can't be reached (ClientConnectorError).\n  → Check the network" in seen
+        await terminal.reads(PASTE_AGAIN)
+        terminal.presses_ctrl_c()
+        code, seen = await terminal.end()
+    assert (code, "Run this command again to go on." in seen) == (130, True)
+    assert os.listdir(tmp_path) == []
+
+
+async def test_interrupted_while_slack_does_not_answer_it_ends_at_once(
+    tmp_path: Path, slack: Sandbox, env: dict[str, str]
+) -> None:
+    slack.faults.start("no_answer", method="auth.test")
+    async with init(tmp_path, env) as terminal:
+        await terminal.types(PASTE, slack.bot_token)
+        await slack.wait_for(lambda: slack.calls)
+        terminal.presses_ctrl_c()
+        code, seen = await terminal.end()
+    assert (code, seen.endswith("Run this command again to go on.\n"), "Traceback" in seen) == (130, True, False)
+    assert os.listdir(tmp_path) == []
+
+
+async def test_interrupted_halfway_it_keeps_what_was_accepted_and_goes_on(
+    tmp_path: Path, slack: Sandbox, env: dict[str, str]
+) -> None:
+    async with init(tmp_path, env) as terminal:
+        await terminal.types(PASTE, slack.bot_token)
+        await terminal.reads(PASTE)
+        assert not terminal.echoes
+        terminal.presses_ctrl_c()
+        code, seen = await terminal.end()
+        assert terminal.echoes
+    assert (code, seen) == (
+        130,
+        "\nStopped. .env has what was accepted so far. Run this command again to go on.\n",
+    )
+    assert written(tmp_path) == {"SLACK_BOT_TOKEN": slack.bot_token}
+    async with init(tmp_path, env) as terminal:
+        seen = await terminal.types(PASTE, slack.app_token)
+        assert "App-Level Tokens" in seen
+        assert "api.slack.com/apps?new_app" not in seen
+        await terminal.types(PASTE, KEY)
+        await terminal.types(WHO, "U0ADA")
+        assert (await terminal.end())[0] == 0
+    assert list(written(tmp_path)) == ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "OPENAI_API_KEY", "BOT_ADMINS"]
+    assert hello(slack) == [texts.im_here("typist")]
+
+
+async def test_an_env_file_that_exists_is_completed_and_no_value_is_changed(
+    tmp_path: Path, slack: Sandbox, openai: VendorServer, env: dict[str, str]
+) -> None:
+    before = (REPOSITORY / ".env.example").read_text()
+    before = before.replace("OPENAI_BASE_URL=https://api.openai.com/v1", f"OPENAI_BASE_URL={env['OPENAI_BASE_URL']}")
+    before = before.replace("BOT_SLACK_API_URL=https://slack.com/api/", f"BOT_SLACK_API_URL={slack.api_url}")
+    before = before.replace("OPENAI_API_KEY=\n", f"OPENAI_API_KEY={KEY}\n")
+    (tmp_path / ".env").write_text(before)
+    (tmp_path / ".env").chmod(0o644)
+    async with init(tmp_path, {}) as terminal:
+        await terminal.types(PASTE, slack.bot_token)
+        await terminal.types(PASTE, slack.app_token)
+        await terminal.types(WHO, "ada")
+        assert (await terminal.end())[0] == 0
+    after = (tmp_path / ".env").read_text()
+    added = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token, "BOT_ADMINS": "U0ADA"}
+    for name, value in added.items():
+        before = before.replace(f"\n{name}=\n", f"\n{name}={value}\n")
+    assert after == before
+    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+    # Again, with nothing to ask.
+    async with init(tmp_path, {}) as terminal:
+        assert (await terminal.end())[0] == 0
+    assert (tmp_path / ".env").read_text() == after
+
+
+async def test_a_token_of_env_that_slack_refuses_is_reported_and_stays(
+    tmp_path: Path, slack: Sandbox, env: dict[str, str]
+) -> None:
+    text = f"SLACK_BOT_TOKEN=xoxb-1234567890-old\nSLACK_APP_TOKEN={slack.app_token}\nOPENAI_API_KEY={KEY}\n"
+    (tmp_path / ".env").write_text(text)
+    async with init(tmp_path, env) as terminal:
+        await terminal.types(WHO, "")
+        code, seen = await terminal.end()
+    assert (code, "✘ Slack does not accept SLACK_BOT_TOKEN" in seen) == (1, True)
+    assert "Fix what ✘ names, then run this command again." in seen
+    assert (tmp_path / ".env").read_text() == text
+
+
+async def test_the_admin_is_found_by_name_email_address_or_id(
+    tmp_path: Path, slack: Sandbox, env: dict[str, str]
+) -> None:
+    slack.workspace.users["U0ADA2"] = replace(slack.workspace.user("ada"), id="U0ADA2", name="ada2")
+    tokens = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token, "OPENAI_API_KEY": KEY}
+    slack.faults.start("refuse", method="users.list", error="internal_error", times=1)
+    async with init(tmp_path, {**env, **tokens}) as terminal:
+        await terminal.types(WHO, "Ada")
+        seen = await terminal.types(WHO, "Ada")
+        assert "Slack didn't look this person up" in seen
+        assert "internal_error" in seen
+        seen = await terminal.types(WHO, "edith")
+        assert "Several members have this name: ada (U0ADA), ada2 (U0ADA2). Enter the ID of one of them." in seen
+        for asked in ("katherine", "typist", "U0NOBODY"):
+            assert NOBODY in await terminal.types(WHO, asked)
+        assert NOBODY in await terminal.types(WHO, "grace@sandbox.example")
+        seen = await terminal.reads(WHO)
+        assert "that needs the scope users:read.email" in seen
+        slack.granted.add("users:read.email")
+        os.write(terminal.fd, b"grace@sandbox.example\n")
+        seen = await terminal.reads("BOT_ADMINS is now in .env.")
+        assert "grace (U0GRACE)" in seen
+        assert (await terminal.end())[0] == 0
+    assert written(tmp_path) == {"BOT_ADMINS": "U0GRACE"}
+    assert hello(slack, "grace") == [texts.im_here("typist")]
+
+
+async def test_a_first_message_that_slack_refuses_is_a_problem_with_its_remedy(
+    tmp_path: Path, slack: Sandbox, env: dict[str, str]
+) -> None:
+    slack.faults.start("refuse", method="chat.postMessage", error="messages_tab_disabled")
+    tokens = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token, "OPENAI_API_KEY": KEY}
+    async with init(tmp_path, {**env, **tokens, "BOT_ADMINS": "U0ADA"}) as terminal:
+        code, seen = await terminal.end()
+    assert code == 1
+    assert "✘ Slack refuses a message in U0ADA (messages_tab_disabled).\n  → Turn the Messages tab on" in seen
+
+
+async def test_keys_that_bot_models_needs_are_asked_for_and_no_others(
+    tmp_path: Path, slack: Sandbox, env: dict[str, str]
+) -> None:
+    tokens = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token, "BOT_ADMINS": "U0ADA"}
+    async with init(tmp_path, {**env, **tokens, "BOT_MODELS": "openai/gpt-6-luna"}) as terminal:
+        seen = await terminal.types(PASTE, KEY)
+        assert "Copy the value of OPENAI_API_KEY: platform.openai.com/api-keys." in seen
+        assert (await terminal.end())[0] == 0
+    assert written(tmp_path) == {"OPENAI_API_KEY": KEY}
+
+
+async def test_without_a_terminal_it_says_what_to_set_and_exits_2(tmp_path: Path) -> None:
+    code, out, err = await forked_command(tmp_path, "init", env={"SLACK_BOT_TOKEN": "xoxb-1"})
+    assert (code, out) == (2, "")
+    assert "typist: typist init asks questions, so it needs a terminal." in err
+    assert "typist: SLACK_APP_TOKEN is not set. Get it at api.slack.com/apps" in err
+    assert "typist: No model is configured." in err
+    assert "typist: BOT_ADMINS is not set." in err
+    assert "SLACK_BOT_TOKEN is not set" not in err
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="not a clone")
+async def test_the_whole_way_from_a_clone_to_the_first_answer(
+    tmp_path: Path, slack: Sandbox, env: dict[str, str]
+) -> None:
+    clone = tmp_path / "typist"
+    async with started("git", "clone", "--quiet", str(REPOSITORY), str(clone)) as git:
+        assert await git.wait() == 0
+    # The packages are those of this environment: its interpreter runs the clone's code.
+    made = ("make", "--no-print-directory", "-o", ".venv/run", f"BIN={Path(sys.executable).parent}")
+    async with terminal(clone, *made, "init", env=env) as newcomer:
+        await newcomer.types(PASTE, slack.bot_token)
+        await newcomer.types(PASTE, slack.app_token)
+        await newcomer.types(PASTE, KEY)
+        await newcomer.types(WHO, "Ada")
+        assert (await newcomer.end())[0] == 0
+    async with terminal(clone, *made, "run", env=env) as bot:
+        await bot.reads("is connected to Slack")
+        asked = await slack.say("ada", "general", "@typist What can you do?")
+        await slack.wait_for(lambda: ANSWER in str(slack.messages("general", asked)))
+        bot.presses_ctrl_c()
+        await bot.end()
+    assert hello(slack) == [texts.im_here("typist")]
