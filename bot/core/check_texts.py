@@ -28,8 +28,8 @@ SOCKET_MODE_FIX = f"Turn Socket Mode on: {YOUR_APP} → Socket Mode."
 SOCKET_MODE_OFF = "Socket Mode is off, so Slack sends no events."
 SOCKET_MODE = (
     "Socket Mode is on: a connection opened, and Slack said hello.\n"
-    f"Slack doesn't say whether Delayed Events is on ({YOUR_APP} → Event Subscriptions). Without it, Slack drops\n"
-    "events 6 minutes into an outage of Typist."
+    "Slack doesn't say whether Delayed Events is on. Without it, Slack drops events after 6 minutes of an outage.\n"
+    f"Turn it on: {YOUR_APP} → Event Subscriptions."
 )
 TOO_MANY_SOCKETS = "The app has ten Socket Mode connections already, and Slack accepts no more."
 TOO_MANY_SOCKETS_FIX = "Stop other processes of this app. Each process of Typist opens two connections."

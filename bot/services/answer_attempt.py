@@ -19,7 +19,7 @@ from bot.core.trust import Origins
 from bot.errors import EndReason
 
 LATE_S = 1_800.0
-"""An answer that comes later says when its question was asked: after an outage, or a wait for an approval."""
+"""An answer that comes later, such as after an outage, says when its question was asked."""
 
 
 class Cancellation(Enum):
@@ -159,7 +159,9 @@ class AnswerAttempt:
             answer.keep_earlier(part)
         left_out = self.completion.left_out if self.completion else ()
         expired = texts.APPROVAL_EXPIRED if has_expired(answer.steps) else ""
-        late = self._asked_on(now) if end.reason.is_answer else ""
+        decided = decided_about(call for step in answer.steps for call in step.calls)
+        # Who was asked to approve a call knows why the answer took long.
+        late = self._asked_on(now) if end.reason.is_answer and not (decided or expired) else ""
         notices = end.notice, expired, unread_notice(self.opened, left_out), late
         end = replace(
             self.counted(end),
@@ -169,7 +171,7 @@ class AnswerAttempt:
             has_previous=self.job.has_previous,
             has_details=calls_made(answer.steps) > 0,
             offers_canvas=self.offers_canvas and end.reason is EndReason.WHOLE and len(answer.text) >= MIN_CHARS,
-            decided=decided_about(call for step in answer.steps for call in step.calls),
+            decided=decided,
         )
         answer.close(end)
         return end

@@ -816,6 +816,13 @@ async def test_an_agent_is_compared_with_the_manifest_of_agents() -> None:
     assert "The bot token has all 17 scopes, and the Agents feature is on." in report.text()
 
 
+async def test_the_switch_that_slack_does_not_tell_of_is_named() -> None:
+    async with Sandbox(manifest=app_manifest()) as sandbox:
+        report = await checked(read(connected(sandbox)))
+    assert "Slack doesn't say whether Delayed Events is on." in report.text()
+    assert "→ Event Subscriptions." in report.text()
+
+
 async def test_an_interrupted_probe_leaves_nothing(tmp_path: Path) -> None:
     async with slack(SLACK["`--probe`: no event message.channels"]) as sandbox:
         # No driver's thread is interrupted with it: the file doesn't exist.
