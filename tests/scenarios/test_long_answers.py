@@ -148,7 +148,7 @@ async def test_pages_left_by_a_crash_are_recovered_as_text(
     process.kill()
     await process.wait()
     await bots()
-    cut = f"was lost before the answer was complete. Please ask again. {texts.CODE_BLOCK_ATTACHED}"
+    cut = f"was lost before the answer was complete. Press Continue. {texts.CODE_BLOCK_ATTACHED}"
     messages = await ended(stage, asked, cut)
     assert [shown(page) for page in pages(messages)][:-1] == before[:-1]
     assert await recorded_answer(tmp_path / "typist.db") == left
@@ -213,5 +213,5 @@ async def test_message_without_blocks_left_by_a_crash_is_recovered_as_text(
     process.kill()
     await process.wait()
     await bots()
-    await ended(stage, asked, "was lost before the answer was complete. Please ask again.")
+    await ended(stage, asked, "was lost before the answer was complete. Press Continue.")
     assert await recorded_answer(tmp_path / "typist.db") == left
