@@ -97,7 +97,7 @@ def _hear(text: str) -> str:
     if said is None:
         return "The clip's transcript did not reach the prompt. The notice below says why."
     return (
-        f"I read {len(said[1].split())} words. Slack had transcribed the clip already, so no model had to. \n\n"
+        f"I read {len(said[1].split())} words. Slack had transcribed the clip already, so no model had to.\n\n"
         "Slack transcribes a clip when a person opens its transcript. With `BOT_TRANSCRIBE`, a model transcribes the "
         "other clips, each of them once. In a direct message, a clip is a question without any words beside it."
     )

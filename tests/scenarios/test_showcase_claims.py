@@ -258,7 +258,7 @@ async def test_busy_thread_is_answered_as_its_answers_say(engagement: Engagement
                 answers = await stage.answers("general", root, count=len(answers) + 1)
         unanswered = await unanswered_in(stage, root)
     assert [text.rpartition("> ")[2] for text in unanswered] == stayed_out
-    [summary] = [answer for answer in answers if "stayed out of them:" in answer]
+    [summary] = [answer for answer in answers if "didn't answer them:" in answer]
     assert re.findall("“(.+)”", summary) == [reply.words for reply in BUSY.replies[:3] if reply.words in stayed_out]
 
 
