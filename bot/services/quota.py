@@ -32,7 +32,6 @@ from bot.store.usage_ledger import UsageLedger
 
 ROOM_POLL_S = 0.5
 """How often to check whether answers under way have left room below a cap."""
-"""The pause after a failed try to reserve. An answer without a reservation would escape its caps."""
 
 log = logging.getLogger(__name__)
 
